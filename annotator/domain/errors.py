@@ -1,0 +1,56 @@
+"""Errors of the user's world: one clear message that says what to do. Everything else is a bug of ours."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something outside the program is wrong (a file, a disk, an input); the session stays usable.
+
+    Args:
+        message: what happened, in one sentence, naming the file or value.
+        advice: what the person can do about it, in one sentence; may be empty.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class ImageError(UserError):
+    """An image cannot be read, or is not one."""
+
+
+class ModelError(UserError):
+    """A model is missing, damaged or does not fit."""
+
+
+class ProjectError(UserError):
+    """The project file cannot be opened or written."""
+
+
+class ProjectReadOnlyError(ProjectError):
+    """The project was opened read-only (another program holds it, or the disk forbids writing)."""
+
+
+class ImportFormatError(UserError):
+    """A file to import is not what it claims to be."""
+
+
+class ExportError(UserError):
+    """An export could not be written, or did not pass its self-check."""
+
+
+class PromptError(UserError):
+    """A prompt is not usable (not finite, an empty box, nothing at all)."""
+
+
+class DeviceMemoryError(UserError):
+    """The computing device ran out of memory, and so did the fallback."""
+
+
+class EncodeCancelled(Exception):  # noqa: N818 - a signal between threads, not a failure
+    """An encode gave way to more urgent work; asked for by the caller, nothing is wrong."""

@@ -1,0 +1,93 @@
+"""From low-resolution logits to a mask at image resolution, computing only what the outline needs.
+
+The result is the mask that bilinear interpolation (half-pixel centres, edges repeated: SAM's own rule) and a
+threshold at zero give for the whole image. A bilinear value is a convex combination of four logits, so a cell
+whose corners agree in sign is constant: only cells along the outline are interpolated, and only inside the
+object's box.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.mask import Mask
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def mask_from_logits(logits: FloatArray, *, width: int, height: int) -> Mask:
+    """The tight mask of ``logits > 0`` after bilinear interpolation to ``height`` x ``width``.
+
+    Args:
+        logits: float32, L x M, spanning the whole image (squashed, not letter-boxed).
+        width, height: image size in pixels.
+    """
+    source = np.ascontiguousarray(logits, np.float32)
+    rows, columns = np.flatnonzero((source > 0).any(axis=1)), np.flatnonzero((source > 0).any(axis=0))
+    if rows.size == 0:
+        return Mask.empty(width, height)
+    y0, y1 = _output_range(int(rows[0]), int(rows[-1]), source.shape[0], height)
+    x0, x1 = _output_range(int(columns[0]), int(columns[-1]), source.shape[1], width)
+    row_cell, row_weight = _axis(source.shape[0], height, y0, y1)
+    column_cell, column_weight = _axis(source.shape[1], width, x0, x1)
+    top, left = int(row_cell[0]), int(column_cell[0])
+    bottom, right = int(row_cell[-1]), int(column_cell[-1])
+    padded = np.pad(source, ((0, 1), (0, 1)), mode="edge")
+    window = padded[top : bottom + 2, left : right + 2]
+    bits = _paint(window, row_cell - top, row_weight, column_cell - left, column_weight)
+    return Mask(bits, x0, y0, width, height).tight()
+
+
+def _output_range(first: int, last: int, cells: int, size: int) -> tuple[int, int]:
+    """Output pixels that a positive cell between ``first`` and ``last`` can reach, with a pixel to spare."""
+    scale = size / cells
+    return max(0, int((first - 1) * scale) - 1), min(size, int(np.ceil((last + 2) * scale)) + 1)
+
+
+def _axis(cells: int, size: int, start: int, stop: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Left source index and weight of its right neighbour for output positions start..stop-1."""
+    position = (np.arange(start, stop, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / size) - np.float32(0.5)
+    position = np.maximum(position, np.float32(0))
+    index = np.minimum(position.astype(np.int64), cells - 1)
+    return index, (position - index).astype(np.float32)
+
+
+def _paint(
+    window: FloatArray,
+    row_cell: npt.NDArray[np.int64],
+    row_weight: FloatArray,
+    column_cell: npt.NDArray[np.int64],
+    column_weight: FloatArray,
+) -> npt.NDArray[np.bool_]:
+    inside = (window > 0).astype(np.uint8)
+    corners = inside[:-1, :-1] + inside[1:, :-1] + inside[:-1, 1:] + inside[1:, 1:]
+    bits = np.asarray((corners == 4)[row_cell].take(column_cell, axis=1))
+    mixed_y, mixed_x = np.nonzero((corners > 0) & (corners < 4))
+    if mixed_y.size == 0:
+        return bits
+    row_edges = np.searchsorted(row_cell, np.arange(corners.shape[0] + 1))
+    column_edges = np.searchsorted(column_cell, np.arange(corners.shape[1] + 1))
+    # A cell may own no output pixel (the image is smaller than the logits).
+    owned = (row_edges[mixed_y + 1] > row_edges[mixed_y]) & (column_edges[mixed_x + 1] > column_edges[mixed_x])
+    mixed_y, mixed_x = mixed_y[owned], mixed_x[owned]
+    if mixed_y.size == 0:
+        return bits
+    rows = row_edges[mixed_y][:, None] + np.arange(int(np.diff(row_edges).max()))
+    rows = np.minimum(rows, row_edges[mixed_y + 1][:, None] - 1)
+    columns = column_edges[mixed_x][:, None] + np.arange(int(np.diff(column_edges).max()))
+    columns = np.minimum(columns, column_edges[mixed_x + 1][:, None] - 1)
+    wy, wx = row_weight[rows], column_weight[columns]
+    one = np.float32(1)
+    upper = window[mixed_y, mixed_x][:, None] * (one - wx) + window[mixed_y, mixed_x + 1][:, None] * wx
+    lower = window[mixed_y + 1, mixed_x][:, None] * (one - wx) + window[mixed_y + 1, mixed_x + 1][:, None] * wx
+    values = upper[:, None, :] * (one - wy)[:, :, None] + lower[:, None, :] * wy[:, :, None]
+    bits[rows[:, :, None], columns[:, None, :]] = values > 0
+    return bits
+
+
+def stability(logits: FloatArray, *, offset: float = 1.0) -> float:
+    """IoU of the masks at ``logits > offset`` and ``> -offset`` (Kirillov et al. 2023), 0..1; 1 if both are empty."""
+    inner = int(np.count_nonzero(logits > offset))
+    outer = int(np.count_nonzero(logits > -offset))
+    return 1.0 if outer == 0 else inner / outer

@@ -1,0 +1,205 @@
+"""The borders of the program: what an engine offers, and the requests and answers that cross threads.
+
+Nothing here imports torch or Qt, so the window can open before torch is loaded, and tests can drive the window with a
+fake engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.mask import Mask
+from annotator.domain.prompt import Prompts
+
+RgbArray = npt.NDArray[np.uint8]
+LogitsArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is running, for the status bar and for every annotation's record.
+
+    Attributes:
+        name: registry name ("nano", "sam2.1-tiny", ...) or the file's stem.
+        sha256: of the weights file, hexadecimal.
+        device: "cpu", "cuda", "mps".
+        dtype: "float32", "bfloat16".
+        image_size: side S of the square the encoder sees, in pixels.
+        is_verified: whether the weights' SHA-256 is the registry's.
+        note: one sentence for the person, e.g. why the CPU is used; may be empty.
+    """
+
+    name: str
+    sha256: str
+    device: str
+    dtype: str
+    image_size: int
+    is_verified: bool = True
+    note: str = ""
+
+
+class Embedding(Protocol):
+    """An encoded image, opaque outside its engine.
+
+    ``key`` names everything that changes pixels or features; ``width`` and ``height`` are the image's size in pixels;
+    ``nbytes`` is what a cache has to count; ``encode_ms`` what it cost (the original encode, also when cached).
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def encode_ms(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible mask.
+
+    Attributes:
+        logits: float32, L x L low-resolution logits (L = S / 4) of the whole (squashed) image, inside where > 0.
+        predicted_iou: the model's own guess, about 0..1.
+        stability: IoU of the mask at logits > +1 and > -1, 0..1.
+        mask: at image resolution, tight.
+        label: "part", "whole", "group" for three candidates by area, "" for a single one.
+    """
+
+    logits: LogitsArray
+    predicted_iou: float
+    stability: float
+    mask: Mask
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The answer to one decode: one to three candidates ordered by area, and the one to show first.
+
+    ``object_score`` is the model's logit that there is an object at all; ``decode_ms`` the time spent.
+    """
+
+    items: tuple[Candidate, ...]
+    best: int
+    object_score: float
+    decode_ms: float
+
+    @property
+    def chosen(self) -> Candidate:
+        return self.items[self.best]
+
+
+class Segmenter(Protocol):
+    """An engine: a slow encode per image, a fast decode per click. Calls come from one thread at a time."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def embedding_key(self, image_key: str) -> str:
+        """The cache key for an image: image key + model + preprocessing."""
+        ...
+
+    def encode(self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None) -> Embedding:
+        """Encode an H x W x 3 uint8 RGB image.
+
+        Args:
+            image_key: names the pixels (content hash + frame + window + crop).
+            is_cancelled: asked between blocks of the encoder; true raises ``EncodeCancelled``.
+
+        Raises:
+            EncodeCancelled, DeviceMemoryError, ImageError.
+        """
+        ...
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+    ) -> Candidates:
+        """Masks for prompts in image pixels; prompts outside the image are pulled to its edge.
+
+        Three candidates when ``prompts.is_ambiguous``, else one. ``previous_logits`` (L x L) only when the prompts
+        extend the ones that gave them.
+
+        Raises:
+            PromptError: no prompts, or not finite.
+        """
+        ...
+
+
+class EmbeddingCache(Protocol):
+    """Embeddings by key: memory first, then disk. Used by the engine thread only."""
+
+    def get(self, key: str) -> Embedding | None: ...
+    def put(self, embedding: Embedding) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the engine thread owns once it is loaded."""
+
+    segmenter: Segmenter
+    cache: EmbeddingCache
+
+
+EngineFactory = Callable[[Callable[[str], None]], Engine]
+"""Makes the engine, on the engine thread (imports torch there); the argument takes progress lines for the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeRequest:
+    """Ask for an image's embedding. ``epoch`` is the image switch that it belongs to."""
+
+    epoch: int
+    image_key: str
+    image: RgbArray
+    is_prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeResult:
+    epoch: int
+    image_key: str
+    encode_ms: float
+    was_cached: bool
+    is_prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """Ask for masks. An answer is valid for this ``epoch`` only; ``generation`` orders answers within it."""
+
+    epoch: int
+    generation: int
+    image_key: str
+    image: RgbArray
+    prompts: Prompts
+    previous_logits: LogitsArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeResult:
+    epoch: int
+    generation: int
+    image_key: str
+    prompts: Prompts
+    candidates: Candidates
+    encode_ms: float
+    was_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailure:
+    """A job of the engine thread failed; ``message`` is for the person, ``details`` a traceback for bugs of ours."""
+
+    epoch: int
+    generation: int
+    message: str
+    details: str = ""

@@ -1,0 +1,214 @@
+"""What a project holds: images, categories, annotations, and the edits between two states of it.
+
+All values are frozen. A change to the document is an :class:`Edit`: a named list of row changes with the old and
+the new row, so that it can be applied, undone and redone by the same code, and kept as an audit trail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from annotator.domain.mask import Mask
+
+
+class Status(StrEnum):
+    """Where an image stands. ``EMPTY`` means: looked at, and there is nothing to annotate."""
+
+    UNSEEN = "unseen"
+    IN_PROGRESS = "in progress"
+    EMPTY = "empty"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image of the project.
+
+    Attributes:
+        path: relative to the image folder, forward slashes, unique.
+        sha256: of the file's bytes, hexadecimal; empty while unknown.
+        width, height: pixels as shown (after EXIF orientation); 0 while unknown.
+        extra: plain JSON data that travels with the image (COCO's own image fields, DICOM UIDs, spacing).
+    """
+
+    id: int
+    path: str
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    status: Status = Status.UNSEEN
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of objects. ``colour`` is ``#rrggbb``; ``key`` is the digit 1..9 that picks it, or 0 for none.
+
+    ``extra`` keeps COCO's own fields (``supercategory``, ...) so that an export gives back what was imported.
+    """
+
+    id: int
+    name: str
+    colour: str
+    key: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One accepted object.
+
+    Attributes:
+        x, y, w, h: tight pixel box of the mask.
+        rle: COCO compressed counts of the whole image (ASCII); see :meth:`mask`.
+        image_width, image_height: the size the runs are for.
+        score: predicted IoU when it was accepted, 0..1, or None.
+        origin: how it came to be: "click", "import", "refine", "empty" is never used.
+        prompts: :meth:`annotator.domain.prompt.Prompts.to_json` data.
+        model, model_sha256, adapter: what made the mask; empty when nothing did.
+        clicks: prompts spent; seconds: time from the first prompt to accept.
+        is_crowd: COCO's iscrowd.
+        created_at: ISO 8601, UTC.
+        extra: plain JSON data kept for export (COCO ``attributes`` and unknown fields).
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    x: int
+    y: int
+    w: int
+    h: int
+    area: int
+    rle: bytes
+    image_width: int
+    image_height: int
+    score: float | None = None
+    origin: str = "click"
+    prompts: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    model_sha256: str = ""
+    adapter: str = ""
+    clicks: int = 0
+    seconds: float = 0.0
+    is_crowd: bool = False
+    author: str = ""
+    created_at: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def mask(self) -> Mask:
+        """The object's pixels. Decoding follows the runs, not the image."""
+        return Mask.from_rle(self.rle, self.image_width, self.image_height)
+
+    def with_mask(self, mask: Mask) -> Annotation:
+        x, y, w, h = mask.bbox_xywh
+        return replace(
+            self,
+            x=x,
+            y=y,
+            w=w,
+            h=h,
+            area=mask.area,
+            rle=mask.rle(),
+            image_width=mask.width,
+            image_height=mask.height,
+        )
+
+
+Row = ImageRecord | Category | Annotation
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One row before and after; ``None`` stands for absent (so: created or deleted)."""
+
+    before: Row | None
+    after: Row | None
+
+    def __post_init__(self) -> None:
+        if self.before is None and self.after is None:
+            raise ValueError("a row change needs a row before or after")
+        before, after = self.before, self.after
+        if before and after and (type(before) is not type(after) or before.id != after.id):
+            raise ValueError("a row change is about one row")
+
+    @property
+    def row(self) -> Row:
+        row = self.after or self.before
+        if row is None:  # pragma: no cover - excluded by __post_init__
+            raise ValueError("empty row change")
+        return row
+
+    def inverted(self) -> RowChange:
+        return RowChange(self.after, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A named, reversible change of the document, applied in one transaction."""
+
+    name: str
+    changes: tuple[RowChange, ...]
+
+    def inverted(self) -> Edit:
+        """The edit that takes this one back: its changes inverted, last first."""
+        return Edit(self.name, tuple(change.inverted() for change in reversed(self.changes)))
+
+    def change(self) -> Change:
+        """What views have to refresh."""
+        images: set[int] = set()
+        annotations: set[int] = set()
+        categories: set[int] = set()
+        for row_change in self.changes:
+            row = row_change.row
+            if isinstance(row, Annotation):
+                annotations.add(row.id)
+                images.add(row.image_id)
+            elif isinstance(row, ImageRecord):
+                images.add(row.id)
+            else:
+                categories.add(row.id)
+        return Change(self.name, frozenset(images), frozenset(annotations), frozenset(categories))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The answer of every mutation: ids of what changed."""
+
+    name: str
+    image_ids: frozenset[int] = frozenset()
+    annotation_ids: frozenset[int] = frozenset()
+    category_ids: frozenset[int] = frozenset()
+
+
+# --- pure transitions -------------------------------------------------------------------------------------------
+
+
+def accept_edit(annotation: Annotation, image: ImageRecord, *, replaces: Annotation | None = None) -> Edit:
+    """A new object (or a refined one that ``replaces`` an old row); the image is in progress from then on."""
+    changes = [RowChange(replaces, annotation)]
+    if image.status in (Status.UNSEEN, Status.EMPTY):
+        changes.append(RowChange(image, replace(image, status=Status.IN_PROGRESS)))
+    return Edit("refine object" if replaces else "accept object", tuple(changes))
+
+
+def delete_edit(annotations: tuple[Annotation, ...]) -> Edit:
+    name = "delete object" if len(annotations) == 1 else f"delete {len(annotations)} objects"
+    return Edit(name, tuple(RowChange(annotation, None) for annotation in annotations))
+
+
+def reclass_edit(annotations: tuple[Annotation, ...], category_id: int) -> Edit:
+    changed = tuple(RowChange(a, replace(a, category_id=category_id)) for a in annotations)
+    return Edit("change class", changed)
+
+
+def status_edit(image: ImageRecord, status: Status) -> Edit:
+    return Edit(f"mark {status.value}", (RowChange(image, replace(image, status=status)),))
+
+
+def mark_empty_edit(image: ImageRecord, annotations: tuple[Annotation, ...]) -> Edit:
+    """Nothing to annotate here: objects of the image go, in the same undoable step."""
+    gone = tuple(RowChange(annotation, None) for annotation in annotations)
+    return Edit("mark empty", (*gone, RowChange(image, replace(image, status=Status.EMPTY))))

@@ -1,0 +1,130 @@
+"""Prompts and the immutable session of one object in work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+
+
+@dataclass(frozen=True, slots=True)
+class PointPrompt:
+    """A click: image position in pixels (float, pixel centre at +0.5) and its sign."""
+
+    x: float
+    y: float
+    is_positive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """All that the person said about one object.
+
+    Attributes:
+        points: clicks in the order they were made.
+        box: at most one box, edges in image pixels.
+        base_mask: an existing object that is being refined, given to the model as a dense prompt.
+    """
+
+    points: tuple[PointPrompt, ...] = ()
+    box: Box | None = None
+    base_mask: Mask | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.points and self.box is None and self.base_mask is None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """One positive click alone can mean a part, the whole or a group: three candidates are wanted."""
+        return self.box is None and self.base_mask is None and len(self.points) == 1 and self.points[0].is_positive
+
+    def extends(self, other: Prompts) -> bool:
+        """Whether these prompts continue ``other``: only then may its logits be reused."""
+        return (
+            not other.is_empty
+            and len(self.points) > len(other.points)
+            and self.points[: len(other.points)] == other.points
+            and self.box == other.box
+            and self.base_mask is other.base_mask
+        )
+
+    def with_point(self, point: PointPrompt) -> Prompts:
+        return replace(self, points=(*self.points, point))
+
+    def with_box(self, box: Box) -> Prompts:
+        return replace(self, box=box)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the project file: ``points`` [[x, y, 1|0], ...] and ``box`` [x0, y0, x1, y1] or null."""
+        return {
+            "points": [[p.x, p.y, int(p.is_positive)] for p in self.points],
+            "box": list(self.box.as_xyxy()) if self.box else None,
+            "from_mask": self.base_mask is not None,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Prompts:
+        """Points and box of :meth:`to_json`; the base mask lives in the object itself."""
+        points = tuple(PointPrompt(float(x), float(y), bool(sign)) for x, y, sign in data.get("points") or ())
+        box = data.get("box")
+        return cls(points, Box.from_corners(*(float(v) for v in box)) if box else None)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSession:
+    """The steps of one object in work, with a cursor: every click, box and removal is one step.
+
+    ``steps[0]`` is always the start (empty, or an existing object's mask). Steps after the cursor can be redone.
+    """
+
+    steps: tuple[Prompts, ...] = (Prompts(),)
+    cursor: int = 0
+
+    @classmethod
+    def refining(cls, mask: Mask) -> PromptSession:
+        """A session that starts from an existing object's mask."""
+        return cls((Prompts(base_mask=mask),))
+
+    @property
+    def prompts(self) -> Prompts:
+        return self.steps[self.cursor]
+
+    @property
+    def is_active(self) -> bool:
+        return not self.prompts.is_empty
+
+    @property
+    def can_undo(self) -> bool:
+        return self.cursor > 0
+
+    @property
+    def can_redo(self) -> bool:
+        return self.cursor + 1 < len(self.steps)
+
+    def add_point(self, point: PointPrompt) -> PromptSession:
+        return self._push(self.prompts.with_point(point))
+
+    def set_box(self, box: Box) -> PromptSession:
+        return self._push(self.prompts.with_box(box))
+
+    def remove_last(self) -> PromptSession:
+        """Without the newest point, else without the box; itself when there is nothing to remove."""
+        now = self.prompts
+        if now.points:
+            return self._push(replace(now, points=now.points[:-1]))
+        if now.box is not None:
+            return self._push(replace(now, box=None))
+        return self
+
+    def undo(self) -> PromptSession:
+        return replace(self, cursor=self.cursor - 1) if self.can_undo else self
+
+    def redo(self) -> PromptSession:
+        return replace(self, cursor=self.cursor + 1) if self.can_redo else self
+
+    def _push(self, prompts: Prompts) -> PromptSession:
+        kept = self.steps[: self.cursor + 1]
+        return PromptSession((*kept, prompts), len(kept))

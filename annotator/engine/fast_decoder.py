@@ -1,0 +1,383 @@
+"""SAM 2's prompt decoder, written for latency: same weights, same mathematics, no approximation.
+
+What differs from ``sam2.modeling.sam``, whose modules stay the reference that the tests compare with:
+
+* what depends on the image alone is computed once per image (:class:`ImageState`);
+* attention between few prompt tokens (T) and many image tokens (N) is *absorbed*: the projection of the N image tokens
+  is moved over to the T x heads token vectors, N * C * (heads * T) instead of N * C * C/2 multiply-adds;
+* tokens last all through: transposed convolutions are matrix products on rows, LayerNorm2d is a plain layer norm, and
+  pixels are put in raster order only in the finished masks;
+* only the masks that are asked for are made.
+
+The second block has a seam, :class:`SecondBlockHook`, where a prompt adapter adds to queries and keys.
+
+Shapes: B prompts, T tokens, N = h * w image tokens, C channels, H heads, D = C/2 / H.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What an adapter adds in the second block.
+
+    Attributes:
+        queries: B x T x C, added to the tokens beside the cross attention's output.
+        keys: B x N x C, added to the image tokens.
+        extra_tokens, extra_pe: B x E x C, appended tokens and their positional encodings; None for none.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    extra_tokens: Tensor | None = None
+    extra_pe: Tensor | None = None
+
+
+class SecondBlockHook(Protocol):
+    """Called right after the second block's token-to-image attention, before its residual sum and norm."""
+
+    def __call__(self, attended: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor) -> Injection: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """Everything of one image that no prompt changes.
+
+    Attributes:
+        embedding: 1 x N x C float32, the lowest-resolution level (no dense prompt added).
+        coarse, fine: 1 x 4N x C/4 and 1 x 16N x C/8: the high-resolution features in nested 2 x 2 order, biases in.
+        first: the first block's image-side terms for prompts without a dense prompt.
+    """
+
+    embedding: Tensor
+    coarse: Tensor
+    fine: Tensor
+    first: FirstBlock
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBlock:
+    """Keys and values for the tokens, queries and residual for the image, all of the first block."""
+
+    keys: Tensor
+    values: Tensor
+    queries: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderOutput:
+    """Raw answers of all four mask tokens: token 0 is the single mask, 1..3 the candidates.
+
+    Attributes:
+        masks: callable (first, last) -> B x (last - first) x 4h x 4w float32 logits.
+        iou: B x 4 predicted IoU; object_score: B x 1 logits.
+    """
+
+    masks: Callable[[int, int], Tensor]
+    iou: Tensor
+    object_score: Tensor
+
+
+class UnsupportedDecoderError(ValueError):
+    """The model is not the plain SAM 2 decoder; use the reference path."""
+
+
+class FastDecoder:
+    """The decoder of one model in one dtype.
+
+    Args:
+        model: an eval-mode SAM 2 model (``sam_prompt_encoder``, ``sam_mask_decoder``).
+        dtype: compute type of the transformer and the upscaler; sums that need it stay float32.
+
+    Raises:
+        UnsupportedDecoderError: a module is not what this class re-implements.
+    """
+
+    def __init__(self, model: nn.Module, *, dtype: torch.dtype = torch.float32) -> None:
+        encoder: Any = model.sam_prompt_encoder
+        decoder: Any = model.sam_mask_decoder
+        _check_supported(decoder)
+        self.dtype = dtype
+        self.grid_hw: tuple[int, int] = tuple(encoder.image_embedding_size)
+        self._dense_pe = encoder.get_dense_pe().detach().flatten(2).transpose(1, 2).contiguous()
+        self._dense_pe_cast = self._dense_pe.to(dtype)
+        self._no_mask = encoder.no_mask_embed.weight.detach().view(1, 1, -1)
+        self._output_tokens = torch.cat(
+            [decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight]
+        ).detach()
+        self._blocks = [_Block(layer, dtype) for layer in decoder.transformer.layers]
+        self._final = _Attention(decoder.transformer.final_attn_token_to_image, dtype)
+        self._final_norm = _Norm(decoder.transformer.norm_final_attn, dtype)
+        first, norm, _, second, _ = decoder.output_upscaling
+        self._up1, self._up1_bias = _transposed_weight(first, dtype), first.bias.detach()
+        self._up_norm = _Norm(norm, dtype)
+        self._up2, self._up2_bias = _transposed_weight(second, dtype), second.bias.detach()
+        self._hyper = _stacked_mlps(decoder.output_hypernetworks_mlps, dtype)
+        self._iou_head = decoder.iou_prediction_head
+        self._object_head = decoder.pred_obj_score_head
+
+    @torch.inference_mode()
+    def prepare(self, embedding: Tensor, high_res_4: Tensor, high_res_8: Tensor) -> ImageState:
+        """Image-only terms.
+
+        Args:
+            embedding: 1 x C x h x w; high_res_4: 1 x C/8 x 4h x 4w; high_res_8: 1 x C/4 x 2h x 2w.
+        """
+        tokens = embedding.float().flatten(2).transpose(1, 2).contiguous()
+        coarse = (_nested(high_res_8.float(), 1) + self._up1_bias.float()).to(self.dtype)
+        fine = (_nested(high_res_4.float(), 2) + self._up2_bias.float()).to(self.dtype)
+        return ImageState(tokens, coarse[None], fine[None], self._first_block(tokens + self._no_mask))
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        state: ImageState,
+        sparse: Tensor,
+        *,
+        dense: Tensor | None = None,
+        hook: SecondBlockHook | None = None,
+    ) -> DecoderOutput:
+        """Decode B prompts on one image.
+
+        Args:
+            sparse: B x n x C from SAM 2's prompt encoder (padding token included).
+            dense: B x C x h x w mask-prompt embedding, or None for SAM 2's "no mask" embedding.
+            hook: a prompt adapter, or None for the plain model.
+        """
+        batch = sparse.shape[0]
+        tokens = torch.cat([self._output_tokens.expand(batch, -1, -1), sparse], 1).to(self.dtype)
+        first = state.first
+        if dense is not None:
+            first = self._first_block(state.embedding + dense.float().flatten(2).transpose(1, 2))
+        queries, keys = self._transform(first, tokens, hook)
+        heads = queries.to(self._iou_head.layers[0].weight.dtype)
+
+        def masks(start: int, stop: int) -> Tensor:
+            return self._upscale(state, keys, queries, start, stop)
+
+        return DecoderOutput(masks, self._iou_head(heads[:, 1]).float(), self._object_head(heads[:, 0]).float())
+
+    def _first_block(self, source: Tensor) -> FirstBlock:
+        block = self._blocks[0]
+        with_pe = (source + self._dense_pe).to(self.dtype)
+        plain = source.to(self.dtype).contiguous()
+        to_image, to_tokens = block.token_to_image, block.image_to_token
+        return FirstBlock(
+            keys=to_image.split(F.linear(with_pe, to_image.wk, to_image.bk)).contiguous(),
+            values=to_image.split(F.linear(plain, to_image.wv, to_image.bv)).contiguous(),
+            queries=(to_tokens.split(F.linear(with_pe, to_tokens.wq, to_tokens.bq)) * to_tokens.scale).contiguous(),
+            residual=plain + to_tokens.bo,
+        )
+
+    def _transform(self, first: FirstBlock, tokens: Tensor, hook: SecondBlockHook | None) -> tuple[Tensor, Tensor]:
+        queries, token_pe = tokens, tokens
+        block = self._blocks[0]
+        queries = block.norm1(block.self_attention.plain(queries, queries, queries))
+        attended = block.token_to_image.tokens_from(queries + token_pe, first.keys, first.values)
+        queries = block.norm2(queries + attended)
+        queries = block.norm3(queries + block.mlp(queries))
+        scores = block.image_to_token.scores_from(first.queries, queries + token_pe)
+        keys = block.norm4(block.image_to_token.mix(scores, queries, first.residual))
+
+        block = self._blocks[1]
+        keys_pe = keys + self._dense_pe_cast
+        with_pe = queries + token_pe
+        queries = block.norm1(queries + block.self_attention.plain(with_pe, with_pe, queries))
+        attended = block.token_to_image.tokens_absorbed(queries + token_pe, keys_pe, keys)
+        if hook is not None:
+            queries, token_pe, keys, attended = self._inject(hook, queries, token_pe, keys, attended)
+            keys_pe = keys + self._dense_pe_cast
+        queries = block.norm2(queries + attended)
+        queries = block.norm3(queries + block.mlp(queries))
+        scores = block.image_to_token.scores_absorbed(keys_pe, queries + token_pe)
+        keys = block.norm4(block.image_to_token.mix(scores, queries, keys + block.image_to_token.bo))
+
+        keys_pe = keys + self._dense_pe_cast
+        queries = queries + self._final.tokens_absorbed(queries + token_pe, keys_pe, keys)
+        return self._final_norm(queries), keys
+
+    def _inject(
+        self, hook: SecondBlockHook, queries: Tensor, token_pe: Tensor, keys: Tensor, attended: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        injection = hook(attended, keys, token_pe, self._dense_pe_cast)
+        attended = attended + injection.queries
+        keys = keys + injection.keys
+        if injection.extra_tokens is not None and injection.extra_pe is not None:
+            # New tokens have no residual of their own: zeros join the queries, their content joins the attention.
+            attended = torch.cat([attended, injection.extra_tokens], 1)
+            queries = torch.cat([queries, torch.zeros_like(injection.extra_tokens)], 1)
+            token_pe = torch.cat([token_pe, injection.extra_pe], 1)
+        return queries, token_pe, keys, attended
+
+    def _upscale(self, state: ImageState, keys: Tensor, queries: Tensor, start: int, stop: int) -> Tensor:
+        batch, count, _ = keys.shape
+        pixels = torch.matmul(keys, self._up1).view(batch, count * 4, -1) + state.coarse
+        pixels = F.gelu(self._up_norm(pixels))
+        pixels = torch.matmul(pixels, self._up2).view(batch, count * 16, -1) + state.fine
+        pixels = F.gelu(pixels)
+        filters = queries[:, 2 + start : 2 + stop].transpose(0, 1)
+        for depth, (weight, bias) in enumerate(self._hyper):
+            filters = torch.baddbmm(bias[start:stop], filters, weight[start:stop])
+            if depth + 1 < len(self._hyper):
+                filters = F.relu(filters)
+        return _raster(torch.matmul(pixels, filters.permute(1, 2, 0)), self.grid_hw).float()
+
+
+class _Norm:
+    def __init__(self, module: Any, dtype: torch.dtype) -> None:
+        self.weight, self.bias = module.weight.detach().to(dtype), module.bias.detach().to(dtype)
+        self.eps: float = module.eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
+
+
+class _Block:
+    """One two-way block: its attentions, norms and MLP."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+        self.self_attention = _Attention(layer.self_attn, dtype)
+        self.token_to_image = _Attention(layer.cross_attn_token_to_image, dtype)
+        self.image_to_token = _Attention(layer.cross_attn_image_to_token, dtype)
+        self.norm1, self.norm2 = _Norm(layer.norm1, dtype), _Norm(layer.norm2, dtype)
+        self.norm3, self.norm4 = _Norm(layer.norm3, dtype), _Norm(layer.norm4, dtype)
+        self._mlp = [(m.weight.detach().to(dtype), m.bias.detach().to(dtype)) for m in layer.mlp.layers]
+
+    def mlp(self, x: Tensor) -> Tensor:
+        (w1, b1), (w2, b2) = self._mlp
+        return F.linear(F.relu(F.linear(x, w1, b1)), w2, b2)
+
+
+class _Attention:
+    """SAM's attention with the projections kept apart, so that they can be moved between the two sides."""
+
+    def __init__(self, module: Any, dtype: torch.dtype) -> None:
+        self.heads: int = module.num_heads
+        self.head_dim: int = module.internal_dim // module.num_heads
+        self.scale = 1.0 / math.sqrt(self.head_dim)
+        cast = {name: p.detach().to(dtype) for name, p in module.named_parameters()}
+        self.wq, self.bq = cast["q_proj.weight"], cast["q_proj.bias"]
+        self.wk, self.bk = cast["k_proj.weight"], cast["k_proj.bias"]
+        self.wv, self.bv = cast["v_proj.weight"], cast["v_proj.bias"]
+        self.wo, self.bo = cast["out_proj.weight"], cast["out_proj.bias"]
+        channels, heads, dim = self.wq.shape[1], self.heads, self.head_dim
+        self._wk_heads = (self.wk.view(heads, dim, channels) * self.scale).contiguous()
+        self._wv_heads = self.wv.view(heads, dim, channels).transpose(1, 2).contiguous()
+        self._wq_heads = (self.wq.view(heads, dim, channels) * self.scale).contiguous()
+        self._bq_heads = (self.bq.view(heads, 1, dim) * self.scale).contiguous()
+        self._wo_heads = self.wo.view(channels, heads, dim).permute(1, 2, 0).contiguous()
+
+    def split(self, x: Tensor) -> Tensor:
+        """B x n x (H D) -> B x H x n x D."""
+        return x.view(*x.shape[:-1], self.heads, self.head_dim).transpose(-3, -2)
+
+    def plain(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out = F.scaled_dot_product_attention(
+            self.split(F.linear(q, self.wq, self.bq)),
+            self.split(F.linear(k, self.wk, self.bk)),
+            self.split(F.linear(v, self.wv, self.bv)),
+        )
+        return F.linear(out.transpose(-3, -2).flatten(-2), self.wo, self.bo)
+
+    def tokens_from(self, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Tokens attend to projected image keys and values (1 or B x H x N x D)."""
+        batch, count, _ = q.shape
+        projected = F.linear(q, self.wq, self.bq)
+        if keys.shape[0] == 1 and batch > 1:  # one image, many prompts: fold the prompts into the token axis
+            projected = projected.reshape(1, batch * count, -1)
+        out = F.scaled_dot_product_attention(self.split(projected), keys, values)
+        return F.linear(out.transpose(1, 2).flatten(2), self.wo, self.bo).reshape(batch, count, -1)
+
+    def tokens_absorbed(self, q: Tensor, image_pe: Tensor, image: Tensor) -> Tensor:
+        """Tokens attend to unprojected image tokens: keys from ``image_pe``, values from ``image``, B x N x C.
+
+        The key bias adds the same number to all scores of a query, so the softmax does not see it.
+        """
+        batch, count, channels = q.shape
+        heads = self.split(F.linear(q, self.wq, self.bq))
+        absorbed = torch.matmul(heads, self._wk_heads).reshape(batch, self.heads * count, channels)
+        attention = torch.bmm(absorbed, image_pe.transpose(1, 2)).softmax(-1)
+        context = torch.bmm(attention, image).view(batch, self.heads, count, channels)
+        out = torch.matmul(context, self._wv_heads).transpose(1, 2).reshape(batch, count, -1) + self.bv
+        return F.linear(out, self.wo, self.bo)
+
+    def scores_from(self, image_queries: Tensor, k: Tensor) -> Tensor:
+        """Scores of projected, scaled image queries (1 or B x H x N x D) against tokens: B x N x (H T)."""
+        batch, count, _ = k.shape
+        scores = torch.matmul(image_queries, self.split(F.linear(k, self.wk, self.bk)).transpose(-1, -2))
+        return scores.permute(0, 2, 1, 3).reshape(batch, -1, self.heads * count)
+
+    def scores_absorbed(self, image_pe: Tensor, k: Tensor) -> Tensor:
+        """The same from unprojected image tokens B x N x C."""
+        batch, count, channels = k.shape
+        keys = self.split(F.linear(k, self.wk, self.bk))
+        absorbed = torch.matmul(keys, self._wq_heads).reshape(batch, self.heads * count, channels)
+        bias = (keys * self._bq_heads).sum(-1).reshape(batch, 1, self.heads * count)
+        return torch.baddbmm(bias, image_pe, absorbed.transpose(1, 2))
+
+    def mix(self, scores: Tensor, v: Tensor, residual: Tensor) -> Tensor:
+        """Image tokens take up the tokens' values: residual (bias included) + attention, B x N x C."""
+        batch, pixels, width = scores.shape
+        attention = scores.view(batch, pixels, self.heads, width // self.heads).softmax(-1).view(batch, pixels, width)
+        values = torch.matmul(self.split(F.linear(v, self.wv, self.bv)), self._wo_heads)
+        values = values.reshape(batch, width, -1)
+        return torch.baddbmm(residual.expand(batch, -1, -1), attention, values)
+
+
+def _check_supported(decoder: Any) -> None:
+    transformer = decoder.transformer
+    problems = [
+        (len(transformer.layers) != 2, "the transformer has not two blocks"),
+        (not decoder.use_high_res_features, "there are no high-resolution features"),
+        (not decoder.pred_obj_scores, "there is no object score"),
+        (not transformer.layers[0].skip_first_layer_pe, "the first block adds positional encodings"),
+        (not isinstance(getattr(transformer.layers[0].mlp, "act", None), nn.ReLU), "the MLP is not a ReLU network"),
+    ]
+    for is_wrong, reason in problems:
+        if is_wrong:
+            raise UnsupportedDecoderError(reason)
+
+
+def _transposed_weight(module: Any, dtype: torch.dtype) -> Tensor:
+    """ConvTranspose2d(kernel 2, stride 2) as a matrix: in x (2, 2, out)."""
+    weight: Tensor = module.weight.detach().to(dtype)
+    return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1).contiguous()
+
+
+def _stacked_mlps(mlps: Any, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """K equal MLPs as one batched MLP: per layer weights K x in x out and biases K x 1 x out."""
+    stacked = []
+    for depth in range(len(mlps[0].layers)):
+        weights = torch.stack([mlp.layers[depth].weight.detach().t().to(dtype) for mlp in mlps]).contiguous()
+        biases = torch.stack([mlp.layers[depth].bias.detach().to(dtype) for mlp in mlps]).unsqueeze(1).contiguous()
+        stacked.append((weights, biases))
+    return stacked
+
+
+def _nested(features: Tensor, levels: int) -> Tensor:
+    """1 x C x (h 2^l) x (w 2^l) -> (h w 4^l) x C, pixels in nested 2 x 2 order under their grid cell."""
+    x = features[0].permute(1, 2, 0)
+    rows, columns, channels = x.shape
+    if levels == 1:
+        x = x.reshape(rows // 2, 2, columns // 2, 2, channels).permute(0, 2, 1, 3, 4)
+    else:
+        x = x.reshape(rows // 4, 2, 2, columns // 4, 2, 2, channels).permute(0, 3, 1, 4, 2, 5, 6)
+    return x.reshape(-1, channels).contiguous()
+
+
+def _raster(nested: Tensor, grid_hw: tuple[int, int]) -> Tensor:
+    """B x (16 N) x K in nested order -> B x K x 4h x 4w."""
+    batch, _, count = nested.shape
+    h, w = grid_hw
+    x = nested.view(batch, h, w, 2, 2, 2, 2, count).permute(0, 7, 1, 3, 5, 2, 4, 6)
+    return x.reshape(batch, count, 4 * h, 4 * w)
