@@ -1,0 +1,45 @@
+"""The command line: one table of commands; everything heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from annotator import __version__
+from annotator.domain.errors import UserError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "open": ("open_", "open the window (default)"),
+    "predict": ("predict", "one mask from points or a box"),
+    "export": ("export", "write COCO or polygons from a project"),
+    "import": ("import_", "read COCO into a project"),
+    "models": ("models", "list, download, import and verify models"),
+    "evaluate": ("evaluate", "clicks-to-IoU on a COCO set"),
+    "train-base": ("train_base", "train the embedded model"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0, or 2 for an error of the user's world (one line on stderr)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
+        arguments.insert(0, "open")
+    parser = argparse.ArgumentParser(prog="annotator", description="Click an object, get its mask, export COCO.")
+    parser.add_argument("--version", action="version", version=f"annotator {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (module_name, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == arguments[0]:
+            importlib.import_module(f"annotator.commands.{module_name}").add_arguments(command)
+    args = parser.parse_args(arguments)
+    command_module = importlib.import_module(f"annotator.commands.{COMMANDS[args.command][0]}")
+    try:
+        return int(command_module.run(args))
+    except UserError as error:
+        print(f"annotator: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("annotator: stopped", file=sys.stderr)
+        return 130

@@ -1,0 +1,41 @@
+"""``annotator import``: take the objects of a COCO file into a project."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from annotator import plugins
+
+    formats = [plugin.name for plugin in plugins.find("annotator.importers")]
+    parser.add_argument("project", type=Path, help="project file (.annot), or an image folder (its project is made)")
+    parser.add_argument("annotations", type=Path, help="file to take in")
+    parser.add_argument("--format", choices=formats, default="coco", help="default: coco")
+    parser.add_argument("--author", default="", help="name to keep with the objects")
+
+
+def run(args: argparse.Namespace) -> int:
+    from typing import cast
+
+    from tqdm import tqdm
+
+    from annotator import plugins
+    from annotator.io.store import ProjectStore
+
+    take_in = cast(Any, plugins.load("annotator.importers", args.format))
+    if args.project.is_dir():
+        opened = ProjectStore.open_folder(args.project, author=args.author)
+    else:
+        opened = ProjectStore.open(args.project, author=args.author)
+    with opened as store, tqdm(unit="object", leave=False, disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = take_in(store, args.annotations, progress=show)
+    print("\n".join(report.lines()))
+    return 0

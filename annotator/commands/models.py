@@ -1,0 +1,42 @@
+"""``annotator models list | download NAME | import FILE | verify``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="known models and what is here")
+    download = actions.add_parser("download", help="fetch a model (goes on where it stopped)")
+    download.add_argument("name")
+    take = actions.add_parser("import", help="take a weights file copied from elsewhere")
+    take.add_argument("file", type=Path)
+    actions.add_parser("verify", help="check every file's SHA-256")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from annotator.engine import weights
+
+    if args.action in ("list", "verify"):
+        statuses = weights.list_models()
+        for status in statuses:
+            mark = "*" if status.is_present and status.is_verified else " "
+            print(f"{mark} {status.name:18} {status.note:24} {status.entry.licence}")
+        is_bad = any(status.is_present and not status.is_verified for status in statuses)
+        return 2 if args.action == "verify" and is_bad else 0
+    with tqdm(unit="B", unit_scale=True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(done - bar.n)
+
+        if args.action == "download":
+            status = weights.download(args.name, progress=progress)
+        else:
+            status = weights.import_file(args.file, progress=progress)
+    print(f"{status.name}: {status.note} ({status.path})")
+    return 0

@@ -1,0 +1,24 @@
+"""``annotator [open] [FOLDER | PROJECT]``: the window."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", nargs="?", metavar="FOLDER|PROJECT", help="a folder of images or a .annot file")
+    parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
+    parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    parser.add_argument("--project", metavar="FILE", help="where the project file of a folder is or shall be")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the window and stay until it is closed.
+
+    Raises:
+        UserError: the folder or project named on the command line cannot be opened.
+    """
+    from annotator.ui.app import run as run_window
+
+    return run_window(args)

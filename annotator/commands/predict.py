@@ -1,0 +1,177 @@
+"""``annotator predict``: one object of one image from prompts, for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annotator.domain.errors import ExportError, PromptError
+from annotator.domain.geometry import Box
+from annotator.domain.prompt import PointPrompt, Prompts
+
+if TYPE_CHECKING:
+    from annotator.domain.ports import Candidate, Embedding, ModelInfo, Segmenter
+
+_SUFFIXES = (".png", ".json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
+    parser.add_argument(
+        "--point",
+        type=parse_point,
+        action="append",
+        default=[],
+        metavar="X,Y[,0|1]",
+        help="a click in image pixels; 1 (default) on the object, 0 on what is not part of it; may be repeated",
+    )
+    parser.add_argument("--box", type=parse_box, metavar="X1,Y1,X2,Y2", help="a box round the object in image pixels")
+    parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
+    parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="mask.png|objects.json",
+        help="a PNG (0 outside, 255 inside) or COCO's JSON with the mask as run lengths",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment, write, and say what was found.
+
+    Raises:
+        UserError: no prompts or some outside the image, an unreadable image or model, an output that cannot be written.
+    """
+    from annotator.commands.output import check_output
+    from annotator.io.atomic import export_errors, write_atomic
+    from annotator.io.readers import load_image
+
+    out: Path = args.out
+    if out.suffix.lower() not in _SUFFIXES:
+        raise ExportError(f"{out} has an unknown kind.", "Name a .png or a .json file.")
+    if not args.point and args.box is None:
+        raise PromptError("There is no prompt.", "Give --point X,Y or --box X1,Y1,X2,Y2.")
+    check_output(out)
+    image = load_image(args.image)
+    check_prompts(args.point, args.box, width=image.width, height=image.height)
+
+    from annotator.engine.load import load_segmenter
+
+    segmenter = load_segmenter(args.model, device=args.device, config=args.config)
+    chosen = predict_stepwise(segmenter, segmenter.encode(image.rgb, image.image_key), args.point, args.box)
+    if out.suffix.lower() == ".png":
+        data = _png(chosen)
+    else:
+        data = json.dumps(_coco(chosen, args.image.name, segmenter.info), indent=1).encode()
+    with export_errors(out):
+        write_atomic(out, data)
+    if chosen.mask.is_empty:
+        print("The model found nothing at these prompts: the mask is empty.", file=sys.stderr)
+    x, y, w, h = chosen.mask.bbox_xywh
+    print(f"{out}: {chosen.mask.area} px, box {x},{y},{x + w},{y + h}, predicted IoU {chosen.predicted_iou:.2f}")
+    return 0
+
+
+def parse_point(text: str) -> PointPrompt:
+    """``X,Y`` or ``X,Y,0|1``.
+
+    Raises:
+        argparse.ArgumentTypeError
+    """
+    parts = text.split(",")
+    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2].strip() not in ("0", "1")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y or X,Y,0 or X,Y,1")
+    x, y = _numbers(parts[:2], text)
+    return PointPrompt(x, y, len(parts) == 2 or parts[2].strip() == "1")
+
+
+def parse_box(text: str) -> Box:
+    """``X1,Y1,X2,Y2``: two opposite corners, the first one above and left of the second.
+
+    Raises:
+        argparse.ArgumentTypeError
+    """
+    parts = text.split(",")
+    if len(parts) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X1,Y1,X2,Y2")
+    box = Box(*_numbers(parts, text))
+    if box.width <= 0 or box.height <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is an empty box: X2 and Y2 are a corner, not a width and height")
+    return box
+
+
+def check_prompts(points: list[PointPrompt], box: Box | None, *, width: int, height: int) -> None:
+    """A script's prompt outside the image is a mistake: say so instead of moving it.
+
+    Raises:
+        PromptError
+    """
+    corners = [] if box is None else [("box corner", box.x0, box.y0), ("box corner", box.x1, box.y1)]
+    for kind, x, y in [*(("point", p.x, p.y) for p in points), *corners]:
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise PromptError(
+                f"The {kind} {x:g},{y:g} is outside the image of {width} x {height} pixels.",
+                "Coordinates are pixels from the top left corner, x to the right, y down.",
+            )
+
+
+def predict_stepwise(
+    segmenter: Segmenter, embedding: Embedding, points: list[PointPrompt], box: Box | None
+) -> Candidate:
+    """The mask that the window shows after the same box and clicks in this order, each answer fed to the next."""
+    prompts = Prompts(box=box)
+    chosen = None if box is None else segmenter.decode(embedding, prompts).chosen
+    for point in points:
+        extended = prompts.with_point(point)
+        previous = chosen.logits if chosen is not None and extended.extends(prompts) else None
+        chosen = segmenter.decode(embedding, extended, previous_logits=previous).chosen
+        prompts = extended
+    if chosen is None:
+        raise PromptError("There is no prompt.", "Give a point or a box.")
+    return chosen
+
+
+def _numbers(parts: list[str], text: str) -> list[float]:
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds something that is not a number") from None
+    if not all(map(math.isfinite, values)):
+        raise argparse.ArgumentTypeError(f"{text!r} holds a number that is not finite")
+    return values
+
+
+def _png(chosen: Candidate) -> bytes:
+    import cv2
+    import numpy as np
+
+    is_encoded, data = cv2.imencode(".png", chosen.mask.full().astype(np.uint8) * 255)
+    if not is_encoded:
+        raise ExportError("The mask cannot be encoded as PNG.", "Write a .json file instead.")
+    return bytes(data)
+
+
+def _coco(chosen: Candidate, file_name: str, model: ModelInfo) -> dict[str, Any]:
+    mask = chosen.mask
+    annotation = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": mask.area,
+        "bbox": list(mask.bbox_xywh),
+        "segmentation": {"size": [mask.height, mask.width], "counts": mask.rle().decode("ascii")},
+        "score": round(float(chosen.predicted_iou), 4),
+    }
+    return {
+        "info": {"description": "annotator predict", "model": model.name, "model_sha256": model.sha256},
+        "images": [{"id": 1, "file_name": file_name, "width": mask.width, "height": mask.height}],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": [annotation],
+    }

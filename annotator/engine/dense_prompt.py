@@ -1,0 +1,81 @@
+"""Clicks and boxes written into SAM 2's dense prompt, for models that were trained with it ("stamps-1").
+
+A small model trained from scratch does not learn to find a click from its token alone (``docs/models/nano-log.md``); it
+does when the click is also drawn where it lies. The drawing uses SAM 2's own mask input, one channel of
+low-resolution logits, so the architecture is unchanged. Training and inference call the same function.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BUMP_LOGIT = 8.0
+BUMP_SIGMA_CELLS = 1.5
+COLOUR_SIGMA = 0.12
+DECAY_CELLS = 40.0
+BOX_INSIDE, BOX_OUTSIDE = 1.0, -6.0
+LIMIT = 32.0
+CELL_PX = 4.0
+
+
+def stamp_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous: Tensor | None = None) -> Tensor:
+    """The dense prompt for clicks, a box and previous logits.
+
+    Args:
+        points: B x N x 2 float, (x, y) in input pixels (the model's S x S square), pixel centres at +0.5.
+        labels: B x N int: 1 positive, 0 negative, 2 / 3 box corners (top left / bottom right), -1 padding.
+        thumbnail: B x 3 x q x q float RGB in 0..1, the input at a quarter of its size (B may be 1).
+        previous: B x 1 x q x q logits of the step before, or None.
+
+    Returns:
+        B x 1 x q x q float32 logits within +-32. Without previous logits: a colour-likeness map round the clicks or
+        the box's inside; with them: the logits, pushed up and down where the clicks are.
+    """
+    rows, columns = thumbnail.shape[-2:]
+    x = (torch.arange(columns, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    y = (torch.arange(rows, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    px, py = points[..., 0].float(), points[..., 1].float()
+    dx2 = ((x - px[..., None]) / CELL_PX).square()
+    dy2 = ((y - py[..., None]) / CELL_PX).square()
+    squared_cells = dy2[..., :, None] + dx2[..., None, :]  # B x N x q x q
+    is_positive, is_negative = (labels == 1)[..., None, None], (labels == 0)[..., None, None]
+    sign = is_positive.float() - is_negative.float()
+    bumps = (sign * torch.exp(-squared_cells / (2 * BUMP_SIGMA_CELLS**2))).sum(1, keepdim=True) * BUMP_LOGIT
+
+    alike = _colour_likeness(px, py, thumbnail) * torch.exp(-squared_cells.sqrt() / DECAY_CELLS)
+    likeness = (alike * is_positive).amax(1, keepdim=True) - (alike * is_negative).amax(1, keepdim=True)
+    if previous is not None:
+        return (previous.float() + bumps + likeness).clamp(-LIMIT, LIMIT)
+    base = _box_map(px, py, labels, x, y)
+    return (base + bumps + 3.0 * likeness).clamp(-LIMIT, LIMIT)
+
+
+def _colour_likeness(px: Tensor, py: Tensor, thumbnail: Tensor) -> Tensor:
+    """exp(-d^2 / 2 sigma^2) of every cell's colour to the colour under each point: B x N x q x q in 0..1."""
+    batch, count = px.shape
+    rows, columns = thumbnail.shape[-2:]
+    smooth = torch.nn.functional.avg_pool2d(thumbnail, 3, 1, 1, count_include_pad=False)
+    column = (px / CELL_PX).floor().long().clamp(0, columns - 1)
+    row = (py / CELL_PX).floor().long().clamp(0, rows - 1)
+    flat = smooth.flatten(2).expand(batch, -1, -1)
+    colour = flat.gather(2, (row * columns + column)[:, None].expand(-1, 3, -1))  # B x 3 x N
+    distance2 = thumbnail.new_zeros(batch, count, rows, columns)
+    for channel in range(3):
+        distance2 += (thumbnail[:, channel, None] - colour[:, channel, :, None, None]).square()
+    return torch.exp(-distance2 / (2 * COLOUR_SIGMA**2))
+
+
+def _box_map(px: Tensor, py: Tensor, labels: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """B x 1 x q x q: inside / outside values where there is a box, else -1.5."""
+    is_first, is_second = labels == 2, labels == 3
+    has_box = (is_first.any(1) & is_second.any(1))[:, None, None, None]
+
+    def corner(values: Tensor, where: Tensor) -> Tensor:
+        return (values * where).sum(1)[:, None]
+
+    x0, y0, x1, y1 = (corner(v, w) for v, w in ((px, is_first), (py, is_first), (px, is_second), (py, is_second)))
+    in_x, in_y = (x >= x0) & (x <= x1), (y >= y0) & (y <= y1)
+    inside = (in_y[:, :, None] & in_x[:, None, :])[:, None]
+    boxed = torch.where(inside, BOX_INSIDE, BOX_OUTSIDE)
+    return torch.where(has_box, boxed, torch.full_like(boxed, -1.5))

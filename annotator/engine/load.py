@@ -1,0 +1,216 @@
+"""The only door into the engine: from a model's name or file to a ``Segmenter``."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch starts its threads: waiting threads must not burn the cores that a labeler's other programs need.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import torch
+from torch import nn
+
+from annotator.domain.errors import ModelError
+from annotator.domain.ports import Engine, ModelInfo
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine import weights
+from annotator.engine.embeddings import TieredCache
+from annotator.engine.nano import load_nano
+from annotator.engine.sam2_backend import Sam2Segmenter
+
+DISK_BYTES = 20 << 30
+BF16_MIN_IOU = 0.98
+
+
+def load_segmenter(
+    name_or_path: str | None = None,
+    *,
+    device: str | None = None,
+    config: str | None = None,
+    dtype: torch.dtype | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Sam2Segmenter:
+    """A ready model.
+
+    Args:
+        name_or_path: registry name, or a weights file; None for the best verified model present.
+        device: "cpu", "cuda", "mps"; None picks the best there is.
+        config: sam2 configuration name, needed for a ``.pt`` file that the registry does not know.
+        dtype: None picks bfloat16 where the device has it and its masks agree with float32.
+        progress: told in a line what is going on.
+
+    Raises:
+        ModelError: unknown name, missing or damaged file, no such device.
+    """
+    say = progress or (lambda _line: None)
+    chosen = pick_device(device)
+    status, path = _resolve(name_or_path)
+    entry = status.entry if status else None
+    say(f"Loading {entry.name if entry else path.name} …")
+    digest = weights.sha256_of(path)
+    if path.suffix == ".safetensors":
+        model, nano_config, _ = load_nano(path)
+        dense_prompt = nano_config.dense_prompt
+    else:
+        model = load_sam2(path, config=config or (entry.config if entry else ""))
+        dense_prompt = entry.dense_prompt if entry else ""
+    name = entry.name if entry else path.stem
+    note = "" if status and status.is_verified else f"{path.name} is not verified"
+    model = _to_device(model, chosen)
+
+    def build(kind: torch.dtype) -> Sam2Segmenter:
+        info = ModelInfo(
+            name=name,
+            sha256=digest,
+            device=chosen.type,
+            dtype=str(kind).removeprefix("torch."),
+            image_size=int(model.image_size),  # type: ignore[arg-type]
+            is_verified=bool(status and status.is_verified),
+            note=note,
+        )
+        return Sam2Segmenter(model, info, dtype=kind, dense_prompt=dense_prompt)
+
+    if dtype is not None:
+        return build(dtype)
+    if chosen.type == "cuda" and torch.cuda.is_bf16_supported():
+        return build(torch.bfloat16)
+    if chosen.type == "cpu" and _cpu_has_bf16() and dense_prompt:
+        say("Checking the fast arithmetic of this processor …")
+        half = build(torch.bfloat16)
+        full = build(torch.float32)
+        return half if _agree(half, full) else full
+    return build(torch.float32)
+
+
+def make_engine(
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    config: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    ram_bytes: int = 1 << 30,
+    disk_bytes: int | None = DISK_BYTES,
+    disk_dir: Path | None = None,
+) -> Engine:
+    """Segmenter and embedding cache, as the engine thread owns them. ``disk_bytes`` None or 0: no disk tier."""
+    segmenter = load_segmenter(model, device=device, config=config, progress=progress)
+    folder = None
+    if disk_bytes:
+        folder = disk_dir or platformdirs.user_cache_path("annotator") / "embeddings"
+    cache = TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes or 0, device=segmenter.device)
+    return Engine(segmenter, cache)
+
+
+def pick_device(name: str | None) -> torch.device:
+    """The named device, or the best of CUDA, MPS and the CPU.
+
+    Raises:
+        ModelError: the named device is not there.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name is None or name in ("", "auto"):
+        return torch.device(next(kind for kind, is_there in available.items() if is_there))
+    if not available.get(name, False):
+        raise ModelError(f"There is no device {name!r} on this computer.", "Leave --device out, or use cpu.")
+    return torch.device(name)
+
+
+def load_sam2(path: Path, *, config: str) -> nn.Module:
+    """An official-layout checkpoint, ``{"model": state_dict}``, in a sam2 configuration; never runs pickled code.
+
+    Raises:
+        ModelError: no configuration named, unknown configuration, damaged or unsafe file, or they do not fit.
+    """
+    if not config:
+        raise ModelError(
+            f"{path.name} is not in the registry, so its shape is unknown.",
+            "Name it: --config configs/sam2.1/sam2.1_hiera_t.yaml (or _s, _b+, _l).",
+        )
+    try:
+        data: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelError(
+            f"{path.name} is damaged or not a plain weights file.", "Copy it again from its source."
+        ) from error
+    state: Any = data.get("model", data) if isinstance(data, dict) else None
+    model = build_config(config)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path.name} does not fit the configuration {config}.", "Name the right one.") from error
+    return model
+
+
+def build_config(config: str) -> nn.Module:
+    """A sam2 configuration with random weights, eval mode, on the CPU.
+
+    Raises:
+        ModelError: sam2 has no such configuration.
+    """
+    from hydra.errors import HydraException
+    from sam2.build_sam import build_sam2
+
+    try:
+        model: nn.Module = build_sam2(config, ckpt_path=None, device="cpu", mode="eval")
+    except HydraException as error:
+        raise ModelError(
+            f"sam2 has no configuration {config!r}.", "Use e.g. configs/sam2.1/sam2.1_hiera_t.yaml."
+        ) from error
+    return model
+
+
+def _resolve(name_or_path: str | None) -> tuple[weights.ModelStatus | None, Path]:
+    if not name_or_path:
+        status = weights.default_model()
+    elif name_or_path in weights.registry():
+        status = weights.status_of(weights.registry()[name_or_path])
+        if status.path is None:
+            raise ModelError(
+                f"The model {name_or_path} is not on this computer.", f"Run: annotator models download {name_or_path}"
+            )
+        if not status.is_verified:
+            raise ModelError(f"{status.path.name}: {status.note}.", "Delete it and download or copy it again.")
+    else:
+        path = Path(name_or_path).expanduser()
+        if not path.is_file():
+            known = ", ".join(weights.registry())
+            raise ModelError(f"There is no model {name_or_path!r}.", f"Give a file, or one of: {known}.")
+        return None, path
+    if status.path is None:
+        raise ModelError(f"The model {status.name} is not on this computer.")
+    return status, status.path
+
+
+def _to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError:
+        return model.to("cpu")
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 itself (elsewhere it is emulated, and slower)."""
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe and probe())
+
+
+def _agree(half: Sam2Segmenter, full: Sam2Segmenter) -> bool:
+    """Whether bfloat16 and float32 give the same masks on a test picture (a disc, a square, noise), this machine."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(90, 110, (256, 256, 3)).astype(np.uint8)
+    y, x = np.mgrid[:256, :256]
+    image[(x - 80) ** 2 + (y - 90) ** 2 < 45**2] = (200, 80, 60)
+    image[150:220, 140:230] = (40, 90, 200)
+    for point in (PointPrompt(80.5, 90.5), PointPrompt(185.5, 185.5)):
+        prompts = Prompts((point,))
+        masks = [s.decode(s.encode(image, "self-check"), prompts).chosen.mask for s in (half, full)]
+        if masks[0].iou(masks[1]) < BF16_MIN_IOU:
+            return False
+    return True

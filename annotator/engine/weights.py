@@ -1,0 +1,211 @@
+"""The model registry and the weight files: where they are, whether they are genuine, how they come here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from annotator.domain.errors import ModelError
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all or 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model of ``checkpoints/registry.toml``. ``sha256`` is empty for weights that ship with the program."""
+
+    name: str
+    kind: str
+    file: str
+    licence: str
+    rank: int
+    config: str = ""
+    url: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    dense_prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """An entry and what lies on this disk. ``path`` is None when the file is absent."""
+
+    entry: ModelEntry
+    path: Path | None
+    is_verified: bool
+    note: str
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def is_present(self) -> bool:
+        return self.path is not None
+
+
+def shipped_dir() -> Path:
+    """The ``checkpoints`` folder of this installation (wheel or checkout)."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_data" / "checkpoints", package.parent / "checkpoints"):
+        if (folder / "registry.toml").is_file():
+            return folder
+    raise ModelError("The model registry is missing from this installation.", "Install the program again.")
+
+
+def user_dir() -> Path:
+    """Where downloads and imports go: ``ANNOTATOR_CHECKPOINTS``, else the user's data folder."""
+    override = os.environ.get("ANNOTATOR_CHECKPOINTS")
+    return Path(override) if override else platformdirs.user_data_path("annotator") / "checkpoints"
+
+
+def registry() -> dict[str, ModelEntry]:
+    """All known models by name."""
+    data = tomllib.loads((shipped_dir() / "registry.toml").read_text(encoding="utf-8"))
+    return {name: ModelEntry(name=name, **fields) for name, fields in data.items()}
+
+
+def find_file(entry: ModelEntry) -> Path | None:
+    for folder in (user_dir(), shipped_dir()):
+        if (folder / entry.file).is_file():
+            return folder / entry.file
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def status_of(entry: ModelEntry) -> ModelStatus:
+    """Present? Genuine? Hashing a large file takes a second: not for the GUI thread."""
+    path = find_file(entry)
+    if path is None:
+        return ModelStatus(entry, None, False, "not on this computer")
+    if not entry.sha256:
+        return ModelStatus(entry, path, True, "ships with the program")
+    if sha256_of(path) == entry.sha256:
+        return ModelStatus(entry, path, True, "verified")
+    return ModelStatus(entry, path, False, "the file is damaged or not the official one (SHA-256 differs)")
+
+
+def list_models() -> list[ModelStatus]:
+    """Every registry model with its state, best first."""
+    return [status_of(entry) for entry in sorted(registry().values(), key=lambda e: -e.rank)]
+
+
+def default_model() -> ModelStatus:
+    """The best verified model present.
+
+    Raises:
+        ModelError: there is none at all.
+    """
+    for status in list_models():
+        if status.is_present and status.is_verified:
+            return status
+    raise ModelError("No model is installed.", "Run: annotator models download sam2.1-tiny")
+
+
+def import_file(source: Path, *, progress: Progress | None = None) -> ModelStatus:
+    """Copy a weights file into the user's checkpoints when its SHA-256 is a registry model's.
+
+    Raises:
+        ModelError: the file is missing, unreadable or unknown.
+    """
+    try:
+        digest = sha256_of(source)
+    except OSError as error:
+        raise ModelError(f"{source} cannot be read: {error.strerror}.", "Check the path.") from error
+    entry = next((e for e in registry().values() if e.sha256 == digest), None)
+    if entry is None:
+        raise ModelError(
+            f"{source.name} is none of the known models (SHA-256 {digest[:12]}…).",
+            "Copy it again, or use it directly with --model PATH --config NAME.",
+        )
+    target = user_dir() / entry.file
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ModelError(f"{target} cannot be written: {error.strerror}.", "Free some space and try again.") from error
+    if progress is not None:
+        progress(target.stat().st_size, target.stat().st_size)
+    return status_of(entry)
+
+
+def download(name: str, *, progress: Progress | None = None) -> ModelStatus:
+    """Fetch a model, going on with a part of an earlier try; kept only when its SHA-256 is right.
+
+    Raises:
+        ModelError: unknown name, no network, refused, disk full, or a wrong file.
+    """
+    entry = registry().get(name)
+    if entry is None or not entry.url:
+        raise ModelError(f"There is no model {name!r} to download.", f"Known: {', '.join(registry())}.")
+    return fetch(entry, user_dir(), progress=progress)
+
+
+def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) -> ModelStatus:
+    """:func:`download` into a folder, through pooch, which checks the hash before the file gets its name."""
+    import pooch
+    import requests
+
+    def transfer(url: str, output_file: str, _pooch: object) -> None:
+        part = folder / (entry.file + ".part")
+        _transfer(url, part, progress)
+        os.replace(part, output_file)
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(
+            entry.url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder, downloader=transfer
+        )
+    except requests.RequestException as error:
+        raise ModelError(
+            f"{entry.name} could not be downloaded: {error}.",
+            "Try again (it goes on where it stopped), or copy the file and run: annotator models import FILE",
+        ) from error
+    except ValueError as error:  # pooch: the hash differs; it has removed the file
+        raise ModelError(f"What was downloaded is not {entry.name} (SHA-256 differs).", "Try again.") from error
+    except OSError as error:
+        raise ModelError(
+            f"{entry.file} cannot be written: {error.strerror}.", "Free some space and try again."
+        ) from error
+    return ModelStatus(entry, folder / entry.file, True, "verified")
+
+
+def _transfer(url: str, part: Path, progress: Progress | None) -> None:
+    """GET into ``part``, resuming when the server can; a secure address is never left for an open one."""
+    import requests
+
+    have = part.stat().st_size if part.is_file() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with requests.get(url, headers=headers, stream=True, timeout=(10, 60)) as response:
+        if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
+            raise requests.exceptions.InvalidURL("the server redirects to an insecure address")
+        if response.status_code == 416:  # the part is as long as the file, or longer: start over
+            part.unlink()
+            _transfer(url, part, progress)
+            return
+        response.raise_for_status()
+        is_resumed = response.status_code == 206
+        done = have if is_resumed else 0
+        total = done + int(response.headers.get("Content-Length") or 0)
+        with part.open("ab" if is_resumed else "wb") as file:
+            for chunk in response.iter_content(1 << 20):
+                file.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)

@@ -1,0 +1,134 @@
+"""What every image reader takes and gives back."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.errors import ImageError
+
+RgbArray = npt.NDArray[np.uint8]
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_MAX_PIXELS = 400_000_000
+"""Larger images are refused before they are decoded (RGB alone would be 1.2 GB)."""
+
+COPY_AGAIN = "Copy it again from where it came from, or take it out of the folder."
+CONVERT = "Convert it to PNG or TIFF with the program that made it."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedImage:
+    """An image as it is shown and encoded.
+
+    Attributes:
+        rgb: H x W x 3, uint8, C-contiguous, read-only.
+        width, height: pixels as shown (after EXIF orientation).
+        sha256: of the file's bytes, hexadecimal.
+        image_key: 64 hexadecimal characters that name these pixels: file, frame, reader version and window.
+        spacing_mm: pixel size (x, y) in millimetres, or None when the file does not say.
+        extra: plain JSON data for ``ImageRecord.extra``: DICOM's SOPInstanceUID, SeriesInstanceUID and Modality, and
+            ``spacing_mm`` [x, y]; never anything about a patient.
+        note: one line for the person, e.g. "window 400/40", "page 1 of 12"; may be empty.
+    """
+
+    rgb: RgbArray
+    width: int
+    height: int
+    sha256: str
+    image_key: str
+    spacing_mm: tuple[float, float] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """What a reader gives back.
+
+    Attributes:
+        rgb: H x W x 3, uint8.
+        window: everything but the file's bytes and the frame that decided the pixels.
+        spacing_mm, extra, note: as in :class:`LoadedImage`.
+    """
+
+    rgb: RgbArray
+    window: str = ""
+    spacing_mm: tuple[float, float] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A kind of image files (entry-point group ``annotator.readers``: a class without constructor arguments).
+
+    Attributes:
+        name: short, lower case.
+        version: raised whenever the same file gives other pixels than before.
+        suffixes: lower case, with the dot.
+
+    ``stream`` is open at position 0; ``name`` is for messages. A method may raise anything for a damaged file: what is
+    not an ``ImageError`` becomes one.
+    """
+
+    name: str
+    version: int
+    suffixes: frozenset[str]
+
+    def sniff(self, head: bytes) -> bool:
+        """Whether the first 256 bytes of a file show that it is of this kind."""
+        ...
+
+    def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels: ...
+
+    def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
+        """Width and height as shown, from the header only."""
+        ...
+
+    def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray: ...
+
+
+def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Refuse images without pixels and absurdly large ones, before anything is allocated.
+
+    Raises:
+        ImageError
+    """
+    if width <= 0 or height <= 0:
+        raise ImageError(f"{name} has no pixels ({width} x {height}).", COPY_AGAIN)
+    if width * height > max_pixels:
+        megapixels = width * height / 1e6
+        raise ImageError(
+            f"{name} is too large: {width} x {height} is {megapixels:,.0f} megapixels, the limit is "
+            f"{max_pixels / 1e6:,.0f}.",
+            "Cut it into tiles, or save a smaller copy.",
+        )
+
+
+def check_frame(name: str, frame: int, frames: int) -> None:
+    """Raises:
+    ImageError: the file has no such frame.
+    """
+    if not 0 <= frame < frames:
+        raise ImageError(f"{name} has {frames} frame(s); there is no frame {frame + 1}.")
+
+
+def damage_error(name: str, error: Exception) -> ImageError:
+    """What a decoder's own complaint means for the person."""
+    if isinstance(error, ImageError):
+        return error
+    _log.debug("decoder complaint about %s: %r", name, error)
+    if isinstance(error, MemoryError):
+        return ImageError(f"{name} does not fit into memory.", "Close other programs, or save a smaller copy.")
+    text = str(error).strip().splitlines()
+    reason = text[0][:160] if text else type(error).__name__
+    signs = ("truncated", "end of file", "incomplete")
+    if isinstance(error, EOFError) or any(sign in reason.lower() for sign in signs):
+        return ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
+    return ImageError(f"{name} is damaged and cannot be read ({reason}).", COPY_AGAIN)

@@ -1,0 +1,225 @@
+"""The settings of a person: one table for dialog, command line and documentation; a TOML file of differences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from annotator.domain.errors import UserError
+from annotator.io.atomic import write_atomic
+
+SettingValue = str | int | float | bool | list[str]
+
+HOME_VARIABLE = "ANNOTATOR_HOME"
+"""Names a folder that takes the place of the system's folder for settings (tests, portable installations)."""
+
+FILE_NAME = "settings.toml"
+RECENT_FOLDERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        key: as in the file.
+        default: also states the type.
+        group: heading in the dialog; "state" is what the program remembers by itself (not in the dialog).
+        description: one sentence, with the unit.
+        choices: allowed texts, empty for any.
+        minimum, maximum: of numbers, None for no limit.
+        is_restart_needed: whether it works only from the next start.
+    """
+
+    key: str
+    default: SettingValue
+    group: str
+    description: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    is_restart_needed: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("theme", "system", "Appearance", "Colours of the window.", choices=("system", "dark", "light")),
+    Setting("mask_opacity", 0.45, "Appearance", "Opacity of object masks, 0 to 1.", minimum=0, maximum=1),
+    Setting("outline_width_px", 2.0, "Appearance", "Width of outlines in screen pixels.", minimum=0, maximum=10),
+    Setting("keymap", "annotator", "Keyboard", "Preset of the keys.", choices=("annotator", "x-anylabeling", "isat")),
+    Setting("author", "", "Project", "Your name as kept with every object; empty: the system's user name."),
+    Setting("max_image_megapixels", 400, "Project", "Larger images are refused.", minimum=1, maximum=4000),
+    Setting("model", "", "Model", "Name or file of the model; empty: the best one that is there."),
+    Setting(
+        *("device", "auto", "Model", "Where the model runs."),
+        choices=("auto", "cpu", "cuda", "mps"),
+        is_restart_needed=True,
+    ),
+    Setting("prefetch", True, "Model", "Prepare the next image while this one is worked on."),
+    Setting(
+        *("cache_ram_mib", 1024, "Cache", "Memory for prepared images, in MiB."), minimum=0, is_restart_needed=True
+    ),
+    Setting("cache_disk_enabled", True, "Cache", "Keep prepared images on the disk.", is_restart_needed=True),
+    Setting(
+        *("cache_disk_gib", 20.0, "Cache", "Disk space for prepared images, in GiB."), minimum=0, is_restart_needed=True
+    ),
+    Setting("last_folder", "", "state", "The folder that was open last."),
+    Setting("recent_folders", [], "state", "Folders that were open, newest first."),
+    Setting("panels", "", "state", "Places and sizes of the window's panels (text of the window's own)."),
+)
+
+_BY_KEY: Mapping[str, Setting] = {setting.key: setting for setting in SETTINGS}
+
+
+class Settings:
+    """Values by key: the file's where it has a usable one, else the default. A change is written at once.
+
+    ``warnings`` says, one sentence each, what in the file could not be used. Keys that are not in the table, comments
+    and order stay in the file as they are. A file that is not TOML is never written over: it is put aside first.
+    """
+
+    def __init__(
+        self, path: Path, document: tomlkit.TOMLDocument, warnings: tuple[str, ...], *, is_damaged: bool
+    ) -> None:
+        """Use :meth:`load`."""
+        self.path = path
+        self.warnings = warnings
+        self._document = document
+        self._is_damaged = is_damaged
+        self._values: dict[str, SettingValue] = {}
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Settings:
+        """Read the file (default: :func:`settings_path`); a missing one is no fault."""
+        file = path or settings_path()
+        try:
+            document = tomlkit.parse(file.read_bytes().decode("utf-8-sig"))
+        except FileNotFoundError:
+            return cls(file, tomlkit.document(), (), is_damaged=False)
+        except OSError as error:
+            warning = f"The settings in {file} cannot be read ({error.strerror}); the defaults are used."
+            return cls(file, tomlkit.document(), (warning,), is_damaged=False)
+        except (UnicodeDecodeError, TOMLKitError) as error:
+            warning = f"The settings in {file} are damaged ({error}); the defaults are used."
+            return cls(file, tomlkit.document(), (warning,), is_damaged=True)
+        settings = cls(file, document, (), is_damaged=False)
+        settings.warnings = settings._take(document.unwrap())
+        return settings
+
+    def get(self, key: str) -> Any:
+        """The value, of the default's type (a list is a new one).
+
+        Raises:
+            KeyError: not in the table.
+        """
+        value = self._values.get(key, _BY_KEY[key].default)
+        return list(value) if isinstance(value, list) else value
+
+    def set(self, key: str, value: SettingValue) -> bool:
+        """Change a value and write the file; the default is kept by leaving the key out.
+
+        Returns:
+            Whether anything changed.
+
+        Raises:
+            KeyError: not in the table.
+            UserError: the value does not fit, or the file cannot be written (the value holds for this session).
+        """
+        setting = _BY_KEY[key]
+        fitted = _fit(setting, value)
+        if fitted is None:
+            raise UserError(f"{value!r} is not a value for {key}.", _hint(setting))
+        if fitted == self.get(key):
+            return False
+        if fitted == setting.default:
+            self._values.pop(key, None)
+            self._document.pop(key, None)
+        else:
+            self._values[key] = fitted
+            self._document[key] = fitted
+        self._save()
+        return True
+
+    def reset(self, key: str) -> bool:
+        """Back to the default; as :meth:`set`."""
+        return self.set(key, _BY_KEY[key].default)
+
+    def remember_folder(self, folder: str) -> None:
+        """Put a folder at the head of the recent ones and make it the last; as :meth:`set`."""
+        others = [other for other in self.get("recent_folders") if other != folder]
+        self.set("recent_folders", [folder, *others][:RECENT_FOLDERS])
+        self.set("last_folder", folder)
+
+    def _take(self, found: dict[str, Any]) -> tuple[str, ...]:
+        warnings: list[str] = []
+        for key, value in found.items():
+            setting = _BY_KEY.get(key)
+            if setting is None:
+                continue
+            fitted = _fit(setting, value)
+            if fitted is None:
+                warnings.append(f"{self.path.name}: {key} = {value!r} cannot be used. {_hint(setting)}")
+            else:
+                self._values[key] = fitted
+        return tuple(warnings)
+
+    def _save(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._is_damaged and self.path.exists():
+                os.replace(self.path, self.path.with_name(f"{self.path.name}.damaged"))
+                self._is_damaged = False
+            write_atomic(self.path, tomlkit.dumps(self._document).encode("utf-8"))
+        except OSError as error:
+            message = f"The settings cannot be saved in {self.path} ({error.strerror})."
+            raise UserError(message, "They hold until the program ends.") from error
+
+
+def config_dir() -> Path:
+    """The folder for settings."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) if home else platformdirs.user_config_path("annotator", appauthor=False)
+
+
+def settings_path() -> Path:
+    return config_dir() / FILE_NAME
+
+
+def _fit(setting: Setting, value: object) -> SettingValue | None:
+    """The value in the setting's type, or None when it does not fit."""
+    default = setting.default
+    if isinstance(default, bool):
+        return value if isinstance(value, bool) else None
+    if isinstance(default, list):
+        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return [str(item) for item in value] if fits and isinstance(value, list) else None
+    if isinstance(default, str):
+        fits = isinstance(value, str) and (not setting.choices or value in setting.choices)
+        return str(value) if fits else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(default, int) and not float(value).is_integer():
+        return None
+    low, high = setting.minimum, setting.maximum
+    if value != value or (low is not None and value < low) or (high is not None and value > high):
+        return None
+    return int(value) if isinstance(default, int) else float(value)
+
+
+def _hint(setting: Setting) -> str:
+    if setting.choices:
+        return f"Use one of {', '.join(setting.choices)}."
+    if isinstance(setting.default, bool):
+        return "Use true or false."
+    if isinstance(setting.default, int | float):
+        kind = "a whole number" if isinstance(setting.default, int) else "a number"
+        low = "" if setting.minimum is None else f" from {setting.minimum:g}"
+        high = "" if setting.maximum is None else f" to {setting.maximum:g}"
+        return f"Use {kind}{low}{high}."
+    return "Use a list of texts." if isinstance(setting.default, list) else "Use a text."

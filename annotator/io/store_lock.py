@@ -1,0 +1,127 @@
+"""One writer per project: a lock of the operating system on a file beside it, which dies with the process."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+if sys.platform == "win32":  # pragma: no cover - not run on the systems the tests run on
+    import msvcrt
+
+    _LOCK_OFFSET = 1 << 20  # far behind the text, which others must be able to read
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _LOCK_OFFSET, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        # flock, not lockf: it belongs to the open file, so a second opener inside one process is seen too.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class ProjectLock:
+    """The right to write one project, held until :meth:`release` or the end of the process (kill -9 too)."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def acquire(cls, project: Path, *, author: str = "") -> ProjectLock | None:
+        """The lock, or None when another program (or another opener in this one) has it.
+
+        Raises:
+            OSError: the lock file cannot be made, or the file system knows no locks.
+        """
+        path = lock_path(project)
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                if not _try_lock(descriptor):
+                    os.close(descriptor)
+                    return None
+                if not _is_still(path, descriptor):
+                    # Its holder removed the file between our open and our lock: take the new one.
+                    os.close(descriptor)
+                    continue
+                _write_owner(descriptor, author)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+                raise
+            return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Give the lock back and remove its file; doing it twice is harmless."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        if sys.platform == "win32":  # pragma: no cover - an open file cannot be removed there
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+        os.close(descriptor)
+
+
+def lock_path(project: Path) -> Path:
+    """A hidden file beside the project."""
+    return project.with_name(f".{project.name}.lock")
+
+
+def describe_owner(project: Path) -> str:
+    """Who holds a project, for a message: "anna on desk-7 (process 4711)"."""
+    try:
+        owner: Any = json.loads(lock_path(project).read_text("utf-8"))
+        user, host, pid = str(owner["user"]), str(owner["host"]), int(owner["pid"])
+        author = str(owner.get("author") or "")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.debug("no owner in the lock file of %s: %r", project, error)
+        return "another program"
+    name = f"{author} ({user})" if author and author != user else user
+    return f"{name} on {host} (process {pid})"
+
+
+def user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no entry in the password database, as in some containers
+        return "unknown user"
+
+
+def _write_owner(descriptor: int, author: str) -> None:
+    owner = {"user": user_name(), "host": socket.gethostname(), "pid": os.getpid(), "author": author}
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.truncate(descriptor, 0)
+    os.write(descriptor, json.dumps(owner).encode("ascii"))
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    ours = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)

@@ -1,0 +1,271 @@
+"""The project file's tables, its version numbers and migrations, and rows to values and back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotator.domain.errors import ProjectError, ProjectReadOnlyError
+from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Row, RowChange, Status
+
+APPLICATION_ID = 0x414E4F54  # "ANOT"
+MAJOR, MINOR = 1, 0
+SCHEMA_VERSION = MAJOR * 1000 + MINOR
+"""``user_version``: another thousand (major) is refused; within one, an older file is migrated after a backup, and a
+newer one is opened (minor versions only add)."""
+
+Migration = Callable[[sqlite3.Connection], None]
+MIGRATIONS: Mapping[int, Migration] = {}
+"""From a version to the next one; each runs inside one transaction."""
+
+# Foreign keys are checked at commit, so that the order of changes inside an edit does not matter.
+_SCHEMA = """
+CREATE TABLE image(
+  id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, width INTEGER NOT NULL,
+  height INTEGER NOT NULL, status TEXT NOT NULL, extra TEXT NOT NULL);
+CREATE TABLE category(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, colour TEXT NOT NULL, key INTEGER NOT NULL, extra TEXT NOT NULL);
+CREATE TABLE annotation(
+  id INTEGER PRIMARY KEY,
+  image_id INTEGER NOT NULL REFERENCES image(id) DEFERRABLE INITIALLY DEFERRED,
+  category_id INTEGER NOT NULL REFERENCES category(id) DEFERRABLE INITIALLY DEFERRED,
+  x INTEGER NOT NULL, y INTEGER NOT NULL, w INTEGER NOT NULL, h INTEGER NOT NULL, area INTEGER NOT NULL,
+  rle BLOB NOT NULL, image_width INTEGER NOT NULL, image_height INTEGER NOT NULL, score REAL, origin TEXT NOT NULL,
+  prompts TEXT NOT NULL, model TEXT NOT NULL, model_sha256 TEXT NOT NULL, adapter TEXT NOT NULL,
+  clicks INTEGER NOT NULL, seconds REAL NOT NULL, is_crowd INTEGER NOT NULL, author TEXT NOT NULL,
+  created_at TEXT NOT NULL, extra TEXT NOT NULL);
+CREATE INDEX annotation_image ON annotation(image_id);
+CREATE INDEX annotation_category ON annotation(category_id);
+CREATE TABLE edit(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, author TEXT NOT NULL, name TEXT NOT NULL,
+  changes BLOB NOT NULL, undone INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE sequence(kind TEXT PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE draft(slot INTEGER PRIMARY KEY CHECK (slot = 1), image_id INTEGER NOT NULL, prompts TEXT NOT NULL);
+CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL);
+"""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "image": ("id", "path", "sha256", "width", "height", "status", "extra"),
+    "category": ("id", "name", "colour", "key", "extra"),
+    "annotation": (
+        *("id", "image_id", "category_id", "x", "y", "w", "h", "area", "rle", "image_width", "image_height", "score"),
+        *("origin", "prompts", "model", "model_sha256", "adapter", "clicks", "seconds", "is_crowd", "author"),
+        *("created_at", "extra"),
+    ),
+}
+_ROW_TYPES: Mapping[str, type[Row]] = {"image": ImageRecord, "category": Category, "annotation": Annotation}
+_JSON_COLUMNS = ("extra", "prompts")
+_COMPRESS_FROM_BYTES = 16_384
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty project in a new file (inside the caller's transaction)."""
+    for statement in _SCHEMA.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.executemany("INSERT INTO sequence(kind, next) VALUES (?, 1)", [(table,) for table in COLUMNS])
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The file's version.
+
+    Raises:
+        ProjectError: not a project of ours, damaged, or of another major version.
+    """
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise ProjectError(f"{path.name} is not an annotator project.", "Choose a file that this program made.")
+    if version // 1000 != MAJOR:
+        age = "newer" if version // 1000 > MAJOR else "much older"
+        raise ProjectError(
+            f"{path.name} was made by a {age} version of this program (format {version // 1000}, this is {MAJOR}).",
+            "Open it with that version, or update this one.",
+        )
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    missing = {"image", "category", "annotation", "edit", "sequence", "draft", "meta"} - present
+    if missing and version >= SCHEMA_VERSION:
+        raise ProjectError(f"{path.name} is damaged: the table {min(missing)} is gone.", RESTORE)
+    return int(version)
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path,
+    *,
+    version: int,
+    target: int = SCHEMA_VERSION,
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+) -> Path | None:
+    """Bring an older file to ``target``, one transaction for all steps, after a backup beside it.
+
+    Returns:
+        The backup's path, or None when there was nothing to do.
+
+    Raises:
+        ProjectError: there is no way from that version; the file is as it was.
+    """
+    if version >= target:
+        return None
+    steps: list[int] = []
+    while (at := version + len(steps)) < target:
+        if at not in migrations:
+            raise ProjectError(f"{path.name} has format {at}, which cannot be brought up to {target}.", RESTORE)
+        steps.append(at)
+    backup = path.with_name(f"{path.name}.backup-{version}")
+    copy_database(connection, backup)
+    with transaction(connection):
+        for step in steps:
+            migrations[step](connection)
+        connection.execute(f"PRAGMA user_version = {target}")
+    return backup
+
+
+def copy_database(connection: sqlite3.Connection, to: Path) -> None:
+    """A consistent copy by SQLite's own backup, also while the project is in use."""
+    copy = sqlite3.connect(to)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing: commits at the end, rolls back on any exception."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite may have rolled back by itself (full disk).
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+RESTORE = "Restore it from a backup copy; the images themselves are not touched."
+
+
+@contextmanager
+def translated_errors(path: Path, doing: str) -> Iterator[None]:
+    """SQLite's complaints about the file or disk as one clear message; wrong SQL or values of ours pass as they are.
+
+    Args:
+        doing: "opened", "written", "read".
+
+    Raises:
+        ProjectError, ProjectReadOnlyError
+    """
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError):
+        raise
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise _project_error(path, doing, error) from error
+
+
+def _project_error(path: Path, doing: str, error: Exception) -> ProjectError:
+    text = str(error).lower()
+    if "disk is full" in text or "no space" in text:
+        message = f"The disk is full: {path.name} cannot be {doing}."
+        return ProjectError(message, "Free some space and try again; everything accepted before is safe.")
+    if "readonly" in text or "read-only" in text:
+        return ProjectReadOnlyError(f"{path.name} cannot be written: it is read-only.", "Copy it to a place you own.")
+    if "locked" in text or "busy" in text:
+        return ProjectError(f"{path.name} is held by another program.", "Close that program and try again.")
+    if "not a database" in text or "malformed" in text or "no such" in text or "corrupt" in text:
+        return ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE)
+    return ProjectError(
+        f"{path.name} cannot be {doing} ({error}).", "Check the disk and the permissions of the folder."
+    )
+
+
+# --- rows and values ------------------------------------------------------------------------------------------------
+
+
+def table_of(row: Row) -> str:
+    if isinstance(row, Annotation):
+        return "annotation"
+    return "image" if isinstance(row, ImageRecord) else "category"
+
+
+def column_value(row: Row, column: str) -> Any:
+    """A field as SQLite stores it.
+
+    Raises:
+        ValueError: ``extra`` or ``prompts`` is not plain JSON (NaN is not).
+    """
+    value = _scalar(getattr(row, column))
+    if column in _JSON_COLUMNS:
+        return to_json(value)
+    if column == "is_crowd":
+        return int(value)
+    return str(value) if isinstance(value, Status) else value
+
+
+def row_from(table: str, values: tuple[Any, ...]) -> Row:
+    """A value from the columns of :data:`COLUMNS`."""
+    fields = dict(zip(COLUMNS[table], values, strict=True))
+    for column in _JSON_COLUMNS:
+        if column in fields:
+            fields[column] = json.loads(fields[column])
+    if table == "image":
+        fields["status"] = Status(fields["status"])
+    elif table == "annotation":
+        fields["is_crowd"] = bool(fields["is_crowd"])
+        fields["rle"] = bytes(fields["rle"])
+    return _ROW_TYPES[table](**fields)
+
+
+def edit_to_blob(edit: Edit) -> bytes:
+    """An edit's changes as JSON, compressed when large."""
+    changes = [[_plain(change.before), _plain(change.after)] for change in edit.changes]
+    raw = to_json(changes).encode("ascii")
+    return zlib.compress(raw, 1) if len(raw) >= _COMPRESS_FROM_BYTES else raw
+
+
+def edit_from_blob(name: str, blob: bytes) -> Edit:
+    raw = bytes(blob)
+    text = raw if raw[:1] == b"[" else zlib.decompress(raw)
+    return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in json.loads(text)))
+
+
+def to_json(value: Any) -> str:
+    """Compact ASCII JSON; refuses NaN."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _scalar(value: Any) -> Any:
+    # A score or coordinate may arrive as a numpy number, which neither SQLite nor JSON takes.
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain(row: Row | None) -> list[Any] | None:
+    if row is None:
+        return None
+    table = table_of(row)
+    values = [_scalar(getattr(row, column)) for column in COLUMNS[table]]
+    return [table, *(v.decode("ascii") if isinstance(v, bytes) else v for v in values)]
+
+
+def _row(plain: list[Any] | None) -> Row | None:
+    if plain is None:
+        return None
+    table, fields = plain[0], dict(zip(COLUMNS[plain[0]], plain[1:], strict=True))
+    if table == "image":
+        fields["status"] = Status(fields["status"])
+    elif table == "annotation":
+        fields["rle"] = fields["rle"].encode("ascii")
+    return _ROW_TYPES[table](**fields)

@@ -1,0 +1,398 @@
+"""Training of the embedded model (``annotator train-base``): seeded, resumable, on a CPU or a GPU.
+
+One step: encode a batch of windows once, then decode every object several times the way a person would prompt it,
+each correction from the error of the answer before, fed back as the dense prompt.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from annotator.engine.dense_prompt import stamp_prompts
+from annotator.engine.nano import NanoConfig, build_nano, save_nano
+from annotator.train.data import TrainingImage, Window, WindowSampler, read_coco_sets
+from annotator.train.losses import hard_iou, mask_loss
+from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What a run is; stored with its state.
+
+    Attributes:
+        minutes: wall-clock length; the learning rate follows a cosine over it.
+        full_frame_share: the last part of the time, spent on whole frames instead of windows.
+        state_minutes: how often the state is saved; export_minutes: how often the weights file is written.
+    """
+
+    minutes: float = 90.0
+    batch_windows: int = 8
+    objects_per_window: int = 4
+    window_px: int = 256
+    full_frame_share: float = 0.25
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 150
+    ema_decay: float = 0.998
+    seed: int = 0
+    state_minutes: float = 4.0
+    export_minutes: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of the log: means over the steps since the last one."""
+
+    step: int
+    minutes: float
+    loss: float
+    iou_first: float
+    iou_last: float
+    data_wait_share: float
+    learning_rate: float
+
+
+class BaseTrainer:
+    """The state of one run and its steps."""
+
+    def __init__(
+        self, *, config: NanoConfig, settings: TrainSettings, images: list[TrainingImage], device: torch.device
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.config, self.settings, self.device = config, settings, device
+        self.images = images
+        model = build_nano(config).to(device)
+        self.model: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema: nn.Module = copy.deepcopy(self.model).eval()
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.step, self.seconds = 0, 0.0
+        self.rng = np.random.default_rng(settings.seed)
+        self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
+
+    @property
+    def share_done(self) -> float:
+        return min(1.0, self.seconds / (self.settings.minutes * 60))
+
+    @property
+    def is_full_frame(self) -> bool:
+        return self.share_done >= 1.0 - self.settings.full_frame_share
+
+    def learning_rate(self) -> float:
+        warmup = min(1.0, (self.step + 1) / self.settings.warmup_steps)
+        return self.settings.learning_rate * warmup * (0.5 * (1 + math.cos(math.pi * self.share_done)) + 0.005)
+
+    def train_step(self, windows: list[Window]) -> tuple[float, float, float]:
+        """One optimiser step; returns loss, IoU after the first prompt, IoU after the last."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        image = torch.from_numpy(np.stack([w.image for w in windows])).permute(0, 3, 1, 2).to(self.device)
+        owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=self.device)
+        targets = np.concatenate([w.targets for w in windows])
+        offsets = torch.tensor([w.offset_xy for w in windows], device=self.device, dtype=torch.float32)[owner]
+        thumbnail = F.avg_pool2d(image, 4)[owner]
+        with self._autocast():
+            normal = ((image - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+            features = self._encode(normal)
+            loss, first, last = self._rounds([f[owner] for f in features], targets, offsets, thumbnail)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self._update_ema()
+        return float(loss.detach()), first, last
+
+    def _encode(self, normal: Tensor) -> list[Tensor]:
+        model: Any = self.model
+        fine, coarse, low = model.forward_image(normal)["backbone_fpn"]
+        return [fine, coarse, low + model.no_mem_embed.view(1, -1, 1, 1)]
+
+    def _rounds(
+        self, features: list[Tensor], targets: np.ndarray[Any, Any], offsets: Tensor, thumbnail: Tensor
+    ) -> tuple[Tensor, float, float]:
+        """The prompting rounds of all objects of a batch."""
+        count, side = targets.shape[0], targets.shape[-1]
+        target = F.avg_pool2d(torch.from_numpy(targets)[:, None].float(), 4).to(self.device)
+        half = np.ascontiguousarray(targets[:, 1::2, 1::2]).astype(bool)
+        uses_box = self.rng.random() < 0.4
+        prompts = [self._first_prompt(half[i], uses_box) for i in range(count)]
+        rounds = int(self.rng.choice([1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.2]))
+        previous: Tensor | None = None
+        total: Tensor = torch.zeros((), device=self.device)
+        ious = []
+        for index in range(rounds):
+            all_masks, all_iou, score = self._decode(features, prompts, offsets, thumbnail, previous)
+            is_ambiguous = index == 0 and not uses_box
+            chosen, loss = self._round_loss(all_masks, all_iou, score, target, is_ambiguous)
+            total = total + loss
+            ious.append(float(hard_iou(chosen, target).mean()))
+            if index + 1 < rounds:
+                previous = chosen.detach().clamp(-32, 32)
+                answer = F.interpolate(previous, (side // 2, side // 2), mode="bilinear", align_corners=False)[:, 0] > 0
+                predicted = answer.cpu().numpy()
+                for i in range(count):
+                    prompts[i].append(corrective_click(predicted[i], half[i], self.rng, cell_px=2.0))
+        return total / rounds, ious[0], ious[-1]
+
+    def _first_prompt(self, target: np.ndarray[Any, Any], uses_box: bool) -> list[Point]:
+        if not target.any():
+            return [NOTHING, NOTHING] if uses_box else [NOTHING]
+        if uses_box:
+            return list(noisy_box(target, self.rng, cell_px=2.0))
+        return [click_inside(target, 1, self.rng, cell_px=2.0)]
+
+    def _decode(
+        self,
+        features: list[Tensor],
+        prompts: list[list[Point]],
+        offsets: Tensor,
+        thumbnail: Tensor,
+        previous: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """All four masks B x 4 x q x q, predicted IoU B x 4, object score B x 1, in float32."""
+        model: Any = self.model
+        flat = torch.tensor(prompts, dtype=torch.float32, device=self.device)
+        xy, labels = flat[..., :2], flat[..., 2].int()
+        dense_map = stamp_prompts(xy, labels, thumbnail, previous)
+        # The canvas position goes to the tokens; SAM 2 adds half a pixel to points itself, ours have it already.
+        canvas_xy = xy + offsets[:, None] - 0.5
+        encoder = model.sam_prompt_encoder
+        sparse, dense = encoder(points=(canvas_xy, labels), boxes=None, masks=dense_map)
+        pe = self._window_pe(offsets, features[2].shape[-1])
+        masks, iou, score = decode_with_pe(model.sam_mask_decoder, features, sparse, dense, pe)
+        return masks.float(), iou.float(), score.float()
+
+    def _window_pe(self, offsets: Tensor, cells: int) -> Tensor:
+        model: Any = self.model
+        full = model.sam_prompt_encoder.get_dense_pe()
+        start = (offsets / 16).long().tolist()
+        return torch.cat([full[..., y : y + cells, x : x + cells] for x, y in start])
+
+    def _round_loss(
+        self, masks: Tensor, iou: Tensor, score: Tensor, target: Tensor, is_ambiguous: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The chosen mask B x 1 x q x q and the loss of one round."""
+        losses = mask_loss(masks, target)
+        true_iou = hard_iou(masks, target)
+        if is_ambiguous:
+            best = losses[:, 1:].argmin(1) + 1
+            picked = losses.gather(1, best[:, None]).mean()
+            loss = picked + 0.1 * losses[:, 1:].mean() + 0.3 * losses[:, 0].mean()
+            iou_loss = F.mse_loss(iou, true_iou)
+            # Go on from the candidate the model itself would show.
+            shown = iou[:, 1:].argmax(1) + 1
+        else:
+            loss = losses[:, 0].mean()
+            iou_loss = F.mse_loss(iou[:, :1], true_iou[:, :1])
+            shown = torch.zeros(masks.shape[0], dtype=torch.long, device=masks.device)
+        loss = loss + iou_loss + 0.02 * F.softplus(-score).mean()
+        chosen = masks[torch.arange(masks.shape[0], device=masks.device), shown][:, None]
+        return chosen, loss
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.ema.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "settings": asdict(self.settings),
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "rng": self.rng.bit_generator.state,
+            "torch_rng": torch.get_rng_state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.rng.bit_generator.state = state["rng"]
+        torch.set_rng_state(state["torch_rng"])
+
+
+def decode_with_pe(
+    decoder: Any, features: list[Tensor], sparse: Tensor, dense: Tensor, pe: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """SAM 2's ``predict_masks`` with a positional encoding per sample (the official one takes one for all).
+
+    Args:
+        features: B x C/8 x 4h x 4w, B x C/4 x 2h x 2w, B x C x h x w; sparse: B x n x C; dense, pe: B x C x h x w.
+
+    Returns:
+        Masks B x 4 x 4h x 4w, predicted IoU B x 4, object score B x 1.
+    """
+    fine, coarse, low = features
+    output = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([output[None].expand(sparse.shape[0], -1, -1), sparse], 1)
+    source = low + dense
+    states, image = decoder.transformer(source, pe, tokens)
+    image = image.transpose(1, 2).reshape(source.shape)
+    first, norm, act1, second, act2 = decoder.output_upscaling
+    upscaled = act2(second(act1(norm(first(image) + coarse))) + fine)
+    filters = torch.stack([mlp(states[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], 1)
+    masks = torch.einsum("bkc,bchw->bkhw", filters, upscaled)
+    return masks, decoder.iou_prediction_head(states[:, 1]), decoder.pred_obj_score_head(states[:, 0])
+
+
+def prefetched(sampler: WindowSampler, count: int, *, seed: int, stop: threading.Event) -> Iterator[list[Window]]:
+    """Batches made by a background thread, three ahead. The thread ends when ``stop`` is set."""
+    ready: queue.Queue[list[Window] | BaseException] = queue.Queue(maxsize=3)
+    rng = np.random.default_rng(seed)
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                batch = [sampler.draw(rng) for _ in range(count)]
+                while not stop.is_set():
+                    try:
+                        ready.put(batch, timeout=0.2)
+                        break
+                    except queue.Full:
+                        continue
+        except BaseException as error:  # handed to the training thread, which raises it
+            ready.put(error)
+
+    threading.Thread(target=work, name="windows", daemon=True).start()
+    while True:
+        item = ready.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def run_training(
+    *,
+    roots: list[Path],
+    out: Path,
+    state_path: Path,
+    settings: TrainSettings,
+    config: NanoConfig,
+    device: torch.device,
+    report: Any,
+) -> Path:
+    """Train until the settings' time is over; goes on from ``state_path`` when it exists.
+
+    Args:
+        report: called with a :class:`Progress` every 25 steps.
+
+    Returns:
+        ``out``, the exported averaged weights.
+    """
+    cv2.setNumThreads(1)
+    trainer = BaseTrainer(config=config, settings=settings, images=read_coco_sets(roots), device=device)
+    if state_path.is_file():
+        trainer.load_state(torch.load(state_path, map_location=device, weights_only=True))
+    state_path.parent.mkdir(parents=True, exist_ok=True)
+    log_path = state_path.with_suffix(".csv")
+    while trainer.share_done < 1.0:
+        _run_phase(trainer, out=out, state_path=state_path, log_path=log_path, report=report)
+    export(trainer, out, roots)
+    return out
+
+
+def _run_phase(trainer: BaseTrainer, *, out: Path, state_path: Path, log_path: Path, report: Any) -> None:
+    """Windows of one size until the time is up or the size changes."""
+    settings, was_full = trainer.settings, trainer.is_full_frame
+    side = trainer.config.image_size if was_full else settings.window_px
+    batch = max(2, settings.batch_windows // 2) if was_full else settings.batch_windows
+    sampler = WindowSampler(
+        trainer.images, canvas_px=trainer.config.image_size, window_px=side, objects=settings.objects_per_window
+    )
+    stop = threading.Event()
+    last_state = last_export = trainer.seconds
+    sums, waited, since = np.zeros(3), 0.0, time.monotonic()
+    trainer.model.train()
+    try:
+        batches = prefetched(sampler, batch, seed=settings.seed + trainer.step, stop=stop)
+        while trainer.share_done < 1.0 and trainer.is_full_frame == was_full:
+            started = time.monotonic()
+            windows = next(batches)
+            waited += time.monotonic() - started
+            sums += trainer.train_step(windows)
+            trainer.seconds += time.monotonic() - started
+            if trainer.step % 25 == 0:
+                wall = time.monotonic() - since
+                means = sums / 25
+                line = Progress(
+                    trainer.step, trainer.seconds / 60, *means.tolist(), waited / wall, trainer.learning_rate()
+                )
+                _log(log_path, line)
+                report(line)
+                sums, waited, since = np.zeros(3), 0.0, time.monotonic()
+            if trainer.seconds - last_state > settings.state_minutes * 60:
+                save_state(trainer, state_path)
+                last_state = trainer.seconds
+            if trainer.seconds - last_export > settings.export_minutes * 60:
+                export(trainer, out, [])
+                last_export = trainer.seconds
+    finally:
+        stop.set()
+    save_state(trainer, state_path)
+
+
+def save_state(trainer: BaseTrainer, path: Path) -> None:
+    part = path.with_name(path.name + ".part")
+    torch.save(trainer.state(), part)
+    os.replace(part, path)
+
+
+def export(trainer: BaseTrainer, out: Path, roots: list[Path]) -> None:
+    """Write the averaged weights."""
+    sets = sorted({image.set_name for image in trainer.images})
+    metadata = {
+        "dense_prompt": trainer.config.dense_prompt,
+        "steps": str(trainer.step),
+        "minutes": f"{trainer.seconds / 60:.1f}",
+        "device": trainer.device.type,
+        "seed": str(trainer.settings.seed),
+        "sets": ",".join(sets),
+        "licence": "Apache-2.0",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)
+
+
+def _log(path: Path, line: Progress) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(list(asdict(line)))
+        writer.writerow([f"{value:.5g}" for value in asdict(line).values()])

@@ -1,0 +1,295 @@
+"""Clicks-to-IoU by the standard protocol, with any engine, on any COCO set.
+
+Every object is segmented twice: from simulated clicks (the first at its deepest point, each next one at the deepest
+point of the largest error region, previous logits fed back as the window does), and from its tight box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.clicks import next_click
+from annotator.domain.errors import ExportError, ImportFormatError
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.metrics import boundary_iou, iou, noc
+from annotator.domain.ports import Candidate, Candidates, Embedding, Segmenter
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.io.readers import load_image
+from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, read_evaluation_set
+
+BoolArray = npt.NDArray[np.bool_]
+
+_PROTOCOL_VERSION = 1
+_THRESHOLDS = (80, 85, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectResult:
+    """One object's run.
+
+    Attributes:
+        annotation_id, image: which object (``image`` is the set's file name).
+        area: of the true mask in pixels.
+        points: the clicks made, [x, y, 1 | 0]; fewer than asked for when the mask was perfect.
+        iou, biou: IoU and boundary IoU after each click, 0..1; a perfect mask's values are carried on.
+        box_iou, box_biou: from the tight box alone.
+        encode_ms: what encoding the image cost; decode_ms: median of this object's decodes.
+    """
+
+    annotation_id: int
+    image: str
+    area: int
+    points: list[list[float]]
+    iou: list[float]
+    biou: list[float]
+    box_iou: float
+    box_biou: float
+    encode_ms: float
+    decode_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """A set's figures: means over objects, medians of milliseconds (encode: per image)."""
+
+    model: str
+    objects: int
+    miou: dict[str, float]
+    mbiou: dict[str, float]
+    box_miou: float
+    box_mbiou: float
+    noc: dict[str, float]
+    encode_ms: float
+    decode_ms: float
+    per_object: tuple[ObjectResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["per_object"] = list(data["per_object"])
+        return data
+
+
+Progress = Callable[[int, int, ObjectResult], None]
+"""Told after each object: how many are done, of how many, and the newest."""
+
+
+def evaluate_coco(
+    segmenter: Segmenter,
+    coco_json: Path,
+    images_dir: Path,
+    *,
+    clicks: int = 20,
+    max_objects: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    state_path: Path | None = None,
+) -> EvaluationResult:
+    """Run the protocol on a COCO set.
+
+    Args:
+        clicks: most clicks per object, and the cap of the number-of-clicks figures.
+        max_objects: a subset of this size, spread over the images; the same for every model.
+        seed: of the subset.
+        state_path: finished objects are kept here, one JSON line each; a run with the same engine, set and protocol
+            continues where one was cut off. Several sets may share the file.
+
+    Raises:
+        ImportFormatError: the set cannot be used. ImageError: an image cannot be read.
+        ExportError: the state cannot be written. ValueError: no clicks or objects asked for.
+    """
+    if clicks < 1 or (max_objects is not None and max_objects < 1):
+        raise ValueError("at least one click and one object are needed")
+    whole = read_evaluation_set(coco_json, images_dir)
+    chosen = whole.subset(max_objects, seed=seed)
+    run_key = _run_key(segmenter, whole.sha256, clicks)
+    done = _read_state(state_path, run_key) if state_path else {}
+    results: list[ObjectResult] = []
+    with _appending(state_path) as state:
+        for result, is_new in _results(segmenter, chosen, done, clicks=clicks):
+            if state is not None and is_new:
+                _append(state, run_key, result)
+            results.append(result)
+            if progress is not None:
+                progress(len(results), len(chosen), result)
+    return summarize(segmenter.info.name, results, clicks=clicks)
+
+
+def evaluate_object(
+    segmenter: Segmenter, embedding: Embedding, item: EvaluationObject, target: Mask, *, clicks: int
+) -> ObjectResult:
+    """One object: up to ``clicks`` simulated clicks, then the box.
+
+    Args:
+        target: the true mask, not empty, of the embedding's image.
+    """
+    truth = target.full()
+    points, ious, bious, decode_ms = _click_through(segmenter, embedding, truth, clicks=clicks)
+    x, y, w, h = target.bbox_xywh
+    boxed = segmenter.decode(embedding, Prompts(box=Box(x, y, x + w, y + h)))
+    box_mask = boxed.chosen.mask.full()
+    return ObjectResult(
+        annotation_id=item.id,
+        image=item.image.file_name,
+        area=target.area,
+        points=[[p.x, p.y, int(p.is_positive)] for p in points],
+        iou=ious,
+        biou=bious,
+        box_iou=iou(box_mask, truth),
+        box_biou=boundary_iou(box_mask, truth),
+        encode_ms=embedding.encode_ms,
+        decode_ms=statistics.median([*decode_ms, boxed.decode_ms]),
+    )
+
+
+def summarize(model: str, results: Iterable[ObjectResult], *, clicks: int) -> EvaluationResult:
+    """Means and medians over objects.
+
+    Raises:
+        ImportFormatError: there are none.
+    """
+    kept = tuple(results)
+    if not kept:
+        raise ImportFormatError("The set holds no object with pixels.", "Give a set with masks.")
+    encode_ms = {result.image: result.encode_ms for result in kept}
+    return EvaluationResult(
+        model=model,
+        objects=len(kept),
+        miou={str(k + 1): _mean(r.iou[k] for r in kept) for k in range(clicks)},
+        mbiou={str(k + 1): _mean(r.biou[k] for r in kept) for k in range(clicks)},
+        box_miou=_mean(r.box_iou for r in kept),
+        box_mbiou=_mean(r.box_biou for r in kept),
+        noc={str(t): _mean(noc(r.iou, t / 100, cap=clicks) for r in kept) for t in _THRESHOLDS},
+        encode_ms=statistics.median(encode_ms.values()),
+        decode_ms=statistics.median(r.decode_ms for r in kept),
+        per_object=kept,
+    )
+
+
+def _results(
+    segmenter: Segmenter, chosen: Iterable[EvaluationObject], done: dict[int, ObjectResult], *, clicks: int
+) -> Iterator[tuple[ObjectResult, bool]]:
+    """Each object's result and whether it is new; an image is read and encoded once, and only when it is needed."""
+    for image, items in groupby(chosen, key=lambda item: item.image):
+        embedding: Embedding | None = None
+        for item in items:
+            if item.id in done:
+                yield done[item.id], False
+                continue
+            target = item.mask()
+            if target.is_empty:
+                continue
+            if embedding is None:
+                embedding = _encoded(segmenter, image)
+            yield evaluate_object(segmenter, embedding, item, target, clicks=clicks), True
+
+
+def _encoded(segmenter: Segmenter, image: EvaluationImage) -> Embedding:
+    loaded = load_image(image.path)
+    if (loaded.width, loaded.height) != (image.width, image.height):
+        raise ImportFormatError(
+            f"{image.file_name} is {loaded.width} x {loaded.height} pixels, but the set says "
+            f"{image.width} x {image.height}.",
+            "The masks belong to another version of the image.",
+        )
+    return segmenter.encode(loaded.rgb, loaded.image_key)
+
+
+def _click_through(
+    segmenter: Segmenter, embedding: Embedding, truth: BoolArray, *, clicks: int
+) -> tuple[tuple[PointPrompt, ...], list[float], list[float], list[float]]:
+    """The clicks made, IoU and boundary IoU after each of ``clicks``, and the decodes' milliseconds."""
+    prompts, chosen = Prompts(), None
+    prediction = np.zeros_like(truth)
+    ious: list[float] = []
+    bious: list[float] = []
+    decode_ms: list[float] = []
+    for _ in range(clicks):
+        click = next_click(prediction, truth)
+        if click is None:
+            break
+        extended = prompts.with_point(PointPrompt(click.x, click.y, click.is_positive))
+        answer = _decode_next(segmenter, embedding, prompts, extended, chosen)
+        prompts, chosen = extended, answer.chosen
+        prediction = chosen.mask.full()
+        ious.append(iou(prediction, truth))
+        bious.append(boundary_iou(prediction, truth))
+        decode_ms.append(answer.decode_ms)
+    carried = clicks - len(ious)
+    return prompts.points, ious + ious[-1:] * carried, bious + bious[-1:] * carried, decode_ms
+
+
+def _decode_next(
+    segmenter: Segmenter, embedding: Embedding, before: Prompts, now: Prompts, chosen: Candidate | None
+) -> Candidates:
+    previous = chosen.logits if chosen is not None and now.extends(before) else None
+    return segmenter.decode(embedding, now, previous_logits=previous)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(statistics.fmean(values))
+
+
+def _run_key(segmenter: Segmenter, coco_sha256: str, clicks: int) -> str:
+    """Names everything that decides an object's result."""
+    info = segmenter.info
+    parts = (_PROTOCOL_VERSION, info.name, info.sha256, info.device, info.dtype, info.image_size, coco_sha256, clicks)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _read_state(path: Path, run_key: str) -> dict[int, ObjectResult]:
+    """Finished objects of this very run; other runs' lines and a line cut off by a kill are passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    except OSError as error:
+        raise ExportError(f"The state {path} cannot be read ({error.strerror}).", "Choose another file.") from error
+    done: dict[int, ObjectResult] = {}
+    readable = 0
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            if entry["run"] == run_key:
+                result = ObjectResult(**entry["result"])
+                done[result.annotation_id] = result
+        except (ValueError, KeyError, TypeError):
+            # A kill in the middle of a write leaves half a line: that object is simply done again.
+            continue
+        readable += 1
+    if len(lines) > 1 and readable == 0:
+        raise ExportError(f"{path} is not the state of an evaluation.", "Choose another file: it was left as it is.")
+    return done
+
+
+@contextmanager
+def _appending(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        is_torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        stream = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"The state {path} cannot be written ({error.strerror}).", "Choose another file.") from error
+    with stream:
+        if is_torn:
+            stream.write("\n")
+        yield stream
+
+
+def _append(stream: TextIO, run_key: str, result: ObjectResult) -> None:
+    try:
+        stream.write(json.dumps({"run": run_key, "result": asdict(result)}) + "\n")
+        stream.flush()
+    except OSError as error:
+        raise ExportError(f"The state {stream.name} cannot be written ({error.strerror}).") from error

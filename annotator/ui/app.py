@@ -1,0 +1,149 @@
+"""Builds the window and all its parts. It is up before torch is imported, which happens on the engine thread."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from annotator.domain.errors import UserError
+from annotator.domain.ports import Engine, EngineFactory
+from annotator.io.settings import Settings
+from annotator.ui.canvas import Tool
+from annotator.ui.crash import CrashHandler
+from annotator.ui.feedback import EngineFeedback
+from annotator.ui.file_actions import FileActions, ListModels
+from annotator.ui.keymap import presets
+from annotator.ui.loading import ImageLoader, ThumbnailLoader
+from annotator.ui.loop import LoopCommands
+from annotator.ui.main_window import MainWindow
+from annotator.ui.program import Program, find_models, user_name
+from annotator.ui.refine import RefineController
+from annotator.ui.session import ProjectSession
+from annotator.ui.theme import Theme
+from annotator.ui.views import Views
+from annotator.ui.workbench import SessionSink, Workbench
+from annotator.ui.worker import EngineClient
+
+FactoryFor = Callable[[str], EngineFactory]
+"""Gives the engine factory for a model's name; an empty name stands for the best one that is there."""
+
+
+def build_window(
+    settings: Settings,
+    engine_factory: EngineFactory,
+    *,
+    factory_for: FactoryFor | None = None,
+    list_models: ListModels | None = None,
+) -> MainWindow:
+    """The whole window, wired and with its engine starting; ``window.program`` has its parts. Not shown yet.
+
+    Args:
+        engine_factory: called on the engine thread.
+        factory_for: for choosing another model in the menu; None leaves that out.
+    """
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        raise RuntimeError("a QApplication is needed before a window")
+    theme = Theme(app, settings.get("theme"))
+    author = settings.get("author") or user_name()
+    session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
+    sink = SessionSink(session)
+    refine = RefineController(client, sink, author=author)
+    program = Program(theme, settings, session, client, refine=refine, loader=loader, thumbnails=thumbs)
+    window = MainWindow(
+        *(theme, presets()[settings.get("keymap")], program.handlers()),
+        on_held=program.on_held,
+        ask_thumbnail=lambda image: thumbs.request(image.id, session.image_path(image)),
+    )
+    views = Views(window, session)
+    commands = LoopCommands(window, session, refine, views)
+    bench = Workbench(
+        *(window, session, refine),
+        sink=sink,
+        loader=loader,
+        views=views,
+        commands=commands,
+        feedback=EngineFeedback(window, client),
+        settings=settings,
+    )
+    files = FileActions(window, session, settings, list_models=list_models if factory_for else None)
+    program.attach(window, bench=bench, commands=commands, files=files, views=views, factory_for=factory_for)
+    window.program = program
+    commands.set_tool(Tool.POINT)
+    client.start(engine_factory)
+    return window
+
+
+def default_factory(model: str, *, config: str | None, device: str | None, settings: Settings) -> EngineFactory:
+    """The real engine; torch is imported when the factory is called."""
+    ram_bytes = int(settings.get("cache_ram_mib")) << 20
+    disk_bytes = int(settings.get("cache_disk_gib") * (1 << 30)) if settings.get("cache_disk_enabled") else 0
+
+    def factory(progress: Callable[[str], None]) -> Engine:
+        progress("Loading the model…")
+        from annotator.engine.load import make_engine
+
+        return make_engine(
+            model=model or None,
+            device=device,
+            config=config,
+            progress=progress,
+            ram_bytes=ram_bytes,
+            disk_bytes=disk_bytes,
+        )
+
+    return factory
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the window and stay until it is closed.
+
+    Raises:
+        UserError: the folder or project named on the command line does not exist.
+    """
+    target = Path(args.target).expanduser() if getattr(args, "target", None) else None
+    if target is not None and not target.exists():
+        raise UserError(f"There is no folder or project {target}.", "Check the name.")
+    app = make_application()
+    settings = Settings.load()
+    device = getattr(args, "device", None) or settings.get("device")
+    config = getattr(args, "config", None)
+
+    def factory_for(model: str) -> EngineFactory:
+        own_config = config if model == first_model else None
+        return default_factory(model, config=own_config, device=None if device == "auto" else device, settings=settings)
+
+    first_model = getattr(args, "model", None) or settings.get("model")
+    window = build_window(settings, factory_for(first_model), factory_for=factory_for, list_models=find_models)
+    crash = CrashHandler(platformdirs.user_log_path("annotator", appauthor=False))
+    crash.install()
+    crash.crashed.connect(window.area.error_bar.show_message)
+    window.program.files.restore_window()
+    window.show()
+    for warning in settings.warnings:
+        window.status.tell(warning)
+    folder = target or (Path(settings.get("last_folder")) if settings.get("last_folder") else None)
+    if folder is not None and folder.exists():
+        project = getattr(args, "project", None)
+        place = Path(project).expanduser() if project else None
+        # After the first paint, so that the window is there at once.
+        QTimer.singleShot(0, window, lambda: window.program.files.open_path(folder, project_path=place))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return app.exec()
+
+
+def make_application() -> QApplication:
+    """The one QApplication, with the program's names."""
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        app = QApplication(["annotator"])
+    app.setApplicationName("annotator")
+    app.setApplicationDisplayName("Annotator")
+    app.setDesktopFileName("annotator")
+    return app

@@ -1,0 +1,197 @@
+"""The middle of the window: error bar, canvas, what floats on it, and the sentence for an empty window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator.ui.finder import ClassFinder
+from annotator.ui.hud import BusyLine, CandidateStrip, ClassChip, HintLine
+from annotator.ui.icons import plain_icon, tinted_pixmap
+from annotator.ui.theme import Theme, Tokens
+
+_EDGE_PX = 12
+
+
+class ErrorBar(QFrame):
+    """One message with at most one action, above the canvas. The newest replaces an older one."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("errorBar")
+        self._theme = theme
+        self._action: Callable[[], None] | None = None
+        self._sign = QLabel()
+        self.label = QLabel()
+        self.label.setWordWrap(True)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.button = QPushButton()
+        self.button.clicked.connect(self._act)
+        self._close = QToolButton()
+        self._close.setObjectName("flat")
+        self._close.setAccessibleName("Close this message")
+        self._close.setToolTip("Close this message")
+        self._close.clicked.connect(self.hide)
+        for button in (self.button, self._close):
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 8, 8, 8)
+        row.setSpacing(12)
+        row.addWidget(self._sign)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.button)
+        row.addWidget(self._close)
+        self.hide()
+        theme.subscribe(self._retint)
+
+    @property
+    def text(self) -> str:
+        return self.label.text() if not self.isHidden() else ""
+
+    def show_message(
+        self, text: str, *, is_error: bool = True, action: tuple[str, Callable[[], None]] | None = None
+    ) -> None:
+        self.label.setText(text)
+        self.setAccessibleName(text)
+        self.setProperty("level", "error" if is_error else "warn")
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self._action = action[1] if action else None
+        self.button.setText(action[0] if action else "")
+        self.button.setVisible(action is not None)
+        self._retint(self._theme.tokens)
+        self.show()
+
+    def _act(self) -> None:
+        action, self._action = self._action, None
+        self.hide()
+        if action is not None:
+            action()
+
+    def _retint(self, tokens: Tokens) -> None:
+        colour = tokens.warn if self.property("level") == "warn" else tokens.danger
+        pixmap = tinted_pixmap("warning", colour, 40)
+        pixmap.setDevicePixelRatio(2.0)
+        self._sign.setPixmap(pixmap)
+        self._close.setIcon(plain_icon("close", tokens.text))
+
+
+class EmptyState(QWidget):
+    """What an empty window says: one sentence, two buttons."""
+
+    open_wanted = Signal()
+    samples_wanted = Signal()
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._picture = QLabel()
+        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        title = QLabel("Click an object, get its mask, export COCO.")
+        title.setObjectName("title")
+        title.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        sentence = QLabel("Open a folder of images, or drop one anywhere on this window.")
+        sentence.setObjectName("dim")
+        sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.open_button = QPushButton("Open folder…")
+        self.open_button.setObjectName("primary")
+        self.open_button.clicked.connect(self.open_wanted)
+        self.samples_button = QPushButton("Try the sample images")
+        self.samples_button.clicked.connect(self.samples_wanted)
+        row = QHBoxLayout()
+        row.setSpacing(12)
+        row.addStretch(1)
+        row.addWidget(self.open_button)
+        row.addWidget(self.samples_button)
+        row.addStretch(1)
+        box = QVBoxLayout(self)
+        box.setSpacing(12)
+        box.addStretch(2)
+        for widget in (self._picture, title, sentence):
+            box.addWidget(widget)
+        box.addSpacing(8)
+        box.addLayout(row)
+        box.addStretch(3)
+        self.setAutoFillBackground(True)
+        theme.subscribe(self._retint)
+
+    def _retint(self, tokens: Tokens) -> None:
+        pixmap = tinted_pixmap("app", tokens.text, 144)
+        pixmap.setDevicePixelRatio(2.0)
+        self._picture.setPixmap(pixmap)
+        palette = self.palette()
+        palette.setColor(self.backgroundRole(), tokens.background)
+        self.setPalette(palette)
+
+
+class CanvasArea(QWidget):
+    """Places the floating parts on the canvas; each keeps its corner when the window changes its size."""
+
+    def __init__(self, theme: Theme, canvas: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.canvas = canvas
+        self.error_bar = ErrorBar(theme)
+        self.empty = EmptyState(theme)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(canvas)
+        self.candidates = CandidateStrip(theme, self.stack)
+        self.chip = ClassChip(theme, self.stack)
+        self.chip.hide()
+        self.hint = HintLine(theme, self.stack)
+        self.finder = ClassFinder(self.stack)
+        self.busy = BusyLine(theme, self.stack)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(self.error_bar)
+        box.addWidget(self.stack, 1)
+        self.stack.installEventFilter(self)
+        for part in (self.candidates, self.chip, self.hint, self.finder):
+            part.installEventFilter(self)
+
+    def show_canvas(self, is_shown: bool) -> None:
+        self.stack.setCurrentWidget(self.canvas if is_shown else self.empty)
+        for part in (self.candidates, self.chip, self.hint, self.finder, self.busy):
+            part.raise_()
+        if not is_shown:
+            for part in (self.candidates, self.chip, self.hint, self.finder):
+                part.hide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show):
+            self._place()
+        return False
+
+    def _place(self) -> None:
+        size: QSize = self.stack.size()
+        width, height = size.width(), size.height()
+        self.busy.setGeometry(0, 0, width, self.busy.height())
+        self.hint.move((width - self.hint.width()) // 2, _EDGE_PX)
+        self.chip.move(_EDGE_PX, height - self.chip.height() - _EDGE_PX)
+        strip = self.candidates
+        left = (width - strip.width()) // 2
+        clear_of_chip = self.chip.geometry().right() + _EDGE_PX
+        bottom = height - strip.height() - _EDGE_PX
+        if left < clear_of_chip and not self.chip.isHidden():
+            left = min(clear_of_chip, width - strip.width() - _EDGE_PX)
+            if left < clear_of_chip:
+                left, bottom = max(0, (width - strip.width()) // 2), bottom - self.chip.height() - 8
+        strip.move(left, bottom)
+        self.finder.move(_EDGE_PX, height - self.chip.height() - self.finder.height() - 2 * _EDGE_PX)

@@ -1,0 +1,57 @@
+"""The program's own icons: one stroke, ``currentColor``, tinted by the theme."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QRectF, Qt
+from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+
+from annotator.ui.theme import Tokens, resource_path
+
+# Every size a tool bar or menu asks for at 1x, 1.5x, 2x and 3x, so that an icon is never scaled up.
+_SIZES_PX = (16, 24, 32, 48, 72)
+
+
+def tinted_pixmap(name: str, colour: str, size_px: int) -> QPixmap:
+    """One icon in one colour, ``size_px`` device pixels square. Call it on the GUI thread.
+
+    Raises:
+        FileNotFoundError: no such icon.
+        ValueError: the file is not SVG.
+    """
+    source = resource_path(f"icons/{name}.svg").read_bytes().replace(b"currentColor", colour.encode())
+    renderer = QSvgRenderer(QByteArray(source))
+    if not renderer.isValid():
+        raise ValueError(f"icon {name!r} is not valid SVG")
+    pixmap = QPixmap(size_px, size_px)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    renderer.render(painter, QRectF(0, 0, size_px, size_px))
+    painter.end()
+    return pixmap
+
+
+def icon(name: str, tokens: Tokens) -> QIcon:
+    """An icon for buttons and menus: text colour, faint when disabled, ``on_accent`` when switched on."""
+    result = QIcon()
+    mode, state = QIcon.Mode, QIcon.State
+    for colour, places in (
+        (tokens.text, ((mode.Normal, state.Off), (mode.Active, state.Off), (mode.Selected, state.Off))),
+        (tokens.line, ((mode.Disabled, state.Off), (mode.Disabled, state.On))),
+        (tokens.on_accent, ((mode.Normal, state.On), (mode.Active, state.On))),
+    ):
+        for size_px in _SIZES_PX:
+            pixmap = tinted_pixmap(name, colour, size_px)
+            for place in places:
+                result.addPixmap(pixmap, *place)
+    return result
+
+
+def plain_icon(name: str, colour: str) -> QIcon:
+    """An icon in one colour, whatever its state."""
+    result = QIcon()
+    for size_px in _SIZES_PX:
+        pixmap = tinted_pixmap(name, colour, size_px)
+        for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
+            result.addPixmap(pixmap, mode)
+    return result

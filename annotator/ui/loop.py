@@ -1,0 +1,124 @@
+"""What the keys of the labelling loop do."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QKeySequence, QShortcut
+
+from annotator.ui.canvas import Tool
+from annotator.ui.main_window import MainWindow
+from annotator.ui.refine import RefineController
+from annotator.ui.session import ProjectSession
+from annotator.ui.views import Views
+
+_TOOL_ACTIONS = {Tool.POINT: "tool_click", Tool.BOX: "tool_box", Tool.SELECT: "tool_select"}
+
+
+class LoopCommands(QObject):
+    """Commands that need more than one part: prompts and document, selection and classes."""
+
+    def __init__(self, window: MainWindow, session: ProjectSession, refine: RefineController, views: Views) -> None:
+        super().__init__(window)
+        self._window, self._session, self._refine, self._views = window, session, refine, views
+        for digit in range(1, 10):
+            shortcut = QShortcut(QKeySequence(str(digit)), window)
+            shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
+
+    def undo(self) -> None:
+        """Prompts first while an object is in work, then the document."""
+        if self._refine.undo():
+            return
+        if self._refine.state.is_active:
+            # An accepted object that was taken up again, with no step to take back: putting it down is the step.
+            self._refine.cancel()
+        else:
+            self._session.undo()
+
+    def redo(self) -> None:
+        if not self._refine.redo() and not self._refine.state.is_active:
+            self._session.redo()
+
+    def cancel(self) -> None:
+        """The half-made drag, else the object in work, else the selection."""
+        if not self._window.canvas.cancel_gesture() and not self._refine.cancel():
+            self._window.objects.select_ids(frozenset())
+
+    def delete_selected(self) -> None:
+        self.delete(self._window.objects.selected_ids())
+
+    def delete(self, ids: frozenset[int]) -> None:
+        self._put_down(ids)
+        self._session.delete(ids)
+
+    def reclass(self, ids: frozenset[int], category_id: int) -> None:
+        self._session.reclass(ids, category_id)
+
+    def mark_empty(self) -> None:
+        self._refine.cancel()
+        self._session.mark_empty()
+
+    def done_and_next(self) -> None:
+        """Done means that what was accepted is kept: an accept that still waits for its mask comes first."""
+        shown = self._session.image
+
+        def finish() -> None:
+            now = self._session.image
+            if shown is not None and now is not None and now.id == shown.id:
+                self._session.done_and_next()
+
+        self._refine.when_idle(finish)
+
+    def pick_by_key(self, digit: int) -> None:
+        """A number key: the class of the selected objects, else of the next object."""
+        category = self._session.classes.by_key(digit)
+        if category is None:
+            if self._session.store is not None:
+                self._window.status.tell(f"No class has the key {digit}.")
+            return
+        selected = self._window.objects.selected_ids()
+        if selected and not self._refine.state.is_active:
+            self.reclass(selected, category.id)
+        else:
+            self._session.classes.pick(category.id)
+
+    def find_class(self) -> None:
+        if self._session.store is not None:
+            categories = list(self._session.categories.values())
+            self._window.area.finder.open_for(categories, can_add=self._session.is_writable)
+
+    def add_class(self) -> None:
+        """A new class with a stand-in name, which is edited at once."""
+        category_id = self._session.classes.add()
+        if category_id:
+            self._window.classes.edit_name(category_id)
+
+    def refine_object(self, annotation_id: int) -> None:
+        """Take an accepted object up again, with its mask as the first prompt."""
+        found = next((a for a in self._session.annotations if a.id == annotation_id), None)
+        if found is None or not self._session.is_writable:
+            return
+        if self._window.canvas.tool is Tool.SELECT:
+            self.set_tool(Tool.POINT)
+        self._window.objects.select_ids(frozenset())
+        self._refine.refine_annotation(found)
+        self._window.canvas.setFocus()
+
+    def select_clicked(self, annotation_id: int, is_additive: bool) -> None:
+        """A click on an object (0: beside all) in the select tool."""
+        selected = self._window.objects.selected_ids()
+        clicked = frozenset({annotation_id} if annotation_id else ())
+        self._window.objects.select_ids(selected ^ clicked if is_additive else clicked)
+
+    def set_tool(self, tool: Tool) -> None:
+        self._window.actions_by_id[_TOOL_ACTIONS[tool]].setChecked(True)
+        self._window.canvas.set_tool(tool)
+
+    def set_removing(self, is_removing: bool) -> None:
+        self._window.canvas.set_negative(is_removing)
+        self._views.refresh_chip()
+
+    def _put_down(self, ids: frozenset[int]) -> None:
+        """An object that is being refined cannot be deleted under the person's hands."""
+        origin = self._refine.state.origin_id
+        if origin is not None and origin in ids:
+            self._refine.cancel()

@@ -1,0 +1,198 @@
+"""The window: where everything is. ``workbench.py`` wires what happens; ``actions.py`` lists what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QSize, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
+
+from annotator.domain.project import ImageRecord
+from annotator.ui.actions import TOOL_STRIP, ActionSet
+from annotator.ui.canvas import Canvas, CanvasColours
+from annotator.ui.canvas_area import CanvasArea
+from annotator.ui.docks import ClassPanel, ObjectPanel, PanelDock
+from annotator.ui.film import FilmStrip
+from annotator.ui.icons import plain_icon
+from annotator.ui.keymap import KeyGate, Keymap
+from annotator.ui.status import StatusLine
+from annotator.ui.theme import Theme, Tokens
+
+_STATE_VERSION = 1
+PANELS = ("objects", "classes", "images")
+
+
+class MainWindow(QMainWindow):
+    """Tool strip at the left, canvas in the middle, objects and classes at the right, images at the bottom.
+
+    Args:
+        handlers: what each action does, by id (panel and full-screen actions are the window's own).
+        on_held: see :class:`KeyGate`.
+        ask_thumbnail: called for images whose thumbnail is needed.
+    """
+
+    closing = Signal()
+    paths_dropped = Signal(list)
+    """Folders or files that were dropped anywhere on the window, as ``Path``."""
+
+    def __init__(
+        self,
+        theme: Theme,
+        keymap: Keymap,
+        handlers: Mapping[str, Callable[..., None]],
+        *,
+        on_held: Callable[[str, bool], None],
+        ask_thumbnail: Callable[[ImageRecord], None],
+    ) -> None:
+        super().__init__()
+        self.program: Any = None
+        self.theme = theme
+        self.setWindowTitle("Annotator")
+        self.setMinimumSize(880, 560)
+        self.setAcceptDrops(True)
+        self.canvas = Canvas()
+        self.area = CanvasArea(theme, self.canvas)
+        self.objects = ObjectPanel(theme)
+        self.classes = ClassPanel(theme)
+        self.film = FilmStrip(theme, ask_thumbnail)
+        self.status = StatusLine(self)
+        self.setCentralWidget(self.area)
+        self.setStatusBar(self.status)
+        self.docks = self._make_docks()
+        own = {
+            "full_screen": self.set_full_screen,
+            "panel_objects": lambda is_shown: self.show_panel("objects", is_shown),
+            "panel_classes": lambda is_shown: self.show_panel("classes", is_shown),
+            "panel_images": lambda is_shown: self.show_panel("images", is_shown),
+        }
+        self.actions_by_id = ActionSet(keymap, {**handlers, **own}, self)
+        self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
+        self.strip = self._make_tool_strip()
+        self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=on_held)
+        self.set_keymap(keymap)
+        theme.subscribe(self._retint)
+        self.resize(1440, 900)
+
+    # --- panels and looks ---------------------------------------------------------------------------------------------
+
+    def show_panel(self, name: str, is_shown: bool) -> None:
+        """Show or hide "objects", "classes" or "images"."""
+        self.docks[name].setVisible(is_shown)
+        self.actions_by_id[f"panel_{name}"].setChecked(is_shown)
+        if not is_shown:
+            self.canvas.setFocus()
+
+    def hidden_panels(self) -> list[str]:
+        return [name for name, dock in self.docks.items() if dock.isHidden()]
+
+    def set_full_screen(self, is_full: bool) -> None:
+        if is_full:
+            self.showFullScreen()
+        else:
+            self.showNormal()
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        self.actions_by_id.set_keymap(keymap)
+        self.gate.set_held({key: spec.id for spec in self.actions_by_id.specs.values() if spec.is_held
+                            for key in keymap.keys(spec.id)})  # fmt: skip
+        for name in TOOL_STRIP:
+            if name:
+                self._strip_button(name).setText(keymap.short_label(name))
+
+    def layout_state(self) -> tuple[bytes, bytes]:
+        """Geometry and dock sizes, to be remembered."""
+        return bytes(self.saveGeometry().data()), bytes(self.saveState(_STATE_VERSION).data())
+
+    def restore_layout(self, geometry: bytes, state: bytes, hidden: list[str]) -> None:
+        """Put everything where it was; data of another version is left alone."""
+        if geometry:
+            self.restoreGeometry(QByteArray(geometry))
+        if state:
+            self.restoreState(QByteArray(state), _STATE_VERSION)
+        for name in PANELS:
+            self.docks[name].setVisible(name not in hidden)
+            self.actions_by_id[f"panel_{name}"].setChecked(name not in hidden)
+
+    # --- Qt ----------------------------------------------------------------------------------------------------------
+
+    def drop_paths(self, paths: list[str]) -> None:
+        """Paths that were dropped on the canvas, which gets the drop before the window does."""
+        self.paths_dropped.emit([Path(path) for path in paths])
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit()
+        super().closeEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.paths_dropped.emit(paths)
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    def _make_docks(self) -> dict[str, PanelDock]:
+        self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
+        docks = {
+            "objects": PanelDock("Objects", "dock_objects", self.objects, self),
+            "classes": PanelDock("Classes", "dock_classes", self.classes, self),
+            "images": PanelDock("Images", "dock_images", self.film, self),
+        }
+        for name in ("objects", "classes"):
+            docks[name].setMinimumWidth(220)
+            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[name])
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, docks["images"])
+        self.resizeDocks([docks["objects"], docks["classes"]], [420, 260], Qt.Orientation.Vertical)
+        self.resizeDocks([docks["objects"]], [260], Qt.Orientation.Horizontal)
+        return docks
+
+    def _make_tool_strip(self) -> QToolBar:
+        strip = QToolBar("Tools")
+        strip.setObjectName("tools")
+        strip.setMovable(False)
+        strip.setIconSize(QSize(22, 22))
+        strip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+        strip.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)
+        for name in TOOL_STRIP:
+            if not name:
+                strip.addSeparator()
+                continue
+            button = QToolButton()
+            action = self.actions_by_id[name]
+            button.setDefaultAction(action)
+            button.setAccessibleName(action.text())
+            button.setObjectName(f"tool:{name}")
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+            button.setIconSize(QSize(22, 22))
+            strip.addWidget(button)
+            # The button shows the key, not the title; an action that changes would bring the title back.
+            action.changed.connect(lambda n=name: self._keep_key_text(n))
+        return strip
+
+    def _strip_button(self, name: str) -> QToolButton:
+        button = self.strip.findChild(QToolButton, f"tool:{name}")
+        if not isinstance(button, QToolButton):
+            raise KeyError(name)
+        return button
+
+    def _keep_key_text(self, name: str) -> None:
+        self._strip_button(name).setText(self.actions_by_id.keymap.short_label(name))
+
+    def _is_canvas(self, widget: object) -> bool:
+        return widget is self.canvas or (isinstance(widget, QWidget) and self.canvas.isAncestorOf(widget))
+
+    def _retint(self, tokens: Tokens) -> None:
+        self.actions_by_id.set_tokens(tokens)
+        self.setWindowIcon(plain_icon("app", tokens.text))
+        self.canvas.set_colours(CanvasColours(background=tokens.background))
+        self.area.update()

@@ -1,0 +1,178 @@
+"""The running program: which handler serves which action, settings that change, and an orderly end."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QObject
+
+from annotator.domain.ports import EngineFactory, ModelInfo
+from annotator.io.settings import Settings
+from annotator.ui.canvas import Tool
+from annotator.ui.file_actions import FileActions
+from annotator.ui.keymap import presets
+from annotator.ui.loading import ImageLoader, ThumbnailLoader
+from annotator.ui.loop import LoopCommands
+from annotator.ui.main_window import MainWindow
+from annotator.ui.refine import RefineController
+from annotator.ui.session import ProjectSession
+from annotator.ui.theme import Theme
+from annotator.ui.views import Views
+from annotator.ui.workbench import Workbench
+from annotator.ui.worker import EngineClient
+
+_log = logging.getLogger(__name__)
+_ZOOM_STEP = 1.25
+
+
+class Program(QObject):
+    """Owns the parts that live as long as the window."""
+
+    window: MainWindow
+    bench: Workbench
+    commands: LoopCommands
+    files: FileActions
+    views: Views
+
+    def __init__(
+        self,
+        theme: Theme,
+        settings: Settings,
+        session: ProjectSession,
+        client: EngineClient,
+        *,
+        refine: RefineController,
+        loader: ImageLoader,
+        thumbnails: ThumbnailLoader,
+    ) -> None:
+        super().__init__()
+        self.theme, self.settings, self.session, self.client = theme, settings, session, client
+        self.refine, self.loader, self.thumbnails = refine, loader, thumbnails
+        self._factory_for: Callable[[str], EngineFactory] | None = None
+        self._is_over = False
+
+    def attach(
+        self,
+        window: MainWindow,
+        *,
+        bench: Workbench,
+        commands: LoopCommands,
+        files: FileActions,
+        views: Views,
+        factory_for: Callable[[str], EngineFactory] | None,
+    ) -> None:
+        """Join the parts that need the window."""
+        self.bench = bench
+        self.window, self.commands, self.files, self.views = window, commands, files, views
+        self._factory_for = factory_for
+        self.session.opened.connect(self._forget_pictures)
+        self.thumbnails.ready.connect(window.film.set_thumbnail)
+        self.client.ready.connect(self._on_model)
+        files.setting_changed.connect(self._on_setting)
+        files.model_wanted.connect(self._on_model_wanted)
+        window.closing.connect(self.shut_down)
+        window.status.set_engine(None)
+        window.canvas.paths_dropped.connect(window.drop_paths)
+        self._on_setting("mask_opacity")
+        views.on_opened()
+
+    def handlers(self) -> dict[str, Callable[..., None]]:
+        """What every action does. Looked up when it is triggered: the parts are joined later."""
+        return {
+            "open_folder": lambda: self.files.open_folder(),
+            "open_project": lambda: self.files.open_project(),
+            "open_samples": lambda: self.files.open_samples(),
+            "import": lambda: self.files.import_file(),
+            "export": lambda: self.files.export(),
+            "settings": lambda: self.files.show_settings(),
+            "quit": lambda: self.window.close(),
+            "undo": lambda: self.commands.undo(),
+            "redo": lambda: self.commands.redo(),
+            "delete": lambda: self.commands.delete_selected(),
+            "select_all": lambda: self.window.objects.view.selectAll(),
+            "tool_click": lambda _on: self.commands.set_tool(Tool.POINT),
+            "tool_box": lambda _on: self.commands.set_tool(Tool.BOX),
+            "tool_select": lambda _on: self.commands.set_tool(Tool.SELECT),
+            "toggle_sign": lambda on: self.commands.set_removing(on),
+            "accept": self.refine.accept,
+            "cancel": lambda: self.commands.cancel(),
+            "remove_last": self.refine.remove_last,
+            "next_candidate": lambda: self.refine.cycle(+1),
+            "previous_candidate": lambda: self.refine.cycle(-1),
+            "find_class": lambda: self.commands.find_class(),
+            "next_image": lambda: self.session.step(+1),
+            "previous_image": lambda: self.session.step(-1),
+            "next_unfinished": lambda: self.session.next_unfinished(),
+            "done_next": lambda: self.commands.done_and_next(),
+            "mark_empty": lambda: self.commands.mark_empty(),
+            "hide_masks": lambda on: self.window.canvas.set_masks_visible(not on),
+            "peek": lambda: None,
+            "fit": lambda: self.window.canvas.fit(),
+            "zoom_in": lambda: self.window.canvas.zoom_by(_ZOOM_STEP),
+            "zoom_out": lambda: self.window.canvas.zoom_by(1 / _ZOOM_STEP),
+            "keys": lambda: self.files.show_keys(),
+            "about": lambda: self.files.show_about(),
+        }
+
+    def on_held(self, action: str, is_down: bool) -> None:
+        """A key that acts while it is held."""
+        if action == "peek":
+            self.window.canvas.set_peek(is_down)
+
+    def shut_down(self) -> None:
+        """End everything in order; what was accepted is on the disk already."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self.files.remember_window()
+        self.files.shut_down()
+        self.loader.shut_down()
+        self.thumbnails.shut_down()
+        has_ended = self.client.stop()
+        self.session.close(is_replaced=True)
+        if not has_ended:
+            # A call into the engine does not come back; destroying its running thread would abort the process.
+            _log.error("the engine thread did not end; leaving without it")
+            os._exit(0)
+
+    def _forget_pictures(self) -> None:
+        self.loader.clear()
+        self.thumbnails.clear()
+
+    def _on_model(self, info: ModelInfo) -> None:
+        self.files.info = info
+
+    def _on_model_wanted(self, name: str) -> None:
+        if self._factory_for is not None:
+            self.client.restart(self._factory_for(name))
+            self.settings.set("model", name)
+
+    def _on_setting(self, key: str) -> None:
+        """Apply a setting at once."""
+        if key == "theme":
+            self.theme.apply(self.settings.get("theme"))
+        elif key == "keymap":
+            self.window.set_keymap(presets()[self.settings.get("keymap")])
+        elif key == "mask_opacity":
+            self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
+        elif key == "model":
+            self._on_model_wanted(self.settings.get("model"))
+
+
+def find_models() -> list[Any]:
+    """All models of the registry; call it off the GUI thread (it hashes files)."""
+    from annotator.engine import weights
+
+    return list(weights.list_models())
+
+
+def user_name() -> str:
+    """The system's name of the person; empty when it has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

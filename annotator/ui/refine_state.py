@@ -1,0 +1,126 @@
+"""What the object in work looks like to the views, to the crash-safe draft, and to the document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from annotator.domain.geometry import clamp_point
+from annotator.domain.mask import Mask
+from annotator.domain.ports import Candidates
+from annotator.domain.project import Annotation
+from annotator.domain.prompt import PointPrompt, Prompts, PromptSession
+from annotator.ui.draft import Answer, Draft, Ticket
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefineState:
+    """All that views show of the object in work.
+
+    Attributes:
+        candidates, candidate_index: the answer on the screen, None while there is none.
+        is_waiting: the answer to the newest prompts is still to come.
+        is_stale: the mask on the screen answers older prompts than these.
+        is_accept_pending: accepted by the person; stored as soon as the answer is here.
+        parked: accepted objects before this one whose masks are still to come.
+        origin_id: the annotation that is being refined (not to be painted beside its new mask).
+        decode_ms, encode_ms, was_cached: of the answer on the screen.
+    """
+
+    prompts: Prompts = field(default_factory=Prompts)
+    candidates: Candidates | None = None
+    candidate_index: int = 0
+    is_waiting: bool = False
+    is_stale: bool = False
+    is_accept_pending: bool = False
+    parked: int = 0
+    origin_id: int | None = None
+    can_undo: bool = False
+    can_redo: bool = False
+    decode_ms: float = 0.0
+    encode_ms: float = 0.0
+    was_cached: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return not self.prompts.is_empty
+
+    @property
+    def mask(self) -> Mask | None:
+        """What to paint: the candidate in use, else the object that is being refined."""
+        if self.candidates is not None:
+            return self.candidates.items[self.candidate_index].mask
+        return self.prompts.base_mask
+
+
+def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState:
+    """The state to show for the draft in work; ``can_undo`` tells of steps outside the draft."""
+    if draft is None:
+        return RefineState(parked=parked)
+    shown = draft.visible
+    return RefineState(
+        prompts=draft.prompts,
+        candidates=None if shown is None else shown.candidates,
+        candidate_index=0 if shown is None else shown.index,
+        is_waiting=draft.is_waiting,
+        is_stale=draft.has_prompts and draft.mask is not None and draft.answer is None,
+        is_accept_pending=draft.ticket is not None,
+        parked=parked,
+        origin_id=None if draft.origin is None else draft.origin.id,
+        can_undo=can_undo or draft.session.can_undo,
+        can_redo=draft.session.can_redo and draft.ticket is None,
+        decode_ms=0.0 if shown is None else shown.candidates.decode_ms,
+        encode_ms=0.0 if shown is None else shown.encode_ms,
+        was_cached=shown is not None and shown.was_cached,
+    )
+
+
+def draft_json(draft: Draft | None) -> dict[str, Any] | None:
+    """Plain data from which :func:`session_from_json` makes the prompts again; None when there are none."""
+    if draft is None or not draft.has_prompts:
+        return None
+    data = draft.prompts.to_json()
+    if draft.origin is not None:
+        data["annotation_id"] = draft.origin.id
+    return data
+
+
+def session_from_json(data: dict[str, Any], *, origin: Annotation | None, width: int, height: int) -> PromptSession:
+    """A session whose steps lead to the prompts of :func:`draft_json`.
+
+    Raises:
+        ValueError, TypeError, AttributeError: the data are damaged.
+    """
+    prompts = Prompts.from_json(data)
+    session = PromptSession.refining(origin.mask()) if origin is not None else PromptSession()
+    box = prompts.box.clipped(width, height) if prompts.box is not None else None
+    if box is not None and box.area > 0:
+        session = session.set_box(box)
+    for point in prompts.points:
+        x, y = clamp_point(point.x, point.y, width=width, height=height)
+        session = session.add_point(PointPrompt(x, y, point.is_positive))
+    return session
+
+
+def annotation_of(
+    draft: Draft, answer: Answer, ticket: Ticket, *, annotation_id: int, author: str, created_at: str
+) -> Annotation:
+    """The row to store; a refined object keeps its id and what it carries, and adds the clicks and the time."""
+    mask, model = answer.candidate.mask, answer.model
+    seconds = 0.0 if draft.started_s is None else max(0.0, ticket.at_s - draft.started_s)
+    blank = Annotation(annotation_id, draft.image.record.id, 0, 0, 0, 0, 0, 0, b"", mask.width, mask.height)
+    old = draft.origin or blank
+    return replace(
+        old.with_mask(mask),
+        category_id=ticket.category_id,
+        score=min(max(answer.candidate.predicted_iou, 0.0), 1.0),
+        origin="click" if draft.origin is None else "refine",
+        prompts=draft.prompts.to_json(),
+        model="" if model is None else model.name,
+        model_sha256="" if model is None else model.sha256,
+        adapter="",
+        clicks=old.clicks + draft.clicks,
+        seconds=round(old.seconds + seconds, 3),
+        author=author or old.author,
+        created_at=created_at,
+    )

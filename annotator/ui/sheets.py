@@ -1,0 +1,118 @@
+"""The shortcut sheet and "About": made from the action table, so that they cannot be out of date."""
+
+from __future__ import annotations
+
+import platform
+
+from PySide6.QtCore import Qt, qVersion
+from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from annotator.domain.ports import ModelInfo
+from annotator.ui.actions import ACTIONS, MENUS
+from annotator.ui.keymap import Keymap, native
+from annotator.ui.version import program_version
+
+MOUSE = (
+    (("Left click",), "Add to the object"),
+    (("Right click", "Shift+click"), "Remove from it"),
+    (("Box tool", "Alt+drag"), "Box around it"),
+    (("Double click",), "Refine an object"),
+    (("Wheel",), "Zoom at the cursor"),
+    (("Space+drag", "Middle drag"), "Pan"),
+)
+
+
+class ShortcutSheet(QDialog):
+    """All keys on one sheet."""
+
+    def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keys")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(24, 20, 24, 24)
+        row.setSpacing(40)
+        sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
+        by_name = {name: rows for name, rows in sections if rows}
+        by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
+        columns = (("Object", "Edit"), ("Image", "View"), ("File", "Help"))
+        for names in columns:
+            column = QVBoxLayout()
+            column.setSpacing(16)
+            for name in names:
+                column.addLayout(_section(name, by_name.get(name, [])))
+            if names[0] == "Image":
+                column.addLayout(_section("Mouse", list(MOUSE)))
+            column.addStretch(1)
+            row.addLayout(column)
+
+
+Row = tuple[tuple[str, ...], str]
+
+
+def _rows_of(menu: str, keymap: Keymap) -> list[Row]:
+    rows = []
+    for spec in ACTIONS:
+        keys = keymap.keys(spec.id)
+        if spec.menu == menu and keys:
+            # Both Return and Enter are "the Enter key" to a person.
+            shown = list(dict.fromkeys(native(key) for key in keys))
+            if spec.is_held:
+                shown[0] = f"hold {shown[0]}"
+            rows.append((tuple(shown), spec.title.rstrip("…")))
+    return rows
+
+
+def _section(title: str, rows: list[Row]) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(16)
+    grid.setVerticalSpacing(6)
+    heading = QLabel(title)
+    heading.setObjectName("heading")
+    grid.addWidget(heading, 0, 0, 1, 2)
+    line = QFrame()
+    line.setFixedHeight(1)
+    line.setObjectName("rule")
+    grid.addWidget(line, 1, 0, 1, 2)
+    for at, (keys, text) in enumerate(rows, 2):
+        caps = QHBoxLayout()
+        caps.setSpacing(4)
+        for key in keys:
+            cap = QLabel(key)
+            cap.setObjectName("key")
+            caps.addWidget(cap)
+        caps.addStretch(1)
+        grid.addLayout(caps, at, 1)
+        grid.addWidget(QLabel(text), at, 0)
+    grid.setColumnStretch(0, 1)
+    return grid
+
+
+class AboutBox(QDialog):
+    """Version, what runs, licences."""
+
+    def __init__(self, info: ModelInfo | None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("About Annotator")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        title = QLabel(f"Annotator {program_version()}")
+        title.setObjectName("title")
+        lines = [
+            "Click an object, get its mask, export COCO that trains.",
+            f"Python {platform.python_version()}, Qt {qVersion()}, {platform.system()} {platform.machine()}",
+        ]
+        if info is not None:
+            checked = "verified" if info.is_verified else "not verified"
+            lines.append(f"Model {info.name} ({checked}), {info.device}, {info.dtype}\n{info.sha256[:16]}…")
+        lines.append("Apache-2.0. Qt is used under the LGPL; the font Inter under the SIL Open Font License.")
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        box.addWidget(title)
+        for text in lines:
+            label = QLabel(text)
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setObjectName("dim" if text is not lines[0] else "")
+            box.addWidget(label)
+        self.setMinimumWidth(420)

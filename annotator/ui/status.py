@@ -1,0 +1,79 @@
+"""The status bar: a quiet line at the left, facts about the engine and the view at the right."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
+
+from annotator.domain.ports import ModelInfo
+
+_MESSAGE_MS = 8000
+
+
+class StatusLine(QStatusBar):
+    """Messages fade after a while; facts stay."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizeGripEnabled(False)
+        self.message = QLabel()
+        self.message.setObjectName("message")
+        self.addWidget(self.message, 1)
+        self.engine = self._fact("Model and device", "")
+        self.encode = self._fact("Encoding time", "Time the image took to be encoded; once per image")
+        self.decode = self._fact("Click time", "Time from a click to its mask")
+        self.place = self._fact("Cursor position", "Image pixel under the cursor")
+        self.zoom = self._fact("Zoom", "Screen pixels per image pixel")
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.message.clear)
+        self.message.setAccessibleName("Messages")
+        self.set_place(None, None)
+
+    def _fact(self, name: str, tip: str) -> QLabel:
+        label = QLabel()
+        label.setAccessibleName(name)
+        label.setToolTip(tip)
+        self.addPermanentWidget(label)
+        return label
+
+    def tell(self, text: str, *, stays: bool = False) -> None:
+        """Show a line; the next one replaces it. Lines that ``stay`` describe work under way."""
+        self.message.setText(text)
+        if stays:
+            self._timer.stop()
+        else:
+            self._timer.start(_MESSAGE_MS)
+
+    def set_engine(self, info: ModelInfo | None) -> None:
+        if info is None:
+            self.engine.setText("loading model")
+            return
+        mark = "" if info.is_verified else " (unverified)"
+        dtype = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(info.dtype, info.dtype)
+        device = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}.get(info.device, info.device)
+        self.engine.setText(f"{device} · {info.name}{mark} · {dtype}")
+        self.engine.setToolTip(info.note or f"{info.name}: {info.sha256[:16]}")
+
+    def clear_times(self) -> None:
+        self.encode.clear()
+        self.decode.clear()
+
+    def set_encode_ms(self, encode_ms: float, *, was_cached: bool) -> None:
+        self.encode.setText(f"encode {_ms(encode_ms)}{' cached' if was_cached else ''}")
+
+    def set_encoding(self) -> None:
+        self.encode.setText("encoding…")
+
+    def set_decode_ms(self, decode_ms: float) -> None:
+        self.decode.setText(f"click {_ms(decode_ms)}")
+
+    def set_zoom(self, scale: float) -> None:
+        self.zoom.setText(f"{scale * 100:.0f} %")
+
+    def set_place(self, x: float | None, y: float | None) -> None:
+        self.place.setText("" if x is None or y is None else f"{int(x)}, {int(y)}")
+
+
+def _ms(value: float) -> str:
+    return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.0f} ms"

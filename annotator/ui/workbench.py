@@ -1,0 +1,244 @@
+"""Image after image: what is shown, who is told, what survives. Joins session, object in work, canvas and loader."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt
+
+from annotator.domain.errors import UserError
+from annotator.domain.geometry import Box
+from annotator.domain.project import Annotation, Change, Edit, ImageRecord
+from annotator.domain.prompt import PointPrompt
+from annotator.io.settings import Settings
+from annotator.ui.canvas import Tool
+from annotator.ui.feedback import EngineFeedback
+from annotator.ui.loading import ImageLoader, Picture
+from annotator.ui.loop import LoopCommands
+from annotator.ui.main_window import MainWindow
+from annotator.ui.refine import RefineController, RefineState
+from annotator.ui.session import ProjectSession
+from annotator.ui.views import Views
+
+_log = logging.getLogger(__name__)
+
+
+class SessionSink:
+    """Where the object in work is accepted to: the session. A failing disk offers to try again."""
+
+    def __init__(self, session: ProjectSession) -> None:
+        self._session = session
+        self.on_failure: Callable[[str], None] | None = None
+
+    def new_annotation_id(self) -> int:
+        store = self._session.store
+        if store is None:
+            raise UserError("No project is open.", "Open a folder first.")
+        return store.new_id("annotation")
+
+    def apply(self, edit: Edit) -> Change:
+        """As :meth:`ProjectSession.apply`; the failure is shown, and raised so that the candidate stays."""
+        try:
+            return self._session.apply(edit)
+        except UserError as error:
+            _log.warning("%s", error)
+            if self.on_failure is not None:
+                self.on_failure(str(error))
+            raise
+
+
+class Workbench(QObject):
+    """One per window."""
+
+    def __init__(
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        refine: RefineController,
+        *,
+        sink: SessionSink,
+        loader: ImageLoader,
+        views: Views,
+        commands: LoopCommands,
+        feedback: EngineFeedback,
+        settings: Settings,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._session, self._refine = window, session, refine
+        self._loader, self._views, self._settings = loader, views, settings
+        self._commands, self._feedback = commands, feedback
+        self._epoch = 0
+        self._picture: Picture | None = None
+        self._is_leaving = False
+        sink.on_failure = lambda text: self._tell_failure(text, refine.accept)
+        self._wire_session()
+        self._wire_panels()
+        self._wire_canvas()
+
+    # --- wiring -----------------------------------------------------------------------------------------------------
+
+    def _wire_session(self) -> None:
+        session, status, loader = self._session, self._window.status, self._loader
+        session.opened.connect(self._leave_picture)
+        session.image_changed.connect(self._on_image_wanted)
+        session.changed.connect(self._on_change)
+        session.class_changed.connect(self._refine.set_category)
+        session.told.connect(status.tell)
+        session.failed.connect(self._tell_failure)
+        loader.loaded.connect(self._on_picture)
+        loader.failed.connect(self._on_unreadable)
+        loader.preloaded.connect(self._on_preloaded)
+        self._feedback.image_encoded.connect(self._preload_neighbours)
+
+    def _wire_panels(self) -> None:
+        window, commands, classes = self._window, self._commands, self._session.classes
+        window.film.picked.connect(self._go_to)
+        window.objects.refine_wanted.connect(commands.refine_object)
+        window.objects.delete_wanted.connect(commands.delete)
+        window.objects.reclass_wanted.connect(commands.reclass)
+        window.classes.picked.connect(classes.pick)
+        window.classes.add_wanted.connect(commands.add_class)
+        window.classes.rename_wanted.connect(lambda cid, name: classes.change(cid, name=name))
+        window.classes.colour_wanted.connect(lambda cid, colour: classes.change(cid, colour=colour))
+        window.classes.delete_wanted.connect(classes.delete)
+        window.area.chip.clicked.connect(commands.find_class)
+        window.area.finder.picked.connect(classes.pick)
+        window.area.finder.new_wanted.connect(classes.add)
+        window.area.finder.closed.connect(window.canvas.setFocus)
+
+    def _wire_canvas(self) -> None:
+        canvas, refine, status = self._window.canvas, self._refine, self._window.status
+        canvas.pointed.connect(self._on_pointed)
+        canvas.boxed.connect(self._on_boxed)
+        canvas.object_clicked.connect(self._commands.select_clicked)
+        canvas.object_activated.connect(self._commands.refine_object)
+        canvas.accept_clicked.connect(refine.accept)
+        canvas.zoom_changed.connect(status.set_zoom)
+        canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
+        refine.state_changed.connect(self._on_refine)
+        refine.accepted.connect(self._on_accepted)
+        refine.message.connect(status.tell)
+        refine.busy_changed.connect(self._feedback.on_deciding)
+        refine.draft_changed.connect(self._on_draft)
+        self._window.area.candidates.chosen.connect(refine.choose)
+
+    @property
+    def picture(self) -> Picture | None:
+        """What the canvas shows; None while the next image is read."""
+        return self._picture
+
+    # --- image after image ------------------------------------------------------------------------------------------
+
+    def _go_to(self, image_id: int) -> None:
+        self._session.go_to(image_id)
+        self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_image_wanted(self, record: ImageRecord | None) -> None:
+        if record is not None and self._picture is not None and self._picture.image_id == record.id:
+            return
+        self._epoch += 1
+        self._leave_picture()
+        self._feedback.set_busy("image", is_busy=record is not None)
+        if record is not None:
+            self._window.film.set_current(record.id)
+            self._loader.request(self._epoch, record.id, self._session.image_path(record))
+
+    def _leave_picture(self) -> None:
+        """Clear the canvas. The draft of an object in work stays in the project: coming back brings it back."""
+        self._is_leaving = True
+        self._refine.close_image()
+        self._is_leaving = False
+        self._picture = None
+        self._window.canvas.set_image(None)
+        self._views.show_picture(False)
+        self._feedback.show_image("")
+
+    def _on_picture(self, epoch: int, picture: Picture) -> None:
+        record = self._session.image
+        if epoch != self._epoch or record is None:
+            return
+        self._picture, loaded = picture, picture.loaded
+        self._feedback.set_busy("image", is_busy=False)
+        self._session.record_facts(
+            record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
+        )
+        self._feedback.show_image(loaded.image_key)
+        self._window.canvas.set_image(picture.prepared)
+        self._views.show_picture(True)
+        if self._session.is_writable:
+            self._refine.set_category(self._session.category)
+            self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
+            self._restore_draft(record)
+        else:
+            self._commands.set_tool(Tool.SELECT)
+        if loaded.note:
+            self._window.status.tell(f"{record.path}: {loaded.note}")
+        if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
+            self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
+        if epoch == self._epoch:
+            self._feedback.set_busy("image", is_busy=False)
+            self._window.area.error_bar.show_message(message, action=("Next image", lambda: self._session.step(+1)))
+
+    def _preload_neighbours(self) -> None:
+        """Once the current image is encoded there is time for those beside it."""
+        for step in (+1, -1):
+            record = self._session.neighbour(step)
+            if record is not None:
+                self._loader.preload(record.id, self._session.image_path(record))
+
+    def _on_preloaded(self, picture: Picture) -> None:
+        following = self._session.neighbour(+1)
+        if following is not None and following.id == picture.image_id and self._settings.get("prefetch"):
+            self._refine.prefetch(picture.loaded.image_key, picture.loaded.rgb)
+
+    def _on_change(self, change: Change) -> None:
+        record = self._session.image
+        if record is not None and record.id in change.image_ids and self._picture is not None:
+            self._refine.update_image(record)
+
+    # --- the object in work -----------------------------------------------------------------------------------------
+
+    def _on_pointed(self, point: PointPrompt) -> None:
+        if self._session.is_writable:
+            self._refine.add_point(point)
+
+    def _on_boxed(self, box: Box) -> None:
+        if self._session.is_writable:
+            self._refine.set_box(box)
+
+    def _on_refine(self, state: RefineState) -> None:
+        self._views.on_refine(state)
+        self._feedback.show_refine(state)
+
+    def _on_accepted(self, annotation: Annotation, _change: Change) -> None:
+        self._views.is_hint_wanted = False
+        self._views.refresh_hint()
+        self._window.area.error_bar.hide()
+        category = self._session.categories.get(annotation.category_id)
+        name = category.name if category else "object"
+        self._window.status.tell(f"Accepted: {name}, {annotation.area:,} px².")
+
+    def _on_draft(self, draft: dict[str, Any] | None) -> None:
+        record = self._session.image
+        if record is not None and self._picture is not None and not self._is_leaving:
+            self._session.save_draft(record.id, draft)
+
+    def _restore_draft(self, record: ImageRecord) -> None:
+        draft = self._session.store.draft() if self._session.store else None
+        if draft is None or draft[0] != record.id:
+            return
+        origin_id = draft[1].get("annotation_id")
+        origin = next((a for a in self._session.annotations if a.id == origin_id), None)
+        if origin_id is not None and origin is None:
+            return
+        self._refine.restore(draft[1], origin=origin)
+        if self._refine.state.is_active:
+            self._window.status.tell("The object in work is back.")
+
+    def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
+        action = ("Try again", lambda: retry()) if retry is not None else None
+        self._window.area.error_bar.show_message(text, action=action)

@@ -1,0 +1,20 @@
+"""Every test runs offscreen, with a home of its own, and with few threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("ANNOTATOR_HOME", str(home))
+    monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(home / "checkpoints"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    return home

@@ -1,0 +1,193 @@
+"""Stand-ins for the engine: fast, without torch, and stoppable at every step by gates instead of sleeps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from annotator.domain.errors import EncodeCancelled
+from annotator.domain.logits import mask_from_logits
+from annotator.domain.ports import (
+    Candidate,
+    Candidates,
+    Embedding,
+    Engine,
+    EngineFactory,
+    LogitsArray,
+    ModelInfo,
+    RgbArray,
+)
+from annotator.domain.prompt import Prompts
+
+LOGITS_SIDE = 64
+GATE_TIMEOUT_S = 20.0
+CANCEL_POLL_S = 0.002
+
+
+@dataclass(frozen=True)
+class FakeEmbedding:
+    key: str
+    width: int
+    height: int
+    image: RgbArray
+    nbytes: int = 1
+    encode_ms: float = 12.5
+
+
+class FakeCache:
+    """A dictionary; ``gets`` lists what was asked for."""
+
+    def __init__(self) -> None:
+        self.embeddings: dict[str, Embedding] = {}
+        self.gets: list[str] = []
+
+    def get(self, key: str) -> Embedding | None:
+        self.gets.append(key)
+        return self.embeddings.get(key)
+
+    def put(self, embedding: Embedding) -> None:
+        self.embeddings[embedding.key] = embedding
+
+
+@dataclass(frozen=True)
+class DecodeCall:
+    """One call of ``decode`` as it arrived."""
+
+    image_key: str
+    prompts: Prompts
+    previous_logits: LogitsArray | None
+    thread_id: int
+
+
+@dataclass
+class Gate:
+    """A place where the engine thread stops while ``is_open`` is not set.
+
+    ``arrived`` is released once per arrival, so that a test can wait until the thread stands there.
+    """
+
+    is_open: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def __post_init__(self) -> None:
+        self.is_open.set()
+
+    def close(self) -> None:
+        self.is_open.clear()
+
+    def open(self) -> None:
+        self.is_open.set()
+
+    def wait_for_arrival(self) -> None:
+        if not self.arrived.acquire(timeout=GATE_TIMEOUT_S):
+            raise TimeoutError("nobody came to the gate")
+
+    def pass_through(self, is_cancelled: Callable[[], bool] | None = None) -> None:
+        """Raises EncodeCancelled when ``is_cancelled`` says so while the gate is closed."""
+        self.arrived.release()
+        if is_cancelled is None:
+            if not self.is_open.wait(GATE_TIMEOUT_S):
+                raise TimeoutError("the gate stayed closed")
+            return
+        for _ in range(int(GATE_TIMEOUT_S / CANCEL_POLL_S)):
+            if is_cancelled():
+                raise EncodeCancelled
+            if self.is_open.wait(CANCEL_POLL_S):
+                return
+        raise TimeoutError("the gate stayed closed")
+
+
+class FakeSegmenter:
+    """Answers with a disc around the last positive click (else the box's centre), minus discs at negative clicks.
+
+    An ambiguous click gives three discs, the middle one best. ``encode_gate`` and ``decode_gate`` hold the engine
+    thread; ``encode_errors`` and ``decode_errors`` are raised by the next calls, first first.
+    """
+
+    def __init__(self, name: str = "fake", *, radius_px: float = 12.0) -> None:
+        self.info = ModelInfo(name, f"sha-of-{name}", "cpu", "float32", LOGITS_SIDE * 4)
+        self.radius_px = radius_px
+        self.encode_gate, self.decode_gate = Gate(), Gate()
+        self.encodes: list[str] = []
+        self.cancelled: list[str] = []
+        self.decodes: list[DecodeCall] = []
+        self.thread_ids: set[int] = set()
+        self.encode_errors: list[Exception] = []
+        self.decode_errors: list[Exception] = []
+
+    def embedding_key(self, image_key: str) -> str:
+        return f"{self.info.name}:{image_key}"
+
+    def encode(
+        self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
+    ) -> FakeEmbedding:
+        self.thread_ids.add(threading.get_ident())
+        self.encodes.append(image_key)
+        try:
+            self.encode_gate.pass_through(is_cancelled)
+        except EncodeCancelled:
+            self.cancelled.append(image_key)
+            raise
+        if self.encode_errors:
+            raise self.encode_errors.pop(0)
+        height, width = image.shape[:2]
+        return FakeEmbedding(self.embedding_key(image_key), width, height, image)
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+    ) -> Candidates:
+        self.thread_ids.add(threading.get_ident())
+        image_key = embedding.key.split(":", 1)[1]
+        self.decodes.append(DecodeCall(image_key, prompts, previous_logits, threading.get_ident()))
+        self.decode_gate.pass_through()
+        if self.decode_errors:
+            raise self.decode_errors.pop(0)
+        scales = (0.6, 1.0, 1.6) if prompts.is_ambiguous else (1.0,)
+        labels = ("part", "whole", "group") if prompts.is_ambiguous else ("",)
+        items = tuple(
+            self._candidate(embedding, prompts, self.radius_px * scale, label)
+            for scale, label in zip(scales, labels, strict=True)
+        )
+        return Candidates(items, len(items) // 2, 5.0, 3.5)
+
+    def _candidate(self, embedding: Embedding, prompts: Prompts, radius_px: float, label: str) -> Candidate:
+        width, height = embedding.width, embedding.height
+        x, y = _centre(prompts)
+        inside = _disc(x, y, radius_px, width, height)
+        for point in prompts.points:
+            if not point.is_positive:
+                inside = np.minimum(inside, -_disc(point.x, point.y, radius_px / 2, width, height))
+        logits = inside.astype(np.float32)
+        return Candidate(logits, 0.9, 0.95, mask_from_logits(logits, width=width, height=height), label)
+
+
+def _centre(prompts: Prompts) -> tuple[float, float]:
+    positive = [point for point in prompts.points if point.is_positive]
+    if positive:
+        return positive[-1].x, positive[-1].y
+    if prompts.box is not None:
+        return prompts.box.center
+    if prompts.base_mask is not None:
+        x, y, w, h = prompts.base_mask.bbox_xywh
+        return x + w / 2, y + h / 2
+    return -1e6, -1e6
+
+
+def _disc(x: float, y: float, radius_px: float, width: int, height: int) -> np.ndarray:
+    columns = (np.arange(LOGITS_SIDE) + 0.5) * width / LOGITS_SIDE
+    rows = (np.arange(LOGITS_SIDE) + 0.5) * height / LOGITS_SIDE
+    return radius_px - np.hypot(columns[None, :] - x, rows[:, None] - y)
+
+
+def fake_engine(segmenter: FakeSegmenter, cache: FakeCache | None = None) -> EngineFactory:
+    """A factory that reports one line of progress and hands out the given parts."""
+
+    def factory(report: Callable[[str], None]) -> Engine:
+        segmenter.thread_ids.add(threading.get_ident())
+        report(f"loading {segmenter.info.name}")
+        return Engine(segmenter, cache if cache is not None else FakeCache())
+
+    return factory

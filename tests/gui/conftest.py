@@ -1,0 +1,47 @@
+"""No display is needed, and a test that leaves a window behind fails."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from annotator.ui.worker import EngineClient
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_windows(qapp: QApplication) -> Iterator[None]:
+    """Top-level widgets of a test go with it: what stays would take keys and paint in the tests after it."""
+    before = {id(widget) for widget in QApplication.topLevelWidgets()}
+    yield
+    for _ in range(2):
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        gc.collect()
+    leaked = [
+        f"{type(widget).__name__} {widget.objectName()!r} {widget.windowTitle()!r}"
+        for widget in QApplication.topLevelWidgets()
+        if id(widget) not in before and widget.isVisible()
+    ]
+    assert not leaked, f"top-level widgets left behind: {leaked}"
+
+
+@pytest.fixture
+def make_client(qtbot: QtBot) -> Iterator[Callable[..., EngineClient]]:
+    """Engine clients that are stopped at the end, whatever the test did."""
+    made: list[EngineClient] = []
+
+    def make(**keywords: int) -> EngineClient:
+        client = EngineClient(**{"prefetch_idle_ms": 0, **keywords})
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        assert client.stop(20_000), "the engine thread did not end"

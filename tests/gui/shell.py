@@ -1,0 +1,168 @@
+"""Fixtures for tests of the window's shell; test files import what they use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QPalette
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from annotator.domain.errors import ModelError
+from annotator.domain.ports import Engine
+from annotator.domain.project import Annotation
+from annotator.io.settings import Settings
+from annotator.ui.app import build_window
+from tests.fakes import FakeSegmenter, fake_engine
+
+LEFT = Qt.MouseButton.LeftButton
+NONE = Qt.KeyboardModifier.NoModifier
+
+
+@pytest.fixture
+def restored_look(qapp: QApplication) -> Iterator[None]:
+    """Give the application its own look back: it lives longer than one test."""
+    font, sheet = qapp.font(), qapp.styleSheet()
+    yield
+    qapp.setStyleSheet(sheet)
+    qapp.setPalette(QPalette())
+    qapp.setFont(font)
+    qapp.styleHints().unsetColorScheme()
+
+
+class HeldEngine:
+    """The fake engine with handles: answers and loading can be held."""
+
+    def __init__(self) -> None:
+        self.segmenter = FakeSegmenter(radius_px=9.0)
+        self._load_gate = threading.Event()
+        self._load_gate.set()
+        self.load_error = ""
+
+    def hold(self) -> None:
+        """Let decodes wait from now on."""
+        self.segmenter.decode_gate.close()
+
+    def let_go(self) -> None:
+        self.segmenter.decode_gate.open()
+
+    def hold_load(self) -> None:
+        self._load_gate.clear()
+
+    def let_load(self) -> None:
+        self._load_gate.set()
+
+    def factory(self, progress: Callable[[str], None]) -> Engine:
+        self._load_gate.wait(10)
+        if self.load_error:
+            raise ModelError(self.load_error)
+        return fake_engine(self.segmenter)(progress)
+
+
+class Desk:
+    """A window with a folder open, and hands: real clicks and keys."""
+
+    def __init__(self, qtbot, root: Path) -> None:
+        self.qtbot, self.root = qtbot, root
+        self.engine = HeldEngine()
+        self.window = None
+
+    def make_folder(self, *, images: int = 3) -> Path:
+        self.folder = self.root / "pictures"
+        self.folder.mkdir()
+        noise = np.random.default_rng(0)
+        for number in range(images):
+            Image.fromarray(noise.integers(0, 255, (120, 160, 3), np.uint8)).save(self.folder / f"{number}.png")
+        return self.folder
+
+    def build(self) -> None:
+        self.window = build_window(Settings.load(self.root / "settings.toml"), self.engine.factory)
+        program = self.window.program
+        self.session, self.refine, self.client, self.loader = (
+            *(program.session, program.refine, program.client),
+            program.loader,
+        )
+        program.files.restore_window()
+        self.window.show()
+        self.window.activateWindow()
+        self.until(self.window.isActiveWindow)
+
+    def open(self, *, images: int = 3, folder: Path | None = None, wait_ready: bool = True) -> None:
+        self.folder = folder or self.make_folder(images=images)
+        self.build()
+        assert self.window.program.files.open_path(self.folder)
+        self.until(lambda: self.shown_row() == 0)
+        if wait_ready:
+            self.until(lambda: self.client.info is not None)
+        self.window.canvas.setFocus()
+
+    def shown_row(self) -> int:
+        picture = self.window.program.bench.picture
+        return -1 if picture is None else self.session._row_of[picture.image_id]
+
+    def wait_image(self, row: int) -> None:
+        self.until(lambda: self.shown_row() == row)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        self.qtbot.waitUntil(condition, timeout=8000)
+
+    def _at(self, x: float, y: float) -> QPoint:
+        return self.window.canvas.image_to_view(x, y).toPoint()
+
+    def click(self, x: float, y: float, *, button=LEFT, modifier=NONE) -> None:
+        QTest.mouseClick(self.window.canvas.viewport(), button, modifier, self._at(x, y))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        viewport = self.window.canvas.viewport()
+        QTest.mousePress(viewport, LEFT, NONE, self._at(*start))
+        for part in (0.3, 0.7, 1.0):
+            x, y = (a + (b - a) * part for a, b in zip(start, end, strict=True))
+            QTest.mouseMove(viewport, self._at(x, y))
+        QTest.mouseRelease(viewport, LEFT, NONE, self._at(*end))
+
+    def key(self, key: Qt.Key, modifier=NONE) -> None:
+        QTest.keyClick(self.window.focusWidget() or self.window.canvas, key, modifier)
+
+    def wait_mask(self, x: float, y: float) -> None:
+        """Until the mask on the screen answers the newest click and holds this place."""
+
+        def is_there() -> bool:
+            state = self.refine.state
+            return not state.is_waiting and state.mask is not None and state.mask.contains(x, y)
+
+        self.until(is_there)
+
+    def accept_at(self, x: float, y: float) -> Annotation:
+        before = len(self.session.annotations)
+        self.click(x, y)
+        self.wait_mask(x, y)
+        self.key(Qt.Key.Key_Return)
+        assert len(self.session.annotations) == before + 1
+        return self.session.annotations[-1]
+
+    def crash(self) -> None:
+        """End without any good-bye: only what is in the project file is left."""
+        window, self.window = self.window, None
+        program = window.program
+        program._is_over = True
+        program.client.stop()
+        program.loader.shut_down()
+        program.thumbnails.shut_down()
+        program.session.store.close()
+        program.session.store = None
+        window.close()
+        window.deleteLater()
+
+    def close(self) -> None:
+        self.engine.let_go()
+        self.engine.let_load()
+        if self.window is not None:
+            window, self.window = self.window, None
+            window.close()
+            window.deleteLater()

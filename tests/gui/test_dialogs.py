@@ -1,0 +1,184 @@
+"""Export, settings, samples, crash reports."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel
+
+from annotator.domain.errors import ExportError, ImageError
+from annotator.domain.mask import Mask
+from annotator.domain.project import Annotation, accept_edit
+from annotator.io.settings import SETTINGS, Settings
+from annotator.io.store import ProjectStore
+from annotator.ui import dialogs, samples
+from annotator.ui.actions import ACTIONS
+from annotator.ui.crash import CrashHandler, write_report
+from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
+from annotator.ui.keymap import presets
+from annotator.ui.sheets import AboutBox, ShortcutSheet
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(folder / "a.png")
+    with ProjectStore.open_folder(folder) as store:
+        image = store.images()[0]
+        store.record_image_facts(image.id, sha256="", width=60, height=40)
+        full = np.zeros((40, 60), bool)
+        full[5:15, 5:25] = True
+        full[8:10, 8:12] = False
+        blank = Annotation(store.new_id("annotation"), image.id, 1, 0, 0, 0, 0, 0, b"", 60, 40)
+        store.apply(accept_edit(blank.with_mask(Mask.from_full(full)), store.image(image.id)))
+        return store.path
+
+
+def test_export_writes_and_shows_the_self_check(project, qtbot):
+    dialog = ExportDialog(project)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    with qtbot.waitSignal(dialog.done_with):
+        QTest.mouseClick(dialog.start_button, LEFT)
+    assert "self-check: 1 objects read back" in dialog.report.toPlainText()
+    data = json.loads((project.parent / "set-coco.json").read_text())
+    assert data["annotations"][0]["area"] == 192
+    assert not dialog.is_running
+
+
+def test_export_of_polygons(project, qtbot):
+    dialog = ExportDialog(project)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.format.setCurrentIndex(1)
+    assert not dialog.segmentation.isEnabled()
+    with qtbot.waitSignal(dialog.done_with):
+        QTest.mouseClick(dialog.start_button, LEFT)
+    assert (project.parent / "set-polygons" / "a.png.json").is_file()
+
+
+def test_a_failing_export_says_why_and_can_be_tried_again(project, qtbot, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise ExportError("The disk is full.", "Make room.")
+
+    monkeypatch.setattr(dialogs, "export_coco", full)
+    dialog = ExportDialog(project)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    QTest.mouseClick(dialog.start_button, LEFT)
+    qtbot.waitUntil(lambda: dialog.report.toPlainText() == "The disk is full. Make room.")
+    assert dialog.start_button.isEnabled()
+    assert not (project.parent / "set-coco.json").exists()
+
+
+def test_closing_stops_the_work_first(qtbot):
+    dialog = WorkDialog("Long")
+    qtbot.addWidget(dialog)
+    dialog.show()
+
+    def endless(progress):
+        step = 0
+        while True:
+            step += 1
+            progress(step, 10**9)
+
+    dialog.start(endless)
+    assert dialog.is_running
+    dialog.close()
+    assert dialog.isVisible()
+    qtbot.waitUntil(lambda: not dialog.is_running)
+    assert "Stopped" in dialog.report.toPlainText()
+    with qtbot.waitSignal(dialog.finished):
+        QTest.keyClick(dialog, Qt.Key.Key_Escape)
+
+
+def test_settings_dialog_shows_the_table_and_applies_at_once(tmp_path, qtbot):
+    settings = Settings.load(tmp_path / "settings.toml")
+    dialog = SettingsDialog(settings)
+    qtbot.addWidget(dialog)
+    assert set(dialog.editors) == {s.key for s in SETTINGS if s.group != "state"}
+    theme = dialog.editors["theme"]
+    assert isinstance(theme, QComboBox)
+    with qtbot.waitSignal(dialog.changed) as seen:
+        theme.setCurrentText("light")
+    assert seen.args == ["theme"]
+    opacity = dialog.editors["mask_opacity"]
+    assert isinstance(opacity, QDoubleSpinBox)
+    opacity.setValue(0.3)
+    prefetch = dialog.editors["prefetch"]
+    assert isinstance(prefetch, QCheckBox)
+    prefetch.click()
+    again = Settings.load(tmp_path / "settings.toml")
+    assert (again.get("theme"), again.get("mask_opacity"), again.get("prefetch")) == ("light", 0.3, False)
+
+
+def test_shortcut_sheet_lists_every_key(qtbot):
+    for keymap in presets().values():
+        sheet = ShortcutSheet(keymap)
+        qtbot.addWidget(sheet)
+        texts = {label.text() for label in sheet.findChildren(QLabel)}
+        for spec in ACTIONS:
+            if keymap.keys(spec.id):
+                assert spec.title.rstrip("…") in texts
+        assert {"Enter", "Ctrl+Z", "hold H", "1 … 9"} <= texts
+
+
+def test_about_names_version_and_licences(qtbot):
+    box = AboutBox(None)
+    qtbot.addWidget(box)
+    text = " ".join(label.text() for label in box.findChildren(QLabel))
+    assert "LGPL" in text
+    assert "Apache-2.0" in text
+
+
+def test_samples_are_real_images_from_the_wheels(tmp_path):
+    folder = samples.write_samples(tmp_path / "samples")
+    with ProjectStore.open_folder(folder) as store:
+        names = {image.path for image in store.images()}
+    assert {"coins.png", "coffee.png", "CT_small.dcm"} <= names
+    assert len(names) == len(samples.SKIMAGE_SAMPLES + samples.PYDICOM_SAMPLES)
+    (folder / "coins.png").write_bytes(b"mine")
+    samples.write_samples(folder)
+    assert (folder / "coins.png").read_bytes() == b"mine"
+
+
+def test_samples_that_cannot_be_written_are_told(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ImageError, match="cannot be written"):
+        samples.write_samples(tmp_path / "file" / "samples")
+
+
+def test_crash_report_holds_the_trace(tmp_path):
+    try:
+        raise RuntimeError("boom 42")
+    except RuntimeError as error:
+        path = write_report(tmp_path / "logs", error, where="window")
+    text = path.read_text()
+    assert "boom 42" in text
+    assert "test_crash_report_holds_the_trace" in text
+
+
+def test_crash_handler_reports_and_tells(tmp_path, qtbot, monkeypatch, capsys):
+    saved: list[str] = []
+    handler = CrashHandler(tmp_path, on_crash=lambda: saved.append("saved"))
+    with qtbot.waitSignal(handler.crashed) as seen:
+        try:
+            raise ValueError("inside")
+        except ValueError:
+            handler.on_exception(*sys.exc_info())
+    assert saved == ["saved"]
+    assert "ValueError" in seen.args[0]
+    assert len(list(tmp_path.glob("crash-*.txt"))) == 1
+    assert "inside" in capsys.readouterr().err
+    logging.getLogger("annotator").handlers.clear()

@@ -1,0 +1,255 @@
+"""Panels, film strip, candidate strip, class finder, error bar: alone, with real events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor, QPixmap
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from annotator.domain.mask import Mask
+from annotator.domain.ports import Candidate
+from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.ui.canvas_area import ErrorBar
+from annotator.ui.docks import ClassPanel, ObjectPanel
+from annotator.ui.film import FilmStrip
+from annotator.ui.finder import ClassFinder
+from annotator.ui.hud import CandidateStrip, ClassChip, silhouette
+from annotator.ui.models import ROW_ROLE
+from annotator.ui.theme import Theme
+from tests.gui.shell import restored_look  # noqa: F401 - a fixture
+
+K = Qt.Key
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
+CATEGORIES = {1: Category(1, "object", "#e69f00", 1), 2: Category(2, "cell", "#56b4e9", 2)}
+
+
+@pytest.fixture
+def theme(qapp, restored_look):  # noqa: F811
+    return Theme(qapp, "dark")
+
+
+def annotation(number: int, category_id: int = 1) -> Annotation:
+    full = np.zeros((40, 60), bool)
+    full[number : number + 10, 5:15] = True
+    return Annotation(number, 1, category_id, 0, 0, 0, 0, 0, b"", 60, 40).with_mask(Mask.from_full(full))
+
+
+def candidate(side: int, label: str) -> Candidate:
+    full = np.zeros((40, 60), bool)
+    full[2 : 2 + side, 2 : 2 + side] = True
+    return Candidate(np.zeros((4, 4), np.float32), 0.5 + side / 100, 0.9, Mask.from_full(full), label)
+
+
+@pytest.fixture
+def objects(theme, qtbot):
+    panel = ObjectPanel(theme)
+    qtbot.addWidget(panel)
+    panel.resize(260, 300)
+    panel.set_rows([annotation(n) for n in range(1, 6)], CATEGORIES)
+    panel.show()
+    return panel
+
+
+def row_centre(panel, row: int) -> QPoint:
+    return panel.view.visualRect(panel.model.index(row)).center()
+
+
+def test_objects_are_selected_by_click(objects, qtbot):
+    with qtbot.waitSignal(objects.selection_changed) as seen:
+        QTest.mouseClick(objects.view.viewport(), Qt.MouseButton.LeftButton, pos=row_centre(objects, 2))
+    assert seen.args == [frozenset({3})]
+    shift = Qt.KeyboardModifier.ShiftModifier
+    QTest.mouseClick(objects.view.viewport(), Qt.MouseButton.LeftButton, shift, row_centre(objects, 4))
+    assert objects.selected_ids() == {3, 4, 5}
+
+
+def test_a_double_click_refines(objects, qtbot):
+    QTest.mouseClick(objects.view.viewport(), Qt.MouseButton.LeftButton, pos=row_centre(objects, 1))
+    with qtbot.waitSignal(objects.refine_wanted) as seen:
+        QTest.mouseDClick(objects.view.viewport(), Qt.MouseButton.LeftButton, pos=row_centre(objects, 1))
+    assert seen.args == [2]
+
+
+def test_selection_survives_accepts_and_changes(objects):
+    objects.select_ids(frozenset({2, 3}))
+    objects.set_rows([annotation(n) for n in range(1, 7)], CATEGORIES)
+    assert objects.selected_ids() == {2, 3}
+    objects.set_rows([annotation(n, 2) for n in range(1, 7)], CATEGORIES)
+    assert objects.selected_ids() == {2, 3}
+    objects.set_rows([annotation(n) for n in (1, 3, 4)], CATEGORIES)
+    assert objects.selected_ids() == {3}
+
+
+def test_context_menu_deletes_and_reclasses(objects, qtbot):
+    menu = objects.make_menu(frozenset({1, 2}))
+    texts = [action.text() for action in menu.actions() if action.text()]
+    assert texts == ["Change class", "Delete 2 objects"]
+    with qtbot.waitSignal(objects.delete_wanted) as seen:
+        menu.actions()[-1].trigger()
+    assert seen.args == [frozenset({1, 2})]
+    classes = menu.actions()[0].menu()
+    with qtbot.waitSignal(objects.reclass_wanted) as seen:
+        classes.actions()[1].trigger()
+    assert seen.args == [frozenset({1, 2}), 2]
+    assert objects.make_menu(frozenset({1})).actions()[0].text() == "Refine with clicks"
+
+
+def test_a_read_only_list_offers_nothing(objects):
+    objects.set_rows([annotation(1)], CATEGORIES, is_writable=False)
+    assert objects.make_menu(frozenset({1})) is None
+
+
+def test_rows_tell_screen_readers_what_they_are(objects):
+    index = objects.model.index(0)
+    assert index.data(Qt.ItemDataRole.AccessibleTextRole) == "1 object, 100 pixels"
+
+
+@pytest.fixture
+def classes(theme, qtbot):
+    panel = ClassPanel(theme)
+    qtbot.addWidget(panel)
+    panel.resize(260, 300)
+    panel.set_rows(list(CATEGORIES.values()), {1: 3}, current=1)
+    panel.show()
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    return panel
+
+
+def test_a_class_is_picked_by_click(classes, qtbot):
+    with qtbot.waitSignal(classes.picked) as seen:
+        QTest.mouseClick(classes.view.viewport(), Qt.MouseButton.LeftButton, pos=row_centre(classes, 1))
+    assert seen.args == [2]
+
+
+def test_a_class_is_renamed_in_place(classes, qtbot):
+    classes.edit_name(2)
+    editor = classes.view.findChild(QLineEdit)
+    assert editor is not None
+    assert editor.text() == "cell"
+    editor.selectAll()
+    QTest.keyClicks(editor, "nucleus")
+    with qtbot.waitSignal(classes.rename_wanted) as seen:
+        QTest.keyClick(editor, K.Key_Return)
+    assert seen.args == [2, "nucleus"]
+
+
+def test_only_unused_classes_can_be_deleted(classes, qtbot):
+    delete = classes._buttons["delete"]
+    assert not delete.isEnabled()
+    classes.view.setCurrentIndex(classes.model.index(1))
+    assert delete.isEnabled()
+    with qtbot.waitSignal(classes.delete_wanted) as seen:
+        delete.click()
+    assert seen.args == [2]
+    classes.set_rows(list(CATEGORIES.values()), {}, current=1, is_writable=False)
+    assert not any(button.isEnabled() for button in classes._buttons.values())
+
+
+def test_film_asks_for_what_is_in_view_only(theme, qtbot):
+    asked: list[int] = []
+    film = FilmStrip(theme, lambda record: asked.append(record.id))
+    qtbot.addWidget(film)
+    film.resize(600, 130)
+    film.set_rows([ImageRecord(n, f"{n}.png", status=Status.DONE if n < 4 else Status.UNSEEN) for n in range(1, 2001)])
+    film.show()
+    qtbot.waitUntil(lambda: len(asked) >= 4)
+    film.grab()
+    assert len(asked) < 12
+    assert film.progress_text() == "3 of 2,000 done"
+    film.set_current(1500)
+    film.grab()
+    assert any(1490 < n < 1510 for n in asked)
+    pixmap = QPixmap(20, 10)
+    pixmap.fill(QColor("#ff00ff"))
+    film.set_thumbnail(1500, pixmap)
+    rect = film.view.visualRect(film.model.index(1499))
+    shot = film.view.viewport().grab().toImage()
+    at = QPoint(rect.left() + 60, rect.top() + 40) * shot.devicePixelRatio()
+    assert shot.pixelColor(at).name() == "#ff00ff"
+    with qtbot.waitSignal(film.picked) as seen:
+        QTest.mouseClick(film.view.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    assert seen.args == [1500]
+    assert film.model.index(0).data(ROW_ROLE).status is Status.DONE
+
+
+def test_candidates_show_only_when_there_is_a_choice(theme, qtbot):
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    parent.show()
+    strip = CandidateStrip(theme, parent)
+    one, two, three = candidate(8, "part"), candidate(16, "whole"), candidate(30, "group")
+    strip.show_candidates((one,), 0, colour="#e69f00")
+    assert strip.isHidden()
+    strip.show_candidates((one, two, three), 1, colour="#e69f00")
+    assert strip.isVisible()
+    assert [b.isChecked() for b in strip._buttons] == [False, True, False]
+    assert strip._buttons[2].accessibleName() == "candidate group, predicted quality 0.80"
+    with qtbot.waitSignal(strip.chosen) as seen:
+        QTest.mouseClick(strip._buttons[2], Qt.MouseButton.LeftButton)
+    assert seen.args == [2]
+    strip.show_candidates((), 0, colour="#e69f00")
+    assert strip.isHidden()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (37, 41), (3, 3)])
+def test_silhouettes_of_all_shapes(qapp, shape):
+    mask = Mask(np.ones(shape, bool), 0, 0, 600, 600)
+    image = silhouette(mask, 40)
+    inked = sum(image.pixelColor(x, y).alpha() > 0 for x in range(40) for y in range(40))
+    long, short = max(shape), min(shape)
+    assert inked == 36 * max(1, round(36 * short / long))
+    assert silhouette(Mask.empty(5, 5), 40).pixelColor(20, 20).alpha() == 0
+
+
+def test_class_finder(qtbot):
+    parent = QWidget()
+    parent.resize(400, 300)
+    qtbot.addWidget(parent)
+    parent.show()
+    parent.activateWindow()
+    qtbot.waitUntil(parent.isActiveWindow)
+    finder = ClassFinder(parent)
+    finder.open_for(list(CATEGORIES.values()), can_add=True)
+    QTest.keyClicks(finder.field, "ce")
+    with qtbot.waitSignal(finder.picked) as seen:
+        QTest.keyClick(finder.field, K.Key_Return)
+    assert seen.args == [2]
+    assert finder.isHidden()
+    finder.open_for(list(CATEGORIES.values()), can_add=True)
+    QTest.keyClicks(finder.field, "Nucleus")
+    with qtbot.waitSignal(finder.new_wanted) as seen:
+        QTest.keyClick(finder.field, K.Key_Return)
+    assert seen.args == ["Nucleus"]
+    finder.open_for(list(CATEGORIES.values()), can_add=False)
+    QTest.keyClicks(finder.field, "Nucleus")
+    assert finder.list.count() == 0
+    with qtbot.waitSignal(finder.closed):
+        QTest.keyClick(finder.field, K.Key_Escape)
+
+
+def test_error_bar_has_one_action(theme, qtbot):
+    bar = ErrorBar(theme)
+    qtbot.addWidget(bar)
+    bar.show_message("The disk is full.", action=("Try again", lambda: done.append(1)))
+    done: list[int] = []
+    assert bar.text == "The disk is full."
+    QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    assert done == [1]
+    assert bar.text == ""
+    bar.show_message("Read-only.", is_error=False)
+    assert bar.button.isHidden()
+
+
+def test_class_chip(theme, qtbot):
+    chip = ClassChip(theme, None)
+    qtbot.addWidget(chip)
+    chip.set_category(CATEGORIES[2], note="removing")
+    assert chip.accessibleName() == "Class in use: cell removing"
+    with qtbot.waitSignal(chip.clicked):
+        QTest.mouseClick(chip, Qt.MouseButton.LeftButton)
+    chip.set_category(None)
+    assert chip.isHidden()

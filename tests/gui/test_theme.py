@@ -1,0 +1,97 @@
+"""The theme: contrast over the whole table, resources, icons."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from PySide6.QtGui import QFontInfo
+from PySide6.QtWidgets import QApplication
+
+from annotator.domain.palette import OKABE_ITO, PALETTE, next_colour
+from annotator.ui import icons, theme
+from tests.gui.shell import restored_look  # noqa: F401 - a fixture
+
+GROUNDS = ("background", "surface", "raised", "field")
+
+
+@pytest.mark.parametrize("tokens", theme.THEMES.values(), ids=str)
+@pytest.mark.parametrize("ink", ["text", "dim", "danger", "warn", "ok", "accent"])
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_text_contrast(tokens, ink, ground):
+    needed = 3.0 if ink == "accent" else 4.5
+    assert theme.contrast(getattr(tokens, ink), getattr(tokens, ground)) >= needed
+
+
+@pytest.mark.parametrize("tokens", theme.THEMES.values(), ids=str)
+def test_text_on_filled_parts(tokens):
+    assert theme.contrast(tokens.on_accent, tokens.accent) >= 4.5
+    assert theme.contrast(tokens.text, tokens.selection) >= 4.5
+    assert theme.contrast(tokens.dim, tokens.selection) >= 3.0
+    assert theme.contrast(tokens.accent, tokens.selection) >= 3.0
+
+
+def test_contrast_against_known_values():
+    assert theme.contrast("#000000", "#ffffff") == pytest.approx(21.0)
+    assert theme.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_chip_letters_are_readable_on_every_class_colour():
+    for colour in PALETTE:
+        assert theme.contrast(theme.readable_on(colour), colour) >= 4.5
+
+
+def test_palette_starts_with_okabe_ito_and_has_no_doubles():
+    assert PALETTE[: len(OKABE_ITO)] == OKABE_ITO
+    assert len(set(PALETTE)) == len(PALETTE)
+    used: list[str] = []
+    for expected in PALETTE:
+        used.append(next_colour(used))
+        assert used[-1] == expected
+    assert next_colour(used) in PALETTE
+
+
+def test_neighbours_of_the_palette_differ():
+    def rgb(colour):
+        return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+    for a, b in itertools.pairwise(PALETTE):
+        assert sum(abs(x - y) for x, y in zip(rgb(a), rgb(b), strict=True)) > 90, (a, b)
+
+
+@pytest.mark.parametrize("tokens", theme.THEMES.values(), ids=str)
+def test_stylesheet_has_no_open_tokens(tokens):
+    sheet = theme.stylesheet(tokens)
+    assert "@" not in sheet.split("*/", 1)[1]
+    assert tokens.surface in sheet
+
+
+def test_missing_resource_is_named():
+    with pytest.raises(FileNotFoundError, match="no-such-thing"):
+        theme.resource_path("no-such-thing")
+
+
+def test_every_icon_renders_in_its_colour(qapp):
+    names = [path.stem for path in sorted(theme.resource_path("icons").glob("*.svg"))]
+    assert len(names) >= 20
+    for name in names:
+        image = icons.tinted_pixmap(name, "#ff0000", 48).toImage()
+        inked = [image.pixelColor(x, y) for x in range(48) for y in range(48) if image.pixelColor(x, y).alpha() > 200]
+        assert inked, f"{name} draws nothing"
+        if name not in ("app", "check-dark", "check-light"):
+            assert all(c.red() > 200 and c.green() < 60 for c in inked), f"{name} is not tinted"
+
+
+def test_text_is_drawn_with_a_real_font(qapp, restored_look):  # noqa: F811
+    look = theme.Theme(qapp, "dark")
+    assert QFontInfo(QApplication.font()).family() == "Inter"
+    assert look.tokens is theme.DARK
+
+
+def test_switching_tells_subscribers(qapp, restored_look):  # noqa: F811
+    seen: list[str] = []
+    look = theme.Theme(qapp, "dark")
+    look.subscribe(lambda tokens: seen.append(tokens.name))
+    look.apply("light")
+    assert seen == ["dark", "light"]
+    assert qapp.palette().window().color().name() == theme.LIGHT.surface

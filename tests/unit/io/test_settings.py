@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from annotator.domain.errors import UserError
+from annotator.io.settings import SETTINGS, Settings, settings_path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_the_table_is_sound() -> None:
+    assert len({setting.key for setting in SETTINGS}) == len(SETTINGS)
+    for setting in SETTINGS:
+        assert setting.description.endswith(".") or setting.description.endswith(").")
+        assert not setting.choices or setting.default in setting.choices
+
+
+def test_defaults_without_a_file_and_no_file_without_a_change(home: Path) -> None:
+    settings = Settings.load()
+    assert settings.path == home / "settings.toml" == settings_path()
+    assert settings.get("theme") == "system"
+    assert settings.get("cache_ram_mib") == 1024
+    assert settings.warnings == ()
+    assert not settings.set("theme", "system")
+    assert not home.exists()
+    with pytest.raises(KeyError):
+        settings.get("nonsense")
+
+
+def test_only_differences_are_kept(home: Path) -> None:
+    settings = Settings.load()
+    assert settings.set("theme", "dark")
+    assert settings.set("mask_opacity", 1)
+    settings.remember_folder("/a")
+    settings.remember_folder("/b")
+    settings.remember_folder("/a")
+    text = (home / "settings.toml").read_text()
+    assert "theme" in text
+    assert "prefetch" not in text
+    again = Settings.load()
+    assert again.get("theme") == "dark"
+    assert again.get("mask_opacity") == 1.0
+    assert isinstance(again.get("mask_opacity"), float)
+    assert again.get("recent_folders") == ["/a", "/b"]
+    assert again.get("last_folder") == "/a"
+    again.get("recent_folders").append("x")
+    assert again.get("recent_folders") == ["/a", "/b"]
+    assert again.reset("theme")
+    assert "theme" not in (home / "settings.toml").read_text()
+
+
+def test_unknown_keys_and_comments_stay(home: Path) -> None:
+    home.mkdir()
+    (home / "settings.toml").write_text('# mine\nfuture = "x"\ntheme = "dark" # dark!\n\n[plugin]\na = 1\n')
+    settings = Settings.load()
+    assert settings.warnings == ()
+    settings.set("prefetch", False)
+    text = (home / "settings.toml").read_text()
+    for part in ("# mine", 'future = "x"', "# dark!", "[plugin]", "prefetch = false"):
+        assert part in text
+    assert Settings.load().get("prefetch") is False
+
+
+def test_bad_values_are_named_and_the_default_used(home: Path) -> None:
+    home.mkdir()
+    lines = ['theme = "pink"', "mask_opacity = 7", "prefetch = 1", "cache_ram_mib = 1.5", "recent_folders = [1]"]
+    lines += ["model = 3", "outline_width_px = true"]
+    (home / "settings.toml").write_text("\n".join(lines))
+    settings = Settings.load()
+    assert len(settings.warnings) == 7
+    assert "system, dark, light" in settings.warnings[0]
+    for setting in SETTINGS:
+        assert settings.get(setting.key) == setting.default
+
+
+@pytest.mark.parametrize("content", [b"theme = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_damaged_file_is_put_aside_not_lost(home: Path, content: bytes) -> None:
+    home.mkdir()
+    (home / "settings.toml").write_bytes(content)
+    settings = Settings.load()
+    assert "damaged" in settings.warnings[0]
+    assert settings.get("theme") == "system"
+    settings.set("theme", "light")
+    assert (home / "settings.toml.damaged").read_bytes() == content
+    assert Settings.load().get("theme") == "light"
+
+
+def test_values_that_do_not_fit(home: Path) -> None:
+    settings = Settings.load()
+    for key, value in (("theme", "pink"), ("mask_opacity", float("nan")), ("prefetch", "yes"), ("cache_ram_mib", -1)):
+        with pytest.raises(UserError, match=key):
+            settings.set(key, value)
+    assert not home.exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "file"))
+    settings = Settings.load()
+    with pytest.raises(UserError, match="cannot be saved"):
+        settings.set("theme", "dark")
+    assert settings.get("theme") == "dark"

@@ -1,0 +1,67 @@
+"""kill -9 at any moment: what was accepted is there, the lock is free, and the object in work is remembered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from annotator.io.store import ProjectStore
+from tests.unit.io.builders import image_folder
+
+_WORKER = """
+import sys
+from annotator.io.store import ProjectStore
+from tests.unit.io.builders import accept, disc
+store = ProjectStore.open_folder(sys.argv[1])
+for number in range(1, 100000):
+    store.save_draft(2, {"points": [[number, 1, 1]]})
+    accept(store, 1 + 2 * (number % 2), disc(10 + number % 40, 20, 5))
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize("accepts", [1, 7, 60])
+def test_sigkill_loses_nothing(tmp_path: Path, accepts: int) -> None:
+    folder = image_folder(tmp_path)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", _WORKER, str(folder)],
+        stdout=subprocess.PIPE,
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        text=True,
+    )
+    assert worker.stdout is not None
+    printed = 0
+    while printed < accepts:
+        line = worker.stdout.readline()
+        assert line, "the worker ended by itself"
+        printed = int(line)
+    with ProjectStore.open_folder(folder) as beside:
+        assert beside.is_read_only
+        assert str(worker.pid) in beside.read_only_reason
+    os.kill(worker.pid, signal.SIGKILL)
+    rest = worker.stdout.read()
+    worker.wait()
+    worker.stdout.close()
+    printed = max([printed, *(int(line) for line in rest.split("\n")[:-1])])
+    with ProjectStore.open_folder(folder) as again:
+        assert not again.is_read_only
+        found = list(again.all_annotations())
+        assert printed <= len(found) <= printed + 1
+        assert [a.id for a in found] == list(range(1, len(found) + 1))
+        assert all(a.mask().area == a.area > 0 for a in found)
+        assert again.undo_name == "accept object"
+        draft = again.draft()
+        assert draft is not None
+        assert draft[1]["points"][0][0] in (printed, printed + 1)
+        again.undo()
+        assert len(list(again.all_annotations())) == len(found) - 1
