@@ -204,7 +204,7 @@ def _transfer(url: str, part: Path, progress: Progress | None) -> None:
         done = have if is_resumed else 0
         total = done + int(response.headers.get("Content-Length") or 0)
         with part.open("ab" if is_resumed else "wb") as file:
-            for chunk in response.iter_content(1 << 20):
+            for chunk in response.iter_content(1 << 16):
                 file.write(chunk)
                 done += len(chunk)
                 if progress is not None:

@@ -243,7 +243,7 @@ class BaseTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.rng.bit_generator.state = state["rng"]
-        torch.set_rng_state(state["torch_rng"])
+        torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to
 
 
 def decode_with_pe(
@@ -336,7 +336,7 @@ def _run_phase(trainer: BaseTrainer, *, out: Path, state_path: Path, log_path: P
     )
     stop = threading.Event()
     last_state = last_export = trainer.seconds
-    sums, waited, since = np.zeros(3), 0.0, time.monotonic()
+    sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
     trainer.model.train()
     try:
         batches = prefetched(sampler, batch, seed=settings.seed + trainer.step, stop=stop)
@@ -348,13 +348,13 @@ def _run_phase(trainer: BaseTrainer, *, out: Path, state_path: Path, log_path: P
             trainer.seconds += time.monotonic() - started
             if trainer.step % 25 == 0:
                 wall = time.monotonic() - since
-                means = sums / 25
+                means = sums / (trainer.step - last_logged)  # a phase need not begin at a multiple of 25
                 line = Progress(
                     trainer.step, trainer.seconds / 60, *means.tolist(), waited / wall, trainer.learning_rate()
                 )
                 _log(log_path, line)
                 report(line)
-                sums, waited, since = np.zeros(3), 0.0, time.monotonic()
+                sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
             if trainer.seconds - last_state > settings.state_minutes * 60:
                 save_state(trainer, state_path)
                 last_state = trainer.seconds

@@ -67,7 +67,8 @@ def prepare_image(rgb: RgbArray) -> PreparedImage:
     smaller = full
     while max(smaller.shape[:2]) > SMALLEST_LEVEL_PX:
         h, w = smaller.shape[:2]
-        smaller = cv2.resize(smaller, (max(1, (w + 1) // 2), max(1, (h + 1) // 2)), interpolation=cv2.INTER_AREA)
+        half = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
+        smaller = np.asarray(cv2.resize(smaller, half, interpolation=cv2.INTER_AREA), np.uint8)
         levels.append(_wrapped(smaller).convertToFormat(QImage.Format.Format_RGB32))
     return PreparedImage(width, height, tuple(levels), (full,))
 
@@ -84,7 +85,7 @@ def device_scale(painter: QPainter) -> float:
 
 
 class ImageItem(QGraphicsItem):
-    """The photograph: from the level that fits the zoom, smooth up to 200 %, square pixels above, a grid from 1600 %."""
+    """The photograph: the level that fits the zoom, smooth up to 200 %, square pixels above, a grid from 1600 %."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,6 +156,12 @@ def draw_part(painter: QPainter, image: QImage, exposed: QRectF, place: QRectF) 
     painter.drawImage(target, image, QRectF(x0, y0, x1 - x0, y1 - y0))
 
 
+def spilled(place: QRectF, zoom: float) -> QRectF:
+    """``place`` with room for lines that are constant on the screen, hence wide in the scene of a small view."""
+    margin = 1.0 + 5.0 / zoom
+    return place.adjusted(-margin, -margin, margin, margin)
+
+
 class PointItem(QGraphicsItem):
     """A click, of constant size on the screen: a filled disc with a plus, or a ring with a minus."""
 
@@ -223,12 +230,17 @@ class BoxItem(QGraphicsRectItem):
     def __init__(self, colour: QColor, *, has_handles: bool) -> None:
         super().__init__()
         self._colour = colour
+        self._zoom = 1.0
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
         self._handles = [_HandleItem(self) for _ in range(8)] if has_handles else []
 
     def set_colour(self, colour: QColor) -> None:
         self._colour = colour
         self.update()
+
+    def set_zoom(self, zoom: float) -> None:
+        self.prepareGeometryChange()
+        self._zoom = zoom
 
     def set_box(self, box: Box) -> None:
         self.setRect(QRectF(box.x0, box.y0, box.width, box.height))
@@ -238,9 +250,7 @@ class BoxItem(QGraphicsRectItem):
             handle.setPos(x, y)
 
     def boundingRect(self) -> QRectF:
-        # A cosmetic line is as wide in the scene as the view is small: the widest that the zoom allows, and to spare.
-        margin = max(self.rect().width(), self.rect().height()) * 0.05 + 4
-        return self.rect().adjusted(-margin, -margin, margin, margin)
+        return spilled(self.rect(), self._zoom)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)

@@ -17,7 +17,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from annotator.domain.mask import BoolArray, Mask
-from annotator.ui.items import device_scale, draw_part
+from annotator.ui.items import device_scale, draw_part, spilled
 
 OUTLINE_PX = 2.0
 PATH_MAX_PIXELS = 1_500_000
@@ -120,7 +120,9 @@ class MaskPicture:
         area = to_device.mapRect(seen).toAlignedRect()
         if area.isEmpty():
             return
-        inside = self._sampled(to_device.m11(), to_device.dx(), to_device.dy(), area.getRect(), margin)
+        inside = self._sampled(
+            to_device.m11(), to_device.dx(), to_device.dy(), (area.x(), area.y(), area.width(), area.height()), margin
+        )
         table = _layers(inside, ratio=ratio, is_selected=look.is_selected)[margin:-margin, margin:-margin]
         pixels = np.ascontiguousarray(table)
         image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.shape[1], QImage.Format.Format_Indexed8)
@@ -140,7 +142,9 @@ class MaskPicture:
         rows = np.floor((np.arange(top - margin, top + height + margin) + 0.5 - dy) / scale).astype(np.int64)
         columns, rows = columns - self.mask.x, rows - self.mask.y
         h, w = self._pixels.shape
-        sampled = self._pixels.take(rows.clip(0, h - 1), axis=0).take(columns.clip(0, w - 1), axis=1)
+        sampled: npt.NDArray[np.uint8] = self._pixels.take(rows.clip(0, h - 1), axis=0).take(
+            columns.clip(0, w - 1), axis=1
+        )
         sampled[(rows < 0) | (rows >= h)] = 0
         sampled[:, (columns < 0) | (columns >= w)] = 0
         return sampled
@@ -173,7 +177,7 @@ def _path_of(edges: npt.NDArray[np.int64]) -> QPainterPath:
     elements["x"][0::2], elements["y"][0::2] = edges[:, 0], edges[:, 1]
     elements["x"][1::2], elements["y"][1::2] = edges[:, 2], edges[:, 3]
     start = max(0, 2 * len(edges) - 2)
-    raw = np.int32(len(elements)).astype(">i4").tobytes() + elements.tobytes()
+    raw = np.array([len(elements)], ">i4").tobytes() + elements.tobytes()
     raw += np.array([start, 0], ">i4").tobytes()
     path = QPainterPath()
     if len(edges):
@@ -198,12 +202,13 @@ def _square(radius: int) -> npt.NDArray[np.uint8]:
 
 
 class MaskItem(QGraphicsItem):
-    """One mask: the object in work. Its bounds hold for views down to 2 %."""
+    """One mask: the object in work."""
 
     def __init__(self) -> None:
         super().__init__()
         self._picture: MaskPicture | None = None
         self._look = MaskLook("#ffffff", 0.5)
+        self._zoom = 1.0
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
@@ -221,18 +226,16 @@ class MaskItem(QGraphicsItem):
         self._look = look
         self.update()
 
+    def set_zoom(self, zoom: float) -> None:
+        self.prepareGeometryChange()
+        self._zoom = zoom
+
     def boundingRect(self) -> QRectF:
-        return QRectF() if self._picture is None else spilled(self._picture.place)
+        return QRectF() if self._picture is None else spilled(self._picture.place, self._zoom)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         if self._picture is not None:
             self._picture.paint(painter, self._look, option.exposedRect)
-
-
-def spilled(place: QRectF) -> QRectF:
-    """``place`` with room for an outline that is constant on the screen, hence wide in a small view of the image."""
-    margin = 6.0 + 0.08 * max(place.width(), place.height())
-    return place.adjusted(-margin, -margin, margin, margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +262,7 @@ class ObjectLayer(QGraphicsItem):
         self._hidden: frozenset[int] = frozenset()
         self._hovered = 0
         self._opacity = 0.4
+        self._zoom = 1.0
         self._bounds = QRectF()
         self._order: npt.NDArray[np.int64] | None = None
         self._boxes: npt.NDArray[np.float64] = np.zeros((0, 4))
@@ -276,6 +280,9 @@ class ObjectLayer(QGraphicsItem):
     def set_image_size(self, width: int, height: int) -> None:
         self.prepareGeometryChange()
         self._bounds = QRectF(-width, -height, 3 * width, 3 * height)
+
+    def set_zoom(self, zoom: float) -> None:
+        self._zoom = zoom
 
     def set_objects(self, objects: Iterable[ObjectView]) -> None:
         views = {view.id: view for view in objects if not view.mask.is_empty}
@@ -373,4 +380,4 @@ class ObjectLayer(QGraphicsItem):
         view = self._views.get(object_id)
         if view is not None:
             height, width = view.mask.bits.shape
-            self.update(spilled(QRectF(view.mask.x, view.mask.y, width, height)))
+            self.update(spilled(QRectF(view.mask.x, view.mask.y, width, height), self._zoom))

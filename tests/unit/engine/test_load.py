@@ -1,0 +1,75 @@
+"""Loading checkpoints: real files in Meta's layout, and files that must be refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from annotator.domain.errors import ModelError
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.load import build_config, load_sam2, load_segmenter, make_engine, pick_device
+
+TINY = "configs/sam2.1/sam2.1_hiera_t.yaml"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mine.pt"
+    torch.manual_seed(2)
+    torch.save({"model": build_config(TINY).state_dict()}, path)
+    return path
+
+
+def test_a_persons_own_checkpoint_is_used_and_called_unverified(checkpoint: Path) -> None:
+    engine = make_engine(model=str(checkpoint), config=TINY, device="cpu", disk_bytes=None)
+    info = engine.segmenter.info
+    assert (info.name, info.is_verified, info.device) == ("mine", False, "cpu")
+    assert "not verified" in info.note
+    image = np.zeros((32, 48, 3), np.uint8)
+    found = engine.segmenter.decode(engine.segmenter.encode(image, "x"), Prompts((PointPrompt(5, 5),)))
+    assert len(found.items) == 3
+
+
+def test_what_does_not_fit_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="--config"):
+        load_segmenter(str(checkpoint), device="cpu")
+    with pytest.raises(ModelError, match="does not fit"):
+        load_sam2(checkpoint, config="configs/sam2.1/sam2.1_hiera_s.yaml")
+    with pytest.raises(ModelError, match="no configuration"):
+        load_sam2(checkpoint, config="configs/none.yaml")
+    with pytest.raises(ModelError, match="no model"):
+        load_segmenter(str(tmp_path / "absent.pt"), device="cpu")
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return (Path("pwned").write_text, ("x",))
+
+
+def test_pickled_code_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": Hostile()}, tmp_path / "hostile.pt")
+    with pytest.raises(ModelError, match="plain weights"):
+        load_sam2(tmp_path / "hostile.pt", config=TINY)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_an_absent_device_is_named() -> None:
+    with pytest.raises(ModelError, match="no device"):
+        pick_device("tpu")
+
+
+def test_the_embedded_model_loads_and_segments() -> None:
+    segmenter = load_segmenter("nano", device="cpu", dtype=torch.float32)
+    assert segmenter.info.is_verified
+    image = np.full((200, 300, 3), 120, np.uint8)
+    image[60:140, 90:210] = (230, 60, 40)
+    found = segmenter.decode(segmenter.encode(image, "x"), Prompts((PointPrompt(150, 100),)))
+    truth = np.zeros((200, 300), bool)
+    truth[60:140, 90:210] = True
+    best = max(int((c.mask.full() & truth).sum()) / int((c.mask.full() | truth).sum()) for c in found.items)
+    assert best > 0.5

@@ -1,0 +1,37 @@
+"""The command line's frame: exit codes, one-line errors, nothing heavy at import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from annotator.cli import COMMANDS, main
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            main([name, "--help"])
+        assert stop.value.code == 0
+        assert "usage: annotator" in capsys.readouterr().out
+
+
+def test_a_users_error_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["export", "/no/such/project.annot", "--out", "/tmp/never.json"])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.startswith("annotator: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_models_list_names_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list"]) == 0
+    assert "sam2.1-tiny" in capsys.readouterr().out
+
+
+def test_importing_the_package_and_the_cli_is_light() -> None:
+    code = "import sys, annotator.cli; print([m for m in ('torch', 'PySide6', 'cv2', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
