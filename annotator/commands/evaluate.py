@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def set_names(coco_files: list[Path]) -> list[str]:
-    """A short name for each set: the first of file stem, folder and whole path that tells them all apart."""
+    """A short name for each set: file stem, folder or path, the first that tells all apart (not "annotations")."""
     stems, folders = [path.stem for path in coco_files], [path.resolve().parent.name for path in coco_files]
     for names in (stems, folders):
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(names) and "annotations" not in names:
             return names
     if len(set(coco_files)) < len(coco_files):
         raise UserError("The same --coco file is given twice.", "Give each set once.")

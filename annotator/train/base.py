@@ -29,6 +29,7 @@ from annotator.engine.dense_prompt import stamp_prompts
 from annotator.engine.nano import NanoConfig, build_nano, save_nano
 from annotator.train.data import TrainingImage, Window, WindowSampler, read_coco_sets
 from annotator.train.losses import hard_iou, mask_loss
+from annotator.train.precision import mixed_precision
 from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
 
 MEAN = (0.485, 0.456, 0.406)
@@ -113,7 +114,7 @@ class BaseTrainer:
         targets = np.concatenate([w.targets for w in windows])
         offsets = torch.tensor([w.offset_xy for w in windows], device=self.device, dtype=torch.float32)[owner]
         thumbnail = F.avg_pool2d(image, 4)[owner]
-        with self._autocast():
+        with mixed_precision(self.device):
             normal = ((image - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
             features = self._encode(normal)
             loss, first, last = self._rounds([f[owner] for f in features], targets, offsets, thumbnail)
@@ -211,9 +212,6 @@ class BaseTrainer:
         loss = loss + iou_loss + 0.02 * F.softplus(-score).mean()
         chosen = masks[torch.arange(masks.shape[0], device=masks.device), shown][:, None]
         return chosen, loss
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16)
 
     @torch.no_grad()
     def _update_ema(self) -> None:

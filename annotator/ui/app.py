@@ -76,7 +76,8 @@ def build_window(
     program.attach(window, bench=bench, commands=commands, files=files, views=views, factory_for=factory_for)
     window.program = program
     commands.set_tool(Tool.POINT)
-    client.start(engine_factory)
+    # Not before the window is painted: importing torch holds the GUI thread up for a moment.
+    QTimer.singleShot(0, window, lambda: program.start_engine(engine_factory))
     return window
 
 

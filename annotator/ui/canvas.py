@@ -30,8 +30,9 @@ from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.cursors import CursorShape, cursor_of
-from annotator.ui.items import BoxItem, ImageItem, PointItem, PreparedImage, prepare_image
-from annotator.ui.mask_items import MaskItem, MaskLook, ObjectLayer, ObjectView
+from annotator.ui.items import PreparedImage, prepare_image
+from annotator.ui.mask_items import ObjectView
+from annotator.ui.overlays import CanvasColours, Overlays
 from annotator.ui.view import ImageView
 
 __all__ = ["Canvas", "CanvasColours", "ObjectView", "PreparedImage", "Tool", "prepare_image"]
@@ -39,7 +40,6 @@ __all__ = ["Canvas", "CanvasColours", "ObjectView", "PreparedImage", "Tool", "pr
 DRAG_PX = 6
 """A left press that moves this far is a box, not a click."""
 SMALLEST_BOX_PX = 3
-CANDIDATE_EXTRA_OPACITY = 0.12
 
 _LEFT, _RIGHT, _MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
 _SHIFT, _ALT, _CONTROL = (
@@ -55,17 +55,6 @@ class Tool(StrEnum):
     POINT = "point"
     BOX = "box"
     SELECT = "select"
-
-
-@dataclass(frozen=True, slots=True)
-class CanvasColours:
-    """``#rrggbb`` each."""
-
-    background: str = "#111315"
-    positive: str = "#1f9d62"
-    negative: str = "#d93d42"
-    box: str = "#ffffff"
-    cross_hair: str = "#ffffff"
 
 
 class _Gesture(Enum):
@@ -122,19 +111,9 @@ class Canvas(ImageView):
         self._hover_at: QPointF | None = None
         self._cursor_shape = CursorShape.ARROW
         self._is_negative = self._is_space_held = self._has_cross_hair = self._is_peeking = False
-        self._are_masks_visible, self._has_box = True, False
-        self._opacity = 0.4
-        self._candidate_colour = "#ffffff"
-        self._points: list[PointItem] = []
-        self._provisional: PointItem | None = None
-        self._image_item, self._layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
-        self._box = BoxItem(QColor(self._colours.box), has_handles=True)
-        self._band = BoxItem(QColor(self._colours.box), has_handles=False)
-        for depth, item in enumerate((self._image_item, self._layer, self._candidate, self._box, self._band)):
-            item.setZValue(depth)
-            self.scene().addItem(item)
-        self._box.hide()
-        self._band.hide()
+        self._are_masks_visible = True
+        self._overlays = Overlays(self.scene(), self._colours)
+        self._layer = self._overlays.layer
         self.set_colours(self._colours)
 
     # --- what is shown ------------------------------------------------------------------------------------------------
@@ -151,23 +130,14 @@ class Canvas(ImageView):
     def set_colours(self, colours: CanvasColours) -> None:
         self._colours = colours
         self.setBackgroundBrush(QColor(colours.background))
-        for box in (self._box, self._band):
-            box.set_colour(QColor(colours.box))
-        for item in self._points:
-            item.set_colour(self._point_colour(item.point))
+        self._overlays.set_colours(colours)
+        self._update_cross_hair()
 
     def set_image(self, prepared: PreparedImage | None) -> None:
         """Another image, fitted, without objects, candidate and prompts; None for an empty canvas."""
         self.cancel_gesture()
-        width, height = (0, 0) if prepared is None else (prepared.width, prepared.height)
-        self._image_item.set_image(prepared)
-        self._layer.set_image_size(width, height)
-        self._layer.set_objects(())
-        self._layer.set_selected(frozenset())
-        self._layer.set_hidden(frozenset())
-        self.set_candidate(None)
-        self.set_prompts(Prompts())
-        self.set_image_size(width, height)
+        self._overlays.set_image(prepared)
+        self.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
         self._hover()
 
     def set_objects(self, objects: Iterable[ObjectView]) -> None:
@@ -190,25 +160,11 @@ class Canvas(ImageView):
 
     def set_candidate(self, mask: Mask | None, colour: str = "#ffffff") -> None:
         """The mask of the object in work, stronger than the accepted ones."""
-        self._candidate_colour = colour
-        opacity = min(1.0, self._opacity + CANDIDATE_EXTRA_OPACITY)
-        self._candidate.set_mask(mask, MaskLook(colour, opacity, is_hovered=mask is not None))
+        self._overlays.set_candidate(mask, colour)
 
     def set_prompts(self, prompts: Prompts) -> None:
-        """The dots and the box of the object in work; dots that stay are not made again."""
-        kept = 0
-        for item, point in zip(self._points, prompts.points, strict=False):
-            if item.point != point:
-                break
-            kept += 1
-        for item in self._points[kept:]:
-            self.scene().removeItem(item)
-        del self._points[kept:]
-        self._points += [self._add_point(point) for point in prompts.points[kept:]]
-        self._has_box = prompts.box is not None
-        if prompts.box is not None:
-            self._box.set_box(prompts.box)
-        self._box.setVisible(self._has_box and not self._is_peeking)
+        """The dots and the box of the object in work."""
+        self._overlays.set_prompts(prompts)
 
     def set_negative(self, is_negative: bool) -> None:
         """Whether a plain left click is negative."""
@@ -226,9 +182,7 @@ class Canvas(ImageView):
 
     def set_opacity(self, opacity: float) -> None:
         """Of the fill of accepted objects, 0..1; the object in work is a little stronger."""
-        self._opacity = min(max(opacity, 0.0), 1.0)
-        self._layer.set_opacity(self._opacity)
-        self.set_candidate(self._candidate.mask, self._candidate_colour)
+        self._overlays.set_opacity(opacity)
 
     def set_cross_hair(self, is_shown: bool) -> None:
         self._update_cross_hair()
@@ -253,7 +207,7 @@ class Canvas(ImageView):
         self._press = self._begin(event)
         if self._press.gesture is _Gesture.POINT:
             where = self.view_to_image(event.position())
-            self._provisional = self._add_point(PointPrompt(where.x(), where.y(), self._press.is_positive))
+            self._overlays.show_provisional(PointPrompt(where.x(), where.y(), self._press.is_positive))
         self._hover()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
@@ -400,13 +354,12 @@ class Canvas(ImageView):
         if press.may_drag and is_far:
             gesture = _Gesture.PAN if press.gesture is _Gesture.PICK else _Gesture.BOX
             press = self._press = _Press(gesture, press.button, press.at, press.is_positive)
-            self._drop_provisional()
+            self._overlays.drop_provisional()
         if press.gesture is _Gesture.PAN:
             self.pan_by(now.x() - press.at.x(), now.y() - press.at.y())
             self._press = _Press(_Gesture.PAN, press.button, now)
-        elif press.gesture is _Gesture.BOX and (is_far or self._band.isVisible()):
-            self._band.set_box(self._box_between(press.at, now))
-            self._band.show()
+        elif press.gesture is _Gesture.BOX and (is_far or self._overlays.is_band_shown):
+            self._overlays.show_band(self._box_between(press.at, now))
 
     def _finish_box(self, press: _Press, now: QPointF) -> None:
         box = self._box_between(press.at, now)
@@ -426,23 +379,8 @@ class Canvas(ImageView):
 
     def _end_gesture(self) -> None:
         self._press = _Press()
-        self._band.hide()
-        self._drop_provisional()
-
-    def _drop_provisional(self) -> None:
-        if self._provisional is not None:
-            self.scene().removeItem(self._provisional)
-            self._provisional = None
-
-    def _add_point(self, point: PointPrompt) -> PointItem:
-        item = PointItem(point, self._point_colour(point))
-        item.setZValue(10)
-        item.setVisible(not self._is_peeking)
-        self.scene().addItem(item)
-        return item
-
-    def _point_colour(self, point: PointPrompt) -> QColor:
-        return QColor(self._colours.positive if point.is_positive else self._colours.negative)
+        self._overlays.drop_band()
+        self._overlays.drop_provisional()
 
     def _line_colour(self) -> QColor:
         colour = QColor(self._colours.cross_hair)
@@ -450,15 +388,10 @@ class Canvas(ImageView):
         return colour
 
     def _show_overlays(self) -> None:
-        self._layer.setVisible(self._are_masks_visible and not self._is_peeking)
-        self._candidate.setVisible(self._are_masks_visible and not self._is_peeking)
-        for item in self._points:
-            item.setVisible(not self._is_peeking)
-        self._box.setVisible(self._has_box and not self._is_peeking)
+        self._overlays.set_visible(are_masks_shown=self._are_masks_visible, is_peeking=self._is_peeking)
 
     def _zoom_has_changed(self, zoom: float) -> None:
-        for item in (self._layer, self._candidate, self._box, self._band):
-            item.set_zoom(zoom)
+        self._overlays.set_zoom(zoom)
 
     def _hit(self, at: QPointF) -> int:
         where = self.view_to_image(at)

@@ -33,6 +33,7 @@ class ErrorBar(QFrame):
         self.setObjectName("errorBar")
         self._theme = theme
         self._action: Callable[[], None] | None = None
+        self._topic = ""
         self._sign = QLabel()
         self.label = QLabel()
         self.label.setWordWrap(True)
@@ -61,8 +62,15 @@ class ErrorBar(QFrame):
         return self.label.text() if not self.isHidden() else ""
 
     def show_message(
-        self, text: str, *, is_error: bool = True, action: tuple[str, Callable[[], None]] | None = None
+        self,
+        text: str,
+        *,
+        is_error: bool = True,
+        action: tuple[str, Callable[[], None]] | None = None,
+        topic: str = "",
     ) -> None:
+        """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over."""
+        self._topic = topic
         self.label.setText(text)
         self.setAccessibleName(text)
         self.setProperty("level", "error" if is_error else "warn")
@@ -73,6 +81,11 @@ class ErrorBar(QFrame):
         self.button.setVisible(action is not None)
         self._retint(self._theme.tokens)
         self.show()
+
+    def withdraw(self, topic: str) -> None:
+        """Hide the message when it is about this."""
+        if self._topic == topic:
+            self.hide()
 
     def _act(self) -> None:
         action, self._action = self._action, None

@@ -30,7 +30,7 @@ class OpenImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the model said to one step; ``index`` is the candidate that the person uses."""
+    """What the model said to one step; ``index`` is the candidate that the person uses, ``rle`` its mask's runs."""
 
     prompts: Prompts
     candidates: Candidates
@@ -38,6 +38,7 @@ class Answer:
     encode_ms: float
     was_cached: bool
     model: ModelInfo | None
+    rle: bytes | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -48,7 +49,7 @@ class Answer:
         return sum(item.mask.bits.nbytes + item.logits.nbytes for item in self.candidates.items)
 
     def turned(self, step: int) -> Answer:
-        return replace(self, index=(self.index + step) % len(self.candidates.items))
+        return replace(self, index=(self.index + step) % len(self.candidates.items), rle=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,13 @@ class Draft:
         if answer is None:
             return replace(self, turns=self.turns + step) if self.is_waiting else self
         return replace(self, answers=MappingProxyType({**self.answers, self.generation: answer.turned(step)}))
+
+    def encoded(self, mask: Mask, rle: bytes) -> Draft:
+        """With the runs of ``mask``, when that is the mask in use."""
+        answer = self.answer
+        if answer is None or answer.candidate.mask is not mask:
+            return self
+        return replace(self, answers=MappingProxyType({**self.answers, self.generation: replace(answer, rle=rle)}))
 
     def forgotten(self) -> Draft:
         """Without any answer (another model is in use): the step at the cursor is asked again."""

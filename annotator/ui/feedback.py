@@ -21,7 +21,7 @@ class EngineFeedback(QObject):
 
     def __init__(self, window: MainWindow, client: EngineClient) -> None:
         super().__init__(window)
-        self._window = window
+        self._window, self._client = window, client
         self._image_key = ""
         self._reasons = {"model"}
         client.loading.connect(self._on_progress)
@@ -85,6 +85,7 @@ class EngineFeedback(QObject):
     def _on_failure(self, failure: EngineFailure) -> None:
         if failure.epoch == LOAD_EPOCH:
             self.set_busy("model", is_busy=False)
+            self._window.status.set_no_engine(failure.message, has_other=self._client.info is not None)
         self.set_busy("encode", is_busy=False)
         self._window.area.error_bar.show_message(failure.message)
         if failure.details:

@@ -113,7 +113,7 @@ class FileActions(QObject):
         store = self._session.store
         if store is None:
             return
-        self._window.area.error_bar.hide()
+        self._window.area.error_bar.withdraw("file")
         try:
             self._settings.remember_folder(str(path if path.is_dir() else store.image_root))
         except UserError as error:
@@ -183,7 +183,7 @@ class FileActions(QObject):
     def show_error(
         self, text: str, *, is_error: bool = True, action: tuple[str, Callable[[], None]] | None = None
     ) -> None:
-        self._window.area.error_bar.show_message(text, is_error=is_error, action=action)
+        self._window.area.error_bar.show_message(text, is_error=is_error, action=action, topic="file")
 
     # --- what the window remembers ----------------------------------------------------------------------------------
 

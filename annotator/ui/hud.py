@@ -18,21 +18,31 @@ from annotator.ui.theme import RADIUS_PX, Theme
 _SHAPE_PX = 40
 
 
-def silhouette(mask: Mask, side_px: int) -> QImage:
-    """A mask's tight crop as a white-on-transparent picture that fits a square of ``side_px`` pixels.
+def common_frame(masks: Sequence[Mask]) -> tuple[int, int, int, int]:
+    """The pixel box (x, y, w, h) that holds all of the masks; at least one pixel."""
+    boxes = [mask.bbox_xywh for mask in masks if not mask.is_empty] or [(0, 0, 1, 1)]
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    return left, top, max(b[0] + b[2] for b in boxes) - left, max(b[1] + b[3] for b in boxes) - top
+
+
+def silhouette(mask: Mask, side_px: int, *, frame: tuple[int, int, int, int]) -> QImage:
+    """A mask as an opaque-on-transparent picture, with ``frame`` (x, y, w, h) fitted into ``side_px`` squared.
 
     The crop is sampled, so the cost follows the picture, not the object.
     """
     image = QImage(side_px, side_px, QImage.Format.Format_Alpha8)
     image.fill(0)
-    if mask.is_empty:
-        return image
+    left, top, width, height = frame
+    scale = (side_px - 4) / max(width, height)
+    out_w, out_h = max(1, round(width * scale)), max(1, round(height * scale))
+    rows = np.minimum(((np.arange(out_h) + 0.5) / scale).astype(np.int64), height - 1) + top - mask.y
+    columns = np.minimum(((np.arange(out_w) + 0.5) / scale).astype(np.int64), width - 1) + left - mask.x
     h, w = mask.bits.shape
-    scale = (side_px - 4) / max(h, w)
-    out_h, out_w = max(1, round(h * scale)), max(1, round(w * scale))
-    rows = np.minimum(((np.arange(out_h) + 0.5) / scale).astype(np.int64), h - 1)
-    columns = np.minimum(((np.arange(out_w) + 0.5) / scale).astype(np.int64), w - 1)
-    alpha = np.ascontiguousarray(mask.bits[rows][:, columns]).astype(np.uint8) * 255
+    inside = ((rows >= 0) & (rows < h))[:, None] & ((columns >= 0) & (columns < w))[None]
+    if not inside.any():
+        return image
+    sampled = mask.bits[np.clip(rows, 0, h - 1)][:, np.clip(columns, 0, w - 1)]
+    alpha = np.ascontiguousarray(sampled & inside).astype(np.uint8) * 255
     crop = QImage(alpha.data, out_w, out_h, out_w, QImage.Format.Format_Alpha8)
     painter = QPainter(image)
     painter.drawImage((side_px - out_w) // 2, (side_px - out_h) // 2, crop)
@@ -43,13 +53,15 @@ def silhouette(mask: Mask, side_px: int) -> QImage:
 class _CandidateButton(QToolButton):
     """One candidate: its shape, its name, the model's guess of its quality."""
 
-    def __init__(self, theme: Theme, candidate: Candidate, *, colour: str, parent: QWidget) -> None:
+    def __init__(
+        self, theme: Theme, candidate: Candidate, *, colour: str, frame: tuple[int, int, int, int], parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self._theme = theme
         self._colour = colour
         self._name = candidate.label or "mask"
         self._score = f"{candidate.predicted_iou:.2f}"
-        self._shape = silhouette(candidate.mask, _SHAPE_PX)
+        self._shape = silhouette(candidate.mask, _SHAPE_PX, frame=frame)
         self.setCheckable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName(f"candidate {self._name}, predicted quality {self._score}")
@@ -127,8 +139,9 @@ class CandidateStrip(QWidget):
                 self._row.removeWidget(button)
                 button.deleteLater()
             self._buttons = []
+            frame = common_frame([candidate.mask for candidate in items])
             for at, candidate in enumerate(items):
-                button = _CandidateButton(self._theme, candidate, colour=colour, parent=self)
+                button = _CandidateButton(self._theme, candidate, colour=colour, frame=frame, parent=self)
                 button.clicked.connect(lambda _=False, i=at: self.chosen.emit(i))
                 self._row.insertWidget(at, button)
                 self._buttons.append(button)

@@ -14,7 +14,7 @@ from PySide6.QtGui import QImage, QPixmap
 
 from annotator.domain.errors import UserError
 from annotator.io.readers import load_image, load_thumbnail
-from annotator.io.readers.base import LoadedImage
+from annotator.io.readers.base import DEFAULT_MAX_PIXELS, LoadedImage
 from annotator.ui.items import PreparedImage, prepare_image
 
 _log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ class ImageLoader(QObject):
         """Newest epoch that asked for an image being read, by image id; 0 for "ahead of time"."""
         self._arrived.connect(self._on_arrived)
         self._generation = 0
+        self.max_pixels = DEFAULT_MAX_PIXELS
+        """Larger images are refused."""
 
     def request(self, epoch: int, image_id: int, path: Path) -> None:
         """Load an image; answers at once (inside this call) when it is in memory."""
@@ -115,10 +117,10 @@ class ImageLoader(QObject):
         self._pool.waitForDone(5000)
 
     def _start(self, image_id: int, path: Path, *, priority: int) -> None:
-        generation = self._generation
+        generation, max_pixels = self._generation, self.max_pixels
 
         def work() -> Picture:
-            loaded = load_image(path)
+            loaded = load_image(path, max_pixels=max_pixels)
             return Picture(image_id, loaded, prepare_image(loaded.rgb))
 
         def done(result: object, error: Exception | None) -> None:

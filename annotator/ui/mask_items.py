@@ -23,19 +23,21 @@ OUTLINE_PX = 2.0
 PATH_MAX_PIXELS = 1_500_000
 PATH_MAX_EDGES = 6_000
 """Masks with more pixels in their crop, or more straight pieces in their outline, are outlined at screen size."""
+SMALL_PIXELS = 16_384
+"""Crops up to here are kept in the format that paints fastest, four bytes a pixel."""
 PLAIN_BELOW_PX = 14.0
 """Objects smaller than this on the screen are filled more strongly and have no outline."""
-_NO_FILL = QColor(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class MaskLook:
-    """How one mask is painted. ``opacity`` 0..1 is the fill's."""
+    """How a mask is painted. ``opacity`` 0..1 is the fill's; ``is_strong`` is the object in work."""
 
     colour: str
     opacity: float
     is_hovered: bool = False
     is_selected: bool = False
+    is_strong: bool = False
 
     @property
     def fill(self) -> QColor:
@@ -47,8 +49,28 @@ class MaskLook:
     def line(self) -> QColor:
         """The same hue, lighter."""
         colour = QColor(self.colour)
-        share = 0.6 if self.is_hovered else 0.35
+        share = 0.6 if self.is_hovered or self.is_strong else 0.35
         return QColor.fromRgbF(*(c + (1 - c) * share for c in (colour.redF(), colour.greenF(), colour.blueF())))
+
+
+class MaskBrush:
+    """A look made ready for one paint event, so that thousands of masks share it. ``scale``: device per image pixel."""
+
+    def __init__(self, look: MaskLook, scale: float) -> None:
+        self.look, self.scale = look, scale
+        self.is_marked = look.is_selected or look.is_hovered or look.is_strong
+        self.fill = look.fill.rgba()
+        self.plain = self.fill | 0xC0000000
+        lines = [(look.line, OUTLINE_PX)]
+        if look.is_selected:
+            lines.insert(0, (QColor(255, 255, 255), OUTLINE_PX + 2))
+        self.pens = [_outline_pen(colour, width) for colour, width in lines]
+
+
+def _outline_pen(colour: QColor, width: float) -> QPen:
+    pen = QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap, Qt.PenJoinStyle.MiterJoin)
+    pen.setCosmetic(True)
+    return pen
 
 
 class MaskPicture:
@@ -58,46 +80,43 @@ class MaskPicture:
         self.mask = mask
         height, width = mask.bits.shape
         self.place = QRectF(mask.x, mask.y, width, height)
+        self._side = max(width, height)
         self._pixels = np.ascontiguousarray(mask.bits).view(np.uint8)
         self._image: QImage | None = None
         self._image_colour = 0
         self._outline: QPainterPath | None = None
         self._is_outline_known = False
 
-    def paint(self, painter: QPainter, look: MaskLook, exposed: QRectF) -> None:
+    def paint(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
         if self.place.isEmpty():
             return
-        scale = device_scale(painter)
-        size_px = max(self.place.width(), self.place.height()) * scale
-        is_plain = size_px < PLAIN_BELOW_PX and not (look.is_selected or look.is_hovered)
-        if is_plain:
-            self._fill(painter, look.fill.rgba() | 0xC0000000, exposed)
+        if self._side * brush.scale < PLAIN_BELOW_PX and not brush.is_marked:
+            self._fill(painter, brush.plain, exposed)
         elif self._path() is None:
-            self._paint_at_screen_size(painter, look, exposed)
+            self._paint_at_screen_size(painter, brush, exposed)
         else:
-            self._fill(painter, look.fill.rgba(), exposed)
-            self._stroke(painter, look)
+            self._fill(painter, brush.fill, exposed)
+            self._stroke(painter, brush)
 
     def _fill(self, painter: QPainter, colour: int, exposed: QRectF) -> None:
         if self._image is None or self._image_colour != colour:
             height, width = self._pixels.shape
             image = QImage(self._pixels.data, width, height, width, QImage.Format.Format_Indexed8)
             image.setColorTable([0, colour])
+            if height * width <= SMALL_PIXELS:
+                image = image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
             self._image, self._image_colour = image, colour
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-        draw_part(painter, self._image, exposed.intersected(self.place), self.place)
+        if self._pixels.size <= SMALL_PIXELS:
+            painter.drawImage(self.place, self._image)
+        else:
+            draw_part(painter, self._image, exposed.intersected(self.place), self.place)
 
-    def _stroke(self, painter: QPainter, look: MaskLook) -> None:
+    def _stroke(self, painter: QPainter, brush: MaskBrush) -> None:
         path = self._path()
         if path is None:
             return
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        lines = [(look.line, OUTLINE_PX)]
-        if look.is_selected:
-            lines.insert(0, (QColor(255, 255, 255), OUTLINE_PX + 2))
-        for colour, width in lines:
-            pen = QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap, Qt.PenJoinStyle.MiterJoin)
-            pen.setCosmetic(True)
+        for pen in brush.pens:
             painter.setPen(pen)
             painter.drawPath(path)
 
@@ -110,7 +129,7 @@ class MaskPicture:
                     self._outline = _path_of(edges + np.array([self.mask.x, self.mask.y] * 2))
         return self._outline
 
-    def _paint_at_screen_size(self, painter: QPainter, look: MaskLook, exposed: QRectF) -> None:
+    def _paint_at_screen_size(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
         """Sample the mask once per device pixel and draw fill and outline unscaled."""
         ratio = painter.device().devicePixelRatioF()
         to_device = painter.deviceTransform()
@@ -123,10 +142,10 @@ class MaskPicture:
         inside = self._sampled(
             to_device.m11(), to_device.dx(), to_device.dy(), (area.x(), area.y(), area.width(), area.height()), margin
         )
-        table = _layers(inside, ratio=ratio, is_selected=look.is_selected)[margin:-margin, margin:-margin]
+        table = _layers(inside, ratio=ratio, is_selected=brush.look.is_selected)[margin:-margin, margin:-margin]
         pixels = np.ascontiguousarray(table)
         image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.shape[1], QImage.Format.Format_Indexed8)
-        image.setColorTable([0, look.fill.rgba(), look.line.rgba(), 0xFFFFFFFF])
+        image.setColorTable([0, brush.fill, brush.look.line.rgba(), 0xFFFFFFFF])
         image.setDevicePixelRatio(ratio)
         painter.save()
         painter.resetTransform()
@@ -235,7 +254,8 @@ class MaskItem(QGraphicsItem):
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         if self._picture is not None:
-            self._picture.paint(painter, self._look, option.exposedRect)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+            self._picture.paint(painter, MaskBrush(self._look, device_scale(painter)), option.exposedRect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +266,11 @@ class ObjectView:
     mask: Mask
     colour: str
     name: str = ""
+
+
+def _box_of(mask: Mask) -> tuple[int, int, int, int]:
+    height, width = mask.bits.shape
+    return mask.x, mask.y, mask.x + width, mask.y + height
 
 
 class ObjectLayer(QGraphicsItem):
@@ -264,8 +289,9 @@ class ObjectLayer(QGraphicsItem):
         self._opacity = 0.4
         self._zoom = 1.0
         self._bounds = QRectF()
-        self._order: npt.NDArray[np.int64] | None = None
-        self._boxes: npt.NDArray[np.float64] = np.zeros((0, 4))
+        self._order: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._areas: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
         self.exposed_rects: tuple[QRectF, ...] = ()
         """Set by the view around a paint event: several small rectangles instead of the one around them all."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
@@ -287,26 +313,36 @@ class ObjectLayer(QGraphicsItem):
     def set_objects(self, objects: Iterable[ObjectView]) -> None:
         views = {view.id: view for view in objects if not view.mask.is_empty}
         kept = {i: p for i, p in self._pictures.items() if i in views and views[i].mask is p.mask}
-        self._views, self._pictures, self._order, self._hovered = views, kept, None, 0
+        self._views, self._pictures, self._hovered = views, kept, 0
+        largest_first = sorted(views.values(), key=lambda view: (-view.mask.area, view.id))
+        self._order = np.array([view.id for view in largest_first], np.int64)
+        self._areas = np.array([view.mask.area for view in largest_first], np.int64)
+        self._boxes = np.array([_box_of(view.mask) for view in largest_first], np.int64).reshape(-1, 4)
         self.update()
 
     def put(self, view: ObjectView) -> None:
         old = self._views.get(view.id)
-        self._update_of(view.id)
-        if old is not None and old.mask is not view.mask:
-            self._pictures.pop(view.id, None)
-        if view.mask.is_empty:
-            self._views.pop(view.id, None)
-        else:
+        if old is not None and old.mask is view.mask:
             self._views[view.id] = view
-        self._order = None
+            self._update_of(view.id)
+            return
+        self.remove(view.id)
+        if view.mask.is_empty:
+            return
+        place = int(np.searchsorted(-self._areas, -view.mask.area, side="right"))
+        self._views[view.id] = view
+        self._order = np.insert(self._order, place, view.id)
+        self._areas = np.insert(self._areas, place, view.mask.area)
+        self._boxes = np.insert(self._boxes, place, _box_of(view.mask), axis=0)
         self._update_of(view.id)
 
     def remove(self, object_id: int) -> None:
         self._update_of(object_id)
-        self._views.pop(object_id, None)
+        if self._views.pop(object_id, None) is None:
+            return
         self._pictures.pop(object_id, None)
-        self._order = None
+        stays = self._order != object_id
+        self._order, self._areas, self._boxes = self._order[stays], self._areas[stays], self._boxes[stays]
 
     def set_selected(self, ids: frozenset[int]) -> None:
         changed, self._selected = self._selected ^ ids, ids
@@ -346,35 +382,32 @@ class ObjectLayer(QGraphicsItem):
         within = self._within(
             tuple((r.left() - spill, r.top() - spill, r.right() + spill, r.bottom() + spill) for r in rects)
         )
-        exposed = option.exposedRect
+        exposed, scale = option.exposedRect, device_scale(painter)
+        brushes: dict[tuple[str, bool, bool], MaskBrush] = {}
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         for object_id in sorted(within, key=self._is_raised):
             view = self._views[object_id]
             picture = self._pictures.get(object_id)
             if picture is None:
                 picture = self._pictures[object_id] = MaskPicture(view.mask)
-            look = MaskLook(view.colour, self._opacity, object_id == self._hovered, object_id in self._selected)
-            picture.paint(painter, look, exposed)
+            key = (view.colour, object_id == self._hovered, object_id in self._selected)
+            brush = brushes.get(key)
+            if brush is None:
+                look = MaskLook(view.colour, self._opacity, is_hovered=key[1], is_selected=key[2])
+                brush = brushes[key] = MaskBrush(look, scale)
+            picture.paint(painter, brush, exposed)
 
     def _is_raised(self, object_id: int) -> bool:
         return object_id == self._hovered or object_id in self._selected
 
     def _within(self, rects: tuple[tuple[float, float, float, float], ...]) -> list[int]:
         """Ids that are not hidden and whose box meets one of the rectangles (x0, y0, x1, y1), largest first."""
-        order, boxes = self._sorted()
-        if len(order) == 0:
-            return []
+        order, boxes = self._order, self._boxes
         meets = np.zeros(len(order), np.bool_)
         for x0, y0, x1, y1 in rects:
             meets |= (boxes[:, 0] <= x1) & (boxes[:, 2] >= x0) & (boxes[:, 1] <= y1) & (boxes[:, 3] >= y0)
         return [object_id for object_id in order[meets].tolist() if object_id not in self._hidden]
-
-    def _sorted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        if self._order is None:
-            views = sorted(self._views.values(), key=lambda view: (-view.mask.area, view.id))
-            self._order = np.array([view.id for view in views], np.int64)
-            boxes = [(m.x, m.y, m.x + m.bits.shape[1], m.y + m.bits.shape[0]) for m in (v.mask for v in views)]
-            self._boxes = np.array(boxes, np.float64).reshape(-1, 4)
-        return self._order, self._boxes
 
     def _update_of(self, object_id: int) -> None:
         view = self._views.get(object_id)

@@ -77,7 +77,8 @@ class Program(QObject):
         window.closing.connect(self.shut_down)
         window.status.set_engine(None)
         window.canvas.paths_dropped.connect(window.drop_paths)
-        self._on_setting("mask_opacity")
+        for key in ("mask_opacity", "max_image_megapixels"):
+            self._on_setting(key)
         views.on_opened()
 
     def handlers(self) -> dict[str, Callable[..., None]]:
@@ -123,6 +124,11 @@ class Program(QObject):
         if action == "peek":
             self.window.canvas.set_peek(is_down)
 
+    def start_engine(self, factory: EngineFactory) -> None:
+        """Load the first model, unless the window was closed before."""
+        if not self._is_over:
+            self.client.start(factory)
+
     def shut_down(self) -> None:
         """End everything in order; what was accepted is on the disk already."""
         if self._is_over:
@@ -159,6 +165,8 @@ class Program(QObject):
             self.window.set_keymap(presets()[self.settings.get("keymap")])
         elif key == "mask_opacity":
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
+        elif key == "max_image_megapixels":
+            self.loader.max_pixels = int(self.settings.get("max_image_megapixels")) * 1_000_000
         elif key == "model":
             self._on_model_wanted(self.settings.get("model"))
 

@@ -14,10 +14,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, SignalInstance, Slot
 
 from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box, clamp_point
+from annotator.domain.mask import Mask
 from annotator.domain.ports import (
     DecodeRequest,
     DecodeResult,
@@ -48,6 +49,25 @@ class AnnotationSink(Protocol):
         ...
 
 
+LARGE_MASK_PIXELS = 400_000
+"""Crops above this are run-length encoded off the GUI thread."""
+
+
+class _RunsJob(QRunnable):
+    """Run-length encodes a mask and sends (mask, runs); runs are None when that failed."""
+
+    def __init__(self, done: SignalInstance, mask: Mask) -> None:
+        super().__init__()
+        self._done, self._mask = done, mask
+
+    def run(self) -> None:
+        runs: bytes | None = None
+        try:
+            runs = self._mask.rle()
+        finally:
+            self._done.emit(self._mask, runs)
+
+
 def utc_now() -> str:
     """ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -70,6 +90,7 @@ class RefineController(QObject):
     busy_changed = Signal(bool)
     draft_changed = Signal(object)
     """Plain JSON data to :meth:`restore` the object in work from after a crash, or None when there is none."""
+    _runs_ready = Signal(object, object)
 
     def __init__(
         self,
@@ -96,6 +117,10 @@ class RefineController(QObject):
         self._is_encoding = False
         self._is_busy = False
         self._when_idle: list[Callable[[], None]] = []
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(1)
+        self._encoding: Mask | None = None
+        self._runs_ready.connect(self._on_runs)
         self._told_draft: dict[str, Any] | None = None
         client.decoded.connect(self._on_decoded)
         client.encoded.connect(self._on_encoded)
@@ -421,9 +446,27 @@ class RefineController(QObject):
         while self._drafts and self._drafts[0].ticket is not None and self._drafts[0].answer is not None:
             head = self._drafts[0]
             answer, ticket = head.answer, head.ticket
+            if answer is not None and answer.rle is None and answer.candidate.mask.bits.size > LARGE_MASK_PIXELS:
+                self._encode_runs(answer.candidate.mask)
+                return
             if answer is None or ticket is None or not self._store(head, answer, ticket):
                 self._take_back(head)
                 return
+
+    def _encode_runs(self, mask: Mask) -> None:
+        """The runs of a large mask take longer than a frame: they are made beside, and then it is stored."""
+        if self._encoding is not mask:
+            self._encoding = mask
+            self._pool.start(_RunsJob(self._runs_ready, mask))
+
+    @Slot(object, object)
+    def _on_runs(self, mask: Mask, runs: bytes | None) -> None:
+        if self._encoding is mask:
+            self._encoding = None
+        # The person may use another candidate by now: runs belong to the very mask they were made of.
+        rle = mask.rle() if runs is None else runs
+        self._drafts = tuple(draft.encoded(mask, rle) for draft in self._drafts)
+        self._after_change()
 
     def _store(self, head: Draft, answer: Answer, ticket: Ticket) -> bool:
         if answer.candidate.mask.is_empty:

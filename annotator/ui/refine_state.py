@@ -108,10 +108,19 @@ def annotation_of(
     """The row to store; a refined object keeps its id and what it carries, and adds the clicks and the time."""
     mask, model = answer.candidate.mask, answer.model
     seconds = 0.0 if draft.started_s is None else max(0.0, ticket.at_s - draft.started_s)
+    x, y, w, h = mask.bbox_xywh
     blank = Annotation(annotation_id, draft.image.record.id, 0, 0, 0, 0, 0, 0, b"", mask.width, mask.height)
     old = draft.origin or blank
     return replace(
-        old.with_mask(mask),
+        old,
+        x=x,
+        y=y,
+        w=w,
+        h=h,
+        area=mask.area,
+        rle=mask.rle() if answer.rle is None else answer.rle,
+        image_width=mask.width,
+        image_height=mask.height,
         category_id=ticket.category_id,
         score=min(max(answer.candidate.predicted_iou, 0.0), 1.0),
         origin="click" if draft.origin is None else "refine",

@@ -55,6 +55,12 @@ class StatusLine(QStatusBar):
         self.engine.setText(f"{device} · {info.name}{mark} · {dtype}")
         self.engine.setToolTip(info.note or f"{info.name}: {info.sha256[:16]}")
 
+    def set_no_engine(self, reason: str, *, has_other: bool) -> None:
+        """Loading a model failed; another one may still be in use."""
+        if not has_other:
+            self.engine.setText("no model")
+            self.engine.setToolTip(reason)
+
     def clear_times(self) -> None:
         self.encode.clear()
         self.decode.clear()

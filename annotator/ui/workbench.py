@@ -141,6 +141,7 @@ class Workbench(QObject):
         self._epoch += 1
         self._leave_picture()
         self._feedback.set_busy("image", is_busy=record is not None)
+        self._window.area.error_bar.withdraw("image")
         if record is not None:
             self._window.film.set_current(record.id)
             self._loader.request(self._epoch, record.id, self._session.image_path(record))
@@ -181,7 +182,8 @@ class Workbench(QObject):
     def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
         if epoch == self._epoch:
             self._feedback.set_busy("image", is_busy=False)
-            self._window.area.error_bar.show_message(message, action=("Next image", lambda: self._session.step(+1)))
+            action = ("Next image", lambda: self._session.step(+1))
+            self._window.area.error_bar.show_message(message, action=action, topic="image")
 
     def _preload_neighbours(self) -> None:
         """Once the current image is encoded there is time for those beside it."""
@@ -217,7 +219,7 @@ class Workbench(QObject):
     def _on_accepted(self, annotation: Annotation, _change: Change) -> None:
         self._views.is_hint_wanted = False
         self._views.refresh_hint()
-        self._window.area.error_bar.hide()
+        self._window.area.error_bar.withdraw("save")
         category = self._session.categories.get(annotation.category_id)
         name = category.name if category else "object"
         self._window.status.tell(f"Accepted: {name}, {annotation.area:,} px².")
@@ -241,4 +243,4 @@ class Workbench(QObject):
 
     def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
         action = ("Try again", lambda: retry()) if retry is not None else None
-        self._window.area.error_bar.show_message(text, action=action)
+        self._window.area.error_bar.show_message(text, action=action, topic="save")

@@ -127,6 +127,9 @@ class Desk:
         QTest.mouseRelease(viewport, LEFT, NONE, self._at(*end))
 
     def key(self, key: Qt.Key, modifier=NONE) -> None:
+        if not self.window.isActiveWindow():
+            self.window.activateWindow()
+            self.until(self.window.isActiveWindow)
         QTest.keyClick(self.window.focusWidget() or self.window.canvas, key, modifier)
 
     def wait_mask(self, x: float, y: float) -> None:

@@ -16,7 +16,7 @@ from annotator.ui.canvas_area import ErrorBar
 from annotator.ui.docks import ClassPanel, ObjectPanel
 from annotator.ui.film import FilmStrip
 from annotator.ui.finder import ClassFinder
-from annotator.ui.hud import CandidateStrip, ClassChip, silhouette
+from annotator.ui.hud import CandidateStrip, ClassChip, common_frame, silhouette
 from annotator.ui.models import ROW_ROLE
 from annotator.ui.theme import Theme
 from tests.gui.shell import restored_look  # noqa: F401 - a fixture
@@ -198,11 +198,23 @@ def test_candidates_show_only_when_there_is_a_choice(theme, qtbot):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (37, 41), (3, 3)])
 def test_silhouettes_of_all_shapes(qapp, shape):
     mask = Mask(np.ones(shape, bool), 0, 0, 600, 600)
-    image = silhouette(mask, 40)
+    image = silhouette(mask, 40, frame=common_frame([mask]))
     inked = sum(image.pixelColor(x, y).alpha() > 0 for x in range(40) for y in range(40))
     long, short = max(shape), min(shape)
     assert inked == 36 * max(1, round(36 * short / long))
-    assert silhouette(Mask.empty(5, 5), 40).pixelColor(20, 20).alpha() == 0
+    empty = Mask.empty(5, 5)
+    assert silhouette(empty, 40, frame=common_frame([empty])).pixelColor(20, 20).alpha() == 0
+
+
+def test_silhouettes_of_candidates_share_one_scale(qapp):
+    part, group = (Mask(np.ones((n, n), bool), 50, 50, 600, 600) for n in (10, 40))
+    frame = common_frame([part, group])
+    assert frame == (50, 50, 40, 40)
+    inked = [
+        sum(silhouette(m, 40, frame=frame).pixelColor(x, y).alpha() > 0 for x in range(40) for y in range(40))
+        for m in (part, group)
+    ]
+    assert inked == [81, 1296]
 
 
 def test_class_finder(qtbot):

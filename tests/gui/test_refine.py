@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports import Engine
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
+from annotator.ui import refine
 from annotator.ui.refine import RefineController, RefineState
 from annotator.ui.worker import EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
@@ -431,6 +433,33 @@ def test_clicks_after_a_waiting_accept_belong_to_the_next_object(bench: Bench) -
     assert is_at(bench.accepted[1].mask(), 90, 60)
     assert is_at(bench.state.mask, 60, 40)
     assert bench.state.is_active
+
+
+def test_a_large_mask_is_encoded_beside_and_stored_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs are made off the GUI thread; taking the accept back and using another candidate gets that one's."""
+    threads: list[int] = []
+    plain = Mask.rle
+
+    def spied(mask: Mask) -> bytes:
+        threads.append(threading.get_ident())
+        return plain(mask)
+
+    monkeypatch.setattr(refine, "LARGE_MASK_PIXELS", 10)
+    monkeypatch.setattr(Mask, "rle", spied)
+    bench.click(40, 30)
+    bench.settle()
+    bench.controller.accept()
+    assert bench.controller.undo()
+    bench.controller.cycle()
+    wanted = bench.state.mask
+    bench.controller.accept()
+    assert bench.accepted == []
+    assert not bench.controller.can_leave()
+    bench.qtbot.waitUntil(lambda: bool(bench.accepted))
+    assert bench.accepted[0].mask().same_pixels(wanted)
+    assert bench.accepted[0].area == wanted.area
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
 
 
 def test_cancel_drops_a_waiting_accept(bench: Bench) -> None:

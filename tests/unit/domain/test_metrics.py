@@ -140,7 +140,7 @@ def test_laws(pair: tuple[BoolArray, BoolArray]) -> None:
         assert 0.0 <= metric(one, two) <= 1.0
     assert iou(one, two) <= dice(one, two)
     assert dice(one, two) == pytest.approx(2 * iou(one, two) / (1 + iou(one, two)))
-    assert hd95(one, two) == hd95(two, one)
+    assert hd95(one, two) == pytest.approx(hd95(two, one), rel=1e-5)  # float32 distances
     assert hd95(one, one) == 0.0
     assert hd95(one, two) >= 0.0
 

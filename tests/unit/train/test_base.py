@@ -17,6 +17,7 @@ from annotator.train import base
 from annotator.train.base import BaseTrainer, Progress, TrainSettings, decode_with_pe, prefetched, run_training
 from annotator.train.data import Window, WindowSampler, read_coco_sets
 from annotator.train.losses import hard_iou, mask_loss
+from annotator.train.precision import mixed_precision
 from tests.unit.train.scenes import write_set
 
 CPU = torch.device("cpu")
@@ -136,6 +137,15 @@ def test_going_on_from_a_saved_state_is_the_same_run(root: Path, tmp_path: Path)
     for kind in ("model", "ema"):
         for name, tensor in getattr(whole, kind).state_dict().items():
             assert torch.equal(getattr(resumed, kind).state_dict()[name], tensor), (kind, name)
+
+
+def test_mixed_precision_on_a_cpu_is_bf16_without_the_fused_attention() -> None:
+    linear, fused_before = torch.nn.Linear(4, 4), torch.backends.cuda.flash_sdp_enabled()
+    with mixed_precision(CPU):
+        assert linear(torch.zeros(1, 4)).dtype == torch.bfloat16
+        assert not torch.backends.cuda.flash_sdp_enabled()
+    assert linear(torch.zeros(1, 4)).dtype == torch.float32
+    assert torch.backends.cuda.flash_sdp_enabled() is fused_before
 
 
 def test_the_learning_rate_warms_up_and_falls(root: Path) -> None:

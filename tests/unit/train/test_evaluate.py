@@ -390,6 +390,7 @@ def test_command_on_one_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert data["box_miou"] > 0.95
     captured = capsys.readouterr()
     head, row = captured.out.splitlines()
+    assert row.split()[0] == "one"
     assert head.split()[:6] == ["set", "objects", "box", "1", "2", "3"]
     assert row.split()[2] == f"{data['box_miou']:.3f}"
     assert "1/1" in captured.err
@@ -409,6 +410,18 @@ def test_command_on_several_sets_prints_their_mean(tmp_path: Path, capsys: pytes
     assert data["mean"]["miou"]["2"] == pytest.approx(sum(s["miou"]["2"] for s in data["sets"].values()) / 2)
     assert data["mean"]["objects"] == 2
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["set", "coins", "cells", "mean"]
+
+
+def test_set_names_tell_sets_apart() -> None:
+    def names(*paths: str) -> list[str]:
+        return command.set_names([Path(p) for p in paths])
+
+    assert names("coco/val.json", "coco/train.json") == ["val", "train"]
+    assert names("cells/annotations.json") == ["cells"]
+    assert names("a/val.json", "b/val.json") == ["a", "b"]
+    assert names("x/a/val.json", "y/a/val.json") == ["x/a/val.json", "y/a/val.json"]
+    with pytest.raises(UserError, match="twice"):
+        names("val.json", "val.json")
 
 
 def test_command_refuses_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

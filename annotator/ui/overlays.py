@@ -1,0 +1,137 @@
+"""The items of the canvas's scene and their order: image, accepted objects, the object in work, its prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QGraphicsScene
+
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.ui.items import BoxItem, ImageItem, PointItem, PreparedImage
+from annotator.ui.mask_items import MaskItem, MaskLook, ObjectLayer
+
+CANDIDATE_EXTRA_OPACITY = 0.1
+"""How much stronger the fill of the object in work is than that of accepted ones."""
+_POINT_DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasColours:
+    """``#rrggbb`` each."""
+
+    background: str = "#111315"
+    positive: str = "#1f9d62"
+    negative: str = "#d93d42"
+    box: str = "#ffffff"
+    cross_hair: str = "#ffffff"
+
+
+class Overlays:
+    """Adds its items to a scene and changes only those that have to."""
+
+    def __init__(self, scene: QGraphicsScene, colours: CanvasColours) -> None:
+        self._scene = scene
+        self._colours = colours
+        self._points: list[PointItem] = []
+        self._provisional: PointItem | None = None
+        self._has_box = self._is_peeking = False
+        self._opacity = 0.4
+        self._candidate_colour = "#ffffff"
+        self._image, self.layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
+        self._box = BoxItem(QColor(colours.box), has_handles=True)
+        self._band = BoxItem(QColor(colours.box), has_handles=False)
+        for depth, item in enumerate((self._image, self.layer, self._candidate, self._box, self._band)):
+            item.setZValue(depth)
+            scene.addItem(item)
+        self._box.hide()
+        self._band.hide()
+
+    @property
+    def is_band_shown(self) -> bool:
+        return self._band.isVisible()
+
+    def set_colours(self, colours: CanvasColours) -> None:
+        self._colours = colours
+        for box in (self._box, self._band):
+            box.set_colour(QColor(colours.box))
+        for item in self._points:
+            item.set_colour(self._colour_of(item.point))
+
+    def set_image(self, prepared: PreparedImage | None) -> None:
+        """Another image; everything that belongs to the one before goes."""
+        self._image.set_image(prepared)
+        self.layer.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
+        self.layer.set_objects(())
+        self.layer.set_selected(frozenset())
+        self.layer.set_hidden(frozenset())
+        self.set_candidate(None, self._candidate_colour)
+        self.set_prompts(Prompts())
+
+    def set_zoom(self, zoom: float) -> None:
+        for item in (self.layer, self._candidate, self._box, self._band):
+            item.set_zoom(zoom)
+
+    def set_opacity(self, opacity: float) -> None:
+        self._opacity = min(max(opacity, 0.0), 1.0)
+        self.layer.set_opacity(self._opacity)
+        self.set_candidate(self._candidate.mask, self._candidate_colour)
+
+    def set_visible(self, *, are_masks_shown: bool, is_peeking: bool) -> None:
+        self._is_peeking = is_peeking
+        self.layer.setVisible(are_masks_shown and not is_peeking)
+        self._candidate.setVisible(are_masks_shown and not is_peeking)
+        self._box.setVisible(self._has_box and not is_peeking)
+        for item in self._points:
+            item.setVisible(not is_peeking)
+
+    def set_candidate(self, mask: Mask | None, colour: str) -> None:
+        self._candidate_colour = colour
+        opacity = min(1.0, self._opacity + CANDIDATE_EXTRA_OPACITY)
+        self._candidate.set_mask(mask, MaskLook(colour, opacity, is_strong=True))
+
+    def set_prompts(self, prompts: Prompts) -> None:
+        """Dots that stay are not made again."""
+        kept = 0
+        for item, point in zip(self._points, prompts.points, strict=False):
+            if item.point != point:
+                break
+            kept += 1
+        for item in self._points[kept:]:
+            self._scene.removeItem(item)
+        del self._points[kept:]
+        self._points += [self._added(point) for point in prompts.points[kept:]]
+        self._has_box = prompts.box is not None
+        if prompts.box is not None:
+            self._box.set_box(prompts.box)
+        self._box.setVisible(self._has_box and not self._is_peeking)
+
+    def show_provisional(self, point: PointPrompt) -> None:
+        """The dot under the finger, before it is a prompt."""
+        self.drop_provisional()
+        self._provisional = self._added(point)
+
+    def drop_provisional(self) -> None:
+        if self._provisional is not None:
+            self._scene.removeItem(self._provisional)
+            self._provisional = None
+
+    def show_band(self, box: Box) -> None:
+        """The box that is being dragged."""
+        self._band.set_box(box)
+        self._band.show()
+
+    def drop_band(self) -> None:
+        self._band.hide()
+
+    def _added(self, point: PointPrompt) -> PointItem:
+        item = PointItem(point, self._colour_of(point))
+        item.setZValue(_POINT_DEPTH)
+        item.setVisible(not self._is_peeking)
+        self._scene.addItem(item)
+        return item
+
+    def _colour_of(self, point: PointPrompt) -> QColor:
+        return QColor(self._colours.positive if point.is_positive else self._colours.negative)
