@@ -141,6 +141,7 @@ def save_nano(model: nn.Module, path: Path, *, config: NanoConfig, metadata: Map
     text = {"format": FORMAT, "config": json.dumps(asdict(config), sort_keys=True), **metadata}
     part = path.with_name(path.name + ".part")
     save_file(tensors, part, metadata=text)
+    part.chmod(0o644)  # safetensors writes for the owner alone; weights are shared
     os.replace(part, path)
 
 
