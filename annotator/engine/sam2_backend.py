@@ -278,7 +278,7 @@ class Sam2Segmenter:
     def _mask_input(self, prompts: Prompts, previous_logits: LogitsArray | None) -> Tensor | None:
         side = self._size // 4
         if previous_logits is not None:
-            given = torch.from_numpy(np.ascontiguousarray(previous_logits, np.float32))
+            given = torch.from_numpy(np.array(previous_logits, np.float32))  # a copy: candidates are read-only
             if given.shape != (side, side):
                 raise PromptError(f"Previous logits must be {side} x {side}.", "Start the object again.")
             return given.clamp(-32, 32)[None, None].to(self._device)
