@@ -93,7 +93,6 @@ TOOL_STRIP = (
     "tool_click", "tool_box", "tool_select", "", "toggle_sign", "accept", "cancel", "", "undo", "redo", "",
     "hide_masks", "fit", "", "mark_empty", "done_next",
 )  # fmt: skip
-CANVAS_MENU = ("accept", "cancel", "remove_last", "", "undo", "redo", "", "delete", "", "hide_masks", "fit")
 
 
 class ActionSet(QObject):
@@ -163,15 +162,6 @@ class ActionSet(QObject):
                 menu.addSeparator()
             menu.addAction(self.actions[spec.id])
         return menus
-
-    def fill_menu(self, menu: QMenu, names: Iterable[str]) -> QMenu:
-        """A context menu; an empty name is a separator."""
-        for name in names:
-            if name:
-                menu.addAction(self.actions[name])
-            else:
-                menu.addSeparator()
-        return menu
 
 
 def _sequences(keys: Iterable[str]) -> list[QKeySequence]:

@@ -6,7 +6,7 @@ Nothing here knows the model: a gesture is over in microseconds, and what follow
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
@@ -69,13 +69,18 @@ class _Gesture(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Press:
-    """Where and how a gesture began; ``at`` in view pixels."""
+    """How a gesture began: ``at`` in view pixels, ``where`` in image pixels (the wheel may turn meanwhile)."""
 
     gesture: _Gesture = _Gesture.NONE
     button: Qt.MouseButton = Qt.MouseButton.NoButton
     at: QPointF = field(default_factory=QPointF)
+    where: QPointF = field(default_factory=QPointF)
     is_positive: bool = True
     may_drag: bool = False
+
+
+def _point(press: _Press) -> PointPrompt:
+    return PointPrompt(press.where.x(), press.where.y(), press.is_positive)
 
 
 class Canvas(ImageView):
@@ -206,8 +211,7 @@ class Canvas(ImageView):
             return
         self._press = self._begin(event)
         if self._press.gesture is _Gesture.POINT:
-            where = self.view_to_image(event.position())
-            self._overlays.show_provisional(PointPrompt(where.x(), where.y(), self._press.is_positive))
+            self._overlays.show_provisional(_point(self._press))
         self._hover()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
@@ -237,13 +241,12 @@ class Canvas(ImageView):
         # Ended before anyone is told, so that a listener may change image or tool; the dot goes when theirs is there.
         self._press = _Press()
         if press.gesture is _Gesture.POINT:
-            where = self.view_to_image(press.at)
-            self.pointed.emit(PointPrompt(where.x(), where.y(), press.is_positive))
+            self.pointed.emit(_point(press))
         elif press.gesture is _Gesture.BOX:
             self._finish_box(press, event.position())
         elif press.gesture is _Gesture.PICK:
             is_additive = bool(event.modifiers() & (_SHIFT | _CONTROL))
-            self.object_clicked.emit(self._hit(press.at), is_additive)
+            self.object_clicked.emit(self._hit(event.position()), is_additive)
         self._end_gesture()
         self._hover(event.modifiers())
 
@@ -331,19 +334,18 @@ class Canvas(ImageView):
     def _begin(self, event: QMouseEvent) -> _Press:
         """What a press starts; nothing when it says nothing about the image."""
         at, button, keys = event.position(), event.button(), event.modifiers()
-        if button == _MIDDLE or (button == _LEFT and self._is_space_held):
-            return _Press(_Gesture.PAN, button, at)
         where = self.view_to_image(at)
+        if button == _MIDDLE or (button == _LEFT and self._is_space_held):
+            return _Press(_Gesture.PAN, button, at, where)
         is_inside = self.contains_image_point(where.x(), where.y())
         if self._tool is Tool.SELECT:
-            return _Press(_Gesture.PICK, button, at, may_drag=True) if button == _LEFT else _Press()
+            return _Press(_Gesture.PICK, button, at, where, may_drag=True) if button == _LEFT else _Press()
+        is_positive = button == _LEFT and not (self._is_negative or keys & _SHIFT)
         if button == _LEFT and (self._tool is Tool.BOX or keys & _ALT or not is_inside):
             # From outside a drag may still cover the image.
-            is_positive = not (self._is_negative or keys & _SHIFT)
-            return _Press(_Gesture.BOX, button, at, is_positive)
+            return _Press(_Gesture.BOX, button, at, where, is_positive)
         if button in (_LEFT, _RIGHT) and is_inside:
-            is_positive = button == _LEFT and not (self._is_negative or keys & _SHIFT)
-            return _Press(_Gesture.POINT, button, at, is_positive, may_drag=button == _LEFT)
+            return _Press(_Gesture.POINT, button, at, where, is_positive, may_drag=button == _LEFT)
         return _Press()
 
     def _move_gesture(self, now: QPointF) -> None:
@@ -353,29 +355,27 @@ class Canvas(ImageView):
         is_far = (now - press.at).manhattanLength() > DRAG_PX
         if press.may_drag and is_far:
             gesture = _Gesture.PAN if press.gesture is _Gesture.PICK else _Gesture.BOX
-            press = self._press = _Press(gesture, press.button, press.at, press.is_positive)
+            press = self._press = replace(press, gesture=gesture, may_drag=False)
             self._overlays.drop_provisional()
         if press.gesture is _Gesture.PAN:
             self.pan_by(now.x() - press.at.x(), now.y() - press.at.y())
-            self._press = _Press(_Gesture.PAN, press.button, now)
+            self._press = replace(press, at=now)
         elif press.gesture is _Gesture.BOX and (is_far or self._overlays.is_band_shown):
-            self._overlays.show_band(self._box_between(press.at, now))
+            self._overlays.show_band(self._box_between(press.where, now))
 
     def _finish_box(self, press: _Press, now: QPointF) -> None:
-        box = self._box_between(press.at, now)
-        where = self.view_to_image(press.at)
+        box = self._box_between(press.where, now)
         if min(box.width, box.height) * self.zoom >= SMALLEST_BOX_PX:
             self.boxed.emit(box)
-        elif (
-            self._tool is Tool.BOX
-            and (now - press.at).manhattanLength() <= DRAG_PX
-            and self.contains_image_point(where.x(), where.y())
-        ):
-            self.pointed.emit(PointPrompt(where.x(), where.y(), press.is_positive))
+            return
+        is_click = self._tool is Tool.BOX and (now - press.at).manhattanLength() <= DRAG_PX
+        if is_click and self.contains_image_point(press.where.x(), press.where.y()):
+            self.pointed.emit(_point(press))
 
-    def _box_between(self, start: QPointF, end: QPointF) -> Box:
-        a, b = self.view_to_image(start), self.view_to_image(end)
-        return Box.from_corners(a.x(), a.y(), b.x(), b.y()).clipped(self._image_width, self._image_height)
+    def _box_between(self, start: QPointF, end_px: QPointF) -> Box:
+        end = self.view_to_image(end_px)
+        box = Box.from_corners(start.x(), start.y(), end.x(), end.y())
+        return box.clipped(self._image_width, self._image_height)
 
     def _end_gesture(self) -> None:
         self._press = _Press()

@@ -193,13 +193,15 @@ class FileActions(QObject):
             kept = json.loads(self._settings.get("panels") or "{}")
             geometry, state = bytes.fromhex(kept.get("geometry", "")), bytes.fromhex(kept.get("state", ""))
             hidden = [str(name) for name in kept.get("hidden", [])]
+            self._window.area.hint.is_wanted = bool(kept.get("hint", True))
         except (ValueError, TypeError, AttributeError):
             geometry, state, hidden = b"", b"", []
         self._window.restore_layout(geometry, state, hidden)
 
     def remember_window(self) -> None:
         geometry, state = self._window.layout_state()
-        text = json.dumps({"geometry": geometry.hex(), "state": state.hex(), "hidden": self._window.hidden_panels()})
+        kept = {"geometry": geometry.hex(), "state": state.hex(), "hidden": self._window.hidden_panels()}
+        text = json.dumps({**kept, "hint": self._window.area.hint.is_wanted})
         try:
             self._settings.set("panels", text)
         except UserError as error:

@@ -207,6 +207,8 @@ class HintLine(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._label = QLabel(self)
+        self.is_wanted = True
+        """Until the person has accepted an object for the first time."""
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 8, 16, 8)
         row.addWidget(self._label)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsRectItem, QStyleOptionGraphicsItem, QWidget
 
 from annotator.domain.geometry import Box
@@ -80,8 +81,11 @@ def _wrapped(rgb: RgbArray) -> QImage:
 
 
 def device_scale(painter: QPainter) -> float:
-    """Device pixels per image pixel."""
-    return painter.deviceTransform().m11()
+    """Device pixels per image pixel.
+
+    From the world transform: the device transform of a widget also holds where the widget lies in its window.
+    """
+    return painter.worldTransform().m11() * painter.device().devicePixelRatioF()
 
 
 class ImageItem(QGraphicsItem):
@@ -112,9 +116,14 @@ class ImageItem(QGraphicsItem):
         scale = device_scale(painter)
         zoom = scale / painter.device().devicePixelRatioF()
         exposed = option.exposedRect.intersected(self.boundingRect())
-        level = self._level_for(image, scale)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom <= NEAREST_ABOVE)
-        draw_part(painter, level, exposed, self.boundingRect())
+        if zoom > NEAREST_ABOVE:
+            _draw_squares(painter, image.pixels[0], exposed)
+        else:
+            # Without antialiasing the image ends on whole device pixels, also where only a part is repainted.
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+            draw_part(painter, self._level_for(image, scale), exposed, self.boundingRect())
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         if zoom > GRID_ABOVE:
             self._draw_grid(painter, exposed)
 
@@ -137,6 +146,74 @@ class ImageItem(QGraphicsItem):
         lines += [QLineF(exposed.left(), y, exposed.right(), y) for y in range(top, int(exposed.bottom()) + 2)]
         painter.drawLines(lines)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGrid:
+    """Device pixels of a painter that a part of the scene covers, and the scene positions of their centres.
+
+    Attributes:
+        left, top, width, height: in device pixels.
+        ratio: device pixels per logical pixel.
+        xs, ys: image positions of the centres of columns and rows, ``margin`` more on each side.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    ratio: float
+    xs: npt.NDArray[np.float64]
+    ys: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, painter: QPainter, part: QRectF, *, margin: int = 0) -> DeviceGrid | None:
+        """The grid under ``part`` (scene), cut to the device; None when nothing is left."""
+        device = painter.device()
+        ratio = device.devicePixelRatioF()
+        # An image or pixmap tells its size in device pixels, a widget in logical ones.
+        size = ratio if isinstance(device, QWidget) else 1.0
+        whole = QRectF(0, 0, device.width() * size, device.height() * size)
+        to_device = painter.worldTransform() * QTransform.fromScale(ratio, ratio)
+        area = to_device.mapRect(part).intersected(whole).toAlignedRect()
+        if area.isEmpty():
+            return None
+        left, top, width, height = area.x(), area.y(), area.width(), area.height()
+        columns = np.arange(left - margin, left + width + margin, dtype=np.float64) + 0.5
+        rows = np.arange(top - margin, top + height + margin, dtype=np.float64) + 0.5
+        scale = to_device.m11()
+        return cls(left, top, width, height, ratio, (columns - to_device.dx()) / scale, (rows - to_device.dy()) / scale)
+
+    def draw(self, painter: QPainter, image: QImage) -> None:
+        """Draw an image of exactly this many device pixels, unscaled."""
+        image.setDevicePixelRatio(self.ratio)
+        painter.save()
+        painter.resetTransform()
+        painter.drawImage(QPointF(self.left / self.ratio, self.top / self.ratio), image)
+        painter.restore()
+
+
+def _draw_squares(painter: QPainter, rgb: RgbArray, exposed: QRectF) -> None:
+    """Each image pixel as a square, sampled at the centres of the device pixels.
+
+    Qt's own scaling rounds by where the repainted part begins, which shows as seams while panning.
+    """
+    grid = DeviceGrid.of(painter, exposed)
+    if grid is None:
+        return
+    height, width = rgb.shape[:2]
+    columns, rows = np.floor(grid.xs).astype(np.int64), np.floor(grid.ys).astype(np.int64)
+    x0, y0 = int(columns[0].clip(0, width - 1)), int(rows[0].clip(0, height - 1))
+    crop = rgb[y0 : int(rows[-1].clip(0, height - 1)) + 1, x0 : int(columns[-1].clip(0, width - 1)) + 1]
+    packed = np.zeros((*crop.shape[:2], 4), np.uint8)
+    packed[..., :3], packed[..., 3] = crop[..., ::-1], 255
+    words = packed.view(np.uint32)[..., 0]
+    inner_rows, inner_columns = (rows - y0).clip(0, crop.shape[0] - 1), (columns - x0).clip(0, crop.shape[1] - 1)
+    pixels = words.take(inner_rows, axis=0).take(inner_columns, axis=1)
+    pixels[(rows < 0) | (rows >= height)] = 0
+    pixels[:, (columns < 0) | (columns >= width)] = 0
+    image = QImage(pixels.data, grid.width, grid.height, 4 * grid.width, QImage.Format.Format_ARGB32_Premultiplied)
+    grid.draw(painter, image)
 
 
 def draw_part(painter: QPainter, image: QImage, exposed: QRectF, place: QRectF) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QByteArray, QDataStream, QPointF, QRectF, Qt
+from PySide6.QtCore import QByteArray, QDataStream, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from annotator.domain.mask import BoolArray, Mask
-from annotator.ui.items import device_scale, draw_part, spilled
+from annotator.ui.items import DeviceGrid, device_scale, draw_part, spilled
 
 OUTLINE_PX = 2.0
 PATH_MAX_PIXELS = 1_500_000
@@ -132,38 +132,26 @@ class MaskPicture:
     def _paint_at_screen_size(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
         """Sample the mask once per device pixel and draw fill and outline unscaled."""
         ratio = painter.device().devicePixelRatioF()
-        to_device = painter.deviceTransform()
         margin = int(np.ceil((OUTLINE_PX + 2) * ratio))
-        spill = margin / to_device.m11()
+        spill = margin / brush.scale
         seen = exposed.intersected(self.place.adjusted(-spill, -spill, spill, spill))
-        area = to_device.mapRect(seen).toAlignedRect()
-        if area.isEmpty():
+        grid = DeviceGrid.of(painter, seen, margin=margin)
+        if grid is None:
             return
-        inside = self._sampled(
-            to_device.m11(), to_device.dx(), to_device.dy(), (area.x(), area.y(), area.width(), area.height()), margin
-        )
-        table = _layers(inside, ratio=ratio, is_selected=brush.look.is_selected)[margin:-margin, margin:-margin]
-        pixels = np.ascontiguousarray(table)
-        image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.shape[1], QImage.Format.Format_Indexed8)
+        inside = self._sampled(grid)
+        layers = _layers(inside, ratio=ratio, is_selected=brush.look.is_selected)[margin:-margin, margin:-margin]
+        pixels = np.ascontiguousarray(layers)
+        image = QImage(pixels.data, grid.width, grid.height, grid.width, QImage.Format.Format_Indexed8)
         image.setColorTable([0, brush.fill, brush.look.line.rgba(), 0xFFFFFFFF])
-        image.setDevicePixelRatio(ratio)
-        painter.save()
-        painter.resetTransform()
-        painter.drawImage(QPointF(area.x() / ratio, area.y() / ratio), image)
-        painter.restore()
+        grid.draw(painter, image)
 
-    def _sampled(
-        self, scale: float, dx: float, dy: float, area: tuple[int, int, int, int], margin: int
-    ) -> npt.NDArray[np.uint8]:
-        """The mask at the centres of the device pixels of ``area`` (x, y, w, h) and ``margin`` more on each side."""
-        left, top, width, height = area
-        columns = np.floor((np.arange(left - margin, left + width + margin) + 0.5 - dx) / scale).astype(np.int64)
-        rows = np.floor((np.arange(top - margin, top + height + margin) + 0.5 - dy) / scale).astype(np.int64)
-        columns, rows = columns - self.mask.x, rows - self.mask.y
+    def _sampled(self, grid: DeviceGrid) -> npt.NDArray[np.uint8]:
+        """The mask at the grid's positions, 0 or 1."""
+        columns = np.floor(grid.xs).astype(np.int64) - self.mask.x
+        rows = np.floor(grid.ys).astype(np.int64) - self.mask.y
         h, w = self._pixels.shape
-        sampled: npt.NDArray[np.uint8] = self._pixels.take(rows.clip(0, h - 1), axis=0).take(
-            columns.clip(0, w - 1), axis=1
-        )
+        sampled: npt.NDArray[np.uint8] = self._pixels.take(rows.clip(0, h - 1), axis=0)
+        sampled = sampled.take(columns.clip(0, w - 1), axis=1)
         sampled[(rows < 0) | (rows >= h)] = 0
         sampled[:, (columns < 0) | (columns >= w)] = 0
         return sampled
@@ -207,8 +195,8 @@ def _path_of(edges: npt.NDArray[np.int64]) -> QPainterPath:
 
 def _layers(inside: npt.NDArray[np.uint8], *, ratio: float, is_selected: bool) -> npt.NDArray[np.uint8]:
     """0 outside, 1 fill, 2 outline, 3 hairline outside of it; one value per device pixel."""
-    half = max(1, round(OUTLINE_PX * ratio / 2))
-    grown, shrunk = cv2.dilate(inside, _square(half)), cv2.erode(inside, _square(half))
+    width = max(2, round(OUTLINE_PX * ratio))
+    grown, shrunk = cv2.dilate(inside, _square(width - width // 2)), cv2.erode(inside, _square(width // 2))
     layers = np.where(shrunk > 0, np.uint8(1), grown * np.uint8(2))
     if is_selected:
         outer = cv2.dilate(grown, _square(max(1, round(ratio))))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, SignalInstance, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box, clamp_point
@@ -31,6 +31,8 @@ from annotator.domain.ports import (
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, accept_edit
 from annotator.domain.prompt import PointPrompt, PromptSession
 from annotator.ui.draft import Answer, Draft, OpenImage, Ticket
+from annotator.ui.draft_line import can_take_back_accept, taken_back, without_tickets
+from annotator.ui.mask_encoder import MaskEncoder
 from annotator.ui.refine_state import RefineState, annotation_of, draft_json, session_from_json, state_of
 from annotator.ui.worker import LOAD_EPOCH, EngineClient
 
@@ -47,25 +49,6 @@ class AnnotationSink(Protocol):
             UserError: nothing was changed.
         """
         ...
-
-
-LARGE_MASK_PIXELS = 400_000
-"""Crops above this are run-length encoded off the GUI thread."""
-
-
-class _RunsJob(QRunnable):
-    """Run-length encodes a mask and sends (mask, runs); runs are None when that failed."""
-
-    def __init__(self, done: SignalInstance, mask: Mask) -> None:
-        super().__init__()
-        self._done, self._mask = done, mask
-
-    def run(self) -> None:
-        runs: bytes | None = None
-        try:
-            runs = self._mask.rle()
-        finally:
-            self._done.emit(self._mask, runs)
 
 
 def utc_now() -> str:
@@ -90,7 +73,6 @@ class RefineController(QObject):
     busy_changed = Signal(bool)
     draft_changed = Signal(object)
     """Plain JSON data to :meth:`restore` the object in work from after a crash, or None when there is none."""
-    _runs_ready = Signal(object, object)
 
     def __init__(
         self,
@@ -117,10 +99,8 @@ class RefineController(QObject):
         self._is_encoding = False
         self._is_busy = False
         self._when_idle: list[Callable[[], None]] = []
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
-        self._encoding: Mask | None = None
-        self._runs_ready.connect(self._on_runs)
+        self._encoder = MaskEncoder(self)
+        self._encoder.encoded.connect(self._on_mask_encoded)
         self._told_draft: dict[str, Any] | None = None
         client.decoded.connect(self._on_decoded)
         client.encoded.connect(self._on_encoded)
@@ -154,6 +134,15 @@ class RefineController(QObject):
         self._drop_dead_decodes()
         self._after_change()
 
+    def reset(self) -> None:
+        """The project is closed: nothing of it is stored any more, not even an accept that waits.
+
+        Whoever closes it asks :meth:`when_idle` first, so that there is none.
+        """
+        self._when_idle.clear()
+        self._drafts = ()
+        self.close_image()
+
     def update_image(self, image: ImageRecord) -> None:
         """The image's record was changed elsewhere (status, facts)."""
         if self._open is not None and self._open.record.id == image.id:
@@ -173,7 +162,7 @@ class RefineController(QObject):
     def state(self) -> RefineState:
         draft = self._draft
         parked = len(self._drafts) - (draft is not None)
-        return state_of(draft, parked=parked, can_undo=self._can_take_back_accept())
+        return state_of(draft, parked=parked, can_undo=can_take_back_accept(self._drafts, self._open))
 
     def add_point(self, point: PointPrompt) -> None:
         """A click; one outside the image is pulled to its edge."""
@@ -215,7 +204,7 @@ class RefineController(QObject):
         draft = self._draft
         if draft is None:
             return False
-        if self._can_take_back_accept():
+        if can_take_back_accept(self._drafts, self._open):
             self._when_idle.clear()
             kept = self._drafts if draft.ticket is not None else self._drafts[:-1]
             self._drafts = (*kept[:-1], replace(kept[-1], ticket=None))
@@ -370,6 +359,12 @@ class RefineController(QObject):
         self._drafts = tuple(replace(d, failed=failure.generation) if d in hit else d for d in self._drafts)
         self._drop_tickets({d.epoch for d in hit})
 
+    @Slot(object, object)
+    def _on_mask_encoded(self, mask: Mask, rle: bytes) -> None:
+        # The person may use another candidate by now: runs belong to the very mask they were made of.
+        self._drafts = tuple(draft.encoded(mask, rle) for draft in self._drafts)
+        self._after_change()
+
     @Slot(object)
     def _on_ready(self, info: ModelInfo) -> None:
         before, self._model = self._model, info
@@ -382,13 +377,6 @@ class RefineController(QObject):
     def _draft(self) -> Draft | None:
         """The draft in work: the last one, of the image that is open."""
         return self._drafts[-1] if self._open is not None and self._drafts else None
-
-    def _can_take_back_accept(self) -> bool:
-        """Whether the newest thing the person did was an accept that still waits."""
-        draft = self._draft
-        if draft is None or draft.is_touched or len(self._drafts) < 2:
-            return draft is not None and draft.ticket is not None
-        return self._drafts[-2].image.epoch == draft.image.epoch
 
     def _accepted_drafts(self) -> tuple[Draft, ...]:
         return tuple(draft for draft in self._drafts if draft.ticket is not None)
@@ -446,27 +434,12 @@ class RefineController(QObject):
         while self._drafts and self._drafts[0].ticket is not None and self._drafts[0].answer is not None:
             head = self._drafts[0]
             answer, ticket = head.answer, head.ticket
-            if answer is not None and answer.rle is None and answer.candidate.mask.bits.size > LARGE_MASK_PIXELS:
-                self._encode_runs(answer.candidate.mask)
+            if answer is not None and answer.rle is None and self._encoder.is_large(answer.candidate.mask):
+                self._encoder.encode(answer.candidate.mask)
                 return
             if answer is None or ticket is None or not self._store(head, answer, ticket):
                 self._take_back(head)
                 return
-
-    def _encode_runs(self, mask: Mask) -> None:
-        """The runs of a large mask take longer than a frame: they are made beside, and then it is stored."""
-        if self._encoding is not mask:
-            self._encoding = mask
-            self._pool.start(_RunsJob(self._runs_ready, mask))
-
-    @Slot(object, object)
-    def _on_runs(self, mask: Mask, runs: bytes | None) -> None:
-        if self._encoding is mask:
-            self._encoding = None
-        # The person may use another candidate by now: runs belong to the very mask they were made of.
-        rle = mask.rle() if runs is None else runs
-        self._drafts = tuple(draft.encoded(mask, rle) for draft in self._drafts)
-        self._after_change()
 
     def _store(self, head: Draft, answer: Answer, ticket: Ticket) -> bool:
         if answer.candidate.mask.is_empty:
@@ -495,28 +468,19 @@ class RefineController(QObject):
     def _take_back(self, head: Draft) -> None:
         """An object whose mask is there could not be stored: it is in work again, before what was begun after it."""
         self._when_idle.clear()
-        rest = self._drafts[1:]
-        if self._open is None or self._open.epoch != head.image.epoch:
+        kept = taken_back(self._drafts, head, self._open)
+        if kept is None:
             self.message.emit(f"The object on {head.image.record.path} was not stored. Please click it again.")
-            self._drafts = rest
-            return
-        others = tuple(draft for draft in rest if draft.ticket is not None)
-        self._drafts = (*others, replace(head, ticket=None))
+        self._drafts = self._drafts[1:] if kept is None else kept
 
     def _drop_tickets(self, epochs: set[int]) -> None:
-        """The masks of these accepted drafts do not come: the newest is in work again if nothing was begun since."""
-        failed = [draft for draft in self._drafts if draft.epoch in epochs and draft.ticket is not None]
-        if failed:
+        """The masks of these accepted drafts do not come."""
+        kept, count = without_tickets(self._drafts, epochs, self._open)
+        if kept is not self._drafts:
             self._when_idle.clear()
-            newest, tail = failed[-1], self._draft
-            can_stay = tail is not None and tail.image.epoch == newest.image.epoch
-            can_stay = can_stay and (tail is newest or (tail is self._drafts[-1] and not tail.is_touched))
-            rest = tuple(draft for draft in self._drafts if draft not in failed)
-            if can_stay:
-                rest = (*(draft for draft in rest if draft.ticket is not None), replace(newest, ticket=None))
-            if len(failed) > int(can_stay):
-                self.message.emit("An object could not be accepted: its mask did not come. Please click it again.")
-            self._drafts = rest
+            self._drafts = kept
+        if count:
+            self.message.emit("An object could not be accepted: its mask did not come. Please click it again.")
         self._after_change()
 
     def _refuse_without_prompts(self, draft: Draft) -> None:

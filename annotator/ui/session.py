@@ -31,6 +31,7 @@ from annotator.ui.class_book import ClassBook
 
 _log = logging.getLogger(__name__)
 _FINISHED = (Status.DONE, Status.EMPTY)
+_FEW_ROWS = 32
 
 
 class ProjectSession(QObject):
@@ -58,6 +59,7 @@ class ProjectSession(QObject):
         self.annotations: tuple[Annotation, ...] = ()
         """Objects of the current image."""
         self._row_of: dict[int, int] = {}
+        self._history = (False, False)
         self._current_id = 0
         self.classes = ClassBook(self)
 
@@ -81,6 +83,7 @@ class ProjectSession(QObject):
             store = ProjectStore.open_folder(path, project_path=project_path, author=self._author)
         self.close(is_replaced=True)
         self.store = store
+        self._read_history()
         self._read_images()
         self._read_categories()
         self.classes.current_id = _number(store.meta_get("class"))
@@ -100,6 +103,7 @@ class ProjectSession(QObject):
             return
         store, self.store = self.store, None
         store.close()
+        self._read_history()
         self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
         self._current_id = self.classes.current_id = 0
         if not is_replaced:
@@ -205,11 +209,21 @@ class ProjectSession(QObject):
     def redo(self) -> None:
         self._step_history("redo")
 
+    @property
     def can_undo(self) -> bool:
-        return self.is_writable and self.store is not None and self.store.undo_name is not None
+        return self._history[0]
 
+    @property
     def can_redo(self) -> bool:
-        return self.is_writable and self.store is not None and self.store.redo_name is not None
+        return self._history[1]
+
+    def _read_history(self) -> None:
+        # Asked for after every change only: views want to know it at every click.
+        store = self.store
+        writable = store is not None and not store.is_read_only
+        self._history = (
+            (store.undo_name is not None, store.redo_name is not None) if store and writable else (False, False)
+        )
 
     def _step_history(self, which: str) -> None:
         store = self.store
@@ -289,18 +303,9 @@ class ProjectSession(QObject):
                 row = self._row_of.get(image_id)
                 if row is not None:
                     self.images[row] = self.store.image(image_id)
-        if change.annotation_ids or self._current_id in change.image_ids:
-            self._read_annotations()
+        self._read_history()
+        self._reread_annotations(change)
         self.changed.emit(change)
-
-    def reload(self) -> None:
-        """Read everything again (after an import)."""
-        if self.store is not None:
-            self._read_images()
-            self._read_categories()
-            self.opened.emit()
-            self.class_changed.emit(self.category)
-            self.go_to(self._current_id if self._current_id in self._row_of else next(iter(self._row_of), 0))
 
     def _read_images(self) -> None:
         self.images = self.store.images() if self.store else []
@@ -308,6 +313,24 @@ class ProjectSession(QObject):
 
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}
+
+    def _reread_annotations(self, change: Change) -> None:
+        """Only what changed is read again: an accept must not cost more on an image with thousands of objects."""
+        if self.store is None or not change.annotation_ids:
+            return
+        if len(change.annotation_ids) > _FEW_ROWS:
+            self._read_annotations()
+            return
+        rows = {annotation.id: annotation for annotation in self.annotations}
+        for annotation_id in sorted(change.annotation_ids):
+            rows.pop(annotation_id, None)
+            try:
+                row = self.store.annotation(annotation_id)
+            except KeyError:
+                continue
+            if row.image_id == self._current_id:
+                rows[annotation_id] = row
+        self.annotations = tuple(rows[annotation_id] for annotation_id in sorted(rows))
 
     def _read_annotations(self) -> None:
         known = self.store is not None and self._current_id in self._row_of

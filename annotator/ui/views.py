@@ -15,6 +15,8 @@ from annotator.ui.session import ProjectSession
 
 HINT = "Click an object. Right click removes. Enter accepts."
 _Shown = tuple[bytes, str, str]
+_KEPT_MASKS = 4000
+"""Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
 
 
 class Views(QObject):
@@ -27,7 +29,6 @@ class Views(QObject):
         self._masks: dict[int, tuple[bytes, Mask]] = {}
         self._has_picture = False
         self.state = RefineState()
-        self.is_hint_wanted = True
         session.opened.connect(self.on_opened)
         session.changed.connect(self.on_change)
         session.class_changed.connect(self.on_class)
@@ -64,7 +65,9 @@ class Views(QObject):
     def show_picture(self, has_picture: bool) -> None:
         """The canvas shows an image now (or none): its objects follow."""
         self._has_picture = has_picture
-        self._shown, self._masks = {}, {}
+        self._shown = {}
+        if len(self._masks) > _KEPT_MASKS:
+            self._masks = {}
         if has_picture:
             views = [self._view(annotation) for annotation in self._session.annotations]
             self._window.canvas.set_objects(views)
@@ -88,7 +91,7 @@ class Views(QObject):
 
     def refresh_hint(self) -> None:
         hint = self._window.area.hint
-        if self.is_hint_wanted and self._has_picture and self._session.is_writable:
+        if hint.is_wanted and self._has_picture and self._session.is_writable:
             hint.show_text(HINT)
         else:
             hint.hide()
@@ -172,8 +175,8 @@ class Views(QObject):
             holding.append(When.REFINING)
             if state.candidates is not None and len(state.candidates.items) > 1:
                 holding.append(When.CANDIDATES)
-        if state.can_undo or state.is_active or session.can_undo():
+        if state.can_undo or state.is_active or session.can_undo:
             holding.append(When.UNDO)
-        if state.can_redo or (not state.is_active and session.can_redo()):
+        if state.can_redo or (not state.is_active and session.can_redo):
             holding.append(When.REDO)
         self._window.actions_by_id.enable(holding)

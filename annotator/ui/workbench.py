@@ -217,7 +217,7 @@ class Workbench(QObject):
         self._feedback.show_refine(state)
 
     def _on_accepted(self, annotation: Annotation, _change: Change) -> None:
-        self._views.is_hint_wanted = False
+        self._window.area.hint.is_wanted = False
         self._views.refresh_hint()
         self._window.area.error_bar.withdraw("save")
         category = self._session.categories.get(annotation.category_id)

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QListWidget, QMainWindow, QPlainTextEdit, QSpinBox, QVBoxLayout, QWidget
 
-from annotator.ui.actions import ACTIONS, CANVAS_MENU, MENUS, TOOL_STRIP, ActionSet, When
+from annotator.ui.actions import ACTIONS, MENUS, TOOL_STRIP, ActionSet, When
 from annotator.ui.keymap import KeyGate, Keymap, presets
 from annotator.ui.theme import resource_path
 
@@ -19,7 +19,7 @@ def test_every_action_has_its_row_once():
     names = [spec.id for spec in ACTIONS]
     assert len(names) == len(set(names))
     assert {spec.menu for spec in ACTIONS} <= set(MENUS)
-    assert {name for name in TOOL_STRIP + CANVAS_MENU if name} <= set(names)
+    assert {name for name in TOOL_STRIP if name} <= set(names)
     for spec in ACTIONS:
         assert spec.tip
         if spec.icon:

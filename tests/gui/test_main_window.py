@@ -384,6 +384,10 @@ def test_the_hint_goes_after_the_first_accept(desk):
     desk.key(K.Key_D)
     desk.wait_image(1)
     assert desk.window.area.hint.isHidden()
+    folder = desk.folder
+    desk.close()
+    desk.open(folder=folder, first_row=1)
+    assert desk.window.area.hint.isHidden()
 
 
 def test_an_empty_window_has_two_buttons(desk, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports import Engine
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
-from annotator.ui import refine
+from annotator.ui import mask_encoder
 from annotator.ui.refine import RefineController, RefineState
 from annotator.ui.worker import EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
@@ -444,7 +444,7 @@ def test_a_large_mask_is_encoded_beside_and_stored_whole(bench: Bench, monkeypat
         threads.append(threading.get_ident())
         return plain(mask)
 
-    monkeypatch.setattr(refine, "LARGE_MASK_PIXELS", 10)
+    monkeypatch.setattr(mask_encoder, "LARGE_MASK_PIXELS", 10)
     monkeypatch.setattr(Mask, "rle", spied)
     bench.click(40, 30)
     bench.settle()
@@ -495,6 +495,19 @@ def test_accepting_twice_stores_once(bench: Bench) -> None:
     bench.go()
     bench.settle()
     assert len(bench.accepted) == 1
+
+
+def test_after_a_reset_nothing_of_the_old_project_is_stored(bench: Bench) -> None:
+    bench.hold()
+    bench.click(20, 20)
+    bench.wait_at_decode()
+    bench.controller.accept()
+    bench.controller.reset()
+    assert bench.controller.can_leave()
+    assert not bench.state.is_active
+    with bench.qtbot.waitSignal(bench.client.decoded):
+        bench.go()
+    assert bench.sink.edits == []
 
 
 def test_when_idle_waits_for_the_mask(bench: Bench) -> None:
@@ -832,6 +845,21 @@ def test_a_damaged_draft_is_told_and_harmless(bench: Bench, draft: dict) -> None
     bench.controller.restore(draft)
     assert bench.messages == ["The object that was in work could not be restored."]
     assert not bench.state.is_active
+
+
+def test_a_store_failure_on_an_image_that_was_left_is_told(bench: Bench) -> None:
+    bench.hold()
+    bench.click(20, 20)
+    bench.wait_at_decode()
+    bench.controller.accept()
+    bench.controller.open_image(ImageRecord(2, "b.png"), RGB.copy(), "b")
+    bench.sink.errors.append(ProjectError("The disk is full."))
+    bench.go()
+    bench.qtbot.waitUntil(lambda: len(bench.messages) == 2)
+    assert "a.png" in bench.messages[1]
+    bench.click(60, 40)
+    bench.settle()
+    assert is_at(bench.state.mask, 60, 40)
 
 
 def test_opening_an_image_with_nothing_in_work_keeps_the_stored_draft(bench: Bench) -> None:

@@ -1,0 +1,374 @@
+"""What the items paint, pixel by pixel."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtWidgets import QApplication, QGraphicsItem, QGraphicsScene
+
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.prompt import PointPrompt
+from annotator.ui import items, mask_items
+from annotator.ui.items import BoxItem, ImageItem, PointItem, prepare_image
+from annotator.ui.mask_items import MaskItem, MaskLook, MaskPicture, ObjectLayer, ObjectView, pixel_edges
+
+GREEN = "#00c000"
+
+
+def pixels_of(image: QImage) -> np.ndarray:
+    """H x W x 4 uint8 RGBA, not premultiplied."""
+    plain = image.convertToFormat(QImage.Format.Format_RGBA8888)
+    height, width = plain.height(), plain.width()
+    rows = np.frombuffer(plain.constBits(), np.uint8).reshape(height, plain.bytesPerLine())
+    return rows[:, : 4 * width].reshape(height, width, 4).copy()
+
+
+def render(item: QGraphicsItem, view: QRectF, scale: float) -> np.ndarray:
+    """The part ``view`` of the scene at ``scale`` device pixels per image pixel on nothing."""
+    scene = QGraphicsScene()
+    scene.addItem(item)
+    canvas = QImage(
+        round(view.width() * scale), round(view.height() * scale), QImage.Format.Format_ARGB32_Premultiplied
+    )
+    canvas.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(canvas)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    scene.render(painter, QRectF(canvas.rect()), view)
+    painter.end()
+    scene.removeItem(item)
+    return pixels_of(canvas)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def blob(height: int, width: int) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    ring = np.hypot((columns - width / 2) / (width * 0.45), (rows - height / 2) / (height * 0.45))
+    return (ring < 1) & (ring > 0.4)
+
+
+# --- the image --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 63, 64, 65, 127])
+def test_any_width_is_painted_unsheared(qapp: QApplication, width: int) -> None:
+    rgb = noise(9, width)
+    item = ImageItem()
+    item.set_image(prepare_image(rgb))
+    painted = render(item, QRectF(0, 0, width, 9), 1)
+    np.testing.assert_array_equal(painted[..., :3], rgb)
+    assert (painted[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("width", [5, 66, 67])
+def test_an_image_above_the_fast_size_is_painted_from_its_own_memory(
+    qapp: QApplication, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "FAST_FORMAT_PIXELS", 10)
+    rgb = noise(8, width)
+    prepared = prepare_image(rgb)
+    assert prepared.levels[0].format() == QImage.Format.Format_RGB888
+    assert prepared.nbytes == 0
+    item = ImageItem()
+    item.set_image(prepared)
+    np.testing.assert_array_equal(render(item, QRectF(0, 0, width, 8), 1)[..., :3], rgb)
+
+
+def test_a_view_with_strides_is_painted_right(qapp: QApplication) -> None:
+    rgb = noise(20, 30)[::2, ::-3]
+    item = ImageItem()
+    item.set_image(prepare_image(rgb))
+    np.testing.assert_array_equal(render(item, QRectF(0, 0, 10, 10), 1)[..., :3], rgb)
+
+
+def test_pixels_live_as_long_as_the_prepared_image(qapp: QApplication) -> None:
+    rgb = noise(40, 41)
+    expected = rgb.copy()
+    item = ImageItem()
+    item.set_image(prepare_image(rgb))
+    del rgb
+    np.testing.assert_array_equal(render(item, QRectF(0, 0, 41, 40), 1)[..., :3], expected)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_what_is_not_an_image_is_refused(bad: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="H x W x 3"):
+        prepare_image(bad)
+
+
+def test_pixels_are_squares_above_200_percent_and_blend_below(qapp: QApplication) -> None:
+    rgb = np.zeros((4, 4, 3), np.uint8)
+    rgb[:, 2:] = 200
+    item = ImageItem()
+    item.set_image(prepare_image(rgb))
+    sharp = render(item, QRectF(0, 0, 4, 4), 8)[..., 0]
+    assert set(np.unique(sharp)) == {0, 200}
+    np.testing.assert_array_equal(sharp, np.repeat(np.repeat(rgb[..., 0], 8, 0), 8, 1))
+    soft = render(item, QRectF(0, 0, 4, 4), 1.5)[..., 0]
+    assert len(np.unique(soft)) > 2
+
+
+def test_a_grid_lies_on_pixel_edges_above_1600_percent(qapp: QApplication) -> None:
+    item = ImageItem()
+    item.set_image(prepare_image(np.zeros((4, 4, 3), np.uint8)))
+    assert render(item, QRectF(0, 0, 4, 4), 16)[..., 0].max() == 0
+    painted = render(item, QRectF(0, 0, 4, 4), 20)[..., 0]
+    lit = np.flatnonzero(painted[10] > 0)
+    assert set(lit) <= {0, 19, 20, 39, 40, 59, 60, 79}
+    assert {20, 40, 60} <= set(lit) | set(lit + 1)
+
+
+def test_a_small_view_uses_a_smaller_level_that_agrees(qapp: QApplication) -> None:
+    rows, columns = np.mgrid[:3000, :2501]
+    rgb = np.stack((rows % 256, columns % 256, (rows + columns) // 40), axis=2).astype(np.uint8)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 12)
+    prepared = prepare_image(rgb)
+    assert [(q.width(), q.height()) for q in prepared.levels] == [(2501, 3000), (1251, 1500), (626, 750)]
+    item = ImageItem()
+    item.set_image(prepared)
+    painted = render(item, QRectF(0, 0, 2500, 3000), 0.2)[..., :3].astype(int)
+    wanted = cv2.resize(rgb[:, :2500], (500, 600), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(painted - wanted)[3:-3, 3:-3].mean() < 2
+
+
+@pytest.mark.parametrize("scale", [37.0, 50.0, 3.3])
+def test_a_far_corner_of_a_wide_image_is_in_its_place(qapp: QApplication, scale: float) -> None:
+    """Fixed-point steps over the whole image would be several pixels off here."""
+    width = 30_000
+    rgb = np.zeros((4, width, 3), np.uint8)
+    rgb[:, width - 5] = 255
+    item = ImageItem()
+    item.set_image(prepare_image(rgb))
+    painted = render(item, QRectF(width - 10, 0, 10, 4), scale)[1, :, 0]
+    lit = np.flatnonzero(painted > 200)
+    assert abs(lit[0] - 5 * scale) <= 1.5
+    assert abs(lit[-1] + 1 - 6 * scale) <= 1.5
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+def edges_to_mask(edges: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The pixels inside an outline by the even-odd rule along rows: independent of how the outline was made."""
+    toggles = np.zeros((shape[0], shape[1] + 1), np.int64)
+    for x0, y0, x1, y1 in edges:
+        if x0 == x1:
+            toggles[min(y0, y1) : max(y0, y1), x0] += 1
+    return np.cumsum(toggles, axis=1)[:, :-1] % 2 == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_the_outline_encloses_exactly_the_mask(bits: np.ndarray) -> None:
+    edges = pixel_edges(bits)
+    np.testing.assert_array_equal(edges_to_mask(edges, bits.shape), bits)
+    padded = np.pad(bits, 1).astype(int)
+    length = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
+    assert np.abs(edges[:, 2:] - edges[:, :2]).sum() == length
+
+
+def shown(mask: Mask, *, opacity: float = 1.0, selected: bool = False, scale: float = 1.0) -> np.ndarray:
+    item = MaskItem()
+    item.set_mask(mask, MaskLook(GREEN, opacity, is_selected=selected, is_strong=True))
+    return render(item, QRectF(0, 0, mask.width, mask.height), scale)
+
+
+@pytest.mark.parametrize("width", [61, 62, 63, 64])
+@pytest.mark.parametrize("small_pixels", [0, 10**6])
+def test_the_fill_covers_exactly_the_mask(
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch, width: int, small_pixels: int
+) -> None:
+    monkeypatch.setattr(mask_items, "SMALL_PIXELS", small_pixels)
+    monkeypatch.setattr(MaskPicture, "_stroke", lambda *_: None)
+    bits = blob(50, width)
+    mask = Mask(bits, 7, 11, 100, 90)
+    painted = shown(mask, opacity=0.5)
+    np.testing.assert_array_equal(painted[..., 3] > 0, mask.full())
+    inside = painted[mask.full()]
+    assert np.abs(inside[:, 3].astype(int) - 128).max() <= 1
+    assert np.abs(inside[:, 1].astype(int) - 0xC0).max() <= 2
+
+
+def test_the_fill_is_exact_at_high_zoom(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MaskPicture, "_stroke", lambda *_: None)
+    mask = Mask(blob(15, 17), 3, 2, 30, 25)
+    painted = shown(mask, scale=7)[..., 3] > 0
+    np.testing.assert_array_equal(painted, np.repeat(np.repeat(mask.full(), 7, 0), 7, 1))
+
+
+def on_outline(mask: Mask, scale: int) -> np.ndarray:
+    """Device pixels that touch the outline."""
+    full = np.repeat(np.repeat(mask.full().astype(np.uint8), scale, 0), scale, 1)
+    return cv2.dilate(full, np.ones((3, 3), np.uint8)) != cv2.erode(full, np.ones((3, 3), np.uint8))
+
+
+@pytest.mark.parametrize("max_edges", [0, 10**6], ids=["at screen size", "as a path"])
+def test_the_outline_is_two_pixels_wide_on_the_edges(
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch, max_edges: int
+) -> None:
+    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", max_edges)
+    mask = Mask(blob(20, 24), 6, 5, 40, 36)
+    painted = shown(mask, opacity=0.0, scale=6)
+    line = painted[..., 3] > 128
+    wanted = on_outline(mask, 6)
+    assert (line & wanted).sum() / (line | wanted).sum() > 0.97
+    colour = QColor(MaskLook(GREEN, 0.0, is_strong=True).line)
+    assert np.abs(painted[line][:, :3].astype(int) - [colour.red(), colour.green(), colour.blue()]).max() <= 3
+
+
+@pytest.mark.parametrize("max_edges", [0, 10**6], ids=["at screen size", "as a path"])
+def test_a_selected_mask_has_a_white_hairline_outside(
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch, max_edges: int
+) -> None:
+    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", max_edges)
+    mask = Mask(blob(20, 24), 6, 5, 40, 36)
+    painted = shown(mask, opacity=0.0, selected=True, scale=6)
+    white = (painted[..., :3] > 250).all(axis=2) & (painted[..., 3] > 200)
+    full = np.repeat(np.repeat(mask.full().astype(np.uint8), 6, 0), 6, 1)
+    around = (cv2.dilate(full, np.ones((5, 5), np.uint8)) > 0) & (cv2.dilate(full, np.ones((3, 3), np.uint8)) == 0)
+    assert (white & around).sum() / around.sum() > 0.95
+
+
+def test_both_ways_of_outlining_agree(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = Mask(blob(300, 401), 20, 10, 460, 330)
+    as_path = shown(mask, opacity=0.5, scale=0.7).astype(int)
+    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", 0)
+    at_screen_size = shown(mask, opacity=0.5, scale=0.7).astype(int)
+    differs = np.abs(as_path[..., 3] - at_screen_size[..., 3]) > 64
+    assert differs.mean() < 0.02
+
+
+def test_a_part_of_a_mask_at_screen_size_is_the_same_as_in_the_whole(
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", 0)
+    mask = Mask(blob(60, 80), 10, 10, 100, 80)
+    item = MaskItem()
+    item.set_mask(mask, MaskLook(GREEN, 0.5))
+    whole = render(item, QRectF(0, 0, 100, 80), 4)
+    part = render(item, QRectF(20, 15, 40, 30), 4)
+    np.testing.assert_array_equal(part, whole[60:180, 80:240])
+
+
+def test_an_empty_mask_paints_nothing(qapp: QApplication) -> None:
+    assert shown(Mask.empty(20, 20))[..., 3].max() == 0
+
+
+def test_setting_the_same_mask_again_computes_nothing(qapp: QApplication) -> None:
+    item, mask = MaskItem(), Mask(blob(10, 10), 0, 0, 20, 20)
+    item.set_mask(mask, MaskLook(GREEN, 0.5))
+    picture = item._picture
+    item.set_mask(mask, MaskLook("#ff0000", 0.5))
+    assert item._picture is picture
+    assert (render(item, QRectF(0, 0, 20, 20), 1)[..., 0] > 200).any()
+
+
+# --- the layer of accepted objects ------------------------------------------------------------------------------------
+
+
+def square(object_id: int, x: int, y: int, side: int, colour: str = GREEN) -> ObjectView:
+    return ObjectView(object_id, Mask(np.ones((side, side), np.bool_), x, y, 200, 200), colour)
+
+
+def layer_with(*views: ObjectView) -> ObjectLayer:
+    layer = ObjectLayer()
+    layer.set_image_size(200, 200)
+    layer.set_objects(views)
+    return layer
+
+
+def test_a_click_hits_the_smallest_object_under_it(qapp: QApplication) -> None:
+    layer = layer_with(square(2, 20, 20, 20), square(1, 0, 0, 100), square(3, 150, 150, 20))
+    assert layer.hit(25, 25) == 2
+    assert layer.hit(5, 5) == 1
+    assert layer.hit(160, 160) == 3
+    assert layer.hit(120, 120) == 0
+    layer.set_hidden(frozenset({2}))
+    assert layer.hit(25, 25) == 1
+    layer.remove(1)
+    assert layer.hit(25, 25) == 0
+
+
+def test_a_hole_is_not_hit(qapp: QApplication) -> None:
+    bits = np.ones((30, 30), np.bool_)
+    bits[10:20, 10:20] = False
+    layer = layer_with(ObjectView(1, Mask(bits, 50, 50, 200, 200), GREEN))
+    assert layer.hit(55, 55) == 1
+    assert layer.hit(65, 65) == 0
+
+
+def test_putting_and_removing_keeps_the_order_by_size(qapp: QApplication) -> None:
+    one_by_one = layer_with()
+    views = [square(i, 10 + i, 10, side) for i, side in enumerate((30, 5, 60, 12, 45, 5), start=1)]
+    for view in views:
+        one_by_one.put(view)
+    one_by_one.put(square(3, 13, 10, 8))
+    one_by_one.remove(5)
+    one_by_one.remove(77)
+    rest = [view for view in views if view.id not in (3, 5)] + [square(3, 13, 10, 8)]
+    at_once = layer_with(*rest)
+    area = QRectF(0, 0, 200, 200)
+    np.testing.assert_array_equal(render(one_by_one, area, 1), render(at_once, area, 1))
+    assert one_by_one.ids == {1, 2, 3, 4, 6}
+    assert all(one_by_one.hit(x, 12) == at_once.hit(x, 12) for x in range(8, 80))
+
+
+def test_a_new_colour_is_painted(qapp: QApplication) -> None:
+    view = square(1, 20, 20, 40)
+    layer = layer_with(view)
+    render(layer, QRectF(0, 0, 200, 200), 1)
+    layer.put(ObjectView(1, view.mask, "#ff0000"))
+    painted = render(layer, QRectF(0, 0, 200, 200), 1)[40, 40]
+    assert painted[0] > 240
+    assert painted[1] < 10
+
+
+def test_tiny_objects_are_plain_but_visible(qapp: QApplication) -> None:
+    layer = layer_with(square(1, 100, 100, 30))
+    painted = render(layer, QRectF(0, 0, 200, 200), 0.25)
+    assert painted[28, 28, 3] > 180
+
+
+# --- prompts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 10.0])
+def test_dots_have_one_size_at_every_zoom(qapp: QApplication, scale: float) -> None:
+    side = 60 / scale
+    item = PointItem(PointPrompt(side / 2, side / 2), QColor(GREEN))
+    painted = render(item, QRectF(0, 0, side, side), scale)[..., 3] > 128
+    rows, columns = np.nonzero(painted)
+    assert 15 <= np.ptp(rows) + 1 <= 18
+    assert 15 <= np.ptp(columns) + 1 <= 18
+    assert abs(rows.mean() - 29.5) < 1
+
+
+def test_signs_differ_by_shape(qapp: QApplication) -> None:
+    """In one and the same colour a plus in a disc and a minus in a ring are told apart."""
+    dots = []
+    for is_positive in (True, False):
+        item = PointItem(PointPrompt(30, 30, is_positive), QColor(GREEN))
+        dots.append(render(item, QRectF(0, 0, 60, 60), 1)[20:40, 20:40].astype(int))
+    assert (np.abs(dots[0] - dots[1]).max(axis=2) > 80).mean() > 0.15
+
+
+def test_a_box_is_dashed_and_has_eight_handles(qapp: QApplication) -> None:
+    item = BoxItem(QColor("#ffffff"), has_handles=True)
+    item.set_box(Box(20, 30, 120, 90))
+    assert {(h.pos().x(), h.pos().y()) for h in item.childItems()} == {
+        (x, y) for x in (20, 70, 120) for y in (30, 60, 90) if (x, y) != (70, 60)
+    }
+    painted = render(item, QRectF(0, 0, 200, 120), 1)
+    top = painted[30, 28:62, :3].mean(axis=1)
+    assert top.max() > 200
+    assert top.min() < 120
+    assert item.boundingRect().contains(QPointF(19, 29))
