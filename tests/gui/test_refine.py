@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from annotator.domain.errors import ModelError, ProjectError, PromptError
@@ -868,3 +870,50 @@ def test_opening_an_image_with_nothing_in_work_keeps_the_stored_draft(bench: Ben
     with bench.qtbot.waitSignal(bench.client.encoded):
         bench.controller.prefetch("c", RGB.copy())
     bench.qtbot.waitUntil(lambda: "c" in bench.segmenter.encodes)
+
+
+# --- anything, in any order -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_order_every_accepted_mask_is_its_own_last_clicks(bench: Bench, seed: int) -> None:
+    chance = random.Random(seed)
+    controller, gate = bench.controller, bench.segmenter.decode_gate
+    images = iter(range(2, 1000))
+
+    def refine_one() -> None:
+        if bench.accepted:
+            controller.refine_annotation(bench.accepted[-1])
+
+    def open_next() -> None:
+        number = next(images)
+        controller.open_image(ImageRecord(number, f"{number}.png"), RGB, f"image {number}")
+
+    actions: list[tuple[int, Callable[[], object]]] = [
+        (40, lambda: bench.click(chance.uniform(0, 128), chance.uniform(0, 96), positive=chance.random() < 0.9)),
+        (5, lambda: controller.set_box(Box(5, 5, chance.uniform(20, 120), chance.uniform(20, 90)))),
+        (8, controller.undo),
+        (6, controller.redo),
+        (6, controller.remove_last),
+        (3, controller.cancel),
+        (14, controller.accept),
+        (5, controller.cycle),
+        (4, gate.close),
+        (8, gate.open),
+        (3, open_next),
+        (4, refine_one),
+        (2, lambda: bench.segmenter.decode_errors.append(PromptError("planted"))),
+        (30, QApplication.processEvents),
+    ]
+    weights = [weight for weight, _ in actions]
+    for _ in range(250):
+        chance.choices(actions, weights)[0][1]()
+    gate.open()
+    bench.qtbot.waitUntil(lambda: bench.busy[-1] is False and controller.can_leave(), timeout=20_000)
+    assert bench.accepted
+    for annotation in bench.accepted:
+        positive = [(x, y) for x, y, sign in annotation.prompts["points"] if sign]
+        if positive:
+            x, y, w, h = annotation.mask().bbox_xywh
+            assert x - 3 <= positive[-1][0] <= x + w + 3
+            assert y - 3 <= positive[-1][1] <= y + h + 3
