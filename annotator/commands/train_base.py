@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from annotator.train.base import Stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,15 +15,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.safetensors)")
     parser.add_argument("--state", type=Path, help="resumable state (default: OUT with .state); continued when present")
     parser.add_argument("--minutes", type=float, default=90.0, help="length of the run (default 90)")
-    parser.add_argument("--batch", type=int, default=8, help="windows per step (default 8)")
-    parser.add_argument("--objects", type=int, default=4, help="objects per window (default 4)")
-    parser.add_argument("--window", type=int, default=256, help="window side in pixels (default 256)")
-    parser.add_argument("--size", type=int, default=512, help="the model's input side in pixels (default 512)")
+    parser.add_argument(
+        "--stages",
+        default="0.4:160:16,0.35:256:12,0.25:320:10",
+        help="share of the time : window side in pixels : windows per step, one after the other (default %(default)s)",
+    )
+    parser.add_argument("--objects", type=int, default=2, help="objects per window at most (default 2)")
+    parser.add_argument("--size", type=int, default=320, help="the model's input side in pixels (default 320)")
     parser.add_argument("--channels", type=int, default=128, help="decoder width (default 128)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default 0.001)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default=None, help="cpu or cuda (default: cuda when there is one)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
+
+
+def parse_stages(text: str) -> tuple[Stage, ...]:
+    """``share:side:batch`` triples with commas between them.
+
+    Raises:
+        UserError: not that form, or a side that is no multiple of 32.
+    """
+    from annotator.domain.errors import UserError
+    from annotator.train.base import Stage
+
+    stages = []
+    for part in text.split(","):
+        try:
+            share, side, batch = part.split(":")
+            stage = Stage(float(share), int(side), int(batch))
+        except ValueError as error:
+            raise UserError(f"--stages: {part!r} is not share:side:batch.", "Example: 0.6:160:16,0.4:320:10") from error
+        if stage.share <= 0 or stage.side_px < 64 or stage.side_px % 32 or stage.batch < 2:
+            raise UserError(f"--stages: {part!r} needs a share above 0, a side that 32 divides, 2 windows or more.")
+        stages.append(stage)
+    return tuple(stages)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,9 +63,8 @@ def run(args: argparse.Namespace) -> int:
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     settings = TrainSettings(
         minutes=args.minutes,
-        batch_windows=args.batch,
+        stages=parse_stages(args.stages),
         objects_per_window=args.objects,
-        window_px=args.window,
         learning_rate=args.lr,
         seed=args.seed,
     )

@@ -1,4 +1,6 @@
-"""Clicks and boxes written into SAM 2's dense prompt, for models that were trained with it ("stamps-1").
+"""Clicks and boxes written into SAM 2's dense prompt, for models that were trained with it.
+
+"stamps-1" draws bumps and colour likeness; "stamps-2" adds evidence from colour models (``colour_evidence``).
 
 A small model trained from scratch does not learn to find a click from its token alone (``docs/models/nano-log.md``); it
 does when the click is also drawn where it lies. The drawing uses SAM 2's own mask input, one channel of
@@ -10,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from annotator.engine.colour_evidence import colour_evidence
+
 BUMP_LOGIT = 8.0
 BUMP_SIGMA_CELLS = 1.5
 COLOUR_SIGMA = 0.12
@@ -17,6 +21,74 @@ DECAY_CELLS = 40.0
 BOX_INSIDE, BOX_OUTSIDE = 1.0, -6.0
 LIMIT = 32.0
 CELL_PX = 4.0
+BOX_SLACK = 0.06
+"""How far outside its box an object may reach, as a share of the box's sides: people drag sloppily."""
+
+
+def draw_prompts(
+    kind: str, points: Tensor, labels: Tensor, thumbnail: Tensor, previous: Tensor | None = None
+) -> Tensor:
+    """The dense prompt of a model trained with ``kind``; arguments and result as :func:`stamp_prompts`.
+
+    Raises:
+        ValueError: a kind this version does not know.
+    """
+    if kind == "stamps-1":
+        return stamp_prompts(points, labels, thumbnail, previous)
+    if kind == "stamps-2":
+        return evidence_prompts(points, labels, thumbnail, previous)
+    raise ValueError(f"unknown dense prompt {kind!r}")
+
+
+def evidence_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous: Tensor | None = None) -> Tensor:
+    """Position prior + colour evidence + click bumps, all as logits in one map; see :func:`stamp_prompts`."""
+    rows, columns = thumbnail.shape[-2:]
+    x = (torch.arange(columns, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    y = (torch.arange(rows, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    px, py = points[..., 0].float(), points[..., 1].float()
+    dx2, dy2 = ((x - px[..., None]) / CELL_PX).square(), ((y - py[..., None]) / CELL_PX).square()
+    squared_cells = dy2[..., :, None] + dx2[..., None, :]  # B x N x h x w
+    is_positive, is_negative = (labels == 1)[..., None, None].float(), (labels == 0)[..., None, None].float()
+    bumps = ((is_positive - is_negative) * torch.exp(-squared_cells / (2 * BUMP_SIGMA_CELLS**2))).sum(1, keepdim=True)
+
+    prior, allowed = _box_prior(px, py, labels, x, y)
+    if previous is not None:
+        prior = torch.sigmoid(previous.float() / 2).clamp(0.05, 0.95)
+    near = torch.exp(-squared_cells / (2 * 2.5**2))
+    around = torch.exp(-squared_cells / (2 * (0.15 * columns) ** 2))
+    near_positive, near_negative = ((near * sign).amax(1, keepdim=True) for sign in (is_positive, is_negative))
+    if previous is None:
+        has_box = ((labels == 2).any(1) & (labels == 3).any(1))[:, None, None, None]
+        clicked = 0.05 + 0.45 * (around * is_positive).amax(1, keepdim=True)
+        prior = torch.where(has_box, prior, clicked)
+    prior = torch.maximum(prior, 0.97 * near_positive) * (1 - 0.97 * near_negative)
+    evidence = colour_evidence(thumbnail, prior, allowed)
+
+    alike = _colour_likeness(px, py, thumbnail) * torch.exp(-squared_cells.sqrt() / DECAY_CELLS)
+    likeness = (alike * is_positive).amax(1, keepdim=True) - (alike * is_negative).amax(1, keepdim=True)
+    if previous is not None:
+        return (previous.float() + BUMP_LOGIT * bumps + likeness + 0.5 * evidence).clamp(-LIMIT, LIMIT)
+    base = torch.where(allowed > 0, torch.logit(prior, eps=1e-3) + evidence, torch.full_like(prior, BOX_OUTSIDE))
+    return (base + BUMP_LOGIT * bumps + 2.0 * likeness).clamp(-LIMIT, LIMIT)
+
+
+def _box_prior(px: Tensor, py: Tensor, labels: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """How likely a cell is the object's before colour is looked at, and where the object can be: B x 1 x h x w.
+
+    Likely in the middle of the box, less towards its sides, hardly beyond them. Without a box: everywhere possible.
+    """
+    is_first, is_second = labels == 2, labels == 3
+    has_box = (is_first.any(1) & is_second.any(1))[:, None, None, None]
+    x0, y0, x1, y1 = (
+        (values * where).sum(1)[:, None]
+        for values, where in ((px, is_first), (py, is_first), (px, is_second), (py, is_second))
+    )
+    depth_x = torch.minimum(x - x0, x1 - x) / (x1 - x0).clamp_min(CELL_PX)
+    depth_y = torch.minimum(y - y0, y1 - y) / (y1 - y0).clamp_min(CELL_PX)
+    depth = torch.minimum(depth_y[:, :, None], depth_x[:, None, :])[:, None]  # 0.5 in the middle, negative outside
+    prior = torch.where(depth >= 0, (0.35 + 1.1 * depth).clamp(max=0.9), torch.full_like(depth, 0.1))
+    allowed = (depth > -BOX_SLACK).float()
+    return prior * allowed, torch.where(has_box, allowed, torch.ones_like(allowed))
 
 
 def stamp_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous: Tensor | None = None) -> Tensor:

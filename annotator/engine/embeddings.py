@@ -29,7 +29,7 @@ class TieredCache:
     def __init__(self, *, ram_bytes: int, disk_dir: Path | None, disk_bytes: int, device: torch.device) -> None:
         self._ram_bytes, self._disk_bytes = ram_bytes, disk_bytes
         self._disk_dir, self._device = disk_dir, device
-        self._kept: OrderedDict[str, Sam2Embedding] = OrderedDict()
+        self._kept: OrderedDict[str, Embedding] = OrderedDict()
 
     def get(self, key: str) -> Embedding | None:
         found = self._kept.get(key)
@@ -42,12 +42,12 @@ class TieredCache:
         return found
 
     def put(self, embedding: Embedding) -> None:
-        if not isinstance(embedding, Sam2Embedding):
-            raise TypeError("this cache holds SAM 2 embeddings")
+        """Keep an embedding. One that holds its image's pixels (zoom-in) stays in memory alone: it is cheap to make."""
         self._keep(embedding)
-        self._write(embedding)
+        if isinstance(embedding, Sam2Embedding):
+            self._write(embedding)
 
-    def _keep(self, embedding: Sam2Embedding) -> None:
+    def _keep(self, embedding: Embedding) -> None:
         self._kept[embedding.key] = embedding
         self._kept.move_to_end(embedding.key)
         total = sum(item.nbytes for item in self._kept.values())

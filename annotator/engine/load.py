@@ -24,9 +24,12 @@ from annotator.engine import weights
 from annotator.engine.embeddings import TieredCache
 from annotator.engine.nano import load_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.zoom import ZoomSegmenter
 
 DISK_BYTES = 20 << 30
 BF16_MIN_IOU = 0.98
+ZOOM_MARGIN = 1.6
+"""For models that were not trained with one of their own."""
 
 
 def load_segmenter(
@@ -36,7 +39,8 @@ def load_segmenter(
     config: str | None = None,
     dtype: torch.dtype | None = None,
     progress: Callable[[str], None] | None = None,
-) -> Sam2Segmenter:
+    zoom: bool | None = None,
+) -> Sam2Segmenter | ZoomSegmenter:
     """A ready model.
 
     Args:
@@ -45,6 +49,7 @@ def load_segmenter(
         config: sam2 configuration name, needed for a ``.pt`` file that the registry does not know.
         dtype: None picks bfloat16 where the device has it and its masks agree with float32.
         progress: told in a line what is going on.
+        zoom: whether small objects are looked at more closely; None for models that were trained for it.
 
     Raises:
         ModelError: unknown name, missing or damaged file, no such device.
@@ -57,10 +62,10 @@ def load_segmenter(
     digest = weights.sha256_of(path)
     if path.suffix == ".safetensors":
         model, nano_config, _ = load_nano(path)
-        dense_prompt = nano_config.dense_prompt
+        dense_prompt, margin = nano_config.dense_prompt, nano_config.zoom_margin
     else:
         model = load_sam2(path, config=config or (entry.config if entry else ""))
-        dense_prompt = entry.dense_prompt if entry else ""
+        dense_prompt, margin = (entry.dense_prompt if entry else ""), 0.0
     name = entry.name if entry else path.stem
     note = "" if status and status.is_verified else f"{path.name} is not verified"
     model = _to_device(model, chosen)
@@ -77,14 +82,28 @@ def load_segmenter(
         )
         return Sam2Segmenter(model, info, dtype=kind, dense_prompt=dense_prompt)
 
-    if dtype is not None:
-        return build(dtype)
-    if chosen.type == "cuda" and torch.cuda.is_bf16_supported():
+    segmenter = _in_best_precision(build, chosen, dtype, may_halve=bool(dense_prompt), say=say)
+    if zoom is None:
+        zoom = margin > 0
+    return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN) if zoom else segmenter
+
+
+def _in_best_precision(
+    build: Callable[[torch.dtype], Sam2Segmenter],
+    device: torch.device,
+    wanted: torch.dtype | None,
+    *,
+    may_halve: bool,
+    say: Callable[[str], None],
+) -> Sam2Segmenter:
+    """The wanted precision, or the fastest that gives the same masks; on a CPU only small models are checked."""
+    if wanted is not None:
+        return build(wanted)
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return build(torch.bfloat16)
-    if chosen.type == "cpu" and _cpu_has_bf16() and dense_prompt:
+    if device.type == "cpu" and _cpu_has_bf16() and may_halve:
         say("Checking the fast arithmetic of this processor …")
-        half = build(torch.bfloat16)
-        full = build(torch.float32)
+        half, full = build(torch.bfloat16), build(torch.float32)
         return half if _agree(half, full) else full
     return build(torch.float32)
 

@@ -33,14 +33,16 @@ class NanoConfig:
         stage_blocks: residual blocks at those strides.
         mlp_channels: hidden width of the transformer's MLPs.
         dense_prompt: how clicks are stamped into the dense prompt (:mod:`annotator.engine.dense_prompt`).
+        zoom_margin: side of a zoom-in piece over the longer side of the object (:mod:`annotator.engine.zoom`).
     """
 
-    image_size: int = 512
+    image_size: int = 320
     channels: int = 128
     stage_channels: tuple[int, int, int, int] = (48, 96, 192, 320)
     stage_blocks: tuple[int, int, int, int] = (1, 2, 2, 1)
     mlp_channels: int = 1024
-    dense_prompt: str = "stamps-1"
+    dense_prompt: str = "stamps-2"
+    zoom_margin: float = 1.6
 
 
 class ResidualBlock(nn.Module):

@@ -25,7 +25,7 @@ from annotator.domain.logits import mask_from_logits, stability
 from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
-from annotator.engine.dense_prompt import stamp_prompts
+from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.fast_decoder import FastDecoder, ImageState, UnsupportedDecoderError
 
 PREPROCESSING_VERSION = 1
@@ -177,7 +177,7 @@ class Sam2Segmenter:
         if self._dense_prompt:
             xy = torch.zeros(1, 1, 2, device=self._device) if points is None else points
             kind = -torch.ones(1, 1, device=self._device, dtype=torch.int) if labels is None else labels
-            mask_input = stamp_prompts(xy, kind, embedding.thumbnail.float(), mask_input)
+            mask_input = draw_prompts(self._dense_prompt, xy, kind, embedding.thumbnail.float(), mask_input)
             # These models learned from exact positions; SAM 2's encoder adds half a pixel of its own.
             points, labels = xy - 0.5, kind
         given = None if points is None else (points, labels)

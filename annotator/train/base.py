@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.dense_prompt import stamp_prompts
+from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.nano import NanoConfig, build_nano, save_nano
 from annotator.train.data import TrainingImage, Window, WindowSampler, read_coco_sets
 from annotator.train.losses import hard_iou, mask_loss
@@ -37,20 +37,32 @@ STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a run: its share of the time, the windows' side in pixels (a multiple of 32), windows per step."""
+
+    share: float
+    side_px: int
+    batch: int
+
+
+STAGES = (Stage(0.4, 160, 16), Stage(0.35, 256, 12), Stage(0.25, 320, 10))
+"""Small windows first: most of what there is to learn shows at 160 pixels, at a quarter of the cost."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainSettings:
     """What a run is; stored with its state.
 
     Attributes:
         minutes: wall-clock length; the learning rate follows a cosine over it.
-        full_frame_share: the last part of the time, spent on whole frames instead of windows.
+        stages: in order; their shares are of the sum. The last one should have the model's own input side.
         state_minutes: how often the state is saved; export_minutes: how often the weights file is written.
     """
 
     minutes: float = 90.0
-    batch_windows: int = 8
-    objects_per_window: int = 4
-    window_px: int = 256
-    full_frame_share: float = 0.25
+    stages: tuple[Stage, ...] = STAGES
+    objects_per_window: int = 2
+    box_share: float = 0.45
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
@@ -98,8 +110,13 @@ class BaseTrainer:
         return min(1.0, self.seconds / (self.settings.minutes * 60))
 
     @property
-    def is_full_frame(self) -> bool:
-        return self.share_done >= 1.0 - self.settings.full_frame_share
+    def stage(self) -> Stage:
+        whole, end = sum(stage.share for stage in self.settings.stages), 0.0
+        for stage in self.settings.stages:
+            end += stage.share / whole
+            if self.share_done < end:
+                return stage
+        return self.settings.stages[-1]
 
     def learning_rate(self) -> float:
         warmup = min(1.0, (self.step + 1) / self.settings.warmup_steps)
@@ -112,12 +129,11 @@ class BaseTrainer:
         image = torch.from_numpy(np.stack([w.image for w in windows])).permute(0, 3, 1, 2).to(self.device)
         owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=self.device)
         targets = np.concatenate([w.targets for w in windows])
-        offsets = torch.tensor([w.offset_xy for w in windows], device=self.device, dtype=torch.float32)[owner]
         thumbnail = F.avg_pool2d(image, 4)[owner]
         with mixed_precision(self.device):
             normal = ((image - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
             features = self._encode(normal)
-            loss, first, last = self._rounds([f[owner] for f in features], targets, offsets, thumbnail)
+            loss, first, last = self._rounds([f[owner] for f in features], targets, thumbnail)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -132,20 +148,20 @@ class BaseTrainer:
         return [fine, coarse, low + model.no_mem_embed.view(1, -1, 1, 1)]
 
     def _rounds(
-        self, features: list[Tensor], targets: np.ndarray[Any, Any], offsets: Tensor, thumbnail: Tensor
+        self, features: list[Tensor], targets: np.ndarray[Any, Any], thumbnail: Tensor
     ) -> tuple[Tensor, float, float]:
         """The prompting rounds of all objects of a batch."""
         count, side = targets.shape[0], targets.shape[-1]
         target = F.avg_pool2d(torch.from_numpy(targets)[:, None].float(), 4).to(self.device)
         half = np.ascontiguousarray(targets[:, 1::2, 1::2]).astype(bool)
-        uses_box = self.rng.random() < 0.4
+        uses_box = self.rng.random() < self.settings.box_share
         prompts = [self._first_prompt(half[i], uses_box) for i in range(count)]
         rounds = int(self.rng.choice([1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.2]))
         previous: Tensor | None = None
         total: Tensor = torch.zeros((), device=self.device)
         ious = []
         for index in range(rounds):
-            all_masks, all_iou, score = self._decode(features, prompts, offsets, thumbnail, previous)
+            all_masks, all_iou, score = self._decode(features, prompts, thumbnail, previous)
             is_ambiguous = index == 0 and not uses_box
             chosen, loss = self._round_loss(all_masks, all_iou, score, target, is_ambiguous)
             total = total + loss
@@ -169,7 +185,6 @@ class BaseTrainer:
         self,
         features: list[Tensor],
         prompts: list[list[Point]],
-        offsets: Tensor,
         thumbnail: Tensor,
         previous: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,20 +192,16 @@ class BaseTrainer:
         model: Any = self.model
         flat = torch.tensor(prompts, dtype=torch.float32, device=self.device)
         xy, labels = flat[..., :2], flat[..., 2].int()
-        dense_map = stamp_prompts(xy, labels, thumbnail, previous)
-        # The canvas position goes to the tokens; SAM 2 adds half a pixel to points itself, ours have it already.
-        canvas_xy = xy + offsets[:, None] - 0.5
+        with torch.autocast(self.device.type, enabled=False):
+            dense_map = draw_prompts(self.config.dense_prompt, xy, labels, thumbnail.float(), previous)
+        # Positions are shares of the window. SAM 2 adds half a pixel to points itself, ours have it already.
+        cells = features[2].shape[-1]
+        tokens_xy = xy * (self.config.image_size / (16.0 * cells)) - 0.5
         encoder = model.sam_prompt_encoder
-        sparse, dense = encoder(points=(canvas_xy, labels), boxes=None, masks=dense_map)
-        pe = self._window_pe(offsets, features[2].shape[-1])
+        sparse, dense = encoder(points=(tokens_xy, labels), boxes=None, masks=dense_map)
+        pe = encoder.pe_layer((cells, cells))[None].expand(len(prompts), -1, -1, -1)
         masks, iou, score = decode_with_pe(model.sam_mask_decoder, features, sparse, dense, pe)
         return masks.float(), iou.float(), score.float()
-
-    def _window_pe(self, offsets: Tensor, cells: int) -> Tensor:
-        model: Any = self.model
-        full = model.sam_prompt_encoder.get_dense_pe()
-        start = (offsets / 16).long().tolist()
-        return torch.cat([full[..., y : y + cells, x : x + cells] for x, y in start])
 
     def _round_loss(
         self, masks: Tensor, iou: Tensor, score: Tensor, target: Tensor, is_ambiguous: bool
@@ -325,20 +336,16 @@ def run_training(
 
 
 def _run_phase(trainer: BaseTrainer, *, out: Path, state_path: Path, log_path: Path, report: Any) -> None:
-    """Windows of one size until the time is up or the size changes."""
-    settings, was_full = trainer.settings, trainer.is_full_frame
-    side = trainer.config.image_size if was_full else settings.window_px
-    batch = max(2, settings.batch_windows // 2) if was_full else settings.batch_windows
-    sampler = WindowSampler(
-        trainer.images, canvas_px=trainer.config.image_size, window_px=side, objects=settings.objects_per_window
-    )
+    """Windows of one size until the time is up or the next stage begins."""
+    settings, stage = trainer.settings, trainer.stage
+    sampler = WindowSampler(trainer.images, window_px=stage.side_px, objects=settings.objects_per_window)
     stop = threading.Event()
     last_state = last_export = trainer.seconds
     sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
     trainer.model.train()
     try:
-        batches = prefetched(sampler, batch, seed=settings.seed + trainer.step, stop=stop)
-        while trainer.share_done < 1.0 and trainer.is_full_frame == was_full:
+        batches = prefetched(sampler, stage.batch, seed=settings.seed + trainer.step, stop=stop)
+        while trainer.share_done < 1.0 and trainer.stage == stage:
             started = time.monotonic()
             windows = next(batches)
             waited += time.monotonic() - started

@@ -1,7 +1,7 @@
-"""Training windows from COCO sets: images decoded once and kept, masks kept as crops, augmented on the fly.
+"""Training windows from COCO sets: images read when drawn, masks kept as crops, augmented on the fly.
 
-A *window* is a piece of the model's virtual S x S canvas: the decoder's positional encoding is cut to it, so a model
-can learn from cheap small windows what it will do on whole images.
+A *window* is what the model will get in use: a whole image, or the piece round an object that zoom-in cuts out. Early
+stages draw the same windows with fewer pixels; positions are shares of the window, so nothing else changes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.errors import ImportFormatError
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.domain.zoom import Region, zoom_region
 
 RgbArray = npt.NDArray[np.uint8]
+ZOOMED_SHARE = 0.7
+"""Windows that are zoom-in pieces; the rest are whole images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,10 @@ class Window:
     Attributes:
         image: w x w x 3 float32 RGB in 0..1.
         targets: K x w x w uint8, K >= 1 objects.
-        offset_xy: where the window lies on the S x S canvas, in pixels, multiples of 16.
     """
 
     image: npt.NDArray[np.float32]
     targets: npt.NDArray[np.uint8]
-    offset_xy: tuple[int, int]
 
 
 def read_coco_sets(roots: list[Path]) -> list[TrainingImage]:
@@ -90,13 +92,18 @@ class WindowSampler:
     """Draws windows: the set by the square root of its images, then the image, then an anchor object.
 
     Args:
-        canvas_px: S; window_px: side of a window, a multiple of 32, at most S.
+        window_px: side of a window, a multiple of 32.
         objects: K at most.
+        cache_bytes: decoded images are kept up to this size.
     """
 
-    def __init__(self, images: list[TrainingImage], *, canvas_px: int, window_px: int, objects: int) -> None:
+    def __init__(
+        self, images: list[TrainingImage], *, window_px: int, objects: int, cache_bytes: int = 3 << 30
+    ) -> None:
+        self._kept: dict[Path, RgbArray] = {}
+        self._free_bytes = cache_bytes
         self._images = images
-        self._canvas_px, self._window_px, self._objects = canvas_px, window_px, objects
+        self._window_px, self._objects = window_px, objects
         names = sorted({image.set_name for image in images})
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
         weights = np.array([len(group) ** 0.5 for group in self._by_set])
@@ -111,7 +118,7 @@ class WindowSampler:
                 return window
 
     def _window(self, source: TrainingImage, rng: np.random.Generator) -> Window | None:
-        pixels = source.pixels()
+        pixels = self._pixels(source)
         height, width = pixels.shape[:2]
         anchor = source.masks[rng.integers(len(source.masks))]
         if (anchor.width, anchor.height) != (width, height):
@@ -119,10 +126,7 @@ class WindowSampler:
         matrix = self._placement(anchor, width, height, rng)
         side = self._window_px
         step = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-        if step > 1.4:  # shrinking: blur first, or fine texture aliases
-            pixels = cv2.GaussianBlur(pixels, (0, 0), float(0.4 * step))
-        flags = cv2.WARP_INVERSE_MAP
-        image = cv2.warpAffine(pixels, matrix, (side, side), flags=flags | cv2.INTER_LINEAR)
+        image = _warp_pixels(pixels, matrix, side, step)
         others = [m for m in source.masks if m is not anchor]
         order = rng.permutation(len(others))[: 3 * self._objects]
         targets = []
@@ -135,31 +139,64 @@ class WindowSampler:
                 return None
             if len(targets) == self._objects:
                 break
-        free = self._canvas_px - side
-        offset = (16 * int(rng.integers(free // 16 + 1)), 16 * int(rng.integers(free // 16 + 1)))
-        return Window(_colour_jitter(image, rng), np.stack(targets), offset)
+        return Window(_colour_jitter(image, rng), np.stack(targets))
+
+    def _pixels(self, source: TrainingImage) -> RgbArray:
+        kept = self._kept.get(source.path)
+        if kept is None:
+            kept = source.pixels()
+            if kept.nbytes <= self._free_bytes:
+                self._kept[source.path] = kept
+                self._free_bytes -= kept.nbytes
+        return kept
 
     def _placement(self, anchor: Mask, width: int, height: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
         """2 x 3: window pixel -> image pixel (both with centres at integers, as warpAffine counts)."""
-        side, canvas = self._window_px, self._canvas_px
-        step_x, step_y = width / canvas, height / canvas  # the squash to the canvas
-        x, y, w, h = anchor.bbox_xywh
-        if side < canvas and rng.random() < 0.55:
-            wanted_px = np.exp(rng.uniform(np.log(28), np.log(0.85 * side)))
-            zoom = max(w / step_x, h / step_y) / wanted_px
-            zoom = float(np.clip(zoom, 1 / 6, canvas / side))
-        else:
-            zoom = float(rng.uniform(0.7, 1.25)) if side < canvas else float(rng.uniform(0.75, 1.0))
-        stretch = float(np.exp(rng.uniform(-0.2, 0.2)))
-        step_x, step_y = step_x * zoom * stretch, step_y * zoom / stretch
-        center_x = x + w / 2 + rng.uniform(-0.35, 0.35) * max(0.0, side * step_x - w * 0.5)
-        center_y = y + h / 2 + rng.uniform(-0.35, 0.35) * max(0.0, side * step_y - h * 0.5)
-        x0 = _inside(center_x - side * step_x / 2, side * step_x, width)
-        y0 = _inside(center_y - side * step_y / 2, side * step_y, height)
+        side = self._window_px
+        region = Region(0, 0, width, height)
+        if rng.random() < ZOOMED_SHARE:
+            region = zoom_region(_jittered(anchor, rng), width=width, height=height, margin=_margin(rng))
+        keep = rng.uniform(0.85, 1.0, 2)  # a little less of it, at a random place: stretches and shifts
+        step_x, step_y = keep[0] * region.width / side, keep[1] * region.height / side
+        x0 = region.x0 + rng.uniform(0, 1 - keep[0]) * region.width
+        y0 = region.y0 + rng.uniform(0, 1 - keep[1]) * region.height
         to_image = np.array([[step_x, 0, x0], [0, step_y, y0], [0, 0, 1.0]])
         turned = to_image @ _symmetry(side, rng)
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
         return np.asarray((np.linalg.inv(half) @ turned @ half)[:2])
+
+
+def _jittered(anchor: Mask, rng: np.random.Generator) -> Box:
+    """The object's box as a first answer or a hasty drag would have it."""
+    x, y, w, h = anchor.bbox_xywh
+    noise = np.clip(rng.standard_normal(4) * 0.1, -0.3, 0.3)
+    return Box(x + noise[0] * w, y + noise[1] * h, x + w + noise[2] * w, y + h + noise[3] * h)
+
+
+def _margin(rng: np.random.Generator) -> float:
+    """Mostly about what is used (1.6), sometimes much wider: first answers err."""
+    return float(np.exp(rng.uniform(np.log(1.3), np.log(2.0) if rng.random() < 0.6 else np.log(4.5))))
+
+
+def _warp_pixels(pixels: RgbArray, matrix: npt.NDArray[np.float64], side: int, step: float) -> RgbArray:
+    """The window's pixels; ``step`` image pixels to one of the window."""
+    if step <= 1.4:
+        return np.asarray(_affine(pixels, matrix, side), np.uint8)
+    # Shrinking: blur first, or fine texture aliases; and only what is seen.
+    corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1.0]])
+    height, width = pixels.shape[:2]
+    edge = int(2 * step) + 1
+    x0, y0 = (int(np.clip(corners[i].min() - edge, 0, (width, height)[i] - 1)) for i in (0, 1))
+    x1, y1 = (int(np.clip(corners[i].max() + edge, 1, (width, height)[i])) for i in (0, 1))
+    piece = cv2.GaussianBlur(pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)], (0, 0), float(0.4 * step))
+    shifted = matrix.copy()
+    shifted[:, 2] -= (x0, y0)
+    return np.asarray(_affine(piece, shifted, side), np.uint8)
+
+
+def _affine(pixels: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], side: int) -> cv2.typing.MatLike:
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    return cv2.warpAffine(pixels, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def warp_mask(mask: Mask, matrix: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.uint8]:
@@ -171,16 +208,14 @@ def warp_mask(mask: Mask, matrix: npt.NDArray[np.float64], side: int) -> npt.NDA
     return np.asarray(cv2.warpAffine(crop, shifted, (side, side), flags=flags) > 127, np.uint8)
 
 
-def _inside(start: float, length: float, size: int) -> float:
-    """Move [start, start + length) into [0, size) when it fits, else centre it."""
-    return (size - length) / 2 if length >= size else float(np.clip(start, 0, size - length))
-
-
 def _symmetry(side: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """A random flip or quarter turn of the window about its centre."""
     matrix = np.diag([rng.choice([-1.0, 1.0]), 1.0 if rng.random() < 0.7 else -1.0, 1.0])
     if rng.random() < 0.25:
         matrix = matrix @ np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1.0]])
+    if rng.random() < 0.3:
+        angle = np.deg2rad(rng.uniform(-20, 20))
+        matrix = matrix @ np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     center = np.array([[1, 0, side / 2], [0, 1, side / 2], [0, 0, 1.0]])
     return np.asarray(center @ matrix @ np.linalg.inv(center))
 

@@ -9,12 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from annotator.domain.ports import ModelInfo
+from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.nano import NanoConfig, build_nano, load_nano
+from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.train import base
-from annotator.train.base import BaseTrainer, Progress, TrainSettings, decode_with_pe, prefetched, run_training
+from annotator.train.base import BaseTrainer, Progress, Stage, TrainSettings, decode_with_pe, prefetched, run_training
 from annotator.train.data import Window, WindowSampler, read_coco_sets
 from annotator.train.losses import hard_iou, mask_loss
 from annotator.train.precision import mixed_precision
@@ -25,7 +29,7 @@ TINY = NanoConfig(
     image_size=128, channels=64, stage_channels=(16, 16, 32, 32), stage_blocks=(1, 1, 1, 1), mlp_channels=64
 )
 SETTINGS = TrainSettings(
-    minutes=5.0, batch_windows=2, objects_per_window=2, window_px=64, learning_rate=2e-3, warmup_steps=5
+    minutes=5.0, stages=(Stage(1.0, 64, 2),), objects_per_window=2, learning_rate=2e-3, warmup_steps=5
 )
 
 
@@ -39,7 +43,7 @@ def trainer_of(root: Path, settings: TrainSettings = SETTINGS) -> BaseTrainer:
 
 
 def windows_of(trainer: BaseTrainer, count: int, *, seed: int = 0) -> list[list[Window]]:
-    sampler = WindowSampler(trainer.images, canvas_px=128, window_px=64, objects=2)
+    sampler = WindowSampler(trainer.images, window_px=64, objects=2)
     stop = threading.Event()
     try:
         return list(islice(prefetched(sampler, 2, seed=seed, stop=stop), count))
@@ -73,7 +77,7 @@ def test_batches_depend_on_the_seed_alone(root: Path) -> None:
 def test_a_failing_sampler_fails_the_training(root: Path) -> None:
     trainer = trainer_of(root)
     broken = replace(trainer.images[0], path=root / "gone.png")
-    sampler = WindowSampler([broken], canvas_px=128, window_px=64, objects=2)
+    sampler = WindowSampler([broken], window_px=64, objects=2)
     with pytest.raises(Exception, match=r"gone\.png"):
         next(prefetched(sampler, 1, seed=0, stop=threading.Event()))
 
@@ -99,13 +103,33 @@ def test_the_decoder_with_cut_positions_is_the_official_one_on_the_whole_canvas(
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
-def test_a_window_sees_the_positions_of_its_place_on_the_canvas(root: Path) -> None:
+def test_the_stages_follow_each_other_by_their_shares(root: Path) -> None:
+    stages = (Stage(2.0, 64, 4), Stage(1.0, 128, 2))
+    trainer = trainer_of(root, replace(SETTINGS, stages=stages))
+    sides = []
+    for share in (0.0, 0.6, 0.7, 0.99, 1.0):
+        trainer.seconds = share * 300
+        sides.append(trainer.stage.side_px)
+    assert sides == [64, 64, 128, 128, 128]
+
+
+def test_training_and_use_decode_alike(root: Path) -> None:
+    """What the trainer computes for a whole image at the model's own size is what the engine answers."""
+    torch.manual_seed(0)
     trainer = trainer_of(root)
-    model: Any = trainer.model
-    full = model.sam_prompt_encoder.get_dense_pe()
-    cut = trainer._window_pe(torch.tensor([[0.0, 0.0], [64.0, 16.0]]), 4)
-    torch.testing.assert_close(cut[0], full[0, :, 0:4, 0:4])
-    torch.testing.assert_close(cut[1], full[0, :, 1:5, 4:8])
+    trainer.model.eval()
+    pixels = (np.random.default_rng(0).random((128, 128, 3)) * 255).astype(np.uint8)
+    info = ModelInfo("nano", "0" * 64, "cpu", "float32", 128)
+    engine = Sam2Segmenter(trainer.model, info, dense_prompt=TINY.dense_prompt)
+    embedding = engine.encode(pixels, "x")
+    answer = engine.decode(embedding, Prompts((PointPrompt(40.0, 70.0), PointPrompt(90.0, 20.0, False))))
+    prompts = [[(40.0, 70.0, 1), (90.0, 20.0, 0)]]
+    features = [embedding.fine, embedding.coarse, embedding.low]
+    with torch.inference_mode():
+        masks, iou, score = trainer._decode(features, prompts, embedding.thumbnail, None)
+    np.testing.assert_allclose(answer.chosen.logits, masks[0, 0].clamp(-32, 32).numpy(), atol=2e-4)
+    assert answer.chosen.predicted_iou == pytest.approx(float(iou[0, 0]), abs=1e-4)
+    assert answer.object_score == pytest.approx(float(score[0, 0]), abs=1e-4)
 
 
 def test_it_learns(root: Path) -> None:
@@ -192,7 +216,9 @@ def test_the_logged_means_are_right_after_going_on_in_between(
 
 
 def test_a_whole_run_writes_weights_state_and_log(root: Path, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, minutes=0.05, full_frame_share=0.4, state_minutes=0.02, export_minutes=0.02)
+    settings = replace(
+        SETTINGS, minutes=0.05, stages=(Stage(0.6, 64, 2), Stage(0.4, 128, 2)), state_minutes=0.02, export_minutes=0.02
+    )
     out, state_path = tmp_path / "nano.safetensors", tmp_path / "nano.state"
     arguments: dict[str, Any] = {"roots": [root], "out": out, "state_path": state_path, "config": TINY, "device": CPU}
     assert run_training(**arguments, settings=settings, report=lambda _line: None) == out

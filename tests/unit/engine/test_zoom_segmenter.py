@@ -1,0 +1,236 @@
+"""Zoom-in: where it looks, that answers come back in image pixels, and that corrections go on where they began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+
+from annotator.domain.errors import PromptError
+from annotator.domain.geometry import Box
+from annotator.domain.logits import mask_from_logits
+from annotator.domain.mask import Mask
+from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.embeddings import TieredCache
+from annotator.engine.nano import NanoConfig, build_nano
+from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.zoom import CROPS_KEPT, ZoomSegmenter
+
+CPU = torch.device("cpu")
+INFO = ModelInfo("ideal", "0" * 64, "cpu", "float32", 128)
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """The 'embedding' of the ideal segmenter: the image itself."""
+
+    key: str
+    image: RgbArray
+    encode_ms: float = 1.0
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.image.nbytes)
+
+
+@dataclass
+class IdealSegmenter:
+    """Answers with the bright pixels, as coarse as a model of 32 x 32 cells is; remembers what it was asked."""
+
+    encoded: list[tuple[int, int]] = field(default_factory=list)
+    asked: list[tuple[Prompts, LogitsArray | None]] = field(default_factory=list)
+    info: ModelInfo = INFO
+    device: torch.device = CPU
+
+    def embedding_key(self, image_key: str) -> str:
+        return image_key
+
+    def encode(self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None) -> Pixels:
+        self.encoded.append((image.shape[1], image.shape[0]))
+        return Pixels(image_key, image)
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+    ) -> Candidates:
+        assert isinstance(embedding, Pixels)
+        self.asked.append((prompts, previous_logits))
+        rows = (np.arange(32) + 0.5) * embedding.height / 32
+        columns = (np.arange(32) + 0.5) * embedding.width / 32
+        bright = embedding.image[rows.astype(int)][:, columns.astype(int), 0] > 100
+        logits = np.where(bright, 4.0, -4.0).astype(np.float32)
+        mask = mask_from_logits(logits, width=embedding.width, height=embedding.height)
+        return Candidates((Candidate(logits, 0.9, 0.9, mask),), 0, 1.0, 1.0)
+
+
+def picture(x: int, y: int, w: int, h: int) -> tuple[RgbArray, Mask]:
+    """640 x 480, dark, with one bright rectangle."""
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[y : y + h, x : x + w] = 255
+    return image, Mask.from_full(image[..., 0])
+
+
+def test_a_small_object_is_found_exactly_from_one_click() -> None:
+    image, truth = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    prompts = Prompts((PointPrompt(315, 215),))
+    found = zoom.decode(embedding, prompts).chosen.mask
+    coarse = ideal.decode(embedding.base, prompts).chosen.mask
+    assert (found.width, found.height) == (640, 480)
+    assert found.iou(truth) > 0.9 > coarse.iou(truth)
+
+
+def test_a_box_says_where_to_look_at_once_and_the_piece_is_encoded_once() -> None:
+    image, truth = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    for _ in range(3):
+        assert zoom.decode(embedding, Prompts(box=Box(300, 200, 340, 230))).chosen.mask.iou(truth) > 0.9
+    assert ideal.encoded == [(640, 480), (64, 64)]
+    asked = ideal.asked[0][0].box
+    assert asked is not None
+    assert (asked.width, asked.height) == (40, 30)
+
+
+def test_a_large_object_stays_with_the_whole_image() -> None:
+    image, truth = picture(60, 40, 500, 400)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    assert zoom.decode(embedding, Prompts((PointPrompt(300, 200),))).chosen.mask.iou(truth) > 0.9
+    assert zoom.decode(embedding, Prompts(box=Box(60, 40, 560, 440))).chosen.mask.iou(truth) > 0.9
+    assert ideal.encoded == [(640, 480)]
+
+
+def test_a_correction_goes_on_in_the_same_piece_with_its_logits() -> None:
+    image, _ = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    first = zoom.decode(embedding, Prompts((PointPrompt(315, 215),))).chosen
+    pieces = len(ideal.encoded)
+    more = Prompts((PointPrompt(315, 215), PointPrompt(338, 240, False)))
+    zoom.decode(embedding, more, previous_logits=first.logits)
+    assert len(ideal.encoded) == pieces
+    assert ideal.asked[-1][1] is first.logits
+
+
+def test_a_click_beyond_the_piece_widens_it_and_carries_the_logits_along() -> None:
+    image, truth = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    first = zoom.decode(embedding, Prompts(box=Box(300, 200, 340, 230))).chosen
+    more = Prompts((PointPrompt(420, 215),), Box(300, 200, 340, 230))
+    zoom.decode(embedding, more, previous_logits=first.logits)
+    assert max(ideal.encoded[-1]) >= 120 * 1.6
+    prompts, carried = ideal.asked[-1]
+    assert carried is not None
+    region_px = ideal.encoded[-1]
+    mask = mask_from_logits(carried, width=region_px[0], height=region_px[1])
+    assert mask.area == pytest.approx(truth.area, rel=0.3)
+    assert all(0 <= p.x <= region_px[0] and 0 <= p.y <= region_px[1] for p in prompts.points)
+
+
+def test_an_object_that_runs_out_of_its_piece_gets_a_wider_one() -> None:
+    image, truth = picture(200, 200, 300, 40)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.2)
+    embedding = zoom.encode(image, "k")
+    boxed = zoom.decode(embedding, Prompts(box=Box(300, 200, 340, 240))).chosen  # a box too small on purpose
+    assert boxed.mask.area < truth.area / 2
+    more = Prompts((PointPrompt(320, 220),), Box(300, 200, 340, 240))
+    again = zoom.decode(embedding, more, previous_logits=boxed.logits).chosen
+    assert again.mask.area > boxed.mask.area
+
+
+def test_logits_of_another_engine_are_not_trusted() -> None:
+    image, _ = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    zoom.decode(embedding, Prompts((PointPrompt(315, 215),)), previous_logits=np.zeros((32, 32), np.float32))
+    assert all(previous is None for _, previous in ideal.asked)
+
+
+def test_few_pieces_are_kept() -> None:
+    image, _ = picture(0, 0, 640, 480)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    for x in range(0, 300, 30):
+        zoom.decode(embedding, Prompts(box=Box(x, 10, x + 30, 40)))
+    assert len(embedding.crops) == CROPS_KEPT
+    assert embedding.nbytes > image.nbytes
+
+
+@pytest.fixture(scope="module")
+def real() -> ZoomSegmenter:
+    torch.manual_seed(0)
+    config = NanoConfig(
+        image_size=128, channels=64, stage_channels=(16, 16, 32, 32), stage_blocks=(1, 1, 1, 1), mlp_channels=64
+    )
+    info = ModelInfo("nano", "0" * 64, "cpu", "float32", 128)
+    base = Sam2Segmenter(build_nano(config).eval(), info, dense_prompt=config.dense_prompt)
+    return ZoomSegmenter(base, margin=1.6)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 300), (300, 1), (97, 211), (640, 480)])
+def test_the_real_engine_answers_in_image_pixels_whatever_the_size(
+    real: ZoomSegmenter, width: int, height: int
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    embedding = real.encode(image, f"{width}x{height}")
+    middle = PointPrompt(width / 2, height / 2)
+    cases = [
+        Prompts((middle,)),
+        Prompts((PointPrompt(-50, 1e6), PointPrompt(width / 2, height / 2, False))),
+        Prompts(box=Box(width * 0.4, height * 0.4, width * 0.6 + 1, height * 0.6 + 1)),
+        Prompts((middle,), Box(-10, -10, width * 0.5 + 1, height * 0.5 + 1)),
+        Prompts((PointPrompt(0, 0, False),)),
+        Prompts((middle,), base_mask=Mask.from_full(image[..., 0] > 120)),
+    ]
+    for prompts in cases:
+        answer = real.decode(embedding, prompts)
+        assert all((c.mask.width, c.mask.height) == (width, height) for c in answer.items)
+        assert len(answer.items) == (3 if prompts.is_ambiguous else 1)
+        more = prompts.with_point(PointPrompt(width * 0.9, height * 0.1))
+        real.decode(embedding, more, previous_logits=answer.chosen.logits)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        Prompts(),
+        Prompts((PointPrompt(float("nan"), 1),)),
+        Prompts(box=Box(float("inf"), 0, 5, 5)),
+        Prompts(box=Box(900, 900, 950, 950)),
+    ],
+)
+def test_nonsense_is_refused(real: ZoomSegmenter, prompts: Prompts) -> None:
+    embedding = real.encode(np.zeros((40, 40, 3), np.uint8), "black")
+    with pytest.raises(PromptError):
+        real.decode(embedding, prompts)
+
+
+def test_the_cache_keeps_them_in_memory_alone(real: ZoomSegmenter, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    cache = TieredCache(ram_bytes=1 << 20, disk_dir=folder, disk_bytes=1 << 20, device=torch.device("cpu"))
+    embedding = real.encode(np.zeros((40, 40, 3), np.uint8), "black")
+    cache.put(embedding)
+    assert cache.get(embedding.key) is embedding
+    assert list(folder.iterdir()) == []
