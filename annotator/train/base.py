@@ -62,7 +62,7 @@ class TrainSettings:
     minutes: float = 90.0
     stages: tuple[Stage, ...] = STAGES
     objects_per_window: int = 2
-    box_share: float = 0.45
+    box_share: float = 0.35
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
@@ -129,11 +129,12 @@ class BaseTrainer:
         image = torch.from_numpy(np.stack([w.image for w in windows])).permute(0, 3, 1, 2).to(self.device)
         owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=self.device)
         targets = np.concatenate([w.targets for w in windows])
+        hidden = torch.from_numpy(np.concatenate([w.hidden_px for w in windows]) / 16.0).to(self.device)
         thumbnail = F.avg_pool2d(image, 4)[owner]
         with mixed_precision(self.device):
             normal = ((image - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
             features = self._encode(normal)
-            loss, first, last = self._rounds([f[owner] for f in features], targets, thumbnail)
+            loss, first, last = self._rounds([f[owner] for f in features], targets, hidden, thumbnail)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -148,9 +149,9 @@ class BaseTrainer:
         return [fine, coarse, low + model.no_mem_embed.view(1, -1, 1, 1)]
 
     def _rounds(
-        self, features: list[Tensor], targets: np.ndarray[Any, Any], thumbnail: Tensor
+        self, features: list[Tensor], targets: np.ndarray[Any, Any], hidden: Tensor, thumbnail: Tensor
     ) -> tuple[Tensor, float, float]:
-        """The prompting rounds of all objects of a batch."""
+        """The prompting rounds of all objects of a batch; ``hidden`` is what lies beyond each window, in cells."""
         count, side = targets.shape[0], targets.shape[-1]
         target = F.avg_pool2d(torch.from_numpy(targets)[:, None].float(), 4).to(self.device)
         half = np.ascontiguousarray(targets[:, 1::2, 1::2]).astype(bool)
@@ -163,7 +164,7 @@ class BaseTrainer:
         for index in range(rounds):
             all_masks, all_iou, score = self._decode(features, prompts, thumbnail, previous)
             is_ambiguous = index == 0 and not uses_box
-            chosen, loss = self._round_loss(all_masks, all_iou, score, target, is_ambiguous)
+            chosen, loss = self._round_loss(all_masks, all_iou, score, target, hidden, is_ambiguous)
             total = total + loss
             ious.append(float(hard_iou(chosen, target).mean()))
             if index + 1 < rounds:
@@ -204,11 +205,11 @@ class BaseTrainer:
         return masks.float(), iou.float(), score.float()
 
     def _round_loss(
-        self, masks: Tensor, iou: Tensor, score: Tensor, target: Tensor, is_ambiguous: bool
+        self, masks: Tensor, iou: Tensor, score: Tensor, target: Tensor, hidden: Tensor, is_ambiguous: bool
     ) -> tuple[Tensor, Tensor]:
         """The chosen mask B x 1 x q x q and the loss of one round."""
         losses = mask_loss(masks, target)
-        true_iou = hard_iou(masks, target)
+        true_iou = hard_iou(masks, target, hidden)
         if is_ambiguous:
             best = losses[:, 1:].argmin(1) + 1
             picked = losses.gather(1, best[:, None]).mean()

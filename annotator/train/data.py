@@ -20,8 +20,13 @@ from annotator.domain.mask import Mask
 from annotator.domain.zoom import Region, zoom_region
 
 RgbArray = npt.NDArray[np.uint8]
-ZOOMED_SHARE = 0.7
-"""Windows that are zoom-in pieces; the rest are whole images."""
+ZOOMED_SHARE = 0.55
+"""Windows that are zoom-in pieces."""
+CLICKED_SHARE = 0.2
+"""Windows round a click, of any size: a first click says where to look but not how closely. The rest are whole
+images."""
+LEAST_VISIBLE = 0.15
+"""Share of an object that a window must show; how much it hides, the predicted IoU has to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,12 @@ class Window:
     Attributes:
         image: w x w x 3 float32 RGB in 0..1.
         targets: K x w x w uint8, K >= 1 objects.
+        hidden_px: K float32 >= 0, each object's area beyond the window in the window's pixels.
     """
 
     image: npt.NDArray[np.float32]
     targets: npt.NDArray[np.uint8]
+    hidden_px: npt.NDArray[np.float32]
 
 
 def read_coco_sets(roots: list[Path]) -> list[TrainingImage]:
@@ -129,17 +136,18 @@ class WindowSampler:
         image = _warp_pixels(pixels, matrix, side, step)
         others = [m for m in source.masks if m is not anchor]
         order = rng.permutation(len(others))[: 3 * self._objects]
-        targets = []
+        targets, hidden = [], []
         for mask in [anchor, *(others[i] for i in order)]:
             target = warp_mask(mask, matrix, side)
-            visible = int(target.sum()) * abs(np.linalg.det(matrix[:, :2])) / mask.area
-            if 40 < target.sum() < 0.9 * side * side and visible > 0.4:
+            seen_px, whole_px = int(target.sum()), mask.area / step**2
+            if 40 < seen_px < 0.95 * side * side and seen_px > LEAST_VISIBLE * whole_px:
                 targets.append(target)
+                hidden.append(max(0.0, whole_px - seen_px) if _is_cut(target) else 0.0)
             elif mask is anchor:
                 return None
             if len(targets) == self._objects:
                 break
-        return Window(_colour_jitter(image, rng), np.stack(targets))
+        return Window(_colour_jitter(image, rng), np.stack(targets), np.array(hidden, np.float32))
 
     def _pixels(self, source: TrainingImage) -> RgbArray:
         kept = self._kept.get(source.path)
@@ -154,8 +162,11 @@ class WindowSampler:
         """2 x 3: window pixel -> image pixel (both with centres at integers, as warpAffine counts)."""
         side = self._window_px
         region = Region(0, 0, width, height)
-        if rng.random() < ZOOMED_SHARE:
+        kind = rng.random()
+        if kind < ZOOMED_SHARE:
             region = zoom_region(_jittered(anchor, rng), width=width, height=height, margin=_margin(rng))
+        elif kind < ZOOMED_SHARE + CLICKED_SHARE:
+            region = zoom_region(_round_click(anchor, rng), width=width, height=height, margin=1.0)
         keep = rng.uniform(0.85, 1.0, 2)  # a little less of it, at a random place: stretches and shifts
         step_x, step_y = keep[0] * region.width / side, keep[1] * region.height / side
         x0 = region.x0 + rng.uniform(0, 1 - keep[0]) * region.width
@@ -171,6 +182,20 @@ def _jittered(anchor: Mask, rng: np.random.Generator) -> Box:
     x, y, w, h = anchor.bbox_xywh
     noise = np.clip(rng.standard_normal(4) * 0.1, -0.3, 0.3)
     return Box(x + noise[0] * w, y + noise[1] * h, x + w + noise[2] * w, y + h + noise[3] * h)
+
+
+def _round_click(anchor: Mask, rng: np.random.Generator) -> Box:
+    """A square round one of the object's pixels, half to eight times as long as the object."""
+    rows, columns = np.nonzero(anchor.bits)
+    at = rng.integers(len(rows))
+    half = 0.5 * max(anchor.bits.shape) * float(np.exp(rng.uniform(np.log(0.5), np.log(8.0))))
+    x, y = anchor.x + float(columns[at]) + 0.5, anchor.y + float(rows[at]) + 0.5
+    return Box(x - half, y - half, x + half, y + half)
+
+
+def _is_cut(target: npt.NDArray[np.uint8]) -> bool:
+    """Whether the object touches the window's edge: areas alone differ by rounding, too."""
+    return bool(target[0].any() or target[-1].any() or target[:, 0].any() or target[:, -1].any())
 
 
 def _margin(rng: np.random.Generator) -> float:

@@ -27,9 +27,13 @@ def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def hard_iou(logits: Tensor, target: Tensor) -> Tensor:
-    """IoU of ``logits > 0`` with ``target > 0.5``, B x K; 1 when both are empty."""
+def hard_iou(logits: Tensor, target: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """IoU of ``logits > 0`` with ``target > 0.5``, B x K; 1 when both are empty.
+
+    Args:
+        hidden: B, area of the true object beyond the window in cells, counted as missed; none when not given.
+    """
     inside, truth = logits > 0, (target > 0.5).expand_as(logits)
     both = (inside & truth).flatten(2).sum(2)
-    either = (inside | truth).flatten(2).sum(2)
+    either = (inside | truth).flatten(2).sum(2) + (0 if hidden is None else hidden[:, None])
     return torch.where(either > 0, both / either.clamp(min=1), torch.ones_like(both, dtype=torch.float32))
