@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from annotator.domain.geometry import Box
 
+WHOLE_SHARE = 0.6
+"""A piece of more than this share of the image is not worth it: the whole image is taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -38,7 +41,7 @@ class Region:
         return self.x0 <= box.x0 and self.y0 <= box.y0 and box.x1 <= self.x1 and box.y1 <= self.y1
 
 
-def zoom_region(box: Box, *, width: int, height: int, margin: float, least_px: int = 24) -> Region:
+def zoom_region(box: Box, *, width: int, height: int, margin: float, least_px: float = 24) -> Region:
     """A square round a box, moved into the image, cut where the image is smaller.
 
     Args:
@@ -55,6 +58,29 @@ def zoom_region(box: Box, *, width: int, height: int, margin: float, least_px: i
     x0, x1 = _span((box.x0 + box.x1) / 2, side, width)
     y0, y1 = _span((box.y0 + box.y1) / 2, side, height)
     return Region(x0, y0, x1, y1)
+
+
+CLICK_SHARES = (1.0, 0.36, 0.13, 0.047)
+"""Sides of the pieces round a first click, over the image's longer side."""
+
+
+def click_regions(
+    x: float, y: float, *, width: int, height: int, shares: tuple[float, ...] = CLICK_SHARES, least_px: int = 24
+) -> tuple[Region, ...]:
+    """Squares round a click, the whole image first, none twice, none of fewer than ``least_px`` pixels a side.
+
+    Args:
+        x, y: in image pixels, finite; outside the image they are pulled to its edge.
+    """
+    whole = Region(0, 0, width, height)
+    found = [whole]
+    x, y = min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))
+    for share in shares:
+        side = share * max(width, height)
+        region = zoom_region(Box(x, y, x, y), width=width, height=height, margin=1.0, least_px=side)
+        if side >= least_px and region.width * region.height < WHOLE_SHARE * width * height and region not in found:
+            found.append(region)
+    return tuple(found)
 
 
 def _span(center: float, length: float, size: int) -> tuple[int, int]:

@@ -1,36 +1,41 @@
 """Zoom-in: an object that covers little of the image is decoded on a piece of it that was encoded again.
 
-A small encoder sees a small object in a handful of cells. So the box, or the first answer on the whole image, says
-where to look, that piece is encoded once (kept with the image's embedding), and the object goes on there; back to a
-wider piece when it grows over the edge. The person never sees it: masks come back in image pixels.
+A small encoder sees a small object in a handful of cells. A box says where to look. Clicks do not say how large their
+object is: the first is asked in pieces of several sizes round it, and the answers are rated against each other
+(:mod:`annotator.domain.hypotheses`). Later clicks go on in the piece of the answer that they correct, or with another
+of the first answers when that explains all clicks better. Pieces are encoded once and kept with the image's embedding.
+The person never sees any of this: masks come back in image pixels.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, cast
+from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 
 from annotator.domain.geometry import Box
-from annotator.domain.mask import Mask
+from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, rate, sampled_iou
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
-from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.domain.zoom import Region, zoom_region
+from annotator.domain.prompt import Prompts
+from annotator.domain.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
+from annotator.engine.pieces import carried, is_cut, is_finite, longer, mask_box, moved, placed, with_points
 
-WHOLE_SHARE = 0.6
-"""A piece of more than this share of the image is not worth it: the whole image is taken."""
 SMALL_SHARE = 0.3
 """An object whose longer side is less than this share of its piece is looked at more closely."""
-OUTSIDE_LOGIT = -6.0
-CROPS_KEPT = 4
-ANSWERS_KEPT = 256
+CROPS_KEPT = 12
+ANSWERS_KEPT = 128
+HYPOTHESES_KEPT = 32
+CLOSER_LOOKS = 2
+ALIKE_SIZES = 1.25
+"""A piece this much smaller or larger than the last shows nothing new."""
+STAY_BONUS = 0.05
+"""Added to the rating of an answer that goes on from what the person sees: it must not jump about."""
+LABELS_BY_AREA = ("part", "whole", "group")
 
 
 class CropSegmenter(Segmenter, Protocol):
@@ -61,6 +66,10 @@ class ZoomEmbedding:
         return self.base.height
 
     @property
+    def whole(self) -> Region:
+        return Region(0, 0, self.width, self.height)
+
+    @property
     def encode_ms(self) -> float:
         return self.base.encode_ms
 
@@ -71,11 +80,18 @@ class ZoomEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Logits that were given out (kept, so that their identity stays theirs), where they lie, and the mask's box."""
+    """What was given out: a candidate (kept, so that its logits' identity stays theirs) and where it was found.
 
-    logits: LogitsArray
+    ``others`` are the answers it was chosen from, empty where a box or a mask said what was meant.
+    """
+
+    candidate: Candidate
     region: Region
-    box: Box | None
+    others: tuple[Hypothesis, ...] = ()
+
+    @property
+    def box(self) -> Box | None:
+        return mask_box(self.candidate.mask)
 
 
 class ZoomSegmenter:
@@ -121,66 +137,133 @@ class ZoomSegmenter:
         if not isinstance(embedding, ZoomEmbedding):
             raise TypeError("this engine decodes its own embeddings")
         previous = self._known(previous_logits)
-        region = self._region(embedding, prompts, previous)
-        found = self._decode_in(embedding, region, prompts, previous)
-        if prompts.box is None and previous is None and prompts.base_mask is None:
-            found, region = self._look_closer(embedding, prompts, found, region)
-        for item in found.items:
-            self._remember(item, region)
+        has_clicks_only = prompts.box is None and prompts.base_mask is None and bool(prompts.points)
+        if not is_finite(prompts) or prompts.is_empty:
+            return self._base.decode(embedding.base, prompts)  # refuses them
+        if previous is not None:
+            found = self._correct(embedding, prompts, previous)
+        elif has_clicks_only:
+            found = self._search(embedding, prompts)
+        else:
+            region = self._named_region(embedding, prompts)
+            found = self._answered(self._decode_in(embedding, region, prompts, None), region)
         return replace(found, decode_ms=(time.perf_counter() - started) * 1e3)
 
-    def _look_closer(
-        self, embedding: ZoomEmbedding, prompts: Prompts, found: Candidates, region: Region
-    ) -> tuple[Candidates, Region]:
-        """Clicks alone: the first answer says where to look, the second whether that was wide enough."""
-        for _ in range(2):
-            box = _mask_box(found.chosen.mask)
-            if box is None:
-                break
-            wanted = self._wanted(embedding, _with_points(box, prompts))
-            if wanted == region or (_longer(wanted) > 0.75 * _longer(region) and not _is_cut(box, region, embedding)):
-                break
-            region = wanted
-            found = self._decode_in(embedding, region, prompts, None)
-        return found, region
+    # --- clicks alone: how large is it? -------------------------------------------------------------------------------
 
-    def _region(self, embedding: ZoomEmbedding, prompts: Prompts, previous: _Answer | None) -> Region:
-        whole = Region(0, 0, embedding.width, embedding.height)
-        if not _is_finite(prompts):
-            return whole  # where the segmenter refuses them
-        if previous is not None:
-            if previous.box is None:
-                return previous.region
-            box = _with_points(previous.box, prompts)
-            fits = previous.region.covers(box) and not _is_cut(previous.box, previous.region, embedding)
-            is_large = max(box.width, box.height) >= SMALL_SHARE * _longer(previous.region)
-            return previous.region if fits and is_large else self._wanted(embedding, box)
+    def _search(self, embedding: ZoomEmbedding, prompts: Prompts) -> Candidates:
+        """Ask in pieces of several sizes, then once or twice more closely round the best answer."""
+        regions = self._regions_of_clicks(embedding, prompts)
+        plain = self._decode_in(embedding, regions[0], prompts, None)
+        hypotheses = _hypotheses(plain, regions[0])
+        for region in regions[1:]:
+            hypotheses += _hypotheses(self._decode_in(embedding, region, prompts, None), region)
+        if not hypotheses:
+            return self._answered(plain, regions[0])
+        ratings = rate(hypotheses, prompts.points)
+        for _ in range(CLOSER_LOOKS):
+            best = hypotheses[int(ratings.argmax())]
+            wanted = self._wanted(embedding, with_points(_box_of(best), prompts))
+            is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
+            if is_alike or any(h.region == wanted for h in hypotheses):
+                break
+            hypotheses += _hypotheses(self._decode_in(embedding, wanted, prompts, None), wanted)
+            ratings = rate(hypotheses, prompts.points)
+        count = 3 if prompts.is_ambiguous else 1
+        shown = alternatives(hypotheses, ratings, count)
+        shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
+        chosen = [hypotheses[i] for i in shown]
+        empty = [Hypothesis(item, regions[0]) for item in plain.items if item.mask.is_empty]
+        return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
+
+    def _regions_of_clicks(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Region, ...]:
+        """Pieces round the first positive click that hold all positive clicks."""
+        wanted = [point for point in prompts.points if point.is_positive]
+        if not wanted:
+            return (embedding.whole,)
+        regions = click_regions(wanted[0].x, wanted[0].y, width=embedding.width, height=embedding.height)
+        return (regions[0], *(r for r in regions[1:] if all(r.contains(p.x, p.y) for p in wanted[1:])))
+
+    def _shown(self, chosen: list[Hypothesis], plain: Candidates, others: tuple[Hypothesis, ...]) -> Candidates:
+        """The chosen answers by area, the first of them to be shown."""
+        order = sorted(range(len(chosen)), key=lambda i: chosen[i].candidate.mask.area)
+        items = []
+        for rank, index in enumerate(order):
+            label = LABELS_BY_AREA[rank] if len(chosen) == 3 else ""
+            item = replace(chosen[index].candidate, label=label)
+            self._remember(_Answer(item, chosen[index].region, others))
+            items.append(item)
+        return replace(plain, items=tuple(items), best=order.index(0))
+
+    # --- corrections --------------------------------------------------------------------------------------------------
+
+    def _correct(self, embedding: ZoomEmbedding, prompts: Prompts, previous: _Answer) -> Candidates:
+        """Go on from the answer that was shown, or from one of the others where that explains the clicks better."""
+        region = self._region_after(embedding, prompts, previous)
+        found = self._decode_in(embedding, region, prompts, previous)
+        if not previous.others or prompts.box is not None or prompts.base_mask is not None:
+            return self._answered(found, region)
+        stayed = _hypotheses(found, region)
+        other = self._best_other(prompts, previous, stayed)
+        if other is None:
+            return self._answered(found, region, previous.others)
+        other_region = self._region_after(embedding, prompts, other)
+        turned = _hypotheses(self._decode_in(embedding, other_region, prompts, other), other_region)
+        pool = [*stayed, *turned, *previous.others]
+        ratings = rate(pool, prompts.points)[: len(stayed) + len(turned)]
+        if not ratings.size:
+            return self._answered(found, region, previous.others)
+        ratings[: len(stayed)] += STAY_BONUS
+        return self._shown([pool[int(ratings.argmax())]], found, tuple(pool[:HYPOTHESES_KEPT]))
+
+    def _best_other(self, prompts: Prompts, previous: _Answer, stayed: list[Hypothesis]) -> _Answer | None:
+        """The best rated of the earlier answers that is not what there is already."""
+        seen = [previous.candidate.mask, *(h.candidate.mask for h in stayed)]
+        ratings = rate(previous.others, prompts.points)
+        for index in np.argsort(-ratings, kind="stable").tolist()[:6]:
+            other = previous.others[index]
+            if all(sampled_iou(other.candidate.mask, mask) <= SAME_IOU for mask in seen):
+                return _Answer(other.candidate, other.region)
+        return None
+
+    def _region_after(self, embedding: ZoomEmbedding, prompts: Prompts, previous: _Answer) -> Region:
+        """Where to go on from an answer: its piece, a wider one when it is cut, a closer one when it is small there."""
+        if previous.box is None:
+            return previous.region
+        box = with_points(previous.box, prompts)
+        was_cut = is_cut(previous.box, previous.region, width=embedding.width, height=embedding.height)
+        is_large = max(box.width, box.height) >= SMALL_SHARE * longer(previous.region)
+        if previous.region.covers(box) and not was_cut and is_large:
+            return previous.region
+        return self._wanted(embedding, box)
+
+    # --- one piece ----------------------------------------------------------------------------------------------------
+
+    def _named_region(self, embedding: ZoomEmbedding, prompts: Prompts) -> Region:
+        """The piece that a box, or a mask to refine, asks for."""
+        box: Box | None = None
         if prompts.box is not None:
             clipped = prompts.box.clipped(embedding.width, embedding.height)
-            return self._wanted(embedding, _with_points(clipped, prompts)) if clipped.area > 0 else whole
-        if prompts.base_mask is not None:
-            box_of_mask = _mask_box(prompts.base_mask)
-            return whole if box_of_mask is None else self._wanted(embedding, _with_points(box_of_mask, prompts))
-        return whole
+            box = clipped if clipped.area > 0 else None
+        elif prompts.base_mask is not None:
+            box = mask_box(prompts.base_mask)
+        return embedding.whole if box is None else self._wanted(embedding, with_points(box, prompts))
 
     def _wanted(self, embedding: ZoomEmbedding, box: Box) -> Region:
         width, height = embedding.width, embedding.height
         region = zoom_region(box, width=width, height=height, margin=self._margin)
-        if region.width * region.height >= WHOLE_SHARE * width * height:
-            return Region(0, 0, width, height)
-        return region
+        return embedding.whole if region.width * region.height >= WHOLE_SHARE * width * height else region
 
     def _decode_in(
         self, embedding: ZoomEmbedding, region: Region, prompts: Prompts, previous: _Answer | None
     ) -> Candidates:
         """Candidates in image pixels from one piece."""
-        whole = (embedding.width, embedding.height)
-        logits = None if previous is None else _carried(previous, region)
-        if (region.width, region.height) == whole:
+        logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
+        if region == embedding.whole:
             return self._base.decode(embedding.base, prompts, previous_logits=logits)
-        piece = self._crop(embedding, region)
-        found = self._base.decode(piece, _moved(prompts, region), previous_logits=logits)
-        return replace(found, items=tuple(replace(c, mask=_placed(c.mask, region, whole)) for c in found.items))
+        found = self._base.decode(self._crop(embedding, region), moved(prompts, region), previous_logits=logits)
+        whole = (embedding.width, embedding.height)
+        return replace(found, items=tuple(replace(c, mask=placed(c.mask, region, whole)) for c in found.items))
 
     def _crop(self, embedding: ZoomEmbedding, region: Region) -> Embedding:
         kept = embedding.crops.get(region)
@@ -194,97 +277,29 @@ class ZoomSegmenter:
         embedding.crops.move_to_end(region)
         return kept
 
-    def _known(self, logits: LogitsArray | None) -> _Answer | None:
-        """Where given-back logits belong; None for logits too old to be remembered (the prompts then start anew)."""
-        answer = None if logits is None else self._answers.get(id(logits))
-        return answer if answer is not None and answer.logits is logits else None
+    # --- what was given out -------------------------------------------------------------------------------------------
 
-    def _remember(self, candidate: Candidate, region: Region) -> None:
-        self._answers[id(candidate.logits)] = _Answer(candidate.logits, region, _mask_box(candidate.mask))
-        self._answers.move_to_end(id(candidate.logits))
+    def _answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
+        for item in found.items:
+            self._remember(_Answer(item, region, others))
+        return found
+
+    def _known(self, logits: LogitsArray | None) -> _Answer | None:
+        """The answer of given-back logits; None for logits too old to be remembered (the prompts then start anew)."""
+        answer = None if logits is None else self._answers.get(id(logits))
+        return answer if answer is not None and answer.candidate.logits is logits else None
+
+    def _remember(self, answer: _Answer) -> None:
+        self._answers[id(answer.candidate.logits)] = answer
+        self._answers.move_to_end(id(answer.candidate.logits))
         while len(self._answers) > ANSWERS_KEPT:
             self._answers.popitem(last=False)
 
 
-def _is_finite(prompts: Prompts) -> bool:
-    values = [v for p in prompts.points for v in (p.x, p.y)]
-    return all(map(math.isfinite, (*values, *(prompts.box.as_xyxy() if prompts.box else ()))))
+def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
+    return [Hypothesis(item, region) for item in found.items if not item.mask.is_empty]
 
 
-def _longer(region: Region) -> int:
-    return max(region.width, region.height)
-
-
-def _mask_box(mask: Mask) -> Box | None:
-    x, y, w, h = mask.bbox_xywh
-    return None if w == 0 else Box(x, y, x + w, y + h)
-
-
-def _with_points(box: Box, prompts: Prompts) -> Box:
-    """The box widened to the positive clicks (a negative click outside it has nothing to take away)."""
-    points = [point for point in prompts.points if point.is_positive]
-    return Box(
-        min([box.x0, *(p.x for p in points)]),
-        min([box.y0, *(p.y for p in points)]),
-        max([box.x1, *(p.x for p in points)]),
-        max([box.y1, *(p.y for p in points)]),
-    )
-
-
-def _is_cut(box: Box, region: Region, embedding: ZoomEmbedding) -> bool:
-    """Whether a mask reaches an edge of its piece that is not the image's edge."""
-    return (
-        (region.x0 > 0 and box.x0 <= region.x0)
-        or (region.y0 > 0 and box.y0 <= region.y0)
-        or (region.x1 < embedding.width and box.x1 >= region.x1)
-        or (region.y1 < embedding.height and box.y1 >= region.y1)
-    )
-
-
-def _moved(prompts: Prompts, region: Region) -> Prompts:
-    """Prompts in a piece's pixels; a negative click beyond it is later pulled to its edge, where nothing is."""
-    points = tuple(PointPrompt(p.x - region.x0, p.y - region.y0, p.is_positive) for p in prompts.points)
-    box, base = prompts.box, prompts.base_mask
-    if box is not None:
-        box = Box(box.x0 - region.x0, box.y0 - region.y0, box.x1 - region.x0, box.y1 - region.y0)
-        box = box.clipped(region.width, region.height)
-    if base is not None:
-        base = _cut_out(base, region)
-    return Prompts(points, box, base)
-
-
-def _cut_out(mask: Mask, region: Region) -> Mask:
-    h, w = mask.bits.shape
-    x0, y0 = max(mask.x, region.x0), max(mask.y, region.y0)
-    x1, y1 = max(x0, min(mask.x + w, region.x1)), max(y0, min(mask.y + h, region.y1))
-    bits = mask.bits[y0 - mask.y : y1 - mask.y, x0 - mask.x : x1 - mask.x].copy()
-    return Mask(bits, x0 - region.x0, y0 - region.y0, region.width, region.height)
-
-
-def _placed(mask: Mask, region: Region, whole: tuple[int, int]) -> Mask:
-    if mask.is_empty:
-        return Mask.empty(*whole)
-    return Mask(mask.bits, mask.x + region.x0, mask.y + region.y0, *whole)
-
-
-def _carried(answer: _Answer, region: Region) -> LogitsArray:
-    """An answer's logits on another piece: bilinear, ``OUTSIDE_LOGIT`` where the answer did not look."""
-    if answer.region == region:
-        return answer.logits
-    rows, columns = answer.logits.shape
-    scale_x, scale_y = region.width / answer.region.width, region.height / answer.region.height
-    shift_x = (region.x0 - answer.region.x0) * columns / answer.region.width
-    shift_y = (region.y0 - answer.region.y0) * rows / answer.region.height
-    # Cell centres at +0.5 on both grids.
-    matrix = np.array(
-        [[scale_x, 0, shift_x + 0.5 * scale_x - 0.5], [0, scale_y, shift_y + 0.5 * scale_y - 0.5]], np.float64
-    )
-    carried = cv2.warpAffine(
-        np.array(answer.logits, np.float32),
-        matrix,
-        (columns, rows),
-        flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=OUTSIDE_LOGIT,
-    )
-    return cast(LogitsArray, np.asarray(carried, np.float32))
+def _box_of(hypothesis: Hypothesis) -> Box:
+    x, y, w, h = hypothesis.candidate.mask.bbox_xywh
+    return Box(x, y, x + w, y + h)

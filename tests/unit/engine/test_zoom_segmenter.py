@@ -47,7 +47,10 @@ class Pixels:
 
 @dataclass
 class IdealSegmenter:
-    """Answers with the bright pixels, as coarse as a model of 32 x 32 cells is; remembers what it was asked."""
+    """Answers with the bright pixels, as coarse as a model of 32 x 32 cells is; remembers what it was asked.
+
+    It knows when it sees only a part, as a model has to that was trained for zoom-in.
+    """
 
     encoded: list[tuple[int, int]] = field(default_factory=list)
     asked: list[tuple[Prompts, LogitsArray | None]] = field(default_factory=list)
@@ -71,7 +74,8 @@ class IdealSegmenter:
         bright = embedding.image[rows.astype(int)][:, columns.astype(int), 0] > 100
         logits = np.where(bright, 4.0, -4.0).astype(np.float32)
         mask = mask_from_logits(logits, width=embedding.width, height=embedding.height)
-        return Candidates((Candidate(logits, 0.9, 0.9, mask),), 0, 1.0, 1.0)
+        is_cut = bool(bright[0].any() or bright[-1].any() or bright[:, 0].any() or bright[:, -1].any())
+        return Candidates((Candidate(logits, 0.3 if is_cut else 0.9, 0.9, mask),), 0, 1.0, 1.0)
 
 
 def picture(x: int, y: int, w: int, h: int) -> tuple[RgbArray, Mask]:
@@ -90,7 +94,7 @@ def test_a_small_object_is_found_exactly_from_one_click() -> None:
     found = zoom.decode(embedding, prompts).chosen.mask
     coarse = ideal.decode(embedding.base, prompts).chosen.mask
     assert (found.width, found.height) == (640, 480)
-    assert found.iou(truth) > 0.9 > coarse.iou(truth)
+    assert found.iou(truth) > 0.85 > coarse.iou(truth) + 0.1
 
 
 def test_a_box_says_where_to_look_at_once_and_the_piece_is_encoded_once() -> None:
@@ -111,9 +115,9 @@ def test_a_large_object_stays_with_the_whole_image() -> None:
     ideal = IdealSegmenter()
     zoom = ZoomSegmenter(ideal, margin=1.6)
     embedding = zoom.encode(image, "k")
-    assert zoom.decode(embedding, Prompts((PointPrompt(300, 200),))).chosen.mask.iou(truth) > 0.9
     assert zoom.decode(embedding, Prompts(box=Box(60, 40, 560, 440))).chosen.mask.iou(truth) > 0.9
     assert ideal.encoded == [(640, 480)]
+    assert zoom.decode(embedding, Prompts((PointPrompt(300, 200),))).chosen.mask.iou(truth) > 0.9
 
 
 def test_a_correction_goes_on_in_the_same_piece_with_its_logits() -> None:
@@ -121,12 +125,66 @@ def test_a_correction_goes_on_in_the_same_piece_with_its_logits() -> None:
     ideal = IdealSegmenter()
     zoom = ZoomSegmenter(ideal, margin=1.6)
     embedding = zoom.encode(image, "k")
-    first = zoom.decode(embedding, Prompts((PointPrompt(315, 215),))).chosen
+    box = Box(300, 200, 340, 230)
+    first = zoom.decode(embedding, Prompts(box=box)).chosen
     pieces = len(ideal.encoded)
-    more = Prompts((PointPrompt(315, 215), PointPrompt(338, 240, False)))
-    zoom.decode(embedding, more, previous_logits=first.logits)
+    zoom.decode(embedding, Prompts((PointPrompt(338, 232, False),), box), previous_logits=first.logits)
     assert len(ideal.encoded) == pieces
     assert ideal.asked[-1][1] is first.logits
+
+
+def test_a_click_is_asked_in_pieces_of_several_sizes_that_hold_it() -> None:
+    image, _ = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    zoom.decode(zoom.encode(image, "k"), Prompts((PointPrompt(315, 215),)))
+    sizes = [width for width, _ in ideal.encoded]
+    assert sizes[:4] == [640, 231, 84, 31]
+    for (width, height), (prompts, _) in zip(ideal.encoded, ideal.asked, strict=True):
+        assert 0 <= prompts.points[0].x <= width
+        assert 0 <= prompts.points[0].y <= height
+
+
+@dataclass
+class PartOrWhole(IdealSegmenter):
+    """In the whole image the first click means the whole bright object, in pieces only its very bright part."""
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+    ) -> Candidates:
+        found = super().decode(embedding, prompts, previous_logits=previous_logits)
+        if embedding.width == 640 or previous_logits is not None:
+            return found
+        assert isinstance(embedding, Pixels)
+        part = embedding.image.copy()
+        part[part < 250] = 0
+        return super().decode(Pixels(embedding.key, part), prompts)
+
+
+def test_a_click_that_the_answer_contradicts_turns_to_another_answer() -> None:
+    image, whole = picture(150, 100, 300, 250)
+    image[image > 0] = 200
+    image[150:250, 200:300] = 255
+    part = Mask.from_full(image[..., 0] == 255)
+    zoom = ZoomSegmenter(PartOrWhole(), margin=1.6)
+    embedding = zoom.encode(image, "k")
+    first = PointPrompt(250, 200)
+    answer = zoom.decode(embedding, Prompts((first,))).chosen
+    assert answer.mask.iou(part) > 0.8
+    more = Prompts((first, PointPrompt(400, 320)))
+    assert zoom.decode(embedding, more, previous_logits=answer.logits).chosen.mask.iou(whole) > 0.9
+
+
+def test_forgotten_logits_start_a_new_search_that_holds_all_positive_clicks() -> None:
+    image, truth = picture(100, 100, 60, 300)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    prompts = Prompts((PointPrompt(130, 110), PointPrompt(130, 390), PointPrompt(300, 300, False)))
+    found = zoom.decode(embedding, prompts)
+    assert len(found.items) == 1
+    assert found.chosen.mask.iou(truth) > 0.8
+    assert all(height >= 280 for _, height in ideal.encoded)
 
 
 def test_a_click_beyond_the_piece_widens_it_and_carries_the_logits_along() -> None:
@@ -172,7 +230,7 @@ def test_few_pieces_are_kept() -> None:
     ideal = IdealSegmenter()
     zoom = ZoomSegmenter(ideal, margin=1.6)
     embedding = zoom.encode(image, "k")
-    for x in range(0, 300, 30):
+    for x in range(0, 600, 30):
         zoom.decode(embedding, Prompts(box=Box(x, 10, x + 30, 40)))
     assert len(embedding.crops) == CROPS_KEPT
     assert embedding.nbytes > image.nbytes

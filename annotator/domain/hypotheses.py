@@ -1,0 +1,123 @@
+"""Which of several answers to the same clicks is most likely the object that the person means.
+
+A click says where an object is, not how large it is. So it is asked in pieces of several sizes round the click, and
+each answer is rated: by the model's own predicted IoU, by its stability (both as in SAM, Kirillov et al., ICCV 2023),
+by how well the answers from other pieces agree with it, and by the clicks that it explains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.mask import Mask
+from annotator.domain.ports import Candidate
+from annotator.domain.prompt import PointPrompt
+from annotator.domain.zoom import Region
+
+SAMPLES = 64
+"""Overlaps are counted on about this many rows and columns: a rating needs no more."""
+SAME_IOU = 0.8
+"""Two answers that overlap more than this are one to a person who looks for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A candidate (not empty, in image pixels) and the piece of the image that it was found in."""
+
+    candidate: Candidate
+    region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class RatingWeights:
+    """A linear model of an answer's true IoU, fitted on training images (docs/models/nano-log.md).
+
+    Attributes:
+        predicted, predicted_squared, stability: of what the model says about the answer.
+        agreement: of the mean IoU with the answers from other pieces, each counted by its own predicted IoU.
+        log_size: of the natural logarithm of the answer's longer side as a share of the image's.
+        small: of how far below ``SMALL`` the answer's longer side is, as a share of its piece's.
+        contradiction: of each click on the wrong side of the answer's outline (not fitted: the clicks are right).
+    """
+
+    constant: float = 0.17
+    predicted: float = -0.53
+    predicted_squared: float = 0.79
+    stability: float = 0.25
+    agreement: float = 1.19
+    log_size: float = 0.08
+    small: float = 0.05
+    contradiction: float = -0.4
+
+
+SMALL = 0.15
+
+
+def rate(
+    hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt], weights: RatingWeights | None = None
+) -> npt.NDArray[np.float64]:
+    """The expected IoU of every answer, about 0..1, less for every click that it contradicts."""
+    used = weights or RatingWeights()
+    trust = np.array([max(0.0, h.candidate.predicted_iou) for h in hypotheses])
+    overlaps = pairwise_iou([h.candidate.mask for h in hypotheses])
+    regions = [h.region for h in hypotheses]
+    ratings = np.zeros(len(hypotheses))
+    for i, (candidate, region) in enumerate((h.candidate, h.region) for h in hypotheses):
+        counted = trust * np.array([other != region for other in regions])
+        agreement = float(counted @ overlaps[i]) / max(float(counted.sum()), 1e-6)
+        mask = candidate.mask
+        longer = max(mask.bits.shape)
+        share = longer / max(region.width, region.height)
+        wrong = sum(mask.contains(p.x, p.y) != p.is_positive for p in points)
+        ratings[i] = (
+            used.constant
+            + used.predicted * candidate.predicted_iou
+            + used.predicted_squared * candidate.predicted_iou**2
+            + used.stability * candidate.stability
+            + used.agreement * agreement
+            + used.log_size * math.log(longer / max(mask.width, mask.height))
+            + used.small * max(0.0, SMALL - share)
+            + used.contradiction * wrong
+        )
+    return ratings
+
+
+def alternatives(hypotheses: Sequence[Hypothesis], ratings: npt.NDArray[np.float64], count: int) -> list[int]:
+    """The indices of the best ``count`` answers that differ from each other, best first; fewer when there are none."""
+    taken: list[int] = []
+    for index in np.argsort(-ratings, kind="stable").tolist():
+        mask = hypotheses[index].candidate.mask
+        if all(sampled_iou(mask, hypotheses[other].candidate.mask) <= SAME_IOU for other in taken):
+            taken.append(index)
+            if len(taken) == count:
+                break
+    return taken
+
+
+def pairwise_iou(masks: Sequence[Mask]) -> npt.NDArray[np.float64]:
+    """n x n, about the IoU of every pair (see ``SAMPLES``), 1 on the diagonal."""
+    overlaps = np.eye(len(masks))
+    for i, mask in enumerate(masks):
+        for j in range(i):
+            overlaps[i, j] = overlaps[j, i] = sampled_iou(mask, masks[j])
+    return overlaps
+
+
+def sampled_iou(a: Mask, b: Mask) -> float:
+    """About the IoU of two tight masks of one image; exact when they overlap in fewer than 128 rows and columns."""
+    x0, y0 = max(a.x, b.x), max(a.y, b.y)
+    x1 = min(a.x + a.bits.shape[1], b.x + b.bits.shape[1])
+    y1 = min(a.y + a.bits.shape[0], b.y + b.bits.shape[0])
+    if x1 <= x0 or y1 <= y0:
+        return 0.0
+    step = max(1, min(x1 - x0, y1 - y0) // SAMPLES)
+    first = a.bits[y0 - a.y : y1 - a.y : step, x0 - a.x : x1 - a.x : step]
+    second = b.bits[y0 - b.y : y1 - b.y : step, x0 - b.x : x1 - b.x : step]
+    share = np.count_nonzero(first & second) / first.size
+    both = float(share * (x1 - x0) * (y1 - y0))
+    return min(1.0, both / max(1.0, a.area + b.area - both))
