@@ -45,6 +45,9 @@ class Stage:
     batch: int
 
 
+SET_MEMORY = 0.98
+"""How much of a set's running IoU a new window of it leaves."""
+
 STAGES = (Stage(0.4, 160, 16), Stage(0.35, 256, 12), Stage(0.25, 320, 10))
 """Small windows first: most of what there is to learn shows at 160 pixels, at a quarter of the cost."""
 
@@ -101,6 +104,7 @@ class BaseTrainer:
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.step, self.seconds = 0, 0.0
+        self.iou_by_set: dict[str, float] = {}
         self.rng = np.random.default_rng(settings.seed)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
@@ -141,7 +145,11 @@ class BaseTrainer:
         self.optimizer.step()
         self.step += 1
         self._update_ema()
-        return float(loss.detach()), first, last
+        for i, window in enumerate(windows):
+            mean = float(last[owner.cpu() == i].mean())
+            kept = self.iou_by_set.setdefault(window.set_name, mean)
+            self.iou_by_set[window.set_name] = kept + (1 - SET_MEMORY) * (mean - kept)
+        return float(loss.detach()), float(first.mean()), float(last.mean())
 
     def _encode(self, normal: Tensor) -> list[Tensor]:
         model: Any = self.model
@@ -150,8 +158,12 @@ class BaseTrainer:
 
     def _rounds(
         self, features: list[Tensor], targets: np.ndarray[Any, Any], hidden: Tensor, thumbnail: Tensor
-    ) -> tuple[Tensor, float, float]:
-        """The prompting rounds of all objects of a batch; ``hidden`` is what lies beyond each window, in cells."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The prompting rounds of all objects of a batch; ``hidden`` is what lies beyond each window, in cells.
+
+        Returns:
+            The loss, and every object's IoU after the first and the last round, on the CPU.
+        """
         count, side = targets.shape[0], targets.shape[-1]
         target = F.avg_pool2d(torch.from_numpy(targets)[:, None].float(), 4).to(self.device)
         half = np.ascontiguousarray(targets[:, 1::2, 1::2]).astype(bool)
@@ -166,7 +178,7 @@ class BaseTrainer:
             is_ambiguous = index == 0 and not uses_box
             chosen, loss = self._round_loss(all_masks, all_iou, score, target, hidden, is_ambiguous)
             total = total + loss
-            ious.append(float(hard_iou(chosen, target).mean()))
+            ious.append(hard_iou(chosen, target)[:, 0].cpu())
             if index + 1 < rounds:
                 previous = chosen.detach().clamp(-32, 32)
                 answer = F.interpolate(previous, (side // 2, side // 2), mode="bilinear", align_corners=False)[:, 0] > 0
@@ -243,6 +255,7 @@ class BaseTrainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "iou_by_set": dict(self.iou_by_set),
             "rng": self.rng.bit_generator.state,
             "torch_rng": torch.get_rng_state(),
         }
@@ -252,6 +265,7 @@ class BaseTrainer:
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.iou_by_set = dict(state.get("iou_by_set", {}))
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to
 
@@ -351,6 +365,7 @@ def _run_phase(trainer: BaseTrainer, *, out: Path, state_path: Path, log_path: P
             windows = next(batches)
             waited += time.monotonic() - started
             sums += trainer.train_step(windows)
+            sampler.favour_hard(trainer.iou_by_set)
             trainer.seconds += time.monotonic() - started
             if trainer.step % 25 == 0:
                 wall = time.monotonic() - since

@@ -25,6 +25,8 @@ ZOOMED_SHARE = 0.55
 CLICKED_SHARE = 0.2
 """Windows round a click, of any size: a first click says where to look but not how closely. The rest are whole
 images."""
+PASTED_SHARE = 0.3
+"""Windows into which an object of another image is pasted (Ghiasi et al., CVPR 2021): few images, many scenes."""
 LEAST_VISIBLE = 0.15
 """Share of an object that a window must show; how much it hides, the predicted IoU has to tell."""
 
@@ -53,11 +55,13 @@ class Window:
         image: w x w x 3 float32 RGB in 0..1.
         targets: K x w x w uint8, K >= 1 objects.
         hidden_px: K float32 >= 0, each object's area beyond the window in the window's pixels.
+        set_name: where the image is from.
     """
 
     image: npt.NDArray[np.float32]
     targets: npt.NDArray[np.uint8]
     hidden_px: npt.NDArray[np.float32]
+    set_name: str
 
 
 def read_coco_sets(roots: list[Path]) -> list[TrainingImage]:
@@ -96,7 +100,7 @@ def _image_path(root: Path, file_name: str) -> Path:
 
 
 class WindowSampler:
-    """Draws windows: the set by the square root of its images, then the image, then an anchor object.
+    """Draws windows: the set by the square root of its images and how hard it is, then the image, then an object.
 
     Args:
         window_px: side of a window, a multiple of 32.
@@ -113,8 +117,20 @@ class WindowSampler:
         self._window_px, self._objects = window_px, objects
         names = sorted({image.set_name for image in images})
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
-        weights = np.array([len(group) ** 0.5 for group in self._by_set])
-        self._weights = weights / weights.sum()
+        self._names = names
+        self._by_size = np.array([len(group) ** 0.5 for group in self._by_set])
+        self._weights = self._by_size / self._by_size.sum()
+
+    def favour_hard(self, iou_by_set: dict[str, float]) -> None:
+        """Draw sets in proportion to what is still wrong with them, too; called from the training thread.
+
+        Args:
+            iou_by_set: running means in 0..1; sets that are missing count as the mean of the others.
+        """
+        known = float(np.mean(list(iou_by_set.values()))) if iou_by_set else 0.5
+        wrong = np.array([max(0.05, 1.0 - iou_by_set.get(name, known)) for name in self._names])
+        weights = self._by_size * wrong
+        self._weights = weights / weights.sum()  # replaced as a whole: the drawing thread sees the old or the new one
 
     def draw(self, rng: np.random.Generator) -> Window:
         """One window; draws again when an object was cut away by the window's edge."""
@@ -147,7 +163,45 @@ class WindowSampler:
                 return None
             if len(targets) == self._objects:
                 break
-        return Window(_colour_jitter(image, rng), np.stack(targets), np.array(hidden, np.float32))
+        if rng.random() < PASTED_SHARE:
+            image, targets, hidden = self._paste(image, targets, hidden, rng)
+        return Window(_colour_jitter(image, rng), np.stack(targets), np.array(hidden, np.float32), source.set_name)
+
+    def _paste(
+        self, image: RgbArray, targets: list[npt.NDArray[np.uint8]], hidden: list[float], rng: np.random.Generator
+    ) -> tuple[RgbArray, list[npt.NDArray[np.uint8]], list[float]]:
+        """An object of another image over this window, as one more target; the others lose what it covers.
+
+        The window stays as it is where one of its own objects would mostly disappear.
+        """
+        group = self._by_set[rng.choice(len(self._by_set), p=self._weights)]
+        source = group[rng.integers(len(group))]
+        mask = source.masks[rng.integers(len(source.masks))]
+        pixels, side = self._pixels(source), self._window_px
+        if mask.area < 400 or (mask.height, mask.width) != pixels.shape[:2]:
+            return image, targets, hidden
+        length = side * float(np.exp(rng.uniform(np.log(0.15), np.log(0.75))))
+        step = max(mask.bits.shape) / length
+        if step < 0.4:  # enlarged that much it would be nothing but blur
+            return image, targets, hidden
+        x, y, w, h = mask.bbox_xywh
+        place = rng.uniform(0.1 * side, 0.9 * side, 2)
+        sign = rng.choice([-1.0, 1.0])
+        matrix = np.array(
+            [[sign * step, 0, x + w / 2 - sign * step * place[0]], [0, step, y + h / 2 - step * place[1]]]
+        )
+        pasted = warp_mask(mask, matrix, side)
+        left = [target & ~pasted.astype(bool) for target in targets]
+        if pasted.sum() < 40 or any(
+            new.sum() < max(40, 0.5 * old.sum()) for new, old in zip(left, targets, strict=True)
+        ):
+            return image, targets, hidden
+        edge = cv2.GaussianBlur(pasted.astype(np.float32), (0, 0), 0.7)[..., None]
+        mixed = edge * _warp_pixels(pixels, matrix, side, step) + (1 - edge) * image
+        missing = max(0.0, mask.area / step**2 - float(pasted.sum())) if _is_cut(pasted) else 0.0
+        kept = [(pasted, missing), *zip(left, hidden, strict=True)]
+        order = rng.permutation(len(kept))[: self._objects]
+        return mixed.astype(np.uint8), [kept[i][0] for i in order], [kept[i][1] for i in order]
 
     def _pixels(self, source: TrainingImage) -> RgbArray:
         kept = self._kept.get(source.path)
