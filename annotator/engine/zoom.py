@@ -172,7 +172,7 @@ class ZoomSegmenter:
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
         shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
-        chosen = [hypotheses[i] for i in shown]
+        chosen = [_rated(hypotheses[i], ratings[i]) for i in shown]
         empty = [Hypothesis(item, regions[0]) for item in plain.items if item.mask.is_empty]
         return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
 
@@ -213,8 +213,9 @@ class ZoomSegmenter:
         ratings = rate(pool, prompts.points)[: len(stayed) + len(turned)]
         if not ratings.size:
             return self._answered(found, region, previous.others)
-        ratings[: len(stayed)] += STAY_BONUS
-        return self._shown([pool[int(ratings.argmax())]], found, tuple(pool[:HYPOTHESES_KEPT]))
+        bonus = np.where(np.arange(ratings.size) < len(stayed), STAY_BONUS, 0.0)
+        best = int((ratings + bonus).argmax())
+        return self._shown([_rated(pool[best], ratings[best])], found, tuple(pool[:HYPOTHESES_KEPT]))
 
     def _best_other(self, prompts: Prompts, previous: _Answer, stayed: list[Hypothesis]) -> _Answer | None:
         """The best rated of the earlier answers that is not what there is already."""
@@ -298,6 +299,12 @@ class ZoomSegmenter:
 
 def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
     return [Hypothesis(item, region) for item in found.items if not item.mask.is_empty]
+
+
+def _rated(hypothesis: Hypothesis, rating: float) -> Hypothesis:
+    """With the rating as its predicted IoU: it knows more than the model did when it saw one piece."""
+    predicted_iou = min(1.0, max(0.0, float(rating)))
+    return replace(hypothesis, candidate=replace(hypothesis.candidate, predicted_iou=predicted_iou))
 
 
 def _box_of(hypothesis: Hypothesis) -> Box:
