@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from annotator.engine.nano import NanoConfig
     from annotator.train.base import Stage
+
+_SHAPE_FIELDS = ("image_size", "channels", "stage_channels", "stage_blocks", "mlp_channels", "dense_prompt")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="0.4:160:16,0.35:256:12,0.25:320:10",
         help="share of the time : window side in pixels : windows per step, one after the other (default %(default)s)",
     )
+    parser.add_argument(
+        "--validate", nargs="+", type=Path, default=[], metavar="SET", help="sets to validate on; the best is kept"
+    )
+    parser.add_argument("--validate-minutes", type=float, default=10.0, help="how often (default 10)")
+    parser.add_argument("--validate-objects", type=int, default=6, help="objects of each set (default 6)")
     parser.add_argument("--objects", type=int, default=2, help="objects per window at most (default 2)")
     parser.add_argument("--size", type=int, default=320, help="the model's input side in pixels (default 320)")
     parser.add_argument("--channels", type=int, default=128, help="decoder width (default 128)")
@@ -51,27 +59,81 @@ def parse_stages(text: str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def check_state(path: Path, config: NanoConfig) -> None:
+    """See that a run can go on from the state, before anything is read or trained.
+
+    Raises:
+        UserError: the file is damaged, no training state, or that of a model of another shape.
+    """
+    import torch
+
+    from annotator.domain.errors import UserError
+    from annotator.engine.load import TORCH_LOAD_ERRORS
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        kept = state["config"]
+        differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
+    except TORCH_LOAD_ERRORS as error:
+        raise UserError(
+            f"{path} is damaged, or not the state of a training.", "Move it away, or name another one with --state."
+        ) from error
+    if differing:
+        name = differing[0]
+        raise UserError(
+            f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
+            "Give the same --size and --channels, or another --state to start anew.",
+        )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def run(args: argparse.Namespace) -> int:
+    """Train until the time is over.
+
+    Raises:
+        UserError: a set, device, state or output cannot be used.
+    """
     import torch
     from tqdm import tqdm
 
+    from annotator.domain.errors import UserError
+    from annotator.engine.load import pick_device
     from annotator.engine.nano import NanoConfig
-    from annotator.train.base import Progress, TrainSettings, run_training
+    from annotator.train.base import TrainSettings
+    from annotator.train.base_run import Progress, RunFiles, Validated, run_training
+    from annotator.train.validation import Validation
 
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    numbers = (args.minutes, args.objects, args.validate_minutes, args.validate_objects)
+    if not all(number > 0 for number in numbers) or args.size < 64 or args.size % 32 or args.channels % 32:
+        raise UserError(
+            "These numbers make no training.",
+            "Minutes and objects are above 0, --size is a multiple of 32 from 64 on, --channels one of 32.",
+        )
+    device = pick_device(args.device)
     settings = TrainSettings(
         minutes=args.minutes,
         stages=parse_stages(args.stages),
         objects_per_window=args.objects,
         learning_rate=args.lr,
         seed=args.seed,
+        validate_minutes=args.validate_minutes,
     )
     config = NanoConfig(image_size=args.size, channels=args.channels)
+    state_path: Path = args.state or args.out.with_suffix(".state")
+    if state_path.exists():
+        check_state(state_path, config)
     bar = tqdm(total=args.minutes, unit="min", bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} min {postfix}")
 
-    def report(line: Progress) -> None:
+    def report(line: Progress | Validated) -> None:
+        if isinstance(line, Validated):
+            figures = ", ".join(f"{name} {line.figures[name]:.3f}" for name in ("mean", "box", "click_1", "click_3"))
+            tqdm.write(f"{line.minutes:.0f} min: validation {figures}{', the best so far' if line.is_best else ''}")
+            return
         bar.n = min(line.minutes, args.minutes)
         bar.set_postfix_str(
             f"step {line.step} loss {line.loss:.3f} IoU first {line.iou_first:.3f} last {line.iou_last:.3f} "
@@ -80,12 +142,12 @@ def run(args: argparse.Namespace) -> int:
 
     out = run_training(
         roots=args.sets,
-        out=args.out,
-        state_path=args.state or args.out.with_suffix(".state"),
+        files=RunFiles(args.out, state_path),
         settings=settings,
         config=config,
         device=device,
         report=report,
+        validate=Validation(args.validate, per_set=args.validate_objects) if args.validate else None,
     )
     bar.close()
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -7,30 +7,22 @@ each correction from the error of the answer before, fed back as the dense promp
 from __future__ import annotations
 
 import copy
-import csv
 import math
-import os
-import queue
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from annotator.engine.dense_prompt import draw_prompts
-from annotator.engine.nano import NanoConfig, build_nano, save_nano
-from annotator.train.data import TrainingImage, Window, WindowSampler, read_coco_sets
+from annotator.engine.nano import NanoConfig, build_nano
+from annotator.train.data import TrainingImage, Window, WindowSampler
 from annotator.train.losses import hard_iou, mask_loss
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
+from annotator.train.stream import AskedWeights
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -60,6 +52,7 @@ class TrainSettings:
         minutes: wall-clock length; the learning rate follows a cosine over it.
         stages: in order; their shares are of the sum. The last one should have the model's own input side.
         state_minutes: how often the state is saved; export_minutes: how often the weights file is written.
+        validate_minutes: how often the averaged weights are validated, where there are sets for it.
     """
 
     minutes: float = 90.0
@@ -73,19 +66,7 @@ class TrainSettings:
     seed: int = 0
     state_minutes: float = 4.0
     export_minutes: float = 12.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One line of the log: means over the steps since the last one."""
-
-    step: int
-    minutes: float
-    loss: float
-    iou_first: float
-    iou_last: float
-    data_wait_share: float
-    learning_rate: float
+    validate_minutes: float = 10.0
 
 
 class BaseTrainer:
@@ -105,9 +86,14 @@ class BaseTrainer:
         )
         self.step, self.seconds = 0, 0.0
         self.iou_by_set: dict[str, float] = {}
+        self.best_score = -1.0
+        self.asked = AskedWeights(self.sampler(settings.stages[0]).set_weights({}))
         self.rng = np.random.default_rng(settings.seed)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
+
+    def sampler(self, stage: Stage) -> WindowSampler:
+        return WindowSampler(self.images, window_px=stage.side_px, objects=self.settings.objects_per_window)
 
     @property
     def share_done(self) -> float:
@@ -256,6 +242,8 @@ class BaseTrainer:
             "step": self.step,
             "seconds": self.seconds,
             "iou_by_set": dict(self.iou_by_set),
+            "asked": self.asked.state(),
+            "best_score": self.best_score,
             "rng": self.rng.bit_generator.state,
             "torch_rng": torch.get_rng_state(),
         }
@@ -266,6 +254,8 @@ class BaseTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.iou_by_set = dict(state.get("iou_by_set", {}))
+        self.asked.load_state(state.get("asked", []))
+        self.best_score = float(state.get("best_score", -1.0))
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to
 
@@ -292,128 +282,3 @@ def decode_with_pe(
     filters = torch.stack([mlp(states[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], 1)
     masks = torch.einsum("bkc,bchw->bkhw", filters, upscaled)
     return masks, decoder.iou_prediction_head(states[:, 1]), decoder.pred_obj_score_head(states[:, 0])
-
-
-def prefetched(sampler: WindowSampler, count: int, *, seed: int, stop: threading.Event) -> Iterator[list[Window]]:
-    """Batches made by a background thread, three ahead. The thread ends when ``stop`` is set."""
-    ready: queue.Queue[list[Window] | BaseException] = queue.Queue(maxsize=3)
-    rng = np.random.default_rng(seed)
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                batch = [sampler.draw(rng) for _ in range(count)]
-                while not stop.is_set():
-                    try:
-                        ready.put(batch, timeout=0.2)
-                        break
-                    except queue.Full:
-                        continue
-        except BaseException as error:  # handed to the training thread, which raises it
-            ready.put(error)
-
-    threading.Thread(target=work, name="windows", daemon=True).start()
-    while True:
-        item = ready.get()
-        if isinstance(item, BaseException):
-            raise item
-        yield item
-
-
-def run_training(
-    *,
-    roots: list[Path],
-    out: Path,
-    state_path: Path,
-    settings: TrainSettings,
-    config: NanoConfig,
-    device: torch.device,
-    report: Any,
-) -> Path:
-    """Train until the settings' time is over; goes on from ``state_path`` when it exists.
-
-    Args:
-        report: called with a :class:`Progress` every 25 steps.
-
-    Returns:
-        ``out``, the exported averaged weights.
-    """
-    cv2.setNumThreads(1)
-    trainer = BaseTrainer(config=config, settings=settings, images=read_coco_sets(roots), device=device)
-    if state_path.is_file():
-        trainer.load_state(torch.load(state_path, map_location=device, weights_only=True))
-    state_path.parent.mkdir(parents=True, exist_ok=True)
-    log_path = state_path.with_suffix(".csv")
-    while trainer.share_done < 1.0:
-        _run_phase(trainer, out=out, state_path=state_path, log_path=log_path, report=report)
-    export(trainer, out, roots)
-    return out
-
-
-def _run_phase(trainer: BaseTrainer, *, out: Path, state_path: Path, log_path: Path, report: Any) -> None:
-    """Windows of one size until the time is up or the next stage begins."""
-    settings, stage = trainer.settings, trainer.stage
-    sampler = WindowSampler(trainer.images, window_px=stage.side_px, objects=settings.objects_per_window)
-    stop = threading.Event()
-    last_state = last_export = trainer.seconds
-    sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
-    trainer.model.train()
-    try:
-        batches = prefetched(sampler, stage.batch, seed=settings.seed + trainer.step, stop=stop)
-        while trainer.share_done < 1.0 and trainer.stage == stage:
-            started = time.monotonic()
-            windows = next(batches)
-            waited += time.monotonic() - started
-            sums += trainer.train_step(windows)
-            sampler.favour_hard(trainer.iou_by_set)
-            trainer.seconds += time.monotonic() - started
-            if trainer.step % 25 == 0:
-                wall = time.monotonic() - since
-                means = sums / (trainer.step - last_logged)  # a phase need not begin at a multiple of 25
-                line = Progress(
-                    trainer.step, trainer.seconds / 60, *means.tolist(), waited / wall, trainer.learning_rate()
-                )
-                _log(log_path, line)
-                report(line)
-                sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
-            if trainer.seconds - last_state > settings.state_minutes * 60:
-                save_state(trainer, state_path)
-                last_state = trainer.seconds
-            if trainer.seconds - last_export > settings.export_minutes * 60:
-                export(trainer, out, [])
-                last_export = trainer.seconds
-    finally:
-        stop.set()
-    save_state(trainer, state_path)
-
-
-def save_state(trainer: BaseTrainer, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    torch.save(trainer.state(), part)
-    os.replace(part, path)
-
-
-def export(trainer: BaseTrainer, out: Path, roots: list[Path]) -> None:
-    """Write the averaged weights."""
-    sets = sorted({image.set_name for image in trainer.images})
-    metadata = {
-        "dense_prompt": trainer.config.dense_prompt,
-        "steps": str(trainer.step),
-        "minutes": f"{trainer.seconds / 60:.1f}",
-        "device": trainer.device.type,
-        "seed": str(trainer.settings.seed),
-        "sets": ",".join(sets),
-        "licence": "Apache-2.0",
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)
-
-
-def _log(path: Path, line: Progress) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(list(asdict(line)))
-        writer.writerow([f"{value:.5g}" for value in asdict(line).values()])

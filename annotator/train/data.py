@@ -7,6 +7,7 @@ stages draw the same windows with fewer pixels; positions are shares of the wind
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,10 +120,9 @@ class WindowSampler:
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
         self._names = names
         self._by_size = np.array([len(group) ** 0.5 for group in self._by_set])
-        self._weights = self._by_size / self._by_size.sum()
 
-    def favour_hard(self, iou_by_set: dict[str, float]) -> None:
-        """Draw sets in proportion to what is still wrong with them, too; called from the training thread.
+    def set_weights(self, iou_by_set: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """How often each set (by name, sorted) is drawn: by its size and by what is still wrong with it; sum 1.
 
         Args:
             iou_by_set: running means in 0..1; sets that are missing count as the mean of the others.
@@ -130,17 +130,19 @@ class WindowSampler:
         known = float(np.mean(list(iou_by_set.values()))) if iou_by_set else 0.5
         wrong = np.array([max(0.05, 1.0 - iou_by_set.get(name, known)) for name in self._names])
         weights = self._by_size * wrong
-        self._weights = weights / weights.sum()  # replaced as a whole: the drawing thread sees the old or the new one
+        return np.asarray(weights / weights.sum(), np.float64)
 
-    def draw(self, rng: np.random.Generator) -> Window:
+    def draw(self, rng: np.random.Generator, weights: npt.NDArray[np.float64]) -> Window:
         """One window; draws again when an object was cut away by the window's edge."""
         while True:
-            group = self._by_set[rng.choice(len(self._by_set), p=self._weights)]
-            window = self._window(group[rng.integers(len(group))], rng)
+            group = self._by_set[rng.choice(len(self._by_set), p=weights)]
+            window = self._window(group[rng.integers(len(group))], rng, weights)
             if window is not None:
                 return window
 
-    def _window(self, source: TrainingImage, rng: np.random.Generator) -> Window | None:
+    def _window(
+        self, source: TrainingImage, rng: np.random.Generator, weights: npt.NDArray[np.float64]
+    ) -> Window | None:
         pixels = self._pixels(source)
         height, width = pixels.shape[:2]
         anchor = source.masks[rng.integers(len(source.masks))]
@@ -164,18 +166,23 @@ class WindowSampler:
             if len(targets) == self._objects:
                 break
         if rng.random() < PASTED_SHARE:
-            image, targets, hidden = self._paste(image, targets, hidden, rng)
+            group = self._by_set[rng.choice(len(self._by_set), p=weights)]
+            other = group[rng.integers(len(group))]
+            image, targets, hidden = self._paste(other, image, targets, hidden, rng)
         return Window(_colour_jitter(image, rng), np.stack(targets), np.array(hidden, np.float32), source.set_name)
 
     def _paste(
-        self, image: RgbArray, targets: list[npt.NDArray[np.uint8]], hidden: list[float], rng: np.random.Generator
+        self,
+        source: TrainingImage,
+        image: RgbArray,
+        targets: list[npt.NDArray[np.uint8]],
+        hidden: list[float],
+        rng: np.random.Generator,
     ) -> tuple[RgbArray, list[npt.NDArray[np.uint8]], list[float]]:
         """An object of another image over this window, as one more target; the others lose what it covers.
 
         The window stays as it is where one of its own objects would mostly disappear.
         """
-        group = self._by_set[rng.choice(len(self._by_set), p=self._weights)]
-        source = group[rng.integers(len(group))]
         mask = source.masks[rng.integers(len(source.masks))]
         pixels, side = self._pixels(source), self._window_px
         if mask.area < 400 or (mask.height, mask.width) != pixels.shape[:2]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import threading
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,14 @@ from annotator.domain.ports import ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.nano import NanoConfig, build_nano, load_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train import base
-from annotator.train.base import BaseTrainer, Progress, Stage, TrainSettings, decode_with_pe, prefetched, run_training
+from annotator.train import base_run
+from annotator.train.base import BaseTrainer, Stage, TrainSettings, decode_with_pe
+from annotator.train.base_run import Progress, Run, RunFiles, Validated, run_training
 from annotator.train.data import Window, WindowSampler, read_coco_sets
 from annotator.train.losses import hard_iou, mask_loss
 from annotator.train.precision import mixed_precision
+from annotator.train.stream import AHEAD, AskedWeights, WindowStream
+from annotator.train.validation import Validation
 from tests.unit.train.scenes import write_set
 
 CPU = torch.device("cpu")
@@ -44,11 +45,12 @@ def trainer_of(root: Path, settings: TrainSettings = SETTINGS) -> BaseTrainer:
 
 def windows_of(trainer: BaseTrainer, count: int, *, seed: int = 0) -> list[list[Window]]:
     sampler = WindowSampler(trainer.images, window_px=64, objects=2)
-    stop = threading.Event()
+    asked = [sampler.set_weights({})] * count
+    stream = WindowStream(sampler, count=2, seed=seed, first_step=0, asked=asked)
     try:
-        return list(islice(prefetched(sampler, 2, seed=seed, stop=stop), count))
+        return [stream.next() for _ in range(count)]
     finally:
-        stop.set()
+        stream.stop()
 
 
 def test_mask_loss_by_hand() -> None:
@@ -78,8 +80,45 @@ def test_a_failing_sampler_fails_the_training(root: Path) -> None:
     trainer = trainer_of(root)
     broken = replace(trainer.images[0], path=root / "gone.png")
     sampler = WindowSampler([broken], window_px=64, objects=2)
+    stream = WindowStream(sampler, count=1, seed=0, first_step=0, asked=[sampler.set_weights({})])
     with pytest.raises(Exception, match=r"gone\.png"):
-        next(prefetched(sampler, 1, seed=0, stop=threading.Event()))
+        stream.next()
+
+
+def test_a_batch_is_the_same_whether_or_not_others_came_before(root: Path) -> None:
+    trainer = trainer_of(root)
+    sampler = trainer.sampler(SETTINGS.stages[0])
+    weights = sampler.set_weights({})
+    whole = WindowStream(sampler, count=2, seed=5, first_step=0, asked=[weights] * 3)
+    later = WindowStream(sampler, count=2, seed=5, first_step=2, asked=[weights])
+    third = [whole.next() for _ in range(3)][2]
+    again = later.next()
+    for one, other in zip(third, again, strict=True):
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.targets, other.targets)
+    whole.stop()
+    later.stop()
+
+
+def test_sets_that_go_badly_are_drawn_more_often(tmp_path: Path) -> None:
+    roots = [write_set(tmp_path / name, images=4, seed=seed) for seed, name in enumerate(("a", "b"))]
+    sampler = WindowSampler(read_coco_sets(roots), window_px=64, objects=2)
+    assert sampler.set_weights({}).tolist() == [0.5, 0.5]
+    assert sampler.set_weights({"a": 0.9, "b": 0.6}).tolist() == pytest.approx([0.2, 0.8])
+    rng = np.random.default_rng(0)
+    names = [sampler.draw(rng, np.array([0.2, 0.8])).set_name for _ in range(200)]
+    assert names.count("b") == pytest.approx(160, abs=25)
+
+
+def test_asked_weights_survive_a_state_of_the_same_sets_only() -> None:
+    asked = AskedWeights(np.array([0.5, 0.5]))
+    asked.push(np.array([0.1, 0.9]))
+    other = AskedWeights(np.array([0.5, 0.5]))
+    other.load_state(asked.state())
+    assert [w.tolist() for w in other.all()] == [[0.5, 0.5]] * (AHEAD - 1) + [[0.1, 0.9]]
+    third = AskedWeights(np.array([0.2, 0.3, 0.5]))
+    third.load_state(asked.state())
+    assert [w.tolist() for w in third.all()] == [[0.2, 0.3, 0.5]] * AHEAD
 
 
 def test_the_decoder_with_cut_positions_is_the_official_one_on_the_whole_canvas() -> None:
@@ -149,7 +188,7 @@ def test_going_on_from_a_saved_state_is_the_same_run(root: Path, tmp_path: Path)
     for batch in batches[:3]:
         whole.train_step(batch)
         whole.seconds += 1.0
-    base.save_state(whole, tmp_path / "run.state")
+    base_run.save_state(whole, tmp_path / "run.state")
     assert [path.name for path in tmp_path.iterdir()] == ["run.state"]
     expected = [whole.train_step(batch) for batch in batches[3:]]
 
@@ -203,38 +242,108 @@ def test_the_logged_means_are_right_after_going_on_in_between(
     trainer = trainer_of(root)
     trainer.step = 15  # as after a kill or a change of window size: the first line covers ten steps only
     monkeypatch.setattr(trainer, "train_step", FakeSteps(trainer))
-    lines: list[Progress] = []
-    base._run_phase(
-        trainer,
-        out=tmp_path / "out.safetensors",
-        state_path=tmp_path / "run.state",
-        log_path=tmp_path / "run.csv",
-        report=lines.append,
-    )
+    lines: list[Any] = []
+    Run(trainer, RunFiles(tmp_path / "out.safetensors", tmp_path / "run.state"), lines.append, None).phase()
     assert [line.step for line in lines] == [25, 50]
     assert [(line.loss, line.iou_first, line.iou_last) for line in lines] == [(2.0, 0.5, 0.75)] * 2
+    assert all(isinstance(line, Progress) for line in lines)
 
 
 def test_a_whole_run_writes_weights_state_and_log(root: Path, tmp_path: Path) -> None:
     settings = replace(
         SETTINGS, minutes=0.05, stages=(Stage(0.6, 64, 2), Stage(0.4, 128, 2)), state_minutes=0.02, export_minutes=0.02
     )
-    out, state_path = tmp_path / "nano.safetensors", tmp_path / "nano.state"
-    arguments: dict[str, Any] = {"roots": [root], "out": out, "state_path": state_path, "config": TINY, "device": CPU}
-    assert run_training(**arguments, settings=settings, report=lambda _line: None) == out
-    first = torch.load(state_path, weights_only=True)
-    _model, config, metadata = load_nano(out)
+    files = RunFiles(tmp_path / "nano.safetensors", tmp_path / "nano.state")
+    arguments: dict[str, Any] = {"roots": [root], "files": files, "config": TINY, "device": CPU}
+    assert run_training(**arguments, settings=settings, report=lambda _line: None) == files.out
+    first = torch.load(files.state, weights_only=True)
+    _model, config, metadata = load_nano(files.out)
     assert config == TINY
     assert metadata["sets"] == "ellipses"
     assert metadata["steps"] == str(first["step"])
     assert first["seconds"] >= 3.0
     # Longer on: goes on where it ended instead of starting again.
     run_training(**arguments, settings=replace(settings, minutes=0.08), report=lambda _line: None)
-    assert torch.load(state_path, weights_only=True)["step"] > first["step"]
-    if (tmp_path / "nano.csv").exists():
-        with (tmp_path / "nano.csv").open(encoding="utf-8") as file:
+    assert torch.load(files.state, weights_only=True)["step"] > first["step"]
+    if files.log.exists():
+        with files.log.open(encoding="utf-8") as file:
             steps = [int(float(row["step"])) for row in csv.DictReader(file)]
         assert steps == sorted(set(steps))
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_killed_run_goes_on_to_the_bit(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run at once and one that was killed some steps after its last saved state end alike."""
+    ticks = iter(range(10**9))
+    monkeypatch.setattr(base_run.time, "monotonic", lambda: float(next(ticks)))
+    settings = replace(SETTINGS, minutes=1.0, state_minutes=0.3)
+    torch.set_num_threads(1)
+
+    def run(folder: Path, dies_at: int | None) -> dict[str, Any]:
+        folder.mkdir(exist_ok=True)
+        files = RunFiles(folder / "nano.safetensors", folder / "nano.state")
+        steps = BaseTrainer.train_step
+
+        def step_or_die(self: BaseTrainer, windows: list[Window]) -> tuple[float, float, float]:
+            if self.step == dies_at:
+                raise KilledError
+            return steps(self, windows)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(BaseTrainer, "train_step", step_or_die)
+            arguments: dict[str, Any] = {"roots": [root], "files": files, "config": TINY, "device": CPU}
+            run_training(**arguments, settings=settings, report=lambda _line: None)
+        return dict(torch.load(files.state, weights_only=True))
+
+    whole = run(tmp_path / "whole", None)
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", 14)
+    interrupted = torch.load(tmp_path / "killed" / "nano.state", weights_only=True)
+    assert 0 < interrupted["step"] < 14 < whole["step"]
+    resumed = run(tmp_path / "killed", None)
+    assert resumed["step"] == whole["step"]
+    assert resumed["iou_by_set"] == whole["iou_by_set"]
+    for kind in ("model", "ema"):
+        for name, tensor in whole[kind].items():
+            assert torch.equal(resumed[kind][name], tensor), (kind, name)
+
+
+def test_the_best_validated_weights_are_kept(root: Path, tmp_path: Path) -> None:
+    files = RunFiles(tmp_path / "nano.safetensors", tmp_path / "nano.state")
+    settings = replace(SETTINGS, minutes=0.06, validate_minutes=0.005)
+    scores = iter([0.5, 0.7, 0.6] + [0.1] * 1000)
+    told: list[Any] = []
+    run_training(
+        roots=[root],
+        files=files,
+        settings=settings,
+        config=TINY,
+        device=CPU,
+        report=told.append,
+        validate=lambda _model, _config: {"mean": next(scores)},
+    )
+    validated = [line for line in told if isinstance(line, Validated)]
+    assert [line.is_best for line in validated[:3]] == [True, True, False]
+    _model, _config, metadata = load_nano(files.out)
+    assert metadata["steps"] == str(validated[1].step)
+    assert torch.load(files.state, weights_only=True)["best_score"] == 0.7
+    with files.validation_log.open(encoding="utf-8") as file:
+        assert [float(row["mean"]) for row in csv.DictReader(file)][:3] == [0.5, 0.7, 0.6]
+
+
+def test_validation_is_the_same_every_time_and_leaves_the_model_alone(root: Path) -> None:
+    torch.manual_seed(0)
+    model = build_nano(TINY).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    validate = Validation([root], per_set=2)
+    figures = validate(model, TINY)
+    assert figures == validate(model, TINY)
+    assert set(figures) == {"mean", "box", "click_1", "click_3", "box_ellipses"}
+    assert figures["mean"] == pytest.approx((figures["box"] + figures["click_1"] + figures["click_3"]) / 3)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.gpu
@@ -242,5 +351,5 @@ def test_a_whole_run_writes_weights_state_and_log(root: Path, tmp_path: Path) ->
 def test_a_state_is_resumed_on_a_gpu(root: Path, tmp_path: Path) -> None:
     device = torch.device("cuda")
     trainer = BaseTrainer(config=TINY, settings=SETTINGS, images=read_coco_sets([root]), device=device)
-    base.save_state(trainer, tmp_path / "run.state")
+    base_run.save_state(trainer, tmp_path / "run.state")
     trainer.load_state(torch.load(tmp_path / "run.state", map_location=device, weights_only=True))

@@ -43,7 +43,7 @@ def test_the_mask_lies_on_its_object_however_the_window_is_turned(tmp_path: Path
     rng = np.random.default_rng(0)
     ious = []
     for _ in range(60):
-        window = sampler.draw(rng)
+        window = sampler.draw(rng, sampler.set_weights({}))
         assert window.image.shape == (window_px, window_px, 3)
         assert window.image.dtype == np.float32
         assert 0.0 <= window.image.min() <= window.image.max() <= 1.0

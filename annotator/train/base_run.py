@@ -1,0 +1,228 @@
+"""A run of :class:`~annotator.train.base.BaseTrainer`: stages, saved states, log, validation, the best weights."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from annotator.engine.nano import NanoConfig, save_nano
+from annotator.train.base import BaseTrainer, TrainSettings
+from annotator.train.curves import draw_curves
+from annotator.train.data import read_coco_sets
+from annotator.train.stream import WindowStream
+
+LOG_STEPS = 25
+
+Validate = Callable[[nn.Module, NanoConfig], Mapping[str, float]]
+"""Figures of a model, higher is better; the key "mean" decides which weights are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of the log: means over the steps since the last one."""
+
+    step: int
+    minutes: float
+    loss: float
+    iou_first: float
+    iou_last: float
+    data_wait_share: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What a validation said."""
+
+    step: int
+    minutes: float
+    figures: Mapping[str, float]
+    is_best: bool
+
+
+Report = Callable[[Progress | Validated], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Where a run writes: weights, resumable state, and beside the state the logs and the curves."""
+
+    out: Path
+    state: Path
+
+    @property
+    def log(self) -> Path:
+        return self.state.with_suffix(".csv")
+
+    @property
+    def validation_log(self) -> Path:
+        return self.state.with_suffix(".validation.csv")
+
+    @property
+    def curves(self) -> Path:
+        return self.state.with_suffix(".png")
+
+
+def run_training(
+    *,
+    roots: list[Path],
+    files: RunFiles,
+    settings: TrainSettings,
+    config: NanoConfig,
+    device: torch.device,
+    report: Report,
+    validate: Validate | None = None,
+) -> Path:
+    """Train until the settings' time is over; goes on from the state when there is one, to the bit on one machine.
+
+    Args:
+        report: called with a :class:`Progress` every 25 steps and a :class:`Validated` after each validation.
+        validate: judges the averaged weights now and then. With it the best ones are exported, else the last ones.
+
+    Returns:
+        The exported averaged weights.
+    """
+    cv2.setNumThreads(1)
+    trainer = BaseTrainer(config=config, settings=settings, images=read_coco_sets(roots), device=device)
+    files.state.parent.mkdir(parents=True, exist_ok=True)
+    if files.state.is_file():
+        trainer.load_state(torch.load(files.state, map_location=device, weights_only=True))
+    for log in (files.log, files.validation_log):
+        _cut_log(log, trainer.step)
+    run = Run(trainer, files, report, validate)
+    while trainer.share_done < 1.0:
+        run.phase()
+    run.finish()
+    return files.out
+
+
+class Run:
+    """The loop of one run."""
+
+    def __init__(self, trainer: BaseTrainer, files: RunFiles, report: Report, validate: Validate | None) -> None:
+        self._trainer, self._files, self._report, self._validate = trainer, files, report, validate
+        self._last_validation = trainer.seconds
+        self._validated_step = -1
+
+    def phase(self) -> None:
+        """Windows of one size until the time is up or the next stage begins."""
+        trainer, settings, stage = self._trainer, self._trainer.settings, self._trainer.stage
+        sampler = trainer.sampler(stage)
+        stream = WindowStream(
+            sampler, count=stage.batch, seed=settings.seed, first_step=trainer.step, asked=trainer.asked.all()
+        )
+        last_state = last_export = trainer.seconds
+        sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
+        trainer.model.train()
+        try:
+            while trainer.share_done < 1.0 and trainer.stage == stage:
+                started = time.monotonic()
+                windows = stream.next()
+                waited += time.monotonic() - started
+                sums += trainer.train_step(windows)
+                trainer.asked.push(sampler.set_weights(trainer.iou_by_set))
+                stream.ask(trainer.asked.all()[-1])
+                trainer.seconds += time.monotonic() - started
+                if trainer.step % LOG_STEPS == 0:
+                    wall = time.monotonic() - since
+                    means = sums / (trainer.step - last_logged)  # a phase need not begin at a multiple of LOG_STEPS
+                    self._log(means, waited / wall)
+                    sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
+                if trainer.seconds - last_state > settings.state_minutes * 60:
+                    save_state(trainer, self._files.state)
+                    last_state = trainer.seconds
+                if self._validate is None and trainer.seconds - last_export > settings.export_minutes * 60:
+                    export(trainer, self._files.out)
+                    last_export = trainer.seconds
+                if self._validate and trainer.seconds - self._last_validation > settings.validate_minutes * 60:
+                    self._judge(self._validate)
+                    since, waited = time.monotonic(), 0.0
+        finally:
+            stream.stop()
+        save_state(trainer, self._files.state)
+
+    def finish(self) -> None:
+        """The last validation, or the last weights; and the curves."""
+        if self._validate is None:
+            export(self._trainer, self._files.out)
+        elif self._validated_step != self._trainer.step:
+            self._judge(self._validate)
+        draw_curves(self._files.log, self._files.validation_log, self._files.curves)
+
+    def _log(self, means: np.ndarray, data_wait_share: float) -> None:  # type: ignore[type-arg]
+        trainer = self._trainer
+        loss, first, last = means.tolist()
+        line = Progress(trainer.step, trainer.seconds / 60, loss, first, last, data_wait_share, trainer.learning_rate())
+        _append(self._files.log, asdict(line))
+        self._report(line)
+
+    def _judge(self, validate: Validate) -> None:
+        """Validate the averaged weights; keep them when they are the best so far."""
+        trainer = self._trainer
+        figures = validate(trainer.ema, trainer.config)
+        is_best = figures["mean"] > trainer.best_score
+        if is_best:
+            trainer.best_score = figures["mean"]
+            export(trainer, self._files.out)
+        self._last_validation, self._validated_step = trainer.seconds, trainer.step
+        _append(self._files.validation_log, {"step": trainer.step, "minutes": trainer.seconds / 60, **figures})
+        draw_curves(self._files.log, self._files.validation_log, self._files.curves)
+        save_state(trainer, self._files.state)  # it holds the best score, which must not fall back
+        self._report(Validated(trainer.step, trainer.seconds / 60, figures, is_best))
+
+
+def save_state(trainer: BaseTrainer, path: Path) -> None:
+    """Write the run's state, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    torch.save(trainer.state(), part)
+    os.replace(part, path)
+
+
+def export(trainer: BaseTrainer, out: Path) -> None:
+    """Write the averaged weights."""
+    sets = sorted({image.set_name for image in trainer.images})
+    metadata = {
+        "dense_prompt": trainer.config.dense_prompt,
+        "steps": str(trainer.step),
+        "minutes": f"{trainer.seconds / 60:.1f}",
+        "device": trainer.device.type,
+        "seed": str(trainer.settings.seed),
+        "sets": ",".join(sets),
+        "licence": "Apache-2.0",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)
+
+
+def _append(path: Path, row: Mapping[str, float]) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(list(row))
+        writer.writerow([f"{value:.5g}" if isinstance(value, float) else value for value in row.values()])
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop the lines after ``step``: they were written by steps that a kill took back."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    kept = rows[:1] + [row for row in rows[1:] if row and float(row[0]) <= step]
+    if len(kept) != len(rows):
+        part = path.with_name(path.name + ".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(kept)
+        os.replace(part, path)
