@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,11 +13,13 @@ from annotator.domain.errors import UserError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open_", "open the window (default)"),
+    "demo": ("demo", "the main job, done by the program on itself"),
     "predict": ("predict", "one mask from points or a box"),
     "export": ("export", "write COCO or polygons from a project"),
     "import": ("import_", "read COCO into a project"),
-    "models": ("models", "list, download, import and verify models"),
+    "models": ("models", "list, download, import and verify models, show their cards"),
     "evaluate": ("evaluate", "clicks-to-IoU on a COCO set"),
+    "compare": ("compare", "two evaluations side by side, with 95 % intervals"),
     "train-base": ("train_base", "train the embedded model"),
 }
 
@@ -36,7 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     command_module = importlib.import_module(f"annotator.commands.{COMMANDS[args.command][0]}")
     try:
-        return int(command_module.run(args))
+        code = int(command_module.run(args))
+        if sys.stdout is not None:  # None in a program without a console
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has seen enough. Python must not try to flush the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except UserError as error:
         print(f"annotator: {error}", file=sys.stderr)
         return 2

@@ -31,8 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clicks", type=_positive, default=20, help="most clicks per object (default 20)")
     parser.add_argument("--max-objects", type=_positive, metavar="N", help="a fixed subset of each set")
     parser.add_argument("--seed", type=int, default=0, help="of the subset (default 0)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures, also per object")
-    parser.add_argument("--resume", type=Path, metavar="FILE", help="keep finished objects here and go on from them")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="OUT",
+        help="write all figures, also per object; until then finished objects are kept in OUT.state, and the same "
+        "command goes on from them",
+    )
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="keep finished objects here, for good, and go on from them"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,13 +57,33 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         check_output(args.json)
     names = set_names(args.coco)
+    state_path = state_of(args)
     segmenter = _segmenter(args)
-    results = {name: _evaluate(segmenter, args, n) for n, name in enumerate(names)}
+    try:
+        results = {name: _evaluate(segmenter, args, n, state_path) for n, name in enumerate(names)}
+    except KeyboardInterrupt:
+        print(f"\nannotator: {_how_to_go_on(state_path)}", file=sys.stderr)
+        raise
     print(table(results))
     if args.json is not None:
         with export_errors(args.json):
             write_atomic(args.json, json.dumps(to_json(results), indent=1).encode())
+            if args.resume is None and state_path is not None:
+                state_path.unlink(missing_ok=True)  # the figures are all in OUT now
     return 0
+
+
+def state_of(args: argparse.Namespace) -> Path | None:
+    """Where finished objects are kept: the file of ``--resume``, else one beside the JSON, else nowhere."""
+    if args.resume is not None:
+        return Path(args.resume)
+    return None if args.json is None else args.json.with_name(args.json.name + ".state")
+
+
+def _how_to_go_on(state_path: Path | None) -> str:
+    if state_path is None:
+        return "nothing was kept; with --json OUT or --resume FILE the next run can go on where it stopped"
+    return f"finished objects are kept in {state_path}; the same command goes on from there"
 
 
 def set_names(coco_files: list[Path]) -> list[str]:
@@ -133,7 +161,7 @@ def _segmenter(args: argparse.Namespace) -> Segmenter:
     return load_segmenter(args.model, device=args.device, config=args.config)
 
 
-def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int) -> EvaluationResult:
+def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_path: Path | None) -> EvaluationResult:
     from tqdm import tqdm
 
     from annotator.train.evaluate import evaluate_coco
@@ -155,7 +183,7 @@ def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int) -> Eva
             max_objects=args.max_objects,
             seed=args.seed,
             progress=advance,
-            state_path=args.resume,
+            state_path=state_path,
         )
 
 

@@ -36,12 +36,15 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from annotator import plugins
+    from annotator.commands.output import check_output
     from annotator.domain.errors import ExportError, ProjectError
     from annotator.io.store import ProjectStore
     from annotator.io.store_place import find_project
 
     if args.segmentation is not None and args.format == "polygons":
         raise ExportError("--segmentation is for COCO only.", "Leave it out.")
+    if args.format == "coco":
+        check_output(args.out)
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None:
         raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")

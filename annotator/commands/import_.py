@@ -18,11 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Take in what fits, and say what did not.
+
+    Raises:
+        UserError: the project or the file cannot be used, or nothing of the file fits.
+    """
     from typing import cast
 
     from tqdm import tqdm
 
     from annotator import plugins
+    from annotator.domain.errors import ImportFormatError
     from annotator.io.store import ProjectStore
 
     take_in = cast(Any, plugins.load("annotator.importers", args.format))
@@ -38,4 +44,6 @@ def run(args: argparse.Namespace) -> int:
 
         report = take_in(store, args.annotations, progress=show)
     print("\n".join(report.lines()))
+    if report.skipped and not report.objects and not report.already_there:
+        raise ImportFormatError(f"Nothing of {args.annotations} could be imported.", "The problems are listed above.")
     return 0

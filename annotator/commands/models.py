@@ -1,8 +1,9 @@
-"""``annotator models list | download NAME | import FILE | verify``."""
+"""``annotator models list | download NAME | import FILE | verify | card NAME``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -14,13 +15,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take = actions.add_parser("import", help="take a weights file copied from elsewhere")
     take.add_argument("file", type=Path)
     actions.add_parser("verify", help="check every file's SHA-256")
+    card = actions.add_parser("card", help="what a model is, what it was trained on and how good it is")
+    card.add_argument("name")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Do the action and say what came of it.
+
+    Raises:
+        UserError: no such model or card, no network, a file that cannot be read or written, or is not the right one.
+    """
     from tqdm import tqdm
 
     from annotator.engine import weights
 
+    if args.action == "card":
+        print(weights.card_text(args.name), end="")
+        return 0
     if args.action in ("list", "verify"):
         statuses = weights.list_models()
         for status in statuses:
@@ -35,7 +46,11 @@ def run(args: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         if args.action == "download":
-            status = weights.download(args.name, progress=progress)
+            try:
+                status = weights.download(args.name, progress=progress)
+            except KeyboardInterrupt:
+                print("\nannotator: the part that came is kept; the same command goes on from there", file=sys.stderr)
+                raise
         else:
             status = weights.import_file(args.file, progress=progress)
     print(f"{status.name}: {status.note} ({status.path})")

@@ -13,9 +13,11 @@ def check_output(target: Path) -> None:
     """See that ``target`` can be written, without touching it.
 
     Raises:
-        ExportError: its folder is missing or may not be written, or it is a folder itself.
+        ExportError: its folder is missing or may not be written, or it is a folder or device itself.
     """
     if target.is_dir():
         raise ExportError(f"{target} is a folder.", "Name a file.")
+    if target.exists() and not target.is_file():  # a device or a pipe would be replaced, not written to
+        raise ExportError(f"{target} is not a plain file.", "Name another one.")
     with export_errors(target), tempfile.TemporaryFile(dir=target.parent):
         pass

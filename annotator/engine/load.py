@@ -8,28 +8,32 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import platformdirs
 import torch
 from torch import nn
 
 from annotator.domain.errors import ModelError
 from annotator.domain.ports import Engine, ModelInfo
-from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import weights
 from annotator.engine.embeddings import TieredCache
 from annotator.engine.nano import load_nano
+from annotator.engine.precision_choice import in_best_precision
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.zoom import ZoomSegmenter
 
 DISK_BYTES = 20 << 30
-BF16_MIN_IOU = 0.98
 ZOOM_MARGIN = 1.6
 """For models that were not trained with one of their own."""
+TORCH_LOAD_ERRORS = (
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError, struct.error),
+    *(LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError),
+)
+"""What ``torch.load`` raises on bytes that are no weights, because it takes any bytes for a program to run."""
 
 
 def load_segmenter(
@@ -59,7 +63,10 @@ def load_segmenter(
     status, path = _resolve(name_or_path)
     entry = status.entry if status else None
     say(f"Loading {entry.name if entry else path.name} …")
-    digest = weights.sha256_of(path)
+    try:
+        digest = weights.sha256_of(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     if path.suffix == ".safetensors":
         model, nano_config, _ = load_nano(path)
         dense_prompt, margin = nano_config.dense_prompt, nano_config.zoom_margin
@@ -69,6 +76,8 @@ def load_segmenter(
     name = entry.name if entry else path.stem
     note = "" if status and status.is_verified else f"{path.name} is not verified"
     model = _to_device(model, chosen)
+    if next(model.parameters()).device.type != chosen.type:
+        chosen, note = torch.device("cpu"), "The graphics card has too little memory; the processor is used."
 
     def build(kind: torch.dtype) -> Sam2Segmenter:
         info = ModelInfo(
@@ -82,30 +91,10 @@ def load_segmenter(
         )
         return Sam2Segmenter(model, info, dtype=kind, dense_prompt=dense_prompt)
 
-    segmenter = _in_best_precision(build, chosen, dtype, may_halve=bool(dense_prompt), say=say)
+    segmenter = in_best_precision(build, chosen, dtype, weights_sha256=digest, say=say)
     if zoom is None:
         zoom = margin > 0
     return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN) if zoom else segmenter
-
-
-def _in_best_precision(
-    build: Callable[[torch.dtype], Sam2Segmenter],
-    device: torch.device,
-    wanted: torch.dtype | None,
-    *,
-    may_halve: bool,
-    say: Callable[[str], None],
-) -> Sam2Segmenter:
-    """The wanted precision, or the fastest that gives the same masks; on a CPU only small models are checked."""
-    if wanted is not None:
-        return build(wanted)
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return build(torch.bfloat16)
-    if device.type == "cpu" and _cpu_has_bf16() and may_halve:
-        say("Checking the fast arithmetic of this processor …")
-        half, full = build(torch.bfloat16), build(torch.float32)
-        return half if _agree(half, full) else full
-    return build(torch.float32)
 
 
 def make_engine(
@@ -154,7 +143,7 @@ def load_sam2(path: Path, *, config: str) -> nn.Module:
         )
     try:
         data: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except TORCH_LOAD_ERRORS as error:
         raise ModelError(
             f"{path.name} is damaged or not a plain weights file.", "Copy it again from its source."
         ) from error
@@ -212,24 +201,3 @@ def _to_device(model: nn.Module, device: torch.device) -> nn.Module:
         return model.to(device)
     except torch.OutOfMemoryError:
         return model.to("cpu")
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 itself (elsewhere it is emulated, and slower)."""
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(probe and probe())
-
-
-def _agree(half: Sam2Segmenter, full: Sam2Segmenter) -> bool:
-    """Whether bfloat16 and float32 give the same masks on a test picture (a disc, a square, noise), this machine."""
-    rng = np.random.default_rng(0)
-    image = rng.integers(90, 110, (256, 256, 3)).astype(np.uint8)
-    y, x = np.mgrid[:256, :256]
-    image[(x - 80) ** 2 + (y - 90) ** 2 < 45**2] = (200, 80, 60)
-    image[150:220, 140:230] = (40, 90, 200)
-    for point in (PointPrompt(80.5, 90.5), PointPrompt(185.5, 185.5)):
-        prompts = Prompts((point,))
-        masks = [s.decode(s.encode(image, "self-check"), prompts).chosen.mask for s in (half, full)]
-        if masks[0].iou(masks[1]) < BF16_MIN_IOU:
-            return False
-    return True

@@ -32,6 +32,8 @@ PREPROCESSING_VERSION = 1
 EXACT_PIXELS_LIMIT = 2_500_000
 """Above this the image is resized as 8-bit (within one grey level of the float path, a tenth of its time)."""
 MASK_PROMPT_LOGIT = 8.0
+FED_BACK_LIMIT = 32.0
+"""Logits that a decode takes as its dense prompt are clamped to this on both sides, as in SAM 2."""
 LABELS_BY_AREA = ("part", "whole", "group")
 
 
@@ -171,7 +173,7 @@ class Sam2Segmenter:
             mask_input: 1 x 1 x S/4 x S/4 logits or None.
 
         Returns:
-            Logits K x S/4 x S/4 (clamped to +-32) and predicted IoU K, float32 on the CPU, and the object score.
+            Logits K x S/4 x S/4 (not clamped) and predicted IoU K, float32 on the CPU, and the object score.
         """
         encoder = self._model.sam_prompt_encoder
         if self._dense_prompt:
@@ -197,7 +199,7 @@ class Sam2Segmenter:
             if decoder.dynamic_multimask_via_stability and not self._is_stable(masks[0, 0]):
                 best = int(output.iou[0, 1:].argmax()) + 1
                 masks, iou = output.masks(best, best + 1), output.iou[:, best : best + 1]
-        return masks[0].clamp(-32, 32).cpu(), iou[0].cpu(), float(output.object_score[0, 0])
+        return masks[0].cpu(), iou[0].cpu(), float(output.object_score[0, 0])
 
     def _is_stable(self, logits: Tensor) -> bool:
         decoder = self._model.sam_mask_decoder
@@ -217,7 +219,7 @@ class Sam2Segmenter:
             repeat_image=False,
             high_res_features=[embedding.fine.float(), embedding.coarse.float()],
         )
-        return masks[0].float().clamp(-32, 32).cpu(), iou[0].float().cpu(), float(score[0, 0])
+        return masks[0].float().cpu(), iou[0].float().cpu(), float(score[0, 0])
 
     @torch.inference_mode()
     def _encode(self, image: RgbArray, image_key: str, is_cancelled: Callable[[], bool] | None) -> Sam2Embedding:
@@ -281,16 +283,18 @@ class Sam2Segmenter:
             given = torch.from_numpy(np.array(previous_logits, np.float32))  # a copy: candidates are read-only
             if given.shape != (side, side):
                 raise PromptError(f"Previous logits must be {side} x {side}.", "Start the object again.")
-            return given.clamp(-32, 32)[None, None].to(self._device)
+            return given.clamp(-FED_BACK_LIMIT, FED_BACK_LIMIT)[None, None].to(self._device)
         if prompts.base_mask is not None:
             return torch.from_numpy(mask_to_logits(prompts.base_mask, side))[None, None].to(self._device)
         return None
 
     def _candidates(self, masks: Tensor, iou: Tensor, width: int, height: int) -> list[Candidate]:
         found = []
-        for logits, predicted in zip(masks.numpy(), iou.tolist(), strict=True):
+        for raw, predicted in zip(masks.numpy(), iou.tolist(), strict=True):
+            # As SAM 2: the outline lies where the raw logits cross zero; only what is fed back to the model is clamped.
+            mask = mask_from_logits(raw, width=width, height=height)
+            logits = raw.clip(-FED_BACK_LIMIT, FED_BACK_LIMIT)
             logits.setflags(write=False)
-            mask = mask_from_logits(logits, width=width, height=height)
             found.append(Candidate(logits, float(predicted), stability(logits), mask))
         return found
 

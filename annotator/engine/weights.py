@@ -75,7 +75,8 @@ def registry() -> dict[str, ModelEntry]:
 
 
 def find_file(entry: ModelEntry) -> Path | None:
-    for folder in (user_dir(), shipped_dir()):
+    """The model's file, in the user's folder or the shipped one; without a SHA-256 only the latter can be trusted."""
+    for folder in (user_dir(), shipped_dir()) if entry.sha256 else (shipped_dir(),):
         if (folder / entry.file).is_file():
             return folder / entry.file
     return None
@@ -93,7 +94,11 @@ def status_of(entry: ModelEntry) -> ModelStatus:
         return ModelStatus(entry, None, False, "not on this computer")
     if not entry.sha256:
         return ModelStatus(entry, path, True, "ships with the program")
-    if sha256_of(path) == entry.sha256:
+    try:
+        digest = sha256_of(path)
+    except OSError as error:
+        return ModelStatus(entry, path, False, f"the file cannot be read ({error.strerror})")
+    if digest == entry.sha256:
         return ModelStatus(entry, path, True, "verified")
     return ModelStatus(entry, path, False, "the file is damaged or not the official one (SHA-256 differs)")
 
@@ -101,6 +106,22 @@ def status_of(entry: ModelEntry) -> ModelStatus:
 def list_models() -> list[ModelStatus]:
     """Every registry model with its state, best first."""
     return [status_of(entry) for entry in sorted(registry().values(), key=lambda e: -e.rank)]
+
+
+def card_text(name: str) -> str:
+    """The model card, Markdown: what the model is, its data, licence and figures.
+
+    Raises:
+        ModelError: no such model, or the program holds no card of it.
+    """
+    entry = registry().get(name)
+    if entry is None:
+        raise ModelError(f"There is no model {name!r}.", f"Known: {', '.join(registry())}.")
+    path = (shipped_dir() / entry.file).with_suffix(".md")
+    if not path.is_file():
+        advice = f"Its file comes from {entry.url}; licence: {entry.licence}." if entry.url else ""
+        raise ModelError(f"There is no card of {name} here.", advice)
+    return path.read_text(encoding="utf-8")
 
 
 def default_model() -> ModelStatus:

@@ -49,9 +49,11 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("theme", "system", "Appearance", "Colours of the window.", choices=("system", "dark", "light")),
+    Setting("theme", "dark", "Appearance", "Colours of the window.", choices=("dark", "light", "system")),
     Setting("mask_opacity", 0.45, "Appearance", "Opacity of object masks, 0 to 1.", minimum=0, maximum=1),
-    Setting("outline_width_px", 2.0, "Appearance", "Width of outlines in screen pixels.", minimum=0, maximum=10),
+    Setting(
+        "outline_width_px", 2.0, "Appearance", "Width of outlines in screen pixels; 0 for none.", minimum=0, maximum=10
+    ),
     Setting("keymap", "annotator", "Keyboard", "Preset of the keys.", choices=("annotator", "x-anylabeling", "isat")),
     Setting("author", "", "Project", "Your name as kept with every object; empty: the system's user name."),
     Setting("max_image_megapixels", 400, "Project", "Larger images are refused.", minimum=1, maximum=4000),

@@ -36,6 +36,7 @@ from annotator.io.store_schema import (
     edit_from_blob,
     edit_to_blob,
     migrate,
+    relaxed,
     to_json,
     transaction,
     translated_errors,
@@ -77,10 +78,15 @@ class ProjectStore(ProjectQueries):
 
     @classmethod
     def open_folder(
-        cls, folder: str | os.PathLike[str], *, project_path: str | os.PathLike[str] | None = None, author: str = ""
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        project_path: str | os.PathLike[str] | None = None,
+        author: str = "",
+        on_found: Callable[[int], None] | None = None,
     ) -> ProjectStore:
         """Open the project of an image folder, or start it: ``FOLDER.annot`` in the folder, else ``project_path``.
-        New images are taken in (:meth:`sync_folder`).
+        New images are taken in (:meth:`sync_folder`). What ``on_found`` raises leaves no project that was not there.
 
         Raises:
             ProjectReadOnlyError: there is no project yet, and the folder cannot be written: name a ``project_path``.
@@ -90,7 +96,8 @@ class ProjectStore(ProjectQueries):
         if not root.is_dir():
             raise ProjectError(f"There is no folder {root}.", "Check the name.")
         path = Path(project_path).absolute() if project_path is not None else find_project(root)
-        if path is not None and path.exists():
+        is_new = path is None or not path.exists()
+        if path is not None and not is_new:
             store = cls.open(path, author=author)
             if not store.is_read_only and store.image_root.resolve() != root.resolve():
                 store._write_image_root(root)
@@ -101,9 +108,11 @@ class ProjectStore(ProjectQueries):
             store = cls.create(path, root, author=author)
         if not store.is_read_only:
             try:
-                store.sync_folder()
+                store.sync_folder(on_found=on_found)
             except BaseException:
                 store.close()
+                if is_new:
+                    path.unlink(missing_ok=True)
                 raise
         return store
 
@@ -246,15 +255,18 @@ class ProjectStore(ProjectQueries):
         shown = colour or next_colour([category.colour for category in present])
         return Edit("add class", (RowChange(None, Category(self.new_id("category"), name, shown, key)),))
 
-    def sync_folder(self, *, on_problem: Callable[[str], None] | None = None) -> Change:
-        """Take in files that are new in the image folder; images that vanished stay. Not undoable.
+    def sync_folder(
+        self, *, on_problem: Callable[[str], None] | None = None, on_found: Callable[[int], None] | None = None
+    ) -> Change:
+        """Take in files that are new in the image folder; images that vanished stay. Not undoable. For the callables
+        see :func:`annotator.io.readers.list_images`.
 
         Raises:
             ImageError: the folder is gone. ProjectError: as :meth:`apply`.
         """
         self._require_writable()
         known = {path for (path,) in self._fetch("SELECT path FROM image")}
-        new = [path for path in list_images(self.image_root, on_problem=on_problem) if path not in known]
+        new = [p for p in list_images(self.image_root, on_problem=on_problem, on_found=on_found) if p not in known]
         if not new:
             return Change("sync folder")
         records = [ImageRecord(self.new_id("image"), path) for path in new]
@@ -265,8 +277,7 @@ class ProjectStore(ProjectQueries):
     def record_image_facts(
         self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any] | None = None
     ) -> Change:
-        """Remember what reading an image's file showed; ``extra`` is merged. Not undoable; does nothing when the
-        project is read-only or already knows.
+        """Remember what reading a file showed; ``extra`` is merged. Not undoable; nothing when read-only or known.
 
         Raises:
             KeyError: no such image.
@@ -283,7 +294,7 @@ class ProjectStore(ProjectQueries):
         if changed == image or self.is_read_only:
             return Change("image facts")
         self.check_same_size(image, changed.width, changed.height)
-        with self._relaxed(), self._transaction():
+        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
             self._rows_out.update(image, changed)
         return Change("image facts", frozenset((image_id,)))
 
@@ -293,15 +304,15 @@ class ProjectStore(ProjectQueries):
         """Remember a text (position, class, ...). Does nothing when read-only; survives a crash of the program."""
         if self.is_read_only or self.meta_get(key) == value:
             return
-        with self._relaxed(), self._transaction():
+        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", (key, value))
 
     def save_draft(self, image_id: int, prompts: dict[str, Any] | None) -> None:
-        """Remember the object in work after every click (None: there is none any more), so that a crash does not lose
-        it. Any plain JSON data. Does nothing when read-only; survives a crash of the program, not a power cut."""
+        """Remember the object in work (plain JSON data; None: there is none) through a crash, not a power cut. Does
+        nothing when read-only."""
         if self.is_read_only:
             return
-        with self._relaxed(), self._transaction():
+        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
             self._connection.execute("DELETE FROM draft")
             if prompts is not None:
                 self._connection.execute("INSERT INTO draft VALUES (1, ?, ?)", (image_id, to_json(prompts)))
@@ -370,31 +381,20 @@ class ProjectStore(ProjectQueries):
                 message = "The change would leave objects without their class or image; it was not made."
                 raise ProjectError(message, "Delete those objects or give them another class first.") from error
 
-    @contextmanager
-    def _relaxed(self) -> Iterator[None]:
-        """No wait for the disk: for what may be lost in a power cut (never in a crash of the program)."""
-        if self._is_wal:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            yield
-        finally:
-            if self._is_wal:
-                self._connection.execute("PRAGMA synchronous = FULL")
-
     def _step(self, which: str, undone: int) -> Change | None:
         self._require_writable()
         found = self._fetch(f"SELECT seq, name, changes FROM edit WHERE {which} LIMIT 1")
         if not found:
             return None
         seq, name, blob = found[0]
-        edit = edit_from_blob(name, blob)
-        if undone:
-            edit = edit.inverted()
+        done = edit_from_blob(name, blob)
+        edit = done.inverted() if undone else done
         with self._transaction():
             real = self._rows_out.write(edit)
             self._connection.execute("UPDATE edit SET undone = ? WHERE seq = ?", (undone, seq))
         return real.change()
 
     def _write_image_root(self, root: Path) -> None:
+        self._known_root = None
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", root_rows(self.path, root))

@@ -97,7 +97,12 @@ def is_on_network(path: Path) -> bool:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_MS / 1000
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=_BUSY_TIMEOUT_MS / 1000,
+        # One thread at a time, but not always the same: a store is opened beside the window and handed over to it.
+        check_same_thread=False,
     )
     # A project file may come from somebody else: its schema must not call functions of ours.
     connection.execute("PRAGMA trusted_schema = OFF")

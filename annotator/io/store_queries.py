@@ -22,6 +22,7 @@ class ProjectQueries:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._known_root: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -30,7 +31,15 @@ class ProjectQueries:
 
     @property
     def image_root(self) -> Path:
-        """The folder that image paths are relative to: found from the project file, else by its last known place."""
+        """The folder that image paths are relative to: found from the project file, else by its last known place.
+
+        It is looked for once: every thumbnail asks.
+        """
+        if self._known_root is None:
+            self._known_root = self._find_image_root()
+        return self._known_root
+
+    def _find_image_root(self) -> Path:
         relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
         if relative is not None:
             beside = (self._path.parent / relative).resolve()

@@ -153,6 +153,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def relaxed(connection: sqlite3.Connection, *, is_wal: bool) -> Iterator[None]:
+    """No wait for the disk: for what may be lost in a power cut (never in a crash of the program)."""
+    if is_wal:
+        connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        if is_wal:
+            connection.execute("PRAGMA synchronous = FULL")
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 RESTORE = "Restore it from a backup copy; the images themselves are not touched."

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from annotator.domain.clicks import next_click
+from annotator.domain.clicks import SimulatedClick, next_click
 from annotator.domain.errors import ExportError, ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -27,6 +27,7 @@ from annotator.domain.metrics import boundary_iou, iou, noc
 from annotator.domain.ports import Candidate, Candidates, Embedding, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.io.readers import load_image
+from annotator.train.degrade import Degradation, jittered_box, jittered_point
 from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, read_evaluation_set
 
 BoolArray = npt.NDArray[np.bool_]
@@ -81,6 +82,28 @@ class EvaluationResult:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What makes the job harder than the standard protocol.
+
+    Attributes:
+        degradation: a change of the images, or None.
+        jitter: boxes and clicks are off by up to this share of the object's box, 0..0.5.
+    """
+
+    degradation: Degradation | None = None
+    jitter: float = 0.0
+
+    @property
+    def is_standard(self) -> bool:
+        return self.degradation is None and self.jitter == 0.0
+
+    def __str__(self) -> str:
+        return f"{self.degradation.name if self.degradation else ''}/{self.jitter:g}"
+
+
+STANDARD = Conditions()
+
 Progress = Callable[[int, int, ObjectResult], None]
 """Told after each object: how many are done, of how many, and the newest."""
 
@@ -95,6 +118,7 @@ def evaluate_coco(
     seed: int = 0,
     progress: Progress | None = None,
     state_path: Path | None = None,
+    conditions: Conditions = STANDARD,
 ) -> EvaluationResult:
     """Run the protocol on a COCO set.
 
@@ -104,6 +128,7 @@ def evaluate_coco(
         seed: of the subset.
         state_path: finished objects are kept here, one JSON line each; a run with the same engine, set and protocol
             continues where one was cut off. Several sets may share the file.
+        conditions: what is made harder, for robustness tables.
 
     Raises:
         ImportFormatError: the set cannot be used. ImageError: an image cannot be read.
@@ -113,11 +138,11 @@ def evaluate_coco(
         raise ValueError("at least one click and one object are needed")
     whole = read_evaluation_set(coco_json, images_dir)
     chosen = whole.subset(max_objects, seed=seed)
-    run_key = _run_key(segmenter, whole.sha256, clicks)
+    run_key = _run_key(segmenter, whole.sha256, clicks, conditions)
     done = _read_state(state_path, run_key) if state_path else {}
     results: list[ObjectResult] = []
     with _appending(state_path) as state:
-        for result, is_new in _results(segmenter, chosen, done, clicks=clicks):
+        for result, is_new in _results(segmenter, chosen, done, clicks=clicks, conditions=conditions):
             if state is not None and is_new:
                 _append(state, run_key, result)
             results.append(result)
@@ -127,7 +152,13 @@ def evaluate_coco(
 
 
 def evaluate_object(
-    segmenter: Segmenter, embedding: Embedding, item: EvaluationObject, target: Mask, *, clicks: int
+    segmenter: Segmenter,
+    embedding: Embedding,
+    item: EvaluationObject,
+    target: Mask,
+    *,
+    clicks: int,
+    conditions: Conditions = STANDARD,
 ) -> ObjectResult:
     """One object: up to ``clicks`` simulated clicks, then the box.
 
@@ -135,9 +166,9 @@ def evaluate_object(
         target: the true mask, not empty, of the embedding's image.
     """
     truth = target.full()
-    points, ious, bious, decode_ms = _click_through(segmenter, embedding, truth, clicks=clicks)
-    x, y, w, h = target.bbox_xywh
-    boxed = segmenter.decode(embedding, Prompts(box=Box(x, y, x + w, y + h)))
+    hand = _Hand(target, conditions.jitter, np.random.default_rng(item.id % 2**32))
+    points, ious, bious, decode_ms = _click_through(segmenter, embedding, truth, hand, clicks=clicks)
+    boxed = segmenter.decode(embedding, Prompts(box=hand.box()))
     box_mask = boxed.chosen.mask.full()
     return ObjectResult(
         annotation_id=item.id,
@@ -177,8 +208,38 @@ def summarize(model: str, results: Iterable[ObjectResult], *, clicks: int) -> Ev
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """Where the simulated person really clicks and drags."""
+
+    target: Mask
+    jitter: float
+    rng: np.random.Generator
+
+    def box(self) -> Box:
+        x, y, w, h = self.target.bbox_xywh
+        box = Box(x, y, x + w, y + h)
+        if self.jitter == 0.0:
+            return box
+        width, height = self.target.width, self.target.height
+        return jittered_box(box, share=self.jitter, rng=self.rng, width=width, height=height)
+
+    def point(self, click: SimulatedClick, prediction: BoolArray, truth: BoolArray) -> PointPrompt:
+        point = PointPrompt(click.x, click.y, click.is_positive)
+        if self.jitter == 0.0:
+            return point
+        error = truth & ~prediction if click.is_positive else prediction & ~truth
+        _, _, w, h = self.target.bbox_xywh
+        return jittered_point(point, error, reach_px=self.jitter * max(w, h), rng=self.rng)
+
+
 def _results(
-    segmenter: Segmenter, chosen: Iterable[EvaluationObject], done: dict[int, ObjectResult], *, clicks: int
+    segmenter: Segmenter,
+    chosen: Iterable[EvaluationObject],
+    done: dict[int, ObjectResult],
+    *,
+    clicks: int,
+    conditions: Conditions,
 ) -> Iterator[tuple[ObjectResult, bool]]:
     """Each object's result and whether it is new; an image is read and encoded once, and only when it is needed."""
     for image, items in groupby(chosen, key=lambda item: item.image):
@@ -191,11 +252,13 @@ def _results(
             if target.is_empty:
                 continue
             if embedding is None:
-                embedding = _encoded(segmenter, image)
-            yield evaluate_object(segmenter, embedding, item, target, clicks=clicks), True
+                embedding = _encoded(segmenter, image, conditions.degradation)
+            if conditions.degradation is not None:
+                target = conditions.degradation.mask(target)
+            yield evaluate_object(segmenter, embedding, item, target, clicks=clicks, conditions=conditions), True
 
 
-def _encoded(segmenter: Segmenter, image: EvaluationImage) -> Embedding:
+def _encoded(segmenter: Segmenter, image: EvaluationImage, degradation: Degradation | None = None) -> Embedding:
     loaded = load_image(image.path)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
@@ -203,11 +266,13 @@ def _encoded(segmenter: Segmenter, image: EvaluationImage) -> Embedding:
             f"{image.width} x {image.height}.",
             "The masks belong to another version of the image.",
         )
+    if degradation is not None:
+        return segmenter.encode(degradation.pixels(loaded.rgb), f"{loaded.image_key}|{degradation.name}")
     return segmenter.encode(loaded.rgb, loaded.image_key)
 
 
 def _click_through(
-    segmenter: Segmenter, embedding: Embedding, truth: BoolArray, *, clicks: int
+    segmenter: Segmenter, embedding: Embedding, truth: BoolArray, hand: _Hand, *, clicks: int
 ) -> tuple[tuple[PointPrompt, ...], list[float], list[float], list[float]]:
     """The clicks made, IoU and boundary IoU after each of ``clicks``, and the decodes' milliseconds."""
     prompts, chosen = Prompts(), None
@@ -219,7 +284,7 @@ def _click_through(
         click = next_click(prediction, truth)
         if click is None:
             break
-        extended = prompts.with_point(PointPrompt(click.x, click.y, click.is_positive))
+        extended = prompts.with_point(hand.point(click, prediction, truth))
         answer = _decode_next(segmenter, embedding, prompts, extended, chosen)
         prompts, chosen = extended, answer.chosen
         prediction = chosen.mask.full()
@@ -241,10 +306,12 @@ def _mean(values: Iterable[float]) -> float:
     return float(statistics.fmean(values))
 
 
-def _run_key(segmenter: Segmenter, coco_sha256: str, clicks: int) -> str:
+def _run_key(segmenter: Segmenter, coco_sha256: str, clicks: int, conditions: Conditions) -> str:
     """Names everything that decides an object's result."""
     info = segmenter.info
     parts = (_PROTOCOL_VERSION, info.name, info.sha256, info.device, info.dtype, info.image_size, coco_sha256, clicks)
+    if not conditions.is_standard:
+        parts = (*parts, str(conditions))  # type: ignore[assignment]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -105,7 +105,7 @@ class ActionSet(QObject):
         ValueError: an action has no handler, or a handler no action.
     """
 
-    def __init__(self, keymap: Keymap, handlers: Mapping[str, Callable[..., None]], parent: QWidget) -> None:
+    def __init__(self, keymap: Keymap, handlers: Mapping[str, Callable[..., object]], parent: QWidget) -> None:
         super().__init__(parent)
         names = {spec.id for spec in ACTIONS}
         if names != set(handlers):
@@ -139,8 +139,9 @@ class ActionSet(QObject):
             keys = keymap.label(name)
             action.setToolTip(f"{spec.title.rstrip('…')}  {keys}\n{spec.tip}" if keys else f"{spec.title}\n{spec.tip}")
             action.setStatusTip("")
-            if spec.is_held:
-                action.setText(f"{spec.title}\t{keys}")
+            # Qt shows no key that is held, and calls the Enter key by its other name.
+            action.setText(f"{spec.title}\t{keys}" if spec.is_held or "Enter" in keys else spec.title)
+            action.setIconText(spec.title)
 
     def set_tokens(self, tokens: Tokens) -> None:
         for name, action in self.actions.items():
@@ -174,7 +175,7 @@ def _sequences(keys: Iterable[str]) -> list[QKeySequence]:
     return found
 
 
-def _connect(action: QAction, handler: Callable[..., None], *, is_checkable: bool) -> None:
+def _connect(action: QAction, handler: Callable[..., object], *, is_checkable: bool) -> None:
     if is_checkable:
         action.triggered.connect(lambda checked: handler(checked))
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from annotator.domain.errors import UserError
 from annotator.domain.ports import Engine, EngineFactory
 from annotator.io.settings import Settings
 from annotator.ui.canvas import Tool
+from annotator.ui.closing import ClosingGate
 from annotator.ui.crash import CrashHandler
 from annotator.ui.feedback import EngineFeedback
 from annotator.ui.file_actions import FileActions, ListModels
@@ -22,7 +25,9 @@ from annotator.ui.keymap import presets
 from annotator.ui.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
+from annotator.ui.patience import Patience
 from annotator.ui.program import Program, find_models, user_name
+from annotator.ui.project_switch import ProjectSwitch
 from annotator.ui.refine import RefineController
 from annotator.ui.session import ProjectSession
 from annotator.ui.theme import Theme
@@ -30,6 +35,7 @@ from annotator.ui.views import Views
 from annotator.ui.workbench import SessionSink, Workbench
 from annotator.ui.worker import EngineClient
 
+_SWITCH_INTERVAL_S = 0.001
 FactoryFor = Callable[[str], EngineFactory]
 """Gives the engine factory for a model's name; an empty name stands for the best one that is there."""
 
@@ -62,7 +68,8 @@ def build_window(
         ask_thumbnail=lambda image: thumbs.request(image.id, session.image_path(image)),
     )
     views = Views(window, session)
-    commands = LoopCommands(window, session, refine, views)
+    patience = Patience(window, refine)
+    commands = LoopCommands(window, session, refine, views=views, patience=patience)
     bench = Workbench(
         *(window, session, refine),
         sink=sink,
@@ -72,7 +79,14 @@ def build_window(
         feedback=EngineFeedback(window, client),
         settings=settings,
     )
-    files = FileActions(window, session, settings, list_models=list_models if factory_for else None)
+    switch = ProjectSwitch(session, patience, leave=bench.leave_project, parent=window)
+    files = FileActions(
+        *(window, session, settings),
+        patience=patience,
+        switch=switch,
+        list_models=list_models if factory_for else None,
+    )
+    ClosingGate(window, refine, patience)
     program.attach(window, bench=bench, commands=commands, files=files, views=views, factory_for=factory_for)
     window.program = program
     commands.set_tool(Tool.POINT)
@@ -112,6 +126,9 @@ def run(args: argparse.Namespace) -> int:
     if target is not None and not target.exists():
         raise UserError(f"There is no folder or project {target}.", "Check the name.")
     app = make_application()
+    # The window's thread waits this long for its turn when engine or loader run Python; the default is a third of a
+    # frame, and one frame has several turns.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     settings = Settings.load()
     device = getattr(args, "device", None) or settings.get("device")
     config = getattr(args, "config", None)
@@ -126,6 +143,8 @@ def run(args: argparse.Namespace) -> int:
     crash.install()
     crash.crashed.connect(window.area.error_bar.show_message)
     window.program.files.restore_window()
+    # What is there once the model is loaded stays: the collector need not stop the window to look through all of torch.
+    window.program.client.ready.connect(lambda _info: gc.freeze())
     window.show()
     for warning in settings.warnings:
         window.status.tell(warning)

@@ -1,17 +1,15 @@
-"""The image, the masks on it, and the gestures of the person, as signals in image pixels.
+"""The gestures of the person on the image, as signals in image pixels.
 
 Nothing here knows the model: a gesture is over in microseconds, and what follows is other people's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
-    QColor,
     QContextMenuEvent,
     QDragEnterEvent,
     QDragMoveEvent,
@@ -20,20 +18,17 @@ from PySide6.QtGui import (
     QFocusEvent,
     QKeyEvent,
     QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
 )
 from PySide6.QtWidgets import QWidget
 
 from annotator.domain.geometry import Box
-from annotator.domain.mask import Mask
-from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.domain.prompt import PointPrompt
+from annotator.ui.box_grip import BoxGrip, grip_at
+from annotator.ui.canvas_display import CanvasDisplay
 from annotator.ui.cursors import CursorShape, cursor_of
 from annotator.ui.items import PreparedImage, prepare_image
 from annotator.ui.mask_items import ObjectView
-from annotator.ui.overlays import CanvasColours, Overlays
-from annotator.ui.view import ImageView
+from annotator.ui.overlays import CanvasColours
 
 __all__ = ["Canvas", "CanvasColours", "ObjectView", "PreparedImage", "Tool", "prepare_image"]
 
@@ -47,6 +42,13 @@ _SHIFT, _ALT, _CONTROL = (
     Qt.KeyboardModifier.AltModifier,
     Qt.KeyboardModifier.ControlModifier,
 )
+
+_GRIP_CURSORS = {
+    (1, True): CursorShape.SIZE_FALLING,
+    (-1, True): CursorShape.SIZE_RISING,
+    (0, True): CursorShape.SIZE_ACROSS,
+    (0, False): CursorShape.SIZE_DOWN,
+}
 
 
 class Tool(StrEnum):
@@ -65,6 +67,7 @@ class _Gesture(Enum):
     BOX = 2
     PAN = 3
     PICK = 4
+    GRIP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +80,21 @@ class _Press:
     where: QPointF = field(default_factory=QPointF)
     is_positive: bool = True
     may_drag: bool = False
+    grip: BoxGrip | None = None
+    box: Box | None = None
+    """The box that ``grip`` is a part of."""
 
 
 def _point(press: _Press) -> PointPrompt:
     return PointPrompt(press.where.x(), press.where.y(), press.is_positive)
 
 
-class Canvas(ImageView):
+class Canvas(CanvasDisplay):
     """Shows an image with its objects; turns mouse gestures into prompts.
 
     Left click: positive (or negative, see :meth:`set_negative`). Right click or Shift+click: negative. Left drag: a
-    box (with Alt also a short one). Middle drag or Space + drag: pan. Wheel: zoom at the cursor.
+    box (with Alt also a short one). Drag at a handle or edge of the shown box: another box in its place. Middle drag
+    or Space + drag: pan. Wheel: zoom at the cursor. Right click in the SELECT tool: a menu for objects.
     """
 
     pointed = Signal(object)
@@ -96,6 +103,8 @@ class Canvas(ImageView):
     """Box, clipped to the image, never empty."""
     object_clicked = Signal(int, bool)
     """(annotation id or 0 for none, whether Shift or Ctrl was held), in the SELECT tool"""
+    menu_wanted = Signal(int, QPoint)
+    """(annotation id or 0 for those that are selected, place on the screen)"""
     object_activated = Signal(int)
     """Double click on an object in the SELECT tool."""
     cursor_moved = Signal(float, float, bool)
@@ -110,18 +119,12 @@ class Canvas(ImageView):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAcceptDrops(True)
-        self._colours = CanvasColours()
         self._tool = Tool.POINT
         self._press = _Press()
-        self._hover_at: QPointF | None = None
         self._cursor_shape = CursorShape.ARROW
-        self._is_negative = self._is_space_held = self._has_cross_hair = self._is_peeking = False
-        self._are_masks_visible = True
-        self._overlays = Overlays(self.scene(), self._colours)
-        self._layer = self._overlays.layer
-        self.set_colours(self._colours)
+        self._is_negative = self._is_space_held = False
 
-    # --- what is shown ------------------------------------------------------------------------------------------------
+    # --- what a press does ------------------------------------------------------------------------------------------
 
     @property
     def tool(self) -> Tool:
@@ -132,67 +135,16 @@ class Canvas(ImageView):
         self._tool = tool
         self._hover()
 
-    def set_colours(self, colours: CanvasColours) -> None:
-        self._colours = colours
-        self.setBackgroundBrush(QColor(colours.background))
-        self._overlays.set_colours(colours)
-        self._update_cross_hair()
-
     def set_image(self, prepared: PreparedImage | None) -> None:
         """Another image, fitted, without objects, candidate and prompts; None for an empty canvas."""
         self.cancel_gesture()
-        self._overlays.set_image(prepared)
-        self.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
+        super().set_image(prepared)
         self._hover()
-
-    def set_objects(self, objects: Iterable[ObjectView]) -> None:
-        """All accepted objects of the image. One whose mask is the very same object is not computed again."""
-        self._layer.set_objects(objects)
-
-    def put_object(self, view: ObjectView) -> None:
-        """Add an object or replace the one with its id; only its box is painted again."""
-        self._layer.put(view)
-
-    def remove_object(self, annotation_id: int) -> None:
-        self._layer.remove(annotation_id)
-
-    def set_selected(self, ids: Iterable[int]) -> None:
-        self._layer.set_selected(frozenset(ids))
-
-    def set_hidden(self, ids: Iterable[int]) -> None:
-        """Objects that are not painted and cannot be hit (the one that is being refined)."""
-        self._layer.set_hidden(frozenset(ids))
-
-    def set_candidate(self, mask: Mask | None, colour: str = "#ffffff") -> None:
-        """The mask of the object in work, stronger than the accepted ones."""
-        self._overlays.set_candidate(mask, colour)
-
-    def set_prompts(self, prompts: Prompts) -> None:
-        """The dots and the box of the object in work."""
-        self._overlays.set_prompts(prompts)
 
     def set_negative(self, is_negative: bool) -> None:
         """Whether a plain left click is negative."""
         self._is_negative = is_negative
         self._hover()
-
-    def set_masks_visible(self, is_visible: bool) -> None:
-        self._are_masks_visible = is_visible
-        self._show_overlays()
-
-    def set_peek(self, is_peeking: bool) -> None:
-        """The bare image, while true."""
-        self._is_peeking = is_peeking
-        self._show_overlays()
-
-    def set_opacity(self, opacity: float) -> None:
-        """Of the fill of accepted objects, 0..1; the object in work is a little stronger."""
-        self._overlays.set_opacity(opacity)
-
-    def set_cross_hair(self, is_shown: bool) -> None:
-        self._update_cross_hair()
-        self._has_cross_hair = is_shown
-        self._update_cross_hair()
 
     def cancel_gesture(self) -> bool:
         """Drop a half-made click or drag; False when there was none."""
@@ -244,6 +196,8 @@ class Canvas(ImageView):
             self.pointed.emit(_point(press))
         elif press.gesture is _Gesture.BOX:
             self._finish_box(press, event.position())
+        elif press.gesture is _Gesture.GRIP:
+            self._finish_grip(press, event.position())
         elif press.gesture is _Gesture.PICK:
             is_additive = bool(event.modifiers() & (_SHIFT | _CONTROL))
             self.object_clicked.emit(self._hit(event.position()), is_additive)
@@ -264,6 +218,12 @@ class Canvas(ImageView):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         event.accept()
+        if not self.has_image:
+            return
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            self.menu_wanted.emit(0, self.viewport().mapToGlobal(self.viewport().rect().center()))
+        elif self._tool is Tool.SELECT and (found := self._hit(QPointF(event.pos()))):
+            self.menu_wanted.emit(found, event.globalPos())
 
     # --- keys: only Space is the canvas's own -------------------------------------------------------------------------
 
@@ -303,32 +263,6 @@ class Canvas(ImageView):
         if paths:
             self.paths_dropped.emit(paths)
 
-    # --- painting -----------------------------------------------------------------------------------------------------
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        inverse, _ = self.viewportTransform().inverted()
-        self._layer.exposed_rects = tuple(inverse.mapRect(QRectF(rect)) for rect in event.region())  # type: ignore[attr-defined]
-        try:
-            super().paintEvent(event)
-        finally:
-            self._layer.exposed_rects = ()
-
-    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
-        if not self._has_cross_hair or self._hover_at is None or not self.has_image or self._tool is Tool.SELECT:
-            return
-        painter.save()
-        painter.resetTransform()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        x, y = int(self._hover_at.x()), int(self._hover_at.y())
-        for colour, style in (
-            (QColor(0, 0, 0, 110), Qt.PenStyle.SolidLine),
-            (self._line_colour(), Qt.PenStyle.DashLine),
-        ):
-            painter.setPen(QPen(colour, 1, style))
-            painter.drawLine(x, 0, x, self.viewport().height())
-            painter.drawLine(0, y, self.viewport().width(), y)
-        painter.restore()
-
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _begin(self, event: QMouseEvent) -> _Press:
@@ -340,7 +274,13 @@ class Canvas(ImageView):
         is_inside = self.contains_image_point(where.x(), where.y())
         if self._tool is Tool.SELECT:
             return _Press(_Gesture.PICK, button, at, where, may_drag=True) if button == _LEFT else _Press()
+        grip = self._grip(where) if button == _LEFT and not keys & _ALT else None
         is_positive = button == _LEFT and not (self._is_negative or keys & _SHIFT)
+        if grip is not None:
+            # Still a click when it does not move: points lie close to the box, too.
+            gesture = _Gesture.POINT if is_inside else _Gesture.GRIP
+            box = self._overlays.prompt_box
+            return _Press(gesture, button, at, where, is_positive, may_drag=True, grip=grip, box=box)
         if button == _LEFT and (self._tool is Tool.BOX or keys & _ALT or not is_inside):
             # From outside a drag may still cover the image.
             return _Press(_Gesture.BOX, button, at, where, is_positive)
@@ -355,11 +295,14 @@ class Canvas(ImageView):
         is_far = (now - press.at).manhattanLength() > DRAG_PX
         if press.may_drag and is_far:
             gesture = _Gesture.PAN if press.gesture is _Gesture.PICK else _Gesture.BOX
+            gesture = gesture if press.grip is None else _Gesture.GRIP
             press = self._press = replace(press, gesture=gesture, may_drag=False)
             self._overlays.drop_provisional()
         if press.gesture is _Gesture.PAN:
             self.pan_by(now.x() - press.at.x(), now.y() - press.at.y())
             self._press = replace(press, at=now)
+        elif press.gesture is _Gesture.GRIP and not press.may_drag:
+            self._overlays.show_box(self._gripped(press, now))
         elif press.gesture is _Gesture.BOX and (is_far or self._overlays.is_band_shown):
             self._overlays.show_band(self._box_between(press.where, now))
 
@@ -372,6 +315,26 @@ class Canvas(ImageView):
         if is_click and self.contains_image_point(press.where.x(), press.where.y()):
             self.pointed.emit(_point(press))
 
+    def _grip(self, where: QPointF) -> BoxGrip | None:
+        """What of the shown box a press here would take."""
+        box = self._overlays.prompt_box
+        if box is None or self._tool is Tool.SELECT:
+            return None
+        return grip_at(box, where.x(), where.y(), zoom=self.zoom)
+
+    def _gripped(self, press: _Press, now: QPointF) -> Box | None:
+        """The box as the drag has made it; None when it is gone (the object was accepted meanwhile)."""
+        if press.grip is None or press.box is None or press.box != self._overlays.prompt_box:
+            return None
+        by = self.view_to_image(now) - press.where
+        size = {"width": self._image_width, "height": self._image_height}
+        return press.grip.dragged(press.box, (by.x(), by.y()), **size)
+
+    def _finish_grip(self, press: _Press, now: QPointF) -> None:
+        box = None if press.may_drag else self._gripped(press, now)
+        if box is not None and box != press.box and min(box.width, box.height) * self.zoom >= SMALLEST_BOX_PX:
+            self.boxed.emit(box)
+
     def _box_between(self, start: QPointF, end_px: QPointF) -> Box:
         end = self.view_to_image(end_px)
         box = Box.from_corners(start.x(), start.y(), end.x(), end.y())
@@ -379,23 +342,12 @@ class Canvas(ImageView):
 
     def _end_gesture(self) -> None:
         self._press = _Press()
+        self._overlays.show_box(self._overlays.prompt_box)
         self._overlays.drop_band()
         self._overlays.drop_provisional()
 
-    def _line_colour(self) -> QColor:
-        colour = QColor(self._colours.cross_hair)
-        colour.setAlpha(170)
-        return colour
-
-    def _show_overlays(self) -> None:
-        self._overlays.set_visible(are_masks_shown=self._are_masks_visible, is_peeking=self._is_peeking)
-
-    def _zoom_has_changed(self, zoom: float) -> None:
-        self._overlays.set_zoom(zoom)
-
-    def _hit(self, at: QPointF) -> int:
-        where = self.view_to_image(at)
-        return self._layer.hit(where.x(), where.y()) if self._layer.isVisible() else 0
+    def _wants_cross_hair(self) -> bool:
+        return super()._wants_cross_hair() and self._tool is not Tool.SELECT
 
     def _hover(self, keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """The cursor says what a press would do; the object under it is brighter in the SELECT tool."""
@@ -417,15 +369,12 @@ class Canvas(ImageView):
             return CursorShape.HAND
         if self._tool is Tool.SELECT:
             return CursorShape.PICK if is_on_object else CursorShape.ARROW
+        where = self.view_to_image(self._hover_at)
+        grip = self._press.grip or (self._grip(where) if self._press.gesture is _Gesture.NONE else None)
+        if grip is not None and not keys & _ALT:
+            return CursorShape.MOVE if grip.is_whole else _GRIP_CURSORS[grip.dx * grip.dy, grip.dx != 0]
         if self._tool is Tool.BOX or keys & _ALT or self._press.gesture is _Gesture.BOX:
             return CursorShape.BOX
-        where = self.view_to_image(self._hover_at)
         if not self.contains_image_point(where.x(), where.y()):
             return CursorShape.ARROW
         return CursorShape.NEGATIVE if self._is_negative or keys & _SHIFT else CursorShape.POSITIVE
-
-    def _update_cross_hair(self) -> None:
-        if self._has_cross_hair and self._hover_at is not None:
-            x, y = int(self._hover_at.x()), int(self._hover_at.y())
-            self.viewport().update(QRect(x - 1, 0, 3, self.viewport().height()))
-            self.viewport().update(QRect(0, y - 1, self.viewport().width(), 3))

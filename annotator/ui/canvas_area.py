@@ -32,7 +32,7 @@ class ErrorBar(QFrame):
         super().__init__(parent)
         self.setObjectName("errorBar")
         self._theme = theme
-        self._action: Callable[[], None] | None = None
+        self._action: Callable[[], object] | None = None
         self._topic = ""
         self._sign = QLabel()
         self.label = QLabel()
@@ -66,7 +66,7 @@ class ErrorBar(QFrame):
         text: str,
         *,
         is_error: bool = True,
-        action: tuple[str, Callable[[], None]] | None = None,
+        action: tuple[str, Callable[[], object]] | None = None,
         topic: str = "",
     ) -> None:
         """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over."""

@@ -18,6 +18,11 @@ class CursorShape(Enum):
     HAND = "hand"
     GRABBING = "grabbing"
     PICK = "pick"
+    MOVE = "move"
+    SIZE_ACROSS = "size across"
+    SIZE_DOWN = "size down"
+    SIZE_FALLING = "size falling"
+    SIZE_RISING = "size rising"
 
 
 _PLAIN = {
@@ -25,6 +30,11 @@ _PLAIN = {
     CursorShape.HAND: Qt.CursorShape.OpenHandCursor,
     CursorShape.GRABBING: Qt.CursorShape.ClosedHandCursor,
     CursorShape.PICK: Qt.CursorShape.PointingHandCursor,
+    CursorShape.MOVE: Qt.CursorShape.SizeAllCursor,
+    CursorShape.SIZE_ACROSS: Qt.CursorShape.SizeHorCursor,
+    CursorShape.SIZE_DOWN: Qt.CursorShape.SizeVerCursor,
+    CursorShape.SIZE_FALLING: Qt.CursorShape.SizeFDiagCursor,
+    CursorShape.SIZE_RISING: Qt.CursorShape.SizeBDiagCursor,
 }
 
 

@@ -30,8 +30,8 @@ class _RowDelegate(QStyledItemDelegate):
         return QSize(120, ROW_HEIGHT_PX)
 
     def _background(self, painter: QPainter, option: QStyleOptionViewItem) -> QRect:
-        rect: QRect = option.rect  # type: ignore[attr-defined]
-        state = option.state  # type: ignore[attr-defined]
+        rect: QRect = option.rect
+        state = option.state
         tokens = self._theme.tokens
         if state & QStyle.StateFlag.State_Selected:
             painter.fillRect(rect, QColor(tokens.selection))
@@ -113,7 +113,7 @@ class ClassDelegate(_RowDelegate):
         return editor
 
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        rect: QRect = option.rect
         editor.setGeometry(rect.adjusted(36, 0, -8, 0))
 
 
@@ -127,9 +127,9 @@ class FilmDelegate(_RowDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         tokens = self._theme.tokens
-        tile: QRect = option.rect  # type: ignore[attr-defined]
+        tile: QRect = option.rect
         row: ImageRecord = index.data(ROW_ROLE)
-        state = option.state  # type: ignore[attr-defined]
+        state = option.state
         frame = QRectF(tile.left() + 6, tile.top() + 6, *THUMB_PX)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(tokens.background))

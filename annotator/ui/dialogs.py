@@ -33,6 +33,9 @@ from annotator.io.settings import SETTINGS, Setting, Settings
 from annotator.io.store import ProjectStore
 from annotator.ui.background import BackgroundWork, Progress, WorkCancelled
 
+_TEXT_INSET_PX = 4
+"""The style sheet's padding does not reach the text of a number field."""
+
 
 class WorkDialog(QDialog):
     """A form (optional), a progress bar, and what came out. Closing it while work runs stops the work."""
@@ -51,7 +54,7 @@ class WorkDialog(QDialog):
         self.fields.setContentsMargins(0, 0, 0, 0)
         self.fields.setHorizontalSpacing(16)
         self.fields.setVerticalSpacing(10)
-        self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(4)
@@ -68,6 +71,7 @@ class WorkDialog(QDialog):
         self.close_button.setAutoDefault(False)
         self.close_button.clicked.connect(self.reject)
         buttons = QHBoxLayout()
+        buttons.setSpacing(8)
         buttons.addStretch(1)
         buttons.addWidget(self.close_button)
         buttons.addWidget(self.start_button)
@@ -169,6 +173,7 @@ class ExportDialog(WorkDialog):
         browse.setAutoDefault(False)
         browse.clicked.connect(self._browse)
         row = QHBoxLayout()
+        row.setSpacing(8)
         row.addWidget(self.place, 1)
         row.addWidget(browse)
         self.fields.addRow("Format", self.format)
@@ -178,6 +183,7 @@ class ExportDialog(WorkDialog):
         self.fields.addRow("File", row)
         self.start_button.setText("Export")
         self.start_button.clicked.connect(self._on_export)
+        self.start_button.setFocus()
         self._suggest()
 
     def _suggest(self) -> None:
@@ -294,11 +300,13 @@ class SettingsDialog(QDialog):
         key = setting.key
         if isinstance(setting.default, int):
             whole = QSpinBox()
+            whole.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
             whole.setRange(int(low), int(high))
             whole.setValue(int(value))
             whole.valueChanged.connect(lambda number: self._set(key, number))
             return whole
         real = QDoubleSpinBox()
+        real.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
         real.setRange(low, high)
         real.setDecimals(2)
         real.setSingleStep(0.05 if high <= 1 else 0.5)
@@ -318,6 +326,13 @@ class SettingsDialog(QDialog):
 
 def _title(setting: Setting) -> str:
     words = setting.key.split("_")
-    units = {"px": "(px)", "mib": "(MiB)", "gib": "(GiB)", "ram": "in memory", "disk": "on disk"}
+    units = {
+        "megapixels": "(megapixels)",
+        "px": "(px)",
+        "mib": "(MiB)",
+        "gib": "(GiB)",
+        "ram": "in memory",
+        "disk": "on disk",
+    }
     text = " ".join(units.get(word, word) for word in words if word != "enabled")
     return text[:1].upper() + text[1:]

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.ports import EncodeResult, EngineFailure, ModelInfo
 from annotator.ui.main_window import MainWindow
-from annotator.ui.refine import RefineState
+from annotator.ui.refine_state import RefineState
 from annotator.ui.worker import LOAD_EPOCH, EngineClient
 
 _log = logging.getLogger(__name__)

@@ -21,6 +21,8 @@ from annotator.io.store_place import SUFFIX
 from annotator.ui.background import BackgroundWork, Progress
 from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
 from annotator.ui.main_window import MainWindow
+from annotator.ui.patience import Patience
+from annotator.ui.project_switch import ProjectSwitch
 from annotator.ui.samples import write_samples
 from annotator.ui.session import ProjectSession
 from annotator.ui.sheets import AboutBox, ShortcutSheet
@@ -41,17 +43,30 @@ class FileActions(QObject):
     """Name of a model that shall be loaded."""
 
     def __init__(
-        self, window: MainWindow, session: ProjectSession, settings: Settings, *, list_models: ListModels | None
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        settings: Settings,
+        *,
+        patience: Patience,
+        switch: ProjectSwitch,
+        list_models: ListModels | None,
     ) -> None:
         super().__init__(window)
         self._window, self._session, self._settings = window, session, settings
+        self._patience, self._switch = patience, switch
         self._list_models = list_models
         self._models_work: BackgroundWork | None = None
+        self._samples_work: BackgroundWork | None = None
         self._model_names: list[Any] = []
         self.info: ModelInfo | None = None
         window.paths_dropped.connect(self.open_dropped)
         window.area.empty.open_wanted.connect(self.open_folder)
         window.area.empty.samples_wanted.connect(self.open_samples)
+        switch.opened.connect(self._on_opened)
+        switch.failed.connect(self._on_not_opened)
+        switch.slow.connect(self._on_slow_opening)
+        switch.ended.connect(lambda: window.area.error_bar.withdraw("opening"))
         window.menus["Model"].aboutToShow.connect(self._fill_model_menu)
         self._fill_model_menu()
 
@@ -71,12 +86,21 @@ class FileActions(QObject):
             self.open_path(Path(name))
 
     def open_samples(self) -> None:
-        try:
-            folder = write_samples(platformdirs.user_data_path("annotator", appauthor=False) / "samples")
-        except UserError as error:
-            self.show_error(str(error))
+        """Copy the sample images, beside the GUI thread, and open their folder."""
+        if self._samples_work is not None:
             return
-        self.open_path(folder)
+        folder = platformdirs.user_data_path("annotator", appauthor=False) / "samples"
+        work = self._samples_work = BackgroundWork(lambda _progress: write_samples(folder), self)
+        work.succeeded.connect(self.open_path)
+        work.failed.connect(lambda error: self._on_not_opened(folder, error))
+        work.finished.connect(self._end_samples_work)
+        work.start()
+
+    def _end_samples_work(self) -> None:
+        if self._samples_work is not None:
+            self._samples_work.wait()
+            self._samples_work.deleteLater()
+            self._samples_work = None
 
     def open_dropped(self, paths: list[Path]) -> None:
         """A folder, a project, or images (then their folder)."""
@@ -85,18 +109,30 @@ class FileActions(QObject):
             path = path.parent
         self.open_path(path)
 
-    def open_path(self, path: Path, *, project_path: Path | None = None) -> bool:
-        """Open a folder or project; a failure is told in the window, with the way on where there is one."""
-        try:
-            self._session.open_path(path, project_path=project_path)
-        except ProjectReadOnlyError as error:
+    def open_path(self, path: Path, *, project_path: Path | None = None) -> None:
+        """Open a folder or project beside the GUI thread; the work in the one that is open can go on meanwhile.
+
+        A failure is told in the window, with the way on where there is one.
+        """
+        self._window.area.error_bar.withdraw("file")
+        self._switch.open(path, project_path=project_path)
+
+    def _on_not_opened(self, path: Path, error: Exception) -> None:
+        if isinstance(error, ProjectReadOnlyError):
             self.show_error(str(error), action=("Choose a place…", lambda: self._ask_place(path)))
-            return False
-        except UserError as error:
+        elif isinstance(error, UserError):
             self.show_error(str(error))
-            return False
-        self._after_opening(path)
-        return True
+        else:
+            raise error
+
+    def _on_slow_opening(self, path: Path, found: int) -> None:
+        count = f" {found:,} images so far." if found else ""
+        self._window.area.error_bar.show_message(
+            f"Looking through {path.name}…{count}",
+            is_error=False,
+            action=("Stop", self._switch.cancel),
+            topic="opening",
+        )
 
     def _ask_place(self, folder: Path) -> None:
         suggestion = platformdirs.user_documents_path() / f"{folder.name}{SUFFIX}"
@@ -109,11 +145,10 @@ class FileActions(QObject):
             place = Path(name)
             self.open_path(folder, project_path=place if place.suffix else place.with_suffix(SUFFIX))
 
-    def _after_opening(self, path: Path) -> None:
+    def _on_opened(self, path: Path) -> None:
         store = self._session.store
         if store is None:
             return
-        self._window.area.error_bar.withdraw("file")
         try:
             self._settings.remember_folder(str(path if path.is_dir() else store.image_root))
         except UserError as error:
@@ -125,28 +160,39 @@ class FileActions(QObject):
 
     # --- files out and in -----------------------------------------------------------------------------------------
 
-    def export(self) -> ExportDialog | None:
+    def export(self) -> None:
+        """Export what is in the project file, as soon as no accepted object is missing there."""
+        self._patience.wait(self._show_export, then="The export opens", way_out="Export without it")
+
+    def _show_export(self) -> None:
         if self._session.store is None:
-            return None
+            return
         dialog = ExportDialog(self._session.store.path, self._window)
         dialog.done_with.connect(lambda report: self._window.status.tell(report.lines()[0]))
         dialog.open()
-        return dialog
 
     def import_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self._window, "Import COCO", "", "COCO annotations (*.json)")
         if name:
             self.import_path(Path(name))
 
-    def import_path(self, path: Path) -> WorkDialog | None:
+    def import_path(self, path: Path) -> None:
         """Import on a thread of its own, which is the project's one writer meanwhile."""
         store = self._session.store
         if store is None:
-            return None
+            return
         if store.is_read_only:
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
-            return None
+            return
+        self._switch.cancel()
         project, author = store.path, store.author
+        self._switch.close_then(
+            lambda: self._start_import(path, project, author),
+            then="The import begins",
+            way_out="Import without it",
+        )
+
+    def _start_import(self, path: Path, project: Path, author: str) -> None:
         dialog = WorkDialog("Import COCO", self._window)
         dialog.form.hide()
         dialog.start_button.hide()
@@ -156,10 +202,8 @@ class FileActions(QObject):
             with ProjectStore.open(project, author=author) as writer:
                 return import_coco(writer, path, progress=progress)
 
-        self._session.close()
         dialog.open()
         dialog.start(work)
-        return dialog
 
     # --- settings and sheets ---------------------------------------------------------------------------------------
 
@@ -259,7 +303,9 @@ class FileActions(QObject):
             action.triggered.connect(lambda _=False, name=model.name: self.model_wanted.emit(name))
 
     def shut_down(self) -> None:
-        """Wait for a look-up that still runs."""
+        """Wait for what still runs."""
+        self._end_samples_work()
+        self._switch.shut_down()
         if self._models_work is not None:
             self._models_work.wait()
             self._end_models_work()

@@ -10,12 +10,16 @@ from PySide6.QtWidgets import QAbstractItemView, QListView, QVBoxLayout, QWidget
 
 from annotator.domain.project import ImageRecord
 from annotator.ui.delegates import TILE_PX, FilmDelegate
-from annotator.ui.models import ROW_ROLE, ImageModel
+from annotator.ui.models import ROW_ROLE, ImageModel, Index
 from annotator.ui.theme import Theme, Tokens
 
 
 class _Strip(QListView):
-    """A horizontal list that an ordinary wheel scrolls sideways."""
+    """A horizontal list of equal tiles that an ordinary wheel scrolls sideways."""
+
+    def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
+        # Past QListView's own, which lays out every tile again: longer than a frame with ten thousand of them.
+        QAbstractItemView.dataChanged(self, first, last, list(roles))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         turn = event.angleDelta()

@@ -19,10 +19,21 @@ def tinted_pixmap(name: str, colour: str, size_px: int) -> QPixmap:
         FileNotFoundError: no such icon.
         ValueError: the file is not SVG.
     """
-    source = resource_path(f"icons/{name}.svg").read_bytes().replace(b"currentColor", colour.encode())
-    renderer = QSvgRenderer(QByteArray(source))
+    return _rendered(_renderer(name, _source(name), colour), size_px)
+
+
+def _source(name: str) -> bytes:
+    return resource_path(f"icons/{name}.svg").read_bytes()
+
+
+def _renderer(name: str, source: bytes, colour: str) -> QSvgRenderer:
+    renderer = QSvgRenderer(QByteArray(source.replace(b"currentColor", colour.encode())))
     if not renderer.isValid():
         raise ValueError(f"icon {name!r} is not valid SVG")
+    return renderer
+
+
+def _rendered(renderer: QSvgRenderer, size_px: int) -> QPixmap:
     pixmap = QPixmap(size_px, size_px)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -35,13 +46,15 @@ def icon(name: str, tokens: Tokens) -> QIcon:
     """An icon for buttons and menus: text colour, faint when disabled, ``on_accent`` when switched on."""
     result = QIcon()
     mode, state = QIcon.Mode, QIcon.State
+    source = _source(name)
     for colour, places in (
         (tokens.text, ((mode.Normal, state.Off), (mode.Active, state.Off), (mode.Selected, state.Off))),
-        (tokens.line, ((mode.Disabled, state.Off), (mode.Disabled, state.On))),
-        (tokens.on_accent, ((mode.Normal, state.On), (mode.Active, state.On))),
+        (tokens.faint, ((mode.Disabled, state.Off),)),
+        (tokens.on_accent, ((mode.Normal, state.On), (mode.Active, state.On), (mode.Disabled, state.On))),
     ):
+        renderer = _renderer(name, source, colour)
         for size_px in _SIZES_PX:
-            pixmap = tinted_pixmap(name, colour, size_px)
+            pixmap = _rendered(renderer, size_px)
             for place in places:
                 result.addPixmap(pixmap, *place)
     return result
@@ -50,8 +63,9 @@ def icon(name: str, tokens: Tokens) -> QIcon:
 def plain_icon(name: str, colour: str) -> QIcon:
     """An icon in one colour, whatever its state."""
     result = QIcon()
+    renderer = _renderer(name, _source(name), colour)
     for size_px in _SIZES_PX:
-        pixmap = tinted_pixmap(name, colour, size_px)
+        pixmap = _rendered(renderer, size_px)
         for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
             result.addPixmap(pixmap, mode)
     return result

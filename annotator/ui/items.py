@@ -233,9 +233,9 @@ def draw_part(painter: QPainter, image: QImage, exposed: QRectF, place: QRectF) 
     painter.drawImage(target, image, QRectF(x0, y0, x1 - x0, y1 - y0))
 
 
-def spilled(place: QRectF, zoom: float) -> QRectF:
+def spilled(place: QRectF, zoom: float, *, outline_px: float = 2.0) -> QRectF:
     """``place`` with room for lines that are constant on the screen, hence wide in the scene of a small view."""
-    margin = 1.0 + 5.0 / zoom
+    margin = 1.0 + (outline_px / 2 + 4.0) / zoom
     return place.adjusted(-margin, -margin, margin, margin)
 
 
@@ -332,11 +332,13 @@ class BoxItem(QGraphicsRectItem):
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setBrush(Qt.BrushStyle.NoBrush)
+        # The width of a cosmetic pen counts device pixels.
+        ratio = painter.device().devicePixelRatioF()
         for colour, width, style in (
             (_CASING, 3.0, Qt.PenStyle.SolidLine),
             (self._colour, 1.5, Qt.PenStyle.CustomDashLine),
         ):
-            pen = QPen(colour, width)
+            pen = QPen(colour, width * ratio)
             pen.setCosmetic(True)
             if style is Qt.PenStyle.CustomDashLine:
                 pen.setDashPattern([4.0, 3.0])

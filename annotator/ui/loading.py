@@ -165,6 +165,8 @@ class ThumbnailLoader(QObject):
         self._is_running = False
         self._generation = 0
         self._arrived.connect(self._on_arrived)
+        self.max_pixels = DEFAULT_MAX_PIXELS
+        """Larger images have no thumbnail."""
 
     def request(self, image_id: int, path: Path) -> None:
         self._waiting.append((image_id, path))
@@ -187,10 +189,10 @@ class ThumbnailLoader(QObject):
             return
         self._is_running = True
         image_id, path = self._waiting.pop()
-        generation = self._generation
+        generation, max_pixels = self._generation, self.max_pixels
 
         def work() -> QImage:
-            rgb = load_thumbnail(path, max_side=_THUMB_PX)
+            rgb = load_thumbnail(path, max_side=_THUMB_PX, max_pixels=max_pixels)
             height, width = rgb.shape[:2]
             return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
 from annotator.ui.canvas import Tool
 from annotator.ui.main_window import MainWindow
+from annotator.ui.patience import Patience
 from annotator.ui.refine import RefineController
 from annotator.ui.session import ProjectSession
 from annotator.ui.views import Views
@@ -17,8 +18,11 @@ _TOOL_ACTIONS = {Tool.POINT: "tool_click", Tool.BOX: "tool_box", Tool.SELECT: "t
 class LoopCommands(QObject):
     """Commands that need more than one part: prompts and document, selection and classes."""
 
-    def __init__(self, window: MainWindow, session: ProjectSession, refine: RefineController, views: Views) -> None:
+    def __init__(
+        self, window: MainWindow, session: ProjectSession, refine: RefineController, *, views: Views, patience: Patience
+    ) -> None:
         super().__init__(window)
+        self._patience = patience
         self._window, self._session, self._refine, self._views = window, session, refine, views
         for digit in range(1, 10):
             shortcut = QShortcut(QKeySequence(str(digit)), window)
@@ -66,7 +70,7 @@ class LoopCommands(QObject):
             if shown is not None and now is not None and now.id == shown.id:
                 self._session.done_and_next()
 
-        self._refine.when_idle(finish)
+        self._patience.wait(finish, then="The next image comes", way_out="Go on without it")
 
     def pick_by_key(self, digit: int) -> None:
         """A number key: the class of the selected objects, else of the next object."""
@@ -75,11 +79,15 @@ class LoopCommands(QObject):
             if self._session.store is not None:
                 self._window.status.tell(f"No class has the key {digit}.")
             return
+        self.pick_class(category.id)
+
+    def pick_class(self, category_id: int) -> None:
+        """Give the selected objects this class; without any, the next object gets it."""
         selected = self._window.objects.selected_ids()
         if selected and not self._refine.state.is_active:
-            self.reclass(selected, category.id)
+            self.reclass(selected, category_id)
         else:
-            self._session.classes.pick(category.id)
+            self._session.classes.pick(category_id)
 
     def find_class(self) -> None:
         if self._session.store is not None:
@@ -108,6 +116,15 @@ class LoopCommands(QObject):
         selected = self._window.objects.selected_ids()
         clicked = frozenset({annotation_id} if annotation_id else ())
         self._window.objects.select_ids(selected ^ clicked if is_additive else clicked)
+
+    def show_menu(self, annotation_id: int, place: QPoint) -> None:
+        """The menu of an object (0: of the selected ones) on the canvas; it acts on the selection if that has it."""
+        objects = self._window.objects
+        if annotation_id and annotation_id not in objects.selected_ids():
+            objects.select_ids(frozenset({annotation_id}))
+        menu = objects.make_menu(objects.selected_ids(), self._window.canvas)
+        if menu is not None:
+            menu.popup(place)
 
     def set_tool(self, tool: Tool) -> None:
         self._window.actions_by_id[_TOOL_ACTIONS[tool]].setChecked(True)

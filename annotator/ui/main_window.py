@@ -42,13 +42,15 @@ class MainWindow(QMainWindow):
         self,
         theme: Theme,
         keymap: Keymap,
-        handlers: Mapping[str, Callable[..., None]],
+        handlers: Mapping[str, Callable[..., object]],
         *,
         on_held: Callable[[str, bool], None],
         ask_thumbnail: Callable[[ImageRecord], None],
     ) -> None:
         super().__init__()
         self.program: Any = None
+        self.may_close: Callable[[], bool] = lambda: True
+        """Asked before the window closes; when it says no, whoever set it closes the window later."""
         self.theme = theme
         self.setWindowTitle("Annotator")
         self.setMinimumSize(880, 560)
@@ -123,6 +125,9 @@ class MainWindow(QMainWindow):
         self.paths_dropped.emit([Path(path) for path in paths])
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        if not self.may_close():
+            event.ignore()
+            return
         self.closing.emit()
         super().closeEvent(event)
 
@@ -168,7 +173,7 @@ class MainWindow(QMainWindow):
             button = QToolButton()
             action = self.actions_by_id[name]
             button.setDefaultAction(action)
-            button.setAccessibleName(action.text())
+            button.setAccessibleName(action.iconText())
             button.setObjectName(f"tool:{name}")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

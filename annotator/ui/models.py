@@ -17,6 +17,7 @@ ROW_ROLE = int(_ROLE.UserRole)
 CATEGORY_ROLE = ROW_ROLE + 1
 COUNT_ROLE = ROW_ROLE + 2
 IS_CURRENT_ROLE = ROW_ROLE + 3
+_FINISHED = frozenset((Status.DONE, Status.EMPTY))
 
 
 class ObjectModel(QAbstractListModel):
@@ -150,6 +151,8 @@ class ImageModel(QAbstractListModel):
         self._row_of: dict[int, int] = {}
         self._pixmaps: dict[int, QPixmap] = {}
         self._asked: set[int] = set()
+        # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
+        self._finished: set[int] = set()
 
     @property
     def rows(self) -> list[ImageRecord]:
@@ -160,6 +163,7 @@ class ImageModel(QAbstractListModel):
         self._rows = list(rows)
         self._row_of = {row.id: i for i, row in enumerate(self._rows)}
         self._pixmaps, self._asked = {}, set()
+        self._finished = {row.id for row in self._rows if row.status in _FINISHED}
         self.endResetModel()
 
     def update_rows(self, rows: Sequence[ImageRecord]) -> None:
@@ -168,6 +172,7 @@ class ImageModel(QAbstractListModel):
             at = self._row_of.get(record.id)
             if at is not None:
                 self._rows[at] = record
+                (self._finished.add if record.status in _FINISHED else self._finished.discard)(record.id)
                 self.dataChanged.emit(self.index(at), self.index(at))
 
     def set_pixmap(self, image_id: int, pixmap: QPixmap) -> None:
@@ -182,7 +187,7 @@ class ImageModel(QAbstractListModel):
         return self._row_of.get(image_id, -1)
 
     def finished_count(self) -> int:
-        return sum(row.status in (Status.DONE, Status.EMPTY) for row in self._rows)
+        return len(self._finished)
 
     def rowCount(self, parent: Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(self._rows)

@@ -11,7 +11,8 @@ from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.items import BoxItem, ImageItem, PointItem, PreparedImage
-from annotator.ui.mask_items import MaskItem, MaskLook, ObjectLayer
+from annotator.ui.mask_items import MaskItem, ObjectLayer
+from annotator.ui.mask_picture import OUTLINE_PX, MaskLook
 
 CANDIDATE_EXTRA_OPACITY = 0.1
 """How much stronger the fill of the object in work is than that of accepted ones."""
@@ -37,8 +38,10 @@ class Overlays:
         self._colours = colours
         self._points: list[PointItem] = []
         self._provisional: PointItem | None = None
-        self._has_box = self._is_peeking = False
+        self._is_peeking = False
+        self._prompt_box: Box | None = None
         self._opacity = 0.4
+        self._outline_px = OUTLINE_PX
         self._candidate_colour = "#ffffff"
         self._image, self.layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
         self._box = BoxItem(QColor(colours.box), has_handles=True)
@@ -48,6 +51,11 @@ class Overlays:
             scene.addItem(item)
         self._box.hide()
         self._band.hide()
+
+    @property
+    def prompt_box(self) -> Box | None:
+        """The box of the object in work, while it can be seen."""
+        return None if self._is_peeking else self._prompt_box
 
     @property
     def is_band_shown(self) -> bool:
@@ -79,18 +87,24 @@ class Overlays:
         self.layer.set_opacity(self._opacity)
         self.set_candidate(self._candidate.mask, self._candidate_colour)
 
+    def set_outline(self, width_px: float) -> None:
+        """Width of all outlines in logical screen pixels; 0 for none."""
+        self._outline_px = max(0.0, width_px)
+        self.layer.set_outline(self._outline_px)
+        self.set_candidate(self._candidate.mask, self._candidate_colour)
+
     def set_visible(self, *, are_masks_shown: bool, is_peeking: bool) -> None:
         self._is_peeking = is_peeking
         self.layer.setVisible(are_masks_shown and not is_peeking)
         self._candidate.setVisible(are_masks_shown and not is_peeking)
-        self._box.setVisible(self._has_box and not is_peeking)
+        self._box.setVisible(self._prompt_box is not None and not is_peeking)
         for item in self._points:
             item.setVisible(not is_peeking)
 
     def set_candidate(self, mask: Mask | None, colour: str) -> None:
         self._candidate_colour = colour
         opacity = min(1.0, self._opacity + CANDIDATE_EXTRA_OPACITY)
-        self._candidate.set_mask(mask, MaskLook(colour, opacity, is_strong=True))
+        self._candidate.set_mask(mask, MaskLook(colour, opacity, is_strong=True, outline_px=self._outline_px))
 
     def set_prompts(self, prompts: Prompts) -> None:
         """Dots that stay are not made again."""
@@ -103,10 +117,15 @@ class Overlays:
             self._scene.removeItem(item)
         del self._points[kept:]
         self._points += [self._added(point) for point in prompts.points[kept:]]
-        self._has_box = prompts.box is not None
-        if prompts.box is not None:
-            self._box.set_box(prompts.box)
-        self._box.setVisible(self._has_box and not self._is_peeking)
+        if prompts.box != self._prompt_box:
+            self._prompt_box = prompts.box
+            self.show_box(prompts.box)
+
+    def show_box(self, box: Box | None) -> None:
+        """Show the prompt box elsewhere, while it is being dragged; the prompt itself stays."""
+        if box is not None:
+            self._box.set_box(box)
+        self._box.setVisible(box is not None and not self._is_peeking)
 
     def show_provisional(self, point: PointPrompt) -> None:
         """The dot under the finger, before it is a prompt."""

@@ -77,11 +77,11 @@ class Program(QObject):
         window.closing.connect(self.shut_down)
         window.status.set_engine(None)
         window.canvas.paths_dropped.connect(window.drop_paths)
-        for key in ("mask_opacity", "max_image_megapixels"):
+        for key in ("mask_opacity", "outline_width_px", "max_image_megapixels"):
             self._on_setting(key)
         views.on_opened()
 
-    def handlers(self) -> dict[str, Callable[..., None]]:
+    def handlers(self) -> dict[str, Callable[..., object]]:
         """What every action does. Looked up when it is triggered: the parts are joined later."""
         return {
             "open_folder": lambda: self.files.open_folder(),
@@ -165,8 +165,11 @@ class Program(QObject):
             self.window.set_keymap(presets()[self.settings.get("keymap")])
         elif key == "mask_opacity":
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
+        elif key == "outline_width_px":
+            self.window.canvas.set_outline_width(self.settings.get("outline_width_px"))
         elif key == "max_image_megapixels":
-            self.loader.max_pixels = int(self.settings.get("max_image_megapixels")) * 1_000_000
+            self.loader.max_pixels = self.thumbnails.max_pixels = int(self.settings.get(key)) * 1_000_000
+            self.bench.try_again()
         elif key == "model":
             self._on_model_wanted(self.settings.get("model"))
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from annotator.domain.errors import ImageError
 
-SKIMAGE_SAMPLES = (
-    "coins.png",
-    "coffee.png",
-    "chelsea.png",
-    "astronaut.png",
-    "rocket.jpg",
-    "cell.png",
-    "ihc.png",
-    "retina.jpg",
-    "motorcycle_left.png",
-    "brick.png",
-)
-"""Shipped inside scikit-image's wheel (public domain or CC0). ``brick.png`` is for "nothing to annotate"."""
+SKIMAGE_SAMPLES: Mapping[str, str] = {
+    "astronaut.png": "astronaut.png",
+    "brick.png": "brick.png",
+    "cell.png": "cell.png",
+    "chelsea.png": "chelsea.png",
+    "coffee.png": "coffee.png",
+    "coins.png": "coins.png",
+    "ihc.png": "ihc.png",
+    "motorcycle_left.png": "motorcycle.png",
+    "retina.jpg": "retina.jpg",
+    "rocket.jpg": "rocket.jpg",
+}
+"""File inside scikit-image's wheel (public domain or CC0): its name here. ``brick.png`` has nothing to annotate."""
 
-PYDICOM_SAMPLES = ("CT_small.dcm", "MR_small.dcm")
-"""Inside pydicom's wheel."""
+PYDICOM_SAMPLES: Mapping[str, str] = {"J2K_pixelrep_mismatch.dcm": "ct-head.dcm", "MR_small.dcm": "mr-small.dcm"}
+"""File inside pydicom's wheel: its name here. The CT slice carries the window to show it through."""
 
 
 def write_samples(folder: str | os.PathLike[str]) -> Path:
@@ -36,18 +37,18 @@ def write_samples(folder: str | os.PathLike[str]) -> Path:
         ImageError: neither package has its samples, or the folder cannot be written.
     """
     target = Path(folder)
-    sources = [
-        *_existing("skimage", "data", SKIMAGE_SAMPLES),
-        *_existing("pydicom", "data/test_files", PYDICOM_SAMPLES),
-    ]
+    sources = {
+        **_existing("skimage", "data", SKIMAGE_SAMPLES),
+        **_existing("pydicom", "data/test_files", PYDICOM_SAMPLES),
+    }
     if not sources:
         raise ImageError("The sample images are missing.", "Install scikit-image and pydicom, or open your own folder.")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for source in sources:
-            place = target / source.name
+        for name, source in sources.items():
+            place = target / name
             if not place.exists():
-                partial = place.with_name(f".{place.name}.part")
+                partial = place.with_name(f".{name}.part")
                 shutil.copyfile(source, partial)
                 os.replace(partial, place)
     except OSError as error:
@@ -57,9 +58,10 @@ def write_samples(folder: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _existing(package: str, below: str, names: tuple[str, ...]) -> list[Path]:
+def _existing(package: str, below: str, names: Mapping[str, str]) -> dict[str, Path]:
+    """The samples that are there, by their name here."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        return []
+        return {}
     root = Path(next(iter(spec.submodule_search_locations))) / below
-    return [root / name for name in names if (root / name).is_file()]
+    return {name: root / source for source, name in names.items() if (root / source).is_file()}

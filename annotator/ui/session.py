@@ -28,6 +28,7 @@ from annotator.domain.project import (
 )
 from annotator.io.store import ProjectStore
 from annotator.ui.class_book import ClassBook
+from annotator.ui.project_opening import OpenedProject, is_same_project, open_project
 
 _log = logging.getLogger(__name__)
 _FINISHED = (Status.DONE, Status.EMPTY)
@@ -52,7 +53,7 @@ class ProjectSession(QObject):
 
     def __init__(self, parent: QObject | None = None, *, author: str = "") -> None:
         super().__init__(parent)
-        self._author = author
+        self.author = author
         self.store: ProjectStore | None = None
         self.images: list[ImageRecord] = []
         self.categories: dict[int, Category] = {}
@@ -73,42 +74,49 @@ class ProjectSession(QObject):
             ProjectError, ImageError: it cannot be opened; the project that was open stays open.
         """
         # The lock belongs to an opener, not to a process: opening the same project again means closing it first.
-        if self.store is not None and _same_project(self.store, path, project_path):
+        if self.store is not None and is_same_project(self.store, path, project_path):
             self.close()
-        if path.is_file():
-            store = ProjectStore.open(path, author=self._author)
-            if not store.is_read_only and store.image_root.is_dir():
-                store.sync_folder()
-        else:
-            store = ProjectStore.open_folder(path, project_path=project_path, author=self._author)
-        self.close(is_replaced=True)
+        opened = open_project(path, project_path=project_path, author=self.author)
+        replaced = self.adopt(opened)
+        if replaced is not None:
+            replaced.close()
+        self.go_to(opened.first_id)
+
+    def adopt(self, opened: OpenedProject) -> ProjectStore | None:
+        """Go on with this project, in the place of the one that is open; no image is shown yet.
+
+        Returns:
+            The store that was open: the caller closes it.
+        """
+        store, replaced = opened.store, self._let_go()
         self.store = store
+        self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
         self._read_history()
-        self._read_images()
-        self._read_categories()
-        self.classes.current_id = _number(store.meta_get("class"))
+        self.classes.current_id = opened.category_id
         self.classes.make_valid()
         self.opened.emit()
         self.class_changed.emit(self.category)
         for notice in store.notices:
             self.told.emit(notice)
-        start = _number(store.meta_get("position"))
-        if start not in self._row_of:
-            start = self.images[0].id if self.images else 0
-        self.go_to(start)
+        return replaced
 
     def close(self, *, is_replaced: bool = False) -> None:
         """Close the project; everything accepted is on the disk already."""
-        if self.store is None:
+        store = self._let_go()
+        if store is None:
             return
-        store, self.store = self.store, None
         store.close()
-        self._read_history()
-        self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
-        self._current_id = self.classes.current_id = 0
         if not is_replaced:
             self.opened.emit()
             self.image_changed.emit(None)
+
+    def _let_go(self) -> ProjectStore | None:
+        """Forget the project; its store stays open."""
+        store, self.store = self.store, None
+        self._read_history()
+        self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
+        self._current_id = self.classes.current_id = 0
+        return store
 
     @property
     def is_writable(self) -> bool:
@@ -307,10 +315,6 @@ class ProjectSession(QObject):
         self._reread_annotations(change)
         self.changed.emit(change)
 
-    def _read_images(self) -> None:
-        self.images = self.store.images() if self.store else []
-        self._row_of = {image.id: row for row, image in enumerate(self.images)}
-
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}
 
@@ -335,15 +339,3 @@ class ProjectSession(QObject):
     def _read_annotations(self) -> None:
         known = self.store is not None and self._current_id in self._row_of
         self.annotations = tuple(self.store.annotations(self._current_id)) if known and self.store else ()
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
-
-
-def _same_project(store: ProjectStore, path: Path, project_path: Path | None) -> bool:
-    if path.is_file():
-        return path.resolve() == store.path.resolve()
-    return path.resolve() == store.image_root.resolve() or (
-        project_path is not None and project_path.resolve() == store.path.resolve()
-    )

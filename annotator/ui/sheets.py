@@ -16,7 +16,10 @@ MOUSE = (
     (("Left click",), "Add to the object"),
     (("Right click", "Shift+click"), "Remove from it"),
     (("Box tool", "Alt+drag"), "Box around it"),
-    (("Double click",), "Refine an object"),
+    (("Drag a handle",), "Change the box"),
+    (("Side button",), "Accept"),
+    (("Double click",), "Refine an object (Select tool)"),
+    (("Right click",), "Menu of an object (Select tool)"),
     (("Wheel",), "Zoom at the cursor"),
     (("Space+drag", "Middle drag"), "Pan"),
 )
@@ -35,14 +38,16 @@ class ShortcutSheet(QDialog):
         sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
         by_name = {name: rows for name, rows in sections if rows}
         by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
-        columns = (("Object", "Edit"), ("Image", "View"), ("File", "Help"))
-        for names in columns:
+        by_name["Mouse"] = list(MOUSE)
+        for names in (("Object", "Edit"), ("Image", "View"), ("File", "Help", "Mouse")):
             column = QVBoxLayout()
-            column.setSpacing(16)
+            grid = QGridLayout()
+            grid.setHorizontalSpacing(16)
+            grid.setVerticalSpacing(6)
+            grid.setColumnStretch(0, 1)
             for name in names:
-                column.addLayout(_section(name, by_name.get(name, [])))
-            if names[0] == "Image":
-                column.addLayout(_section("Mouse", list(MOUSE)))
+                _add_section(grid, name, by_name.get(name, []))
+            column.addLayout(grid)
             column.addStretch(1)
             row.addLayout(column)
 
@@ -63,18 +68,20 @@ def _rows_of(menu: str, keymap: Keymap) -> list[Row]:
     return rows
 
 
-def _section(title: str, rows: list[Row]) -> QGridLayout:
-    grid = QGridLayout()
-    grid.setHorizontalSpacing(16)
-    grid.setVerticalSpacing(6)
+def _add_section(grid: QGridLayout, title: str, rows: list[Row]) -> None:
+    """A heading and its keys below what the grid has."""
+    at = grid.rowCount()
+    if grid.count():
+        grid.setRowMinimumHeight(at, 10)
+        at += 1
     heading = QLabel(title)
     heading.setObjectName("heading")
-    grid.addWidget(heading, 0, 0, 1, 2)
+    grid.addWidget(heading, at, 0, 1, 2)
     line = QFrame()
     line.setFixedHeight(1)
     line.setObjectName("rule")
-    grid.addWidget(line, 1, 0, 1, 2)
-    for at, (keys, text) in enumerate(rows, 2):
+    grid.addWidget(line, at + 1, 0, 1, 2)
+    for number, (keys, text) in enumerate(rows, at + 2):
         caps = QHBoxLayout()
         caps.setSpacing(4)
         for key in keys:
@@ -82,10 +89,8 @@ def _section(title: str, rows: list[Row]) -> QGridLayout:
             cap.setObjectName("key")
             caps.addWidget(cap)
         caps.addStretch(1)
-        grid.addLayout(caps, at, 1)
-        grid.addWidget(QLabel(text), at, 0)
-    grid.setColumnStretch(0, 1)
-    return grid
+        grid.addLayout(caps, number, 1)
+        grid.addWidget(QLabel(text), number, 0)
 
 
 class AboutBox(QDialog):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 from annotator.domain.ports import ModelInfo
 
 _MESSAGE_MS = 8000
+_PADDING_PX = 16
+"""Left and right of a fact, as in the style sheet."""
 
 
 class StatusLine(QStatusBar):
@@ -28,6 +30,12 @@ class StatusLine(QStatusBar):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.message.clear)
         self.message.setAccessibleName("Messages")
+        # Room for the longest text, so that nothing beside them moves with the cursor.
+        for label, longest in ((self.place, "00000, 00000"), (self.zoom, "0000 %")):
+            label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            label.hide()
+            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(longest) + _PADDING_PX)
+        self.clear_times()
         self.set_place(None, None)
 
     def _fact(self, name: str, tip: str) -> QLabel:
@@ -62,20 +70,27 @@ class StatusLine(QStatusBar):
             self.engine.setToolTip(reason)
 
     def clear_times(self) -> None:
-        self.encode.clear()
-        self.decode.clear()
+        for label in (self.encode, self.decode):
+            label.clear()
+            label.hide()
+
+    @staticmethod
+    def _show(label: QLabel, text: str) -> None:
+        label.setText(text)
+        label.show()
 
     def set_encode_ms(self, encode_ms: float, *, was_cached: bool) -> None:
-        self.encode.setText(f"encode {_ms(encode_ms)}{' cached' if was_cached else ''}")
+        self._show(self.encode, f"encode {_ms(encode_ms)}{' cached' if was_cached else ''}")
 
     def set_encoding(self) -> None:
-        self.encode.setText("encoding…")
+        self._show(self.encode, "encoding…")
 
     def set_decode_ms(self, decode_ms: float) -> None:
-        self.decode.setText(f"click {_ms(decode_ms)}")
+        self._show(self.decode, f"click {_ms(decode_ms)}")
 
     def set_zoom(self, scale: float) -> None:
-        self.zoom.setText(f"{scale * 100:.0f} %")
+        self._show(self.zoom, f"{scale * 100:.0f} %")
+        self.place.show()
 
     def set_place(self, x: float | None, y: float | None) -> None:
         self.place.setText("" if x is None or y is None else f"{int(x)}, {int(y)}")

@@ -31,7 +31,8 @@ class Tokens:
     """All colours of the window, as ``#rrggbb``.
 
     ``background`` surrounds the image, ``surface`` is a panel, ``raised`` a control or a popped up strip, ``field``
-    takes typed text, ``line`` parts areas, ``text`` and ``dim`` are read on all of them, ``on_accent`` on ``accent``.
+    takes typed text, ``line`` parts areas, ``text`` and ``dim`` are read on all of them, ``faint`` is what cannot be
+    used now, ``on_accent`` is read on ``accent``.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Tokens:
     line: str
     text: str
     dim: str
+    faint: str
     accent: str
     on_accent: str
     selection: str
@@ -59,6 +61,7 @@ DARK = Tokens(
     line="#343a41",
     text="#e6e9ec",
     dim="#a2abb5",
+    faint="#69727c",
     accent="#5aa9ff",
     on_accent="#06182b",
     selection="#1f3d5e",
@@ -75,6 +78,7 @@ LIGHT = Tokens(
     line="#c3c9d0",
     text="#1a1e23",
     dim="#4d565f",
+    faint="#848d96",
     accent="#0a5cb8",
     on_accent="#ffffff",
     selection="#c8def8",
@@ -135,10 +139,8 @@ def palette(tokens: Tokens) -> QPalette:
         (role.Shadow, tokens.background),
     ):
         result.setColor(where, QColor(colour))
-    faint = QColor(tokens.dim)
-    faint.setAlpha(120)
     for where in (role.WindowText, role.Text, role.ButtonText):
-        result.setColor(group.Disabled, where, faint)
+        result.setColor(group.Disabled, where, QColor(tokens.faint))
     return result
 
 
@@ -186,10 +188,13 @@ class Theme:
         if (style := QStyleFactory.create("Fusion")) is not None:
             app.setStyle(style)
         app.setFont(work_font(size_pt))
+        self._name = name
         self.apply(name)
+        app.styleHints().colorSchemeChanged.connect(self._on_system)
 
     def apply(self, name: str) -> None:
-        """Switch to ``dark``, ``light`` or ``system``."""
+        """Switch to ``dark``, ``light`` or ``system`` (which follows the system's wish from then on)."""
+        self._name = name
         hints = self._app.styleHints()
         scheme = Qt.ColorScheme
         if name == "system":
@@ -202,6 +207,11 @@ class Theme:
         self._app.setStyleSheet(stylesheet(self.tokens))
         for listener in self._listeners:
             listener(self.tokens)
+
+    def _on_system(self, scheme: Qt.ColorScheme) -> None:
+        wanted = LIGHT if scheme == Qt.ColorScheme.Light else DARK
+        if self._name == "system" and wanted is not self.tokens:
+            self.apply("system")
 
     def subscribe(self, listener: Callable[[Tokens], None]) -> None:
         """Call ``listener`` now and after every change; it must live as long as the theme."""

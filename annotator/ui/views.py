@@ -10,7 +10,7 @@ from annotator.domain.project import Annotation, Category, Change
 from annotator.ui.actions import When
 from annotator.ui.canvas import ObjectView
 from annotator.ui.main_window import MainWindow
-from annotator.ui.refine import RefineState
+from annotator.ui.refine_state import RefineState
 from annotator.ui.session import ProjectSession
 
 HINT = "Click an object. Right click removes. Enter accepts."

@@ -18,7 +18,8 @@ from annotator.ui.feedback import EngineFeedback
 from annotator.ui.loading import ImageLoader, Picture
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
-from annotator.ui.refine import RefineController, RefineState
+from annotator.ui.refine import RefineController
+from annotator.ui.refine_state import RefineState
 from annotator.ui.session import ProjectSession
 from annotator.ui.views import Views
 
@@ -71,7 +72,7 @@ class Workbench(QObject):
         self._commands, self._feedback = commands, feedback
         self._epoch = 0
         self._picture: Picture | None = None
-        self._is_leaving = False
+        self._is_leaving = self._has_failed = False
         sink.on_failure = lambda text: self._tell_failure(text, refine.accept)
         self._wire_session()
         self._wire_panels()
@@ -104,7 +105,7 @@ class Workbench(QObject):
         window.classes.colour_wanted.connect(lambda cid, colour: classes.change(cid, colour=colour))
         window.classes.delete_wanted.connect(classes.delete)
         window.area.chip.clicked.connect(commands.find_class)
-        window.area.finder.picked.connect(classes.pick)
+        window.area.finder.picked.connect(commands.pick_class)
         window.area.finder.new_wanted.connect(classes.add)
         window.area.finder.closed.connect(window.canvas.setFocus)
 
@@ -113,6 +114,7 @@ class Workbench(QObject):
         canvas.pointed.connect(self._on_pointed)
         canvas.boxed.connect(self._on_boxed)
         canvas.object_clicked.connect(self._commands.select_clicked)
+        canvas.menu_wanted.connect(self._commands.show_menu)
         canvas.object_activated.connect(self._commands.refine_object)
         canvas.accept_clicked.connect(refine.accept)
         canvas.zoom_changed.connect(status.set_zoom)
@@ -139,12 +141,18 @@ class Workbench(QObject):
         if record is not None and self._picture is not None and self._picture.image_id == record.id:
             return
         self._epoch += 1
+        self._has_failed = False
         self._leave_picture()
         self._feedback.set_busy("image", is_busy=record is not None)
         self._window.area.error_bar.withdraw("image")
         if record is not None:
             self._window.film.set_current(record.id)
             self._loader.request(self._epoch, record.id, self._session.image_path(record))
+
+    def try_again(self) -> None:
+        """Read the current image again when it could not be shown."""
+        if self._session.image is not None and self._has_failed:
+            self._on_image_wanted(self._session.image)
 
     def _leave_picture(self) -> None:
         """Clear the canvas. The draft of an object in work stays in the project: coming back brings it back."""
@@ -155,6 +163,12 @@ class Workbench(QObject):
         self._window.canvas.set_image(None)
         self._views.show_picture(False)
         self._feedback.show_image("")
+
+    def leave_project(self) -> None:
+        """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
+        self._is_leaving = True
+        self._refine.reset()
+        self._is_leaving = False
 
     def _on_picture(self, epoch: int, picture: Picture) -> None:
         record = self._session.image
@@ -181,6 +195,7 @@ class Workbench(QObject):
 
     def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
         if epoch == self._epoch:
+            self._has_failed = True
             self._feedback.set_busy("image", is_busy=False)
             action = ("Next image", lambda: self._session.step(+1))
             self._window.area.error_bar.show_message(message, action=action, topic="image")
@@ -242,5 +257,5 @@ class Workbench(QObject):
             self._window.status.tell("The object in work is back.")
 
     def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
-        action = ("Try again", lambda: retry()) if retry is not None else None
+        action = ("Try again", retry) if retry is not None else None
         self._window.area.error_bar.show_message(text, action=action, topic="save")

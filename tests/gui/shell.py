@@ -96,7 +96,7 @@ class Desk:
     def open(self, *, images: int = 3, folder: Path | None = None, wait_ready: bool = True, first_row: int = 0) -> None:
         self.folder = folder or self.make_folder(images=images)
         self.build()
-        assert self.window.program.files.open_path(self.folder)
+        self.window.program.files.open_path(self.folder)
         self.until(lambda: self.shown_row() == first_row)
         if wait_ready:
             self.until(lambda: self.client.info is not None)

@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui import mask_items
+from annotator.ui import mask_picture
 from annotator.ui.canvas import Canvas, ObjectView, Tool, prepare_image
 from annotator.ui.items import PointItem
 from tests.gui.test_items import pixels_of
@@ -493,7 +493,7 @@ def window_shot(canvas: Canvas) -> np.ndarray:
 def test_a_large_mask_lies_right_in_a_canvas_that_lies_inside_a_window(
     qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", 0)
+    monkeypatch.setattr(mask_picture, "PATH_MAX_EDGES", 0)
     window, canvas = QWidget(), Canvas()
     qtbot.addWidget(window)
     layout = QVBoxLayout(window)
@@ -689,7 +689,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from annotator.domain.mask import Mask
-from annotator.ui import mask_items
+from annotator.ui import mask_picture
 from annotator.ui.canvas import Canvas, ObjectView, prepare_image
 from tests.gui.test_items import pixels_of
 
@@ -716,7 +716,7 @@ bits = np.zeros((50, 71), bool)
 bits[20:30, 30:45] = True
 shots = []
 for edges in (10**6, 0):
-    mask_items.PATH_MAX_EDGES = edges
+    mask_picture.PATH_MAX_EDGES = edges
     canvas.set_objects([ObjectView(1, Mask(bits.copy(), 0, 0, 71, 50), "#0000ff")])
     canvas.fit()
     shots.append(pixels_of(canvas.viewport().grab().toImage())[..., 2].astype(int))
@@ -725,6 +725,14 @@ rows, columns = np.nonzero(shots[1] > 60)
 corner, end = canvas.image_to_view(30, 20) * ratio, canvas.image_to_view(45, 30) * ratio
 assert abs(columns.min() - corner.x()) <= 2 * ratio and abs(columns.max() + 1 - end.x()) <= 2 * ratio
 assert abs(rows.min() - corner.y()) <= 2 * ratio and abs(rows.max() + 1 - end.y()) <= 2 * ratio
+canvas.set_image(prepare_image(np.zeros((50, 71, 3), np.uint8)))
+canvas.set_opacity(0.0)
+middle = round(canvas.image_to_view(0, 25).y() * ratio)
+for edges in (10**6, 0):
+    mask_picture.PATH_MAX_EDGES = edges
+    canvas.set_objects([ObjectView(1, Mask(bits.copy(), 0, 0, 71, 50), "#0000ff")])
+    line = pixels_of(canvas.viewport().grab().toImage())[middle, :, 2].astype(float) / 255
+    assert abs(line.sum() / 2 - 2 * ratio) < 0.75, (edges, line.sum() / 2)
 """
 
 
@@ -755,13 +763,13 @@ def test_five_thousand_objects_paint_and_pan(canvas: Canvas, monkeypatch: pytest
     canvas.zoom_to(100)
     window_shot(canvas)
     painted: list[int] = []
-    plain = mask_items.MaskPicture.paint
+    plain = mask_picture.MaskPicture.paint
 
-    def counted(picture: mask_items.MaskPicture, *rest: object) -> None:
+    def counted(picture: mask_picture.MaskPicture, *rest: object) -> None:
         painted.append(1)
         plain(picture, *rest)
 
-    monkeypatch.setattr(mask_items.MaskPicture, "paint", counted)
+    monkeypatch.setattr(mask_picture.MaskPicture, "paint", counted)
     canvas.pan_by(-9, 0)
     window_shot(canvas)
     assert 0 < len(painted) < 60

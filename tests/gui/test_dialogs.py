@@ -146,8 +146,8 @@ def test_samples_are_real_images_from_the_wheels(tmp_path):
     folder = samples.write_samples(tmp_path / "samples")
     with ProjectStore.open_folder(folder) as store:
         names = {image.path for image in store.images()}
-    assert {"coins.png", "coffee.png", "CT_small.dcm"} <= names
-    assert len(names) == len(samples.SKIMAGE_SAMPLES + samples.PYDICOM_SAMPLES)
+    assert {"coins.png", "coffee.png", "ct-head.dcm"} <= names
+    assert names == {*samples.SKIMAGE_SAMPLES.values(), *samples.PYDICOM_SAMPLES.values()}
     (folder / "coins.png").write_bytes(b"mine")
     samples.write_samples(folder)
     assert (folder / "coins.png").read_bytes() == b"mine"

@@ -15,9 +15,10 @@ from PySide6.QtWidgets import QApplication, QGraphicsItem, QGraphicsScene
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt
-from annotator.ui import items, mask_items
+from annotator.ui import items, mask_picture
 from annotator.ui.items import BoxItem, ImageItem, PointItem, prepare_image
-from annotator.ui.mask_items import MaskItem, MaskLook, MaskPicture, ObjectLayer, ObjectView, pixel_edges
+from annotator.ui.mask_items import MaskItem, ObjectLayer, ObjectView
+from annotator.ui.mask_picture import MaskLook, MaskPicture, pixel_edges
 
 GREEN = "#00c000"
 
@@ -187,7 +188,7 @@ def shown(mask: Mask, *, opacity: float = 1.0, selected: bool = False, scale: fl
 def test_the_fill_covers_exactly_the_mask(
     qapp: QApplication, monkeypatch: pytest.MonkeyPatch, width: int, small_pixels: int
 ) -> None:
-    monkeypatch.setattr(mask_items, "SMALL_PIXELS", small_pixels)
+    monkeypatch.setattr(mask_picture, "SMALL_PIXELS", small_pixels)
     monkeypatch.setattr(MaskPicture, "_stroke", lambda *_: None)
     bits = blob(50, width)
     mask = Mask(bits, 7, 11, 100, 90)
@@ -215,7 +216,7 @@ def on_outline(mask: Mask, scale: int) -> np.ndarray:
 def test_the_outline_is_two_pixels_wide_on_the_edges(
     qapp: QApplication, monkeypatch: pytest.MonkeyPatch, max_edges: int
 ) -> None:
-    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", max_edges)
+    monkeypatch.setattr(mask_picture, "PATH_MAX_EDGES", max_edges)
     mask = Mask(blob(20, 24), 6, 5, 40, 36)
     painted = shown(mask, opacity=0.0, scale=6)
     line = painted[..., 3] > 128
@@ -229,7 +230,7 @@ def test_the_outline_is_two_pixels_wide_on_the_edges(
 def test_a_selected_mask_has_a_white_hairline_outside(
     qapp: QApplication, monkeypatch: pytest.MonkeyPatch, max_edges: int
 ) -> None:
-    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", max_edges)
+    monkeypatch.setattr(mask_picture, "PATH_MAX_EDGES", max_edges)
     mask = Mask(blob(20, 24), 6, 5, 40, 36)
     painted = shown(mask, opacity=0.0, selected=True, scale=6)
     white = (painted[..., :3] > 250).all(axis=2) & (painted[..., 3] > 200)
@@ -241,7 +242,7 @@ def test_a_selected_mask_has_a_white_hairline_outside(
 def test_both_ways_of_outlining_agree(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     mask = Mask(blob(300, 401), 20, 10, 460, 330)
     as_path = shown(mask, opacity=0.5, scale=0.7).astype(int)
-    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", 0)
+    monkeypatch.setattr(mask_picture, "PATH_MAX_EDGES", 0)
     at_screen_size = shown(mask, opacity=0.5, scale=0.7).astype(int)
     differs = np.abs(as_path[..., 3] - at_screen_size[..., 3]) > 64
     assert differs.mean() < 0.02
@@ -250,7 +251,7 @@ def test_both_ways_of_outlining_agree(qapp: QApplication, monkeypatch: pytest.Mo
 def test_a_part_of_a_mask_at_screen_size_is_the_same_as_in_the_whole(
     qapp: QApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mask_items, "PATH_MAX_EDGES", 0)
+    monkeypatch.setattr(mask_picture, "PATH_MAX_EDGES", 0)
     mask = Mask(blob(60, 80), 10, 10, 100, 80)
     item = MaskItem()
     item.set_mask(mask, MaskLook(GREEN, 0.5))

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QLineEdit
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Status
 from annotator.io.store import ProjectStore
+from annotator.ui.dialogs import ExportDialog, WorkDialog
 from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
@@ -219,6 +220,31 @@ def test_class_keys_and_search(desk):
     assert desk.window.canvas.hasFocus()
     desk.key(K.Key_7)
     assert "No class has the key 7" in desk.window.status.message.text()
+
+
+def test_the_class_search_gives_selected_objects_the_class(desk):
+    desk.open()
+    desk.session.classes.add("cell")
+    desk.session.classes.pick(1)
+    first = desk.accept_at(30, 30)
+    desk.accept_at(90, 60)
+    desk.window.objects.select_ids(frozenset({first.id}))
+    desk.key(K.Key_C)
+    QTest.keyClicks(desk.window.area.finder.field, "cel")
+    QTest.keyClick(desk.window.area.finder.field, K.Key_Return)
+    assert [a.category_id for a in desk.session.annotations] == [2, 1]
+    assert desk.session.category.id == 1
+
+
+def test_facts_in_the_status_bar_stand_still_while_the_cursor_moves(desk):
+    desk.open()
+    desk.accept_at(60, 60)
+    status, places = desk.window.status, set()
+    for x, y in ((1, 1), (150, 100), (20, 7), (-5, -5)):
+        QTest.mouseMove(desk.window.canvas.viewport(), desk._at(x, y))
+        desk.qtbot.wait(5)
+        places.add((status.engine.x(), status.decode.x(), status.zoom.x()))
+    assert len(places) == 1
 
 
 def test_objects_are_selected_reclassed_and_deleted(desk):
@@ -441,6 +467,7 @@ def test_settings_are_applied_at_once(desk):
     assert desk.window.theme.tokens.name == "light"
     dialog.editors["keymap"].setCurrentText("isat")
     dialog.close()
+    assert desk.window.theme.tokens.name == "light"
     desk.click(60, 60)
     desk.wait_mask(60, 60)
     desk.key(K.Key_E)
@@ -450,7 +477,8 @@ def test_settings_are_applied_at_once(desk):
 def test_import_and_export_through_the_menu(desk, tmp_path):
     desk.open()
     desk.accept_at(60, 60)
-    dialog = desk.window.program.files.export()
+    desk.window.program.files.export()
+    dialog = desk.window.findChild(ExportDialog)
     with desk.qtbot.waitSignal(dialog.done_with):
         QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     exported = desk.folder / "pictures-coco.json"
@@ -459,9 +487,9 @@ def test_import_and_export_through_the_menu(desk, tmp_path):
     desk.key(K.Key_A, CTRL)
     desk.key(K.Key_Delete)
     assert desk.session.annotations == ()
-    work = desk.window.program.files.import_path(exported)
-    with desk.qtbot.waitSignal(work.done_with):
-        pass
+    desk.window.program.files.import_path(exported)
+    work = desk.window.findChild(WorkDialog)
+    desk.until(lambda: not work.is_running)
     work.close()
     desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 1)
     assert desk.session.is_writable

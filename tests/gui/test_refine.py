@@ -20,7 +20,8 @@ from annotator.domain.ports import Engine
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
 from annotator.ui import mask_encoder
-from annotator.ui.refine import RefineController, RefineState
+from annotator.ui.refine import RefineController
+from annotator.ui.refine_state import RefineState
 from annotator.ui.worker import EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
 

@@ -24,6 +24,13 @@ def test_text_contrast(tokens, ink, ground):
 
 
 @pytest.mark.parametrize("tokens", theme.THEMES.values(), ids=str)
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_what_cannot_be_used_now_is_faint_but_seen(tokens, ground):
+    faint = theme.contrast(tokens.faint, getattr(tokens, ground))
+    assert 2.5 <= faint < theme.contrast(tokens.dim, getattr(tokens, ground))
+
+
+@pytest.mark.parametrize("tokens", theme.THEMES.values(), ids=str)
 def test_text_on_filled_parts(tokens):
     assert theme.contrast(tokens.on_accent, tokens.accent) >= 4.5
     assert theme.contrast(tokens.text, tokens.selection) >= 4.5

@@ -31,6 +31,29 @@ def test_models_list_names_the_registry(capsys: pytest.CaptureFixture[str]) -> N
     assert "sam2.1-tiny" in capsys.readouterr().out
 
 
+def test_ctrl_c_is_code_130_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("annotator.commands.models.run", interrupted)
+    assert main(["models", "list"]) == 130
+    assert capsys.readouterr().err == "annotator: stopped\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_reader_that_went_away_is_no_error() -> None:
+    """As in ``annotator models card nano | head -1``."""
+    words = [sys.executable, "-m", "annotator", "models", "card", "nano"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
 def test_importing_the_package_and_the_cli_is_light() -> None:
     code = "import sys, annotator.cli; print([m for m in ('torch', 'PySide6', 'cv2', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

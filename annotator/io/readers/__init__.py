@@ -45,6 +45,7 @@ __all__ = [
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _HEAD_BYTES = 256
+_TOLD_EVERY = 64
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -61,13 +62,19 @@ def is_supported(path: str | os.PathLike[str]) -> bool:
     return bool(head) and any(reader.sniff(head) for reader in _readers())
 
 
-def list_images(folder: str | os.PathLike[str], *, on_problem: Callable[[str], None] | None = None) -> list[str]:
+def list_images(
+    folder: str | os.PathLike[str],
+    *,
+    on_problem: Callable[[str], None] | None = None,
+    on_found: Callable[[int], None] | None = None,
+) -> list[str]:
     """Images below a folder as paths relative to it, with forward slashes, in natural order ("2" before "10").
 
     Hidden files and folders are skipped, links to folders are not followed.
 
     Args:
         on_problem: told one line for each sub-folder or name that cannot be read (also logged); not fatal.
+        on_found: told now and then how many there are so far; what it raises ends the search.
 
     Raises:
         ImageError: the folder itself is missing or cannot be read.
@@ -89,7 +96,9 @@ def list_images(folder: str | os.PathLike[str], *, on_problem: Callable[[str], N
     found: list[str] = []
     for directory, folders, files in os.walk(root, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
+        for at, name in enumerate(files):
+            if on_found is not None and at % _TOLD_EVERY == 0:
+                on_found(len(found))
             path = os.path.join(directory, name)
             relative = os.path.relpath(path, root).replace(os.sep, "/")
             if not relative.isprintable() and not _is_unicode(relative):

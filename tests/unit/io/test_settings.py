@@ -24,10 +24,10 @@ def test_the_table_is_sound() -> None:
 def test_defaults_without_a_file_and_no_file_without_a_change(home: Path) -> None:
     settings = Settings.load()
     assert settings.path == home / "settings.toml" == settings_path()
-    assert settings.get("theme") == "system"
+    assert settings.get("theme") == "dark"
     assert settings.get("cache_ram_mib") == 1024
     assert settings.warnings == ()
-    assert not settings.set("theme", "system")
+    assert not settings.set("theme", "dark")
     assert not home.exists()
     with pytest.raises(KeyError):
         settings.get("nonsense")
@@ -35,7 +35,7 @@ def test_defaults_without_a_file_and_no_file_without_a_change(home: Path) -> Non
 
 def test_only_differences_are_kept(home: Path) -> None:
     settings = Settings.load()
-    assert settings.set("theme", "dark")
+    assert settings.set("theme", "light")
     assert settings.set("mask_opacity", 1)
     settings.remember_folder("/a")
     settings.remember_folder("/b")
@@ -44,7 +44,7 @@ def test_only_differences_are_kept(home: Path) -> None:
     assert "theme" in text
     assert "prefetch" not in text
     again = Settings.load()
-    assert again.get("theme") == "dark"
+    assert again.get("theme") == "light"
     assert again.get("mask_opacity") == 1.0
     assert isinstance(again.get("mask_opacity"), float)
     assert again.get("recent_folders") == ["/a", "/b"]
@@ -74,7 +74,7 @@ def test_bad_values_are_named_and_the_default_used(home: Path) -> None:
     (home / "settings.toml").write_text("\n".join(lines))
     settings = Settings.load()
     assert len(settings.warnings) == 7
-    assert "system, dark, light" in settings.warnings[0]
+    assert "dark, light, system" in settings.warnings[0]
     for setting in SETTINGS:
         assert settings.get(setting.key) == setting.default
 
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_put_aside_not_lost(home: Path, content: bytes) -> Non
     (home / "settings.toml").write_bytes(content)
     settings = Settings.load()
     assert "damaged" in settings.warnings[0]
-    assert settings.get("theme") == "system"
+    assert settings.get("theme") == "dark"
     settings.set("theme", "light")
     assert (home / "settings.toml.damaged").read_bytes() == content
     assert Settings.load().get("theme") == "light"
@@ -104,5 +104,5 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "file"))
     settings = Settings.load()
     with pytest.raises(UserError, match="cannot be saved"):
-        settings.set("theme", "dark")
-    assert settings.get("theme") == "dark"
+        settings.set("theme", "light")
+    assert settings.get("theme") == "light"

@@ -1,0 +1,41 @@
+"""``annotator compare``: two evaluations side by side, object by object."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ours", type=Path, help="a JSON of annotator evaluate")
+    parser.add_argument("other", type=Path, nargs="?", help="another one, over the same objects")
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table here, too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a Markdown table; say on which sets the other is better.
+
+    Raises:
+        UserError: a file is no evaluation, or the two share no objects.
+    """
+    from annotator.commands.output import check_output
+    from annotator.io.atomic import export_errors, write_atomic
+    from annotator.train.compare import compare, markdown, mean_noc, read_evaluation
+
+    ours = read_evaluation(args.ours)
+    other = read_evaluation(args.other) if args.other else None
+    rows = compare(ours, other)
+    text = markdown(rows, ours=ours.model, other=other.model if other else None)
+    for evaluation in (ours, other):
+        if evaluation is not None:
+            counts = ", ".join(f"NoC@{t} {mean_noc(evaluation, t / 100)}" for t in (80, 85, 90))
+            text += f"\n\n{evaluation.model}, clicks needed (cap {evaluation.clicks}): {counts}"
+    lost = [f"{row.set_name} ({row.measure})" for row in rows if row.is_beaten]
+    if other is not None:
+        text += f"\n\n{other.model} is better on: {', '.join(lost) or 'nothing'}."
+    print(text)
+    if args.out is not None:
+        check_output(args.out)
+        with export_errors(args.out):
+            write_atomic(args.out, (text + "\n").encode())
+    return 0

@@ -1,0 +1,162 @@
+"""Two evaluations side by side, object by object, or one alone: tables in Markdown with 95 % intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotator.domain.errors import ImportFormatError
+from annotator.domain.metrics import noc
+from annotator.domain.statistics import Interval, bootstrap_mean
+
+SHOWN_CLICKS = (1, 3, 5, 10, 20)
+
+Measure = Callable[[Mapping[str, Any]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What ``annotator evaluate --json`` wrote: objects by set name and annotation id."""
+
+    model: str
+    sets: Mapping[str, Mapping[int, Mapping[str, Any]]]
+
+    @property
+    def clicks(self) -> int:
+        """The least number of clicks that every object has."""
+        return min(len(item["iou"]) for items in self.sets.values() for item in items.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of one set (or of all, each counting the same).
+
+    ``difference`` is ours minus the other's over the objects that both have; None when there is no other.
+    """
+
+    set_name: str
+    measure: str
+    objects: int
+    ours: Interval
+    other: float | None
+    difference: Interval | None
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the other is better on the average."""
+        return self.difference is not None and self.difference.mean < 0
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read the JSON of one set or of several.
+
+    Raises:
+        ImportFormatError: it cannot be read, or is not such a file.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        sets = data.get("sets", {"all": data})
+        items = {
+            str(name): {int(item["annotation_id"]): _checked(item) for item in figures["per_object"]}
+            for name, figures in sets.items()
+        }
+        if not items or not all(items.values()):
+            raise ValueError("it holds no objects")
+        return Evaluation(str(data["model"]), items)
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ImportFormatError(
+            f"{path} is not the result of an evaluation: {error}.", "Make one: annotator evaluate --json."
+        ) from error
+
+
+def _checked(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    numbers = [float(item[key]) for key in ("box_iou", "box_biou")] + [float(v) for v in (*item["iou"], *item["biou"])]
+    if not item["iou"] or len(item["iou"]) != len(item["biou"]) or not all(0 <= v <= 1 for v in numbers):
+        raise ValueError("an object's figures are not in 0..1")
+    return item
+
+
+def measures(clicks: int) -> dict[str, Measure]:
+    """The measures that ``clicks`` clicks allow, by name; all but the number of clicks are better when higher."""
+    found: dict[str, Measure] = {"box": lambda o: float(o["box_iou"]), "box bIoU": lambda o: float(o["box_biou"])}
+    for count in (k for k in SHOWN_CLICKS if k <= clicks):
+        found[f"{count} click{'s' if count > 1 else ''}"] = lambda o, k=count: float(o["iou"][k - 1])  # type: ignore[misc]
+    return found
+
+
+def compare(ours: Evaluation, other: Evaluation | None = None) -> list[Row]:
+    """Every measure of every set, and of all sets together (named "mean").
+
+    Raises:
+        ImportFormatError: the two share no objects in some set.
+    """
+    clicks = min(ours.clicks, other.clicks) if other else ours.clicks
+    rows = []
+    for name, measure in measures(clicks).items():
+        values, others, differences = [], [], []
+        for set_name, items in ours.sets.items():
+            pairs = _pairs(set_name, items, other)
+            values.append([measure(a) for a, _ in pairs])
+            row_other, row_difference = None, None
+            if other is not None:
+                others.append([measure(b) for _, b in pairs])
+                differences.append([measure(a) - measure(b) for a, b in pairs])
+                row_other = bootstrap_mean([others[-1]], resamples=1).mean
+                row_difference = bootstrap_mean([differences[-1]])
+            rows.append(Row(set_name, name, len(pairs), bootstrap_mean([values[-1]]), row_other, row_difference))
+        total = sum(map(len, values))
+        mean_other = bootstrap_mean(others, resamples=1).mean if other else None
+        mean_difference = bootstrap_mean(differences) if other else None
+        rows.append(Row("mean", name, total, bootstrap_mean(values), mean_other, mean_difference))
+    return rows
+
+
+def mean_noc(evaluation: Evaluation, iou: float) -> Interval:
+    """Clicks needed to reach an IoU, failures counted at the cap, mean over sets."""
+    cap = evaluation.clicks
+    return bootstrap_mean(
+        [[float(noc(list(o["iou"])[:cap], iou, cap=cap)) for o in items.values()] for items in evaluation.sets.values()]
+    )
+
+
+def markdown(rows: Sequence[Row], *, ours: str, other: str | None) -> str:
+    """A table of sets by measures: "ours", or "ours / other" with the better one bold; the means with intervals."""
+    names = list(dict.fromkeys(row.measure for row in rows))
+    sets = list(dict.fromkeys(row.set_name for row in rows))
+    by_key = {(row.set_name, row.measure): row for row in rows}
+    title = f"{ours} / {other}" if other else ours
+    lines = [f"| {title} | objects | " + " | ".join(names) + " |", "|---|---" + "|---" * len(names) + "|"]
+    for set_name in sets:
+        found = [by_key[set_name, name] for name in names]
+        lines.append(f"| {set_name} | {found[0].objects} | " + " | ".join(map(_cell, found)) + " |")
+    means = [by_key["mean", name] for name in names]
+    lines.append("| 95 % interval | | " + " | ".join(f"{r.ours.low:.3f} to {r.ours.high:.3f}" for r in means) + " |")
+    if other:
+        wider = [row.difference for row in means if row.difference is not None]
+        cells = [f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in wider]
+        lines.append("| difference | | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row) -> str:
+    if row.other is None:
+        return f"{row.ours.mean:.3f}"
+    first, second = f"{row.ours.mean:.3f}", f"{row.other:.3f}"
+    return f"{first} / **{second}**" if row.is_beaten else f"**{first}** / {second}"
+
+
+def _pairs(
+    set_name: str, items: Mapping[int, Mapping[str, Any]], other: Evaluation | None
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    if other is None:
+        return [(item, item) for item in items.values()]
+    theirs = other.sets.get(set_name, {})
+    pairs = [(item, theirs[key]) for key, item in items.items() if key in theirs]
+    if not pairs:
+        raise ImportFormatError(
+            f"The two evaluations share no objects of {set_name}.", "Evaluate both with the same --coco and --seed."
+        )
+    return pairs

@@ -1,0 +1,518 @@
+"""An accepted object whose mask is still to come: closing the window and changing the project wait for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QElapsedTimer, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from annotator.domain.errors import ModelError, ProjectError
+from annotator.domain.project import Annotation
+from annotator.io.store import ProjectStore
+from annotator.ui.background import WorkCancelled
+from annotator.ui.dialogs import ExportDialog, WorkDialog
+from annotator.ui.project_opening import open_project
+from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+
+K = Qt.Key
+CTRL = Qt.KeyboardModifier.ControlModifier
+pytestmark = [
+    pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
+    pytest.mark.usefixtures("restored_look"),
+]
+
+
+@pytest.fixture
+def desk(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    yield desk
+    desk.close()
+
+
+def stored(project: Path) -> list[Annotation]:
+    with ProjectStore.open(project, read_only=True) as store:
+        return list(store.all_annotations())
+
+
+def accept_in_flight(desk: Desk, x: float = 60, y: float = 60) -> Path:
+    """Click and accept while the engine thread stands in the decode; the mask is not stored yet."""
+    desk.engine.hold()
+    desk.click(x, y)
+    desk.engine.segmenter.decode_gate.wait_for_arrival()
+    desk.key(K.Key_Return)
+    assert not desk.refine.can_leave()
+    project = desk.session.store.path
+    assert stored(project) == []
+    return project
+
+
+def is_over(desk: Desk) -> bool:
+    return not desk.window.isVisible() and not desk.client.is_running
+
+
+def other_folder(desk: Desk, *, colour: int = 90) -> Path:
+    folder = desk.root / "others"
+    folder.mkdir()
+    for number in range(2):
+        Image.fromarray(np.full((120, 160, 3), colour + number, np.uint8)).save(folder / f"other{number}.png")
+    return folder
+
+
+def drop(desk: Desk, path: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    rest = (Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    entered = QDragEnterEvent(QPoint(400, 300), *rest)
+    QApplication.sendEvent(desk.window, entered)
+    assert entered.isAccepted()
+    dropped = QDropEvent(QPointF(400, 300), *rest)
+    QApplication.sendEvent(desk.window, dropped)
+    assert dropped.isAccepted()
+
+
+# --- closing ------------------------------------------------------------------------------------------------------
+
+
+def test_closing_waits_for_the_accepted_mask(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    event = QCloseEvent()
+    QApplication.sendEvent(desk.window, event)
+    assert not event.isAccepted()
+    assert desk.window.isVisible()
+    assert desk.window.status.message.text() == "Finishing the last mask…"
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    (kept,) = stored(project)
+    assert kept.mask().contains(60, 60)
+
+
+def test_closing_twice_meanwhile_changes_nothing(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    assert not desk.window.close()
+    assert not desk.window.close()
+    assert desk.window.isVisible()
+    assert "closes by itself" in desk.window.area.error_bar.text
+    closings = []
+    desk.window.closing.connect(lambda: closings.append(1))
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    assert len(stored(project)) == 1
+    assert closings == [1]
+
+
+def test_the_quit_key_waits_too_and_the_next_click_is_kept_as_a_draft(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    desk.key(K.Key_Q, CTRL)
+    assert desk.window.isVisible()
+    desk.click(100, 30)
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    assert len(stored(project)) == 1
+    with ProjectStore.open(project, read_only=True) as store:
+        _image, prompts = store.draft()
+    assert len(prompts["points"]) == 1
+
+
+def test_an_engine_failure_stays_open_and_can_be_closed_afterwards(desk):
+    desk.open()
+    desk.engine.segmenter.decode_errors.append(ModelError("The device is gone."))
+    project = accept_in_flight(desk)
+    assert not desk.window.close()
+    desk.engine.let_go()
+    desk.until(desk.refine.can_leave)
+    assert desk.window.isVisible()
+    assert "The device is gone." in desk.window.area.error_bar.text
+    assert len(desk.refine.state.prompts.points) == 1
+    assert desk.window.close()
+    assert is_over(desk)
+    assert stored(project) == []
+
+
+def test_after_a_failed_closing_the_next_one_waits_again(desk):
+    desk.open()
+    desk.engine.segmenter.decode_errors.append(ModelError("The device is gone."))
+    project = accept_in_flight(desk)
+    assert not desk.window.close()
+    desk.engine.let_go()
+    desk.until(desk.refine.can_leave)
+    desk.engine.hold()
+    desk.click(64, 60)
+    desk.key(K.Key_Return)
+    assert not desk.window.close()
+    assert desk.window.status.message.text() == "Finishing the last mask…"
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    assert len(stored(project)) == 1
+
+
+def test_an_engine_that_hangs_does_not_keep_the_window(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    assert not desk.window.close()
+    assert not desk.window.close()
+    bar = desk.window.area.error_bar
+    assert bar.button.text() == "Close without it"
+    desk.window.program.client.stop = lambda: True  # the held thread is ended by the test itself
+    QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    assert not desk.window.isVisible()
+    assert stored(project) == []
+    with ProjectStore.open(project, read_only=True) as store:
+        assert store.draft() is not None
+    del desk.window.program.client.stop
+    desk.engine.let_go()
+    desk.client.stop()
+
+
+def test_a_full_disk_while_closing_keeps_the_window_and_the_mask(desk, monkeypatch):
+    desk.open()
+    project = accept_in_flight(desk)
+    real = ProjectStore.apply
+
+    def full(self, edit):
+        raise ProjectError("The disk is full.", "Make room.")
+
+    monkeypatch.setattr(ProjectStore, "apply", full)
+    assert not desk.window.close()
+    desk.engine.let_go()
+    desk.until(lambda: desk.window.area.error_bar.text == "The disk is full. Make room.")
+    assert desk.window.isVisible()
+    assert desk.refine.state.mask.contains(60, 60)
+    monkeypatch.setattr(ProjectStore, "apply", real)
+    QTest.mouseClick(desk.window.area.error_bar.button, Qt.MouseButton.LeftButton)
+    assert len(stored(project)) == 1
+    assert desk.window.close()
+
+
+def test_taking_the_accept_back_keeps_the_window(desk):
+    desk.open()
+    accept_in_flight(desk)
+    assert not desk.window.close()
+    desk.key(K.Key_Z, CTRL)
+    desk.engine.let_go()
+    desk.wait_mask(60, 60)
+    assert desk.window.isVisible()
+    assert desk.window.close()
+
+
+# --- another project ----------------------------------------------------------------------------------------------
+
+
+def test_changing_the_project_waits_and_the_mask_is_in_the_old_one(desk):
+    desk.open()
+    others = other_folder(desk)
+    old = accept_in_flight(desk)
+    drop(desk, others)
+    desk.qtbot.wait(150)
+    assert desk.session.store.path == old
+    desk.engine.let_go()
+    desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
+    (kept,) = stored(old)
+    assert kept.mask().contains(60, 60)
+    assert desk.session.annotations == ()
+    assert stored(desk.session.store.path) == []
+    desk.accept_at(100, 30)
+    assert [len(stored(p)) for p in (old, desk.session.store.path)] == [1, 1]
+
+
+def test_the_old_project_stays_when_its_mask_does_not_come(desk):
+    desk.open()
+    others = other_folder(desk)
+    desk.engine.segmenter.decode_errors.append(ModelError("The device is gone."))
+    old = accept_in_flight(desk)
+    drop(desk, others)
+    desk.qtbot.wait(150)
+    desk.engine.let_go()
+    desk.until(desk.refine.can_leave)
+    desk.qtbot.wait(50)
+    assert desk.session.store.path == old
+    assert len(desk.refine.state.prompts.points) == 1
+    with ProjectStore.open_folder(others) as free:
+        assert not free.is_read_only
+
+
+def test_an_unaccepted_object_stays_in_the_old_project_as_its_draft(desk):
+    desk.open()
+    others = other_folder(desk)
+    desk.click(60, 60)
+    desk.wait_mask(60, 60)
+    old = desk.session.store.path
+    desk.window.program.files.open_path(others)
+    desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
+    assert not desk.refine.state.is_active
+    assert desk.session.store.draft() is None
+    desk.window.program.files.open_path(desk.folder)
+    desk.until(lambda: desk.session.store is not None and desk.session.store.path == old)
+    desk.wait_mask(60, 60)
+    assert len(desk.refine.state.prompts.points) == 1
+
+
+def test_opening_the_same_folder_again_keeps_the_pending_mask(desk):
+    desk.open()
+    accept_in_flight(desk)
+    opened = []
+    desk.session.opened.connect(lambda: opened.append(1))
+    drop(desk, desk.folder / "1.png")
+    assert not opened
+    desk.engine.let_go()
+    desk.until(lambda: len(opened) == 2 and len(desk.session.annotations) == 1)
+    desk.until(lambda: desk.shown_row() == 0)
+    assert desk.session.is_writable
+
+
+def test_export_and_import_wait_for_the_pending_mask(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    desk.window.program.files.export()
+    assert desk.window.findChild(ExportDialog) is None
+    desk.engine.let_go()
+    desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
+    assert len(stored(project)) == 1
+    dialog = desk.window.findChild(ExportDialog)
+    with desk.qtbot.waitSignal(dialog.done_with):
+        QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
+    dialog.close()
+    desk.engine.hold()
+    desk.click(100, 30)
+    desk.key(K.Key_Return)
+    desk.window.program.files.import_path(desk.folder / "pictures-coco.json")
+    assert desk.session.store is not None
+    desk.engine.let_go()
+    desk.until(lambda: desk.session.store is None)
+    work = desk.window.findChild(WorkDialog, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    desk.until(lambda: not work.is_running)
+    work.close()
+    desk.until(lambda: desk.session.store is not None and desk.shown_row() == 0)
+    assert any(a.mask().contains(100, 30) for a in stored(project))
+
+
+# --- the way out, when the mask may never come -------------------------------------------------------------------
+
+
+def way_out(desk: Desk, text: str) -> None:
+    """Wait until the bar offers it, and take it."""
+    bar = desk.window.area.error_bar
+    desk.until(lambda: bar.text != "" and bar.button.text() == text)
+    assert "not there yet" in bar.text
+    QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    assert bar.text == ""
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("annotator.ui.patience.GRACE_MS", 50)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_closing_offers_the_way_out_by_itself(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    assert not desk.window.close()
+    bar = desk.window.area.error_bar
+    desk.until(lambda: bar.text != "")
+    assert bar.button.text() == "Close without it"
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    assert len(stored(project)) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_another_project_opens_without_the_mask_and_does_not_get_it(desk):
+    desk.open()
+    others = other_folder(desk)
+    old = accept_in_flight(desk)
+    drop(desk, others)
+    way_out(desk, "Open without it")
+    desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
+    new = desk.session.store.path
+    desk.engine.let_go()
+    desk.accept_at(100, 30)
+    (mine,) = stored(new)
+    assert mine.mask().contains(100, 30)
+    assert stored(old) == []
+    desk.window.program.files.open_path(desk.folder)
+    desk.until(lambda: desk.session.store.path == old and desk.shown_row() == 0)
+    desk.wait_mask(60, 60)
+    desk.key(K.Key_Return)
+    assert len(stored(old)) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_export_without_the_mask_stores_it_later(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    desk.window.program.files.export()
+    assert desk.window.status.message.text() == "Finishing the last mask…"
+    way_out(desk, "Export without it")
+    dialog = desk.window.findChild(ExportDialog)
+    assert dialog is not None
+    desk.engine.let_go()
+    desk.until(lambda: len(desk.session.annotations) == 1)
+    assert len(stored(project)) == 1
+    assert len(desk.window.findChildren(ExportDialog)) == 1
+    dialog.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_done_and_next_waits_quietly_and_can_go_on(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    desk.key(K.Key_Return, CTRL)
+    assert desk.shown_row() == 0
+    way_out(desk, "Go on without it")
+    desk.wait_image(1)
+    desk.engine.let_go()
+    desk.until(lambda: len(stored(project)) == 1)
+    (kept,) = stored(project)
+    assert kept.image_id == desk.session.images[0].id
+    assert desk.shown_row() == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_two_wishes_wait_and_the_first_is_offered_again(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    assert not desk.window.close()
+    desk.window.program.files.export()
+    way_out(desk, "Export without it")
+    desk.window.findChild(ExportDialog).close()
+    bar = desk.window.area.error_bar
+    desk.until(lambda: bar.text != "" and bar.button.text() == "Close without it")
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    assert len(stored(project)) == 1
+
+
+# --- opening beside the GUI thread -------------------------------------------------------------------------------
+
+
+def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
+    desk.open()
+    old = desk.session.store.path
+    others = other_folder(desk)
+    looking, real = [], open_project
+
+    def slow(path, **named):
+        def on_found(count):
+            looking.append(count)
+            while True:  # a folder without end: only the person's wish ends it
+                named["on_found"](len(looking))
+
+        return real(path, **{**named, "on_found": on_found})
+
+    monkeypatch.setattr("annotator.ui.project_switch.open_project", slow)
+    desk.window.program.files.open_path(others)
+    bar = desk.window.area.error_bar
+    desk.until(lambda: "Looking through others" in bar.text)
+    desk.accept_at(60, 60)
+    QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    assert bar.text == ""
+    desk.qtbot.wait(100)
+    assert desk.session.store.path == old
+    assert not list(others.glob("*.annot"))
+    monkeypatch.setattr("annotator.ui.project_switch.open_project", real)
+    desk.window.program.files.open_path(others)
+    desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
+    assert desk.session.is_writable
+
+
+def test_the_newest_wish_to_open_counts(desk):
+    desk.open()
+    others = other_folder(desk)
+    third = desk.root / "third"
+    third.mkdir()
+    Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(third / "black.png")
+    for path in (others, third, others, third):
+        desk.window.program.files.open_path(path)
+    desk.until(lambda: desk.session.image is not None and desk.session.image.path == "black.png")
+    desk.qtbot.wait(100)
+    assert desk.session.image.path == "black.png"
+    assert desk.session.is_writable
+    for folder in (desk.folder, others):
+        with ProjectStore.open_folder(folder) as free:
+            assert not free.is_read_only
+
+
+def test_closing_while_a_folder_is_opened_frees_it(desk):
+    desk.open()
+    others = other_folder(desk)
+    desk.window.program.files.open_path(others)
+    assert desk.window.close()
+    for folder in (desk.folder, others):
+        with ProjectStore.open_folder(folder) as free:
+            assert not free.is_read_only
+
+
+def test_a_folder_that_is_gone_is_told_and_the_old_project_stays(desk):
+    desk.open()
+    old = desk.session.store.path
+    desk.window.program.files.open_path(desk.root / "nowhere")
+    desk.until(lambda: "nowhere" in desk.window.area.error_bar.text)
+    assert desk.session.store.path == old
+    desk.accept_at(60, 60)
+
+
+def test_stopping_a_new_project_leaves_no_file(tmp_path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "a.png")
+
+    def stop(_count: int) -> None:
+        raise WorkCancelled
+
+    with pytest.raises(WorkCancelled):
+        open_project(folder, on_found=stop)
+    assert sorted(p.name for p in folder.iterdir()) == ["a.png"]
+
+
+def test_a_large_folder_opens_beside_the_window(desk):
+    """The window answers while a few thousand images are found and listed."""
+    desk.open()
+    folder = desk.root / "large"
+    folder.mkdir()
+    first = folder / "0.png"
+    Image.fromarray(np.full((12, 16, 3), 70, np.uint8)).save(first)
+    for number in range(1, 3000):
+        (folder / f"{number}.png").hardlink_to(first)
+    old = desk.session.store.path
+    longest_ms, clock, timer = [0], QElapsedTimer(), QTimer()
+
+    def tick():
+        longest_ms[0] = max(longest_ms[0], clock.restart())
+
+    timer.timeout.connect(tick)
+    clock.start()
+    timer.start(0)
+    desk.window.program.files.open_path(folder)
+    desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
+    timer.stop()
+    assert len(desk.session.images) == 3000
+    assert desk.window.film.model.rowCount() == 3000
+    # Reading 3000 names takes far longer than this; a slow machine gets ten times what is wanted.
+    assert longest_ms[0] < 160
+
+
+def test_sample_images_are_written_beside_the_window_and_opened(desk, monkeypatch):
+    desk.open()
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_args, **_named: desk.root / "data")
+    desk.window.actions_by_id["open_samples"].trigger()
+    desk.until(lambda: desk.session.store is not None and desk.session.store.image_root.name == "samples")
+    desk.until(lambda: desk.shown_row() == 0)
+    assert any(image.path == "coins.png" for image in desk.session.images)
+
+
+def test_sample_images_that_cannot_be_written_are_told(desk, monkeypatch):
+    desk.open()
+    (desk.root / "data").write_bytes(b"a file, not a folder")
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_args, **_named: desk.root / "data")
+    desk.window.actions_by_id["open_samples"].trigger()
+    desk.until(lambda: "cannot be written" in desk.window.area.error_bar.text)

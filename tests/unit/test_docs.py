@@ -1,0 +1,164 @@
+"""The documentation says what the program does: keys, commands, links, pictures.
+
+After a change of the keymap: ``python -m tests.unit.test_docs`` writes the tables of ``docs/keyboard.md`` anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from annotator.cli import COMMANDS
+from annotator.ui.actions import ACTIONS, MENUS
+from annotator.ui.keymap import RESERVED
+from annotator.ui.sheets import MOUSE
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+KEYBOARD = ROOT / "docs" / "keyboard.md"
+USER_DOCS = (
+    README,
+    *(ROOT / "docs" / f"{n}.md" for n in ["quickstart", "keyboard", "formats", "engines", "troubleshooting"]),
+)
+BEGIN, END = "<!-- keys: written by tests/unit/test_docs.py -->\n", "<!-- end of keys -->\n"
+PICTURE_BYTES = 400_000
+
+pytestmark = pytest.mark.skipif(not README.is_file(), reason="not in a checkout")
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def key_tables() -> str:
+    """Everything of the keymap file, in the order and words of the menus."""
+    keymap = tomllib.loads((ROOT / "resources" / "keymap.toml").read_text("utf-8"))
+    names = list(keymap)
+    parts = []
+    for menu in MENUS:
+        rows = [spec for spec in ACTIONS if spec.menu == menu and any(spec.id in own for own in keymap.values())]
+        if not rows:
+            continue
+        head = ("", *(f"`{name}`" for name in names), "what it does")
+        body = [
+            (spec.title.rstrip("…"), *(shown(keymap[name].get(spec.id)) for name in names), spec.tip) for spec in rows
+        ]
+        parts.append(f"## {menu}\n\n{markdown_table(head, body)}")
+    by_use: dict[str, list[str]] = {}
+    for key, use in RESERVED.items():
+        by_use.setdefault(use, []).append(key)
+    reserved = [(use.capitalize(), shown(keys)) for use, keys in by_use.items()]
+    parts.append("## In every preset\n\n" + markdown_table(("", "key"), reserved))
+    mouse = [(what, ", ".join(gestures)) for gestures, what in MOUSE]
+    parts.append("## Mouse\n\n" + markdown_table(("", "gesture"), mouse))
+    return "\n".join(parts)
+
+
+def shown(keys: list[str] | None) -> str:
+    """Empty: as in the first preset, or no key at all."""
+    return " ".join(f"`{key}`" for key in keys or ())
+
+
+def markdown_table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def written() -> tuple[str, str, str]:
+    """What stands before, between and behind the marks."""
+    before, _, rest = KEYBOARD.read_text("utf-8").partition(BEGIN)
+    tables, mark, after = rest.partition(END)
+    assert mark, f"{KEYBOARD.name} has lost its marks"
+    return before, tables, after
+
+
+def test_the_keys_in_the_documentation_are_those_of_the_keymap() -> None:
+    assert written()[1] == key_tables(), "run: python -m tests.unit.test_docs"
+
+
+def test_every_key_of_the_keymap_file_is_in_the_documentation() -> None:
+    tables = written()[1]
+    keymap = tomllib.loads((ROOT / "resources" / "keymap.toml").read_text("utf-8"))
+    missing = [key for own in keymap.values() for keys in own.values() for key in keys if f"`{key}`" not in tables]
+    assert not missing
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def commands_in(path: Path) -> Iterator[str]:
+    """Lines of indented code blocks, and code inside of sentences, that begin with the program's name."""
+    text = path.read_text("utf-8")
+    for line in re.findall(r"^    (?:\.venv/bin/)?annotator (.*)$", text, re.MULTILINE):
+        yield re.sub(r"\s{2,}.*$", "", line)  # what stands behind two blanks explains the command
+    yield from re.findall(r"`(?:\.venv/bin/)?annotator ([^`]*)`", text)
+
+
+def parse(line: str) -> None:
+    """Let the command's own parser read a line; brackets and bars of a synopsis are its first choice."""
+    line = re.sub(r"\[([^\]|]*)(?:\|[^\]]*)?\]", r"\1", line)
+    line = line.replace("X1,Y1,X2,Y2", "1,2,3,4").replace("X,Y", "1,2").replace("...", "")
+    words = shlex.split(line)
+    name = words.pop(0) if words and words[0] in COMMANDS else "open"
+    parser = argparse.ArgumentParser(prog=f"annotator {name}", exit_on_error=True)
+    importlib.import_module(f"annotator.commands.{COMMANDS[name][0]}").add_arguments(parser)
+    parser.parse_args(words)
+
+
+@pytest.mark.parametrize("path", USER_DOCS, ids=lambda path: path.name)
+def test_every_command_in_the_documentation_is_one(path: Path) -> None:
+    for line in commands_in(path):
+        try:
+            parse(line)
+        except SystemExit:
+            pytest.fail(f"{path.name}: annotator {line}")
+
+
+def test_commands_are_found_and_wrong_ones_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.md").write_text(
+        "Run `annotator export P --out F`:\n\n    annotator demo --outt DIR      explained\n"
+    )
+    good, bad = sorted(commands_in(tmp_path / "a.md"), reverse=True)
+    parse(good)
+    with pytest.raises(SystemExit):
+        parse(bad)
+    assert "--outt" in capsys.readouterr().err
+
+
+def test_the_readme_names_every_command() -> None:
+    text = README.read_text("utf-8")
+    missing = [name for name in COMMANDS if name != "open" and f"annotator {name} " not in text]
+    assert not missing
+
+
+# --- links and pictures -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", USER_DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text("utf-8")):
+        file = path.parent / target if target else path
+        assert file.is_file(), f"{path.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {h.lower().replace(" ", "-") for h in headings}, f"{path.name}: #{anchor}"
+
+
+def test_the_picture_is_a_light_one_of_the_window() -> None:
+    path = ROOT / "docs" / "images" / "window.png"
+    with Image.open(path) as picture:
+        assert picture.width >= 1000
+        assert picture.height >= 600
+    assert path.stat().st_size < PICTURE_BYTES
+
+
+if __name__ == "__main__":
+    head, _, tail = written()
+    KEYBOARD.write_text(head + BEGIN + key_tables() + END + tail, "utf-8")

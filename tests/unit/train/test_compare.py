@@ -1,0 +1,107 @@
+"""Evaluations side by side: pairing, who wins, and files that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotator import cli
+from annotator.domain.errors import ImportFormatError
+from annotator.train.compare import compare, markdown, mean_noc, read_evaluation
+
+
+def item(number: int, box: float, ious: list[float]) -> dict[str, Any]:
+    return {"annotation_id": number, "box_iou": box, "box_biou": box / 2, "iou": ious, "biou": ious}
+
+
+def write(path: Path, model: str, sets: dict[str, list[dict[str, Any]]]) -> Path:
+    figures = {name: {"per_object": items} for name, items in sets.items()}
+    path.write_text(json.dumps({"model": model, "sets": figures}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    sets = {"a": [item(1, 0.9, [0.5, 0.6, 0.9]), item(2, 0.7, [0.3, 0.6, 0.8])], "b": [item(3, 0.2, [0.1, 0.2, 0.3])]}
+    return write(tmp_path / "ours.json", "ours", sets)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    sets = {"a": [item(1, 0.6, [0.5, 0.5, 0.5])], "b": [item(3, 0.4, [0.1, 0.2, 0.3]), item(4, 1.0, [1.0, 1.0, 1.0])]}
+    return write(tmp_path / "theirs.json", "theirs", sets)
+
+
+def test_one_alone(ours: Path) -> None:
+    rows = {(row.set_name, row.measure): row for row in compare(read_evaluation(ours))}
+    assert {name for _, name in rows} == {"box", "box bIoU", "1 click", "3 clicks"}
+    assert rows["a", "box"].ours.mean == pytest.approx(0.8)
+    assert rows["mean", "box"].ours.mean == pytest.approx((0.8 + 0.2) / 2)
+    assert rows["mean", "box"].objects == 3
+    assert rows["mean", "box"].difference is None
+
+
+def test_pairs_are_the_same_objects(ours: Path, theirs: Path) -> None:
+    rows = {(row.set_name, row.measure): row for row in compare(read_evaluation(ours), read_evaluation(theirs))}
+    row = rows["a", "box"]
+    assert (row.objects, row.ours.mean, row.other) == (1, 0.9, 0.6)
+    assert row.difference is not None
+    assert row.difference.mean == pytest.approx(0.3)
+    assert not row.is_beaten
+    assert rows["b", "box"].is_beaten
+    assert rows["b", "3 clicks"].difference is not None
+    assert not rows["b", "3 clicks"].is_beaten
+
+
+def test_the_table_marks_the_better_one(ours: Path, theirs: Path) -> None:
+    text = markdown(compare(read_evaluation(ours), read_evaluation(theirs)), ours="ours", other="theirs")
+    lines = text.splitlines()
+    assert lines[0].startswith("| ours / theirs | objects | box | box bIoU | 1 click | 3 clicks |")
+    assert "**0.900** / 0.600" in lines[2]
+    assert "0.200 / **0.400**" in lines[3]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_clicks_needed(ours: Path) -> None:
+    evaluation = read_evaluation(ours)
+    assert evaluation.clicks == 3
+    # a: 2 and 2 clicks to 0.6; b never: the cap.
+    assert mean_noc(evaluation, 0.6).mean == pytest.approx((2 + 3) / 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"model": "x", "per_object": []}',
+        '{"model": "x", "per_object": [{"annotation_id": 1, "box_iou": 7, "box_biou": 0, "iou": [0], "biou": [0]}]}',
+        '{"model": "x", "per_object": [{"annotation_id": 1, "box_iou": 0, "box_biou": 0, "iou": [], "biou": []}]}',
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ImportFormatError, match="not the result"):
+        read_evaluation(path)
+
+
+def test_evaluations_of_other_objects_are_refused(tmp_path: Path, ours: Path) -> None:
+    other = write(tmp_path / "other.json", "x", {"a": [item(99, 0.5, [0.5])]})
+    with pytest.raises(ImportFormatError, match="share no objects"):
+        compare(read_evaluation(ours), read_evaluation(other))
+
+
+def test_the_command(ours: Path, theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "table.md"
+    assert cli.main(["compare", str(ours), str(theirs), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed == out.read_text(encoding="utf-8")
+    assert "theirs is better on: b (box), b (box bIoU), mean" not in printed
+    assert "b (box)" in printed
+    assert cli.main(["compare", str(tmp_path / "none.json")]) == 2
+    assert "none.json" in capsys.readouterr().err
