@@ -12,7 +12,7 @@ from annotator.domain.errors import ModelError, UserError
 
 if TYPE_CHECKING:
     from annotator.domain.ports import Segmenter
-    from annotator.train.evaluate import EvaluationResult, ObjectResult
+    from annotator.train.evaluate import Conditions, EvaluationResult, ObjectResult
 
 _SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
 
@@ -31,6 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clicks", type=_positive, default=20, help="most clicks per object (default 20)")
     parser.add_argument("--max-objects", type=_positive, metavar="N", help="a fixed subset of each set")
     parser.add_argument("--seed", type=int, default=0, help="of the subset (default 0)")
+    parser.add_argument(
+        "--degrade",
+        metavar="NAME",
+        help="change the images first: blur, noise, low-contrast, inverted, turned, jpeg20, window",
+    )
+    parser.add_argument(
+        "--jitter", type=_share, default=0.0, metavar="SHARE", help="boxes and clicks off by this share of the object"
+    )
+    parser.add_argument(
+        "--zoom", choices=("on", "off"), help="look closer at small objects (default: as the model was trained)"
+    )
     parser.add_argument(
         "--json",
         type=Path,
@@ -57,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         check_output(args.json)
     names = set_names(args.coco)
+    conditions_of(args)
     state_path = state_of(args)
     segmenter = _segmenter(args)
     try:
@@ -84,6 +96,20 @@ def _how_to_go_on(state_path: Path | None) -> str:
     if state_path is None:
         return "nothing was kept; with --json OUT or --resume FILE the next run can go on where it stopped"
     return f"finished objects are kept in {state_path}; the same command goes on from there"
+
+
+def conditions_of(args: argparse.Namespace) -> Conditions:
+    """What the options make harder.
+
+    Raises:
+        UserError: no such degradation.
+    """
+    from annotator.train.degrade import DEGRADATIONS
+    from annotator.train.evaluate import Conditions
+
+    if args.degrade is not None and args.degrade not in DEGRADATIONS:
+        raise UserError(f"There is no degradation {args.degrade!r}.", f"Known: {', '.join(DEGRADATIONS)}.")
+    return Conditions(DEGRADATIONS[args.degrade] if args.degrade else None, args.jitter)
 
 
 def set_names(coco_files: list[Path]) -> list[str]:
@@ -151,14 +177,15 @@ def _figures(result: EvaluationResult) -> dict[str, Any]:
 
 def _segmenter(args: argparse.Namespace) -> Segmenter:
     if args.engine == "grabcut":
-        if args.model is not None or args.config is not None:
-            raise ModelError("GrabCut has no models.", "Leave out --model and --config.")
+        if args.model is not None or args.config is not None or args.zoom is not None:
+            raise ModelError("GrabCut has no models.", "Leave out --model, --config and --zoom.")
         from annotator.engine.grabcut import GrabCutSegmenter
 
         return GrabCutSegmenter()
     from annotator.engine.load import load_segmenter
 
-    return load_segmenter(args.model, device=args.device, config=args.config)
+    zoom = None if args.zoom is None else args.zoom == "on"
+    return load_segmenter(args.model, device=args.device, config=args.config, zoom=zoom)
 
 
 def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_path: Path | None) -> EvaluationResult:
@@ -184,6 +211,7 @@ def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_
             seed=args.seed,
             progress=advance,
             state_path=state_path,
+            conditions=conditions_of(args),
         )
 
 
@@ -194,4 +222,14 @@ def _positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 0.5:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 0.5")
     return value

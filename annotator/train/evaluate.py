@@ -32,7 +32,7 @@ from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, re
 
 BoolArray = npt.NDArray[np.bool_]
 
-_PROTOCOL_VERSION = 1
+_PROTOCOL_VERSION = 2
 _THRESHOLDS = (80, 85, 90)
 
 
@@ -309,9 +309,8 @@ def _mean(values: Iterable[float]) -> float:
 def _run_key(segmenter: Segmenter, coco_sha256: str, clicks: int, conditions: Conditions) -> str:
     """Names everything that decides an object's result."""
     info = segmenter.info
-    parts = (_PROTOCOL_VERSION, info.name, info.sha256, info.device, info.dtype, info.image_size, coco_sha256, clicks)
-    if not conditions.is_standard:
-        parts = (*parts, str(conditions))  # type: ignore[assignment]
+    engine = (type(segmenter).__name__, info.name, info.sha256, info.device, info.dtype, info.image_size)
+    parts = (_PROTOCOL_VERSION, *engine, coco_sha256, clicks, str(conditions))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -20,7 +20,8 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo
 from annotator.domain.prompt import Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
-from annotator.train.evaluate import EvaluationResult, evaluate_coco
+from annotator.train.degrade import DEGRADATIONS
+from annotator.train.evaluate import Conditions, EvaluationResult, evaluate_coco
 from annotator.train.evaluation_set import read_evaluation_set
 
 BoolArray = npt.NDArray[np.bool_]
@@ -445,3 +446,36 @@ def test_command_refuses_what_does_not_fit(tmp_path: Path, capsys: pytest.Captur
             parse(*fine, "--clicks", bad)
         assert caught.value.code == 2
     assert "whole number" in capsys.readouterr().err
+
+
+def test_harder_conditions_change_images_boxes_and_clicks(tmp_path: Path) -> None:
+    coco, images = write_set(tmp_path, [[rectangle(10, 10, 50, 40)]])
+    asked: list[list[tuple[Prompts, LogitsArray | None]]] = []
+    for conditions in (Conditions(), Conditions(jitter=0.1), Conditions(DEGRADATIONS["turned"])):
+        engine = ScriptedSegmenter(lambda _prompts: [rectangle(0, 0, 20, 20)])
+        if conditions.degradation:
+            engine = ScriptedSegmenter(lambda _prompts: [np.rot90(rectangle(0, 0, 20, 20))])
+        evaluate_coco(engine, coco, images, clicks=2, conditions=conditions)
+        asked.append(engine.asked)
+    plain, jittered, turned = ([prompts for prompts, _ in calls] for calls in asked)
+    assert plain[-1].box is not None
+    assert plain[-1].box.as_xyxy() == (10, 10, 50, 40)
+    assert jittered[-1].box is not None
+    assert jittered[-1].box.as_xyxy() != (10, 10, 50, 40)
+    assert turned[-1].box is not None
+    assert turned[-1].box.as_xyxy() == (10, 30, 40, 70)  # counter-clockwise: x becomes y, y comes from the right
+    assert jittered[0].points != plain[0].points
+
+
+def test_other_conditions_are_another_run(tmp_path: Path) -> None:
+    coco, images = write_set(tmp_path, [[rectangle(10, 10, 50, 40)]])
+    engine = ScriptedSegmenter(lambda _prompts: [rectangle(0, 0, 20, 20)])
+    state = tmp_path / "run.state"
+    for conditions in (Conditions(), Conditions(jitter=0.1), Conditions(jitter=0.1)):
+        evaluate_coco(engine, coco, images, clicks=2, state_path=state, conditions=conditions)
+    assert len(state.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_an_unknown_degradation_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fog"):
+        command.conditions_of(argparse.Namespace(degrade="fog", jitter=0.0))
