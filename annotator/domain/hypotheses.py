@@ -58,33 +58,35 @@ class RatingWeights:
 SMALL = 0.15
 
 
+FITTED = ("constant", "predicted", "predicted_squared", "stability", "agreement", "log_size", "small")
+"""The weights that are fitted, in the order of :func:`features`' columns."""
+
+
+def features(hypotheses: Sequence[Hypothesis]) -> npt.NDArray[np.float64]:
+    """What a rating is made of: n x 7, columns as in ``FITTED``."""
+    trust = np.array([max(0.0, h.candidate.predicted_iou) for h in hypotheses])
+    overlaps = pairwise_iou([h.candidate.mask for h in hypotheses])
+    regions = [h.region for h in hypotheses]
+    rows = np.zeros((len(hypotheses), len(FITTED)))
+    for i, (candidate, region) in enumerate((h.candidate, h.region) for h in hypotheses):
+        counted = trust * np.array([other != region for other in regions])
+        agreement = float(counted @ overlaps[i]) / max(float(counted.sum()), 1e-6)
+        mask, predicted = candidate.mask, candidate.predicted_iou
+        longer = max(mask.bits.shape)
+        size, share = longer / max(mask.width, mask.height), longer / max(region.width, region.height)
+        small = max(0.0, SMALL - share)
+        rows[i] = (1.0, predicted, predicted**2, candidate.stability, agreement, math.log(size), small)
+    return rows
+
+
 def rate(
     hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt], weights: RatingWeights | None = None
 ) -> npt.NDArray[np.float64]:
     """The expected IoU of every answer, about 0..1, less for every click that it contradicts."""
     used = weights or RatingWeights()
-    trust = np.array([max(0.0, h.candidate.predicted_iou) for h in hypotheses])
-    overlaps = pairwise_iou([h.candidate.mask for h in hypotheses])
-    regions = [h.region for h in hypotheses]
-    ratings = np.zeros(len(hypotheses))
-    for i, (candidate, region) in enumerate((h.candidate, h.region) for h in hypotheses):
-        counted = trust * np.array([other != region for other in regions])
-        agreement = float(counted @ overlaps[i]) / max(float(counted.sum()), 1e-6)
-        mask = candidate.mask
-        longer = max(mask.bits.shape)
-        share = longer / max(region.width, region.height)
-        wrong = sum(mask.contains(p.x, p.y) != p.is_positive for p in points)
-        ratings[i] = (
-            used.constant
-            + used.predicted * candidate.predicted_iou
-            + used.predicted_squared * candidate.predicted_iou**2
-            + used.stability * candidate.stability
-            + used.agreement * agreement
-            + used.log_size * math.log(longer / max(mask.width, mask.height))
-            + used.small * max(0.0, SMALL - share)
-            + used.contradiction * wrong
-        )
-    return ratings
+    fitted = np.array([getattr(used, name) for name in FITTED])
+    wrong = [sum(h.candidate.mask.contains(p.x, p.y) != p.is_positive for p in points) for h in hypotheses]
+    return np.asarray(features(hypotheses) @ fitted + used.contradiction * np.array(wrong, np.float64), np.float64)
 
 
 def alternatives(hypotheses: Sequence[Hypothesis], ratings: npt.NDArray[np.float64], count: int) -> list[int]:

@@ -62,6 +62,8 @@ def zoom_region(box: Box, *, width: int, height: int, margin: float, least_px: f
 
 CLICK_SHARES = (1.0, 0.36, 0.13, 0.047)
 """Sides of the pieces round a first click, over the image's longer side."""
+CLICK_GRID = 12
+"""Pieces round clicks are centred on a grid of this many to their side: clicks close together share them."""
 
 
 def click_regions(
@@ -77,7 +79,9 @@ def click_regions(
     x, y = min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))
     for share in shares:
         side = share * max(width, height)
-        region = zoom_region(Box(x, y, x, y), width=width, height=height, margin=1.0, least_px=side)
+        step = side / CLICK_GRID
+        x_mid, y_mid = (math.floor(x / step) + 0.5) * step, (math.floor(y / step) + 0.5) * step
+        region = zoom_region(Box(x_mid, y_mid, x_mid, y_mid), width=width, height=height, margin=1.0, least_px=side)
         if side >= least_px and region.width * region.height < WHOLE_SHARE * width * height and region not in found:
             found.append(region)
     return tuple(found)

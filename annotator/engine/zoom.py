@@ -27,7 +27,7 @@ from annotator.engine.pieces import carried, is_cut, is_finite, longer, mask_box
 
 SMALL_SHARE = 0.3
 """An object whose longer side is less than this share of its piece is looked at more closely."""
-CROPS_KEPT = 12
+CROPS_KEPT = 24
 ANSWERS_KEPT = 128
 HYPOTHESES_KEPT = 32
 CLOSER_LOOKS = 2
@@ -149,31 +149,51 @@ class ZoomSegmenter:
             found = self._answered(self._decode_in(embedding, region, prompts, None), region)
         return replace(found, decode_ms=(time.perf_counter() - started) * 1e3)
 
+    def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
+        """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.
+
+        Called while the pointer rests, one piece at a time, so that a click finds the pieces ready.
+        """
+        if not isinstance(embedding, ZoomEmbedding):
+            return False
+        for region in click_regions(x, y, width=embedding.width, height=embedding.height)[1:]:
+            if region not in embedding.crops:
+                self._crop(embedding, region, is_cancelled)
+                return True
+        return False
+
     # --- clicks alone: how large is it? -------------------------------------------------------------------------------
 
-    def _search(self, embedding: ZoomEmbedding, prompts: Prompts) -> Candidates:
-        """Ask in pieces of several sizes, then once or twice more closely round the best answer."""
+    def hypotheses(self, embedding: ZoomEmbedding, prompts: Prompts) -> list[Hypothesis]:
+        """Answers to clicks alone, from pieces of several sizes and more closely round the best; none is empty."""
+        return self._gather(embedding, prompts)[1]
+
+    def _gather(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Candidates, list[Hypothesis]]:
         regions = self._regions_of_clicks(embedding, prompts)
         plain = self._decode_in(embedding, regions[0], prompts, None)
-        hypotheses = _hypotheses(plain, regions[0])
+        found = _hypotheses(plain, regions[0])
         for region in regions[1:]:
-            hypotheses += _hypotheses(self._decode_in(embedding, region, prompts, None), region)
-        if not hypotheses:
-            return self._answered(plain, regions[0])
-        ratings = rate(hypotheses, prompts.points)
-        for _ in range(CLOSER_LOOKS):
-            best = hypotheses[int(ratings.argmax())]
+            found += _hypotheses(self._decode_in(embedding, region, prompts, None), region)
+        for _ in range(CLOSER_LOOKS if found else 0):
+            best = found[int(rate(found, prompts.points).argmax())]
             wanted = self._wanted(embedding, with_points(_box_of(best), prompts))
             is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
-            if is_alike or any(h.region == wanted for h in hypotheses):
+            if is_alike or any(h.region == wanted for h in found):
                 break
-            hypotheses += _hypotheses(self._decode_in(embedding, wanted, prompts, None), wanted)
-            ratings = rate(hypotheses, prompts.points)
+            found += _hypotheses(self._decode_in(embedding, wanted, prompts, None), wanted)
+        return plain, found
+
+    def _search(self, embedding: ZoomEmbedding, prompts: Prompts) -> Candidates:
+        """The best of the hypotheses, and where that is asked for, others that differ from it."""
+        plain, hypotheses = self._gather(embedding, prompts)
+        if not hypotheses:
+            return self._answered(plain, embedding.whole)
+        ratings = rate(hypotheses, prompts.points)
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
         shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
         chosen = [_rated(hypotheses[i], ratings[i]) for i in shown]
-        empty = [Hypothesis(item, regions[0]) for item in plain.items if item.mask.is_empty]
+        empty = [Hypothesis(item, embedding.whole) for item in plain.items if item.mask.is_empty]
         return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
 
     def _regions_of_clicks(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Region, ...]:
@@ -266,12 +286,14 @@ class ZoomSegmenter:
         whole = (embedding.width, embedding.height)
         return replace(found, items=tuple(replace(c, mask=placed(c.mask, region, whole)) for c in found.items))
 
-    def _crop(self, embedding: ZoomEmbedding, region: Region) -> Embedding:
+    def _crop(
+        self, embedding: ZoomEmbedding, region: Region, is_cancelled: Callable[[], bool] | None = None
+    ) -> Embedding:
         kept = embedding.crops.get(region)
         if kept is None:
             pixels = np.ascontiguousarray(embedding.image[region.y0 : region.y1, region.x0 : region.x1])
             place = f"{region.x0},{region.y0},{region.x1},{region.y1}"
-            kept = self._base.encode(pixels, f"{embedding.key}|{place}")
+            kept = self._base.encode(pixels, f"{embedding.key}|{place}", is_cancelled=is_cancelled)
             embedding.crops[region] = kept
             while len(embedding.crops) > CROPS_KEPT:
                 embedding.crops.popitem(last=False)

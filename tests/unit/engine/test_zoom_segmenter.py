@@ -145,6 +145,22 @@ def test_a_click_is_asked_in_pieces_of_several_sizes_that_hold_it() -> None:
         assert 0 <= prompts.points[0].y <= height
 
 
+def test_pieces_that_were_warmed_are_not_encoded_again() -> None:
+    image, truth = picture(300, 200, 40, 30)
+    ideal = IdealSegmenter()
+    zoom = ZoomSegmenter(ideal, margin=1.6)
+    embedding = zoom.encode(image, "k")
+    warmed = 0
+    while zoom.warm(embedding, 315, 215, is_cancelled=lambda: False):
+        warmed += 1
+    assert warmed == 3
+    before = list(ideal.encoded)
+    found = zoom.decode(embedding, Prompts((PointPrompt(315.5, 215.5),))).chosen.mask
+    assert found.iou(truth) > 0.8
+    assert len(ideal.encoded) - len(before) <= 1  # the closer look alone
+    assert not zoom.warm(ideal.encode(image, "other"), 5, 5, is_cancelled=lambda: False)
+
+
 @dataclass
 class PartOrWhole(IdealSegmenter):
     """In the whole image the first click means the whole bright object, in pieces only its very bright part."""
@@ -230,7 +246,7 @@ def test_few_pieces_are_kept() -> None:
     ideal = IdealSegmenter()
     zoom = ZoomSegmenter(ideal, margin=1.6)
     embedding = zoom.encode(image, "k")
-    for x in range(0, 600, 30):
+    for x in range(0, 600, 20):
         zoom.decode(embedding, Prompts(box=Box(x, 10, x + 30, 40)))
     assert len(embedding.crops) == CROPS_KEPT
     assert embedding.nbytes > image.nbytes

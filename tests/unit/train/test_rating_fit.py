@@ -1,0 +1,52 @@
+"""Fitting the rating of answers: it finds what made the data, and its samples are what use sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from annotator.domain.hypotheses import FITTED, RatingWeights
+from annotator.domain.ports import ModelInfo
+from annotator.engine.nano import NanoConfig, build_nano
+from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.zoom import ZoomSegmenter
+from annotator.train.rating_fit import chosen_iou, fit, samples
+from tests.unit.train.scenes import write_set
+
+
+def test_weights_come_back_from_data_that_they_made() -> None:
+    rng = np.random.default_rng(0)
+    true = RatingWeights(0.1, -0.5, 0.9, 0.2, 0.7, 0.05, -0.3)
+    vector = np.array([getattr(true, name) for name in FITTED])
+    data = []
+    for _ in range(100):
+        rows = np.column_stack([np.ones(12), rng.random((12, 6))])
+        data.append((rows, rows @ vector))
+    found = fit(data)
+    for name in FITTED:
+        assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.02)
+    assert chosen_iou(data, found) == pytest.approx(np.mean([y.max() for _, y in data]), abs=1e-3)
+    assert found.contradiction == RatingWeights().contradiction
+
+
+def test_nothing_cannot_be_fitted() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        fit([])
+
+
+def test_samples_of_a_set(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = NanoConfig(
+        image_size=128, channels=64, stage_channels=(16, 16, 32, 32), stage_blocks=(1, 1, 1, 1), mlp_channels=64
+    )
+    info = ModelInfo("nano", "0" * 64, "cpu", "float32", 128)
+    base = Sam2Segmenter(build_nano(config).eval(), info, dense_prompt=config.dense_prompt)
+    data = list(samples(ZoomSegmenter(base, margin=1.6), [write_set(tmp_path / "a", images=2)], per_set=3))
+    assert 1 <= len(data) <= 3
+    for rows, truth in data:
+        assert rows.shape == (truth.size, len(FITTED))
+        assert (rows[:, 0] == 1.0).all()
+        assert ((truth >= 0) & (truth <= 1)).all()
