@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.prompt import Prompts
+from annotator.domain.prompt import PointPrompt, Prompts
 
 RgbArray = npt.NDArray[np.uint8]
 LogitsArray = npt.NDArray[np.float32]
@@ -63,6 +64,27 @@ class Embedding(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class UncertaintyMap:
+    """Where a prompt adapter does not trust the mask, and the clicks that it proposes.
+
+    Attributes:
+        values: h x w float32 in 0..1, the decoder's own grid, stretched over ``box``.
+        box: the part of the image that the map is of, in image pixels.
+        hard_points: positions in image pixels with their proposed sign, the strongest first; may be empty.
+    """
+
+    values: LogitsArray
+    box: Box
+    hard_points: tuple[PointPrompt, ...] = ()
+
+    def moved(self, x: float, y: float) -> UncertaintyMap:
+        """The same map in an image whose origin lies ``x``, ``y`` pixels left of and above this one's."""
+        box = Box(self.box.x0 + x, self.box.y0 + y, self.box.x1 + x, self.box.y1 + y)
+        points = tuple(PointPrompt(p.x + x, p.y + y, p.is_positive) for p in self.hard_points)
+        return UncertaintyMap(self.values, box, points)
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One possible mask.
 
@@ -72,6 +94,7 @@ class Candidate:
         stability: IoU of the mask at logits > +1 and > -1, 0..1.
         mask: at image resolution, tight.
         label: "part", "whole", "group" for three candidates by area, "" for a single one.
+        uncertainty: of the decode that the mask is from, when a prompt adapter is in use; else None.
     """
 
     logits: LogitsArray
@@ -79,6 +102,7 @@ class Candidate:
     stability: float
     mask: Mask
     label: str = ""
+    uncertainty: UncertaintyMap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +158,19 @@ class Segmenter(Protocol):
         ...
 
 
+@runtime_checkable
+class Warmable(Protocol):
+    """A segmenter that can do part of a click's work before the click."""
+
+    def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
+        """Do a piece of what a click at (x, y), in image pixels, would need; false when nothing is left to do.
+
+        Raises:
+            EncodeCancelled, DeviceMemoryError.
+        """
+        ...
+
+
 class EmbeddingCache(Protocol):
     """Embeddings by key: memory first, then disk. Used by the engine thread only."""
 
@@ -170,6 +207,16 @@ class EncodeResult:
     encode_ms: float
     was_cached: bool
     is_prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WarmRequest:
+    """The pointer rests at (x, y), in image pixels: a click may follow. Nothing is answered."""
+
+    epoch: int
+    image_key: str
+    x: float
+    y: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,9 @@ class ClassFinder(QFrame):
         self.adjustSize()
 
     def _take(self) -> None:
-        item = self.list.currentItem()
-        if item is None:
+        if self.list.currentRow() < 0:
             return
+        item = self.list.currentItem()
         category_id = item.data(Qt.ItemDataRole.UserRole)
         name = self.field.text().strip()
         self.close_finder()

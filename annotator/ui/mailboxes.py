@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from enum import IntEnum
 
-from annotator.domain.ports import DecodeRequest, EncodeRequest, EngineFactory
+from annotator.domain.ports import DecodeRequest, EncodeRequest, EngineFactory, WarmRequest
 
 
 class Lane(IntEnum):
@@ -15,7 +15,8 @@ class Lane(IntEnum):
     LOAD = 0
     DECODE = 1
     ENCODE = 2
-    PREFETCH = 3
+    WARM = 3
+    PREFETCH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Job:
     """What waits in a lane. ``model`` counts the models that the sender had seen (older logits do not fit newer)."""
 
     lane: Lane
-    content: EngineFactory | DecodeRequest | EncodeRequest
+    content: EngineFactory | DecodeRequest | EncodeRequest | WarmRequest
     model: int = 0
 
     @property
@@ -31,8 +32,8 @@ class Job:
         return "" if self.request is None else self.request.image_key
 
     @property
-    def request(self) -> DecodeRequest | EncodeRequest | None:
-        return self.content if isinstance(self.content, DecodeRequest | EncodeRequest) else None
+    def request(self) -> DecodeRequest | EncodeRequest | WarmRequest | None:
+        return self.content if isinstance(self.content, DecodeRequest | EncodeRequest | WarmRequest) else None
 
     def is_left_behind_by(self, other: Job | None) -> bool:
         """Whether ``other`` shows that the person has gone on to another image since."""
@@ -77,7 +78,7 @@ class Mailboxes:
     def clear(self) -> None:
         """Forget everything but a load."""
         with self._lock:
-            for lane in (Lane.DECODE, Lane.ENCODE, Lane.PREFETCH):
+            for lane in (Lane.DECODE, Lane.ENCODE, Lane.WARM, Lane.PREFETCH):
                 self._slots.pop(lane, None)
 
     def drop_decodes(self, before_epoch: int) -> None:

@@ -37,6 +37,7 @@ class Patience(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.offer_way_out)
+        window.closing.connect(self._forget_all)
 
     def wait(
         self, do: Callable[[], None], *, then: str, way_out: str, give_up: Callable[[], None] | None = None
@@ -80,6 +81,13 @@ class Patience(QObject):
             self._end(wish)
             if wish.give_up is not None:
                 wish.give_up()
+
+    def _forget_all(self) -> None:
+        """The window closes: nothing else happens any more."""
+        self._timer.stop()
+        for wish in self._wishes:
+            wish.is_over = True
+        self._wishes.clear()
 
     def _end(self, wish: _Wish) -> None:
         wish.is_over = True

@@ -99,6 +99,7 @@ class ProjectSwitch(QObject):
         self._ending: list[_Opening] = []
         self._next: tuple[Path, Path | None] | None = None
         self._found = 0
+        self._is_over = False
         self._closer = ThreadPoolExecutor(1, "closer")
         self._closing: Future[None] | None = None
         """The newest project that was put away; the closer's one thread has closed the others before."""
@@ -113,6 +114,8 @@ class ProjectSwitch(QObject):
 
     def open(self, path: Path, *, project_path: Path | None = None) -> None:
         """Open a folder or project file; the newest wish counts. The answer is ``opened`` or ``failed``."""
+        if self._is_over:
+            return
         self.cancel()
         store = self._session.store
         if store is not None and is_same_project(store, path, project_path):
@@ -148,7 +151,8 @@ class ProjectSwitch(QObject):
         self._end()
 
     def shut_down(self) -> None:
-        """Stop, and wait for threads that still run."""
+        """Stop, and wait for threads that still run; nothing is opened any more."""
+        self._is_over = True
         self.cancel()
         for opening in self._ending:
             opening.cancel()

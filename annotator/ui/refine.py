@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from annotator.domain.geometry import Box, clamp_point
-from annotator.domain.ports import EncodeRequest, RgbArray
+from annotator.domain.ports import EncodeRequest, RgbArray, WarmRequest
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.domain.prompt import PointPrompt, PromptSession
 from annotator.ui.draft import Draft, OpenImage, Ticket
@@ -58,6 +58,12 @@ class RefineController(RefineCore):
     def prefetch(self, image_key: str, rgb: RgbArray) -> None:
         """Encode the image that will probably be next, when there is nothing better to do."""
         self._client.submit_prefetch(EncodeRequest(self._epoch, image_key, rgb, is_prefetch=True))
+
+    def get_ready(self, x: float, y: float) -> None:
+        """The pointer rests at (x, y), in image pixels: a click there, if it is an object's first, will be quicker."""
+        draft = self._draft
+        if self._open is not None and (draft is None or not draft.session.is_active):
+            self._client.submit_warm(WarmRequest(self._open.epoch, self._open.key, x, y))
 
     # --- prompts ------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
 from annotator.ui.refine import RefineController
 from annotator.ui.refine_state import RefineState
+from annotator.ui.resting_pointer import RestingPointer
 from annotator.ui.session import ProjectSession
 from annotator.ui.views import Views
 
@@ -118,6 +119,7 @@ class Workbench(QObject):
         canvas.object_activated.connect(self._commands.refine_object)
         canvas.accept_clicked.connect(refine.accept)
         canvas.zoom_changed.connect(status.set_zoom)
+        canvas.cursor_moved.connect(RestingPointer(self._refine, self).move)
         canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
         refine.state_changed.connect(self._on_refine)
         refine.accepted.connect(self._on_accepted)

@@ -1,7 +1,7 @@
 """The engine on a thread of its own: one-slot mailboxes, where the newest request replaces a waiting one.
 
 The engine thread owns the model. Only requests, results and numpy arrays cross the border. After each job the worker
-looks at the mailboxes from the top again: load, decode, encode, prefetch. A decode is short and never cancelled;
+looks at the mailboxes from the top again: load, decode, encode, warm, prefetch. A decode is short and never cancelled;
 an encode gives way between the blocks of the encoder when something more urgent is waiting.
 """
 
@@ -27,6 +27,8 @@ from annotator.domain.ports import (
     EngineFailure,
     ModelInfo,
     RgbArray,
+    Warmable,
+    WarmRequest,
 )
 from annotator.ui.mailboxes import Job, Lane, Mailboxes
 
@@ -95,6 +97,8 @@ class EngineWorker(QObject):
                 self._decode(job, content)
             elif isinstance(content, EncodeRequest):
                 self._encode_ahead(job, content)
+            elif isinstance(content, WarmRequest):
+                self._warm(job, content)
             else:
                 self._load(content)
         except EncodeCancelled:
@@ -109,8 +113,8 @@ class EngineWorker(QObject):
             self._fail(job, f"{BUG_MESSAGE} ({type(error).__name__})", traceback.format_exc())
 
     def _fail(self, job: Job, message: str, details: str = "") -> None:
-        if job.lane is Lane.PREFETCH:
-            # Nobody asked for that image yet: it fails again, and is reported, when somebody does.
+        if job.lane in (Lane.WARM, Lane.PREFETCH):
+            # Nobody asked for that yet: it fails again, and is reported, when somebody does.
             return
         epoch = LOAD_EPOCH if job.request is None else job.request.epoch
         generation = job.content.generation if isinstance(job.content, DecodeRequest) else 0
@@ -153,6 +157,16 @@ class EngineWorker(QObject):
                 was_cached,
             )
         )
+
+    def _warm(self, job: Job, request: WarmRequest) -> None:
+        """One piece of the work; then the mailboxes are looked at again."""
+        engine = self._loaded_engine()
+        segmenter = engine.segmenter
+        embedding = engine.cache.get(segmenter.embedding_key(request.image_key))
+        if embedding is None or not isinstance(segmenter, Warmable):
+            return
+        if segmenter.warm(embedding, request.x, request.y, is_cancelled=self._question(job)):
+            self._mailboxes.put_back(job)
 
     def _has_newer(self, request: DecodeRequest) -> bool:
         waiting = self._mailboxes.peek(Lane.DECODE)
@@ -264,6 +278,10 @@ class EngineClient(QObject):
     def submit_prefetch(self, request: EncodeRequest) -> None:
         """Ask for an image that will probably be next; everything else goes first."""
         self._put(Job(Lane.PREFETCH, replace(request, is_prefetch=True), self._model))
+
+    def submit_warm(self, request: WarmRequest) -> None:
+        """The pointer rests on the current image: get ready for a click there."""
+        self._put(Job(Lane.WARM, request, self._model))
 
     def clear(self) -> None:
         """Forget all waiting requests; a running one ends by itself."""

@@ -392,6 +392,25 @@ def test_two_wishes_wait_and_the_first_is_offered_again(desk):
     assert len(stored(project)) == 1
 
 
+def test_what_waits_behind_the_closing_does_not_happen_any_more(desk):
+    desk.open()
+    project = accept_in_flight(desk)
+    files = desk.window.program.files
+    assert not desk.window.close()
+    files.export()
+    files.import_path(desk.folder / "nothing.json")
+    desk.engine.let_go()
+    desk.until(lambda: is_over(desk))
+    files.open_path(desk.folder)
+    desk.qtbot.wait(100)
+    assert desk.window.findChild(ExportDialog) is None
+    assert desk.window.findChild(WorkDialog) is None
+    assert desk.session.store is None
+    assert len(stored(project)) == 1
+    with ProjectStore.open_folder(desk.folder) as free:
+        assert not free.is_read_only
+
+
 # --- opening beside the GUI thread -------------------------------------------------------------------------------
 
 

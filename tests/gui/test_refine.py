@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.errors import ModelError, ProjectError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Engine
+from annotator.domain.ports import Engine, WarmRequest
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
 from annotator.ui import mask_encoder
@@ -918,3 +918,15 @@ def test_whatever_the_order_every_accepted_mask_is_its_own_last_clicks(bench: Be
             x, y, w, h = annotation.mask().bbox_xywh
             assert x - 3 <= positive[-1][0] <= x + w + 3
             assert y - 3 <= positive[-1][1] <= y + h + 3
+
+
+def test_the_engine_gets_ready_only_for_an_objects_first_click(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[WarmRequest] = []
+    monkeypatch.setattr(bench.client, "submit_warm", asked.append)
+    bench.controller.get_ready(10.0, 20.0)
+    assert [(r.image_key, r.x, r.y) for r in asked] == [("a", 10.0, 20.0)]
+    bench.controller.add_point(PointPrompt(30.0, 30.0))
+    bench.controller.get_ready(11.0, 20.0)
+    bench.controller.close_image()
+    bench.controller.get_ready(12.0, 20.0)
+    assert len(asked) == 1
