@@ -16,14 +16,17 @@ Shapes: B prompts, T tokens, N = h * w image tokens, C channels, H heads, D = C/
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from annotator.engine.decoder_layout import nested, raster, stacked_mlps, transposed_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,14 @@ class Injection:
         queries: B x T x C, added to the tokens beside the cross attention's output.
         keys: B x N x C, added to the image tokens.
         extra_tokens, extra_pe: B x E x C, appended tokens and their positional encodings; None for none.
+        extra_weight: E factors >= 0 on the appended tokens' shares of the image tokens' attention; None for 1.
     """
 
     queries: Tensor
     keys: Tensor
     extra_tokens: Tensor | None = None
     extra_pe: Tensor | None = None
+    extra_weight: Tensor | None = None
 
 
 class SecondBlockHook(Protocol):
@@ -112,19 +117,37 @@ class FastDecoder:
         self._dense_pe = encoder.get_dense_pe().detach().flatten(2).transpose(1, 2).contiguous()
         self._dense_pe_cast = self._dense_pe.to(dtype)
         self._no_mask = encoder.no_mask_embed.weight.detach().view(1, 1, -1)
-        self._output_tokens = torch.cat(
-            [decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight]
-        ).detach()
+        self._own_tokens = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight]).detach()
         self._blocks = [_Block(layer, dtype) for layer in decoder.transformer.layers]
-        self._final = _Attention(decoder.transformer.final_attn_token_to_image, dtype)
+        self._final = FastAttention(decoder.transformer.final_attn_token_to_image, dtype)
         self._final_norm = _Norm(decoder.transformer.norm_final_attn, dtype)
-        first, norm, _, second, _ = decoder.output_upscaling
-        self._up1, self._up1_bias = _transposed_weight(first, dtype), first.bias.detach()
-        self._up_norm = _Norm(norm, dtype)
-        self._up2, self._up2_bias = _transposed_weight(second, dtype), second.bias.detach()
-        self._hyper = _stacked_mlps(decoder.output_hypernetworks_mlps, dtype)
         self._iou_head = decoder.iou_prediction_head
         self._object_head = decoder.pred_obj_score_head
+        self._take_heads(decoder)
+
+    def _take_heads(self, heads: Any) -> None:
+        self._output_tokens = torch.cat([self._own_tokens, heads.mask_tokens.weight.detach()])
+        first, norm, _, second, _ = heads.output_upscaling
+        self._up1, self._up1_bias = transposed_weight(first, self.dtype), first.bias.detach()
+        self._up_norm = _Norm(norm, self.dtype)
+        self._up2, self._up2_bias = transposed_weight(second, self.dtype), second.bias.detach()
+        self._hyper = stacked_mlps(heads.output_hypernetworks_mlps, self.dtype)
+
+    def with_heads(self, heads: Any) -> FastDecoder:
+        """The same frozen decoder with other mask tokens, upscaler and hyper-networks (an adapter's)."""
+        other = copy.copy(self)
+        other._take_heads(heads)
+        return other
+
+    @torch.inference_mode()
+    def prepare_from(self, base: FastDecoder, state: ImageState) -> ImageState:
+        """This decoder's image-only terms from those of a decoder that differs in its heads alone."""
+        coarse, fine = self._up1_bias.float() - base._up1_bias.float(), self._up2_bias.float() - base._up2_bias.float()
+        return replace(
+            state,
+            coarse=state.coarse + coarse.to(self.dtype) if bool(coarse.any()) else state.coarse,
+            fine=state.fine + fine.to(self.dtype) if bool(fine.any()) else state.fine,
+        )
 
     @torch.inference_mode()
     def prepare(self, embedding: Tensor, high_res_4: Tensor, high_res_8: Tensor) -> ImageState:
@@ -134,8 +157,8 @@ class FastDecoder:
             embedding: 1 x C x h x w; high_res_4: 1 x C/8 x 4h x 4w; high_res_8: 1 x C/4 x 2h x 2w.
         """
         tokens = embedding.float().flatten(2).transpose(1, 2).contiguous()
-        coarse = (_nested(high_res_8.float(), 1) + self._up1_bias.float()).to(self.dtype)
-        fine = (_nested(high_res_4.float(), 2) + self._up2_bias.float()).to(self.dtype)
+        coarse = (nested(high_res_8.float(), 1) + self._up1_bias.float()).to(self.dtype)
+        fine = (nested(high_res_4.float(), 2) + self._up2_bias.float()).to(self.dtype)
         return ImageState(tokens, coarse[None], fine[None], self._first_block(tokens + self._no_mask))
 
     @torch.inference_mode()
@@ -194,30 +217,20 @@ class FastDecoder:
         with_pe = queries + token_pe
         queries = block.norm1(queries + block.self_attention.plain(with_pe, with_pe, queries))
         attended = block.token_to_image.tokens_absorbed(queries + token_pe, keys_pe, keys)
+        token_bias: Tensor | None = None
         if hook is not None:
-            queries, token_pe, keys, attended = self._inject(hook, queries, token_pe, keys, attended)
+            injection = hook(attended, keys, token_pe, self._dense_pe_cast)
+            queries, token_pe, keys, attended = _injected(injection, queries, token_pe, keys, attended)
+            token_bias = _token_bias(injection, queries)
             keys_pe = keys + self._dense_pe_cast
         queries = block.norm2(queries + attended)
         queries = block.norm3(queries + block.mlp(queries))
-        scores = block.image_to_token.scores_absorbed(keys_pe, queries + token_pe)
+        scores = block.image_to_token.scores_absorbed(keys_pe, queries + token_pe, token_bias)
         keys = block.norm4(block.image_to_token.mix(scores, queries, keys + block.image_to_token.bo))
 
         keys_pe = keys + self._dense_pe_cast
         queries = queries + self._final.tokens_absorbed(queries + token_pe, keys_pe, keys)
         return self._final_norm(queries), keys
-
-    def _inject(
-        self, hook: SecondBlockHook, queries: Tensor, token_pe: Tensor, keys: Tensor, attended: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        injection = hook(attended, keys, token_pe, self._dense_pe_cast)
-        attended = attended + injection.queries
-        keys = keys + injection.keys
-        if injection.extra_tokens is not None and injection.extra_pe is not None:
-            # New tokens have no residual of their own: zeros join the queries, their content joins the attention.
-            attended = torch.cat([attended, injection.extra_tokens], 1)
-            queries = torch.cat([queries, torch.zeros_like(injection.extra_tokens)], 1)
-            token_pe = torch.cat([token_pe, injection.extra_pe], 1)
-        return queries, token_pe, keys, attended
 
     def _upscale(self, state: ImageState, keys: Tensor, queries: Tensor, start: int, stop: int) -> Tensor:
         batch, count, _ = keys.shape
@@ -230,7 +243,7 @@ class FastDecoder:
             filters = torch.baddbmm(bias[start:stop], filters, weight[start:stop])
             if depth + 1 < len(self._hyper):
                 filters = F.relu(filters)
-        return _raster(torch.matmul(pixels, filters.permute(1, 2, 0)), self.grid_hw).float()
+        return raster(torch.matmul(pixels, filters.permute(1, 2, 0)), self.grid_hw).float()
 
 
 class _Norm:
@@ -246,9 +259,9 @@ class _Block:
     """One two-way block: its attentions, norms and MLP."""
 
     def __init__(self, layer: Any, dtype: torch.dtype) -> None:
-        self.self_attention = _Attention(layer.self_attn, dtype)
-        self.token_to_image = _Attention(layer.cross_attn_token_to_image, dtype)
-        self.image_to_token = _Attention(layer.cross_attn_image_to_token, dtype)
+        self.self_attention = FastAttention(layer.self_attn, dtype)
+        self.token_to_image = FastAttention(layer.cross_attn_token_to_image, dtype)
+        self.image_to_token = FastAttention(layer.cross_attn_image_to_token, dtype)
         self.norm1, self.norm2 = _Norm(layer.norm1, dtype), _Norm(layer.norm2, dtype)
         self.norm3, self.norm4 = _Norm(layer.norm3, dtype), _Norm(layer.norm4, dtype)
         self._mlp = [(m.weight.detach().to(dtype), m.bias.detach().to(dtype)) for m in layer.mlp.layers]
@@ -258,7 +271,7 @@ class _Block:
         return F.linear(F.relu(F.linear(x, w1, b1)), w2, b2)
 
 
-class _Attention:
+class FastAttention:
     """SAM's attention with the projections kept apart, so that they can be moved between the two sides."""
 
     def __init__(self, module: Any, dtype: torch.dtype) -> None:
@@ -317,12 +330,15 @@ class _Attention:
         scores = torch.matmul(image_queries, self.split(F.linear(k, self.wk, self.bk)).transpose(-1, -2))
         return scores.permute(0, 2, 1, 3).reshape(batch, -1, self.heads * count)
 
-    def scores_absorbed(self, image_pe: Tensor, k: Tensor) -> Tensor:
-        """The same from unprojected image tokens B x N x C."""
+    def scores_absorbed(self, image_pe: Tensor, k: Tensor, token_bias: Tensor | None = None) -> Tensor:
+        """The same from unprojected image tokens B x N x C; ``token_bias`` (T) is added to the tokens' scores."""
         batch, count, channels = k.shape
         keys = self.split(F.linear(k, self.wk, self.bk))
         absorbed = torch.matmul(keys, self._wq_heads).reshape(batch, self.heads * count, channels)
-        bias = (keys * self._bq_heads).sum(-1).reshape(batch, 1, self.heads * count)
+        bias = (keys * self._bq_heads).sum(-1)
+        if token_bias is not None:
+            bias = bias + token_bias
+        bias = bias.reshape(batch, 1, self.heads * count)
         return torch.baddbmm(bias, image_pe, absorbed.transpose(1, 2))
 
     def mix(self, scores: Tensor, v: Tensor, residual: Tensor) -> Tensor:
@@ -332,6 +348,29 @@ class _Attention:
         values = torch.matmul(self.split(F.linear(v, self.wv, self.bv)), self._wo_heads)
         values = values.reshape(batch, width, -1)
         return torch.baddbmm(residual.expand(batch, -1, -1), attention, values)
+
+
+def _injected(
+    injection: Injection, queries: Tensor, token_pe: Tensor, keys: Tensor, attended: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Queries, their positions, keys and the attention's output after an adapter added to them."""
+    attended = attended + injection.queries
+    keys = keys + injection.keys
+    if injection.extra_tokens is not None and injection.extra_pe is not None:
+        # New tokens have no residual of their own: zeros join the queries, their content joins the attention.
+        attended = torch.cat([attended, injection.extra_tokens], 1)
+        queries = torch.cat([queries, torch.zeros_like(injection.extra_tokens)], 1)
+        token_pe = torch.cat([token_pe, injection.extra_pe], 1)
+    return queries, token_pe, keys, attended
+
+
+def _token_bias(injection: Injection, queries: Tensor) -> Tensor | None:
+    """Weights as what they are inside of a softmax: logarithms added to the scores, 0 for the decoder's own tokens."""
+    if injection.extra_weight is None:
+        return None
+    bias = queries.new_zeros(queries.shape[1])
+    bias[-injection.extra_weight.shape[0] :] = injection.extra_weight.log().to(bias.dtype)
+    return bias
 
 
 def _check_supported(decoder: Any) -> None:
@@ -346,38 +385,3 @@ def _check_supported(decoder: Any) -> None:
     for is_wrong, reason in problems:
         if is_wrong:
             raise UnsupportedDecoderError(reason)
-
-
-def _transposed_weight(module: Any, dtype: torch.dtype) -> Tensor:
-    """ConvTranspose2d(kernel 2, stride 2) as a matrix: in x (2, 2, out)."""
-    weight: Tensor = module.weight.detach().to(dtype)
-    return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1).contiguous()
-
-
-def _stacked_mlps(mlps: Any, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    """K equal MLPs as one batched MLP: per layer weights K x in x out and biases K x 1 x out."""
-    stacked = []
-    for depth in range(len(mlps[0].layers)):
-        weights = torch.stack([mlp.layers[depth].weight.detach().t().to(dtype) for mlp in mlps]).contiguous()
-        biases = torch.stack([mlp.layers[depth].bias.detach().to(dtype) for mlp in mlps]).unsqueeze(1).contiguous()
-        stacked.append((weights, biases))
-    return stacked
-
-
-def _nested(features: Tensor, levels: int) -> Tensor:
-    """1 x C x (h 2^l) x (w 2^l) -> (h w 4^l) x C, pixels in nested 2 x 2 order under their grid cell."""
-    x = features[0].permute(1, 2, 0)
-    rows, columns, channels = x.shape
-    if levels == 1:
-        x = x.reshape(rows // 2, 2, columns // 2, 2, channels).permute(0, 2, 1, 3, 4)
-    else:
-        x = x.reshape(rows // 4, 2, 2, columns // 4, 2, 2, channels).permute(0, 3, 1, 4, 2, 5, 6)
-    return x.reshape(-1, channels).contiguous()
-
-
-def _raster(nested: Tensor, grid_hw: tuple[int, int]) -> Tensor:
-    """B x (16 N) x K in nested order -> B x K x 4h x 4w."""
-    batch, _, count = nested.shape
-    h, w = grid_hw
-    x = nested.view(batch, h, w, 2, 2, 2, 2, count).permute(0, 7, 1, 3, 5, 2, 4, 6)
-    return x.reshape(batch, count, 4 * h, 4 * w)

@@ -94,7 +94,7 @@ def load_segmenter(
     segmenter = in_best_precision(build, chosen, dtype, weights_sha256=digest, say=say)
     if zoom is None:
         zoom = margin > 0
-    return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN) if zoom else segmenter
+    return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN, tidies=bool(dense_prompt)) if zoom else segmenter
 
 
 def make_engine(

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -22,16 +21,17 @@ from torch import Tensor, nn
 from annotator.domain.errors import DeviceMemoryError, EncodeCancelled, ImageError, PromptError
 from annotator.domain.geometry import clamp_point
 from annotator.domain.logits import mask_from_logits, stability
-from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
+from annotator.engine.adapted_decoder import AdaptedDecoder, Adapter, check_base, decode_on_modules, uncertainty_map
 from annotator.engine.dense_prompt import draw_prompts
-from annotator.engine.fast_decoder import FastDecoder, ImageState, UnsupportedDecoderError
+from annotator.engine.fast_decoder import DecoderOutput, FastDecoder, UnsupportedDecoderError
+from annotator.engine.mask_prompt import mask_to_logits
+from annotator.engine.prompt_adapter import AdapterMaps
 
 PREPROCESSING_VERSION = 1
 EXACT_PIXELS_LIMIT = 2_500_000
 """Above this the image is resized as 8-bit (within one grey level of the float path, a tenth of its time)."""
-MASK_PROMPT_LOGIT = 8.0
 FED_BACK_LIMIT = 32.0
 """Logits that a decode takes as its dense prompt are clamped to this on both sides, as in SAM 2."""
 LABELS_BY_AREA = ("part", "whole", "group")
@@ -54,7 +54,8 @@ class Sam2Embedding:
     coarse: Tensor
     low: Tensor
     thumbnail: Tensor
-    _states: dict[int, ImageState] = field(default_factory=dict, repr=False)
+    _states: dict[object, Any] = field(default_factory=dict, repr=False)
+    """By decoder: its image-only terms. Not stored on disk."""
 
     @property
     def nbytes(self) -> int:
@@ -95,6 +96,8 @@ class Sam2Segmenter:
         self._std = torch.tensor([0.229, 0.224, 0.225], device=self._device).view(1, 3, 1, 1)
         self._use_fast = use_fast_decoder
         self._fast = self._make_fast()
+        self._adapter: Adapter | None = None
+        self._adapted: AdaptedDecoder | None = None
         self._cancel: Callable[[], bool] | None = None
         self._hook_blocks()
 
@@ -105,6 +108,31 @@ class Sam2Segmenter:
     @property
     def device(self) -> torch.device:
         return self._device
+
+    @property
+    def model(self) -> nn.Module:
+        """The frozen base."""
+        return self._model  # type: ignore[no-any-return]
+
+    @property
+    def dense_prompt(self) -> str:
+        return self._dense_prompt
+
+    @property
+    def adapter(self) -> Adapter | None:
+        return self._adapter
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """Decode with a prompt adapter from now on, or without; embeddings stay valid, nothing is encoded again.
+
+        Raises:
+            ModelError: the adapter belongs to another base.
+        """
+        if adapter is not None:
+            check_base(adapter.info, self._info)
+            adapter.network.to(self._device)
+        self._adapter = adapter
+        self._adapted = AdaptedDecoder(self._fast, adapter.network) if adapter and self._fast else None
 
     def embedding_key(self, image_key: str) -> str:
         parts = (image_key, self._info.sha256, self._info.name, str(self._size), str(self._dtype))
@@ -140,14 +168,14 @@ class Sam2Segmenter:
         if embedding.low.device != self._device:
             embedding = embedding.to(self._device)
         points, labels = self._prompt_arrays(prompts, embedding.width, embedding.height)
-        masks, iou, score = self.decode_raw(
+        masks, iou, score, maps = self._decode(
             embedding,
             points,
             labels,
             mask_input=self._mask_input(prompts, previous_logits),
             multimask=prompts.is_ambiguous,
         )
-        items = self._candidates(masks, iou, embedding.width, embedding.height)
+        items = self._candidates(masks, iou, embedding.width, embedding.height, maps)
         order = sorted(range(len(items)), key=lambda i: items[i].mask.area)
         best = int(np.argmax([items[i].predicted_iou for i in order]))
         if len(items) == 3:
@@ -156,7 +184,6 @@ class Sam2Segmenter:
             ordered = tuple(items[i] for i in order)
         return Candidates(ordered, best, score, (time.perf_counter() - started) * 1e3)
 
-    @torch.inference_mode()
     def decode_raw(
         self,
         embedding: Sam2Embedding,
@@ -175,6 +202,19 @@ class Sam2Segmenter:
         Returns:
             Logits K x S/4 x S/4 (not clamped) and predicted IoU K, float32 on the CPU, and the object score.
         """
+        return self._decode(embedding, points, labels, mask_input=mask_input, multimask=multimask)[:3]
+
+    @torch.inference_mode()
+    def _decode(
+        self,
+        embedding: Sam2Embedding,
+        points: Tensor | None,
+        labels: Tensor | None,
+        *,
+        mask_input: Tensor | None,
+        multimask: bool,
+    ) -> tuple[Tensor, Tensor, float, AdapterMaps | None]:
+        """As :meth:`decode_raw`, and what the adapter thinks, if there is one."""
         encoder = self._model.sam_prompt_encoder
         if self._dense_prompt:
             xy = torch.zeros(1, 1, 2, device=self._device) if points is None else points
@@ -184,13 +224,9 @@ class Sam2Segmenter:
             points, labels = xy - 0.5, kind
         given = None if points is None else (points, labels)
         sparse, dense = encoder(points=given, boxes=None, masks=mask_input)
-        if self._fast is None:
-            return self._decode_official(embedding, sparse, dense, multimask)
-        state = embedding._states.get(id(self._fast))
-        if state is None:
-            state = self._fast.prepare(embedding.low, embedding.fine, embedding.coarse)
-            embedding._states[id(self._fast)] = state
-        output = self._fast.decode(state, sparse, dense=None if mask_input is None else dense)
+        if self._fast is None and self._adapter is None:
+            return (*self._decode_official(embedding, sparse, dense, multimask), None)
+        output, maps = self._decode_all(embedding, sparse, dense, has_mask=mask_input is not None)
         if multimask:
             masks, iou = output.masks(1, 4), output.iou[:, 1:]
         else:
@@ -199,7 +235,34 @@ class Sam2Segmenter:
             if decoder.dynamic_multimask_via_stability and not self._is_stable(masks[0, 0]):
                 best = int(output.iou[0, 1:].argmax()) + 1
                 masks, iou = output.masks(best, best + 1), output.iou[:, best : best + 1]
-        return masks[0].cpu(), iou[0].cpu(), float(output.object_score[0, 0])
+        return masks[0].cpu(), iou[0].cpu(), float(output.object_score[0, 0]), maps
+
+    def _decode_all(
+        self, embedding: Sam2Embedding, sparse: Tensor, dense: Tensor, *, has_mask: bool
+    ) -> tuple[DecoderOutput, AdapterMaps | None]:
+        """All four masks, with the adapter if there is one."""
+        if self._fast is None:
+            assert self._adapter is not None
+            features = (embedding.fine, embedding.coarse, embedding.low)
+            found = decode_on_modules(
+                self._model, self._adapter.network, features, embedding.thumbnail, (sparse, dense)
+            )
+            output = DecoderOutput(lambda a, b: found.masks[:, a:b].float(), found.iou.float(), found.object_score)
+            return output, found.maps
+        state = embedding._states.get(self._fast)
+        if state is None:
+            state = self._fast.prepare(embedding.low, embedding.fine, embedding.coarse)
+            embedding._states[self._fast] = state
+        shown = dense if has_mask else None
+        if self._adapted is None:
+            return self._fast.decode(state, sparse, dense=shown), None
+        adapted = embedding._states.get(self._adapted)
+        if adapted is None:
+            for old in [key for key in embedding._states if isinstance(key, AdaptedDecoder)]:
+                del embedding._states[old]  # one adapter's terms at a time: they are quickly made
+            adapted = self._adapted.prepare(state, embedding.thumbnail)
+            embedding._states[self._adapted] = adapted
+        return self._adapted.decode(adapted, sparse, dense=shown)
 
     def _is_stable(self, logits: Tensor) -> bool:
         decoder = self._model.sam_mask_decoder
@@ -288,14 +351,18 @@ class Sam2Segmenter:
             return torch.from_numpy(mask_to_logits(prompts.base_mask, side))[None, None].to(self._device)
         return None
 
-    def _candidates(self, masks: Tensor, iou: Tensor, width: int, height: int) -> list[Candidate]:
-        found = []
+    def _candidates(
+        self, masks: Tensor, iou: Tensor, width: int, height: int, maps: AdapterMaps | None
+    ) -> list[Candidate]:
+        found, uncertain = [], None
+        if maps is not None:
+            uncertain = uncertainty_map(maps, (self._size // 16, self._size // 16), width=width, height=height)
         for raw, predicted in zip(masks.numpy(), iou.tolist(), strict=True):
             # As SAM 2: the outline lies where the raw logits cross zero; only what is fed back to the model is clamped.
             mask = mask_from_logits(raw, width=width, height=height)
             logits = raw.clip(-FED_BACK_LIMIT, FED_BACK_LIMIT)
             logits.setflags(write=False)
-            found.append(Candidate(logits, float(predicted), stability(logits), mask))
+            found.append(Candidate(logits, float(predicted), stability(logits), mask, uncertainty=uncertain))
         return found
 
     def _make_fast(self) -> FastDecoder | None:
@@ -326,15 +393,7 @@ class Sam2Segmenter:
         note = "The graphics card ran out of memory; the processor is used now."
         self._info = replace(self._info, device="cpu", dtype="float32", note=note)
         self._fast = self._make_fast()
-
-
-def mask_to_logits(mask: Mask, side: int) -> LogitsArray:
-    """An existing mask as a dense prompt: side x side float32, +-8 inside / outside, graded at the edge by coverage."""
-    if mask.is_empty:
-        return np.full((side, side), -MASK_PROMPT_LOGIT, np.float32)
-    full = mask.full().astype(np.float32)
-    coverage = cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray((2 * coverage - 1) * MASK_PROMPT_LOGIT, np.float32)
+        self.set_adapter(self._adapter)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -20,9 +20,12 @@ import torch
 
 from annotator.domain.geometry import Box
 from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, rate, sampled_iou
+from annotator.domain.logits import mask_from_logits
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
+from annotator.domain.tidy import tidied
 from annotator.domain.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
+from annotator.engine.adapted_decoder import Adapter
 from annotator.engine.pieces import carried, is_cut, is_finite, longer, mask_box, moved, placed, with_points
 
 SMALL_SHARE = 0.3
@@ -43,6 +46,9 @@ class CropSegmenter(Segmenter, Protocol):
 
     @property
     def device(self) -> torch.device: ...
+    @property
+    def adapter(self) -> Adapter | None: ...
+    def set_adapter(self, adapter: Adapter | None) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +106,11 @@ class ZoomSegmenter:
     Args:
         base: encodes and decodes pieces.
         margin: side of a piece over the longer side of the object's box; what the model was trained with.
+        tidies: whether small islands and holes are taken out of its masks (:mod:`annotator.domain.tidy`).
     """
 
-    def __init__(self, base: CropSegmenter, *, margin: float) -> None:
-        self._base, self._margin = base, margin
+    def __init__(self, base: CropSegmenter, *, margin: float, tidies: bool = False) -> None:
+        self._base, self._margin, self._tidies = base, margin, tidies
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
 
     @property
@@ -118,6 +125,14 @@ class ZoomSegmenter:
     def base(self) -> CropSegmenter:
         """The segmenter without zoom-in."""
         return self._base
+
+    @property
+    def adapter(self) -> Adapter | None:
+        return self._base.adapter
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """See :meth:`annotator.engine.sam2_backend.Sam2Segmenter.set_adapter`; pieces that are kept stay valid."""
+        self._base.set_adapter(adapter)
 
     def embedding_key(self, image_key: str) -> str:
         """See :meth:`annotator.domain.ports.Segmenter.embedding_key`."""
@@ -281,10 +296,24 @@ class ZoomSegmenter:
         """Candidates in image pixels from one piece."""
         logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
         if region == embedding.whole:
-            return self._base.decode(embedding.base, prompts, previous_logits=logits)
-        found = self._base.decode(self._crop(embedding, region), moved(prompts, region), previous_logits=logits)
+            found = self._base.decode(embedding.base, prompts, previous_logits=logits)
+            return self._tidied(found, prompts, region) if self._tidies else found
+        inside = moved(prompts, region)
+        found = self._base.decode(self._crop(embedding, region), inside, previous_logits=logits)
+        if self._tidies:
+            found = self._tidied(found, inside, region)
         whole = (embedding.width, embedding.height)
-        return replace(found, items=tuple(replace(c, mask=placed(c.mask, region, whole)) for c in found.items))
+        return replace(found, items=tuple(_in_image(c, region, whole) for c in found.items))
+
+    def _tidied(self, found: Candidates, prompts: Prompts, region: Region) -> Candidates:
+        """Masks cut from tidied logits, in the piece's pixels; the logits that are fed back stay the model's own."""
+        items = []
+        for item in found.items:
+            logits = tidied(item.logits, prompts.points, width=region.width, height=region.height)
+            if logits is not item.logits:
+                item = replace(item, mask=mask_from_logits(logits, width=region.width, height=region.height))
+            items.append(item)
+        return replace(found, items=tuple(items))
 
     def _crop(
         self, embedding: ZoomEmbedding, region: Region, is_cancelled: Callable[[], bool] | None = None
@@ -317,6 +346,13 @@ class ZoomSegmenter:
         self._answers.move_to_end(id(answer.candidate.logits))
         while len(self._answers) > ANSWERS_KEPT:
             self._answers.popitem(last=False)
+
+
+def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> Candidate:
+    """A piece's candidate with its mask and its uncertainty in image pixels; the logits stay the piece's."""
+    seen = candidate.uncertainty
+    moved_map = None if seen is None else seen.moved(region.x0, region.y0)
+    return replace(candidate, mask=placed(candidate.mask, region, whole), uncertainty=moved_map)
 
 
 def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:

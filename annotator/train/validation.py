@@ -39,7 +39,7 @@ class Validation:
         info = ModelInfo("nano in training", "0" * 64, device.type, "float32", config.image_size)
         # A copy: the engine hooks the encoder's blocks, and the averaged weights go on changing.
         base = Sam2Segmenter(copy.deepcopy(model).eval(), info, dense_prompt=config.dense_prompt)
-        segmenter = ZoomSegmenter(base, margin=config.zoom_margin) if config.zoom_margin else base
+        segmenter = ZoomSegmenter(base, margin=config.zoom_margin, tidies=True) if config.zoom_margin else base
         box, first, third = {}, [], []
         with torch.inference_mode():
             for root in self._roots:

@@ -252,6 +252,18 @@ def test_few_pieces_are_kept() -> None:
     assert embedding.nbytes > image.nbytes
 
 
+@pytest.mark.parametrize("tidies", [True, False])
+def test_masks_can_be_tidied_and_logits_stay_the_models_own(tidies: bool) -> None:
+    image, truth = picture(200, 150, 160, 160)
+    image[20:40, 600:620] = 255  # an island for the model, which takes all that is bright
+    zoom = ZoomSegmenter(IdealSegmenter(), margin=4.0, tidies=tidies)
+    embedding = zoom.encode(image, "k")
+    found = zoom.decode(embedding, Prompts(box=Box(200, 150, 360, 310))).chosen
+    assert (found.logits[:3, 28:] > 0).any()
+    assert found.mask.contains(610, 30) is not tidies
+    assert found.mask.iou(truth) > 0.8
+
+
 @pytest.fixture(scope="module")
 def real() -> ZoomSegmenter:
     torch.manual_seed(0)

@@ -1,0 +1,64 @@
+"""Islands and holes that a small model leaves in its masks, taken out before the mask is cut.
+
+Done on the low-resolution logits: cheap, whatever the image's size, and the outline elsewhere stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.prompt import PointPrompt
+
+FloatArray = npt.NDArray[np.float32]
+ISLAND_SHARE = 0.2
+"""Parts smaller than this share of the largest go, unless they hold a positive click."""
+HOLE_SHARE = 0.03
+"""Holes smaller than this share of the mask are filled, unless they hold a negative click."""
+
+
+def tidied(logits: FloatArray, points: Sequence[PointPrompt], *, width: int, height: int) -> FloatArray:
+    """The logits with small islands and holes turned over; the very same array when there are none.
+
+    Args:
+        logits: L x M float32, inside where > 0, stretched over ``width`` x ``height`` pixels.
+        points: the clicks, in these pixels; those outside are passed over.
+    """
+    inside = logits > 0
+    if not inside.any():
+        return logits
+    cells = [(*_cell(p, logits.shape, width, height), p.is_positive) for p in points]
+    wrong = _islands(inside, [(r, c) for r, c, is_positive in cells if is_positive])
+    wrong |= _holes(inside & ~wrong, [(r, c) for r, c, is_positive in cells if not is_positive])
+    return np.where(wrong, -logits, logits).astype(np.float32) if wrong.any() else logits
+
+
+def _cell(point: PointPrompt, shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
+    rows, columns = shape
+    row = min(max(int(point.y * rows / height), 0), rows - 1)
+    return row, min(max(int(point.x * columns / width), 0), columns - 1)
+
+
+def _islands(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return np.zeros_like(inside)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    is_wrong = areas < ISLAND_SHARE * areas.max()
+    is_wrong[[0, *(int(labels[cell]) for cell in kept)]] = False
+    return np.asarray(is_wrong[labels], np.bool_)
+
+
+def _holes(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    # A frame of background round the grid: what touches the edge is not a hole.
+    outside = np.pad(~inside, 1, constant_values=True).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
+    if count <= 2:
+        return np.zeros_like(inside)
+    is_wrong = stats[:, cv2.CC_STAT_AREA] < HOLE_SHARE * np.count_nonzero(inside)
+    is_wrong[[0, int(labels[0, 0]), *(int(labels[row + 1, column + 1]) for row, column in kept)]] = False
+    return np.asarray(is_wrong[labels][1:-1, 1:-1], np.bool_)

@@ -1,0 +1,327 @@
+"""Training of a prompt adapter on a frozen base, from cached embeddings: seeded, resumable, on a CPU or a GPU.
+
+One step: take encoded windows, prompt their objects, decode with the adapter, follow the paper's losses. Batches and
+prompts are functions of the seed and the step alone, so a run that goes on after a kill does what it would have done.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from annotator.domain.metrics import boundary_iou, iou
+from annotator.engine.adapted_decoder import AdaptedOutput, decode_adapted
+from annotator.engine.dense_prompt import draw_prompts
+from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, guide_input
+from annotator.engine.sam2_backend import FED_BACK_LIMIT, Sam2Segmenter
+from annotator.train.adapter_cache import CachedWindow
+from annotator.train.adapter_losses import LossParts, adapter_loss, uncertain_band
+from annotator.train.adapter_prompts import DrawnPrompts, Kind, draw_batch, draw_kind
+from annotator.train.precision import mixed_precision
+from annotator.train.prompts import corrective_click
+
+PAPER_EPOCHS, DECAY_EPOCH, WARM_UP_EPOCHS = 21, 10, 5
+DECAY = 0.1
+
+
+class Windows(Protocol):
+    """Encoded windows by number."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int) -> CachedWindow: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSettings:
+    """What a run is; stored with its state.
+
+    Attributes:
+        epochs: passes over the windows; minutes: of wall clock, None for no limit. What ends first scales the paper's
+            schedule: learning rate times 0.1 after 10/21 of the run, hard points after 5/21.
+        batch: windows per forward pass; accumulate: passes per optimiser step.
+        patience: epochs without a better validation before the run ends.
+    """
+
+    epochs: int = PAPER_EPOCHS
+    minutes: float | None = None
+    batch: int = 8
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    patience: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Tensors of one batch of objects, B of them: features in float32, targets at label resolution and a quarter."""
+
+    features: tuple[Tensor, Tensor, Tensor]
+    thumbnail: Tensor
+    guide_input: Tensor
+    owner: Tensor
+    masks: npt.NDArray[np.uint8]
+    target: Tensor
+    band: Tensor
+
+
+class AdapterTrainer:
+    """The state of one run and its steps.
+
+    Args:
+        segmenter: the base, without zoom-in; its weights stay as they are.
+        windows: of the training images.
+    """
+
+    def __init__(
+        self, segmenter: Sam2Segmenter, windows: Windows, *, settings: AdapterSettings, config: AdapterConfig
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.segmenter, self.windows, self.settings = segmenter, windows, settings
+        self.device = segmenter.device
+        self._model: Any = segmenter.model
+        self.network = PromptAdapter.on(segmenter.model, config)
+        self.optimizer = torch.optim.Adam(
+            [p for p in self.network.parameters() if p.requires_grad], lr=settings.learning_rate
+        )
+        self.step, self.seconds = 0, 0.0
+        self.best_score, self.best_epoch = -1.0, 0
+        self.best: dict[str, Tensor] = copy.deepcopy(self.network.state_dict())
+        self._pe = self._model.sam_prompt_encoder.get_dense_pe().detach()
+
+    # --- where the run stands -----------------------------------------------------------------------------------------
+
+    @property
+    def steps_per_epoch(self) -> int:
+        per_step = self.settings.batch * self.settings.accumulate
+        return max(1, -(-len(self.windows) // per_step))
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def share_done(self) -> float:
+        share = self.step / (self.settings.epochs * self.steps_per_epoch)
+        if self.settings.minutes is not None:
+            share = max(share, self.seconds / (60 * self.settings.minutes))
+        return min(1.0, share)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether the warm-up without hard points is over."""
+        return self.share_done >= WARM_UP_EPOCHS / PAPER_EPOCHS
+
+    def learning_rate(self) -> float:
+        return self.settings.learning_rate * (DECAY if self.share_done >= DECAY_EPOCH / PAPER_EPOCHS else 1.0)
+
+    # --- a step -------------------------------------------------------------------------------------------------------
+
+    def train_step(self) -> list[LossParts]:
+        """One optimiser step; the losses of its passes.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = []
+        for part, numbers in enumerate(self._numbers()):
+            rng = np.random.default_rng((self.settings.seed, self.step, part))
+            found = self._pass(self._batch(numbers), rng)
+            if not bool(torch.isfinite(found.total)):
+                raise FloatingPointError(f"the loss is {float(found.total)} at step {self.step}")
+            (found.total / self.settings.accumulate).backward()
+            parts.append(found)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        return parts
+
+    def _numbers(self) -> list[list[int]]:
+        """The windows of this step's passes: an epoch goes through all of them in an order of its own."""
+        order = np.random.default_rng((self.settings.seed, 1_000_000, self.epoch)).permutation(len(self.windows))
+        batch, accumulate = self.settings.batch, self.settings.accumulate
+        first = (self.step % self.steps_per_epoch) * batch * accumulate
+        starts = [first + n * batch for n in range(accumulate)]
+        return [order[s : s + batch].tolist() for s in starts if s < len(order)]
+
+    def _pass(self, batch: _Batch, rng: np.random.Generator) -> LossParts:
+        drawn = draw_batch(draw_kind(rng), batch.masks, rng)
+        previous = None if drawn.masks is None else torch.from_numpy(drawn.masks)[:, None].to(self.device)
+        if drawn.kind is Kind.CORRECTION:
+            drawn, previous = self._corrected(batch, drawn, rng)
+        generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        found = self.decode(batch, drawn.points, previous, generator=generator)
+        return adapter_loss(
+            found.masks.float(),
+            found.iou.float(),
+            found.maps,
+            batch.target,
+            batch.band,
+            is_ambiguous=drawn.is_ambiguous,
+        )
+
+    @torch.no_grad()
+    def _corrected(self, batch: _Batch, drawn: DrawnPrompts, rng: np.random.Generator) -> tuple[DrawnPrompts, Tensor]:
+        """The adapter's own answer to the first prompt, fed back with one more click where it is wrong."""
+        self.network.eval()
+        found = self.decode(batch, drawn.points, None)
+        self.network.train()
+        index = _shown(found, is_click=len(drawn.points[0]) == 1)
+        previous = found.masks.float().gather(1, index).clamp(-FED_BACK_LIMIT, FED_BACK_LIMIT)
+        half = np.ascontiguousarray(batch.masks[:, 1::2, 1::2]).astype(bool)
+        size = half.shape[1:]
+        answer = (F.interpolate(previous, size, mode="bilinear", align_corners=False)[:, 0] > 0).cpu().numpy()
+        points = [[*own, corrective_click(answer[i], half[i], rng, cell_px=2.0)] for i, own in enumerate(drawn.points)]
+        return DrawnPrompts(Kind.CORRECTION, points, None), previous
+
+    def decode(
+        self,
+        batch: _Batch,
+        points: list[list[tuple[float, float, int]]],
+        previous: Tensor | None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> AdaptedOutput:
+        """Decode a batch's objects with the adapter as it is.
+
+        Args:
+            points: per object, all of the same length; previous: B x 1 x q x q logits or None.
+        """
+        sparse, dense = self._embedded(points, previous, batch.thumbnail)
+        owner = batch.owner
+        with mixed_precision(self.device):
+            guide = self.network.guide_from(batch.guide_input)[owner] if self.network.config.uses_guide else None
+            fine, coarse, low = (f[owner] for f in batch.features)
+            return decode_adapted(
+                self._model.sam_mask_decoder,
+                self.network,
+                (fine, coarse, low),
+                sparse,
+                dense,
+                self._pe,
+                guide,
+                with_points=self.has_points,
+                generator=generator,
+            )
+
+    @torch.no_grad()
+    def _embedded(
+        self, points: list[list[tuple[float, float, int]]], previous: Tensor | None, thumbnail: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The frozen prompt encoder's sparse and dense embeddings, as the engine makes them."""
+        given: tuple[Tensor, Tensor] | None = None
+        if points[0]:
+            flat = torch.tensor(points, dtype=torch.float32, device=self.device)
+            given = (flat[..., :2], flat[..., 2].int())
+        elif self.segmenter.dense_prompt:
+            count = len(points)
+            empty = torch.zeros(count, 1, 2, device=self.device)
+            given = (empty, -torch.ones(count, 1, device=self.device, dtype=torch.int))
+        if self.segmenter.dense_prompt:
+            assert given is not None
+            previous = draw_prompts(self.segmenter.dense_prompt, *given, thumbnail, previous)
+            given = (given[0] - 0.5, given[1])
+        sparse, dense = self._model.sam_prompt_encoder(points=given, boxes=None, masks=previous)
+        return sparse.expand(len(points), -1, -1), dense.expand(len(points), -1, -1, -1)
+
+    def _batch(self, numbers: list[int]) -> _Batch:
+        windows = [self.windows[number] for number in numbers]
+        return batch_of(windows, self.device)
+
+    # --- validation ---------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validate(self, windows: Windows) -> dict[str, float]:
+        """Mean IoU and boundary IoU over the windows' objects, from a box and from a click, always the same prompts."""
+        was_training = self.network.training
+        self.network.eval()
+        values: dict[str, list[float]] = {name: [] for name in ("box", "box_biou", "click_1", "click_1_biou")}
+        for first in range(0, len(windows), self.settings.batch):
+            numbers = range(first, min(first + self.settings.batch, len(windows)))
+            batch = batch_of([windows[n] for n in numbers], self.device)
+            for kind, name in ((Kind.BOX, "box"), (Kind.CLICK, "click_1")):
+                drawn = draw_batch(kind, batch.masks, np.random.default_rng((self.settings.seed, 2_000_000, first)))
+                found = self.decode(batch, drawn.points, None)
+                chosen = found.masks.float().gather(1, _shown(found, is_click=kind is Kind.CLICK))
+                size = batch.masks.shape[1:]
+                large = F.interpolate(chosen, size, mode="bilinear", align_corners=False)[:, 0] > 0
+                for answer, truth in zip(large.cpu().numpy(), batch.masks.astype(bool), strict=True):
+                    values[name].append(iou(answer, truth))
+                    values[f"{name}_biou"].append(boundary_iou(answer, truth))
+        self.network.train(was_training)
+        figures = {name: float(np.mean(found)) for name, found in values.items()}
+        return {"mean": (figures["box_biou"] + figures["click_1_biou"]) / 2, **figures}
+
+    def keep_if_best(self, score: float) -> bool:
+        """Remember the weights when no epoch was better."""
+        if score <= self.best_score:
+            return False
+        self.best_score, self.best_epoch = score, self.epoch
+        self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        return True
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether validation has not become better for as many epochs as the settings allow."""
+        return self.epoch - self.best_epoch >= self.settings.patience
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "settings": asdict(self.settings),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.best, self.best_score = state["best"], float(state["best_score"])
+        self.best_epoch = int(state["best_epoch"])
+
+
+def batch_of(windows: list[CachedWindow], device: torch.device) -> _Batch:
+    """Windows as tensors on a device, one row per object."""
+
+    def stacked(name: str) -> Tensor:
+        return torch.stack([getattr(w, name) for w in windows]).to(device).float()
+
+    owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=device)
+    masks = np.concatenate([w.targets for w in windows])
+    thumbnails = stacked("thumbnail")
+    bands = np.stack([uncertain_band(mask) for mask in masks])
+    band = F.avg_pool2d(torch.from_numpy(bands)[:, None].float(), 4).to(device)
+    return _Batch(
+        features=(stacked("fine"), stacked("coarse"), stacked("low")),
+        thumbnail=thumbnails[owner],
+        guide_input=guide_input(thumbnails),
+        owner=owner,
+        masks=masks,
+        target=torch.from_numpy(masks)[:, None].to(device).float(),
+        band=band,
+    )
+
+
+def _shown(found: AdaptedOutput, *, is_click: bool) -> Tensor:
+    """Index B x 1 x q x q of the mask that the person would see: the best rated candidate of a click, else mask 0."""
+    masks = found.masks
+    index = found.iou[:, 1:].argmax(1) + 1 if is_click else torch.zeros_like(found.iou[:, 0], dtype=torch.long)
+    return index[:, None, None, None].expand(-1, 1, *masks.shape[-2:])

@@ -1,0 +1,182 @@
+"""What an adapter is trained and judged on: accepted objects of projects or COCO sets, split by image or series."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotator.domain.errors import ImportFormatError, ProjectError, UserError
+from annotator.domain.mask import Mask
+from annotator.io.readers import load_image
+from annotator.io.store import ProjectStore
+from annotator.io.store_place import SUFFIX, find_project
+from annotator.train.data import RgbArray, TrainingImage
+from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, read_evaluation_set
+
+GROUP_KEYS = ("PatientID", "patient_id", "patient", "SeriesInstanceUID", "series_id", "series", "group")
+"""Fields of an image that say which images belong together: they never stand on both sides of a split."""
+LEAST_AREA_PX = 16
+VALIDATION_SHARE = 0.1
+LEAST_FOR_VALIDATION = 6
+"""Groups that training must have before some of them are set aside for early stopping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A project or a COCO set.
+
+    Attributes:
+        name: of the folder or project.
+        objects: accepted ones, crowds left out.
+        groups: by image id, what the image belongs to (patient, series); the image itself where nothing is known.
+        digest: SHA-256 of all that decides the training.
+    """
+
+    name: str
+    objects: tuple[EvaluationObject, ...]
+    groups: Mapping[int, str]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Objects by purpose: learned from, stopped early by (may be empty), and judged on. No group is in two of them."""
+
+    train: tuple[EvaluationObject, ...]
+    validation: tuple[EvaluationObject, ...]
+    held_back: tuple[EvaluationObject, ...]
+
+    def describe(self) -> str:
+        """In counts, for the adapter's card."""
+        parts = ((self.train, "trained on"), (self.validation, "stopped by"), (self.held_back, "judged on"))
+        return ", ".join(f"{what} {len(o)} objects in {image_count(o)} images" for o, what in parts if o)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableImage(TrainingImage):
+    """An image of any kind that the program reads (16 bit, DICOM, ...), as it is shown to the person."""
+
+    def pixels(self) -> RgbArray:
+        """H x W x 3 uint8 RGB.
+
+        Raises:
+            ImageError: it cannot be read. ImportFormatError: the masks are of another size.
+        """
+        loaded = load_image(self.path)
+        size = (self.masks[0].width, self.masks[0].height)
+        if (loaded.width, loaded.height) != size:
+            raise ImportFormatError(
+                f"{self.path.name} is {loaded.width} x {loaded.height} pixels, its masks are {size[0]} x {size[1]}.",
+                "They belong to another version of the image.",
+            )
+        return loaded.rgb
+
+
+def read_source(path: Path) -> Source:
+    """A project (file or folder) or a COCO set (a folder with ``annotations.json``, or the JSON itself).
+
+    Raises:
+        UserError: it is neither, or cannot be read, or holds no objects.
+    """
+    if path.suffix == SUFFIX:
+        return _read_project(path)
+    if path.suffix == ".json":
+        return _read_coco(path, path.parent)
+    if not path.is_dir():
+        raise ImportFormatError(f"There is no project or COCO set {path}.", "Name a folder, a .annot or a .json file.")
+    if (path / "annotations.json").is_file():
+        return _read_coco(path / "annotations.json", path)
+    project = find_project(path)
+    if project is None:
+        raise ImportFormatError(f"{path} holds neither a project nor annotations.json.", "Open it first, or import.")
+    return _read_project(project)
+
+
+def _read_coco(file: Path, folder: Path) -> Source:
+    images_dir = folder / "images" if (folder / "images").is_dir() else folder
+    found = read_evaluation_set(file, images_dir)
+    records = {record["id"]: record for record in json.loads(file.read_text(encoding="utf-8"))["images"]}
+    groups = {item.image.id: _group(records[item.image.id], item.image) for item in found.objects}
+    return Source(folder.resolve().name, found.objects, groups, found.sha256)
+
+
+def _read_project(path: Path) -> Source:
+    objects: list[EvaluationObject] = []
+    groups: dict[int, str] = {}
+    digest = hashlib.sha256()
+    with ProjectStore.open(path, read_only=True) as store:
+        for record in store.images():
+            for annotation in store.annotations(record.id):
+                if annotation.is_crowd:
+                    continue
+                width, height = annotation.image_width, annotation.image_height
+                image = EvaluationImage(record.id, record.path, store.image_path(record), width, height)
+                segmentation = {"size": [height, width], "counts": annotation.rle.decode("ascii")}
+                objects.append(EvaluationObject(annotation.id, image, segmentation))
+                groups[record.id] = _group(record.extra, image)
+                digest.update(f"{record.path} {annotation.id}".encode() + annotation.rle)
+    if not objects:
+        raise ProjectError(f"{path.name} holds no accepted objects.", "Label some images first.")
+    return Source(path.stem, tuple(objects), groups, digest.hexdigest())
+
+
+def _group(extra: Mapping[str, Any], image: EvaluationImage) -> str:
+    attributes = extra.get("attributes")
+    for fields in (extra, attributes if isinstance(attributes, Mapping) else {}):
+        for key in GROUP_KEYS:
+            if fields.get(key):
+                return f"{key}={fields[key]}"
+    return f"image={image.file_name}"
+
+
+def split(sources: Sequence[Source], *, held_back: float = 0.2, max_images: int | None = None, seed: int = 0) -> Split:
+    """Divide every source by groups, in an order that depends on their names and the seed only.
+
+    Args:
+        held_back: share of the groups that is judged on, 0..1; at least one group each.
+        max_images: of training (and validation) together; what is judged on stays the same.
+
+    Raises:
+        UserError: a source has one group only.
+    """
+    train: list[EvaluationObject] = []
+    validation: list[EvaluationObject] = []
+    judged: list[EvaluationObject] = []
+    for source in sources:
+        names = sorted(set(source.groups.values()), key=lambda n: hashlib.sha256(f"{seed} {n}".encode()).digest())
+        if len(names) < 2:
+            raise UserError(
+                f"{source.name} has objects in one image (or series) only.",
+                "Label at least one more: an adapter is judged on images that it was not trained on.",
+            )
+        count = min(len(names) - 1, max(1, math.ceil(held_back * len(names))))
+        left = names[count:] if max_images is None else names[count : count + max_images]
+        aside = max(1, round(VALIDATION_SHARE * len(left))) if len(left) >= LEAST_FOR_VALIDATION else 0
+        for objects, chosen in ((judged, names[:count]), (validation, left[:aside]), (train, left[aside:])):
+            objects += [item for item in source.objects if source.groups[item.image.id] in chosen]
+    return Split(tuple(train), tuple(validation), tuple(judged))
+
+
+def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[TrainingImage]:
+    """Images with their decoded masks; objects of a few pixels are left out.
+
+    Raises:
+        UserError: nothing is left. ImportFormatError: a segmentation is damaged.
+    """
+    by_path: dict[Path, list[Mask]] = {}
+    for item in objects:
+        mask = item.mask()
+        if mask.area >= LEAST_AREA_PX:
+            by_path.setdefault(item.image.path, []).append(mask)
+    if not by_path:
+        raise UserError(f"{set_name} holds no objects of {LEAST_AREA_PX} pixels or more.", "Label some first.")
+    return [ReadableImage(path, set_name, tuple(masks)) for path, masks in by_path.items()]
+
+
+def image_count(objects: Iterable[EvaluationObject]) -> int:
+    return len({item.image.path for item in objects})
