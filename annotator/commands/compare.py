@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from annotator.commands.output import check_output
     from annotator.io.atomic import export_errors, write_atomic
-    from annotator.train.compare import compare, markdown, mean_noc, read_evaluation
+    from annotator.train.compare import calibration, compare, markdown, mean_noc, read_evaluation
 
     ours = read_evaluation(args.ours)
     other = read_evaluation(args.other) if args.other else None
@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
         if evaluation is not None:
             counts = ", ".join(f"NoC@{t} {mean_noc(evaluation, t / 100)}" for t in (80, 85, 90))
             text += f"\n\n{evaluation.model}, clicks needed (cap {evaluation.clicks}): {counts}"
+    if predicted := calibration(ours):
+        found = ", ".join(f"{name} {value:.2f}" for name, value in predicted.items())
+        text += f"\n\n{ours.model}, rank correlation of predicted and true IoU: {found}"
     lost = [f"{row.set_name} ({row.measure})" for row in rows if row.is_beaten]
     if other is not None:
         text += f"\n\n{other.model} is better on: {', '.join(lost) or 'nothing'}."

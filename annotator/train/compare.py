@@ -10,7 +10,7 @@ from typing import Any
 
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.metrics import noc
-from annotator.domain.statistics import Interval, bootstrap_mean
+from annotator.domain.statistics import Interval, bootstrap_mean, spearman
 
 SHOWN_CLICKS = (1, 3, 5, 10, 20)
 
@@ -120,6 +120,19 @@ def mean_noc(evaluation: Evaluation, iou: float) -> Interval:
     return bootstrap_mean(
         [[float(noc(list(o["iou"])[:cap], iou, cap=cap)) for o in items.values()] for items in evaluation.sets.values()]
     )
+
+
+def calibration(evaluation: Evaluation) -> dict[str, float]:
+    """Spearman's correlation of predicted with true IoU over all objects, by prompt; none for engines that predict
+    nothing or the same for all."""
+    items = [item for objects in evaluation.sets.values() for item in objects.values() if "predicted_iou" in item]
+    if len(items) < 2:
+        return {}
+    series = {"box": ([o["box_predicted_iou"] for o in items], [o["box_iou"] for o in items])}
+    for count in (k for k in SHOWN_CLICKS if k <= evaluation.clicks):
+        name = f"{count} click{'s' if count > 1 else ''}"
+        series[name] = ([o["predicted_iou"][count - 1] for o in items], [o["iou"][count - 1] for o in items])
+    return {name: spearman(predicted, true) for name, (predicted, true) in series.items() if len(set(predicted)) > 1}
 
 
 def markdown(rows: Sequence[Row], *, ours: str, other: str | None) -> str:

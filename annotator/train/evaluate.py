@@ -32,7 +32,7 @@ from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, re
 
 BoolArray = npt.NDArray[np.bool_]
 
-_PROTOCOL_VERSION = 2
+_PROTOCOL_VERSION = 3
 _THRESHOLDS = (80, 85, 90)
 
 
@@ -47,6 +47,7 @@ class ObjectResult:
         iou, biou: IoU and boundary IoU after each click, 0..1; a perfect mask's values are carried on.
         box_iou, box_biou: from the tight box alone.
         encode_ms: what encoding the image cost; decode_ms: median of this object's decodes.
+        predicted_iou, box_predicted_iou: what the engine itself expected, after each click and from the box.
     """
 
     annotation_id: int
@@ -59,6 +60,8 @@ class ObjectResult:
     box_biou: float
     encode_ms: float
     decode_ms: float
+    predicted_iou: list[float]
+    box_predicted_iou: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +170,22 @@ def evaluate_object(
     """
     truth = target.full()
     hand = _Hand(target, conditions.jitter, np.random.default_rng(item.id % 2**32))
-    points, ious, bious, decode_ms = _click_through(segmenter, embedding, truth, hand, clicks=clicks)
+    run = _click_through(segmenter, embedding, truth, hand, clicks=clicks)
     boxed = segmenter.decode(embedding, Prompts(box=hand.box()))
     box_mask = boxed.chosen.mask.full()
     return ObjectResult(
         annotation_id=item.id,
         image=item.image.file_name,
         area=target.area,
-        points=[[p.x, p.y, int(p.is_positive)] for p in points],
-        iou=ious,
-        biou=bious,
+        points=[[p.x, p.y, int(p.is_positive)] for p in run.points],
+        iou=run.iou,
+        biou=run.biou,
         box_iou=iou(box_mask, truth),
         box_biou=boundary_iou(box_mask, truth),
         encode_ms=embedding.encode_ms,
-        decode_ms=statistics.median([*decode_ms, boxed.decode_ms]),
+        decode_ms=statistics.median([*run.decode_ms, boxed.decode_ms]),
+        predicted_iou=run.predicted_iou,
+        box_predicted_iou=boxed.chosen.predicted_iou,
     )
 
 
@@ -271,14 +276,25 @@ def _encoded(segmenter: Segmenter, image: EvaluationImage, degradation: Degradat
     return segmenter.encode(loaded.rgb, loaded.image_key)
 
 
+@dataclass(frozen=True, slots=True)
+class _Clicks:
+    """The clicks made, figures after each of the clicks asked for, and the decodes' milliseconds."""
+
+    points: tuple[PointPrompt, ...]
+    iou: list[float]
+    biou: list[float]
+    predicted_iou: list[float]
+    decode_ms: list[float]
+
+
 def _click_through(
     segmenter: Segmenter, embedding: Embedding, truth: BoolArray, hand: _Hand, *, clicks: int
-) -> tuple[tuple[PointPrompt, ...], list[float], list[float], list[float]]:
-    """The clicks made, IoU and boundary IoU after each of ``clicks``, and the decodes' milliseconds."""
+) -> _Clicks:
     prompts, chosen = Prompts(), None
     prediction = np.zeros_like(truth)
     ious: list[float] = []
     bious: list[float] = []
+    predicted: list[float] = []
     decode_ms: list[float] = []
     for _ in range(clicks):
         click = next_click(prediction, truth)
@@ -290,9 +306,11 @@ def _click_through(
         prediction = chosen.mask.full()
         ious.append(iou(prediction, truth))
         bious.append(boundary_iou(prediction, truth))
+        predicted.append(chosen.predicted_iou)
         decode_ms.append(answer.decode_ms)
     carried = clicks - len(ious)
-    return prompts.points, ious + ious[-1:] * carried, bious + bious[-1:] * carried, decode_ms
+    series = [values + values[-1:] * carried for values in (ious, bious, predicted)]
+    return _Clicks(prompts.points, *series, decode_ms)
 
 
 def _decode_next(

@@ -10,7 +10,7 @@ import pytest
 
 from annotator import cli
 from annotator.domain.errors import ImportFormatError
-from annotator.train.compare import compare, markdown, mean_noc, read_evaluation
+from annotator.train.compare import calibration, compare, markdown, mean_noc, read_evaluation
 
 
 def item(number: int, box: float, ious: list[float]) -> dict[str, Any]:
@@ -70,6 +70,16 @@ def test_clicks_needed(ours: Path) -> None:
     assert evaluation.clicks == 3
     # a: 2 and 2 clicks to 0.6; b never: the cap.
     assert mean_noc(evaluation, 0.6).mean == pytest.approx((2 + 3) / 2)
+
+
+def test_calibration_is_a_rank_correlation_by_prompt(tmp_path: Path, ours: Path) -> None:
+    assert calibration(read_evaluation(ours)) == {}
+    items = [
+        {**item(n, 0.1 * n, [0.1 * n, 0.2]), "predicted_iou": [0.2 * n, 0.5], "box_predicted_iou": -n}
+        for n in (1, 2, 3)
+    ]
+    path = write(tmp_path / "calibrated.json", "x", {"a": items})
+    assert calibration(read_evaluation(path)) == {"box": pytest.approx(-1.0), "1 click": pytest.approx(1.0)}
 
 
 @pytest.mark.parametrize(
