@@ -14,7 +14,7 @@ _SHAPE_FIELDS = ("image_size", "channels", "stage_channels", "stage_blocks", "ml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sets", nargs="+", type=Path, help="folders with annotations.json (RLE masks) and images/")
+    parser.add_argument("sets", nargs="*", type=Path, help="folders with annotations.json (RLE masks) and images/")
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.safetensors)")
     parser.add_argument("--state", type=Path, help="resumable state (default: OUT with .state); continued when present")
     parser.add_argument("--minutes", type=float, default=90.0, help="length of the run (default 90)")
@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--validate-minutes", type=float, default=10.0, help="how often (default 10)")
     parser.add_argument("--validate-objects", type=int, default=6, help="objects of each set (default 6)")
+    parser.add_argument(
+        "--synthetic",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the windows that are scenes drawn from code (default 0; with 1 no sets are needed)",
+    )
     parser.add_argument("--objects", type=int, default=2, help="objects per window at most (default 2)")
     parser.add_argument("--size", type=int, default=320, help="the model's input side in pixels (default 320)")
     parser.add_argument("--channels", type=int, default=128, help="decoder width (default 128)")
@@ -114,6 +121,10 @@ def run(args: argparse.Namespace) -> int:
             "These numbers make no training.",
             "Minutes and objects are above 0, --size is a multiple of 32 from 64 on, --channels one of 32.",
         )
+    if not 0 <= args.synthetic <= 1:
+        raise UserError(f"--synthetic is a share from 0 to 1, not {args.synthetic}.")
+    if not args.sets and args.synthetic < 1:
+        raise UserError("There is nothing to train on.", "Name sets, or draw scenes alone with --synthetic 1.")
     device = pick_device(args.device)
     settings = TrainSettings(
         minutes=args.minutes,
@@ -122,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.lr,
         seed=args.seed,
         validate_minutes=args.validate_minutes,
+        synthetic_share=args.synthetic,
     )
     config = NanoConfig(image_size=args.size, channels=args.channels)
     state_path: Path = args.state or args.out.with_suffix(".state")

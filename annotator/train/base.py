@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.nano import NanoConfig, build_nano
-from annotator.train.data import TrainingImage, Window, WindowSampler
+from annotator.train.data import TrainingImage, Window
 from annotator.train.losses import hard_iou, mask_loss
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
+from annotator.train.scenes import MixedSampler
 from annotator.train.stream import AskedWeights
 
 MEAN = (0.485, 0.456, 0.406)
@@ -52,6 +53,7 @@ class TrainSettings:
         minutes: wall-clock length; the learning rate follows a cosine over it.
         stages: in order; their shares are of the sum. The last one should have the model's own input side.
         state_minutes: how often the state is saved; export_minutes: how often the weights file is written.
+        synthetic_share: of the windows that are scenes from code (all of them when there are no images).
         validate_minutes: how often the averaged weights are validated, where there are sets for it.
     """
 
@@ -59,6 +61,7 @@ class TrainSettings:
     stages: tuple[Stage, ...] = STAGES
     objects_per_window: int = 2
     box_share: float = 0.35
+    synthetic_share: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
@@ -92,8 +95,12 @@ class BaseTrainer:
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
 
-    def sampler(self, stage: Stage) -> WindowSampler:
-        return WindowSampler(self.images, window_px=stage.side_px, objects=self.settings.objects_per_window)
+    def sampler(self, stage: Stage) -> MixedSampler:
+        """What draws the windows of a stage."""
+        settings = self.settings
+        return MixedSampler(
+            self.images, window_px=stage.side_px, objects=settings.objects_per_window, share=settings.synthetic_share
+        )
 
     @property
     def share_done(self) -> float:

@@ -19,6 +19,7 @@ from annotator.engine.nano import NanoConfig, save_nano
 from annotator.train.base import BaseTrainer, TrainSettings
 from annotator.train.curves import draw_curves
 from annotator.train.data import read_coco_sets
+from annotator.train.scenes import SET_NAME
 from annotator.train.stream import WindowStream
 
 LOG_STEPS = 25
@@ -93,7 +94,9 @@ def run_training(
         The exported averaged weights.
     """
     cv2.setNumThreads(1)
-    trainer = BaseTrainer(config=config, settings=settings, images=read_coco_sets(roots), device=device)
+    trainer = BaseTrainer(
+        config=config, settings=settings, images=read_coco_sets(roots) if roots else [], device=device
+    )
     files.state.parent.mkdir(parents=True, exist_ok=True)
     if files.state.is_file():
         trainer.load_state(torch.load(files.state, map_location=device, weights_only=True))
@@ -191,6 +194,8 @@ def save_state(trainer: BaseTrainer, path: Path) -> None:
 def export(trainer: BaseTrainer, out: Path) -> None:
     """Write the averaged weights."""
     sets = sorted({image.set_name for image in trainer.images})
+    if trainer.settings.synthetic_share > 0 or not sets:
+        sets.append(SET_NAME)
     metadata = {
         "dense_prompt": trainer.config.dense_prompt,
         "steps": str(trainer.step),

@@ -9,16 +9,23 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from annotator.train.data import Window, WindowSampler
+from annotator.train.data import Window
 
 AHEAD = 3
 """Batches that are asked for before they are needed."""
 
 SetWeights = npt.NDArray[np.float64]
+
+
+class Sampler(Protocol):
+    """What draws windows, as :class:`annotator.train.data.WindowSampler` does."""
+
+    def draw(self, rng: np.random.Generator, weights: SetWeights) -> Window: ...
 
 
 class WindowStream:
@@ -30,7 +37,7 @@ class WindowStream:
     """
 
     def __init__(
-        self, sampler: WindowSampler, *, count: int, seed: int, first_step: int, asked: Sequence[SetWeights]
+        self, sampler: Sampler, *, count: int, seed: int, first_step: int, asked: Sequence[SetWeights]
     ) -> None:
         self._sampler, self._count, self._seed = sampler, count, seed
         self._next_step = first_step
