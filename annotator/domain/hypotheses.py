@@ -43,6 +43,7 @@ class RatingWeights:
         log_size: of the natural logarithm of the answer's longer side as a share of the image's.
         small: of how far below ``SMALL`` the answer's longer side is, as a share of its piece's.
         contradiction: of each click on the wrong side of the answer's outline (not fitted: the clicks are right).
+        cut: of an answer that ends at the edge of its piece (not fitted: the rest of it is known to be missing).
     """
 
     constant: float = 0.17
@@ -53,6 +54,7 @@ class RatingWeights:
     log_size: float = 0.08
     small: float = 0.05
     contradiction: float = -0.4
+    cut: float = -0.1
 
 
 SMALL = 0.15
@@ -86,7 +88,20 @@ def rate(
     used = weights or RatingWeights()
     fitted = np.array([getattr(used, name) for name in FITTED])
     wrong = [sum(h.candidate.mask.contains(p.x, p.y) != p.is_positive for p in points) for h in hypotheses]
-    return np.asarray(features(hypotheses) @ fitted + used.contradiction * np.array(wrong, np.float64), np.float64)
+    cut = [is_cut(h.candidate.mask, h.region) for h in hypotheses]
+    minus = used.contradiction * np.array(wrong, np.float64) + used.cut * np.array(cut, np.float64)
+    return np.asarray(features(hypotheses) @ fitted + minus, np.float64)
+
+
+def is_cut(mask: Mask, region: Region) -> bool:
+    """Whether a mask that was found in a piece ends at an edge of it that is not an edge of the image."""
+    x, y, w, h = mask.bbox_xywh
+    return w > 0 and (
+        (region.x0 > 0 and x <= region.x0)
+        or (region.y0 > 0 and y <= region.y0)
+        or (region.x1 < mask.width and x + w >= region.x1)
+        or (region.y1 < mask.height and y + h >= region.y1)
+    )
 
 
 def alternatives(hypotheses: Sequence[Hypothesis], ratings: npt.NDArray[np.float64], count: int) -> list[int]:

@@ -109,13 +109,15 @@ class Candidate:
 class Candidates:
     """The answer to one decode: one to three candidates ordered by area, and the one to show first.
 
-    ``object_score`` is the model's logit that there is an object at all; ``decode_ms`` the time spent.
+    ``object_score`` is the model's logit that there is an object at all; ``decode_ms`` the time spent;
+    ``looked_closer`` whether the one to show first was found in an enlarged piece of the image.
     """
 
     items: tuple[Candidate, ...]
     best: int
     object_score: float
     decode_ms: float
+    looked_closer: bool = False
 
     @property
     def chosen(self) -> Candidate:

@@ -18,8 +18,8 @@ from annotator.engine.fast_decoder import DecoderOutput, FastAttention, FastDeco
 from annotator.engine.prompt_adapter import (
     AdapterMaps,
     PromptAdapter,
+    gated_attention,
     upscaled_logits,
-    weighted_attention,
 )
 
 
@@ -74,7 +74,7 @@ def decode_adapted(
     queries = second.norm1(queries + second.self_attn(q=with_pe, k=with_pe, v=queries))
     seen = second.cross_attn_token_to_image(q=queries + token_pe, k=keys + key_pe, v=keys)
     added, maps = adapter(seen, keys, token_pe, key_pe, guide, with_points=with_points, generator=generator)
-    seen, keys = seen + added.queries, keys + added.keys
+    seen, keys = seen + added.queries, keys + added.keys * added.key_gate
     if added.extra_tokens is not None:
         seen = torch.cat([seen, added.extra_tokens], 1)
         queries = torch.cat([queries, torch.zeros_like(added.extra_tokens)], 1)
@@ -94,11 +94,10 @@ def decode_adapted(
 
 def _image_to_tokens(block: Any, image: Tensor, tokens: Tensor, values: Tensor, added: Injection) -> Tensor:
     attention = block.cross_attn_image_to_token
-    if added.extra_weight is None:
+    if added.extra_gate is None:
         found: Tensor = attention(q=image, k=tokens, v=values)
         return found
-    own = torch.ones(tokens.shape[1] - added.extra_weight.shape[0], device=tokens.device)
-    return weighted_attention(attention, image, tokens, values, torch.cat([own, added.extra_weight.float()]))
+    return gated_attention(attention, image, tokens, values, added.extra_gate)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,16 +113,13 @@ class AdaptedDecoder:
 
     Args:
         base: the plain decoder; it is not changed.
-        adapter: for that base; its weights are copied.
+        adapter: for that base, not in training; its weights are used as they are (float32) or copied (bfloat16).
     """
 
     def __init__(self, base: FastDecoder, adapter: PromptAdapter) -> None:
         self._base, self._fast = base, base.with_heads(adapter)
-        network = copy.deepcopy(adapter).eval().requires_grad_(False)
-        # The heads went into the decoder; only what runs per click is cast.
-        self._network = network.to(base.dtype)
-        self._guide_net = copy.deepcopy(adapter).eval().requires_grad_(False)
-        self._attend = FastAttention(network.attention, base.dtype)
+        self._network = adapter.eval() if base.dtype == torch.float32 else _cast(adapter, base.dtype)
+        self._attend = FastAttention(adapter.attention, base.dtype)
 
     @torch.inference_mode()
     def prepare(self, base_state: ImageState, thumbnail: Tensor) -> AdaptedState:
@@ -132,7 +128,7 @@ class AdaptedDecoder:
         Args:
             thumbnail: 1 x 3 x 4h x 4w RGB in 0..1.
         """
-        guide = self._guide_net.guide(thumbnail)
+        guide = self._network.guide(thumbnail)
         return AdaptedState(
             self._fast.prepare_from(self._base, base_state), None if guide is None else guide.to(self._fast.dtype)
         )
@@ -153,6 +149,15 @@ class AdaptedDecoder:
 
         output = self._fast.decode(state.image, sparse, dense=dense, hook=hook)
         return output, kept[0]
+
+
+def _cast(adapter: PromptAdapter, dtype: torch.dtype) -> PromptAdapter:
+    """A copy in another dtype without what the decoder has taken over, for a quick swap."""
+    taken: list[nn.Module] = [adapter.output_upscaling, adapter.output_hypernetworks_mlps, adapter.mask_tokens]
+    copied: PromptAdapter = copy.deepcopy(
+        adapter, {id(module): nn.Identity() for module in (*taken, adapter.attention)}
+    )
+    return copied.eval().requires_grad_(False).to(dtype)
 
 
 @torch.inference_mode()

@@ -29,22 +29,27 @@ from torch import Tensor, nn
 from annotator.engine.decoder_layout import nested, raster, stacked_mlps, transposed_weight
 
 
+LEAST_SHARE = 1e-6
+"""Of the attention that is left to the decoder's own tokens, where appended ones take almost all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Injection:
     """What an adapter adds in the second block.
 
     Attributes:
         queries: B x T x C, added to the tokens beside the cross attention's output.
-        keys: B x N x C, added to the image tokens.
+        keys: B x N x C, added to the image tokens, channel by channel times ``key_gate`` (C).
         extra_tokens, extra_pe: B x E x C, appended tokens and their positional encodings; None for none.
-        extra_weight: E factors >= 0 on the appended tokens' shares of the image tokens' attention; None for 1.
+        extra_gate: E x C factors on what the image tokens take up from the appended ones; None for 1.
     """
 
     queries: Tensor
     keys: Tensor
+    key_gate: Tensor
     extra_tokens: Tensor | None = None
     extra_pe: Tensor | None = None
-    extra_weight: Tensor | None = None
+    extra_gate: Tensor | None = None
 
 
 class SecondBlockHook(Protocol):
@@ -217,16 +222,15 @@ class FastDecoder:
         with_pe = queries + token_pe
         queries = block.norm1(queries + block.self_attention.plain(with_pe, with_pe, queries))
         attended = block.token_to_image.tokens_absorbed(queries + token_pe, keys_pe, keys)
-        token_bias: Tensor | None = None
+        gate: Tensor | None = None
         if hook is not None:
             injection = hook(attended, keys, token_pe, self._dense_pe_cast)
             queries, token_pe, keys, attended = _injected(injection, queries, token_pe, keys, attended)
-            token_bias = _token_bias(injection, queries)
-            keys_pe = keys + self._dense_pe_cast
+            gate, keys_pe = injection.extra_gate, keys + self._dense_pe_cast
         queries = block.norm2(queries + attended)
         queries = block.norm3(queries + block.mlp(queries))
-        scores = block.image_to_token.scores_absorbed(keys_pe, queries + token_pe, token_bias)
-        keys = block.norm4(block.image_to_token.mix(scores, queries, keys + block.image_to_token.bo))
+        scores = block.image_to_token.scores_absorbed(keys_pe, queries + token_pe)
+        keys = block.norm4(block.image_to_token.mix(scores, queries, keys + block.image_to_token.bo, gate))
 
         keys_pe = keys + self._dense_pe_cast
         queries = queries + self._final.tokens_absorbed(queries + token_pe, keys_pe, keys)
@@ -330,24 +334,39 @@ class FastAttention:
         scores = torch.matmul(image_queries, self.split(F.linear(k, self.wk, self.bk)).transpose(-1, -2))
         return scores.permute(0, 2, 1, 3).reshape(batch, -1, self.heads * count)
 
-    def scores_absorbed(self, image_pe: Tensor, k: Tensor, token_bias: Tensor | None = None) -> Tensor:
-        """The same from unprojected image tokens B x N x C; ``token_bias`` (T) is added to the tokens' scores."""
+    def scores_absorbed(self, image_pe: Tensor, k: Tensor) -> Tensor:
+        """The same from unprojected image tokens B x N x C."""
         batch, count, channels = k.shape
         keys = self.split(F.linear(k, self.wk, self.bk))
         absorbed = torch.matmul(keys, self._wq_heads).reshape(batch, self.heads * count, channels)
-        bias = (keys * self._bq_heads).sum(-1)
-        if token_bias is not None:
-            bias = bias + token_bias
-        bias = bias.reshape(batch, 1, self.heads * count)
+        bias = (keys * self._bq_heads).sum(-1).reshape(batch, 1, self.heads * count)
         return torch.baddbmm(bias, image_pe, absorbed.transpose(1, 2))
 
-    def mix(self, scores: Tensor, v: Tensor, residual: Tensor) -> Tensor:
-        """Image tokens take up the tokens' values: residual (bias included) + attention, B x N x C."""
+    def mix(self, scores: Tensor, v: Tensor, residual: Tensor, gate: Tensor | None = None) -> Tensor:
+        """Image tokens take up the tokens' values: residual (bias included) + attention, B x N x C.
+
+        Args:
+            gate: E x C for the last E tokens; see :func:`gated_shares`.
+        """
         batch, pixels, width = scores.shape
-        attention = scores.view(batch, pixels, self.heads, width // self.heads).softmax(-1).view(batch, pixels, width)
+        attention = scores.view(batch, pixels, self.heads, width // self.heads).softmax(-1)
         values = torch.matmul(self.split(F.linear(v, self.wv, self.bv)), self._wo_heads)
+        if gate is not None:
+            own = attention[..., : -gate.shape[0]]
+            own /= own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE)  # gated_shares, in place
+            values[:, :, -gate.shape[0] :] *= gate
         values = values.reshape(batch, width, -1)
-        return torch.baddbmm(residual.expand(batch, -1, -1), attention, values)
+        return torch.baddbmm(residual.expand(batch, -1, -1), attention.view(batch, pixels, width), values)
+
+
+def gated_shares(attention: Tensor, extra: int) -> Tensor:
+    """Shares of an attention (last axis: tokens) as they are with ``extra`` gated tokens at the end.
+
+    The decoder's own tokens keep the shares that they have among themselves, as if the others were not there; the
+    others come on top with their share of all. So a gate of 0 on their values leaves the plain attention.
+    """
+    own = attention[..., :-extra]
+    return torch.cat([own / own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE), attention[..., -extra:]], -1)
 
 
 def _injected(
@@ -355,22 +374,13 @@ def _injected(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries, their positions, keys and the attention's output after an adapter added to them."""
     attended = attended + injection.queries
-    keys = keys + injection.keys
+    keys = torch.addcmul(keys, injection.keys, injection.key_gate)
     if injection.extra_tokens is not None and injection.extra_pe is not None:
         # New tokens have no residual of their own: zeros join the queries, their content joins the attention.
         attended = torch.cat([attended, injection.extra_tokens], 1)
         queries = torch.cat([queries, torch.zeros_like(injection.extra_tokens)], 1)
         token_pe = torch.cat([token_pe, injection.extra_pe], 1)
     return queries, token_pe, keys, attended
-
-
-def _token_bias(injection: Injection, queries: Tensor) -> Tensor | None:
-    """Weights as what they are inside of a softmax: logarithms added to the scores, 0 for the decoder's own tokens."""
-    if injection.extra_weight is None:
-        return None
-    bias = queries.new_zeros(queries.shape[1])
-    bias[-injection.extra_weight.shape[0] :] = injection.extra_weight.log().to(bias.dtype)
-    return bias
 
 
 def _check_supported(decoder: Any) -> None:

@@ -46,16 +46,6 @@ def with_points(box: Box, prompts: Prompts) -> Box:
     )
 
 
-def is_cut(box: Box, region: Region, *, width: int, height: int) -> bool:
-    """Whether a mask reaches an edge of its piece that is not an edge of the ``width`` x ``height`` image."""
-    return (
-        (region.x0 > 0 and box.x0 <= region.x0)
-        or (region.y0 > 0 and box.y0 <= region.y0)
-        or (region.x1 < width and box.x1 >= region.x1)
-        or (region.y1 < height and box.y1 >= region.y1)
-    )
-
-
 def moved(prompts: Prompts, region: Region) -> Prompts:
     """Prompts in a piece's pixels; a negative click beyond it is later pulled to its edge, where nothing is."""
     points = tuple(PointPrompt(p.x - region.x0, p.y - region.y0, p.is_positive) for p in prompts.points)

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.fast_decoder import Injection
+from annotator.engine.fast_decoder import Injection, gated_shares
 
 MASK_TOKEN = 2
 """Row of the single-mask token: object score, IoU, mask 0, ..."""
@@ -107,8 +107,8 @@ class PromptAdapter(nn.Module):
         self.refined_mlp = MLP(2 * width, width // 4, width, 3)
         self.query_gate = nn.Parameter(torch.zeros(width))
         self.key_gate = nn.Parameter(torch.zeros(width))
-        self.presence = nn.Parameter(torch.zeros(2))
-        """How much the image tokens listen to positive and negative hard points; below 0 counts as 0."""
+        self.point_gate = nn.Parameter(torch.zeros(2, width))
+        """How much the image tokens listen to positive and to negative hard points."""
         self.mask_tokens = nn.Embedding(4, width)
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(width, width // 4, 2, 2),
@@ -150,7 +150,7 @@ class PromptAdapter(nn.Module):
             unused += [*self.uncertain_mlp.parameters(), *self.refined_mlp.parameters()]
             unused += [self.static_uncertain, self.static_refined]
         if not self.has_points:
-            unused.append(self.presence)
+            unused.append(self.point_gate)
         for parameter in unused:
             parameter.requires_grad_(False)
 
@@ -201,7 +201,7 @@ class PromptAdapter(nn.Module):
         with_pe = detail + key_pe
         seen = (attend or self.attention)(queries + query_pe, with_pe, detail)
         maps: AdapterMaps | None = None
-        extra_tokens = extra_pe = extra_weight = None
+        extra_tokens = extra_pe = extra_gate = None
         if self.config.uses_tokens:
             coarse_token = seen[:, MASK_TOKEN]
             uncertain_token = self._token(self.uncertain_mlp, self.static_uncertain, coarse_token)
@@ -212,15 +212,16 @@ class PromptAdapter(nn.Module):
             if self.has_points and with_points:
                 cells, scores, soft = self._hard_cells(maps, generator)
                 maps = AdapterMaps(maps.uncertainty, maps.coarse, maps.refined, cells, scores)
-                if self.training or bool((self.presence > 0).any()):
+                if self.training or bool(self.point_gate.any()):
                     extra_tokens, extra_pe = self._point_tokens(cells, soft, keys, detail, key_pe)
-                    extra_weight = _one_sided(self.presence).repeat_interleave(self.config.points)
+                    extra_gate = self.point_gate.repeat_interleave(self.config.points, 0)
         additions = Injection(
             queries=seen * self.query_gate,
-            keys=detail * self.key_gate,
+            keys=detail,
+            key_gate=self.key_gate,
             extra_tokens=extra_tokens,
             extra_pe=extra_pe,
-            extra_weight=extra_weight,
+            extra_gate=extra_gate,
         )
         return additions, maps
 
@@ -287,29 +288,26 @@ def guide_input(thumbnail: Tensor) -> Tensor:
     return torch.cat([(rgb - mean) / std, edge_map], 1)
 
 
-def weighted_attention(module: Any, image: Tensor, tokens: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-    """SAM's attention from image tokens to tokens where each token's share is multiplied by a weight >= 0.
+def gated_attention(module: Any, image: Tensor, tokens: Tensor, values: Tensor, gate: Tensor) -> Tensor:
+    """SAM's attention from image tokens to tokens of which the last E are gated; see :func:`gated_shares`.
 
     Args:
-        module: sam2's ``Attention``; image: B x N x C; tokens, values: B x T x C; weight: T.
+        module: sam2's ``Attention``; image: B x N x C; tokens, values: B x T x C; gate: E x C.
     """
-    heads = int(module.num_heads)
+    heads, extra = int(module.num_heads), gate.shape[0]
 
     def split(x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
-    q, k, v = split(module.q_proj(image)), split(module.k_proj(tokens)), split(module.v_proj(values))
-    scores = torch.matmul(q, k.transpose(-1, -2)).float() / q.shape[-1] ** 0.5
-    shares = (scores - scores.amax(-1, keepdim=True).detach()).exp() * weight.float()
-    shares = shares / shares.sum(-1, keepdim=True).clamp_min(1e-12)
-    out = torch.matmul(shares.to(v.dtype), v).transpose(1, 2).flatten(2)
-    found: Tensor = module.out_proj(out)
-    return found
-
-
-def _one_sided(value: Tensor) -> Tensor:
-    """The value, at least 0; the gradient passes as if it had not been cut, so that it can come back from below."""
-    return value + (value.clamp_min(0) - value).detach()
+    q, k = split(module.q_proj(image)), split(module.k_proj(tokens))
+    shares = (torch.matmul(q, k.transpose(-1, -2)).float() / q.shape[-1] ** 0.5).softmax(-1)
+    shares = gated_shares(shares, extra)
+    # What a token gives to each head, carried through the output projection, so that its gate has C channels.
+    weight = module.out_proj.weight.view(gate.shape[1], heads, -1)
+    given = torch.einsum("bhtd,chd->bhtc", split(module.v_proj(values)), weight)
+    gates = torch.cat([gate.new_ones(values.shape[1] - extra, gate.shape[1]), gate])
+    out = torch.einsum("bhnt,bhtc->bnc", shares.to(given.dtype), given * gates.to(given.dtype))
+    return out + module.out_proj.bias  # type: ignore[no-any-return]
 
 
 def upscaled_logits(heads: PromptAdapter, features: tuple[Tensor, Tensor], image: Tensor, queries: Tensor) -> Tensor:

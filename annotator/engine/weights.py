@@ -174,7 +174,9 @@ def download(name: str, *, progress: Progress | None = None) -> ModelStatus:
     """
     entry = registry().get(name)
     if entry is None or not entry.url:
-        raise ModelError(f"There is no model {name!r} to download.", f"Known: {', '.join(registry())}.")
+        text = f"There is no model {name!r}" if entry is None else f"{name} ships with the program: there is nothing"
+        downloads = ", ".join(known.name for known in registry().values() if known.url)
+        raise ModelError(f"{text} to download.", f"What can be downloaded: {downloads}.")
     return fetch(entry, user_dir(), progress=progress)
 
 
@@ -195,8 +197,8 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
         )
     except requests.RequestException as error:
         raise ModelError(
-            f"{entry.name} could not be downloaded: {error}.",
-            "Try again (it goes on where it stopped), or copy the file and run: annotator models import FILE",
+            f"{entry.name} could not be downloaded: {_reason(error, entry.url)}.",
+            "Check the connection and try again (it goes on where it stopped), or copy the file and run: annotator models import FILE",
         ) from error
     except ValueError as error:  # pooch: the hash differs; it has removed the file
         raise ModelError(f"What was downloaded is not {entry.name} (SHA-256 differs).", "Try again.") from error
@@ -205,6 +207,26 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
             f"{entry.file} cannot be written: {error.strerror}.", "Free some space and try again."
         ) from error
     return ModelStatus(entry, folder / entry.file, True, "verified")
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Why a transfer failed, for a person; the library's own text is that of its innards."""
+    from requests import exceptions
+
+    host = urlsplit(url).hostname or url
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
+        return f"{host} answered {error.response.status_code} {error.response.reason or ''}".rstrip()
+    if isinstance(error, exceptions.InvalidURL):
+        return str(error)
+    if isinstance(error, exceptions.SSLError):
+        return f"{host} could not prove who it is (its certificate is not trusted here)"
+    if isinstance(error, exceptions.ProxyError):
+        return f"the proxy between here and {host} cannot be reached"
+    if isinstance(error, exceptions.ReadTimeout | exceptions.ChunkedEncodingError):
+        return f"the connection to {host} broke off"
+    if isinstance(error, exceptions.ConnectionError | exceptions.Timeout):
+        return f"{host} cannot be reached from this computer"
+    return f"{host} sent something that cannot be used ({type(error).__name__})"
 
 
 def _transfer(url: str, part: Path, progress: Progress | None) -> None:

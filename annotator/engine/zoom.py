@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from annotator.domain.geometry import Box
-from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, rate, sampled_iou
+from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, is_cut, rate, sampled_iou
 from annotator.domain.logits import mask_from_logits
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
 from annotator.domain.tidy import tidied
 from annotator.domain.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.engine.adapted_decoder import Adapter
-from annotator.engine.pieces import carried, is_cut, is_finite, longer, mask_box, moved, placed, with_points
+from annotator.engine.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
 
 SMALL_SHARE = 0.3
 """An object whose longer side is less than this share of its piece is looked at more closely."""
@@ -162,7 +162,9 @@ class ZoomSegmenter:
         else:
             region = self._named_region(embedding, prompts)
             found = self._answered(self._decode_in(embedding, region, prompts, None), region)
-        return replace(found, decode_ms=(time.perf_counter() - started) * 1e3)
+        seen = self._known(found.chosen.logits)
+        looked_closer = seen is not None and seen.region != embedding.whole
+        return replace(found, decode_ms=(time.perf_counter() - started) * 1e3, looked_closer=looked_closer)
 
     def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
         """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.
@@ -267,7 +269,7 @@ class ZoomSegmenter:
         if previous.box is None:
             return previous.region
         box = with_points(previous.box, prompts)
-        was_cut = is_cut(previous.box, previous.region, width=embedding.width, height=embedding.height)
+        was_cut = is_cut(previous.candidate.mask, previous.region)
         is_large = max(box.width, box.height) >= SMALL_SHARE * longer(previous.region)
         if previous.region.covers(box) and not was_cut and is_large:
             return previous.region

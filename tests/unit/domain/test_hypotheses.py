@@ -11,6 +11,7 @@ from annotator.domain.hypotheses import (
     Hypothesis,
     RatingWeights,
     alternatives,
+    is_cut,
     pairwise_iou,
     rate,
     sampled_iou,
@@ -76,6 +77,17 @@ def test_clicks_on_the_wrong_side_cost_what_they_cost() -> None:
     clean = rate([found], [PointPrompt(80, 80), PointPrompt(10, 10, False)])[0]
     wrong = rate([found], [PointPrompt(10, 10), PointPrompt(80, 80, False)])[0]
     assert wrong - clean == pytest.approx(2 * RatingWeights().contradiction)
+
+
+def test_an_answer_that_ends_at_its_pieces_edge_is_cut() -> None:
+    assert is_cut(rectangle(50, 60, 40, 40), PIECE)
+    assert is_cut(rectangle(100, 100, 50, 20), PIECE)
+    assert not is_cut(rectangle(51, 51, 98, 98), PIECE)
+    assert not is_cut(rectangle(0, 0, WIDTH, HEIGHT), WHOLE)  # there the object ends with the image
+    assert not is_cut(rectangle(350, 250, 50, 50), Region(300, 200, WIDTH, HEIGHT))
+    assert not is_cut(Mask.empty(WIDTH, HEIGHT), PIECE)
+    inside, cut = answer(rectangle(60, 60, 40, 40), region=PIECE), answer(rectangle(50, 60, 40, 40), region=PIECE)
+    assert np.diff(rate([inside, cut], [PointPrompt(80, 80)]))[0] == pytest.approx(RatingWeights().cut)
 
 
 def test_alternatives_differ_and_come_best_first() -> None:

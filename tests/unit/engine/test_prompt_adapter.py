@@ -21,7 +21,7 @@ from annotator.engine import adapter_files
 from annotator.engine.adapted_decoder import Adapter, decode_adapted
 from annotator.engine.load import build_config
 from annotator.engine.nano import NanoConfig, build_nano
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, guide_input, weighted_attention
+from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, gated_attention, guide_input
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.zoom import ZoomSegmenter
 
@@ -60,7 +60,7 @@ def trained(network: PromptAdapter, seed: int = 1) -> PromptAdapter:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.add_(torch.randn_like(parameter) * (0.3 if name in ("query_gate", "key_gate") else 0.05))
-        network.presence.copy_(torch.tensor([0.7, 1.4]))
+        network.point_gate.add_(torch.randn_like(network.point_gate) * 0.7)
     return network.eval()
 
 
@@ -113,7 +113,7 @@ def test_every_gate_matters(model: torch.nn.Module, picture: np.ndarray) -> None
             for gate in ("query_gate", "key_gate"):
                 if gate != name:
                     getattr(network, gate).zero_()
-            network.presence.copy_(torch.tensor([float(name == "positive"), float(name == "negative")]))
+            network.point_gate.mul_(torch.tensor([[float(name == "positive")], [float(name == "negative")]]))
         engine.set_adapter(Adapter(network, info_for(network)))
         assert np.abs(logits_of(engine.decode(embedding, CASES["box"])) - plain).max() > 1e-4, name
 
@@ -191,14 +191,25 @@ def test_batches_on_an_official_configuration(batch: int) -> None:
         assert (together.masks(0, 4) - found.masks).abs().max() < 2e-4 * max(1.0, float(found.masks.abs().max()))
 
 
-def test_weights_on_tokens_are_shares_of_the_attention(model: torch.nn.Module) -> None:
-    """A weight of 0 is as if the token were not there, 1 as any other, 2 as if it were there twice."""
+def test_gated_tokens_come_on_top_of_the_plain_attention(model: torch.nn.Module) -> None:
+    """Gate 0: the plain attention without the token; gate 1: plus its share of the attention with it."""
     attention: Any = model.sam_mask_decoder.transformer.layers[1].cross_attn_image_to_token  # type: ignore[union-attr]
     image, tokens, values = torch.randn(2, 9, 64), torch.randn(2, 5, 64), torch.randn(2, 5, 64)
     with torch.no_grad():
-        for weight, same in ((0.0, [0, 1, 2, 3]), (1.0, [0, 1, 2, 3, 4]), (2.0, [0, 1, 2, 3, 4, 4])):
-            ours = weighted_attention(attention, image, tokens, values, torch.tensor([1.0, 1, 1, 1, weight]))
-            torch.testing.assert_close(ours, attention(q=image, k=tokens[:, same], v=values[:, same]))
+        plain = attention(q=image, k=tokens[:, :4], v=values[:, :4])
+        closed = gated_attention(attention, image, tokens, values, torch.zeros(1, 64))
+        torch.testing.assert_close(closed, plain)
+        halves = [gated_attention(attention, image, tokens, values, torch.full((1, 64), g)) for g in (0.5, 1.0)]
+        torch.testing.assert_close(halves[0] - plain, (halves[1] - plain) / 2, atol=1e-5, rtol=1e-4)
+        # The token's own contribution is what the whole attention loses when its value is taken away.
+        bias = attention.v_proj.bias.clone()
+        attention.v_proj.bias.zero_()
+        whole = attention(q=image, k=tokens, v=values)
+        without = attention(q=image, k=tokens, v=torch.cat([values[:, :4], torch.zeros(2, 1, 64)], 1))
+        ours = gated_attention(attention, image, tokens, values, torch.ones(1, 64))
+        none = gated_attention(attention, image, tokens, values, torch.zeros(1, 64))
+        attention.v_proj.bias.copy_(bias)
+        torch.testing.assert_close(ours - none, whole - without, atol=1e-5, rtol=1e-4)
 
 
 # --- swapping ---------------------------------------------------------------------------------------------------------
@@ -321,7 +332,7 @@ def test_closed_gates_can_be_opened(model: torch.nn.Module) -> None:
     model.requires_grad_(False)
     network = PromptAdapter.on(model)
     train_step(model, network)
-    for gate in (network.query_gate, network.key_gate, network.presence):
+    for gate in (network.query_gate, network.key_gate, network.point_gate):
         assert gate.grad is not None
         assert bool((gate.grad != 0).all())
 
@@ -330,7 +341,7 @@ def test_points_are_silent_in_the_warm_up(model: torch.nn.Module) -> None:
     model.requires_grad_(False)
     network = PromptAdapter.on(model)
     train_step(model, network, with_points=False)
-    assert network.presence.grad is None
+    assert network.point_gate.grad is None
 
 
 def test_gumbel_choices_differ_in_training_and_not_in_use(model: torch.nn.Module) -> None:

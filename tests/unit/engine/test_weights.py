@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
 from annotator.domain.errors import ModelError
 from annotator.engine import weights
@@ -109,6 +111,42 @@ def test_a_missing_file_is_one_clear_message(server: Server, tmp_path: Path) -> 
     server.mode = "404"
     with pytest.raises(ModelError, match="404"):
         weights.fetch(entry(server.url), tmp_path)
+
+
+def test_a_host_that_cannot_be_reached_is_one_clear_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        port = taken.getsockname()[1]
+        with pytest.raises(ModelError) as caught:
+            weights.fetch(entry(f"http://127.0.0.1:{port}/model.pt"), tmp_path)
+    text = str(caught.value)
+    assert text.startswith("m could not be downloaded: 127.0.0.1 cannot be reached from this computer. ")
+    assert "annotator models import FILE" in text
+    assert not any(word in text for word in ("HTTP", "Connection", "Errno", "object at"))
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), "could not prove who it is"),
+        (requests.exceptions.ProxyError("Max retries exceeded"), "proxy between here and"),
+        (requests.exceptions.ReadTimeout("Read timed out."), "broke off"),
+        (requests.exceptions.ConnectTimeout("timed out"), "cannot be reached"),
+        (requests.exceptions.InvalidURL("the server redirects to an insecure address"), "insecure address"),
+        (requests.exceptions.ContentDecodingError("bad gzip"), "cannot be used (ContentDecodingError)"),
+    ],
+)
+def test_every_failure_has_its_words(
+    error: Exception, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(requests, "get", fails)
+    with pytest.raises(ModelError) as caught:
+        weights.fetch(entry("https://weights.example/model.pt"), tmp_path)
+    assert wanted in str(caught.value)
+    assert "Max retries" not in str(caught.value)
 
 
 def test_a_full_disk_is_one_clear_message(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
