@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "clicks-to-IoU on a COCO set"),
     "compare": ("compare", "two evaluations side by side, with 95 % intervals"),
     "train-base": ("train_base", "train the embedded model"),
+    "train-adapter": ("train_adapter", "train a prompt adapter on accepted masks, judge it, install it"),
 }
 
 

@@ -6,7 +6,9 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", nargs="?", metavar="FOLDER|PROJECT", help="a folder of images or a .annot file")
+    parser.add_argument(
+        "target", nargs="?", metavar="FOLDER|PROJECT", help="a folder of images (or one of its images) or a .annot file"
+    )
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
@@ -16,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Open the window and stay until it is closed.
 
+    A project that cannot be opened is told in the window, with a way on: whoever opened it by a double click sees no
+    terminal.
+
     Raises:
-        UserError: the folder or project named on the command line cannot be opened.
+        UserError: the folder or project named on the command line does not exist.
     """
     from annotator.ui.app import run as run_window
 

@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     from annotator.engine.load import load_segmenter
 
     segmenter = load_segmenter(args.model, device=args.device, config=args.config)
+    for note in notes_on(segmenter.info):
+        print(f"annotator: {note}", file=sys.stderr)
     chosen = predict_stepwise(segmenter, segmenter.encode(image.rgb, image.image_key), args.point, args.box)
     if out.suffix.lower() == ".png":
         data = _png(chosen)
@@ -135,6 +137,14 @@ def predict_stepwise(
     if chosen is None:
         raise PromptError("There is no prompt.", "Give a point or a box.")
     return chosen
+
+
+def notes_on(model: ModelInfo) -> list[str]:
+    """What a person should know of the model before relying on its masks; usually nothing."""
+    unverified = f"{model.name} is not verified: its SHA-256 {model.sha256[:12]}… is that of no known model."
+    notes = [] if model.is_verified else [unverified]
+    # The engine's own note says the same of an unverified file; another one (the device) stands beside it.
+    return notes + ([model.note] if model.note and "not verified" not in model.note else [])
 
 
 def _numbers(parts: list[str], text: str) -> list[float]:

@@ -117,6 +117,7 @@ class AdaptedDecoder:
     """
 
     def __init__(self, base: FastDecoder, adapter: PromptAdapter) -> None:
+        self.adapter = adapter
         self._base, self._fast = base, base.with_heads(adapter)
         self._network = adapter.eval() if base.dtype == torch.float32 else _cast(adapter, base.dtype)
         self._attend = FastAttention(adapter.attention, base.dtype)

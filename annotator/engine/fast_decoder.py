@@ -28,7 +28,6 @@ from torch import Tensor, nn
 
 from annotator.engine.decoder_layout import nested, raster, stacked_mlps, transposed_weight
 
-
 LEAST_SHARE = 1e-6
 """Of the attention that is left to the decoder's own tokens, where appended ones take almost all."""
 

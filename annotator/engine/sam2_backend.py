@@ -55,7 +55,6 @@ class Sam2Embedding:
     low: Tensor
     thumbnail: Tensor
     _states: dict[object, Any] = field(default_factory=dict, repr=False)
-    """By decoder: its image-only terms. Not stored on disk."""
 
     @property
     def nbytes(self) -> int:
@@ -111,7 +110,6 @@ class Sam2Segmenter:
 
     @property
     def model(self) -> nn.Module:
-        """The frozen base."""
         return self._model  # type: ignore[no-any-return]
 
     @property
@@ -131,8 +129,9 @@ class Sam2Segmenter:
         if adapter is not None:
             check_base(adapter.info, self._info)
             adapter.network.to(self._device)
-        self._adapter = adapter
-        self._adapted = AdaptedDecoder(self._fast, adapter.network) if adapter and self._fast else None
+            if self._fast is not None and (self._adapted is None or self._adapted.adapter is not adapter.network):
+                self._adapted = AdaptedDecoder(self._fast, adapter.network)
+        self._adapter = adapter  # the adapted decoder stays: off and on again (A/B) costs nothing
 
     def embedding_key(self, image_key: str) -> str:
         parts = (image_key, self._info.sha256, self._info.name, str(self._size), str(self._dtype))
@@ -254,7 +253,7 @@ class Sam2Segmenter:
             state = self._fast.prepare(embedding.low, embedding.fine, embedding.coarse)
             embedding._states[self._fast] = state
         shown = dense if has_mask else None
-        if self._adapted is None:
+        if self._adapter is None or self._adapted is None:
             return self._fast.decode(state, sparse, dense=shown), None
         adapted = embedding._states.get(self._adapted)
         if adapted is None:
@@ -392,7 +391,7 @@ class Sam2Segmenter:
         self._mean, self._std = self._mean.cpu(), self._std.cpu()
         note = "The graphics card ran out of memory; the processor is used now."
         self._info = replace(self._info, device="cpu", dtype="float32", note=note)
-        self._fast = self._make_fast()
+        self._fast, self._adapted = self._make_fast(), None
         self.set_adapter(self._adapter)
 
 

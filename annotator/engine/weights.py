@@ -198,7 +198,8 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
     except requests.RequestException as error:
         raise ModelError(
             f"{entry.name} could not be downloaded: {_reason(error, entry.url)}.",
-            "Check the connection and try again (it goes on where it stopped), or copy the file and run: annotator models import FILE",
+            "Check the connection and try again (it goes on where it stopped), or copy the file and run: "
+            "annotator models import FILE",
         ) from error
     except ValueError as error:  # pooch: the hash differs; it has removed the file
         raise ModelError(f"What was downloaded is not {entry.name} (SHA-256 differs).", "Try again.") from error

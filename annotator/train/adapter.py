@@ -7,7 +7,7 @@ prompts are functions of the seed and the step alone, so a run that goes on afte
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,10 @@ from annotator.train.prompts import corrective_click
 
 PAPER_EPOCHS, DECAY_EPOCH, WARM_UP_EPOCHS = 21, 10, 5
 DECAY = 0.1
+GATE_SCALE = 2.0
+"""Gates start closed and have far to go, in runs of a few hundred steps."""
+EMA_DECAY = 0.99
+"""The average of the weights is what is validated and kept: single steps on a few images are noisy."""
 
 
 class Windows(Protocol):
@@ -87,13 +91,16 @@ class AdapterTrainer:
         self.device = segmenter.device
         self._model: Any = segmenter.model
         self.network = PromptAdapter.on(segmenter.model, config)
-        self.optimizer = torch.optim.Adam(
-            [p for p in self.network.parameters() if p.requires_grad], lr=settings.learning_rate
-        )
+        own = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+        gates = [p for name, p in own.items() if name.endswith("_gate")]
+        others = [p for name, p in own.items() if not name.endswith("_gate")]
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam([{"params": others, "scale": 1.0}, {"params": gates, "scale": GATE_SCALE}])
         self.step, self.seconds = 0, 0.0
         self.best_score, self.best_epoch = -1.0, 0
-        self.best: dict[str, Tensor] = copy.deepcopy(self.network.state_dict())
-        self._pe = self._model.sam_prompt_encoder.get_dense_pe().detach()
+        self.best: dict[str, Tensor] = copy.deepcopy(self.averaged.state_dict())
+        encoder: Any = self._model.sam_prompt_encoder
+        self._pe: Tensor = encoder.get_dense_pe().detach()
 
     # --- where the run stands -----------------------------------------------------------------------------------------
 
@@ -131,7 +138,7 @@ class AdapterTrainer:
             FloatingPointError: the loss is not finite.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.learning_rate() * group["scale"]
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         parts = []
@@ -140,12 +147,19 @@ class AdapterTrainer:
             found = self._pass(self._batch(numbers), rng)
             if not bool(torch.isfinite(found.total)):
                 raise FloatingPointError(f"the loss is {float(found.total)} at step {self.step}")
-            (found.total / self.settings.accumulate).backward()
-            parts.append(found)
+            (found.total / self.settings.accumulate).backward()  # type: ignore[no-untyped-call]
+            parts.append(replace(found, total=found.total.detach()))  # the graph must not outlive the step
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
+        self._average()
         self.step += 1
         return parts
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
 
     def _numbers(self) -> list[list[int]]:
         """The windows of this step's passes: an epoch goes through all of them in an order of its own."""
@@ -191,21 +205,24 @@ class AdapterTrainer:
         points: list[list[tuple[float, float, int]]],
         previous: Tensor | None,
         *,
+        network: PromptAdapter | None = None,
         generator: torch.Generator | None = None,
     ) -> AdaptedOutput:
-        """Decode a batch's objects with the adapter as it is.
+        """Decode a batch's objects.
 
         Args:
             points: per object, all of the same length; previous: B x 1 x q x q logits or None.
+            network: None takes the one in training.
         """
+        network = network or self.network
         sparse, dense = self._embedded(points, previous, batch.thumbnail)
         owner = batch.owner
         with mixed_precision(self.device):
-            guide = self.network.guide_from(batch.guide_input)[owner] if self.network.config.uses_guide else None
+            guide = network.guide_from(batch.guide_input)[owner] if network.config.uses_guide else None
             fine, coarse, low = (f[owner] for f in batch.features)
             return decode_adapted(
                 self._model.sam_mask_decoder,
-                self.network,
+                network,
                 (fine, coarse, low),
                 sparse,
                 dense,
@@ -244,22 +261,19 @@ class AdapterTrainer:
     @torch.no_grad()
     def validate(self, windows: Windows) -> dict[str, float]:
         """Mean IoU and boundary IoU over the windows' objects, from a box and from a click, always the same prompts."""
-        was_training = self.network.training
-        self.network.eval()
         values: dict[str, list[float]] = {name: [] for name in ("box", "box_biou", "click_1", "click_1_biou")}
         for first in range(0, len(windows), self.settings.batch):
             numbers = range(first, min(first + self.settings.batch, len(windows)))
             batch = batch_of([windows[n] for n in numbers], self.device)
             for kind, name in ((Kind.BOX, "box"), (Kind.CLICK, "click_1")):
                 drawn = draw_batch(kind, batch.masks, np.random.default_rng((self.settings.seed, 2_000_000, first)))
-                found = self.decode(batch, drawn.points, None)
+                found = self.decode(batch, drawn.points, None, network=self.averaged)
                 chosen = found.masks.float().gather(1, _shown(found, is_click=kind is Kind.CLICK))
                 size = batch.masks.shape[1:]
                 large = F.interpolate(chosen, size, mode="bilinear", align_corners=False)[:, 0] > 0
                 for answer, truth in zip(large.cpu().numpy(), batch.masks.astype(bool), strict=True):
                     values[name].append(iou(answer, truth))
                     values[f"{name}_biou"].append(boundary_iou(answer, truth))
-        self.network.train(was_training)
         figures = {name: float(np.mean(found)) for name, found in values.items()}
         return {"mean": (figures["box_biou"] + figures["click_1_biou"]) / 2, **figures}
 
@@ -268,7 +282,7 @@ class AdapterTrainer:
         if score <= self.best_score:
             return False
         self.best_score, self.best_epoch = score, self.epoch
-        self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.state_dict().items()}
         return True
 
     @property
@@ -282,6 +296,7 @@ class AdapterTrainer:
         return {
             "settings": asdict(self.settings),
             "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
@@ -292,6 +307,7 @@ class AdapterTrainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.best, self.best_score = state["best"], float(state["best_score"])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from annotator.engine.sam2_backend import Sam2Segmenter
@@ -87,15 +87,16 @@ class WindowCache:
             self._keep(number, tensors)
         self._kept.move_to_end(number)
         bits = np.unpackbits(tensors["targets"].numpy(), axis=-1, count=self._side)
-        return CachedWindow(*(tensors[name] for name in _FEATURES), bits)
+        return CachedWindow(**{name: tensors[name] for name in _FEATURES}, targets=bits)
 
     def _read(self, number: int) -> dict[str, Tensor]:
+        """The file's tensors in memory of their own: a mapped file may be cut off under us."""
         try:
-            return dict(load_file(self._path(number)))
+            return dict(load(self._path(number).read_bytes()))
         except (SafetensorError, OSError):
             # A cache may be damaged or deleted at any time: the window is a function of its number.
             self._encode(number)
-            return dict(load_file(self._path(number)))
+            return dict(load(self._path(number).read_bytes()))
 
     def _keep(self, number: int, tensors: dict[str, Tensor]) -> None:
         def size(item: dict[str, Tensor]) -> int:

@@ -64,7 +64,7 @@ def adapter_loss(
         target: B x 1 x S x S in 0..1, label resolution; band: B x 1 x 4h x 4w, share of the uncertain band.
         is_ambiguous: one click: the best of the three candidates learns, too, or they would be left behind.
     """
-    size, quarter = target.shape[-2:], masks.shape[-2:]
+    size, quarter = target.shape[-2:], (int(masks.shape[-2]), int(masks.shape[-1]))
     small_target = F.interpolate(target, quarter, mode="area")
     shown, losses = masks[:, :1], bce_dice(_at(masks[:, :1], size), target)[:, 0]
     true_iou = hard_iou(masks, small_target)

@@ -72,14 +72,14 @@ def draw_batch(kind: Kind, targets: npt.NDArray[np.uint8], rng: np.random.Genera
     begins_with_box = rng.random() < 0.4
     count = int(rng.integers(2, MOST_POINTS + 1))
     points: list[list[Point]] = []
-    for target in half:
+    for target, exact in zip(half, targets.astype(bool), strict=True):
         own: list[Point] = []
         if kind in (Kind.BOX, Kind.BOX_AND_POINTS) or (kind is Kind.CORRECTION and begins_with_box):
             own += noisy_box(target, rng, cell_px=2.0) if target.any() else (NOTHING, NOTHING)
         if kind is Kind.CLICK or (kind is Kind.CORRECTION and not begins_with_box):
             own.append(click_inside(target, 1, rng, cell_px=2.0))
         if kind in (Kind.POINTS, Kind.BOX_AND_POINTS, Kind.MASK_AND_POINTS):
-            own += _points_inside(target, count, rng)
+            own += _points_inside(exact, count, rng)
         points.append(own)
     masks = None
     if kind in (Kind.MASK, Kind.MASK_AND_POINTS):
@@ -95,8 +95,7 @@ def _points_inside(target: BoolArray, count: int, rng: np.random.Generator) -> l
     chosen = rng.integers(rows.size, size=count)
     jitter = rng.uniform(0.0, 1.0, (count, 2))
     return [
-        ((float(columns[i]) + jx) * 2.0, (float(rows[i]) + jy) * 2.0, 1)
-        for i, (jx, jy) in zip(chosen, jitter.tolist(), strict=True)
+        (float(columns[i]) + jx, float(rows[i]) + jy, 1) for i, (jx, jy) in zip(chosen, jitter.tolist(), strict=True)
     ]
 
 
@@ -110,10 +109,10 @@ def noisy_mask(target: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.N
         S/4 x S/4 float32 in +-8.
     """
     side = target.shape[0] // 4
-    small = cv2.resize(target.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(target.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA), np.float32)
     blur = float(rng.uniform(0.5, 2.5)) * max(1.0, side / 80)
-    wobble = cv2.GaussianBlur(rng.standard_normal((side, side)).astype(np.float32), (0, 0), 2 * blur)
-    wobble *= float(rng.uniform(0.1, 0.35)) / max(1e-6, float(wobble.std()))
+    noise = np.asarray(cv2.GaussianBlur(rng.standard_normal((side, side)), (0, 0), 2 * blur), np.float32)
+    wobble = noise * (float(rng.uniform(0.1, 0.35)) / max(1e-6, float(noise.std())))
     smooth = cv2.GaussianBlur(small, (0, 0), blur)
     inside = (smooth + wobble * (smooth > 0.02) > float(rng.uniform(0.35, 0.65))).astype(np.float32)
     if not inside.any():

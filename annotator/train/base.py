@@ -145,9 +145,7 @@ class BaseTrainer:
         return float(loss.detach()), float(first.mean()), float(last.mean())
 
     def _encode(self, normal: Tensor) -> list[Tensor]:
-        model: Any = self.model
-        fine, coarse, low = model.forward_image(normal)["backbone_fpn"]
-        return [fine, coarse, low + model.no_mem_embed.view(1, -1, 1, 1)]
+        return encode_windows(self.model, normal)
 
     def _rounds(
         self, features: list[Tensor], targets: np.ndarray[Any, Any], hidden: Tensor, thumbnail: Tensor
@@ -194,20 +192,7 @@ class BaseTrainer:
         thumbnail: Tensor,
         previous: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """All four masks B x 4 x q x q, predicted IoU B x 4, object score B x 1, in float32."""
-        model: Any = self.model
-        flat = torch.tensor(prompts, dtype=torch.float32, device=self.device)
-        xy, labels = flat[..., :2], flat[..., 2].int()
-        with torch.autocast(self.device.type, enabled=False):
-            dense_map = draw_prompts(self.config.dense_prompt, xy, labels, thumbnail.float(), previous)
-        # Positions are shares of the window. SAM 2 adds half a pixel to points itself, ours have it already.
-        cells = features[2].shape[-1]
-        tokens_xy = xy * (self.config.image_size / (16.0 * cells)) - 0.5
-        encoder = model.sam_prompt_encoder
-        sparse, dense = encoder(points=(tokens_xy, labels), boxes=None, masks=dense_map)
-        pe = encoder.pe_layer((cells, cells))[None].expand(len(prompts), -1, -1, -1)
-        masks, iou, score = decode_with_pe(model.sam_mask_decoder, features, sparse, dense, pe)
-        return masks.float(), iou.float(), score.float()
+        return decode_prompts(self.model, self.config, features, prompts, thumbnail, previous)
 
     def _round_loss(
         self, masks: Tensor, iou: Tensor, score: Tensor, target: Tensor, hidden: Tensor, is_ambiguous: bool
@@ -265,6 +250,44 @@ class BaseTrainer:
         self.best_score = float(state.get("best_score", -1.0))
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to
+
+
+def decode_prompts(
+    model: Any,
+    config: NanoConfig,
+    features: list[Tensor],
+    prompts: list[list[Point]],
+    thumbnail: Tensor,
+    previous: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Decode one set of prompts per sample, as in use.
+
+    Args:
+        features: per sample, fine to low; prompts: B lists of equally many points in window pixels.
+        thumbnail: B x 3 x q x q RGB in 0..1; previous: B x 1 x q x q logits or None.
+
+    Returns:
+        All four masks B x 4 x q x q, predicted IoU B x 4, object score B x 1, in float32.
+    """
+    device = thumbnail.device
+    flat = torch.tensor(prompts, dtype=torch.float32, device=device)
+    xy, labels = flat[..., :2], flat[..., 2].int()
+    with torch.autocast(device.type, enabled=False):
+        dense_map = draw_prompts(config.dense_prompt, xy, labels, thumbnail.float(), previous)
+    # Positions are shares of the window. SAM 2 adds half a pixel to points itself, ours have it already.
+    cells = features[2].shape[-1]
+    tokens_xy = xy * (config.image_size / (16.0 * cells)) - 0.5
+    encoder = model.sam_prompt_encoder
+    sparse, dense = encoder(points=(tokens_xy, labels), boxes=None, masks=dense_map)
+    pe = encoder.pe_layer((cells, cells))[None].expand(len(prompts), -1, -1, -1)
+    masks, iou, score = decode_with_pe(model.sam_mask_decoder, features, sparse, dense, pe)
+    return masks.float(), iou.float(), score.float()
+
+
+def encode_windows(model: Any, normal: Tensor) -> list[Tensor]:
+    """The three levels of features of normalised windows B x 3 x w x w, fine to low."""
+    fine, coarse, low = model.forward_image(normal)["backbone_fpn"]
+    return [fine, coarse, low + model.no_mem_embed.view(1, -1, 1, 1)]
 
 
 def decode_with_pe(

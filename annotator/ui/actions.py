@@ -27,6 +27,7 @@ class When(StrEnum):
     WRITABLE = "an image of a writable project is shown"
     REFINING = "an object is in work"
     CANDIDATES = "several candidates to choose from"
+    CANCELLABLE = "a drag, an object in work, or a selection"
     SELECTION = "objects are selected in a writable project"
     UNDO = "something to undo"
     REDO = "something to redo"
@@ -53,6 +54,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("open_folder", "Open folder…", "File", When.ALWAYS, "Open a folder of images", icon="folder"),
     A("open_project", "Open project file…", "File", When.ALWAYS, "Open a .annot project file"),
     A("open_samples", "Try the sample images", "File", When.ALWAYS, "Write sample images to a folder and open it"),
+    A("save", "Save", "File", When.PROJECT, "Every accepted object is saved at once; this says so"),
     A("import", "Import COCO…", "File", When.PROJECT, "Bring objects of a COCO file in", "import", starts_section=True),
     A("export", "Export…", "File", When.PROJECT, "Write COCO or polygons, and check what was written", icon="export"),
     A("settings", "Settings…", "File", When.ALWAYS, "Change how the program behaves", "settings", starts_section=True),
@@ -66,7 +68,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("tool_select", "Select tool", "Object", When.IMAGE, "Select accepted objects", "select", True, "tool"),
     A("toggle_sign", "Removing clicks", "Object", When.WRITABLE, "The left button removes", "sign", True),
     A("accept", "Accept", "Object", When.REFINING, "Keep the mask as an object", "accept", starts_section=True),
-    A("cancel", "Cancel", "Object", When.IMAGE, "Drop the object in work, or the selection", icon="cancel"),
+    A("cancel", "Cancel", "Object", When.CANCELLABLE, "Drop the object in work, or the selection", icon="cancel"),
     A("remove_last", "Remove last click", "Object", When.REFINING, "Take the newest click away", icon="backspace"),
     A("next_candidate", "Next candidate", "Object", When.CANDIDATES, "Part, whole or group", icon="candidates"),
     A("previous_candidate", "Previous candidate", "Object", When.CANDIDATES, "The candidate before"),

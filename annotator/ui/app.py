@@ -15,7 +15,9 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import UserError
 from annotator.domain.ports import Engine, EngineFactory
+from annotator.io.readers import is_supported
 from annotator.io.settings import Settings
+from annotator.io.store_place import SUFFIX
 from annotator.ui.canvas import Tool
 from annotator.ui.closing import ClosingGate
 from annotator.ui.crash import CrashHandler
@@ -125,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     target = Path(args.target).expanduser() if getattr(args, "target", None) else None
     if target is not None and not target.exists():
         raise UserError(f"There is no folder or project {target}.", "Check the name.")
+    if target is not None:
+        target = folder_of_image(target)
     app = make_application()
     # The window's thread waits this long for its turn when engine or loader run Python; the default is a third of a
     # frame, and one frame has several turns.
@@ -156,6 +160,12 @@ def run(args: argparse.Namespace) -> int:
         QTimer.singleShot(0, window, lambda: window.program.files.open_path(folder, project_path=place))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return app.exec()
+
+
+def folder_of_image(path: Path) -> Path:
+    """An image's folder, which is what can be opened; any other path as it is."""
+    is_image = path.is_file() and path.suffix.lower() != SUFFIX and is_supported(path)
+    return path.absolute().parent if is_image else path
 
 
 def make_application() -> QApplication:

@@ -111,6 +111,8 @@ class Canvas(CanvasDisplay):
     """(x, y, inside the image), image pixels"""
     paths_dropped = Signal(list)
     """Local files or folders, as str."""
+    gesture_changed = Signal()
+    """A click or drag was begun or is over; see :attr:`has_gesture`."""
     accept_clicked = Signal()
     """Mouse button 4 or 5."""
 
@@ -125,6 +127,11 @@ class Canvas(CanvasDisplay):
         self._is_negative = self._is_space_held = False
 
     # --- what a press does ------------------------------------------------------------------------------------------
+
+    @property
+    def has_gesture(self) -> bool:
+        """Whether a click or drag is half made."""
+        return self._press.gesture is not _Gesture.NONE
 
     @property
     def tool(self) -> Tool:
@@ -162,6 +169,7 @@ class Canvas(CanvasDisplay):
         if self._press.gesture is not _Gesture.NONE or not self.has_image:
             return
         self._press = self._begin(event)
+        self.gesture_changed.emit()
         if self._press.gesture is _Gesture.POINT:
             self._overlays.show_provisional(_point(self._press))
         self._hover()
@@ -345,6 +353,7 @@ class Canvas(CanvasDisplay):
         self._overlays.show_box(self._overlays.prompt_box)
         self._overlays.drop_band()
         self._overlays.drop_provisional()
+        self.gesture_changed.emit()
 
     def _wants_cross_hair(self) -> bool:
         return super()._wants_cross_hair() and self._tool is not Tool.SELECT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -18,11 +18,14 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.ui.finder import ClassFinder
-from annotator.ui.hud import BusyLine, CandidateStrip, ClassChip, HintLine
+from annotator.ui.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
 from annotator.ui.icons import plain_icon, tinted_pixmap
 from annotator.ui.theme import Theme, Tokens
 
 _EDGE_PX = 12
+_STRIP_EDGE_PX = 8
+FLOOR_PX = STRIP_HEIGHT_PX + 2 * _STRIP_EDGE_PX
+"""Height at the canvas's lower edge where the candidates and the class in use float."""
 
 
 class ErrorBar(QFrame):
@@ -155,6 +158,7 @@ class CanvasArea(QWidget):
     def __init__(self, theme: Theme, canvas: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.canvas = canvas
+        self._object_place = QRectF()
         self.error_bar = ErrorBar(theme)
         self.empty = EmptyState(theme)
         self.stack = QStackedWidget()
@@ -183,6 +187,11 @@ class CanvasArea(QWidget):
             for part in (self.candidates, self.chip, self.hint, self.finder):
                 part.hide()
 
+    def make_way_for(self, object_place: QRectF) -> None:
+        """Where on the canvas the candidates lie: their strip goes to the upper edge when it would cover them."""
+        self._object_place = object_place
+        self._place()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place()
@@ -197,14 +206,21 @@ class CanvasArea(QWidget):
         width, height = size.width(), size.height()
         self.busy.setGeometry(0, 0, width, self.busy.height())
         self.hint.move((width - self.hint.width()) // 2, _EDGE_PX)
-        self.chip.move(_EDGE_PX, height - self.chip.height() - _EDGE_PX)
+        self.chip.move(_EDGE_PX, height - (FLOOR_PX + self.chip.height()) // 2)
         strip = self.candidates
         left = (width - strip.width()) // 2
         clear_of_chip = self.chip.geometry().right() + _EDGE_PX
-        bottom = height - strip.height() - _EDGE_PX
+        bottom = height - strip.height() - _STRIP_EDGE_PX
         if left < clear_of_chip and not self.chip.isHidden():
             left = min(clear_of_chip, width - strip.width() - _EDGE_PX)
             if left < clear_of_chip:
                 left, bottom = max(0, (width - strip.width()) // 2), bottom - self.chip.height() - 8
-        strip.move(left, bottom)
-        self.finder.move(_EDGE_PX, height - self.chip.height() - self.finder.height() - 2 * _EDGE_PX)
+        below, above = (QRectF(QPointF(left, y), QSizeF(strip.size())) for y in (bottom, _STRIP_EDGE_PX))
+        is_below = _shared_area(below, self._object_place) <= _shared_area(above, self._object_place)
+        strip.move((below if is_below else above).topLeft().toPoint())
+        self.finder.move(_EDGE_PX, self.chip.y() - self.finder.height() - _EDGE_PX)
+
+
+def _shared_area(one: QRectF, other: QRectF) -> float:
+    shared = one.intersected(other)
+    return shared.width() * shared.height()

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOpti
 
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.models import CATEGORY_ROLE, COUNT_ROLE, IS_CURRENT_ROLE, ROW_ROLE
+from annotator.ui.numbers import grouped
 from annotator.ui.theme import RADIUS_PX, Theme, readable_on
 
 Index = QModelIndex | QPersistentModelIndex
@@ -77,7 +78,7 @@ class ObjectDelegate(_RowDelegate):
         self._text(painter, QRect(rect.left(), rect.top(), 24, rect.height()), str(index.row() + 1), tokens.dim, _RIGHT)
         chip = QRectF(rect.left() + 34, rect.center().y() - 5.5, 12, 12)
         paint_chip(painter, chip, category.colour if category else tokens.dim)
-        area = f"{row.area:,}".replace(",", "\u2009")
+        area = grouped(row.area)
         width = painter.fontMetrics().horizontalAdvance(area) + 4
         self._text(painter, rect, area, tokens.dim, _RIGHT)
         name_rect = rect.adjusted(56, 0, -width - 8, 0)
@@ -102,7 +103,7 @@ class ClassDelegate(_RowDelegate):
             painter.setFont(font)
         chip = QRectF(rect.left(), rect.center().y() - 8.5, 18, 18)
         paint_chip(painter, chip, row.colour, str(row.key) if row.key else "")
-        self._text(painter, rect, f"{index.data(COUNT_ROLE):,}".replace(",", "\u2009"), tokens.dim, _RIGHT)
+        self._text(painter, rect, grouped(index.data(COUNT_ROLE)), tokens.dim, _RIGHT)
         self._text(painter, rect.adjusted(30, 0, -52, 0), row.name, tokens.text)
         painter.restore()
 

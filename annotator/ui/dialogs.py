@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from annotator.io.exporters.polygons import export_polygons
 from annotator.io.settings import SETTINGS, Setting, Settings
 from annotator.io.store import ProjectStore
 from annotator.ui.background import BackgroundWork, Progress, WorkCancelled
+from annotator.ui.model_choice import ModelChoice
 
-_TEXT_INSET_PX = 4
+_TEXT_INSET_PX = 5
 """The style sheet's padding does not reach the text of a number field."""
 
 
@@ -78,7 +79,7 @@ class WorkDialog(QDialog):
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(16)
-        for widget in (self.form, self.bar, self.report):
+        for widget in (title_label(title), self.form, self.bar, self.report):
             box.addWidget(widget)
         box.addLayout(buttons)
 
@@ -272,8 +273,15 @@ class SettingsDialog(QDialog):
         box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24, 16)
         box.setSpacing(16)
+        box.addWidget(title_label("Settings"))
         box.addLayout(grid)
         box.addLayout(buttons)
+
+    def set_models(self, models: Sequence[Any]) -> None:
+        """Offer these models, as in :meth:`ModelChoice.set_models`; looking for them takes a moment."""
+        choice = self.editors["model"]
+        if isinstance(choice, ModelChoice):
+            choice.set_models(models)
 
     def _make_editor(self, setting: Setting) -> QWidget:
         key, value = setting.key, self._settings.get(setting.key)
@@ -290,6 +298,10 @@ class SettingsDialog(QDialog):
             return choice
         if isinstance(setting.default, int | float):
             return self._make_number(setting, value)
+        if key == "model":
+            model = ModelChoice(str(value))
+            model.model_chosen.connect(lambda text: self._set(key, text))
+            return model
         line = QLineEdit(str(value))
         line.editingFinished.connect(lambda: self._set(key, line.text().strip()))
         return line
@@ -322,6 +334,13 @@ class SettingsDialog(QDialog):
             is_new = True
         if is_new:
             self.changed.emit(key)
+
+
+def title_label(text: str) -> QLabel:
+    """A dialog's heading: not every system draws the title of a window that belongs to another."""
+    label = QLabel(text)
+    label.setObjectName("title")
+    return label
 
 
 def _title(setting: Setting) -> str:

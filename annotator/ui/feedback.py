@@ -40,7 +40,7 @@ class EngineFeedback(QObject):
     def show_refine(self, state: RefineState) -> None:
         """Times of the newest answer."""
         if state.decode_ms:
-            self._window.status.set_decode_ms(state.decode_ms)
+            self._window.status.set_decode_ms(state.decode_ms, looked_closer=state.looked_closer)
         if state.encode_ms and "encode" not in self._reasons:
             self._window.status.set_encode_ms(state.encode_ms, was_cached=state.was_cached)
 

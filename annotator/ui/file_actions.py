@@ -21,6 +21,7 @@ from annotator.io.store_place import SUFFIX
 from annotator.ui.background import BackgroundWork, Progress
 from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
 from annotator.ui.main_window import MainWindow
+from annotator.ui.numbers import grouped
 from annotator.ui.patience import Patience
 from annotator.ui.project_switch import ProjectSwitch
 from annotator.ui.samples import write_samples
@@ -41,6 +42,8 @@ class FileActions(QObject):
     setting_changed = Signal(str)
     model_wanted = Signal(str)
     """Name of a model that shall be loaded."""
+    models_found = Signal(object)
+    """The list of all models, once it was looked up."""
 
     def __init__(
         self,
@@ -121,12 +124,14 @@ class FileActions(QObject):
         if isinstance(error, ProjectReadOnlyError):
             self.show_error(str(error), action=("Choose a place…", lambda: self._ask_place(path)))
         elif isinstance(error, UserError):
-            self.show_error(str(error))
+            is_project = path.suffix.lower() == SUFFIX
+            another = ("Open another…", self.open_project) if is_project else ("Open another folder…", self.open_folder)
+            self.show_error(str(error), action=another)
         else:
             raise error
 
     def _on_slow_opening(self, path: Path, found: int) -> None:
-        count = f" {found:,} images so far." if found else ""
+        count = f" {grouped(found)} images so far." if found else ""
         self._window.area.error_bar.show_message(
             f"Looking through {path.name}…{count}",
             is_error=False,
@@ -211,6 +216,9 @@ class FileActions(QObject):
         dialog = SettingsDialog(self._settings, self._window)
         dialog.changed.connect(self.setting_changed)
         dialog.failed.connect(self._window.status.tell)
+        self.models_found.connect(dialog.set_models)
+        dialog.set_models(self._model_names)
+        self._look_for_models()
         dialog.open()
         return dialog
 
@@ -287,6 +295,7 @@ class FileActions(QObject):
         menu = self._window.menus["Model"]
         menu.clear()
         self._add_models(menu)
+        self.models_found.emit(self._model_names)
 
     def _add_models(self, menu: QMenu) -> None:
         group = QActionGroup(menu)

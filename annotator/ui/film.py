@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QListView, QVBoxLayout, QWidget
 from annotator.domain.project import ImageRecord
 from annotator.ui.delegates import TILE_PX, FilmDelegate
 from annotator.ui.models import ROW_ROLE, ImageModel, Index
+from annotator.ui.numbers import grouped
 from annotator.ui.theme import Theme, Tokens
 
 
@@ -81,7 +82,7 @@ class FilmStrip(QWidget):
         self.model.set_pixmap(image_id, pixmap)
 
     def progress_text(self) -> str:
-        return f"{self.model.finished_count():,} of {len(self.model.rows):,} done"
+        return f"{grouped(self.model.finished_count())} of {grouped(len(self.model.rows))} done"
 
     def _on_click(self, index: QModelIndex) -> None:
         self.picked.emit(index.data(ROW_ROLE).id)

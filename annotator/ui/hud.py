@@ -13,9 +13,13 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate
 from annotator.domain.project import Category
 from annotator.ui.delegates import paint_chip
+from annotator.ui.numbers import grouped
 from annotator.ui.theme import RADIUS_PX, Theme
 
-_SHAPE_PX = 40
+_SHAPE_PX = 32
+_BUTTON_PX = (112, 44)
+_STRIP_MARGIN_PX = 6
+STRIP_HEIGHT_PX = _BUTTON_PX[1] + 2 * _STRIP_MARGIN_PX
 
 
 def common_frame(masks: Sequence[Mask]) -> tuple[int, int, int, int]:
@@ -65,11 +69,11 @@ class _CandidateButton(QToolButton):
         self.setCheckable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName(f"candidate {self._name}, predicted quality {self._score}")
-        self.setToolTip(f"{self._name.capitalize()}: predicted IoU {self._score}, {candidate.mask.area:,} px²")
+        self.setToolTip(f"{self._name.capitalize()}: predicted IoU {self._score}, {grouped(candidate.mask.area)} px²")
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
-        return QSize(120, 56)
+        return QSize(*_BUTTON_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         tokens = self._theme.tokens
@@ -79,7 +83,7 @@ class _CandidateButton(QToolButton):
         painter.setPen(QPen(QColor(tokens.accent if self.isChecked() else tokens.line), 2 if self.isChecked() else 1))
         painter.setBrush(QColor(tokens.selection if self.isChecked() else tokens.raised))
         painter.drawRoundedRect(frame, RADIUS_PX, RADIUS_PX)
-        box = QRectF(8, (self.height() - _SHAPE_PX) / 2, _SHAPE_PX, _SHAPE_PX)
+        box = QRectF(6, (self.height() - _SHAPE_PX) / 2, _SHAPE_PX, _SHAPE_PX)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(tokens.background))
         painter.drawRoundedRect(box, RADIUS_PX - 1, RADIUS_PX - 1)
@@ -89,10 +93,10 @@ class _CandidateButton(QToolButton):
         painter.setFont(font)
         painter.setPen(QColor(tokens.text))
         left = box.right() + 10
-        painter.drawText(QRectF(left, 9, 70, 18), int(Qt.AlignmentFlag.AlignVCenter), self._name)
+        painter.drawText(QRectF(left, 4, 60, 18), int(Qt.AlignmentFlag.AlignVCenter), self._name)
         painter.setFont(self.font())
         painter.setPen(QColor(tokens.text if self.isChecked() else tokens.dim))
-        painter.drawText(QRectF(left, 28, 70, 18), int(Qt.AlignmentFlag.AlignVCenter), self._score)
+        painter.drawText(QRectF(left, 22, 60, 18), int(Qt.AlignmentFlag.AlignVCenter), self._score)
         painter.end()
 
 
@@ -117,8 +121,8 @@ class CandidateStrip(QWidget):
         self._items: tuple[Candidate, ...] = ()
         self._buttons: list[_CandidateButton] = []
         self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(8, 8, 8, 8)
-        self._row.setSpacing(8)
+        self._row.setContentsMargins(*[_STRIP_MARGIN_PX] * 4)
+        self._row.setSpacing(6)
         self._key_hint = QLabel("Tab")
         self._key_hint.setObjectName("dim")
         self._row.addWidget(self._key_hint)
@@ -209,6 +213,8 @@ class HintLine(QWidget):
         self._label = QLabel(self)
         self.is_wanted = True
         """Until the person has accepted an object for the first time."""
+        self.is_heeded = False
+        """Once there was a click: it was read, and lies over the image. The next start shows it again if wanted."""
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 8, 16, 8)
         row.addWidget(self._label)

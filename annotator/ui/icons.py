@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from annotator.ui.theme import Tokens, resource_path
 
 # Every size a tool bar or menu asks for at 1x, 1.5x, 2x and 3x, so that an icon is never scaled up.
 _SIZES_PX = (16, 24, 32, 48, 72)
+_LARGEST_AT_1X_PX = 24
 
 
 def tinted_pixmap(name: str, colour: str, size_px: int) -> QPixmap:
@@ -42,6 +43,13 @@ def _rendered(renderer: QSvgRenderer, size_px: int) -> QPixmap:
     return pixmap
 
 
+def _wanted_sizes_px() -> tuple[int, ...]:
+    """What the screens that are there can show: drawing the others would double the time that a theme takes."""
+    ratio = max((screen.devicePixelRatio() for screen in QGuiApplication.screens()), default=max(_SIZES_PX))
+    enough = next((size for size in _SIZES_PX if size >= _LARGEST_AT_1X_PX * ratio), max(_SIZES_PX))
+    return tuple(size for size in _SIZES_PX if size <= enough)
+
+
 def icon(name: str, tokens: Tokens) -> QIcon:
     """An icon for buttons and menus: text colour, faint when disabled, ``on_accent`` when switched on."""
     result = QIcon()
@@ -53,7 +61,7 @@ def icon(name: str, tokens: Tokens) -> QIcon:
         (tokens.on_accent, ((mode.Normal, state.On), (mode.Active, state.On), (mode.Disabled, state.On))),
     ):
         renderer = _renderer(name, source, colour)
-        for size_px in _SIZES_PX:
+        for size_px in _wanted_sizes_px():
             pixmap = _rendered(renderer, size_px)
             for place in places:
                 result.addPixmap(pixmap, *place)

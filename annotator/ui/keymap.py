@@ -39,10 +39,6 @@ class Keymap:
     def keys(self, action: str) -> tuple[str, ...]:
         return self.bindings.get(action, ())
 
-    def short_label(self, action: str) -> str:
-        """The shortest of its keys, for a narrow button."""
-        return min((native(key) for key in self.keys(action)), key=len, default="")
-
     def label(self, action: str) -> str:
         """The first key as the person's system writes it; empty when there is none."""
         keys = self.keys(action)

@@ -72,6 +72,17 @@ class LoopCommands(QObject):
 
         self._patience.wait(finish, then="The next image comes", way_out="Go on without it")
 
+    def tell_saved(self) -> None:
+        """Answer the habit of saving: accepted objects are on the disk already, but for those that wait."""
+        if self._session.store is None:
+            return
+        if not self._session.is_writable:
+            self._window.status.tell("This project is read-only: nothing in it was changed.")
+        elif self._refine.can_leave():
+            self._window.status.tell(f"Everything accepted is saved in {self._session.store.path.name}.")
+        else:
+            self._window.status.tell("Saved, but for an accepted object whose mask is still to come; it is kept then.")
+
     def pick_by_key(self, digit: int) -> None:
         """A number key: the class of the selected objects, else of the next object."""
         category = self._session.classes.by_key(digit)

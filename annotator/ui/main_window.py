@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from annotator.domain.project import ImageRecord
 from annotator.ui.actions import TOOL_STRIP, ActionSet
 from annotator.ui.canvas import Canvas, CanvasColours
-from annotator.ui.canvas_area import CanvasArea
+from annotator.ui.canvas_area import FLOOR_PX, CanvasArea
 from annotator.ui.docks import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.film import FilmStrip
 from annotator.ui.icons import plain_icon
@@ -22,6 +22,13 @@ from annotator.ui.status import StatusLine
 from annotator.ui.theme import Theme, Tokens
 
 _STATE_VERSION = 1
+_STRIP_ICON_PX = 22
+_STRIP_BUTTON_PX = 51
+"""Fixed: left to itself a button grows by two pixels when the theme is changed, and the strip with it."""
+_COMPACT_ICON_PX = 16
+_COMPACT_BUTTON_PX = 40
+_COMPACT_BELOW_PX = 780
+"""Windows lower than this get a tighter tool strip, so that no tool hides behind an overflow button."""
 PANELS = ("objects", "classes", "images")
 
 
@@ -57,6 +64,7 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.canvas = Canvas()
         self.area = CanvasArea(theme, self.canvas)
+        self.canvas.keep_free(FLOOR_PX)
         self.objects = ObjectPanel(theme)
         self.classes = ClassPanel(theme)
         self.film = FilmStrip(theme, ask_thumbnail)
@@ -102,7 +110,7 @@ class MainWindow(QMainWindow):
                             for key in keymap.keys(spec.id)})  # fmt: skip
         for name in TOOL_STRIP:
             if name:
-                self._strip_button(name).setText(keymap.short_label(name))
+                self._strip_button(name).setText(keymap.label(name))
 
     def layout_state(self) -> tuple[bytes, bytes]:
         """Geometry and dock sizes, to be remembered."""
@@ -130,6 +138,10 @@ class MainWindow(QMainWindow):
             return
         self.closing.emit()
         super().closeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._set_strip_compact(event.size().height() < _COMPACT_BELOW_PX)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):
@@ -162,7 +174,6 @@ class MainWindow(QMainWindow):
         strip = QToolBar("Tools")
         strip.setObjectName("tools")
         strip.setMovable(False)
-        strip.setIconSize(QSize(22, 22))
         strip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         strip.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)
@@ -178,11 +189,26 @@ class MainWindow(QMainWindow):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setIconSize(QSize(22, 22))
+            button.setIconSize(QSize(_STRIP_ICON_PX, _STRIP_ICON_PX))
             strip.addWidget(button)
             # The button shows the key, not the title; an action that changes would bring the title back.
             action.changed.connect(lambda n=name: self._keep_key_text(n))
         return strip
+
+    def _set_strip_compact(self, is_compact: bool) -> None:
+        if self.strip.property("compact") == is_compact:
+            return
+        self.strip.setProperty("compact", is_compact)
+        side = _COMPACT_ICON_PX if is_compact else _STRIP_ICON_PX
+        for button in map(self._strip_button, filter(None, TOOL_STRIP)):
+            button.setIconSize(QSize(side, side))
+            button.setFixedHeight(_COMPACT_BUTTON_PX if is_compact else _STRIP_BUTTON_PX)
+            button.style().unpolish(button)
+            button.style().polish(button)
+        self.strip.style().unpolish(self.strip)
+        self.strip.style().polish(self.strip)
+        # Its layout asks for the sheet's spacing only then.
+        QCoreApplication.sendEvent(self.strip, QEvent(QEvent.Type.StyleChange))
 
     def _strip_button(self, name: str) -> QToolButton:
         button = self.strip.findChild(QToolButton, f"tool:{name}")
@@ -191,7 +217,7 @@ class MainWindow(QMainWindow):
         return button
 
     def _keep_key_text(self, name: str) -> None:
-        self._strip_button(name).setText(self.actions_by_id.keymap.short_label(name))
+        self._strip_button(name).setText(self.actions_by_id.keymap.label(name))
 
     def _is_canvas(self, widget: object) -> bool:
         return widget is self.canvas or (isinstance(widget, QWidget) and self.canvas.isAncestorOf(widget))

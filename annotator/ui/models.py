@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QPixmap
 
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.ui.numbers import grouped
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -68,11 +69,11 @@ class ObjectModel(QAbstractListModel):
             return category
         name = category.name if category else "no class"
         if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
-            return f"{index.row() + 1} {name}, {row.area:,} pixels"
+            return f"{index.row() + 1} {name}, {grouped(row.area)} pixels"
         if role == _ROLE.ToolTipRole:
             score = "" if row.score is None else f", predicted IoU {row.score:.2f}"
             made = f"{row.clicks} prompts, {row.seconds:.0f} s" if row.clicks else row.origin
-            size = f"{row.w} × {row.h} px, {row.area:,} px²{score}"
+            size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{score}"
             return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip()
         return None
 
@@ -122,7 +123,7 @@ class ClassModel(QAbstractListModel):
             return row.name
         if role == _ROLE.AccessibleTextRole:
             key = f", key {row.key}" if row.key else ""
-            return f"class {row.name}{key}, {self.count(row.id)} objects"
+            return f"class {row.name}{key}, {grouped(self.count(row.id))} objects"
         if role == _ROLE.ToolTipRole:
             key = f"Key {row.key}. " if row.key else ""
             return f"{row.name}\n{key}Click to use it; double click to rename."

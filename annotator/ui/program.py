@@ -87,6 +87,7 @@ class Program(QObject):
             "open_folder": lambda: self.files.open_folder(),
             "open_project": lambda: self.files.open_project(),
             "open_samples": lambda: self.files.open_samples(),
+            "save": lambda: self.commands.tell_saved(),
             "import": lambda: self.files.import_file(),
             "export": lambda: self.files.export(),
             "settings": lambda: self.files.show_settings(),

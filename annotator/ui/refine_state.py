@@ -24,7 +24,7 @@ class RefineState:
         is_accept_pending: accepted by the person; stored as soon as the answer is here.
         parked: accepted objects before this one whose masks are still to come.
         origin_id: the annotation that is being refined (not to be painted beside its new mask).
-        decode_ms, encode_ms, was_cached: of the answer on the screen.
+        decode_ms, encode_ms, was_cached, looked_closer: of the answer on the screen.
     """
 
     prompts: Prompts = field(default_factory=Prompts)
@@ -40,6 +40,7 @@ class RefineState:
     decode_ms: float = 0.0
     encode_ms: float = 0.0
     was_cached: bool = False
+    looked_closer: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -72,6 +73,7 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
         decode_ms=0.0 if shown is None else shown.candidates.decode_ms,
         encode_ms=0.0 if shown is None else shown.encode_ms,
         was_cached=shown is not None and shown.was_cached,
+        looked_closer=shown is not None and shown.candidates.looked_closer,
     )
 
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel,
 
 from annotator.domain.ports import ModelInfo
 from annotator.ui.actions import ACTIONS, MENUS
+from annotator.ui.dialogs import title_label
 from annotator.ui.keymap import Keymap, native
 from annotator.ui.version import program_version
 
@@ -32,9 +33,13 @@ class ShortcutSheet(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(24, 20, 24, 24)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 24)
+        box.setSpacing(16)
+        box.addWidget(title_label("Keys"))
+        row = QHBoxLayout()
         row.setSpacing(40)
+        box.addLayout(row)
         sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
         by_name = {name: rows for name, rows in sections if rows}
         by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
@@ -100,8 +105,7 @@ class AboutBox(QDialog):
         super().__init__(parent)
         self.setWindowTitle("About Annotator")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        title = QLabel(f"Annotator {program_version()}")
-        title.setObjectName("title")
+        title = title_label(f"Annotator {program_version()}")
         lines = [
             "Click an object, get its mask, export COCO that trains.",
             f"Python {platform.python_version()}, Qt {qVersion()}, {platform.system()} {platform.machine()}",

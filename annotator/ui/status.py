@@ -8,6 +8,8 @@ from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 from annotator.domain.ports import ModelInfo
 
 _MESSAGE_MS = 8000
+_CLICK_TIP = "Time from a click to its mask"
+_ZOOM_TIP = "zoom: the object is small, so it was looked at again in an enlarged piece of the image"
 _PADDING_PX = 16
 """Left and right of a fact, as in the style sheet."""
 
@@ -23,9 +25,10 @@ class StatusLine(QStatusBar):
         self.addWidget(self.message, 1)
         self.engine = self._fact("Model and device", "")
         self.encode = self._fact("Encoding time", "Time the image took to be encoded; once per image")
-        self.decode = self._fact("Click time", "Time from a click to its mask")
+        self.decode = self._fact("Click time", _CLICK_TIP)
         self.place = self._fact("Cursor position", "Image pixel under the cursor")
         self.zoom = self._fact("Zoom", "Screen pixels per image pixel")
+        self._topic = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.message.clear)
@@ -45,13 +48,23 @@ class StatusLine(QStatusBar):
         self.addPermanentWidget(label)
         return label
 
-    def tell(self, text: str, *, stays: bool = False) -> None:
-        """Show a line; the next one replaces it. Lines that ``stay`` describe work under way."""
+    def tell(self, text: str, *, stays: bool = False, topic: str = "") -> None:
+        """Show a line; the next one replaces it. Lines that ``stay`` describe work under way.
+
+        ``topic`` names what the line is about, so that it can be withdrawn when that is over.
+        """
+        self._topic = topic
         self.message.setText(text)
         if stays:
             self._timer.stop()
         else:
             self._timer.start(_MESSAGE_MS)
+
+    def withdraw(self, topic: str) -> None:
+        """Take the line away when it is about this."""
+        if self._topic == topic:
+            self._timer.stop()
+            self.message.clear()
 
     def set_engine(self, info: ModelInfo | None) -> None:
         if info is None:
@@ -85,8 +98,10 @@ class StatusLine(QStatusBar):
     def set_encoding(self) -> None:
         self._show(self.encode, "encoding…")
 
-    def set_decode_ms(self, decode_ms: float) -> None:
-        self._show(self.decode, f"click {_ms(decode_ms)}")
+    def set_decode_ms(self, decode_ms: float, *, looked_closer: bool = False) -> None:
+        """``looked_closer``: the mask was found in an enlarged piece of the image."""
+        self._show(self.decode, f"click {_ms(decode_ms)}{' · zoom' if looked_closer else ''}")
+        self.decode.setToolTip(f"{_CLICK_TIP}\n{_ZOOM_TIP}" if looked_closer else _CLICK_TIP)
 
     def set_zoom(self, scale: float) -> None:
         self._show(self.zoom, f"{scale * 100:.0f} %")

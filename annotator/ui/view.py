@@ -37,6 +37,7 @@ class ImageView(QGraphicsView):
         self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._image_width = self._image_height = 0
         self._is_fitted = True
+        self._kept_free_px = 0
 
     @property
     def zoom(self) -> float:
@@ -52,6 +53,12 @@ class ImageView(QGraphicsView):
         self._is_fitted = True
         self.fit()
 
+    def keep_free(self, bottom_px: int) -> None:
+        """The height at the lower edge that a fitted image leaves to what floats there; at most a quarter of it all."""
+        self._kept_free_px = bottom_px
+        if self._is_fitted:
+            self.fit()
+
     def fit(self) -> None:
         """The whole image, as large as it can be; it stays fitted while the window changes its size."""
         self._is_fitted = True
@@ -60,7 +67,9 @@ class ImageView(QGraphicsView):
             return
         self._set_zoom(self._fitted_zoom())
         centre = self.image_to_view(self._image_width / 2, self._image_height / 2)
-        self._scroll_by(centre - QPointF(self.viewport().width() / 2, self.viewport().height() / 2))
+        width, height = self.viewport().width(), self.viewport().height()
+        lowest = height - self._free_below() - self._image_height * self.zoom / 2
+        self._scroll_by(centre - QPointF(width / 2, min(height / 2, lowest)))
 
     def zoom_by(self, factor: float, at: QPointF | None = None) -> None:
         """Zoom; the image position under ``at`` (view pixels; default: the middle) stays where it is."""
@@ -121,7 +130,12 @@ class ImageView(QGraphicsView):
 
     def _fitted_zoom(self) -> float:
         width, height = max(1, self.viewport().width()), max(1, self.viewport().height())
-        return min(MAX_ZOOM, FIT_SHARE * min(width / self._image_width, height / self._image_height))
+        # The margin above is the same as when nothing is kept free.
+        free_height = min(FIT_SHARE * height, height * (1 + FIT_SHARE) / 2 - self._free_below())
+        return min(MAX_ZOOM, FIT_SHARE * width / self._image_width, free_height / self._image_height)
+
+    def _free_below(self) -> int:
+        return min(self._kept_free_px, self.viewport().height() // 4)
 
     def _set_zoom(self, zoom: float) -> None:
         is_new = zoom != self.zoom

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QRectF
 
 from annotator.domain.mask import Mask
 from annotator.domain.palette import PALETTE
 from annotator.domain.project import Annotation, Category, Change
 from annotator.ui.actions import When
 from annotator.ui.canvas import ObjectView
+from annotator.ui.hud import common_frame
 from annotator.ui.main_window import MainWindow
+from annotator.ui.numbers import grouped
 from annotator.ui.refine_state import RefineState
 from annotator.ui.session import ProjectSession
 
@@ -33,6 +35,7 @@ class Views(QObject):
         session.changed.connect(self.on_change)
         session.class_changed.connect(self.on_class)
         window.objects.selection_changed.connect(self._on_selection)
+        window.canvas.gesture_changed.connect(self.update_actions)
 
     # --- the document -----------------------------------------------------------------------------------------------
 
@@ -91,7 +94,7 @@ class Views(QObject):
 
     def refresh_hint(self) -> None:
         hint = self._window.area.hint
-        if hint.is_wanted and self._has_picture and self._session.is_writable:
+        if hint.is_wanted and not hint.is_heeded and self._has_picture and self._session.is_writable:
             hint.show_text(HINT)
         else:
             hint.hide()
@@ -99,7 +102,7 @@ class Views(QObject):
     def _refresh_lists(self) -> None:
         session, window = self._session, self._window
         window.objects.set_rows(session.annotations, session.categories, is_writable=session.is_writable)
-        window.docks["objects"].detail.setText(f"{len(session.annotations):,}" if session.annotations else "")
+        window.docks["objects"].detail.setText(grouped(len(session.annotations)) if session.annotations else "")
         self._refresh_classes()
 
     def _refresh_classes(self) -> None:
@@ -149,6 +152,9 @@ class Views(QObject):
         canvas = self._window.canvas
         canvas.set_hidden({state.origin_id} if state.origin_id is not None and state.mask is not None else ())
         canvas.set_prompts(state.prompts)
+        if state.is_active and not self._window.area.hint.is_heeded:
+            self._window.area.hint.is_heeded = True
+            self.refresh_hint()
         self._paint_candidate()
         self.update_actions()
 
@@ -158,10 +164,14 @@ class Views(QObject):
         self._window.canvas.set_candidate(state.mask, colour)
         items = state.candidates.items if state.candidates is not None and state.is_active else ()
         self._window.area.candidates.show_candidates(items, state.candidate_index, colour=colour)
+        if len(items) > 1:
+            x, y, w, h = common_frame([item.mask for item in items])
+            view = self._window.canvas.image_to_view
+            self._window.area.make_way_for(QRectF(view(x, y), view(x + w, y + h)))
 
     def update_actions(self) -> None:
         """Enable what can be done now."""
-        session, state = self._session, self.state
+        window, session, state = self._window, self._session, self.state
         holding: list[When] = []
         if session.store is not None:
             holding.append(When.PROJECT)
@@ -169,8 +179,10 @@ class Views(QObject):
             holding.append(When.IMAGE)
             if session.is_writable:
                 holding.append(When.WRITABLE)
-                if self._window.objects.selected_ids():
+                if window.objects.selected_ids():
                     holding.append(When.SELECTION)
+        if state.is_active or window.canvas.has_gesture or window.objects.selected_ids():
+            holding.append(When.CANCELLABLE)
         if state.is_active:
             holding.append(When.REFINING)
             if state.candidates is not None and len(state.candidates.items) > 1:
@@ -179,4 +191,4 @@ class Views(QObject):
             holding.append(When.UNDO)
         if state.can_redo or (not state.is_active and session.can_redo):
             holding.append(When.REDO)
-        self._window.actions_by_id.enable(holding)
+        window.actions_by_id.enable(holding)

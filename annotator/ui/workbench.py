@@ -18,6 +18,7 @@ from annotator.ui.feedback import EngineFeedback
 from annotator.ui.loading import ImageLoader, Picture
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
+from annotator.ui.numbers import grouped
 from annotator.ui.refine import RefineController
 from annotator.ui.refine_state import RefineState
 from annotator.ui.resting_pointer import RestingPointer
@@ -82,12 +83,12 @@ class Workbench(QObject):
     # --- wiring -----------------------------------------------------------------------------------------------------
 
     def _wire_session(self) -> None:
-        session, status, loader = self._session, self._window.status, self._loader
+        session, loader = self._session, self._loader
         session.opened.connect(self._leave_picture)
         session.image_changed.connect(self._on_image_wanted)
         session.changed.connect(self._on_change)
         session.class_changed.connect(self._refine.set_category)
-        session.told.connect(status.tell)
+        session.told.connect(self._tell)
         session.failed.connect(self._tell_failure)
         loader.loaded.connect(self._on_picture)
         loader.failed.connect(self._on_unreadable)
@@ -165,6 +166,7 @@ class Workbench(QObject):
         self._window.canvas.set_image(None)
         self._views.show_picture(False)
         self._feedback.show_image("")
+        self._window.status.withdraw("image")
 
     def leave_project(self) -> None:
         """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
@@ -191,7 +193,7 @@ class Workbench(QObject):
         else:
             self._commands.set_tool(Tool.SELECT)
         if loaded.note:
-            self._window.status.tell(f"{record.path}: {loaded.note}")
+            self._tell(f"{record.path}: {loaded.note}")
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -239,7 +241,7 @@ class Workbench(QObject):
         self._window.area.error_bar.withdraw("save")
         category = self._session.categories.get(annotation.category_id)
         name = category.name if category else "object"
-        self._window.status.tell(f"Accepted: {name}, {annotation.area:,} px².")
+        self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
 
     def _on_draft(self, draft: dict[str, Any] | None) -> None:
         record = self._session.image
@@ -256,7 +258,11 @@ class Workbench(QObject):
             return
         self._refine.restore(draft[1], origin=origin)
         if self._refine.state.is_active:
-            self._window.status.tell("The object in work is back.")
+            self._tell("The object in work is back.")
+
+    def _tell(self, text: str) -> None:
+        """What is told while an image is there is about that image, and goes when the person leaves it."""
+        self._window.status.tell(text, topic="image" if self._session.image is not None else "")
 
     def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
         action = ("Try again", retry) if retry is not None else None

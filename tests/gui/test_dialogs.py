@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from annotator.ui.crash import CrashHandler, write_report
 from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
 from annotator.ui.keymap import presets
 from annotator.ui.sheets import AboutBox, ShortcutSheet
+from annotator.ui.theme import Theme
+from tests.gui.shell import restored_look  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
 LEFT = Qt.MouseButton.LeftButton
@@ -121,6 +124,96 @@ def test_settings_dialog_shows_the_table_and_applies_at_once(tmp_path, qtbot):
     prefetch.click()
     again = Settings.load(tmp_path / "settings.toml")
     assert (again.get("theme"), again.get("mask_opacity"), again.get("prefetch")) == ("light", 0.3, False)
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    name: str
+    is_present: bool
+    is_verified: bool = True
+    note: str = ""
+
+
+MODELS = (FoundModel("large", False), FoundModel("small", True), FoundModel("odd", True, False, "SHA-256 differs"))
+
+
+def settings_dialog(tmp_path, qtbot, **values):
+    settings = Settings.load(tmp_path / "settings.toml")
+    for key, value in values.items():
+        settings.set(key, value)
+    dialog = SettingsDialog(settings)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    return dialog, dialog.editors["model"]
+
+
+def test_the_model_is_chosen_from_what_is_there(tmp_path, qtbot):
+    dialog, choice = settings_dialog(tmp_path, qtbot)
+    assert choice.currentText() == ""
+    assert "best" in choice.lineEdit().placeholderText()
+    dialog.set_models(MODELS)
+    rows = [choice.model().item(row) for row in range(choice.count())]
+    assert [row.text() for row in rows] == ["", "large", "small", "odd"]
+    states = [row.accessibleText() for row in rows[1:]]
+    assert states == ["large, to download", "small, present", "odd, not verified"]
+    assert [row.isEnabled() for row in rows] == [True, False, True, True]
+    assert "annotator models download large" in rows[1].toolTip()
+    with qtbot.waitSignal(dialog.changed) as seen:
+        QTest.keyClick(choice, Qt.Key.Key_Down)
+        QTest.keyClick(choice, Qt.Key.Key_Down)
+    assert seen.args == ["model"]
+    assert choice.currentText() == "small", "one that is not here is passed over"
+    assert Settings.load(tmp_path / "settings.toml").get("model") == "small"
+
+
+def test_a_path_can_be_typed_and_outlives_the_list(tmp_path, qtbot):
+    dialog, choice = settings_dialog(tmp_path, qtbot, model="mine")
+    assert choice.currentText() == "mine"
+    changes = []
+    dialog.changed.connect(changes.append)
+    dialog.activateWindow()
+    qtbot.waitUntil(dialog.isActiveWindow)
+    choice.setFocus()
+    choice.lineEdit().selectAll()
+    QTest.keyClicks(choice.lineEdit(), "/data/own.pt")
+    dialog.set_models(MODELS)
+    assert choice.currentText() == "/data/own.pt"
+    assert changes == [], "a half-typed name loads nothing"
+    dialog.editors["author"].setFocus()
+    assert changes == ["model"]
+    assert Settings.load(tmp_path / "settings.toml").get("model") == "/data/own.pt"
+
+
+def text_left(widget):
+    """The first column, in the dialog, that the text of a field has ink in."""
+    shot = widget.grab().toImage()
+    ground = shot.pixelColor(shot.width() // 2, shot.height() - 4).lightness()
+    for x in range(4, shot.width() - 30):
+        column = [shot.pixelColor(x, y).lightness() for y in range(5, shot.height() - 5)]
+        if max(abs(value - ground) for value in column) > 60:
+            return x
+    raise AssertionError("no text")
+
+
+def test_the_texts_of_all_fields_begin_in_one_column(tmp_path, qtbot, qapp, restored_look):  # noqa: F811
+    Theme(qapp, "dark")
+    dialog, choice = settings_dialog(tmp_path, qtbot, author="Eve", model="Eve", device="cpu")
+    theme = dialog.editors["keymap"]
+    theme.addItem("Eve")
+    theme.setCurrentText("Eve")
+    dialog.editors["author"].deselect()
+    choice.lineEdit().deselect()
+    lefts = {key: text_left(dialog.editors[key]) for key in ("author", "keymap", "model")}
+    assert max(lefts.values()) - min(lefts.values()) <= 1, lefts
+    numbers = text_left(dialog.editors["max_image_megapixels"])
+    assert abs(numbers - lefts["author"]) <= 2, "a digit has another bearing than a letter"
+
+
+def test_the_dialogs_have_a_heading_of_their_own(project, qtbot):
+    for dialog in (ExportDialog(project), WorkDialog("Import COCO")):
+        qtbot.addWidget(dialog)
+        titles = [label.text() for label in dialog.findChildren(QLabel) if label.objectName() == "title"]
+        assert titles == [dialog.windowTitle()]
 
 
 def test_shortcut_sheet_lists_every_key(qtbot):

@@ -159,7 +159,7 @@ def test_film_asks_for_what_is_in_view_only(theme, qtbot):
     qtbot.waitUntil(lambda: len(asked) >= 4)
     film.grab()
     assert len(asked) < 12
-    assert film.progress_text() == "3 of 2,000 done"
+    assert film.progress_text() == "3 of 2\u202f000 done"
     film.set_current(1500)
     film.grab()
     assert any(1490 < n < 1510 for n in asked)

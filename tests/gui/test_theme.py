@@ -89,6 +89,14 @@ def test_every_icon_renders_in_its_colour(qapp):
             assert all(c.red() > 200 and c.green() < 60 for c in inked), f"{name} is not tinted"
 
 
+def test_icons_are_never_scaled_up_on_the_screens_there_are(qapp):
+    ratio = max(screen.devicePixelRatio() for screen in qapp.screens())
+    found = icons.icon("accept", theme.DARK)
+    widths = {size.width() for size in found.availableSizes()}
+    assert max(widths) >= 24 * ratio
+    assert 16 in widths
+
+
 def test_text_is_drawn_with_a_real_font(qapp, restored_look):  # noqa: F811
     look = theme.Theme(qapp, "dark")
     assert QFontInfo(QApplication.font()).family() == "Inter"

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from pycocotools.coco import COCO
 from annotator.commands import predict
 from annotator.domain.errors import ExportError, ImageError, PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.ports import Candidates, Embedding, LogitsArray, Segmenter
+from annotator.domain.ports import Candidates, Embedding, LogitsArray, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
 
@@ -81,6 +82,38 @@ def test_png_is_a_mask_of_the_images_size(picture: Path, tmp_path: Path, capsys:
     assert np.count_nonzero(mask) <= 900
     assert f"{np.count_nonzero(mask)} px" in capsys.readouterr().out
     assert sorted(p.name for p in tmp_path.iterdir()) == ["block.png", "mask.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, []),
+        ({"is_verified": False, "note": "own.pt is not verified"}, ["own is not verified"]),
+        ({"note": "The processor is used."}, ["The processor is used."]),
+        ({"is_verified": False, "note": "The processor is used."}, ["own is not verified", "The processor is used."]),
+    ],
+)
+def test_what_is_to_know_of_the_model_is_said_once(
+    changes: dict[str, Any],
+    wanted: list[str],
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class OwnModel(GrabCutSegmenter):
+        @property
+        def info(self) -> ModelInfo:
+            return ModelInfo("own", "0123456789abcdef", "cpu", "float32", 0, **changes)
+
+    loader = ModuleType("annotator.engine.load")
+    loader.load_segmenter = lambda *_args, **_options: OwnModel()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "annotator.engine.load", loader)
+    words = (picture, "--box", "20,15,50,45", "--point", "35,30", "--out", tmp_path / "mask.png")
+    assert predict.run(parse(*words)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(wanted)
+    assert all(line.startswith(f"annotator: {text}") for line, text in zip(lines, wanted, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on NumPy 2

@@ -235,6 +235,22 @@ def test_swapping_needs_no_encode_and_leaves_no_trace(model: torch.nn.Module, pi
     assert len(embedding._states) == 2  # the base's terms and one adapter's
 
 
+def test_off_and_on_again_makes_nothing_anew(
+    model: torch.nn.Module, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Sam2Segmenter(model, BASE)
+    embedding = engine.encode(picture, "p")
+    network = trained(PromptAdapter.on(model))
+    adapter = Adapter(network, info_for(network))
+    engine.set_adapter(adapter)
+    first = logits_of(engine.decode(embedding, CASES["box"]))
+    monkeypatch.setattr(PromptAdapter, "guide", lambda *_: pytest.fail("the guide was made again"))
+    for one in (None, adapter):
+        engine.set_adapter(one)
+        seen = logits_of(engine.decode(embedding, CASES["box"]))
+    np.testing.assert_array_equal(seen, first)
+
+
 def test_the_guide_is_made_once_per_image(
     model: torch.nn.Module, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,316 @@
+"""What the window says and where: messages that end with their image, numbers, the hint, the strips, the free edge."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
+
+from annotator.io.store import ProjectStore
+from annotator.ui.actions import TOOL_STRIP
+from annotator.ui.app import folder_of_image
+from annotator.ui.canvas_area import FLOOR_PX
+from annotator.ui.numbers import grouped
+from annotator.ui.status import StatusLine
+from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+
+K = Qt.Key
+CTRL = Qt.KeyboardModifier.ControlModifier
+pytestmark = [
+    pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
+    pytest.mark.usefixtures("restored_look"),
+]
+
+
+@pytest.fixture
+def desk(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    yield desk
+    desk.close()
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_told_of_an_image_goes_with_it(desk):
+    desk.open()
+    message = desk.window.status.message
+    desk.key(K.Key_X)
+    assert "Marked empty" in message.text()
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    assert message.text() == ""
+    desk.key(K.Key_Z, CTRL)
+    desk.wait_image(0)
+    assert "Undone" in message.text(), "told of the image that the step back shows"
+
+
+def test_the_note_of_how_an_image_was_read_does_not_stay_with_the_next(desk):
+    folder = desk.root / "kinds"
+    folder.mkdir()
+    deep = np.random.default_rng(0).integers(0, 4000, (60, 80)).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "0-deep.png")
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(folder / "1-plain.png")
+    desk.open(folder=folder, first_row=0)
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    desk.key(K.Key_A)
+    desk.wait_image(0)
+    assert "0-deep.png" in desk.window.status.message.text()
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    assert "0-deep.png" not in desk.window.status.message.text()
+
+
+def test_only_lines_of_the_topic_are_withdrawn(qtbot):
+    status = StatusLine()
+    qtbot.addWidget(status)
+    status.tell("Loading…", stays=True)
+    status.withdraw("image")
+    assert status.message.text() == "Loading…"
+    status.tell("about it", topic="image")
+    status.withdraw("image")
+    assert status.message.text() == ""
+
+
+def test_saving_by_habit_says_that_all_is_saved(desk):
+    desk.open()
+    desk.accept_at(60, 60)
+    desk.key(K.Key_S, CTRL)
+    assert desk.window.status.message.text() == "Everything accepted is saved in pictures.annot."
+    desk.engine.hold()
+    desk.click(100, 60)
+    desk.key(K.Key_Return)
+    desk.key(K.Key_S, CTRL)
+    assert "still to come" in desk.window.status.message.text()
+    desk.engine.let_go()
+    desk.until(lambda: len(desk.session.annotations) == 2)
+
+
+def test_the_status_bar_says_when_the_engine_looked_closer(desk, monkeypatch):
+    desk.open()
+    decode = type(desk.engine.segmenter).decode
+    closer = [True]
+
+    def zoomed(self, *args, **options):
+        return replace(decode(self, *args, **options), looked_closer=closer[0])
+
+    monkeypatch.setattr(type(desk.engine.segmenter), "decode", zoomed)
+    fact = desk.window.status.decode
+    desk.accept_at(60, 60)
+    assert re.fullmatch(r"click \d+ ms · zoom", fact.text())
+    assert "enlarged piece" in fact.toolTip()
+    closer[0] = False
+    desk.accept_at(100, 60)
+    assert re.fullmatch(r"click \d+ ms", fact.text())
+    assert "enlarged piece" not in fact.toolTip()
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def test_thousands_are_written_one_way_everywhere(desk):
+    assert (grouped(164837), grouped(999), grouped(1234567)) == ("164\u202f837", "999", "1\u202f234\u202f567")
+    desk.open()
+    desk.engine.segmenter.radius_px = 40.0
+    area = desk.accept_at(80, 60).area
+    assert area > 1000
+    index = desk.window.objects.model.index(0)
+    texts = [desk.window.status.message.text()]
+    texts += [index.data(int(role)) for role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.DisplayRole)]
+    assert all(grouped(area) in text and f"{area:,}" not in text for text in texts), texts
+
+
+# --- hint and edges ---------------------------------------------------------------------------------------------------
+
+
+def test_the_hint_goes_with_the_first_click_and_does_not_come_back(desk):
+    desk.open()
+    hint = desk.window.area.hint
+    assert hint.isVisible()
+    desk.click(60, 60)
+    assert hint.isHidden()
+    desk.wait_mask(60, 60)
+    desk.key(K.Key_Escape)
+    assert hint.isHidden()
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    assert hint.isHidden()
+    folder = desk.folder
+    desk.close()
+    desk.open(folder=folder, first_row=1)
+    assert desk.window.area.hint.isVisible(), "nothing was accepted yet: the next start shows it again"
+
+
+def test_a_fitted_image_is_clear_of_what_floats_on_the_canvas(desk):
+    folder = desk.root / "tall"
+    folder.mkdir()
+    Image.fromarray(np.zeros((200, 120, 3), np.uint8)).save(folder / "0.png")
+    desk.open(folder=folder)
+    desk.click(60, 190)
+    desk.wait_mask(60, 190)
+    canvas, area = desk.window.canvas, desk.window.area
+    desk.until(area.candidates.isVisible)
+    lower_edge = canvas.image_to_view(0, 200).y()
+    assert area.candidates.y() >= lower_edge
+    assert area.chip.y() >= lower_edge
+    assert canvas.image_to_view(0, 0).y() >= 0
+    desk.window.canvas.zoom_by(1.5)
+    desk.key(K.Key_F)
+    assert abs(canvas.image_to_view(0, 200).y() - lower_edge) <= 1
+
+
+def test_an_image_with_room_below_stays_in_the_middle(desk):
+    folder = desk.root / "wide"
+    folder.mkdir()
+    Image.fromarray(np.zeros((60, 600, 3), np.uint8)).save(folder / "0.png")
+    desk.open(folder=folder)
+    canvas = desk.window.canvas
+    assert abs(canvas.image_to_view(300, 30).y() - canvas.viewport().height() / 2) <= 1
+    assert canvas.viewport().height() - canvas.image_to_view(0, 60).y() > FLOOR_PX
+
+
+def test_the_candidates_go_up_when_they_would_cover_the_object(desk):
+    desk.open()
+    area = desk.window.area
+    desk.click(80, 60)
+    desk.wait_mask(80, 60)
+    desk.until(area.candidates.isVisible)
+    low = area.candidates.y()
+    assert low > area.stack.height() / 2
+    area.make_way_for(QRectF(0, area.stack.height() - 150, area.stack.width(), 150))
+    assert area.candidates.y() < area.stack.height() / 2
+    area.make_way_for(QRectF(0, 0, area.stack.width(), area.stack.height()))
+    assert area.candidates.y() == low, "no place is free: it stays where it is looked for"
+
+
+def test_the_candidates_move_for_an_object_that_is_low_in_a_zoomed_view(desk):
+    desk.open()
+    canvas, strip = desk.window.canvas, desk.window.area.candidates
+    canvas.zoom_by(3.0)
+    view = canvas.viewport().rect()
+    place = canvas.view_to_image(QPointF(view.center().x(), view.bottom() - 12))
+    assert canvas.contains_image_point(place.x(), place.y())
+    desk.click(place.x(), place.y())
+    desk.wait_mask(place.x(), place.y())
+    desk.until(strip.isVisible)
+    assert strip.y() < desk.window.area.stack.height() / 2
+
+
+# --- tool strip -------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_is_enabled_when_there_is_something_to_cancel(desk):
+    desk.open()
+    cancel = desk.window.actions_by_id["cancel"]
+    assert not cancel.isEnabled()
+    desk.click(60, 60)
+    assert cancel.isEnabled()
+    desk.wait_mask(60, 60)
+    desk.key(K.Key_Return)
+    assert not cancel.isEnabled()
+    desk.window.objects.select_ids(frozenset(a.id for a in desk.session.annotations))
+    assert cancel.isEnabled()
+    desk.key(K.Key_Escape)
+    assert not cancel.isEnabled()
+    assert desk.window.objects.selected_ids() == frozenset()
+
+
+def test_escape_drops_a_drag_that_is_the_only_thing_begun(desk):
+    desk.open()
+    viewport = desk.window.canvas.viewport()
+    QTest.mousePress(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, desk._at(20, 20))
+    QTest.mouseMove(viewport, desk._at(90, 70))
+    assert desk.window.actions_by_id["cancel"].isEnabled()
+    desk.key(K.Key_Escape)
+    assert not desk.window.actions_by_id["cancel"].isEnabled()
+    QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, desk._at(90, 70))
+    assert not desk.refine.state.is_active
+
+
+def test_every_tool_shows_its_leading_key(desk):
+    desk.build()
+    keymap = desk.window.actions_by_id.keymap
+    for name in filter(None, TOOL_STRIP):
+        assert desk.window._strip_button(name).text() == keymap.label(name)
+    assert desk.window._strip_button("redo").text() == "Ctrl+Shift+Z"
+
+
+def test_a_low_window_shows_every_tool(desk):
+    desk.build()
+    window, strip = desk.window, desk.window.strip
+    last = [name for name in TOOL_STRIP if name][-1]
+    for height in (window.minimumHeight(), 640, 760, 780, 900, window.minimumHeight()):
+        window.resize(1000, height)
+        desk.until(lambda height=height: window.height() == height)
+        desk.qtbot.wait(30)
+        overflow = strip.findChild(QToolButton, "qt_toolbar_ext_button")
+        assert overflow is None or overflow.isHidden(), height
+        button = window._strip_button(last)
+        assert button.isVisible()
+        assert button.geometry().bottom() <= strip.height()
+        text_px = button.fontMetrics().height()
+        assert button.height() >= button.iconSize().height() + text_px, "neither icon nor key is cut"
+
+
+def test_the_tool_strip_stands_still_when_the_theme_is_changed(desk):
+    desk.build()
+    window = desk.window
+    window.resize(1000, 900)
+    desk.qtbot.wait(50)
+    names = [name for name in TOOL_STRIP if name]
+    before = [window._strip_button(name).geometry() for name in names]
+    for theme in ("light", "dark"):
+        window.theme.apply(theme)
+        desk.qtbot.wait(50)
+        assert [window._strip_button(name).geometry() for name in names] == before
+
+
+# --- files that cannot be opened --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database", b"SQLite format 3\x00" + bytes(4000)])
+def test_a_corrupt_project_is_told_with_a_way_on(desk, monkeypatch, content):
+    folder = desk.make_folder()
+    with ProjectStore.open_folder(folder) as store:
+        good = store.path
+    bad = desk.root / "bad.annot"
+    bad.write_bytes(content)
+    desk.build()
+    desk.window.program.files.open_path(bad)
+    bar = desk.window.area.error_bar
+    desk.until(lambda: "bad.annot" in bar.text)
+    assert desk.window.isVisible()
+    assert desk.window.area.stack.currentWidget() is desk.window.area.empty
+    assert bar.button.text() == "Open another…"
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args, **_options: (str(good), ""))
+    QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: desk.shown_row() == 0)
+    assert bar.text == ""
+    assert bad.read_bytes() == content
+
+
+def test_an_image_on_the_command_line_stands_for_its_folder(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "set.annot").write_bytes(b"x")
+    (tmp_path / "notes.txt").write_text("x")
+    assert folder_of_image(tmp_path / "a.png") == tmp_path
+    for name in ("set.annot", "notes.txt", "absent.png", "."):
+        assert folder_of_image(tmp_path / name) == tmp_path / name
+
+
+def test_sheets_have_a_heading_of_their_own(desk):
+    desk.open()
+    files = desk.window.program.files
+    for dialog in (files.show_keys(), files.show_settings(), files.show_about()):
+        titles = [label for label in dialog.findChildren(QLabel) if label.objectName() == "title"]
+        assert len(titles) == 1
+        assert titles[0].text().split()[0] in dialog.windowTitle()
+        dialog.close()
