@@ -255,11 +255,15 @@ class ZoomSegmenter:
         return self._shown([_rated(pool[best], ratings[best])], found, tuple(pool[:HYPOTHESES_KEPT]))
 
     def _best_other(self, prompts: Prompts, previous: _Answer, stayed: list[Hypothesis]) -> _Answer | None:
-        """The best rated of the earlier answers that is not what there is already."""
+        """The best rated of the earlier answers that is not what there is already, if it is rated as high as that."""
         seen = [previous.candidate.mask, *(h.candidate.mask for h in stayed)]
-        ratings = rate(previous.others, prompts.points)
-        for index in np.argsort(-ratings, kind="stable").tolist()[:6]:
+        ratings = rate([*stayed, *previous.others], prompts.points)
+        least = ratings[: len(stayed)].max(initial=-np.inf)
+        others = ratings[len(stayed) :]
+        for index in np.argsort(-others, kind="stable").tolist()[:6]:
             other = previous.others[index]
+            if others[index] < least:
+                break
             if all(sampled_iou(other.candidate.mask, mask) <= SAME_IOU for mask in seen):
                 return _Answer(other.candidate, other.region)
         return None
