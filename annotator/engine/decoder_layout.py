@@ -1,4 +1,4 @@
-"""How the fast decoder lays out weights and pixels: transposed convolutions as matrices, pixels in nested order."""
+"""How the decoder lays out weights, pixels and shares: convolutions as matrices, nested pixels, gated attention."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+LEAST_SHARE = 1e-6
+"""Of the attention that is left to the decoder's own tokens, where appended ones take almost all."""
 
 
 def transposed_weight(module: Any, dtype: torch.dtype) -> Tensor:
@@ -41,3 +44,24 @@ def raster(nested: Tensor, grid_hw: tuple[int, int]) -> Tensor:
     h, w = grid_hw
     x = nested.view(batch, h, w, 2, 2, 2, 2, count).permute(0, 7, 1, 3, 5, 2, 4, 6)
     return x.reshape(batch, count, 4 * h, 4 * w)
+
+
+def gated_shares(attention: Tensor, extra: int) -> Tensor:
+    """Shares of an attention (last axis: tokens) as they are with ``extra`` gated tokens at the end.
+
+    The decoder's own tokens keep the shares that they have among themselves, as if the others were not there; the
+    others come on top with their share of all. So a gate of 0 on their values leaves the plain attention.
+    """
+    own = attention[..., :-extra]
+    return torch.cat([own / own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE), attention[..., -extra:]], -1)
+
+
+def own_sums(attention: Tensor, extra: int) -> Tensor:
+    """For the first tokens their sum of shares, for the last ``extra`` ones the sum of all, which is 1.
+
+    A small matrix product: sums over a part of a short last axis are slow.
+    """
+    count = attention.shape[-1]
+    summed = attention.new_ones(count, count)
+    summed[count - extra :, : count - extra] = 0
+    return torch.matmul(attention, summed).clamp_min_(LEAST_SHARE)

@@ -26,10 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.decoder_layout import nested, raster, stacked_mlps, transposed_weight
-
-LEAST_SHARE = 1e-6
-"""Of the attention that is left to the decoder's own tokens, where appended ones take almost all."""
+from annotator.engine.decoder_layout import nested, own_sums, raster, stacked_mlps, transposed_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +222,15 @@ class FastDecoder:
         if hook is not None:
             injection = hook(attended, keys, token_pe, self._dense_pe_cast)
             queries, token_pe, keys, attended = _injected(injection, queries, token_pe, keys, attended)
-            gate, keys_pe = injection.extra_gate, keys + self._dense_pe_cast
+            gate, keys_pe = injection.extra_gate, torch.add(keys, self._dense_pe_cast, out=keys_pe)
         queries = block.norm2(queries + attended)
         queries = block.norm3(queries + block.mlp(queries))
         scores = block.image_to_token.scores_absorbed(keys_pe, queries + token_pe)
         keys = block.norm4(block.image_to_token.mix(scores, queries, keys + block.image_to_token.bo, gate))
 
         keys_pe = keys + self._dense_pe_cast
+        own = self._output_tokens.shape[0]  # what the other tokens would see now, nobody asks for
+        queries, token_pe = queries[:, :own], token_pe[:, :own]
         queries = queries + self._final.tokens_absorbed(queries + token_pe, keys_pe, keys)
         return self._final_norm(queries), keys
 
@@ -351,21 +350,10 @@ class FastAttention:
         attention = scores.view(batch, pixels, self.heads, width // self.heads).softmax(-1)
         values = torch.matmul(self.split(F.linear(v, self.wv, self.bv)), self._wo_heads)
         if gate is not None:
-            own = attention[..., : -gate.shape[0]]
-            own /= own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE)  # gated_shares, in place
+            attention = attention.div_(own_sums(attention, gate.shape[0]))  # gated_shares, in place
             values[:, :, -gate.shape[0] :] *= gate
         values = values.reshape(batch, width, -1)
         return torch.baddbmm(residual.expand(batch, -1, -1), attention.view(batch, pixels, width), values)
-
-
-def gated_shares(attention: Tensor, extra: int) -> Tensor:
-    """Shares of an attention (last axis: tokens) as they are with ``extra`` gated tokens at the end.
-
-    The decoder's own tokens keep the shares that they have among themselves, as if the others were not there; the
-    others come on top with their share of all. So a gate of 0 on their values leaves the plain attention.
-    """
-    own = attention[..., :-extra]
-    return torch.cat([own / own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE), attention[..., -extra:]], -1)
 
 
 def _injected(
@@ -373,7 +361,7 @@ def _injected(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries, their positions, keys and the attention's output after an adapter added to them."""
     attended = attended + injection.queries
-    keys = torch.addcmul(keys, injection.keys, injection.key_gate)
+    keys = keys.addcmul_(injection.keys, injection.key_gate)  # in place: fresh megabytes cost more than the sums
     if injection.extra_tokens is not None and injection.extra_pe is not None:
         # New tokens have no residual of their own: zeros join the queries, their content joins the attention.
         attended = torch.cat([attended, injection.extra_tokens], 1)

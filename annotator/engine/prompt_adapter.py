@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.fast_decoder import Injection, gated_shares
+from annotator.engine.decoder_layout import gated_shares
+from annotator.engine.fast_decoder import Injection
 
 MASK_TOKEN = 2
 """Row of the single-mask token: object score, IoU, mask 0, ..."""

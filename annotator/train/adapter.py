@@ -23,7 +23,7 @@ from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, guide_
 from annotator.engine.sam2_backend import FED_BACK_LIMIT, Sam2Segmenter
 from annotator.train.adapter_cache import CachedWindow
 from annotator.train.adapter_losses import LossParts, adapter_loss, uncertain_band
-from annotator.train.adapter_prompts import DrawnPrompts, Kind, draw_batch, draw_kind
+from annotator.train.adapter_prompts import ROUND_SHARES, DrawnPrompts, Kind, draw_batch, draw_kind
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import corrective_click
 
@@ -187,16 +187,20 @@ class AdapterTrainer:
 
     @torch.no_grad()
     def _corrected(self, batch: _Batch, drawn: DrawnPrompts, rng: np.random.Generator) -> tuple[DrawnPrompts, Tensor]:
-        """The adapter's own answer to the first prompt, fed back with one more click where it is wrong."""
-        self.network.eval()
-        found = self.decode(batch, drawn.points, None)
-        self.network.train()
-        index = _shown(found, is_click=len(drawn.points[0]) == 1)
-        previous = found.masks.float().gather(1, index).clamp(-FED_BACK_LIMIT, FED_BACK_LIMIT)
+        """The adapter's own answers, each fed back with one more click where it is wrong; the last is still to come."""
         half = np.ascontiguousarray(batch.masks[:, 1::2, 1::2]).astype(bool)
-        size = half.shape[1:]
-        answer = (F.interpolate(previous, size, mode="bilinear", align_corners=False)[:, 0] > 0).cpu().numpy()
-        points = [[*own, corrective_click(answer[i], half[i], rng, cell_px=2.0)] for i, own in enumerate(drawn.points)]
+        points, previous = drawn.points, None
+        is_click = len(points[0]) == 1
+        self.network.eval()
+        for turn in range(1 + int(rng.choice(len(ROUND_SHARES), p=ROUND_SHARES))):
+            found = self.decode(batch, points, previous)
+            index = _shown(found, is_click=is_click and turn == 0)
+            previous = found.masks.float().gather(1, index).clamp(-FED_BACK_LIMIT, FED_BACK_LIMIT)
+            answer = F.interpolate(previous, half.shape[1:], mode="bilinear", align_corners=False)[:, 0] > 0
+            predicted = answer.cpu().numpy()
+            points = [[*own, corrective_click(predicted[i], half[i], rng, cell_px=2.0)] for i, own in enumerate(points)]
+        self.network.train()
+        assert previous is not None
         return DrawnPrompts(Kind.CORRECTION, points, None), previous
 
     def decode(

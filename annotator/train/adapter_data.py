@@ -21,6 +21,8 @@ from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, re
 GROUP_KEYS = ("PatientID", "patient_id", "patient", "SeriesInstanceUID", "series_id", "series", "group")
 """Fields of an image that say which images belong together: they never stand on both sides of a split."""
 LEAST_AREA_PX = 16
+MOST_SHARE = 0.9
+"""Objects that fill (almost) the whole image have no border to learn, and no window shows one."""
 VALIDATION_SHARE = 0.1
 LEAST_FOR_VALIDATION = 6
 """Groups that training must have before some of them are set aside for early stopping."""
@@ -163,7 +165,7 @@ def split(sources: Sequence[Source], *, held_back: float = 0.2, max_images: int 
 
 
 def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[TrainingImage]:
-    """Images with their decoded masks; objects of a few pixels are left out.
+    """Images with their decoded masks; objects of a few pixels and those that fill the image are left out.
 
     Raises:
         UserError: nothing is left. ImportFormatError: a segmentation is damaged.
@@ -171,10 +173,13 @@ def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[
     by_path: dict[Path, list[Mask]] = {}
     for item in objects:
         mask = item.mask()
-        if mask.area >= LEAST_AREA_PX:
+        if LEAST_AREA_PX <= mask.area <= MOST_SHARE * mask.width * mask.height:
             by_path.setdefault(item.image.path, []).append(mask)
     if not by_path:
-        raise UserError(f"{set_name} holds no objects of {LEAST_AREA_PX} pixels or more.", "Label some first.")
+        raise UserError(
+            f"{set_name} holds no objects to learn from ({LEAST_AREA_PX} pixels or more, not the whole image).",
+            "Label some first.",
+        )
     return [ReadableImage(path, set_name, tuple(masks)) for path, masks in by_path.items()]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from annotator import cli
-from annotator.engine.adapter_files import adapters_dir, list_adapters, load_adapter
+from annotator.engine.adapter_files import adapters_dir, list_adapters, load_adapter, read_adapter_info
 from annotator.engine.load import load_segmenter
 from annotator.engine.nano import NanoConfig, build_nano, save_nano
 from annotator.train import adapter_gate
@@ -89,8 +89,15 @@ def test_what_a_person_can_get_wrong(
     assert said in told[0]
 
 
-def test_other_settings_do_not_go_on_from_the_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*words, "--no-install"]) == 0
+def test_other_settings_do_not_go_on_from_the_folder(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ablated = [*words, "--no-install", "--without=points", "--without=guide"]
+    assert cli.main(ablated) == 0
+    config = read_adapter_info(tmp_path / "work" / "candidate.safetensors").config
+    assert (config["uses_points"], config["uses_guide"], config["uses_tokens"]) == (False, False, True)
+    assert not adapters_dir().exists()
     capsys.readouterr()
-    assert cli.main([*words, "--no-install", "--lr=0.01"]) == 2
-    assert "another run" in capsys.readouterr().err
+    for other in ([*ablated, "--lr=0.01"], [*words, "--no-install"]):
+        assert cli.main(other) == 2
+        assert "another run" in capsys.readouterr().err

@@ -149,6 +149,15 @@ def test_sixteen_bit_images_are_read_as_shown(tmp_path: Path) -> None:
         ReadableImage(tmp_path / "deep.png", "x", (other,)).pixels()
 
 
+def test_specks_and_whole_images_are_not_learned_from(parts: Split) -> None:
+    whole = replace(parts.train[0], segmentation={"size": [96, 96], "counts": [0, 96 * 96]})
+    speck = replace(parts.train[0], segmentation={"size": [96, 96], "counts": [5, 3, 96 * 96 - 8]})
+    (image,) = training_images([parts.train[0], whole, speck], "x")
+    assert len(image.masks) == 1
+    with pytest.raises(UserError, match="no objects to learn from"):
+        training_images([whole, speck], "x")
+
+
 def test_windows_are_encoded_once(parts: Split, segmenter: Sam2Segmenter, tmp_path: Path) -> None:
     images = training_images(parts.train, "ellipses")
     cache = WindowCache(tmp_path, segmenter, images, count=3, seed=0)
