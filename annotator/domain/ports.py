@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,7 @@ class Candidate:
         mask: at image resolution, tight.
         label: "part", "whole", "group" for three candidates by area, "" for a single one.
         uncertainty: of the decode that the mask is from, when a prompt adapter is in use; else None.
+        logits_box: the part of the image that ``logits`` are of, in image pixels; None for the whole image.
     """
 
     logits: LogitsArray
@@ -103,6 +104,7 @@ class Candidate:
     mask: Mask
     label: str = ""
     uncertainty: UncertaintyMap | None = None
+    logits_box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,38 @@ class Warmable(Protocol):
         ...
 
 
+@runtime_checkable
+class Adaptable(Protocol):
+    """A segmenter that can take a prompt adapter, or go on without one, on the embeddings that there are."""
+
+    @property
+    def adapter(self) -> Any: ...
+    def set_adapter(self, adapter: Any) -> None:
+        """The engine's own adapter, or None.
+
+        Raises:
+            ModelError: it belongs to another base.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInUse:
+    """The adapter that answers now: its name, and the SHA-256 of its file, hexadecimal."""
+
+    name: str
+    sha256: str
+
+    @property
+    def record(self) -> str:
+        """For an annotation: "name@sha256"."""
+        return f"{self.name}@{self.sha256}"
+
+
+AdapterSetter = Callable[[Segmenter], AdapterInUse | None]
+"""Puts an adapter (or none) into a segmenter, on the engine thread."""
+
+
 class EmbeddingCache(Protocol):
     """Embeddings by key: memory first, then disk. Used by the engine thread only."""
 
@@ -235,6 +269,8 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class DecodeResult:
+    """``adapter`` is the record of the adapter that answered, empty for the base alone."""
+
     epoch: int
     generation: int
     image_key: str
@@ -242,6 +278,7 @@ class DecodeResult:
     candidates: Candidates
     encode_ms: float
     was_cached: bool
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

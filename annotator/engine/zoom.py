@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from annotator.domain.geometry import Box
-from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, is_cut, rate, sampled_iou
+from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, expected_iou, is_cut, rate, sampled_iou
 from annotator.domain.logits import mask_from_logits
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
@@ -358,7 +358,8 @@ def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> C
     """A piece's candidate with its mask and its uncertainty in image pixels; the logits stay the piece's."""
     seen = candidate.uncertainty
     moved_map = None if seen is None else seen.moved(region.x0, region.y0)
-    return replace(candidate, mask=placed(candidate.mask, region, whole), uncertainty=moved_map)
+    box = Box(region.x0, region.y0, region.x1, region.y1)
+    return replace(candidate, mask=placed(candidate.mask, region, whole), uncertainty=moved_map, logits_box=box)
 
 
 def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
@@ -366,8 +367,8 @@ def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
 
 
 def _rated(hypothesis: Hypothesis, rating: float) -> Hypothesis:
-    """With the rating as its predicted IoU: it knows more than the model did when it saw one piece."""
-    predicted_iou = min(1.0, max(0.0, float(rating)))
+    """With what its rating means as its predicted IoU: it knows more than the model did when it saw one piece."""
+    predicted_iou = expected_iou(float(rating))
     return replace(hypothesis, candidate=replace(hypothesis.candidate, predicted_iou=predicted_iou))
 
 

@@ -11,6 +11,7 @@ from annotator.domain.hypotheses import (
     Hypothesis,
     RatingWeights,
     alternatives,
+    expected_iou,
     is_cut,
     pairwise_iou,
     rate,
@@ -88,6 +89,13 @@ def test_an_answer_that_ends_at_its_pieces_edge_is_cut() -> None:
     assert not is_cut(Mask.empty(WIDTH, HEIGHT), PIECE)
     inside, cut = answer(rectangle(60, 60, 40, 40), region=PIECE), answer(rectangle(50, 60, 40, 40), region=PIECE)
     assert np.diff(rate([inside, cut], [PointPrompt(80, 80)]))[0] == pytest.approx(RatingWeights().cut)
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3))
+def test_what_a_rating_means_grows_with_it_and_is_a_share(a: float, b: float) -> None:
+    assert 0.0 < expected_iou(a) < 1.0
+    assert (expected_iou(a) <= expected_iou(b)) == (a <= b) or abs(a - b) < 1e-9
+    assert expected_iou(0.6) == 0.5
 
 
 def test_alternatives_differ_and_come_best_first() -> None:
