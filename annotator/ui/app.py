@@ -18,6 +18,8 @@ from annotator.domain.ports import Engine, EngineFactory
 from annotator.io.readers import is_supported
 from annotator.io.settings import Settings
 from annotator.io.store_place import SUFFIX
+from annotator.ui.adapter_shelf import AdapterShelf
+from annotator.ui.adapters import AdapterControl
 from annotator.ui.canvas import Tool
 from annotator.ui.closing import ClosingGate
 from annotator.ui.crash import CrashHandler
@@ -48,12 +50,14 @@ def build_window(
     *,
     factory_for: FactoryFor | None = None,
     list_models: ListModels | None = None,
+    shelf: AdapterShelf | None = None,
 ) -> MainWindow:
     """The whole window, wired and with its engine starting; ``window.program`` has its parts. Not shown yet.
 
     Args:
         engine_factory: called on the engine thread.
         factory_for: for choosing another model in the menu; None leaves that out.
+        shelf: where prompt adapters lie; None leaves them out.
     """
     app = QApplication.instance()
     if not isinstance(app, QApplication):
@@ -89,7 +93,17 @@ def build_window(
         list_models=list_models if factory_for else None,
     )
     ClosingGate(window, refine, patience)
-    program.attach(window, bench=bench, commands=commands, files=files, views=views, factory_for=factory_for)
+    adapters = AdapterControl(window, client, refine, views=views, shelf=shelf)
+    adapters.project = session.training_source
+    program.attach(
+        window,
+        bench=bench,
+        commands=commands,
+        files=files,
+        views=views,
+        adapters=adapters,
+        factory_for=factory_for,
+    )
     window.program = program
     commands.set_tool(Tool.POINT)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
@@ -142,7 +156,9 @@ def run(args: argparse.Namespace) -> int:
         return default_factory(model, config=own_config, device=None if device == "auto" else device, settings=settings)
 
     first_model = getattr(args, "model", None) or settings.get("model")
-    window = build_window(settings, factory_for(first_model), factory_for=factory_for, list_models=find_models)
+    window = build_window(
+        *(settings, factory_for(first_model)), factory_for=factory_for, list_models=find_models, shelf=AdapterShelf()
+    )
     crash = CrashHandler(platformdirs.user_log_path("annotator", appauthor=False))
     crash.install()
     crash.crashed.connect(window.area.error_bar.show_message)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.prompt import Prompts
+from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.items import PreparedImage
 from annotator.ui.mask_items import ObjectView
 from annotator.ui.overlays import CanvasColours, Overlays
@@ -67,6 +68,16 @@ class CanvasDisplay(ImageView):
     def set_prompts(self, prompts: Prompts) -> None:
         """The dots and the box of the object in work."""
         self._overlays.set_prompts(prompts)
+
+    def set_heat(self, image: QImage | None, box: Box | None) -> None:
+        """The layer of doubt over everything but the prompts: a small picture over ``box``; None for none."""
+        self._overlays.set_heat(image, box)
+
+    def set_ghost(self, point: PointPrompt | None) -> None:
+        """A proposed click, brought into view when it lies outside; None for none."""
+        self._overlays.set_ghost(point)
+        if point is not None:
+            self.bring_into_view(point.x, point.y)
 
     def set_masks_visible(self, is_visible: bool) -> None:
         self._are_masks_visible = is_visible

@@ -30,7 +30,11 @@ class OpenImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the model said to one step; ``index`` is the candidate that the person uses, ``rle`` its mask's runs."""
+    """What the model said to one step.
+
+    ``index`` is the candidate that the person uses, ``rle`` its mask's runs, ``adapter`` the record of the one that
+    answered, empty for the base alone.
+    """
 
     prompts: Prompts
     candidates: Candidates
@@ -39,6 +43,7 @@ class Answer:
     was_cached: bool
     model: ModelInfo | None
     rle: bytes | None = None
+    adapter: str = ""
 
     @property
     def candidate(self) -> Candidate:

@@ -269,6 +269,7 @@ class FileActions(QObject):
         else:
             note = menu.addAction("Looking for models…" if self._list_models else "No models to choose from")
             note.setEnabled(False)
+        self._add_adapters(menu)
         self._look_for_models()
 
     def _look_for_models(self) -> None:
@@ -295,7 +296,12 @@ class FileActions(QObject):
         menu = self._window.menus["Model"]
         menu.clear()
         self._add_models(menu)
+        self._add_adapters(menu)
         self.models_found.emit(self._model_names)
+
+    def _add_adapters(self, menu: QMenu) -> None:
+        menu.addSeparator()
+        menu.addAction(self._window.actions_by_id["adapters"])
 
     def _add_models(self, menu: QMenu) -> None:
         group = QActionGroup(menu)

@@ -26,7 +26,12 @@ from annotator.ui.theme import resource_path
 DEFAULT_PRESET = "annotator"
 _TEXT_WIDGETS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.KeypadModifier)
-RESERVED = {"Space": "hold to pan", **{str(digit): "class by its number" for digit in range(1, 10)}}
+RESERVED = {
+    "Space": "hold to pan",
+    **{str(digit): "class by its number" for digit in range(1, 10)},
+    **{f"Ctrl+{digit}": "adapter by its number" for digit in range(1, 10)},
+    "Ctrl+0": "no adapter",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 
 from annotator.ui.canvas import Tool
 from annotator.ui.main_window import MainWindow
+from annotator.ui.next_click import NextClick
 from annotator.ui.patience import Patience
 from annotator.ui.refine import RefineController
 from annotator.ui.session import ProjectSession
@@ -24,6 +25,7 @@ class LoopCommands(QObject):
         super().__init__(window)
         self._patience = patience
         self._window, self._session, self._refine, self._views = window, session, refine, views
+        self.next_click = NextClick(window, refine, parent=self)
         for digit in range(1, 10):
             shortcut = QShortcut(QKeySequence(str(digit)), window)
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
@@ -38,13 +40,18 @@ class LoopCommands(QObject):
         else:
             self._session.undo()
 
+    def accept(self) -> None:
+        """Place the proposed click, if one is shown; else keep the object."""
+        if not self.next_click.place():
+            self._refine.accept()
+
     def redo(self) -> None:
         if not self._refine.redo() and not self._refine.state.is_active:
             self._session.redo()
 
     def cancel(self) -> None:
-        """The half-made drag, else the object in work, else the selection."""
-        if not self._window.canvas.cancel_gesture() and not self._refine.cancel():
+        """The half-made drag, else the proposed click, else the object in work, else the selection."""
+        if not (self._window.canvas.cancel_gesture() or self.next_click.drop() or self._refine.cancel()):
             self._window.objects.select_ids(frozenset())
 
     def delete_selected(self) -> None:

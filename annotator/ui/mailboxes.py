@@ -6,17 +6,19 @@ import threading
 from dataclasses import dataclass
 from enum import IntEnum
 
-from annotator.domain.ports import DecodeRequest, EncodeRequest, EngineFactory, WarmRequest
+from annotator.domain.ports import AdapterSetter, DecodeRequest, EncodeRequest, EngineFactory, WarmRequest
 
 
 class Lane(IntEnum):
     """The mailboxes, most urgent first."""
 
     LOAD = 0
-    DECODE = 1
-    ENCODE = 2
-    WARM = 3
-    PREFETCH = 4
+    ADAPTER = 1
+    DECODE = 2
+    COMPARE = 3
+    ENCODE = 4
+    WARM = 5
+    PREFETCH = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Job:
     """What waits in a lane. ``model`` counts the models that the sender had seen (older logits do not fit newer)."""
 
     lane: Lane
-    content: EngineFactory | DecodeRequest | EncodeRequest | WarmRequest
+    content: EngineFactory | AdapterSetter | DecodeRequest | EncodeRequest | WarmRequest
     model: int = 0
 
     @property
@@ -76,9 +78,9 @@ class Mailboxes:
             return self._slots.get(lane)
 
     def clear(self) -> None:
-        """Forget everything but a load."""
+        """Forget everything but a load and the choice of an adapter."""
         with self._lock:
-            for lane in (Lane.DECODE, Lane.ENCODE, Lane.WARM, Lane.PREFETCH):
+            for lane in (Lane.DECODE, Lane.COMPARE, Lane.ENCODE, Lane.WARM, Lane.PREFETCH):
                 self._slots.pop(lane, None)
 
     def drop_decodes(self, before_epoch: int) -> None:

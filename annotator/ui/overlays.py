@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QGraphicsScene
 
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.ui.heat_items import GhostItem, HeatItem
 from annotator.ui.items import BoxItem, ImageItem, PointItem, PreparedImage
 from annotator.ui.mask_items import MaskItem, ObjectLayer
 from annotator.ui.mask_picture import OUTLINE_PX, MaskLook
@@ -17,6 +18,8 @@ from annotator.ui.mask_picture import OUTLINE_PX, MaskLook
 CANDIDATE_EXTRA_OPACITY = 0.1
 """How much stronger the fill of the object in work is than that of accepted ones."""
 _POINT_DEPTH = 10
+_HEAT_DEPTH = 2.5
+"""Above all masks, below the prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Overlays:
             scene.addItem(item)
         self._box.hide()
         self._band.hide()
+        self._heat, self._ghost = HeatItem(), GhostItem()
+        self._heat.setZValue(_HEAT_DEPTH)
+        self._ghost.setZValue(_POINT_DEPTH + 1)
+        for layer in (self._heat, self._ghost):
+            scene.addItem(layer)
 
     @property
     def prompt_box(self) -> Box | None:
@@ -67,6 +75,7 @@ class Overlays:
             box.set_colour(QColor(colours.box))
         for item in self._points:
             item.set_colour(self._colour_of(item.point))
+        self._ghost.set_colours(colours.positive, colours.negative)
 
     def set_image(self, prepared: PreparedImage | None) -> None:
         """Another image; everything that belongs to the one before goes."""
@@ -77,6 +86,8 @@ class Overlays:
         self.layer.set_hidden(frozenset())
         self.set_candidate(None, self._candidate_colour)
         self.set_prompts(Prompts())
+        self.set_heat(None, None)
+        self.set_ghost(None)
 
     def set_zoom(self, zoom: float) -> None:
         for item in (self.layer, self._candidate, self._box, self._band):
@@ -98,7 +109,7 @@ class Overlays:
         self.layer.setVisible(are_masks_shown and not is_peeking)
         self._candidate.setVisible(are_masks_shown and not is_peeking)
         self._box.setVisible(self._prompt_box is not None and not is_peeking)
-        for item in self._points:
+        for item in (*self._points, self._heat, self._ghost):
             item.setVisible(not is_peeking)
 
     def set_candidate(self, mask: Mask | None, colour: str) -> None:
@@ -120,6 +131,14 @@ class Overlays:
         if prompts.box != self._prompt_box:
             self._prompt_box = prompts.box
             self.show_box(prompts.box)
+
+    def set_heat(self, image: QImage | None, box: Box | None) -> None:
+        """A small picture of the doubt, stretched over ``box`` (image pixels); None for none."""
+        self._heat.set_heat(image, box)
+
+    def set_ghost(self, point: PointPrompt | None) -> None:
+        """A click that is proposed and not made; None for none."""
+        self._ghost.set_point(point)
 
     def show_box(self, box: Box | None) -> None:
         """Show the prompt box elsewhere, while it is being dragged; the prompt itself stays."""

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject
 
 from annotator.domain.ports import EngineFactory, ModelInfo
 from annotator.io.settings import Settings
+from annotator.ui.adapters import AdapterControl
 from annotator.ui.canvas import Tool
 from annotator.ui.file_actions import FileActions
 from annotator.ui.keymap import presets
@@ -37,6 +38,7 @@ class Program(QObject):
     commands: LoopCommands
     files: FileActions
     views: Views
+    adapters: AdapterControl
 
     def __init__(
         self,
@@ -63,10 +65,11 @@ class Program(QObject):
         commands: LoopCommands,
         files: FileActions,
         views: Views,
+        adapters: AdapterControl,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         """Join the parts that need the window."""
-        self.bench = bench
+        self.bench, self.adapters = bench, adapters
         self.window, self.commands, self.files, self.views = window, commands, files, views
         self._factory_for = factory_for
         self.session.opened.connect(self._forget_pictures)
@@ -100,11 +103,12 @@ class Program(QObject):
             "tool_box": lambda _on: self.commands.set_tool(Tool.BOX),
             "tool_select": lambda _on: self.commands.set_tool(Tool.SELECT),
             "toggle_sign": lambda on: self.commands.set_removing(on),
-            "accept": self.refine.accept,
+            "accept": lambda: self.commands.accept(),
             "cancel": lambda: self.commands.cancel(),
             "remove_last": self.refine.remove_last,
             "next_candidate": lambda: self.refine.cycle(+1),
             "previous_candidate": lambda: self.refine.cycle(-1),
+            "suggest_click": lambda: self.commands.next_click.go(),
             "find_class": lambda: self.commands.find_class(),
             "next_image": lambda: self.session.step(+1),
             "previous_image": lambda: self.session.step(-1),
@@ -113,6 +117,9 @@ class Program(QObject):
             "mark_empty": lambda: self.commands.mark_empty(),
             "hide_masks": lambda on: self.window.canvas.set_masks_visible(not on),
             "peek": lambda: None,
+            "compare_base": lambda: None,
+            "adapters": lambda: self.adapters.show_panel(),
+            "show_doubt": lambda on: self.commands.next_click.show_heat(on),
             "fit": lambda: self.window.canvas.fit(),
             "zoom_in": lambda: self.window.canvas.zoom_by(_ZOOM_STEP),
             "zoom_out": lambda: self.window.canvas.zoom_by(1 / _ZOOM_STEP),
@@ -124,6 +131,8 @@ class Program(QObject):
         """A key that acts while it is held."""
         if action == "peek":
             self.window.canvas.set_peek(is_down)
+        elif action == "compare_base":
+            self.adapters.compare(is_down)
 
     def start_engine(self, factory: EngineFactory) -> None:
         """Load the first model, unless the window was closed before."""
@@ -137,6 +146,7 @@ class Program(QObject):
         self._is_over = True
         self.files.remember_window()
         self.files.shut_down()
+        self.adapters.shut_down()
         self.loader.shut_down()
         self.thumbnails.shut_down()
         has_ended = self.client.stop()

@@ -102,6 +102,7 @@ class RefineCore(QObject):
         client.encoded.connect(self._on_encoded)
         client.failed.connect(self._on_failed)
         client.ready.connect(self._on_ready)
+        client.adapter_changed.connect(lambda _adapter, _ms: self.adapter_changed())
 
     # --- the line -----------------------------------------------------------------------------------------------------
 
@@ -132,6 +133,22 @@ class RefineCore(QObject):
             self._client.submit_encode(EncodeRequest(self._open.epoch, self._open.key, self._open.rgb))
         self._after_change()
 
+    def adapter_changed(self) -> None:
+        """Another adapter answers: ask it again what is in work. What was accepted with a mask keeps that mask."""
+        self._drafts = tuple(
+            d if d.ticket is not None and d.answer is not None else d.forgotten() for d in self._drafts
+        )
+        self._after_change()
+
+    def ask_base(self) -> bool:
+        """Ask what the base says to the prompts in work, for ``client.compared``; False when there are none."""
+        draft = self._draft
+        if draft is None or not draft.has_prompts:
+            return False
+        image = draft.image
+        self._client.submit_compare(DecodeRequest(draft.epoch, 0, image.key, image.rgb, draft.prompts))
+        return True
+
     def update_image(self, image: ImageRecord) -> None:
         """The image's record was changed elsewhere (status, facts)."""
         if self._open is not None and self._open.record.id == image.id:
@@ -147,7 +164,10 @@ class RefineCore(QObject):
     def _on_decoded(self, result: DecodeResult) -> None:
         candidates = result.candidates
         model = self._client.info
-        answer = Answer(result.prompts, candidates, candidates.best, result.encode_ms, result.was_cached, model)
+        answer = Answer(
+            *(result.prompts, candidates, candidates.best, result.encode_ms, result.was_cached, model),
+            adapter=result.adapter,
+        )
         self._drafts = tuple(
             d.answered(result.generation, answer) if d.epoch == result.epoch else d for d in self._drafts
         )

@@ -129,7 +129,7 @@ def annotation_of(
         prompts=draft.prompts.to_json(),
         model="" if model is None else model.name,
         model_sha256="" if model is None else model.sha256,
-        adapter="",
+        adapter=answer.adapter,
         clicks=old.clicks + draft.clicks,
         seconds=round(old.seconds + seconds, 3),
         author=author or old.author,

@@ -135,6 +135,10 @@ class ProjectSession(QObject):
             raise RuntimeError("no project is open")
         return self.store.image_path(image)
 
+    def training_source(self) -> tuple[Path, str] | None:
+        """The project's file and a word for how many objects it holds of each class; None when none is open."""
+        return None if self.store is None else (self.store.path, repr(sorted(self.store.category_counts().items())))
+
     def neighbour(self, step: int) -> ImageRecord | None:
         """The image ``step`` places further, or None at the ends."""
         row = self._row_of.get(self._current_id)

@@ -43,8 +43,13 @@ class ShortcutSheet(QDialog):
         sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
         by_name = {name: rows for name, rows in sections if rows}
         by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
+        by_name["Model"] = [
+            *by_name.get("Model", []),
+            (("Ctrl+1 … 9",), "Adapter by number"),
+            (("Ctrl+0",), "No adapter"),
+        ]
         by_name["Mouse"] = list(MOUSE)
-        for names in (("Object", "Edit"), ("Image", "View"), ("File", "Help", "Mouse")):
+        for names in (("Object", "Edit"), ("Image", "View"), ("File", "Model", "Help", "Mouse")):
             column = QVBoxLayout()
             grid = QGridLayout()
             grid.setHorizontalSpacing(16)

@@ -66,14 +66,14 @@ class StatusLine(QStatusBar):
             self._timer.stop()
             self.message.clear()
 
-    def set_engine(self, info: ModelInfo | None) -> None:
+    def set_engine(self, info: ModelInfo | None, *, adapter: str = "") -> None:
         if info is None:
             self.engine.setText("loading model")
             return
         mark = "" if info.is_verified else " (unverified)"
         dtype = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(info.dtype, info.dtype)
         device = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}.get(info.device, info.device)
-        self.engine.setText(f"{device} · {info.name}{mark} · {dtype}")
+        self.engine.setText(f"{device} · {info.name}{mark}{f' + {adapter}' if adapter else ''} · {dtype}")
         self.engine.setToolTip(info.note or f"{info.name}: {info.sha256[:16]}")
 
     def set_no_engine(self, reason: str, *, has_other: bool) -> None:

@@ -16,6 +16,8 @@ MIN_FITTED_SHARE = 0.25
 FIT_SHARE = 0.96
 KEPT_IN_VIEW_PX = 64
 """Panning never takes the last of the image out of sight."""
+_MARGINS_PX = (24, 24, -24, -24)
+"""What lies in this rim of the view counts as out of sight."""
 
 
 class ImageView(QGraphicsView):
@@ -90,6 +92,13 @@ class ImageView(QGraphicsView):
         """Move the image by view pixels."""
         self._is_fitted = False
         self._scroll_by(QPointF(-dx_px, -dy_px))
+
+    def bring_into_view(self, x: float, y: float) -> None:
+        """Move an image position to the middle of the view if it lies outside or at its edge."""
+        at, size = self.image_to_view(x, y), self.viewport().size()
+        inner = QRectF(0, 0, size.width(), size.height()).adjusted(*_MARGINS_PX)
+        if self.has_image and not inner.contains(at):
+            self.pan_by(size.width() / 2 - at.x(), size.height() / 2 - at.y())
 
     def image_to_view(self, x: float, y: float) -> QPointF:
         return self.viewportTransform().map(QPointF(x, y))

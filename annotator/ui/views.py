@@ -31,6 +31,7 @@ class Views(QObject):
         self._masks: dict[int, tuple[bytes, Mask]] = {}
         self._has_picture = False
         self.state = RefineState()
+        self._instead: Mask | None = None
         session.opened.connect(self.on_opened)
         session.changed.connect(self.on_change)
         session.class_changed.connect(self.on_class)
@@ -148,6 +149,8 @@ class Views(QObject):
     # --- the object in work -------------------------------------------------------------------------------------------
 
     def on_refine(self, state: RefineState) -> None:
+        if state.prompts != self.state.prompts:
+            self._instead = None
         self.state = state
         canvas = self._window.canvas
         canvas.set_hidden({state.origin_id} if state.origin_id is not None and state.mask is not None else ())
@@ -158,10 +161,15 @@ class Views(QObject):
         self._paint_candidate()
         self.update_actions()
 
+    def show_instead(self, mask: Mask | None) -> None:
+        """Paint this mask in place of the one in work, until it is None or the prompts change."""
+        self._instead = mask
+        self._paint_candidate()
+
     def _paint_candidate(self) -> None:
         state, category = self.state, self._session.category
         colour = category.colour if category else PALETTE[0]
-        self._window.canvas.set_candidate(state.mask, colour)
+        self._window.canvas.set_candidate(self._instead or state.mask, colour)
         items = state.candidates.items if state.candidates is not None and state.is_active else ()
         self._window.area.candidates.show_candidates(items, state.candidate_index, colour=colour)
         if len(items) > 1:

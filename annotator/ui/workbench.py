@@ -118,7 +118,7 @@ class Workbench(QObject):
         canvas.object_clicked.connect(self._commands.select_clicked)
         canvas.menu_wanted.connect(self._commands.show_menu)
         canvas.object_activated.connect(self._commands.refine_object)
-        canvas.accept_clicked.connect(refine.accept)
+        canvas.accept_clicked.connect(self._commands.accept)
         canvas.zoom_changed.connect(status.set_zoom)
         canvas.cursor_moved.connect(RestingPointer(self._refine, self).move)
         canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))

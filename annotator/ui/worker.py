@@ -1,8 +1,8 @@
 """The engine on a thread of its own: one-slot mailboxes, where the newest request replaces a waiting one.
 
 The engine thread owns the model. Only requests, results and numpy arrays cross the border. After each job the worker
-looks at the mailboxes from the top again: load, decode, encode, warm, prefetch. A decode is short and never cancelled;
-an encode gives way between the blocks of the encoder when something more urgent is waiting.
+looks at the mailboxes from the top again: load, adapter, decode, compare, encode, warm, prefetch. A decode is short
+and never cancelled; an encode gives way between the blocks of the encoder when something more urgent is waiting.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
 from annotator.domain.errors import EncodeCancelled, UserError
 from annotator.domain.ports import (
+    Adaptable,
+    AdapterInUse,
+    AdapterSetter,
     DecodeRequest,
     DecodeResult,
     Embedding,
@@ -37,6 +41,9 @@ _log = logging.getLogger(__name__)
 LOAD_EPOCH = -1
 """The epoch of an ``EngineFailure`` that is about loading the model, not about an image."""
 
+ADAPTER_EPOCH = -2
+"""The epoch of an ``EngineFailure`` that is about an adapter; what was in use stays."""
+
 BUG_MESSAGE = "Something went wrong in the engine; the session goes on."
 
 
@@ -52,6 +59,8 @@ class EngineWorker(QObject):
     encode_started = Signal(str)
     encoded = Signal(object)
     decoded = Signal(object)
+    compared = Signal(object)
+    adapter_set = Signal(object, float, int)  # AdapterInUse or None, milliseconds, the model that took it
     failed = Signal(object)
 
     def __init__(self, mailboxes: Mailboxes, *, prefetch_idle_ms: int) -> None:
@@ -59,6 +68,7 @@ class EngineWorker(QObject):
         self._mailboxes = mailboxes
         self._engine: Engine | None = None
         self._model = 0
+        self._adapter: AdapterInUse | None = None
         # Work on an accelerator is queued ahead and cannot be called back: a prefetch waits for quiet.
         self._prefetch_idle_s = prefetch_idle_ms / 1000
         self._busy_until_s = 0.0
@@ -93,14 +103,18 @@ class EngineWorker(QObject):
     def _do(self, job: Job) -> None:
         content = job.content
         try:
-            if isinstance(content, DecodeRequest):
+            if job.lane is Lane.COMPARE and isinstance(content, DecodeRequest):
+                self._compare(job, content)
+            elif isinstance(content, DecodeRequest):
                 self._decode(job, content)
             elif isinstance(content, EncodeRequest):
                 self._encode_ahead(job, content)
             elif isinstance(content, WarmRequest):
                 self._warm(job, content)
+            elif job.lane is Lane.ADAPTER:
+                self._set_adapter(cast(AdapterSetter, content))
             else:
-                self._load(content)
+                self._load(cast(EngineFactory, content))
         except EncodeCancelled:
             self._give_way(job)
         except LoadCancelled:
@@ -116,7 +130,8 @@ class EngineWorker(QObject):
         if job.lane in (Lane.WARM, Lane.PREFETCH):
             # Nobody asked for that yet: it fails again, and is reported, when somebody does.
             return
-        epoch = LOAD_EPOCH if job.request is None else job.request.epoch
+        no_request = ADAPTER_EPOCH if job.lane is Lane.ADAPTER else LOAD_EPOCH
+        epoch = no_request if job.request is None else job.request.epoch
         generation = job.content.generation if isinstance(job.content, DecodeRequest) else 0
         self.failed.emit(EngineFailure(epoch, generation, message, details))
 
@@ -124,8 +139,15 @@ class EngineWorker(QObject):
         # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.
         engine = factory(self._report)
         self._engine = engine
+        self._adapter = None
         self._model += 1
         self.loaded.emit(engine.segmenter.info, self._model)
+
+    def _set_adapter(self, setter: AdapterSetter) -> None:
+        """Nothing is encoded again: an adapter works on the embeddings that there are."""
+        started = time.perf_counter()
+        self._adapter = setter(self._loaded_engine().segmenter)
+        self.adapter_set.emit(self._adapter, (time.perf_counter() - started) * 1e3, self._model)
 
     def _report(self, line: str) -> None:
         if self._mailboxes.is_stopping or self._mailboxes.peek(Lane.LOAD) is not None:
@@ -155,8 +177,24 @@ class EngineWorker(QObject):
                 candidates,
                 embedding.encode_ms,
                 was_cached,
+                "" if self._adapter is None else self._adapter.record,
             )
         )
+
+    def _compare(self, job: Job, request: DecodeRequest) -> None:
+        """What the base alone says; the adapter is back before anything else is answered."""
+        embedding, was_cached = self._embedding(job, request.image, request.image_key)
+        segmenter = self._loaded_engine().segmenter
+        if not isinstance(segmenter, Adaptable):
+            return
+        kept = segmenter.adapter
+        segmenter.set_adapter(None)
+        try:
+            found = segmenter.decode(embedding, request.prompts)
+        finally:
+            segmenter.set_adapter(kept)
+        about = (request.epoch, request.generation, request.image_key, request.prompts)
+        self.compared.emit(DecodeResult(*about, found, embedding.encode_ms, was_cached))
 
     def _warm(self, job: Job, request: WarmRequest) -> None:
         """One piece of the work; then the mailboxes are looked at again."""
@@ -216,6 +254,10 @@ class EngineClient(QObject):
     """EncodeResult"""
     decoded = Signal(object)
     """DecodeResult"""
+    compared = Signal(object)
+    """DecodeResult of the base alone, asked by :meth:`EngineClient.submit_compare`"""
+    adapter_changed = Signal(object, float)
+    """(AdapterInUse, or None for the base alone; milliseconds that the change took). Embeddings stay."""
     failed = Signal(object)
     """EngineFailure; ``epoch == LOAD_EPOCH`` when it is about loading the model."""
     _wake = Signal()
@@ -226,6 +268,7 @@ class EngineClient(QObject):
         self._mailboxes = Mailboxes()
         self._model = 0
         self._info: ModelInfo | None = None
+        self._adapter: AdapterInUse | None = None
         self._is_loading = False
         self._thread = QThread()
         self._thread.setObjectName("engine")
@@ -239,12 +282,19 @@ class EngineClient(QObject):
         self._worker.encode_started.connect(self.encode_started, queued)
         self._worker.encoded.connect(self.encoded, queued)
         self._worker.decoded.connect(self.decoded, queued)
+        self._worker.compared.connect(self.compared, queued)
+        self._worker.adapter_set.connect(self._on_adapter_set, queued)
         self._worker.failed.connect(self._on_failed, queued)
 
     @property
     def info(self) -> ModelInfo | None:
         """The model whose answers arrive now; None until the first is loaded."""
         return self._info
+
+    @property
+    def adapter(self) -> AdapterInUse | None:
+        """What answers beside the model; None for the base alone."""
+        return self._adapter
 
     @property
     def can_answer(self) -> bool:
@@ -270,6 +320,14 @@ class EngineClient(QObject):
 
     def submit_decode(self, request: DecodeRequest) -> None:
         self._put(Job(Lane.DECODE, request, self._model))
+
+    def submit_compare(self, request: DecodeRequest) -> None:
+        """Ask what the base alone says to these prompts."""
+        self._put(Job(Lane.COMPARE, request, self._model))
+
+    def use_adapter(self, setter: AdapterSetter) -> None:
+        """Change the adapter. A setter that fails leaves what is in use (``failed`` with ``ADAPTER_EPOCH``)."""
+        self._put(Job(Lane.ADAPTER, setter, self._model))
 
     def submit_encode(self, request: EncodeRequest) -> None:
         """Ask for the current image; an encode of another image gives way."""
@@ -311,7 +369,14 @@ class EngineClient(QObject):
     @Slot(object, int)
     def _on_loaded(self, info: ModelInfo, model: int) -> None:
         self._info, self._model, self._is_loading = info, model, False
+        self._adapter = None
         self.ready.emit(info)
+
+    @Slot(object, float, int)
+    def _on_adapter_set(self, adapter: AdapterInUse | None, took_ms: float, model: int) -> None:
+        if model == self._model:
+            self._adapter = adapter
+            self.adapter_changed.emit(adapter, took_ms)
 
     @Slot(object)
     def _on_failed(self, failure: EngineFailure) -> None:

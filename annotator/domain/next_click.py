@@ -1,0 +1,187 @@
+"""Where a click would help most: a map of doubt over the image, and clicks that are proposed from it.
+
+A prompt adapter says by itself where it doubts. Without one the answer tells a weaker story: its probabilities are
+undecided near the outline, and the other candidates disagree with it. A proposal corrects: inside the mask it is
+negative, outside positive, for a click that repeats what the mask says changes little. Whether it is right to place
+it is for the person to see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.ports import Candidates, UncertaintyMap
+from annotator.domain.prompt import PointPrompt
+
+MOST_CELLS = 128
+"""Side of the largest map: finer logits are averaged first, for the map is made between two frames of the window."""
+MOST_PROPOSALS = 8
+BAND_SHARE = 0.25
+"""Doubt counts up to this share of the object's size (the root of its area) from the outline."""
+SPREAD_SHARE = 0.12
+"""A proposal stands for this share of the object's size around it; the next one lies outside."""
+LEAST_DOUBT = 0.02
+LEAST_DISTANCE_PX = 2.0
+
+Map = npt.NDArray[np.float32]
+
+
+def doubt_map(candidates: Candidates, index: int) -> UncertaintyMap:
+    """Where the candidate at ``index`` may be wrong, 0..1; an adapter's own map when it has one."""
+    shown = candidates.items[index]
+    if shown.uncertainty is not None:
+        return shown.uncertainty
+    box = shown.logits_box or Box(0, 0, shown.mask.width, shown.mask.height)
+    logits = _shrunk(np.nan_to_num(np.asarray(shown.logits, np.float32)))
+    inside = logits > 0
+    doubt = _entropy(logits)
+    if inside.any() and not inside.all():
+        doubt = np.where(_near_outline(inside, BAND_SHARE * math.sqrt(float(inside.sum()))), doubt, np.float32(0))
+    others = [item for place, item in enumerate(candidates.items) if place != index and not item.mask.is_empty]
+    if others:
+        xs, ys = _centres(box, inside.shape)
+        own = sample(shown.mask, xs, ys)
+        apart = np.mean([sample(item.mask, xs, ys) != own for item in others], axis=0, dtype=np.float32)
+        # Either reason is enough; a candidate's opinion on a whole part weighs less than an undecided outline.
+        doubt = 1 - (1 - doubt) * (1 - np.float32(0.5) * apart)
+    values = np.clip(doubt, 0, 1).astype(np.float32)
+    values.setflags(write=False)
+    return UncertaintyMap(values, box)
+
+
+def proposals(
+    doubt: UncertaintyMap, mask: Mask, clicks: Sequence[PointPrompt], *, count: int = MOST_PROPOSALS
+) -> tuple[PointPrompt, ...]:
+    """Clicks that would help, the strongest first: inside the image, none beside a click or another proposal.
+
+    Args:
+        mask: the one that is shown; it decides the sign where no adapter proposes one.
+        clicks: those that were made already.
+    """
+    spread = max(LEAST_DISTANCE_PX, _cell_side(doubt), SPREAD_SHARE * math.sqrt(mask.area))
+    found: list[PointPrompt] = []
+    for point in doubt.hard_points:
+        _keep(found, point, clicks, mask=mask, spread=spread)
+    for point in _peaks(doubt, mask, clicks, spread=spread, count=count):
+        _keep(found, point, clicks, mask=mask, spread=spread)
+    return tuple(found[:count])
+
+
+def sample(mask: Mask, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Whether the pixels at columns ``xs`` and rows ``ys`` (image pixels) are in the mask: len(ys) x len(xs)."""
+    h, w = mask.bits.shape
+    rows, columns = np.floor(ys).astype(np.int64) - mask.y, np.floor(xs).astype(np.int64) - mask.x
+    result = np.zeros((ys.size, xs.size), np.bool_)
+    in_rows, in_columns = (rows >= 0) & (rows < h), (columns >= 0) & (columns < w)
+    if in_rows.any() and in_columns.any():
+        result[np.ix_(in_rows, in_columns)] = mask.bits[np.ix_(rows[in_rows], columns[in_columns])]
+    return result
+
+
+def sign_against(mask: Mask, x: float, y: float) -> bool:
+    """The sign of a click at (x, y), in image pixels, that would change the mask there: True for positive."""
+    return not bool(sample(mask, np.array([x]), np.array([y]))[0, 0])
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _keep(
+    found: list[PointPrompt], point: PointPrompt, clicks: Sequence[PointPrompt], *, mask: Mask, spread: float
+) -> None:
+    """Add a proposal unless it lies outside the image or beside a click or a stronger proposal."""
+    is_inside = 0 <= point.x < mask.width and 0 <= point.y < mask.height
+    if is_inside and all(math.hypot(p.x - point.x, p.y - point.y) >= spread for p in (*clicks, *found)):
+        found.append(point)
+
+
+def _peaks(
+    doubt: UncertaintyMap, mask: Mask, clicks: Sequence[PointPrompt], *, spread: float, count: int
+) -> list[PointPrompt]:
+    """Where the map is high over an area, not only in a cell; each far from the clicks and from those before it."""
+    values = np.nan_to_num(np.asarray(doubt.values, np.float32))
+    rows, columns = values.shape
+    xs, ys = _centres(doubt.box, values.shape)
+    radius = max(1, round(spread / max(_cell_side(doubt), 1e-9) / 2))
+    # The cell's own value settles ties between places that are alike all around.
+    left = _box_mean(values, min(radius, max(rows, columns))) + np.float32(0.01) * values
+    left = np.where(((ys >= 0) & (ys < mask.height))[:, None] & ((xs >= 0) & (xs < mask.width))[None, :], left, -1)
+    for click in clicks:
+        left = np.where(_is_near(xs, ys, click, spread), np.float32(-1), left)
+    found: list[PointPrompt] = []
+    while len(found) < count:
+        best = int(left.argmax())
+        row, column = divmod(best, columns)
+        if left[row, column] < LEAST_DOUBT:
+            break
+        x, y = float(xs[column]), float(ys[row])
+        point = PointPrompt(x, y, sign_against(mask, x, y))
+        found.append(point)
+        left = np.where(_is_near(xs, ys, point, spread), np.float32(-1), left)
+    return found
+
+
+def _is_near(
+    xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], point: PointPrompt, distance: float
+) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.hypot(xs[None, :] - point.x, ys[:, None] - point.y) < distance)
+
+
+def _cell_side(doubt: UncertaintyMap) -> float:
+    """The longer side of a cell, in image pixels."""
+    rows, columns = doubt.values.shape
+    return float(max(doubt.box.width / columns, doubt.box.height / rows))
+
+
+def _centres(box: Box, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Image columns and rows of the cells' centres."""
+    rows, columns = shape
+    xs = box.x0 + (np.arange(columns) + 0.5) * (box.width / columns)
+    ys = box.y0 + (np.arange(rows) + 0.5) * (box.height / rows)
+    return np.asarray(xs, np.float64), np.asarray(ys, np.float64)
+
+
+def _shrunk(logits: Map) -> Map:
+    """At most ``MOST_CELLS`` cells a side: means of blocks where the sides can be parted, else every n-th cell."""
+    step = max(1, math.ceil(max(logits.shape) / MOST_CELLS))
+    if step == 1:
+        return logits
+    rows, columns = logits.shape
+    if rows % step or columns % step:
+        return logits[step // 2 :: step, step // 2 :: step] if min(rows, columns) > step else logits
+    return np.asarray(logits.reshape(rows // step, step, columns // step, step).mean(axis=(1, 3)), np.float32)
+
+
+def _entropy(logits: Map) -> Map:
+    """Entropy of the cells' probabilities in bits, 0..1: 1 where the logit is 0."""
+    size = np.minimum(np.abs(logits), np.float32(30))
+    p = 1 / (1 + np.exp(-size))
+    # -p log p - q log q with q = 1 - p and log q = log p - size, so that nothing is taken from nothing.
+    return np.asarray((-np.log(p) + (1 - p) * size) / np.log(np.float32(2)), np.float32)
+
+
+def _near_outline(inside: npt.NDArray[np.bool_], distance: float) -> npt.NDArray[np.bool_]:
+    """Cells at most ``distance`` cells (each way) from a cell where the mask begins or ends."""
+    edge = np.zeros_like(inside)
+    down, across = inside[1:] != inside[:-1], inside[:, 1:] != inside[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    radius = min(max(2, round(distance)), max(inside.shape))
+    return np.asarray(_box_mean(edge.astype(np.float32), radius) > 0.5 / (2 * radius + 1) ** 2)
+
+
+def _box_mean(values: Map, radius: int) -> Map:
+    """Mean over (2 radius + 1) squared cells; beyond the edge there is nothing (0)."""
+    padded = np.pad(values.astype(np.float64), ((radius + 1, radius), (radius + 1, radius)))
+    total = padded.cumsum(0).cumsum(1)
+    side = 2 * radius + 1
+    sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    return np.asarray(sums / side**2, np.float32)

@@ -1,0 +1,247 @@
+"""Prompt adapters in the window: chosen by key, compared with the base, kept in step with the engine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
+
+from annotator.domain.errors import UserError
+from annotator.domain.mask import Mask
+from annotator.domain.ports import AdapterInUse, DecodeResult, ModelInfo
+from annotator.domain.prompt import Prompts
+from annotator.ui.adapter_panel import AdapterPanel
+from annotator.ui.adapter_shelf import AdapterEntry, AdapterShelf
+from annotator.ui.background import BackgroundWork
+from annotator.ui.main_window import MainWindow
+from annotator.ui.refine import RefineController
+from annotator.ui.train_dialog import TrainDialog
+from annotator.ui.training import TrainingRun, Wish
+from annotator.ui.views import Views
+from annotator.ui.worker import EngineClient
+
+
+class AdapterControl(QObject):
+    """Ctrl+1 to Ctrl+9 put an adapter of the model in use into the engine, Ctrl+0 takes it out."""
+
+    listed = Signal(object, object, object)
+    """(list of ``AdapterEntry``, ModelInfo or None, AdapterInUse or None)"""
+
+    def __init__(
+        self,
+        window: MainWindow,
+        client: EngineClient,
+        refine: RefineController,
+        *,
+        views: Views,
+        shelf: AdapterShelf | None,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._client, self._refine = window, client, refine
+        self._views, self._shelf = views, shelf
+        self._entries: list[AdapterEntry] = []
+        self._works: list[BackgroundWork] = []
+        self._is_comparing = False
+        self._training: TrainingRun | None = None
+        self.project: Callable[[], tuple[Path, str] | None] = lambda: None
+        """Asked for the file of the project that is open and a word for what is in it now; None when none is open."""
+        self._base: tuple[Prompts, Mask] | None = None
+        for digit in range(10):
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{digit}"), window)
+            shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
+        client.ready.connect(self._on_model)
+        client.adapter_changed.connect(self._on_adapter)
+        client.compared.connect(self._on_compared)
+
+    # --- choosing -----------------------------------------------------------------------------------------------------
+
+    def fitting(self) -> list[AdapterEntry]:
+        """The adapters of the model in use, in the order of their keys."""
+        info = self._client.info
+        return [] if info is None else [e for e in self._entries if e.info.base_sha256 == info.sha256]
+
+    def pick_by_key(self, digit: int) -> None:
+        """0: none; 1 to 9: the adapter of that number."""
+        if digit == 0:
+            self.use(None)
+            return
+        fitting = self.fitting()
+        if digit > len(fitting):
+            name = "no model" if self._client.info is None else self._client.info.name
+            self._window.status.tell(f"There is no adapter {digit} for {name}; see Model, Adapters.")
+            return
+        self.use(fitting[digit - 1])
+
+    def use(self, entry: AdapterEntry | None) -> None:
+        """Let this adapter answer from now on; the object in work is asked again at once."""
+        if self._shelf is None or not self._client.can_answer:
+            self._window.status.tell("There are no adapters before a model is loaded.")
+            return
+        self._client.use_adapter(self._shelf.setter(entry))
+
+    # --- A/B ----------------------------------------------------------------------------------------------------------
+
+    def compare(self, is_down: bool) -> None:
+        """While the key is held, the base's mask for the same clicks is shown."""
+        self._is_comparing = is_down
+        if not is_down:
+            self._views.show_instead(None)
+            self._window.status.withdraw("compare")
+            return
+        if self._client.adapter is None:
+            self._window.status.tell("No adapter is in use: the mask is the base's.")
+            return
+        state = self._refine.state
+        if self._base is not None and self._base[0] == state.prompts and state.is_active:
+            self._show_base(self._base[1])
+        elif not self._refine.ask_base():
+            self._window.status.tell("There is no mask in work to compare.")
+
+    def _on_compared(self, result: DecodeResult) -> None:
+        if result.prompts == self._refine.state.prompts:
+            self._base = (result.prompts, result.candidates.chosen.mask)
+            if self._is_comparing:
+                self._show_base(self._base[1])
+
+    def _show_base(self, mask: Mask) -> None:
+        self._views.show_instead(mask)
+        self._window.status.tell("The base's mask, without the adapter.", stays=True, topic="compare")
+
+    # --- the engine ---------------------------------------------------------------------------------------------------
+
+    def _on_model(self, _info: ModelInfo) -> None:
+        self._base = None
+        self.refresh()
+
+    def _on_adapter(self, adapter: AdapterInUse | None, took_ms: float) -> None:
+        self._base = None
+        name = "" if adapter is None else adapter.name
+        self._window.status.set_engine(self._client.info, adapter=name)
+        what = f"Adapter {name} is in use" if name else "No adapter: the base answers"
+        self._window.status.tell(f"{what} ({took_ms:.0f} ms, nothing was encoded again).")
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    def show_panel(self) -> AdapterPanel | None:
+        """The list, with what can be done to it; None when this window has no place for adapters."""
+        shelf = self._shelf
+        if shelf is None:
+            self._window.status.tell("This window has no adapters.")
+            return None
+        panel = AdapterPanel(self._window)
+        self.listed.connect(panel.on_listed)
+        self._client.adapter_changed.connect(panel.on_adapter)
+        panel.use_wanted.connect(self.use)
+        panel.train_wanted.connect(self.show_training)
+        panel.import_wanted.connect(lambda path: self._do(lambda: shelf.bring_in(path), "Imported."))
+        panel.export_wanted.connect(lambda entry, to: self._do(lambda: shelf.export(entry, to), "Exported."))
+        panel.roll_back_wanted.connect(lambda entry: self._roll_back(shelf, entry))
+        panel.remove_wanted.connect(lambda entry: self._remove(shelf, entry))
+        panel.set_entries(self._entries, self._client.info, self._client.adapter)
+        self.refresh()
+        panel.open()
+        return panel
+
+    def show_training(self) -> TrainDialog | None:
+        """The dialog of the latest run, else of a new one; None when there is nothing to train from."""
+        project, info, shelf = self.project(), self._client.info, self._shelf
+        if project is None or info is None or shelf is None:
+            self._window.status.tell("Open a project, and wait for the model, before an adapter is trained.")
+            return None
+        cache = platformdirs.user_cache_path("annotator") / "train-adapter"
+
+        def wish(name: str, domain: str, minutes: float) -> Wish:
+            # A run goes on from its folder: other objects, another base or another length are another run.
+            state = hashlib.sha256(repr((*project, info.sha256, minutes)).encode()).hexdigest()[:12]
+            return Wish(project[0], name, domain, info.name, minutes, cache / shelf.checked_name(name) / state)
+
+        dialog = TrainDialog(wish, self.start_training, self._window, run=self._training)
+        dialog.install_wanted.connect(lambda path: self._do(lambda: shelf.bring_in(path), "The adapter is installed."))
+        dialog.show()
+        return dialog
+
+    def start_training(self, wish: Wish) -> TrainingRun:
+        """Start a run; one at a time."""
+        if self._training is not None and self._training.is_running:
+            raise UserError(f"{self._training.wish.name} is being trained.", "Stop it first.")
+        run = self._training = TrainingRun(wish, self)
+        run.ended.connect(lambda code: self._on_trained(run, code))
+        run.start()
+        return run
+
+    def _on_trained(self, run: TrainingRun, code: int) -> None:
+        is_done = code == 0 and bool(run.standing.rows)
+        text = "is trained; see Model, Adapters, Train" if is_done else "was not trained to the end"
+        self._window.status.tell(f"The adapter {run.wish.name} {text}.")
+
+    def refresh(self) -> None:
+        """Look again what there is, beside the GUI thread."""
+        if self._shelf is not None:
+            self._run(self._shelf.entries, self._on_entries)
+
+    def shut_down(self) -> None:
+        """Wait for what still runs; a training goes on alone."""
+        if self._training is not None:
+            self._training.let_go()
+        for work in self._works:
+            work.wait()
+        self._works = []
+
+    def _roll_back(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
+        def reload() -> None:
+            fresh = next((e for e in self._entries if e.path == entry.path), None)
+            if self._is_in_use(entry):
+                self.use(fresh)
+
+        self._do(lambda: shelf.roll_back(entry), f"{entry.name}: the version before is back.", reload)
+
+    def _remove(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
+        if self._is_in_use(entry):
+            self.use(None)
+        self._do(lambda: shelf.remove(entry), f"{entry.name} was removed.")
+
+    def _is_in_use(self, entry: AdapterEntry) -> bool:
+        return self._client.adapter is not None and self._client.adapter.name == entry.name
+
+    def _on_entries(self, found: object) -> None:
+        self._entries = list(found) if isinstance(found, list) else []
+        self.listed.emit(self._entries, self._client.info, self._client.adapter)
+
+    def _do(self, change: Callable[[], object], told: str, then: Callable[[], None] | None = None) -> None:
+        """A change of the files, then the new list."""
+
+        def work() -> list[AdapterEntry]:
+            change()
+            return [] if self._shelf is None else self._shelf.entries()
+
+        def done(found: object) -> None:
+            self._on_entries(found)
+            self._window.status.tell(told)
+            if then is not None:
+                then()
+
+        self._run(work, done)
+
+    def _run(self, work: Callable[[], object], done: Callable[[object], None]) -> None:
+        thread = BackgroundWork(lambda _progress: work(), self)
+        thread.succeeded.connect(done)
+        thread.failed.connect(self._on_failure)
+        thread.finished.connect(lambda: self._end(thread))
+        self._works.append(thread)
+        thread.start()
+
+    def _end(self, thread: BackgroundWork) -> None:
+        if thread in self._works:
+            self._works.remove(thread)
+            thread.wait()
+            thread.deleteLater()
+
+    def _on_failure(self, error: Exception) -> None:
+        if not isinstance(error, UserError):
+            raise error
+        self._window.area.error_bar.show_message(str(error), topic="file")
+        self.listed.emit(self._entries, self._client.info, self._client.adapter)

@@ -1,0 +1,255 @@
+"""The dialog around a training run: what to train, live curves, and base and adapter side by side at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from PySide6.QtWidgets import (
+    QDialog,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator.domain.errors import UserError
+from annotator.ui.dialogs import title_label
+from annotator.ui.training import DECIDING, Points, Standing, TrainingRun, Wish
+
+_HEAD_PX = 24
+_TABLE_PX = 260
+_TEXT_INSET_PX = 5
+"""The style sheet's padding does not reach the text of a number field."""
+_HINT = "Learns from the accepted objects. About 20 or more help. The window can be used, and closed, meanwhile."
+
+
+class CurvePlot(QWidget):
+    """Training loss and validation IoU over minutes, each with its own scale."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumHeight(150)
+        self.setAccessibleName("Loss and validation")
+        self._standing = Standing()
+
+    def show_standing(self, standing: Standing) -> None:
+        self._standing = standing
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        half = self.width() / 2
+        for left, title, points in (
+            (0.0, "Training loss", self._standing.loss),
+            (half + 8, "Validation IoU", self._standing.validation),
+        ):
+            self._draw(painter, QRectF(left, 0, half - 8, self.height()), title, points)
+
+    def _draw(self, painter: QPainter, area: QRectF, title: str, points: Points) -> None:
+        palette = self.palette()
+        inner = area.adjusted(8, _HEAD_PX, -8, -8)
+        ink = palette.color(QPalette.ColorRole.Link)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(palette.color(QPalette.ColorRole.Mid))
+        painter.drawRect(area.adjusted(0, 0, -1, -1))
+        last = f"  {points[-1][1]:.3f}" if points else "  after the first epoch"
+        painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
+        head = QRectF(area.left() + 8, area.top(), area.width() - 16, _HEAD_PX)
+        painter.drawText(head, int(Qt.AlignmentFlag.AlignVCenter), title + last)
+        if not points:
+            return
+        low, high = min(v for _, v in points), max(v for _, v in points)
+        end = max(points[-1][0], 1e-9)
+        line = QPolygonF()
+        for minute, value in points:
+            share = (value - low) / (high - low) if high > low else 0.5
+            line.append(QPointF(inner.left() + inner.width() * minute / end, inner.bottom() - inner.height() * share))
+        painter.setPen(QPen(ink, 2))
+        painter.drawPolyline(line)
+        painter.setBrush(ink)
+        painter.drawEllipse(line[-1], 3, 3)
+
+
+class TrainDialog(QDialog):
+    """Not modal. Closing it leaves the run alone.
+
+    Args:
+        start: starts the run that a wish describes.
+        make_wish: from name, domain and minutes.
+    """
+
+    install_wanted = Signal(object)
+    """Path of the candidate"""
+
+    def __init__(
+        self,
+        make_wish: Callable[[str, str, float], Wish],
+        start: Callable[[Wish], TrainingRun],
+        parent: QWidget | None = None,
+        *,
+        run: TrainingRun | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Train an adapter")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(620)
+        self._make_wish, self._start = make_wish, start
+        self._run: TrainingRun | None = None
+        self.name, self.domain, self.minutes = QLineEdit(), QLineEdit(), QDoubleSpinBox()
+        self.name.setPlaceholderText("letters, digits, - and _")
+        self.domain.setPlaceholderText("what it is for, in words")
+        self.minutes.setRange(0.1, 1440)
+        self.minutes.setDecimals(1)
+        self.minutes.setValue(20)
+        self.minutes.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
+        self.form = QWidget()
+        fields = QFormLayout(self.form)
+        fields.setContentsMargins(0, 0, 0, 0)
+        for title, field in (("Name", self.name), ("For", self.domain), ("Minutes", self.minutes)):
+            fields.addRow(title, field)
+        self.line = QLabel(_HINT)
+        self.line.setObjectName("dim")
+        self.line.setWordWrap(True)
+        self.plot = CurvePlot()
+        self.table = self._make_table()
+        self.start_button, self.cancel_button = QPushButton("Train"), QPushButton("Stop")
+        self.install_button, self.close_button = QPushButton("Install"), QPushButton("Close")
+        self.start_button.setObjectName("primary")
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addStretch(1)
+        for button, what in (
+            (self.close_button, self.close),
+            (self.cancel_button, self._cancel),
+            (self.install_button, self._install),
+            (self.start_button, self._begin),
+        ):
+            button.setAutoDefault(False)
+            button.clicked.connect(lambda _checked, what=what: what())
+            row.addWidget(button)
+        box = self._box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 16)
+        box.setSpacing(16)
+        for widget in (title_label("Train an adapter"), self.form, self.line, self.plot, self.table):
+            box.addWidget(widget)
+        box.addLayout(row)
+        if run is not None:
+            self._follow(run)
+        self._refresh()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _make_table(self) -> QTableWidget:
+        table = QTableWidget(0, 4)
+        table.setHorizontalHeaderLabels(["On held-back images", "Base", "Adapter", "Difference (95 %)"])
+        table.verticalHeader().hide()
+        table.setShowGrid(False)
+        table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        table.setMinimumHeight(_TABLE_PX)
+        table.setAccessibleName("Base and adapter on held-back images")
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        return table
+
+    def _begin(self) -> None:
+        name = self.name.text().strip()
+        if not name:
+            self.line.setText("Give it a name first.")
+            self.name.setFocus()
+            return
+        try:
+            run = self._start(self._make_wish(name, self.domain.text().strip(), self.minutes.value()))
+        except UserError as error:
+            self.line.setText(str(error))
+            return
+        self._follow(run)
+        self._refresh()
+
+    def _follow(self, run: TrainingRun) -> None:
+        self._run = run
+        self.install_button.setEnabled(True)
+        self.name.setText(run.wish.name)
+        self.domain.setText(run.wish.domain)
+        self.minutes.setValue(run.wish.minutes)
+        run.changed.connect(self._refresh)
+        run.ended.connect(self._on_end)
+
+    def _cancel(self) -> None:
+        if self._run is not None:
+            self._run.cancel()
+
+    def _on_end(self, _code: int) -> None:
+        self._refresh()
+
+    def _refresh(self) -> None:
+        run = self._run
+        standing = Standing() if run is None else run.standing
+        is_running = run is not None and run.is_running
+        self.form.setEnabled(not is_running)
+        self.start_button.setVisible(not is_running)
+        self.start_button.setText("Train" if run is None else "Train again")
+        self.cancel_button.setVisible(is_running)
+        has_figures = bool(standing.rows) and not is_running
+        self.plot.setVisible(run is not None)
+        self.table.setVisible(has_figures)
+        self.install_button.setVisible(has_figures)
+        self.install_button.setText("Install" if standing.is_better else "Install anyway…")
+        self.plot.show_standing(standing)
+        if has_figures:
+            self._fill(standing)
+        if run is not None:
+            self.line.setText(self._sentence(run, standing))
+        # A wrapped line of text makes a dialog's own hint too low.
+        self._box.activate()
+        self.resize(self.width(), self._box.totalHeightForWidth(self.width()))
+
+    @staticmethod
+    def _sentence(run: TrainingRun, standing: Standing) -> str:
+        if run.is_running:
+            return f"{standing.minutes:.1f} of {run.wish.minutes:g} minutes. {standing.line}".strip()
+        if run.was_cancelled:
+            return "Stopped. Training under the same name goes on from there."
+        return standing.line or "The training ended without a word."
+
+    def _fill(self, standing: Standing) -> None:
+        self.table.setRowCount(len(standing.rows))
+        # What decides comes first.
+        for at, row in enumerate(sorted(standing.rows, key=lambda row: row["measure"] != DECIDING)):
+            base, adapter, difference = (row[key] for key in ("base", "adapter", "difference"))
+            texts = (
+                str(row["measure"]),
+                f"{base['mean']:.3f}",
+                f"{adapter['mean']:.3f}",
+                f"{difference['mean']:+.3f}  ({difference['low']:+.3f} to {difference['high']:+.3f})",
+            )
+            for column, text in enumerate(texts):
+                self.table.setItem(at, column, QTableWidgetItem(text))
+
+    def _install(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        if not run.standing.is_better:
+            text = f"{run.wish.name} is not better than its base on held-back images. Install it all the same?"
+            answer = QMessageBox.question(
+                *(self, "Install anyway", text, QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No),
+                QMessageBox.StandardButton.No,
+            )
+            if answer != QMessageBox.StandardButton.Yes:
+                return
+        self.install_wanted.emit(Path(run.candidate))
+        self.install_button.setEnabled(False)

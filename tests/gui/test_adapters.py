@@ -1,0 +1,313 @@
+"""Prompt adapters in the window: swapped by key on what is encoded already, compared, recorded, kept in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMessageBox
+
+from annotator.domain.adapter import AdapterInfo
+from annotator.domain.errors import ModelError
+from annotator.domain.ports import AdapterInUse
+from annotator.io.settings import Settings
+from annotator.ui import app
+from annotator.ui.adapter_shelf import AdapterEntry, AdapterShelf
+from tests.fakes import FakeSegmenter
+from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+
+K = Qt.Key
+CTRL = Qt.KeyboardModifier.ControlModifier
+pytestmark = [
+    pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
+    pytest.mark.usefixtures("restored_look"),
+]
+
+
+class AdaptableSegmenter(FakeSegmenter):
+    """An adapter is a factor of the disc's radius."""
+
+    def __init__(self) -> None:
+        super().__init__(radius_px=9.0)
+        self.adapter: float | None = None
+
+    def set_adapter(self, adapter: float | None) -> None:
+        self.adapter = adapter
+
+    def decode(self, embedding, prompts, *, previous_logits=None):
+        plain = self.radius_px
+        self.radius_px = plain * (self.adapter or 1.0)
+        try:
+            return super().decode(embedding, prompts, previous_logits=previous_logits)
+        finally:
+            self.radius_px = plain
+
+
+def entry(name: str, base: str = "fake", **figures: object) -> AdapterEntry:
+    info = AdapterInfo(name, f"{name} things", base, f"sha-of-{base}", {}, figures=figures, date="2026-11-21")
+    return AdapterEntry(Path(f"/nowhere/{name}.safetensors"), info, 2_500_000, is_own=True, has_previous=False)
+
+
+class MemoryShelf(AdapterShelf):
+    """Adapters of numbers; what is done to them is noted."""
+
+    def __init__(self, *entries: AdapterEntry) -> None:
+        super().__init__()
+        self.kept = list(entries)
+        self.done: list[tuple[str, object]] = []
+        self.factors = {"cells": 1.8, "roofs": 0.5}
+
+    def entries(self):
+        return list(self.kept)
+
+    def setter(self, entry):
+        def put(segmenter):
+            if entry is None:
+                segmenter.set_adapter(None)
+                return None
+            if entry.name not in self.factors:
+                raise ModelError(f"The adapter {entry.name} is damaged.", "Copy it again.")
+            segmenter.set_adapter(self.factors[entry.name])
+            return AdapterInUse(entry.name, f"hash-{entry.name}")
+
+        return put
+
+    def bring_in(self, path):
+        self.done.append(("import", path))
+        self.kept.append(entry(path.stem))
+        return path.stem
+
+    def export(self, entry, target):
+        self.done.append(("export", target))
+
+    def roll_back(self, entry):
+        self.done.append(("roll back", entry.name))
+        self.kept = [replace(e, has_previous=False) if e.name == entry.name else e for e in self.kept]
+
+    def remove(self, entry):
+        self.done.append(("remove", entry.name))
+        self.kept = [e for e in self.kept if e.name != entry.name]
+
+
+@pytest.fixture
+def desk(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    desk.shelf = MemoryShelf(entry("cells"), entry("other", "elsewhere"), entry("roofs"), entry("torn"))
+    desk.engine.segmenter = AdaptableSegmenter()
+    build = app.build_window
+    monkeypatch.setattr(
+        "tests.gui.shell.build_window", lambda settings, factory: build(settings, factory, shelf=desk.shelf)
+    )
+    desk.open()
+    desk.control = desk.window.program.adapters
+    desk.until(lambda: len(desk.control.fitting()) == 3)
+    desk.session.classes.add("cell")
+    desk.session.classes.pick(1)
+    yield desk
+    desk.close()
+
+
+def settled(desk):
+    desk.until(lambda: desk.refine.state.mask is not None and not desk.refine.state.is_waiting)
+    return desk.refine.state.mask.area
+
+
+def test_a_key_swaps_the_adapter_and_the_clicks_in_work_are_answered_anew_without_encoding(desk):
+    desk.click(60, 50)
+    plain = settled(desk)
+    encodes = list(desk.engine.segmenter.encodes)
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    large = settled(desk)
+    assert large > 2 * plain
+    assert desk.engine.segmenter.encodes == encodes
+    assert "cells" in desk.window.status.engine.text()
+    assert "cells is in use" in desk.window.status.message.text()
+    assert " ms" in desk.window.status.message.text()
+    desk.key(K.Key_2, CTRL)
+    desk.until(lambda: desk.client.adapter == AdapterInUse("roofs", "hash-roofs"))
+    assert settled(desk) < plain, "the second that fits this base, not the second of the list"
+    desk.key(K.Key_0, CTRL)
+    desk.until(lambda: desk.client.adapter is None)
+    assert settled(desk) == plain
+    assert "cells" not in desk.window.status.engine.text()
+    assert len(desk.refine.state.prompts.points) == 1
+    assert desk.session.category.id == 1, "with Ctrl the digit picks no class"
+
+
+def test_every_object_records_the_adapter_that_made_it(desk):
+    assert desk.accept_at(30, 30).adapter == ""
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    assert desk.accept_at(90, 60).adapter == "cells@hash-cells"
+    desk.key(K.Key_0, CTRL)
+    desk.until(lambda: desk.client.adapter is None)
+    assert desk.accept_at(130, 90).adapter == ""
+    stored = desk.session.store.annotations(desk.session.image.id)
+    assert [a.adapter for a in stored] == ["", "cells@hash-cells", ""]
+
+
+def test_a_key_without_an_adapter_and_a_damaged_one_change_nothing(desk):
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    desk.key(K.Key_9, CTRL)
+    assert "no adapter 9" in desk.window.status.message.text()
+    desk.key(K.Key_3, CTRL)
+    desk.until(desk.window.area.error_bar.isVisible)
+    assert desk.client.adapter.name == "cells"
+    desk.click(60, 50)
+    assert settled(desk) > 600
+    assert desk.client.can_answer
+
+
+def test_holding_n_shows_the_bases_mask_for_the_same_clicks(desk):
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    desk.click(60, 50)
+    adapted = settled(desk)
+    painted = desk.window.canvas._overlays._candidate
+    QTest.keyPress(desk.window.canvas, K.Key_N)
+    desk.until(lambda: painted.mask.area < adapted)
+    assert desk.refine.state.mask.area == adapted, "the object in work is not touched"
+    QTest.keyRelease(desk.window.canvas, K.Key_N)
+    assert painted.mask.area == adapted
+    assert desk.engine.segmenter.adapter == 1.8, "the adapter is back"
+    count = len(desk.engine.segmenter.decodes)
+    QTest.keyPress(desk.window.canvas, K.Key_N)
+    assert painted.mask.area < adapted
+    assert len(desk.engine.segmenter.decodes) == count, "known already"
+    QTest.keyRelease(desk.window.canvas, K.Key_N)
+    desk.key(K.Key_Return)
+    assert desk.session.annotations[-1].area == adapted
+
+
+def test_holding_n_without_an_adapter_says_so(desk):
+    QTest.keyPress(desk.window.canvas, K.Key_N)
+    assert "No adapter" in desk.window.status.message.text()
+    QTest.keyRelease(desk.window.canvas, K.Key_N)
+
+
+def test_an_accept_that_waits_survives_a_swap(desk):
+    desk.engine.hold()
+    desk.click(60, 50)
+    desk.key(K.Key_Return)
+    desk.key(K.Key_1, CTRL)
+    desk.engine.let_go()
+    desk.until(lambda: len(desk.session.annotations) == 1)
+    one = desk.session.annotations[0]
+    assert (one.adapter, one.area > 600) in (("", False), ("cells@hash-cells", True)), "the record tells the truth"
+
+
+def test_another_model_starts_without_an_adapter(desk):
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    desk.engine.segmenter = AdaptableSegmenter()
+    desk.client.restart(desk.engine.factory)
+    desk.until(lambda: desk.client.adapter is None)
+    assert desk.accept_at(60, 50).adapter == ""
+
+
+def test_the_panel_lists_uses_imports_exports_rolls_back_and_removes(desk, tmp_path, monkeypatch):
+    desk.shelf.kept[0] = replace(entry("cells", **{"bIoU, all": [0.512, 0.634], "objects": 60}), has_previous=True)
+    panel = desk.control.show_panel()
+    desk.until(lambda: panel.roll_back_button.isEnabled())
+    texts = [[panel.table.item(row, column).text() for column in range(7)] for row in range(4)]
+    assert texts[0] == ["Ctrl+1", "cells", "cells things", "fake", "2.5 MB", "2026-11-21", "0.512 → 0.634"]
+    assert texts[1][0] == ""
+    assert texts[2][0] == "Ctrl+2"
+    assert texts[2][6] == "not measured"
+    panel.table.selectRow(1)
+    assert not panel.use_button.isEnabled()
+    assert "belongs to elsewhere" in panel.note.text()
+    panel.table.selectRow(0)
+    QTest.mouseClick(panel.use_button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: desk.client.adapter is not None)
+    assert "is in use" in panel.note.text()
+    QTest.mouseClick(panel.roll_back_button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: not panel.roll_back_button.isEnabled())
+    place = tmp_path / "new.safetensors"
+    monkeypatch.setattr("annotator.ui.adapter_panel.QFileDialog.getOpenFileName", lambda *_: (str(place), ""))
+    QTest.mouseClick(panel.import_button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: panel.table.rowCount() == 5)
+    monkeypatch.setattr("annotator.ui.adapter_panel.QFileDialog.getSaveFileName", lambda *_: (str(place), ""))
+    QTest.mouseClick(panel.export_button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: ("export", place) in desk.shelf.done)
+    for answer, rows in ((QMessageBox.StandardButton.No, 5), (QMessageBox.StandardButton.Yes, 4)):
+        monkeypatch.setattr(QMessageBox, "question", lambda *_, answer=answer: answer)
+        QTest.mouseClick(panel.remove_button, Qt.MouseButton.LeftButton)
+        desk.until(lambda rows=rows: panel.table.rowCount() == rows)
+    desk.until(lambda: desk.client.adapter is None)
+    assert [name for name, _ in desk.shelf.done] == ["roll back", "import", "export", "remove"]
+    panel.close()
+
+
+def test_a_file_that_is_no_adapter_is_told_and_the_list_stays(desk, monkeypatch):
+    def refuse(_path):
+        raise ModelError("x.safetensors is not a prompt adapter.", "Name another file.")
+
+    monkeypatch.setattr(desk.shelf, "bring_in", refuse)
+    panel = desk.control.show_panel()
+    panel.import_wanted.emit(Path("x.safetensors"))
+    desk.until(desk.window.area.error_bar.isVisible)
+    assert panel.table.rowCount() == 4
+    panel.close()
+
+
+def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
+    """File to mask: an untrained adapter (its gates are closed) changes no mask, is recorded, and brings its map."""
+    torch = pytest.importorskip("torch")
+    weights = pytest.importorskip("annotator.engine.weights")
+    if not any(m.is_present and m.name.startswith("nano") for m in weights.list_models()):
+        pytest.skip("no bundled model here")
+    from annotator.engine.adapter_files import config_of, save_adapter
+    from annotator.engine.load import load_segmenter
+    from annotator.engine.prompt_adapter import PromptAdapter
+
+    torch.manual_seed(0)
+    segmenter = load_segmenter(None, device="cpu")
+    plain = getattr(segmenter, "base", segmenter)
+    network = PromptAdapter.on(plain.model)
+    info = AdapterInfo("blank", "nothing yet", plain.info.name, plain.info.sha256, config_of(network))
+    file = tmp_path / "made" / "blank.safetensors"
+    save_adapter(network, info, file)
+    shelf = AdapterShelf(tmp_path / "own", tmp_path / "shipped")
+    assert shelf.bring_in(file) == "blank"
+    shelf.bring_in(file)
+    assert [(e.name, e.is_own, e.has_previous) for e in shelf.entries()] == [("blank", True, True)]
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    factory = app.default_factory("", config=None, device="cpu", settings=Settings.load(tmp_path / "s.toml"))
+    desk.engine.factory = factory
+    build = app.build_window
+    monkeypatch.setattr("tests.gui.shell.build_window", lambda settings, made: build(settings, made, shelf=shelf))
+    try:
+        desk.make_folder(images=1)
+        desk.build()
+        desk.window.program.files.open_path(desk.folder)
+        qtbot.waitUntil(lambda: desk.shown_row() == 0 and desk.client.info is not None, timeout=60_000)
+        control = desk.window.program.adapters
+        qtbot.waitUntil(lambda: len(control.fitting()) == 1, timeout=20_000)
+        desk.window.canvas.setFocus()
+        QTest.mouseClick(desk.window.canvas.viewport(), Qt.MouseButton.LeftButton, pos=desk._at(60, 50))
+        qtbot.waitUntil(lambda: desk.refine.state.candidates is not None, timeout=60_000)
+        before = desk.refine.state.candidates.chosen
+        assert before.uncertainty is None
+        desk.key(K.Key_1, CTRL)
+        qtbot.waitUntil(lambda: desk.client.adapter is not None, timeout=20_000)
+        qtbot.waitUntil(lambda: not desk.refine.state.is_waiting, timeout=60_000)
+        after = desk.refine.state.candidates.chosen
+        assert after.uncertainty is not None
+        assert np.mean(after.mask.full() != before.mask.full()) < 0.01
+        assert desk.client.adapter.sha256 == weights.sha256_of(tmp_path / "own" / "blank.safetensors")
+        one = shelf.entries()[0]
+        shelf.roll_back(one)
+        assert not shelf.entries()[0].has_previous
+        shelf.remove(shelf.entries()[0])
+        assert shelf.entries() == []
+    finally:
+        desk.close()

@@ -1,0 +1,217 @@
+"""Where to click next: the layer of doubt (U), the ghost of a click (G), and what Enter and Esc mean then."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+
+from annotator.domain.geometry import Box
+from annotator.domain.ports import UncertaintyMap
+from annotator.domain.prompt import PointPrompt
+from annotator.ui.heat_items import heat_image
+from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+
+K = Qt.Key
+pytestmark = [
+    pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
+    pytest.mark.usefixtures("restored_look"),
+]
+
+
+@pytest.fixture
+def desk(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def at_work(desk):
+    """One click was made and answered."""
+    desk.open()
+    desk.session.classes.add("cell")
+    desk.session.classes.pick(1)
+    desk.click(60, 50)
+    desk.wait_mask(60, 50)
+    return desk
+
+
+def ghost(desk):
+    return desk.window.program.commands.next_click.ghost
+
+
+def grab(desk):
+    image = desk.window.canvas.viewport().grab().toImage().convertToFormat(heat_image(np.zeros((1, 1))).format())
+    return np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)[..., :3].astype(int)
+
+
+def test_g_shows_a_ghost_enter_places_it_and_enter_accepts_again(at_work):
+    desk = at_work
+    before = grab(desk)
+    desk.key(K.Key_G)
+    first = ghost(desk)
+    assert first is not None
+    assert desk.window.canvas.contains_image_point(first.x, first.y)
+    assert math.hypot(first.x - 60, first.y - 50) > 2, "not where there is a click already"
+    assert first.is_positive != desk.refine.state.mask.contains(first.x, first.y)
+    where = desk._at(first.x, first.y)
+    changed = np.abs(grab(desk) - before).sum(-1) > 60
+    ys, xs = np.nonzero(changed)
+    assert changed[where.y(), where.x() - 12 : where.x() + 13].any(), "the marker is painted there"
+    assert max(np.abs(xs - where.x()).max(), np.abs(ys - where.y()).max()) < 30, "and nowhere else"
+    assert len(desk.engine.segmenter.decodes) == 1, "a proposal asks the model nothing"
+    desk.key(K.Key_Return)
+    assert ghost(desk) is None
+    assert desk.session.annotations == ()
+    assert len(desk.refine.state.prompts.points) == 2
+    assert desk.refine.state.prompts.points[1] == first
+    desk.until(lambda: not desk.refine.state.is_waiting)
+    desk.key(K.Key_Return)
+    assert len(desk.session.annotations) == 1
+    assert desk.session.annotations[0].clicks == 2
+
+
+def test_g_again_goes_on_and_comes_round_and_esc_drops_only_the_ghost(at_work):
+    desk = at_work
+    seen = []
+    for _ in range(12):
+        desk.key(K.Key_G)
+        if ghost(desk) in seen:
+            break
+        seen.append(ghost(desk))
+    assert len(seen) > 1
+    assert ghost(desk) == seen[0]
+    for place, one in enumerate(seen):
+        assert all(math.hypot(one.x - o.x, one.y - o.y) > 2 for o in seen[:place])
+    desk.key(K.Key_Escape)
+    assert ghost(desk) is None
+    assert desk.refine.state.is_active
+    desk.key(K.Key_Escape)
+    assert not desk.refine.state.is_active
+
+
+def test_a_click_another_candidate_and_the_next_image_take_the_ghost_away(at_work):
+    desk = at_work
+    desk.key(K.Key_G)
+    desk.key(K.Key_Tab)
+    assert ghost(desk) is None, "it was about another candidate"
+    desk.key(K.Key_G)
+    assert ghost(desk) is not None
+    desk.click(75, 50, button=Qt.MouseButton.RightButton)
+    assert ghost(desk) is None
+    desk.until(lambda: not desk.refine.state.is_waiting)
+    desk.key(K.Key_G)
+    desk.key(K.Key_D)
+    assert ghost(desk) is None
+    desk.wait_image(1)
+    desk.key(K.Key_G)
+    assert ghost(desk) is None, "there is no object in work"
+
+
+def test_g_before_the_answer_shows_the_ghost_when_it_comes(at_work):
+    desk = at_work
+    desk.engine.hold()
+    desk.click(66, 50)
+    desk.key(K.Key_G)
+    assert ghost(desk) is None
+    desk.engine.let_go()
+    desk.until(lambda: ghost(desk) is not None)
+    assert not desk.refine.state.is_waiting
+
+
+def test_the_side_button_of_the_mouse_does_what_enter_does(at_work):
+    desk = at_work
+    desk.key(K.Key_G)
+    first = ghost(desk)
+    QTest.mouseClick(desk.window.canvas.viewport(), Qt.MouseButton.BackButton, pos=QPoint(5, 5))
+    assert desk.refine.state.prompts.points[-1] == first
+    assert desk.session.annotations == ()
+
+
+def test_u_shows_the_layer_where_the_doubt_is_and_hides_it_again(at_work):
+    desk = at_work
+    bare = grab(desk)
+    desk.key(K.Key_U)
+    warm = grab(desk)
+    on_rim, inside, far = desk._at(60 + 8, 50), desk._at(60, 50 + 3), desk._at(140, 110)
+    diff = np.abs(warm - bare).sum(-1)
+    assert diff[on_rim.y(), on_rim.x()] > 60
+    assert diff[far.y(), far.x()] == 0
+    assert diff[on_rim.y(), on_rim.x()] > diff[inside.y(), inside.x()]
+    desk.window.canvas.set_peek(True)
+    assert not desk.window.canvas._overlays._heat.isVisible(), "the bare image has no layer"
+    desk.window.canvas.set_peek(False)
+    desk.key(K.Key_U)
+    assert np.abs(grab(desk) - bare).max() == 0
+
+
+def test_the_layer_follows_the_object_in_work(desk):
+    desk.open()
+    desk.key(K.Key_U)
+    heat = desk.window.canvas._overlays._heat
+    assert heat.place.isEmpty()
+    desk.click(60, 50)
+    desk.wait_mask(60, 50)
+    assert not heat.place.isEmpty()
+    desk.key(K.Key_Escape)
+    assert heat.place.isEmpty()
+    desk.click(60, 50)
+    desk.wait_mask(60, 50)
+    desk.key(K.Key_D)
+    assert heat.place.isEmpty()
+
+
+def test_an_adapters_own_map_and_hard_points_are_used(desk, monkeypatch):
+    values = np.zeros((16, 16), np.float32)
+    values[2:5, 10:13] = 1
+    hard = (PointPrompt(110, 33, True), PointPrompt(30, 90, False))
+    plain = desk.engine.segmenter._candidate
+
+    def with_map(*args):
+        return replace(plain(*args), uncertainty=UncertaintyMap(values, Box(0, 0, 160, 120), hard))
+
+    monkeypatch.setattr(desk.engine.segmenter, "_candidate", with_map)
+    desk.open()
+    desk.key(K.Key_U)
+    desk.click(60, 50)
+    desk.wait_mask(60, 50)
+    for point in hard:
+        desk.key(K.Key_G)
+        assert ghost(desk) == point
+    place = desk.window.canvas._overlays._heat.place
+    assert (place.width(), place.height()) == (160, 120)
+
+
+def test_a_ghost_out_of_sight_is_brought_into_view(at_work):
+    desk = at_work
+    canvas = desk.window.canvas
+    canvas.zoom_to(1600)
+    canvas.pan_by(-900, -500)
+    desk.key(K.Key_G)
+    at = canvas.image_to_view(ghost(desk).x, ghost(desk).y).toPoint()
+    assert canvas.viewport().rect().contains(at)
+
+
+def test_heat_is_clear_where_there_is_no_doubt_and_strong_where_there_is():
+    image = heat_image(np.array([[0, 0.01, 0.5, 1, np.nan]], np.float32))
+    alphas = [image.pixelColor(x, 0).alpha() for x in range(5)]
+    assert alphas[0] == alphas[1] == alphas[4] == 0 < alphas[2] < alphas[3]
+    assert (image.width(), image.height()) == (5, 1), "small: the painter stretches it"
+
+
+def test_the_layer_costs_less_than_a_frame(at_work):
+    desk = at_work
+    values = np.random.default_rng(0).random((128, 128), np.float32)
+    times_ms = []
+    for _ in range(7):
+        started = time.perf_counter()
+        desk.window.canvas.set_heat(heat_image(values), Box(0, 0, 160, 120))
+        times_ms.append((time.perf_counter() - started) * 1e3)
+    assert min(times_ms) < 16, times_ms

@@ -1,0 +1,155 @@
+"""Proposed clicks: where the answer is in doubt, inside the image, never beside a click, always the same."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from annotator.domain.geometry import Box
+from annotator.domain.logits import mask_from_logits
+from annotator.domain.mask import Mask
+from annotator.domain.next_click import LEAST_DISTANCE_PX, doubt_map, proposals, sample, sign_against
+from annotator.domain.ports import Candidate, Candidates, UncertaintyMap
+from annotator.domain.prompt import PointPrompt
+
+SIDE = 64
+
+
+def disc(x: float, y: float, radius: float, *, steep: float = 1.0) -> np.ndarray:
+    at = np.arange(SIDE) + 0.5
+    return ((radius - np.hypot(at[None, :] - x, at[:, None] - y)) * steep).astype(np.float32)
+
+
+def candidate(logits: np.ndarray, width: int = SIDE, height: int = SIDE, **more: object) -> Candidate:
+    mask = mask_from_logits(logits, width=width, height=height)
+    return Candidate(logits, 0.9, 0.9, mask, **more)  # type: ignore[arg-type]
+
+
+def answer(*items: Candidate) -> Candidates:
+    return Candidates(items, 0, 5.0, 1.0)
+
+
+def test_doubt_lies_where_the_logits_are_undecided_near_the_outline() -> None:
+    logits = disc(20, 32, 10, steep=4)
+    logits[:, 24:] = np.where(disc(20, 32, 10)[:, 24:] > -6, 0.1, -8)  # its right side is anyone's guess
+    shown = candidate(logits)
+    doubt = doubt_map(answer(shown), 0)
+    assert doubt.values[32, 28] > 0.9
+    assert doubt.values[32, 18] < 0.05
+    first = proposals(doubt, shown.mask, [PointPrompt(18, 32)])[0]
+    assert logits[int(first.y), int(first.x)] == np.float32(0.1)
+    assert first.is_positive != shown.mask.contains(first.x, first.y), "it corrects what is shown"
+
+
+def test_undecided_places_far_from_the_object_are_none_of_its_business() -> None:
+    logits = disc(12, 12, 6, steep=4)
+    logits[50:60, 50:60] = -0.01
+    doubt = doubt_map(answer(candidate(logits)), 0)
+    assert doubt.values[50:60, 50:60].max() == 0
+    assert doubt.values.max() > 0.3
+
+
+def test_what_the_candidates_disagree_about_is_proposed_with_the_sign_that_decides_it() -> None:
+    part, whole = candidate(disc(20, 32, 8, steep=5)), candidate(disc(32, 32, 20, steep=5))
+    both = Candidates((part, whole), 0, 5.0, 1.0)
+    outside = proposals(doubt_map(both, 0), part.mask, [PointPrompt(20, 32)])[0]
+    assert outside.is_positive
+    assert whole.mask.contains(outside.x, outside.y)
+    inside = [p for p in proposals(doubt_map(both, 1), whole.mask, [PointPrompt(20, 32)]) if not p.is_positive]
+    assert inside
+    assert not any(part.mask.contains(p.x, p.y) for p in inside[:1])
+
+
+def test_logits_of_a_piece_are_placed_where_the_piece_lies() -> None:
+    """The same logits for a piece at (300, 200) of a large image: everything moves and scales with it."""
+    logits = disc(32, 32, 12)
+    at_home = candidate(logits)
+    bits = np.repeat(np.repeat(logits > 0, 2, 0), 2, 1)
+    away = Candidate(logits, 0.9, 0.9, Mask(bits, 300, 200, 1000, 800).tight(), logits_box=Box(300, 200, 428, 328))
+    here = proposals(doubt_map(answer(at_home), 0), at_home.mask, [PointPrompt(32, 32)])
+    there = proposals(doubt_map(answer(away), 0), away.mask, [PointPrompt(364, 264)])
+    assert doubt_map(answer(away), 0).box == Box(300, 200, 428, 328)
+    assert there
+    assert here
+    for point in there:
+        assert abs(math.hypot(point.x - 364, point.y - 264) / 2 - 12) < 4, "on the outline"
+
+
+def test_an_adapters_hard_points_come_first_and_its_map_is_used_as_it_is() -> None:
+    values = np.zeros((16, 16), np.float32)
+    values[3, 3] = 1.0
+    hard = (PointPrompt(50, 50, False), PointPrompt(40, 12, True), PointPrompt(900, 3, True))
+    seen = UncertaintyMap(values, Box(0, 0, SIDE, SIDE), hard)
+    shown = candidate(disc(32, 32, 10), uncertainty=seen)
+    assert doubt_map(answer(shown), 0) is seen
+    found = proposals(seen, shown.mask, [])
+    assert found[:2] == hard[:2]
+    assert hard[2] not in found
+    assert any(abs(p.x - 14) < 3 and abs(p.y - 14) < 3 for p in found[2:]), "then the map's own peaks"
+    assert proposals(seen, shown.mask, [PointPrompt(50.5, 50)])[0] == hard[1]
+
+
+def test_a_certain_answer_and_an_empty_one_propose_nothing_or_something_sane() -> None:
+    sure = candidate(np.where(disc(32, 32, 10) > 0, 30, -30).astype(np.float32))
+    assert proposals(doubt_map(answer(sure), 0), sure.mask, []) == ()
+    empty = candidate(np.full((SIDE, SIDE), -1.0, np.float32))
+    for point in proposals(doubt_map(answer(empty), 0), empty.mask, []):
+        assert point.is_positive
+
+
+def test_sampling_a_mask_agrees_with_asking_it_pixel_by_pixel() -> None:
+    mask = candidate(disc(10, 50, 20)).mask
+    xs, ys = np.linspace(-5, 70, 31), np.linspace(-5, 70, 29)
+    expected = [[mask.contains(x, y) for x in xs] for y in ys]
+    assert (sample(mask, xs, ys) == np.array(expected)).all()
+    assert not sign_against(mask, 10, 50)
+    assert sign_against(mask, 60, 3)
+
+
+finite = st.floats(-40, 40, width=32)
+grids = hnp.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=finite)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    grids,
+    grids,
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), max_size=5),
+    st.booleans(),
+)
+def test_whatever_the_answer_proposals_are_sane(a, b, width, height, clicks, has_two) -> None:
+    items = (candidate(a, width, height), candidate(b, width, height))[: 2 if has_two else 1]
+    points = [PointPrompt(x, y) for x, y in clicks]
+    doubt = doubt_map(answer(*items), 0)
+    found = proposals(doubt, items[0].mask, points)
+    assert doubt.values.dtype == np.float32
+    assert doubt.values.min() >= 0
+    assert doubt.values.max() <= 1
+    assert found == proposals(doubt_map(answer(*items), 0), items[0].mask, points), "the same again"
+    for place, point in enumerate(found):
+        assert 0 <= point.x < width
+        assert 0 <= point.y < height
+        assert point.is_positive == sign_against(items[0].mask, point.x, point.y)
+        for other in (*points, *found[:place]):
+            assert math.hypot(other.x - point.x, other.y - point.y) >= LEAST_DISTANCE_PX
+
+
+@pytest.mark.parametrize("side", [200, 256])
+def test_it_is_made_between_two_frames(side: int) -> None:
+    at = np.arange(side) + 0.5
+    logits = [(radius - np.hypot(at[None, :] - 100, at[:, None] - 90)).astype(np.float32) for radius in (30, 50, 80)]
+    three = answer(*(candidate(item, 2000, 1500) for item in logits))
+    times_ms = []
+    for _ in range(9):
+        started = time.perf_counter()
+        proposals(doubt_map(three, 1), three.items[1].mask, [PointPrompt(800, 500)])
+        times_ms.append((time.perf_counter() - started) * 1e3)
+    assert min(times_ms) < 16, times_ms
