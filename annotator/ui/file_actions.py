@@ -21,6 +21,7 @@ from annotator.io.store_place import SUFFIX
 from annotator.ui.background import BackgroundWork, Progress
 from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
 from annotator.ui.main_window import MainWindow
+from annotator.ui.model_download import Downloaded, Fetch, download_dialog, fetch_model
 from annotator.ui.numbers import grouped
 from annotator.ui.patience import Patience
 from annotator.ui.project_switch import ProjectSwitch
@@ -54,8 +55,10 @@ class FileActions(QObject):
         patience: Patience,
         switch: ProjectSwitch,
         list_models: ListModels | None,
+        fetch: Fetch = fetch_model,
     ) -> None:
         super().__init__(window)
+        self._fetch = fetch
         self._window, self._session, self._settings = window, session, settings
         self._patience, self._switch = patience, switch
         self._list_models = list_models
@@ -306,16 +309,25 @@ class FileActions(QObject):
     def _add_models(self, menu: QMenu) -> None:
         group = QActionGroup(menu)
         for model in self._model_names:
-            text = (
-                model.name if model.is_present else f"{model.name} (not here: annotator models download {model.name})"
-            )
-            action = menu.addAction(text)
+            if not model.is_present:
+                action = menu.addAction(f"Download {model.name}…")
+                action.triggered.connect(lambda _=False, name=model.name: self.download(name))
+                continue
+            action = menu.addAction(model.name)
             action.setCheckable(True)
             action.setChecked(self.info is not None and self.info.name == model.name)
-            action.setEnabled(bool(model.is_present))
             action.setToolTip(model.note or ("" if model.is_verified else "not verified"))
             group.addAction(action)
             action.triggered.connect(lambda _=False, name=model.name: self.model_wanted.emit(name))
+
+    def download(self, name: str) -> None:
+        """Fetch a model with progress, then use it."""
+        download_dialog(name, self._fetch, self._window).done_with.connect(self._on_downloaded)
+
+    def _on_downloaded(self, result: Downloaded) -> None:
+        self._model_names = []  # looked up again: one more is here now
+        self.model_wanted.emit(result.name)
+        self._look_for_models()
 
     def shut_down(self) -> None:
         """Wait for what still runs."""
