@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import pickle
@@ -21,6 +20,7 @@ from annotator.domain.errors import UserError
 from annotator.train.adapter import AdapterTrainer, Windows
 from annotator.train.adapter_losses import LossParts
 from annotator.train.curves import draw_curves
+from annotator.train.run_log import append_row, cut_log
 
 STATE_SECONDS = 60.0
 READ_ERRORS = (
@@ -123,10 +123,10 @@ def run_adapter_training(
     folder.path.mkdir(parents=True, exist_ok=True)
     base = _load(trainer, folder, key)
     for log in (folder.log, folder.validation_log):
-        _cut_log(log, trainer.step)
+        cut_log(log, trainer.step)
     if base is None:
         base = trainer.validate(validation)  # its gates are closed: these are the base's figures
-        _append(folder.validation_log, {"step": 0, "minutes": 0.0, **base})
+        append_row(folder.validation_log, {"step": 0, "minutes": 0.0, **base})
         _save(trainer, folder, key, base)
     parts: list[LossParts] = []
     saved = trainer.seconds
@@ -163,8 +163,8 @@ def _end_epoch(
     }
     minutes = trainer.seconds / 60
     row = {"step": trainer.step, "minutes": minutes, **losses, "learning_rate": trainer.learning_rate()}
-    _append(folder.log, row)
-    _append(folder.validation_log, {"step": trainer.step, "minutes": minutes, **figures})
+    append_row(folder.log, row)
+    append_row(folder.validation_log, {"step": trainer.step, "minutes": minutes, **figures})
     draw_curves(folder.log, folder.validation_log, folder.curves)
     return EpochDone(trainer.epoch, minutes, losses, figures, is_best)
 
@@ -192,26 +192,3 @@ def _load(trainer: AdapterTrainer, folder: RunFolder, key: str) -> dict[str, flo
     if kept != key:
         raise UserError(f"{folder.path} holds another run (other data, model or settings).", advice)
     return base
-
-
-def _append(path: Path, row: Mapping[str, float]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(list(row))
-        writer.writerow([f"{value:.5g}" if isinstance(value, float) else value for value in row.values()])
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines after ``step``: they were written by steps that a kill took back."""
-    if not path.exists():
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    kept = rows[:1] + [row for row in rows[1:] if row and float(row[0]) <= step]
-    if len(kept) != len(rows):
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(kept)
-        os.replace(part, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from annotator.engine.nano import NanoConfig, save_nano
 from annotator.train.base import BaseTrainer, TrainSettings
 from annotator.train.curves import draw_curves
 from annotator.train.data import read_coco_sets
+from annotator.train.run_log import append_row, cut_log
 from annotator.train.scenes import SET_NAME
 from annotator.train.stream import WindowStream
 
@@ -101,7 +101,7 @@ def run_training(
     if files.state.is_file():
         trainer.load_state(torch.load(files.state, map_location=device, weights_only=True))
     for log in (files.log, files.validation_log):
-        _cut_log(log, trainer.step)
+        cut_log(log, trainer.step)
     run = Run(trainer, files, report, validate)
     while trainer.share_done < 1.0:
         run.phase()
@@ -166,7 +166,7 @@ class Run:
         trainer = self._trainer
         loss, first, last = means.tolist()
         line = Progress(trainer.step, trainer.seconds / 60, loss, first, last, data_wait_share, trainer.learning_rate())
-        _append(self._files.log, asdict(line))
+        append_row(self._files.log, asdict(line))
         self._report(line)
 
     def _judge(self, validate: Validate) -> None:
@@ -178,7 +178,7 @@ class Run:
             trainer.best_score = figures["mean"]
             export(trainer, self._files.out)
         self._last_validation, self._validated_step = trainer.seconds, trainer.step
-        _append(self._files.validation_log, {"step": trainer.step, "minutes": trainer.seconds / 60, **figures})
+        append_row(self._files.validation_log, {"step": trainer.step, "minutes": trainer.seconds / 60, **figures})
         draw_curves(self._files.log, self._files.validation_log, self._files.curves)
         save_state(trainer, self._files.state)  # it holds the best score, which must not fall back
         self._report(Validated(trainer.step, trainer.seconds / 60, figures, is_best))
@@ -208,26 +208,3 @@ def export(trainer: BaseTrainer, out: Path) -> None:
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)
-
-
-def _append(path: Path, row: Mapping[str, float]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(list(row))
-        writer.writerow([f"{value:.5g}" if isinstance(value, float) else value for value in row.values()])
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines after ``step``: they were written by steps that a kill took back."""
-    if not path.exists():
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    kept = rows[:1] + [row for row in rows[1:] if row and float(row[0]) <= step]
-    if len(kept) != len(rows):
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(kept)
-        os.replace(part, path)
