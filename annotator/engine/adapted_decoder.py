@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,14 @@ class AdaptedState:
 
     image: ImageState
     guide: Tensor | None
+
+    @staticmethod
+    def stacked(states: Sequence[AdaptedState]) -> AdaptedState:
+        """Several images' of one adapter, one row each."""
+        if len(states) == 1:
+            return states[0]
+        guides = [state.guide for state in states if state.guide is not None]
+        return AdaptedState(ImageState.stacked([s.image for s in states]), torch.cat(guides) if guides else None)
 
 
 class AdaptedDecoder:

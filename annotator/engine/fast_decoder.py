@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import torch
@@ -68,6 +68,16 @@ class ImageState:
     coarse: Tensor
     fine: Tensor
     first: FirstBlock
+
+    @staticmethod
+    def stacked(states: Sequence[ImageState]) -> ImageState:
+        """Several images', one row each: B prompts are then decoded on B images."""
+        if len(states) == 1:
+            return states[0]
+        names = [f.name for f in fields(FirstBlock)]
+        first = FirstBlock(**{name: torch.cat([getattr(s.first, name) for s in states]) for name in names})
+        embedding, coarse, fine = (torch.cat([getattr(s, n) for s in states]) for n in ("embedding", "coarse", "fine"))
+        return ImageState(embedding, coarse, fine, first)
 
 
 @dataclass(frozen=True, slots=True)

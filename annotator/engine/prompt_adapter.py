@@ -76,6 +76,11 @@ class AdapterMaps:
     cells: Tensor | None = None
     scores: Tensor | None = None
 
+    def row(self, index: int) -> AdapterMaps:
+        """One prompt's maps, B = 1."""
+        values = (self.uncertainty, self.coarse, self.refined, self.cells, self.scores)
+        return AdapterMaps(*(None if v is None else v[index : index + 1] for v in values))  # type: ignore[arg-type]
+
 
 class PromptAdapter(nn.Module):
     """One adapter: its own layers, and its copies of the decoder's mask tokens, upscaler and hyper-networks.

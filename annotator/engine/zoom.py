@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -49,6 +49,9 @@ class CropSegmenter(Segmenter, Protocol):
     @property
     def adapter(self) -> Adapter | None: ...
     def set_adapter(self, adapter: Adapter | None) -> None: ...
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]]) -> list[Candidates]:
+        """As decode, for first prompts on several embeddings."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +190,9 @@ class ZoomSegmenter:
 
     def _gather(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Candidates, list[Hypothesis]]:
         regions = self._regions_of_clicks(embedding, prompts)
-        plain = self._decode_in(embedding, regions[0], prompts, None)
-        found = _hypotheses(plain, regions[0])
-        for region in regions[1:]:
-            found += _hypotheses(self._decode_in(embedding, region, prompts, None), region)
+        answers = self._decode_in_each(embedding, regions, prompts)
+        plain = answers[0]
+        found = [h for answer, region in zip(answers, regions, strict=True) for h in _hypotheses(answer, region)]
         for _ in range(CLOSER_LOOKS if found else 0):
             best = found[int(rate(found, prompts.points).argmax())]
             wanted = self._wanted(embedding, with_points(_box_of(best), prompts))
@@ -301,13 +303,33 @@ class ZoomSegmenter:
     ) -> Candidates:
         """Candidates in image pixels from one piece."""
         logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
+        embedded, inside = self._part(embedding, region, prompts)
+        found = self._base.decode(embedded, inside, previous_logits=logits)
+        return self._in_image(found, embedding, region, inside)
+
+    def _decode_in_each(
+        self, embedding: ZoomEmbedding, regions: Sequence[Region], prompts: Prompts
+    ) -> list[Candidates]:
+        """First answers from several pieces, asked at once."""
+        parts = [self._part(embedding, region, prompts) for region in regions]
+        answers = self._base.decode_each(parts)
+        return [
+            self._in_image(found, embedding, region, inside)
+            for found, region, (_, inside) in zip(answers, regions, parts, strict=True)
+        ]
+
+    def _part(self, embedding: ZoomEmbedding, region: Region, prompts: Prompts) -> tuple[Embedding, Prompts]:
+        """A piece's embedding, and the prompts in its pixels."""
         if region == embedding.whole:
-            found = self._base.decode(embedding.base, prompts, previous_logits=logits)
-            return self._tidied(found, prompts, region) if self._tidies else found
-        inside = moved(prompts, region)
-        found = self._base.decode(self._crop(embedding, region), inside, previous_logits=logits)
+            return embedding.base, prompts
+        return self._crop(embedding, region), moved(prompts, region)
+
+    def _in_image(self, found: Candidates, embedding: ZoomEmbedding, region: Region, inside: Prompts) -> Candidates:
+        """A piece's answer, tidied where that is wanted, in image pixels."""
         if self._tidies:
             found = self._tidied(found, inside, region)
+        if region == embedding.whole:
+            return found
         whole = (embedding.width, embedding.height)
         return replace(found, items=tuple(_in_image(c, region, whole) for c in found.items))
 

@@ -78,6 +78,36 @@ def test_the_fast_decoder_equals_the_official_one_on_every_kind_of_prompt(engine
         assert ours.object_score == pytest.approx(theirs.object_score, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        Prompts((PointPrompt(9, 8),)),
+        Prompts((PointPrompt(9, 8), PointPrompt(30, 20, False))),
+        Prompts(box=Box(3, 4, 40, 30)),
+    ],
+)
+def test_several_pieces_are_answered_at_once_as_one_by_one(engine: Sam2Segmenter, prompts: Prompts) -> None:
+    pieces = [engine.encode(picture(40 + 10 * i, 60 + 5 * i), f"p{i}") for i in range(3)]
+    together = engine.decode_each([(piece, prompts) for piece in pieces])
+    for piece, found in zip(pieces, together, strict=True):
+        alone = engine.decode(piece, prompts)
+        assert [c.label for c in found.items] == [c.label for c in alone.items]
+        assert found.object_score == pytest.approx(alone.object_score, abs=1e-4)
+        for one, other in zip(found.items, alone.items, strict=True):
+            np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+            assert (one.mask.width, one.mask.height) == (piece.width, piece.height)
+            assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-4)
+
+
+def test_prompts_of_different_kinds_are_answered_one_by_one(engine: Sam2Segmenter) -> None:
+    piece = engine.encode(picture(), "p")
+    requests = [Prompts((PointPrompt(9, 8),)), Prompts(box=Box(3, 4, 40, 30))]
+    found = engine.decode_each([(piece, prompts) for prompts in requests])
+    assert [len(answer.items) for answer in found] == [3, 1]
+    with pytest.raises(PromptError):
+        engine.decode_each([(piece, requests[0]), (piece, Prompts())])
+
+
 def test_candidates_are_named_by_area(engine: Sam2Segmenter) -> None:
     found = engine.decode(engine.encode(picture(), "x"), Prompts((PointPrompt(5, 5),)))
     areas = [item.mask.area for item in found.items]

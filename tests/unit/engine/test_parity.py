@@ -28,7 +28,8 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate, LogitsArray, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.load import build_config
-from annotator.engine.sam2_backend import EXACT_PIXELS_LIMIT, Sam2Embedding, Sam2Segmenter, mask_to_logits
+from annotator.engine.mask_prompt import mask_to_logits
+from annotator.engine.sam2_backend import EXACT_PIXELS_LIMIT, Sam2Embedding, Sam2Segmenter
 
 CONFIGS = {"tiny": "hiera_t", "small": "hiera_s", "base-plus": "hiera_b+", "large": "hiera_l"}
 SIZES_HW = [(97, 211), (480, 640), (60, 1), (1, 75)]

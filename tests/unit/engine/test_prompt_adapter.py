@@ -298,6 +298,22 @@ def test_zoom_in_passes_adapters_through_and_places_the_map(model: torch.nn.Modu
     assert engine.decode(embedding, Prompts(box=box)).chosen.uncertainty is None
 
 
+def test_several_pieces_are_answered_at_once_with_an_adapter(model: torch.nn.Module, picture: np.ndarray) -> None:
+    engine = Sam2Segmenter(model, BASE, dense_prompt="stamps-2")
+    network = trained(PromptAdapter.on(model))
+    engine.set_adapter(Adapter(network, info_for(network)))
+    pieces = [engine.encode(np.ascontiguousarray(picture[: 60 + 5 * i]), f"p{i}") for i in range(3)]
+    together = engine.decode_each([(piece, CASES["click"]) for piece in pieces])
+    for piece, found in zip(pieces, together, strict=True):
+        alone = engine.decode(piece, CASES["click"])
+        np.testing.assert_allclose(logits_of(found), logits_of(alone), atol=1e-4)
+        one, other = found.chosen.uncertainty, alone.chosen.uncertainty
+        assert one is not None
+        assert other is not None
+        np.testing.assert_allclose(one.values, other.values, atol=1e-4)
+        assert one.box == other.box
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 

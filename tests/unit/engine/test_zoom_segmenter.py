@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +76,9 @@ class IdealSegmenter:
         mask = mask_from_logits(logits, width=embedding.width, height=embedding.height)
         is_cut = bool(bright[0].any() or bright[-1].any() or bright[:, 0].any() or bright[:, -1].any())
         return Candidates((Candidate(logits, 0.3 if is_cut else 0.9, 0.9, mask),), 0, 1.0, 1.0)
+
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]]) -> list[Candidates]:
+        return [self.decode(embedding, prompts) for embedding, prompts in requests]
 
 
 def picture(x: int, y: int, w: int, h: int) -> tuple[RgbArray, Mask]:
