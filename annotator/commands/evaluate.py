@@ -1,4 +1,4 @@
-"""``annotator evaluate``: clicks-to-IoU of an engine on COCO sets."""
+"""``annotator evaluate``: clicks-to-IoU of an engine on COCO sets, or a benchmark's own protocol."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.commands.adapter_option import add_adapter_argument, load_named_adapter
 from annotator.domain.errors import ModelError, UserError
 
 if TYPE_CHECKING:
@@ -15,20 +16,26 @@ if TYPE_CHECKING:
     from annotator.train.evaluate import Conditions, EvaluationResult, ObjectResult
 
 _SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
+_CLICKS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--coco", type=Path, action="append", metavar="ANN.json", help="a COCO file; may be repeated")
+    parser.add_argument("--images", type=Path, action="append", metavar="DIR", help="its images; once for every --coco")
     parser.add_argument(
-        "--coco", type=Path, action="append", required=True, metavar="ANN.json", help="a COCO file; may be repeated"
+        "--dataset",
+        choices=("hqseg44k",),
+        help="in place of --coco: the four test sets of HQ-SAM and PA-SAM, and their table",
     )
-    parser.add_argument(
-        "--images", type=Path, action="append", required=True, metavar="DIR", help="its images; once for every --coco"
-    )
+    parser.add_argument("--root", type=Path, metavar="DIR", help="where the --dataset's folders are")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
     parser.add_argument("--engine", choices=("sam2", "grabcut"), default="sam2", help="grabcut: the classical baseline")
-    parser.add_argument("--clicks", type=_positive, default=20, help="most clicks per object (default 20)")
+    add_adapter_argument(
+        parser, help_text="a prompt adapter of the model; with --dataset the model is also judged without it"
+    )
+    parser.add_argument("--clicks", type=_positive, help=f"most clicks per object (default {_CLICKS})")
     parser.add_argument("--max-objects", type=_positive, metavar="N", help="a fixed subset of each set")
     parser.add_argument("--seed", type=int, default=0, help="of the subset (default 0)")
     parser.add_argument(
@@ -55,14 +62,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate every set, print one row for each and their mean.
+    """Evaluate every set, print one row for each and their mean; or a benchmark's own table.
 
     Raises:
         UserError: a set, model, image or output cannot be used.
     """
     from annotator.commands.output import check_output
-    from annotator.io.atomic import export_errors, write_atomic
 
+    if args.dataset is not None:
+        from annotator.commands import evaluate_hqseg44k
+
+        return evaluate_hqseg44k.run(args)
+    if args.root is not None:
+        raise UserError("--root goes with --dataset.", "Give --dataset hqseg44k, too.")
+    if not args.coco or not args.images:
+        raise UserError("There is nothing to evaluate on.", "Give --coco and --images, or --dataset and --root.")
     if len(args.coco) != len(args.images):
         raise UserError(f"{len(args.coco)} --coco and {len(args.images)} --images do not pair.", "Give one of each.")
     if args.json is not None:
@@ -70,19 +84,33 @@ def run(args: argparse.Namespace) -> int:
     names = set_names(args.coco)
     conditions_of(args)
     state_path = state_of(args)
-    segmenter = _segmenter(args)
+    segmenter: Any = make_segmenter(args)
+    if args.adapter is not None:
+        segmenter.set_adapter(load_named_adapter(args.adapter, segmenter))
     try:
         results = {name: _evaluate(segmenter, args, n, state_path) for n, name in enumerate(names)}
     except KeyboardInterrupt:
-        print(f"\nannotator: {_how_to_go_on(state_path)}", file=sys.stderr)
+        print(f"\nannotator: {how_to_go_on(state_path)}", file=sys.stderr)
         raise
     print(table(results))
-    if args.json is not None:
-        with export_errors(args.json):
-            write_atomic(args.json, json.dumps(to_json(results), indent=1).encode())
-            if args.resume is None and state_path is not None:
-                state_path.unlink(missing_ok=True)  # the figures are all in OUT now
+    finish(args, state_path, json.dumps(to_json(results), indent=1))
     return 0
+
+
+def finish(args: argparse.Namespace, state_path: Path | None, text: str) -> None:
+    """Write the figures where ``--json`` wants them; then the state beside them is not needed any more.
+
+    Raises:
+        ExportError: they cannot be written; the state stays.
+    """
+    from annotator.io.atomic import export_errors, write_atomic
+
+    if args.json is None:
+        return
+    with export_errors(args.json):
+        write_atomic(args.json, text.encode())
+        if args.resume is None and state_path is not None:
+            state_path.unlink(missing_ok=True)  # the figures are all in OUT now
 
 
 def state_of(args: argparse.Namespace) -> Path | None:
@@ -92,7 +120,8 @@ def state_of(args: argparse.Namespace) -> Path | None:
     return None if args.json is None else args.json.with_name(args.json.name + ".state")
 
 
-def _how_to_go_on(state_path: Path | None) -> str:
+def how_to_go_on(state_path: Path | None) -> str:
+    """What a person who stopped a run is told."""
     if state_path is None:
         return "nothing was kept; with --json OUT or --resume FILE the next run can go on where it stopped"
     return f"finished objects are kept in {state_path}; the same command goes on from there"
@@ -175,10 +204,15 @@ def _figures(result: EvaluationResult) -> dict[str, Any]:
     return {key: getattr(result, key) for key in keys}
 
 
-def _segmenter(args: argparse.Namespace) -> Segmenter:
+def make_segmenter(args: argparse.Namespace) -> Segmenter:
+    """The engine that the options name, without an adapter.
+
+    Raises:
+        ModelError: there is no such model, or GrabCut is given one.
+    """
     if args.engine == "grabcut":
-        if args.model is not None or args.config is not None or args.zoom is not None:
-            raise ModelError("GrabCut has no models.", "Leave out --model, --config and --zoom.")
+        if any(given is not None for given in (args.model, args.config, args.zoom, args.adapter)):
+            raise ModelError("GrabCut has no models.", "Leave out --model, --config, --zoom and --adapter.")
         from annotator.engine.grabcut import GrabCutSegmenter
 
         return GrabCutSegmenter()
@@ -206,7 +240,7 @@ def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_
             segmenter,
             args.coco[index],
             args.images[index],
-            clicks=args.clicks,
+            clicks=args.clicks or _CLICKS,
             max_objects=args.max_objects,
             seed=args.seed,
             progress=advance,

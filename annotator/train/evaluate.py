@@ -6,21 +6,18 @@ point of the largest error region, previous logits fed back as the window does),
 
 from __future__ import annotations
 
-import hashlib
-import json
 import statistics
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.clicks import SimulatedClick, next_click
-from annotator.domain.errors import ExportError, ImportFormatError
+from annotator.domain.errors import ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import boundary_iou, iou, noc
@@ -29,6 +26,7 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.io.readers import load_image
 from annotator.train.degrade import Degradation, jittered_box, jittered_point
 from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, read_evaluation_set
+from annotator.train.evaluation_state import append, appending, engine_parts, model_name, read_state, run_key
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -123,14 +121,14 @@ def evaluate_coco(
     state_path: Path | None = None,
     conditions: Conditions = STANDARD,
 ) -> EvaluationResult:
-    """Run the protocol on a COCO set.
+    """Run the protocol on a COCO set, with the prompt adapter that is in the engine, if any.
 
     Args:
         clicks: most clicks per object, and the cap of the number-of-clicks figures.
         max_objects: a subset of this size, spread over the images; the same for every model.
         seed: of the subset.
-        state_path: finished objects are kept here, one JSON line each; a run with the same engine, set and protocol
-            continues where one was cut off. Several sets may share the file.
+        state_path: finished objects are kept here, one JSON line each; a run with the same engine, adapter, set and
+            protocol continues where one was cut off. Several sets may share the file.
         conditions: what is made harder, for robustness tables.
 
     Raises:
@@ -141,17 +139,17 @@ def evaluate_coco(
         raise ValueError("at least one click and one object are needed")
     whole = read_evaluation_set(coco_json, images_dir)
     chosen = whole.subset(max_objects, seed=seed)
-    run_key = _run_key(segmenter, whole.sha256, clicks, conditions)
-    done = _read_state(state_path, run_key) if state_path else {}
+    key = run_key(_PROTOCOL_VERSION, *engine_parts(segmenter), whole.sha256, clicks, str(conditions))
+    done = {found.annotation_id: found for found in read_state(state_path, key, lambda item: ObjectResult(**item))}
     results: list[ObjectResult] = []
-    with _appending(state_path) as state:
+    with appending(state_path) as state:
         for result, is_new in _results(segmenter, chosen, done, clicks=clicks, conditions=conditions):
             if state is not None and is_new:
-                _append(state, run_key, result)
+                append(state, key, asdict(result))
             results.append(result)
             if progress is not None:
                 progress(len(results), len(chosen), result)
-    return summarize(segmenter.info.name, results, clicks=clicks)
+    return summarize(model_name(segmenter), results, clicks=clicks)
 
 
 def evaluate_object(
@@ -322,58 +320,3 @@ def _decode_next(
 
 def _mean(values: Iterable[float]) -> float:
     return float(statistics.fmean(values))
-
-
-def _run_key(segmenter: Segmenter, coco_sha256: str, clicks: int, conditions: Conditions) -> str:
-    """Names everything that decides an object's result."""
-    info = segmenter.info
-    engine = (type(segmenter).__name__, info.name, info.sha256, info.device, info.dtype, info.image_size)
-    parts = (_PROTOCOL_VERSION, *engine, coco_sha256, clicks, str(conditions))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _read_state(path: Path, run_key: str) -> dict[int, ObjectResult]:
-    """Finished objects of this very run; other runs' lines and a line cut off by a kill are passed over."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    except OSError as error:
-        raise ExportError(f"The state {path} cannot be read ({error.strerror}).", "Choose another file.") from error
-    done: dict[int, ObjectResult] = {}
-    readable = 0
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            if entry["run"] == run_key:
-                result = ObjectResult(**entry["result"])
-                done[result.annotation_id] = result
-        except (ValueError, KeyError, TypeError):
-            # A kill in the middle of a write leaves half a line: that object is simply done again.
-            continue
-        readable += 1
-    if len(lines) > 1 and readable == 0:
-        raise ExportError(f"{path} is not the state of an evaluation.", "Choose another file: it was left as it is.")
-    return done
-
-
-@contextmanager
-def _appending(path: Path | None) -> Iterator[TextIO | None]:
-    if path is None:
-        yield None
-        return
-    try:
-        is_torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-        stream = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise ExportError(f"The state {path} cannot be written ({error.strerror}).", "Choose another file.") from error
-    with stream:
-        if is_torn:
-            stream.write("\n")
-        yield stream
-
-
-def _append(stream: TextIO, run_key: str, result: ObjectResult) -> None:
-    try:
-        stream.write(json.dumps({"run": run_key, "result": asdict(result)}) + "\n")
-        stream.flush()
-    except OSError as error:
-        raise ExportError(f"The state {stream.name} cannot be written ({error.strerror}).") from error
