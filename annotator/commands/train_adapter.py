@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from annotator.commands.training_run import (
+    card_markdown,
+    data_key,
+    encoded_windows,
+    folder_of,
+    judged,
+    plain,
+    settings_of,
+    train_with_bar,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from annotator.domain.adapter import AdapterInfo
@@ -15,9 +27,10 @@ if TYPE_CHECKING:
     from annotator.engine.prompt_adapter import AdapterConfig
     from annotator.engine.sam2_backend import Sam2Segmenter
     from annotator.engine.zoom import ZoomSegmenter
+    from annotator.train.adapter import AdapterTrainer
     from annotator.train.adapter_data import Source, Split
-    from annotator.train.adapter_gate import GateResult
-    from annotator.train.adapter_run import EpochDone, RunFolder, StepDone
+    from annotator.train.adapter_run import RunFolder
+    from annotator.train.ranks import Ranks
 
 ABLATIONS = {"guide": "uses_guide", "tokens": "uses_tokens", "points": "uses_points"}
 
@@ -52,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test", type=Path, nargs="+", default=[], metavar="SET", help="more sets to compare base and adapter on"
     )
     parser.add_argument("--without", choices=list(ABLATIONS), action="append", default=[], help="leave a part out")
+    parser.add_argument(
+        "--fine-tune-decoder",
+        action="store_true",
+        help="to compare: train the whole mask decoder instead, and write a complete model to --out",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
     parser.add_argument("--work", type=Path, help="folder for embeddings, state, log and curves; a run goes on from it")
@@ -61,32 +79,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, judge, install when it is better. 0: installed (or --no-install), 1: the gate said no.
+    """Train, judge, install when it is better. 0: installed (or not to be installed), 1: the gate said no.
 
     Raises:
         UserError: a source, model, device, state or output cannot be used.
     """
     import torch
 
+    from annotator.commands import fine_tuning
     from annotator.commands.output import check_output
     from annotator.engine.adapter_files import installed_path
-    from annotator.engine.load import load_segmenter
     from annotator.train.adapter_data import read_source, split
+    from annotator.train.ranks import joined
 
     _check(args)
     if args.out is not None:
         check_output(args.out)
+    if args.fine_tune_decoder:
+        fine_tuning.check(args)
     installed_path(args.name)  # refuses a name that is none, before the work
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     sources = [read_source(path) for path in args.sources]
     parts = split(sources, held_back=args.held_back, max_images=args.max_images, seed=args.seed)
     tests = [read_source(path) for path in args.test]
-    segmenter = load_segmenter(args.model, device=args.device, config=args.config, progress=print)
-    print(parts.describe())
-    folder = _folder(args)
-    adapter = _train(args, segmenter, sources, parts, folder)
+    with joined(args.device) as ranks:
+        segmenter = _load(args, ranks)
+        if ranks.is_first:
+            print(parts.describe())
+        if args.fine_tune_decoder:
+            folder = folder_of(args, f"{args.name}.decoder")
+            tuned = fine_tuning.train(args, segmenter, sources, parts, folder, ranks)
+        else:
+            folder = folder_of(args, args.name)
+            trained = _train(args, segmenter, sources, parts, folder, ranks)
+    if not ranks.is_first:
+        return 0  # the first one judges
+    if args.fine_tune_decoder:
+        return fine_tuning.write_and_judge(args, segmenter, tuned, parts, tests, folder)
+    adapter = _candidate(args, plain(segmenter), trained, parts, folder)
     return _judge_and_install(args, segmenter, adapter, parts, tests, folder)
+
+
+def _load(args: argparse.Namespace, ranks: Ranks) -> Sam2Segmenter | ZoomSegmenter:
+    """The base. The precision is the first process's choice: it is part of what names the encoded windows."""
+    import torch
+
+    from annotator.engine.load import load_segmenter
+
+    def load(dtype: torch.dtype | None, say: Callable[[str], None] | None) -> Sam2Segmenter | ZoomSegmenter:
+        return load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype, progress=say)
+
+    if ranks.is_first:
+        segmenter = load(None, print)
+        ranks.told([float(segmenter.info.dtype == "bfloat16")])
+        return segmenter
+    (is_half,) = ranks.told([0.0])
+    return load(torch.bfloat16 if is_half else torch.float32, None)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -102,110 +151,40 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
-def _folder(args: argparse.Namespace) -> RunFolder:
-    import platformdirs
-
-    from annotator.train.adapter_run import RunFolder
-
-    return RunFolder(args.work or platformdirs.user_cache_path("annotator") / "train-adapter" / args.name)
-
-
 def _train(
     args: argparse.Namespace,
     segmenter: Sam2Segmenter | ZoomSegmenter,
     sources: Sequence[Source],
     parts: Split,
     folder: RunFolder,
-) -> Adapter:
-    """Encode, train, and write the candidate with the best weights."""
-    from annotator.engine.adapter_files import load_adapter, save_adapter
+    ranks: Ranks,
+) -> AdapterTrainer:
+    """Encode and train; the trainer's ``best`` holds the weights."""
     from annotator.engine.prompt_adapter import AdapterConfig
-    from annotator.train.adapter import AdapterSettings, AdapterTrainer
-    from annotator.train.adapter_run import run_adapter_training, run_key
+    from annotator.train.adapter import AdapterTrainer
+    from annotator.train.adapter_run import run_key
 
-    base = _plain(segmenter)
-    data = (base.info.sha256, base.info.dtype, *(s.digest for s in sources), args.held_back, args.max_images, args.seed)
+    base = plain(segmenter)
+    data = data_key(args, base, sources)
     channels = int(base.model.sam_mask_decoder.transformer_dim)  # type: ignore[union-attr,arg-type]
     config = replace(AdapterConfig(channels), **{ABLATIONS[part]: False for part in args.without})
-    settings = AdapterSettings(
-        epochs=args.epochs,
-        minutes=args.minutes,
-        batch=args.batch,
-        accumulate=args.accumulate,
-        learning_rate=args.lr,
-        patience=args.patience,
-        seed=args.seed,
-    )
-    windows, validation = _windows(args, base, parts, folder, data)
-    trainer = AdapterTrainer(base, windows, settings=settings, config=config)
-    print(f"{len(windows)} windows to learn from, {len(validation)} to stop by; all is kept in {folder.path}")
-    bar = _Bar()
-    try:
-        run_adapter_training(
-            trainer, validation, folder, key=run_key(data, config, settings, len(windows)), report=bar.show
-        )
-    finally:
-        bar.close()
+    settings = settings_of(args, ranks)
+    windows, validation = encoded_windows(args, base, parts, folder, data, ranks=ranks)
+    trainer = AdapterTrainer(base, windows, settings=settings, config=config, ranks=ranks)
+    train_with_bar(trainer, validation, folder, key=run_key(data, config, settings, len(windows)))
+    return trainer
+
+
+def _candidate(
+    args: argparse.Namespace, base: Sam2Segmenter, trainer: AdapterTrainer, parts: Split, folder: RunFolder
+) -> Adapter:
+    """The adapter with the best weights, written and read again."""
+    from annotator.engine.adapter_files import load_adapter, save_adapter
+
+    config = trainer.network.config
     trainer.network.load_state_dict(trainer.best)
     save_adapter(trainer.network, _card(args, base, config, parts, trainer.best_epoch), folder.candidate)
     return load_adapter(folder.candidate, base=base.info, device=base.device)
-
-
-def _windows(
-    args: argparse.Namespace, base: Sam2Segmenter, parts: Split, folder: RunFolder, data: Sequence[object]
-) -> tuple[Any, Any]:
-    """Encoded windows to train on, and to stop by (of other images, or other windows of the same few images)."""
-    from tqdm import tqdm
-
-    from annotator.train.adapter_cache import WindowCache
-    from annotator.train.adapter_data import training_images
-
-    found = []
-    aside = max(16, args.windows // 8)
-    for name, objects, count in (
-        ("train", parts.train, args.windows),
-        ("stop", parts.validation or parts.train, aside),
-    ):
-        images = training_images(objects, args.name)
-        seed = args.seed if name == "train" else args.seed + 1_000_003
-        place = folder.windows(name, *map(str, data))
-        cache = WindowCache(place, base, images, count=count, seed=seed)
-        with tqdm(desc=f"encoding ({name})", unit="window", leave=False, disable=None) as bar:
-
-            def advance(done: int, total: int, bar: Any = bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            cache.fill(advance)
-        found.append(cache)
-    return found[0], found[1]
-
-
-class _Bar:
-    """Progress of a run in the terminal."""
-
-    def __init__(self) -> None:
-        from tqdm import tqdm
-
-        self._write = tqdm.write
-        self._bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed} {postfix}", leave=False, disable=None)
-
-    def show(self, line: StepDone | EpochDone) -> None:
-        from annotator.train.adapter_run import StepDone
-
-        if isinstance(line, StepDone):
-            self._bar.n = round(100 * line.share)
-            self._bar.set_postfix_str(f"epoch {line.epoch} step {line.step} loss {line.loss:.3f}")
-            return
-        f = line.figures
-        self._write(
-            f"epoch {line.epoch}, {line.minutes:.1f} min: loss {line.losses['loss']:.3f}; validation box "
-            f"IoU {f['box']:.3f} bIoU {f['box_biou']:.3f}, click IoU {f['click_1']:.3f} bIoU {f['click_1_biou']:.3f}"
-            f"{', the best so far' if line.is_best else ''}"
-        )
-
-    def close(self) -> None:
-        self._bar.close()
 
 
 def _judge_and_install(
@@ -218,13 +197,15 @@ def _judge_and_install(
 ) -> int:
     from annotator.engine.adapter_files import install, save_adapter
     from annotator.io.atomic import export_errors, write_atomic
+    from annotator.train.adapter_gate import Contestant
 
-    gate = _judged(args, segmenter, adapter, parts.held_back, "held-back images")
+    contestants = (Contestant(segmenter), Contestant(segmenter, adapter))
+    gate = judged(args, contestants, parts.held_back, "held-back images", candidate="adapter", folder=folder)
     tables = [gate.markdown("held-back images")]
     print(f"\n{tables[0]}\n")
     found = {"held back": gate.to_json()}
     for source in tests:
-        result = _judged(args, segmenter, adapter, source.objects, source.name)
+        result = judged(args, contestants, source.objects, source.name, candidate="adapter", folder=folder)
         tables.append(result.markdown(source.name))
         found[source.name] = result.to_json()
         print(f"{tables[-1]}\n")
@@ -234,6 +215,7 @@ def _judge_and_install(
     with export_errors(folder.gate_json):
         write_atomic(folder.gate_json, json.dumps(found, indent=1).encode())
         write_atomic(folder.gate_table, card.encode())
+    folder.gate_state.unlink(missing_ok=True)  # all is said; a gate that is asked for again begins anew
     if args.out is not None:
         with export_errors(args.out):
             write_atomic(args.out, folder.candidate.read_bytes())
@@ -251,43 +233,6 @@ def _judge_and_install(
     return 0
 
 
-def _judged(
-    args: argparse.Namespace, segmenter: Sam2Segmenter | ZoomSegmenter, adapter: Adapter, objects: Any, name: str
-) -> GateResult:
-    from tqdm import tqdm
-
-    from annotator.train.adapter_gate import judge
-
-    with tqdm(desc=f"judging on {name}", unit="object", leave=False, disable=None) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        return judge(
-            segmenter,
-            adapter,
-            objects,
-            clicks=args.gate_clicks,
-            max_objects=args.gate_objects,
-            seed=args.seed,
-            progress=advance,
-        )
-
-
-def verdict(gate: GateResult) -> str:
-    """What the gate says, in a sentence."""
-    from annotator.train.adapter_gate import DECIDING
-
-    row = gate.row(DECIDING)
-    said = "better than" if gate.is_better else "not better than"
-    doubt = "" if gate.is_certain else "; the interval holds zero, so this may be chance"
-    return (
-        f"The adapter is {said} its base: boundary IoU {row.base.mean:.3f} -> {row.adapter.mean:.3f} "
-        f"({row.difference.mean:+.3f}, 95 % interval {row.difference.low:+.3f} to {row.difference.high:+.3f}{doubt})."
-    )
-
-
 def card_text(info: AdapterInfo, tables: Sequence[str]) -> str:
     """The adapter's card, Markdown."""
     facts = [
@@ -298,9 +243,7 @@ def card_text(info: AdapterInfo, tables: Sequence[str]) -> str:
         ("Date", info.date),
         ("Licence", info.licence or "not stated"),
     ]
-    return (
-        f"# Adapter: {info.name}\n\n" + "".join(f"- {n}: {v}\n" for n, v in facts) + "\n" + "\n\n".join(tables) + "\n"
-    )
+    return card_markdown(f"Adapter: {info.name}", facts, tables)
 
 
 def _card(
@@ -322,12 +265,3 @@ def _card(
         date=datetime.now(UTC).date().isoformat(),
         licence=args.licence,
     )
-
-
-def _plain(segmenter: Sam2Segmenter | ZoomSegmenter) -> Sam2Segmenter:
-    """The segmenter without zoom-in."""
-    from annotator.engine.sam2_backend import Sam2Segmenter
-
-    base = segmenter if isinstance(segmenter, Sam2Segmenter) else segmenter.base
-    assert isinstance(base, Sam2Segmenter)
-    return base

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pickle
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def load_segmenter(
             image_size=int(model.image_size),  # type: ignore[arg-type]
             is_verified=bool(status and status.is_verified),
             note=note,
+            path="" if entry else str(path.absolute()),
+            config="" if entry else config or "",
         )
         return Sam2Segmenter(model, info, dtype=kind, dense_prompt=dense_prompt)
 
@@ -172,6 +175,24 @@ def build_config(config: str) -> nn.Module:
             f"sam2 has no configuration {config!r}.", "Use e.g. configs/sam2.1/sam2.1_hiera_t.yaml."
         ) from error
     return model
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A model's file and its sam2 configuration (empty for embedded models, which hold their own)."""
+
+    path: Path
+    config: str
+
+
+def weights_file(name_or_path: str | None, *, config: str | None = None) -> WeightsFile:
+    """The file that :func:`load_segmenter` would load.
+
+    Raises:
+        ModelError: unknown name, or the file is missing.
+    """
+    status, path = _resolve(name_or_path)
+    return WeightsFile(path, config or (status.entry.config if status else ""))
 
 
 def _resolve(name_or_path: str | None) -> tuple[weights.ModelStatus | None, Path]:

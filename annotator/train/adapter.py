@@ -7,32 +7,43 @@ prompts are functions of the seed and the step alone, so a run that goes on afte
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from annotator.domain.metrics import boundary_iou, iou
 from annotator.engine.adapted_decoder import AdaptedOutput, decode_adapted
+from annotator.engine.candidates import FED_BACK_LIMIT
 from annotator.engine.dense_prompt import draw_prompts
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, guide_input
-from annotator.engine.sam2_backend import FED_BACK_LIMIT, Sam2Segmenter
+from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
+from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.train.adapter_batch import Batch, batch_of
 from annotator.train.adapter_cache import CachedWindow
-from annotator.train.adapter_losses import LossParts, adapter_loss, uncertain_band
+from annotator.train.adapter_losses import LossParts, adapter_loss
 from annotator.train.adapter_prompts import ROUND_SHARES, DrawnPrompts, Kind, draw_batch, draw_kind
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import corrective_click
+from annotator.train.ranks import ALONE, Ranks
 
 PAPER_EPOCHS, DECAY_EPOCH, WARM_UP_EPOCHS = 21, 10, 5
 DECAY = 0.1
 GATE_SCALE = 2.0
 """Gates start closed and have far to go, in runs of a few hundred steps."""
+COPIES = ("mask_tokens.", "output_upscaling.", "output_hypernetworks_mlps.")
+COPIES_SCALE = 0.3
+"""Of what was copied from the base: it has learnt long and well, and the adapter's rate would make it forget."""
+VALIDATION_CLICKS = 5
 EMA_DECAY = 0.99
 """The average of the weights is what is validated and kept: single steps on a few images are noisy."""
+
+Points = list[list[tuple[float, float, int]]]
+"""One list per object, all of the same length: x, y in window pixels, label."""
 
 
 class Windows(Protocol):
@@ -49,7 +60,7 @@ class AdapterSettings:
     Attributes:
         epochs: passes over the windows; minutes: of wall clock, None for no limit. What ends first scales the paper's
             schedule: learning rate times 0.1 after 10/21 of the run, hard points after 5/21.
-        batch: windows per forward pass; accumulate: passes per optimiser step.
+        batch: windows per forward pass; accumulate: passes per optimiser step, those of all processes together.
         patience: epochs without a better validation before the run ends.
     """
 
@@ -62,45 +73,57 @@ class AdapterSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Tensors of one batch of objects, B of them: features in float32, targets at label resolution and a quarter."""
-
-    features: tuple[Tensor, Tensor, Tensor]
-    thumbnail: Tensor
-    guide_input: Tensor
-    owner: Tensor
-    masks: npt.NDArray[np.uint8]
-    target: Tensor
-    band: Tensor
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+Groups = Sequence[tuple[Sequence[nn.Parameter], float]]
+"""Parameters that learn at one rate, and that rate's share of the settings'."""
 
 
-class AdapterTrainer:
-    """The state of one run and its steps.
+class PromptedTrainer(ABC, Generic[NetworkT]):
+    """The state of one run and its steps, whatever network is trained to answer prompts on the frozen embeddings.
 
     Args:
         segmenter: the base, without zoom-in; its weights stay as they are.
         windows: of the training images.
+        network: what is trained, on the base's device; groups: its trainable parameters.
+        ranks: the processes that train together; each takes its share of a step's passes.
     """
 
     def __init__(
-        self, segmenter: Sam2Segmenter, windows: Windows, *, settings: AdapterSettings, config: AdapterConfig
+        self,
+        segmenter: Sam2Segmenter,
+        windows: Windows,
+        *,
+        settings: AdapterSettings,
+        network: NetworkT,
+        groups: Groups,
+        ranks: Ranks = ALONE,
     ) -> None:
-        torch.manual_seed(settings.seed)
-        self.segmenter, self.windows, self.settings = segmenter, windows, settings
+        self.segmenter, self.windows, self.settings, self.ranks = segmenter, windows, settings, ranks
         self.device = segmenter.device
         self._model: Any = segmenter.model
-        self.network = PromptAdapter.on(segmenter.model, config)
-        own = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
-        gates = [p for name, p in own.items() if name.endswith("_gate")]
-        others = [p for name, p in own.items() if not name.endswith("_gate")]
-        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.Adam([{"params": others, "scale": 1.0}, {"params": gates, "scale": GATE_SCALE}])
+        self.network = network
+        self.averaged: NetworkT = copy.deepcopy(network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam([{"params": list(params), "scale": scale} for params, scale in groups])
         self.step, self.seconds = 0, 0.0
         self.best_score, self.best_epoch = -1.0, 0
         self.best: dict[str, Tensor] = copy.deepcopy(self.averaged.state_dict())
         encoder: Any = self._model.sam_prompt_encoder
         self._pe: Tensor = encoder.get_dense_pe().detach()
+
+    @abstractmethod
+    def answers(
+        self,
+        network: NetworkT,
+        batch: Batch,
+        prompts: tuple[Tensor, Tensor],
+        *,
+        generator: torch.Generator | None,
+    ) -> AdaptedOutput:
+        """What a network makes of a batch's objects; gradients pass.
+
+        Args:
+            prompts: sparse B x n x C and dense B x C x h x w embeddings.
+        """
 
     # --- where the run stands -----------------------------------------------------------------------------------------
 
@@ -132,7 +155,7 @@ class AdapterTrainer:
     # --- a step -------------------------------------------------------------------------------------------------------
 
     def train_step(self) -> list[LossParts]:
-        """One optimiser step; the losses of its passes.
+        """One optimiser step; the losses of this process's passes (a short last step may leave it without any).
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -142,13 +165,14 @@ class AdapterTrainer:
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         parts = []
-        for part, numbers in enumerate(self._numbers()):
+        for part, numbers in self.ranks.own(list(enumerate(self._numbers()))):
             rng = np.random.default_rng((self.settings.seed, self.step, part))
             found = self._pass(self._batch(numbers), rng)
             if not bool(torch.isfinite(found.total)):
                 raise FloatingPointError(f"the loss is {float(found.total)} at step {self.step}")
             (found.total / self.settings.accumulate).backward()  # type: ignore[no-untyped-call]
             parts.append(replace(found, total=found.total.detach()))  # the graph must not outlive the step
+        self.ranks.sum_gradients(list(self.network.parameters()))
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self._average()
@@ -169,7 +193,7 @@ class AdapterTrainer:
         starts = [first + n * batch for n in range(accumulate)]
         return [order[s : s + batch].tolist() for s in starts if s < len(order)]
 
-    def _pass(self, batch: _Batch, rng: np.random.Generator) -> LossParts:
+    def _pass(self, batch: Batch, rng: np.random.Generator) -> LossParts:
         drawn = draw_batch(draw_kind(rng), batch.masks, rng)
         previous = None if drawn.masks is None else torch.from_numpy(drawn.masks)[:, None].to(self.device)
         if drawn.kind is Kind.CORRECTION:
@@ -186,30 +210,37 @@ class AdapterTrainer:
         )
 
     @torch.no_grad()
-    def _corrected(self, batch: _Batch, drawn: DrawnPrompts, rng: np.random.Generator) -> tuple[DrawnPrompts, Tensor]:
-        """The adapter's own answers, each fed back with one more click where it is wrong; the last is still to come."""
-        half = np.ascontiguousarray(batch.masks[:, 1::2, 1::2]).astype(bool)
-        points, previous = drawn.points, None
-        is_click = len(points[0]) == 1
+    def _corrected(self, batch: Batch, drawn: DrawnPrompts, rng: np.random.Generator) -> tuple[DrawnPrompts, Tensor]:
+        """The network's own answers, each fed back with one more click where it is wrong; the last is still to come."""
         self.network.eval()
-        for turn in range(1 + int(rng.choice(len(ROUND_SHARES), p=ROUND_SHARES))):
-            found = self.decode(batch, points, previous)
+        rounds = 1 + int(rng.choice(len(ROUND_SHARES), p=ROUND_SHARES))
+        previous, points = list(self._rounds(batch, drawn.points, rng, rounds, network=self.network))[-1]
+        self.network.train()
+        return DrawnPrompts(Kind.CORRECTION, points, None), previous
+
+    def _rounds(
+        self, batch: Batch, points: Points, rng: np.random.Generator, rounds: int, *, network: NetworkT
+    ) -> Iterator[tuple[Tensor, Points]]:
+        """Answers B x 1 x q x q, each with the points so far and one more where it is wrong; they are fed back."""
+        half = np.ascontiguousarray(batch.masks[:, 1::2, 1::2]).astype(bool)
+        is_click = len(points[0]) == 1
+        previous: Tensor | None = None
+        for turn in range(rounds):
+            found = self.decode(batch, points, previous, network=network)
             index = _shown(found, is_click=is_click and turn == 0)
             previous = found.masks.float().gather(1, index).clamp(-FED_BACK_LIMIT, FED_BACK_LIMIT)
             answer = F.interpolate(previous, half.shape[1:], mode="bilinear", align_corners=False)[:, 0] > 0
             predicted = answer.cpu().numpy()
             points = [[*own, corrective_click(predicted[i], half[i], rng, cell_px=2.0)] for i, own in enumerate(points)]
-        self.network.train()
-        assert previous is not None
-        return DrawnPrompts(Kind.CORRECTION, points, None), previous
+            yield previous, points
 
     def decode(
         self,
-        batch: _Batch,
-        points: list[list[tuple[float, float, int]]],
+        batch: Batch,
+        points: Points,
         previous: Tensor | None,
         *,
-        network: PromptAdapter | None = None,
+        network: NetworkT | None = None,
         generator: torch.Generator | None = None,
     ) -> AdaptedOutput:
         """Decode a batch's objects.
@@ -218,28 +249,12 @@ class AdapterTrainer:
             points: per object, all of the same length; previous: B x 1 x q x q logits or None.
             network: None takes the one in training.
         """
-        network = network or self.network
-        sparse, dense = self._embedded(points, previous, batch.thumbnail)
-        owner = batch.owner
+        prompts = self._embedded(points, previous, batch.thumbnail)
         with mixed_precision(self.device):
-            guide = network.guide_from(batch.guide_input)[owner] if network.config.uses_guide else None
-            fine, coarse, low = (f[owner] for f in batch.features)
-            return decode_adapted(
-                self._model.sam_mask_decoder,
-                network,
-                (fine, coarse, low),
-                sparse,
-                dense,
-                self._pe,
-                guide,
-                with_points=self.has_points,
-                generator=generator,
-            )
+            return self.answers(network or self.network, batch, prompts, generator=generator)
 
     @torch.no_grad()
-    def _embedded(
-        self, points: list[list[tuple[float, float, int]]], previous: Tensor | None, thumbnail: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _embedded(self, points: Points, previous: Tensor | None, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
         """The frozen prompt encoder's sparse and dense embeddings, as the engine makes them."""
         given: tuple[Tensor, Tensor] | None = None
         if points[0]:
@@ -256,7 +271,7 @@ class AdapterTrainer:
         sparse, dense = self._model.sam_prompt_encoder(points=given, boxes=None, masks=previous)
         return sparse.expand(len(points), -1, -1), dense.expand(len(points), -1, -1, -1)
 
-    def _batch(self, numbers: list[int]) -> _Batch:
+    def _batch(self, numbers: list[int]) -> Batch:
         windows = [self.windows[number] for number in numbers]
         return batch_of(windows, self.device)
 
@@ -264,22 +279,29 @@ class AdapterTrainer:
 
     @torch.no_grad()
     def validate(self, windows: Windows) -> dict[str, float]:
-        """Mean IoU and boundary IoU over the windows' objects, from a box and from a click, always the same prompts."""
-        values: dict[str, list[float]] = {name: [] for name in ("box", "box_biou", "click_1", "click_1_biou")}
+        """Mean IoU and boundary IoU over the windows' objects, always with the same prompts.
+
+        From a box, from a click, and after :data:`VALIDATION_CLICKS` clicks, each where the answer before it was wrong.
+        ``mean`` is that of the three boundary IoUs.
+        """
+        last = f"click_{VALIDATION_CLICKS}"
+        values: dict[str, list[float]] = {}
         for first in range(0, len(windows), self.settings.batch):
             numbers = range(first, min(first + self.settings.batch, len(windows)))
             batch = batch_of([windows[n] for n in numbers], self.device)
-            for kind, name in ((Kind.BOX, "box"), (Kind.CLICK, "click_1")):
-                drawn = draw_batch(kind, batch.masks, np.random.default_rng((self.settings.seed, 2_000_000, first)))
-                found = self.decode(batch, drawn.points, None, network=self.averaged)
-                chosen = found.masks.float().gather(1, _shown(found, is_click=kind is Kind.CLICK))
-                size = batch.masks.shape[1:]
-                large = F.interpolate(chosen, size, mode="bilinear", align_corners=False)[:, 0] > 0
-                for answer, truth in zip(large.cpu().numpy(), batch.masks.astype(bool), strict=True):
-                    values[name].append(iou(answer, truth))
-                    values[f"{name}_biou"].append(boundary_iou(answer, truth))
+            rng = np.random.default_rng((self.settings.seed, 2_000_000, first))
+            for kind, rounds in ((Kind.BOX, 1), (Kind.CLICK, VALIDATION_CLICKS)):
+                points = draw_batch(kind, batch.masks, rng).points
+                answers = [found for found, _ in self._rounds(batch, points, rng, rounds, network=self.averaged)]
+                shown = {"box": answers[0]} if kind is Kind.BOX else {"click_1": answers[0], last: answers[-1]}
+                for name, logits in shown.items():
+                    size = batch.masks.shape[1:]
+                    large = F.interpolate(logits, size, mode="bilinear", align_corners=False)[:, 0] > 0
+                    for answer, truth in zip(large.cpu().numpy(), batch.masks.astype(bool), strict=True):
+                        values.setdefault(name, []).append(iou(answer, truth))
+                        values.setdefault(f"{name}_biou", []).append(boundary_iou(answer, truth))
         figures = {name: float(np.mean(found)) for name, found in values.items()}
-        return {"mean": (figures["box_biou"] + figures["click_1_biou"]) / 2, **figures}
+        return {"mean": float(np.mean([v for n, v in figures.items() if n.endswith("_biou")])), **figures}
 
     def keep_if_best(self, score: float) -> bool:
         """Remember the weights when no epoch was better."""
@@ -318,26 +340,49 @@ class AdapterTrainer:
         self.best_epoch = int(state["best_epoch"])
 
 
-def batch_of(windows: list[CachedWindow], device: torch.device) -> _Batch:
-    """Windows as tensors on a device, one row per object."""
+class AdapterTrainer(PromptedTrainer[PromptAdapter]):
+    """Trains an adapter on the frozen decoder. Arguments as for :class:`PromptedTrainer`."""
 
-    def stacked(name: str) -> Tensor:
-        return torch.stack([getattr(w, name) for w in windows]).to(device).float()
+    def __init__(
+        self,
+        segmenter: Sam2Segmenter,
+        windows: Windows,
+        *,
+        settings: AdapterSettings,
+        config: AdapterConfig,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        network = PromptAdapter.on(segmenter.model, config)
+        own = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        gates = [p for name, p in own.items() if name.endswith("_gate")]
+        copies = [p for name, p in own.items() if name.startswith(COPIES)]
+        others = [p for name, p in own.items() if not name.endswith("_gate") and not name.startswith(COPIES)]
+        groups = ((others, 1.0), (copies, COPIES_SCALE), (gates, GATE_SCALE))
+        super().__init__(segmenter, windows, settings=settings, network=network, groups=groups, ranks=ranks)
 
-    owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=device)
-    masks = np.concatenate([w.targets for w in windows])
-    thumbnails = stacked("thumbnail")
-    bands = np.stack([uncertain_band(mask) for mask in masks])
-    band = F.avg_pool2d(torch.from_numpy(bands)[:, None].float(), 4).to(device)
-    return _Batch(
-        features=(stacked("fine"), stacked("coarse"), stacked("low")),
-        thumbnail=thumbnails[owner],
-        guide_input=guide_input(thumbnails),
-        owner=owner,
-        masks=masks,
-        target=torch.from_numpy(masks)[:, None].to(device).float(),
-        band=band,
-    )
+    def answers(
+        self,
+        network: PromptAdapter,
+        batch: Batch,
+        prompts: tuple[Tensor, Tensor],
+        *,
+        generator: torch.Generator | None,
+    ) -> AdaptedOutput:
+        """See :meth:`PromptedTrainer.answers`."""
+        owner = batch.owner
+        guide = network.guide_from(batch.guide_input)[owner] if network.config.uses_guide else None
+        fine, coarse, low = (f[owner] for f in batch.features)
+        return decode_adapted(
+            self._model.sam_mask_decoder,
+            network,
+            (fine, coarse, low),
+            *prompts,
+            self._pe,
+            guide,
+            with_points=self.has_points,
+            generator=generator,
+        )
 
 
 def _shown(found: AdaptedOutput, *, is_click: bool) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.train.data import TrainingImage, WindowSampler
+from annotator.train.ranks import ALONE, Ranks
 
 OBJECTS_PER_WINDOW = 2
 RAM_BYTES = 1 << 30
@@ -64,19 +65,22 @@ class WindowCache:
     def __len__(self) -> int:
         return self._count
 
-    def fill(self, progress: Callable[[int, int], None]) -> int:
+    def fill(self, progress: Callable[[int, int], None], *, ranks: Ranks = ALONE) -> int:
         """Encode the windows that are missing; told (done, all). Returns how many were encoded.
+
+        Several processes share the work; each comes back when all windows are there.
 
         Raises:
             UserError: an image cannot be read any more.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         made = 0
-        for number in range(self._count):
+        for number in ranks.own(range(self._count)):
             if not self._path(number).is_file():
                 self._encode(number)
                 made += 1
             progress(number + 1, self._count)
+        ranks.wait()
         return made
 
     def __getitem__(self, number: int) -> CachedWindow:

@@ -1,4 +1,4 @@
-"""The gate: base and adapter side by side on images that neither training nor early stopping has seen.
+"""The gate: base and candidate (an adapter, or another model) side by side on images that nothing was fitted to.
 
 Both answer the same clicks-to-IoU protocol on the same embedding, one after the other. Intervals are over images,
 because objects of one image resemble each other.
@@ -6,23 +6,29 @@ because objects of one image resemble each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from annotator.domain.errors import ImportFormatError
+from annotator.domain.mask import Mask
 from annotator.domain.metrics import noc
-from annotator.domain.ports import Segmenter
+from annotator.domain.ports import Embedding, Segmenter
 from annotator.domain.statistics import Interval, bootstrap_mean
 from annotator.engine.adapted_decoder import Adapter
 from annotator.io.readers import load_image
 from annotator.train.evaluate import ObjectResult, evaluate_object
-from annotator.train.evaluation_set import EvaluationObject, EvaluationSet
+from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, EvaluationSet
+from annotator.train.evaluation_state import adapter_digest, append, appending, read_state, run_key
 
 SHOWN_CLICKS = (1, 3, 5)
+_VERSION = 1
+"""Of the protocol; results that another one has kept are not taken up."""
 DECIDING = "bIoU, all"
 """What the gate asks: boundary IoU, mean of the box and of 1, 3 and 5 clicks."""
 
@@ -38,8 +44,37 @@ class AdaptableSegmenter(Segmenter, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Contestant:
+    """One of the two that are judged: an engine, and the adapter that it answers with (None for plain).
+
+    Two that share their engine share the embeddings, too.
+
+    Attributes:
+        weights: names the engine's weights where its file does not (the same weights, written again, make another
+            file).
+    """
+
+    segmenter: AdaptableSegmenter
+    adapter: Adapter | None = None
+    weights: str = ""
+
+    @property
+    def key_parts(self) -> tuple[object, ...]:
+        """Everything that decides its answers."""
+        info = self.segmenter.info
+        weights = self.weights or info.sha256
+        adapter = "" if self.adapter is None else adapter_digest(self.adapter)
+        return (type(self.segmenter).__name__, weights, info.device, info.dtype, info.image_size, adapter)
+
+
+@dataclass(frozen=True, slots=True)
 class GateRow:
-    """One measure with its 95 % intervals; ``difference`` is adapter minus base, image by image."""
+    """One measure with its 95 % intervals.
+
+    Attributes:
+        adapter: of the candidate: the adapter, or what took part in its place.
+        difference: candidate minus base, image by image.
+    """
 
     measure: str
     base: Interval
@@ -49,20 +84,21 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What the gate saw."""
+    """What the gate saw; ``candidate`` is what was compared with the base."""
 
     objects: int
     images: int
     clicks: int
     rows: tuple[GateRow, ...]
     per_object: tuple[tuple[ObjectResult, ObjectResult], ...]
+    candidate: str = "adapter"
 
     def row(self, measure: str) -> GateRow:
         return next(row for row in self.rows if row.measure == measure)
 
     @property
     def is_better(self) -> bool:
-        """Whether the adapter beats its base on boundary IoU."""
+        """Whether the candidate beats its base on boundary IoU."""
         return self.row(DECIDING).difference.mean > 0
 
     @property
@@ -72,7 +108,7 @@ class GateResult:
         return difference.low > 0 or difference.high < 0
 
     def figures(self) -> dict[str, Any]:
-        """For the adapter's card: [base, adapter] by measure, and how many objects and images."""
+        """For the card: [base, candidate] by measure, and how many objects and images."""
         means = {row.measure: [round(row.base.mean, 4), round(row.adapter.mean, 4)] for row in self.rows}
         return {"objects": self.objects, "images": self.images, **means}
 
@@ -84,64 +120,118 @@ class GateResult:
 
     def markdown(self, title: str) -> str:
         """A table with a line per measure and a sentence under it."""
-        head = f"| {title} | base | adapter | difference |\n|---|---|---|---|\n"
+        head = f"| {title} | base | {self.candidate} | difference |\n|---|---|---|---|\n"
         lines = [f"| {r.measure} | {r.base} | {r.adapter} | {_signed(r.difference)} |" for r in self.rows]
         tail = f"{self.objects} objects in {self.images} images; means over images with 95 % intervals"
         return head + "\n".join(lines) + f"\n\n{tail}; NoC: clicks needed, at most {self.clicks}, fewer are better."
 
 
 def judge(
-    segmenter: AdaptableSegmenter,
-    adapter: Adapter,
+    base: Contestant,
+    candidate: Contestant,
     objects: Sequence[EvaluationObject],
     *,
+    name: str = "adapter",
     clicks: int = 10,
     max_objects: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    state_path: Path | None = None,
 ) -> GateResult:
-    """Evaluate base and adapter on the same objects; the segmenter's adapter is what it was afterwards.
+    """Evaluate base and candidate on the same objects; the engines' adapters are what they were afterwards.
 
     Args:
+        name: of the candidate, for the table.
         clicks: most clicks per object, at least 5, and the cap of the number-of-clicks figures.
         max_objects: a fixed subset, spread over the images.
         progress: told (objects done, all).
+        state_path: finished objects are kept here, so that the same two, on the same objects, go on after a kill.
+            Several sets may share the file.
 
     Raises:
-        UserError: an image or a mask cannot be read, or there are no objects.
+        UserError: an image or a mask cannot be read, the state cannot be written, or there are no objects.
     """
     chosen = EvaluationSet(tuple(objects), "").subset(max_objects, seed=seed)
+    key = run_key(_VERSION, base.key_parts, candidate.key_parts, clicks)
+    known = dict(read_state(state_path, key, _kept_pair))
     pairs: list[tuple[str, ObjectResult, ObjectResult]] = []
-    before = segmenter.adapter
     done = 0
-    try:
+    with _adapters_kept(base, candidate), appending(state_path) as state:
         by_path = sorted(chosen, key=lambda item: str(item.image.path))
         for image, items in groupby(by_path, key=lambda item: item.image):
-            loaded = load_image(image.path)
-            if (loaded.width, loaded.height) != (image.width, image.height):
-                raise ImportFormatError(f"{image.file_name} is not of the size that its masks are for.")
-            embedding = segmenter.encode(loaded.rgb, loaded.image_key)
+            embeddings: list[Embedding] | None = None
             for item in items:
                 done += 1
                 target = item.mask()
                 if not target.is_empty:
-                    answers = []
-                    for one in (None, adapter):
-                        segmenter.set_adapter(one)
-                        with torch.inference_mode():
-                            answers.append(evaluate_object(segmenter, embedding, item, target, clicks=clicks))
-                    pairs.append((str(image.path), answers[0], answers[1]))
+                    found = known.get(_object_key(item))
+                    if found is None:
+                        embeddings = embeddings or _embeddings(image, (base, candidate))
+                        found = _both_answer((base, candidate), embeddings, item, target, clicks)
+                        if state is not None:
+                            kept = {"object": _object_key(item), "pair": [asdict(result) for result in found]}
+                            append(state, key, kept)
+                    pairs.append((str(image.path), *found))
                 if progress is not None:
                     progress(done, len(chosen))
-    finally:
-        segmenter.set_adapter(before)
     if not pairs:
-        raise ImportFormatError("There are no objects to judge the adapter on.", "Label more images.")
-    return summarize(pairs, clicks=clicks)
+        raise ImportFormatError("There are no objects to judge on.", "Label more images.")
+    return summarize(pairs, clicks=clicks, candidate=name)
 
 
-def summarize(pairs: Sequence[tuple[str, ObjectResult, ObjectResult]], *, clicks: int) -> GateResult:
-    """Rows of (image, base's result, adapter's result)."""
+def _both_answer(
+    contestants: tuple[Contestant, Contestant],
+    embeddings: Sequence[Embedding],
+    item: EvaluationObject,
+    target: Mask,
+    clicks: int,
+) -> tuple[ObjectResult, ObjectResult]:
+    found = []
+    for one, embedding in zip(contestants, embeddings, strict=True):
+        one.segmenter.set_adapter(one.adapter)
+        with torch.inference_mode():
+            found.append(evaluate_object(one.segmenter, embedding, item, target, clicks=clicks))
+    return found[0], found[1]
+
+
+def _object_key(item: EvaluationObject) -> str:
+    """Names an object of whatever set, and what its image's file and its mask are."""
+    try:
+        file = item.image.path.stat()
+    except OSError as error:
+        raise ImportFormatError(f"{item.image.path} cannot be read ({error.strerror}).", "Check the set.") from error
+    return run_key(str(item.image.path), file.st_size, file.st_mtime_ns, item.id, item.segmentation)
+
+
+def _kept_pair(entry: Mapping[str, Any]) -> tuple[str, tuple[ObjectResult, ObjectResult]]:
+    base, candidate = (ObjectResult(**result) for result in entry["pair"])
+    return str(entry["object"]), (base, candidate)
+
+
+@contextmanager
+def _adapters_kept(*contestants: Contestant) -> Iterator[None]:
+    before = [(one.segmenter, one.segmenter.adapter) for one in contestants]
+    try:
+        yield
+    finally:
+        for segmenter, adapter in before:
+            segmenter.set_adapter(adapter)
+
+
+def _embeddings(image: EvaluationImage, contestants: Sequence[Contestant]) -> list[Embedding]:
+    """The image's embedding for each; an engine that two share encodes once."""
+    loaded = load_image(image.path)
+    if (loaded.width, loaded.height) != (image.width, image.height):
+        raise ImportFormatError(f"{image.file_name} is not of the size that its masks are for.")
+    engines = {id(one.segmenter): one.segmenter for one in contestants}
+    found = {name: engine.encode(loaded.rgb, loaded.image_key) for name, engine in engines.items()}
+    return [found[id(one.segmenter)] for one in contestants]
+
+
+def summarize(
+    pairs: Sequence[tuple[str, ObjectResult, ObjectResult]], *, clicks: int, candidate: str = "adapter"
+) -> GateResult:
+    """Rows of (image, base's result, candidate's result)."""
     images = sorted({name for name, _, _ in pairs})
     rows = []
     for measure, value in measures(clicks).items():
@@ -154,7 +244,7 @@ def summarize(pairs: Sequence[tuple[str, ObjectResult, ObjectResult]], *, clicks
         intervals = (bootstrap_mean([values]) for values in (base_means, adapted_means, differences))
         rows.append(GateRow(measure, *intervals))
     results = tuple((base, adapted) for _, base, adapted in pairs)
-    return GateResult(len(pairs), len(images), clicks, tuple(rows), results)
+    return GateResult(len(pairs), len(images), clicks, tuple(rows), results, candidate)
 
 
 def measures(clicks: int) -> Mapping[str, Measure]:

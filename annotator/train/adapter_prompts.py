@@ -29,16 +29,16 @@ class Kind(StrEnum):
 
 
 SHARES = {
-    Kind.BOX: 0.32,
-    Kind.CLICK: 0.15,
-    Kind.POINTS: 0.08,
-    Kind.MASK: 0.06,
-    Kind.BOX_AND_POINTS: 0.05,
-    Kind.MASK_AND_POINTS: 0.04,
-    Kind.CORRECTION: 0.30,
+    Kind.BOX: 0.30,
+    Kind.CLICK: 0.14,
+    Kind.POINTS: 0.04,
+    Kind.MASK: 0.03,
+    Kind.BOX_AND_POINTS: 0.03,
+    Kind.MASK_AND_POINTS: 0.02,
+    Kind.CORRECTION: 0.44,
 }
-ROUND_SHARES = (0.35, 0.3, 0.2, 0.15)
-"""Of corrections after one, two, three and four answers: an adapter that saw one only is lost at the fifth click."""
+ROUND_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
+"""Of corrections after one to five answers: an adapter that saw one only is lost at the fifth click."""
 """The paper draws box, ten points or a noisy mask, and combinations; a first click and corrections are the tool's."""
 
 

@@ -1,4 +1,4 @@
-"""A run of :class:`~annotator.train.adapter.AdapterTrainer`: states, log, curves, early stop, the best weights."""
+"""A run of a :class:`~annotator.train.adapter.PromptedTrainer`: states, log, curves, early stop, the best weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from annotator.domain.errors import UserError
-from annotator.train.adapter import AdapterTrainer, Windows
+from annotator.train.adapter import PromptedTrainer, Windows
 from annotator.train.adapter_losses import LossParts
 from annotator.train.curves import draw_curves
 from annotator.train.run_log import append_row, cut_log
@@ -60,6 +60,11 @@ class RunFolder:
     @property
     def candidate(self) -> Path:
         return self.path / "candidate.safetensors"
+
+    @property
+    def gate_state(self) -> Path:
+        """What a gate that is under way has found so far."""
+        return self.path / "gate.state"
 
     @property
     def gate_json(self) -> Path:
@@ -105,13 +110,15 @@ def run_key(*parts: object) -> str:
 
 
 def run_adapter_training(
-    trainer: AdapterTrainer, validation: Windows, folder: RunFolder, *, key: str, report: Report
+    trainer: PromptedTrainer[Any], validation: Windows, folder: RunFolder, *, key: str, report: Report
 ) -> dict[str, float]:
     """Train until the schedule ends or validation stops improving; goes on from the folder's state.
 
     Args:
         validation: windows that are not trained on.
         key: of :func:`run_key`; a state with another one is refused.
+
+    With several processes the first one alone validates, writes and reports, and alone has the result.
 
     Returns:
         The frozen base's validation figures. The trainer's ``best`` holds the weights.
@@ -121,34 +128,58 @@ def run_adapter_training(
     """
     cv2.setNumThreads(1)
     folder.path.mkdir(parents=True, exist_ok=True)
+    ranks = trainer.ranks
     base = _load(trainer, folder, key)
-    for log in (folder.log, folder.validation_log):
-        cut_log(log, trainer.step)
-    if base is None:
-        base = trainer.validate(validation)  # its gates are closed: these are the base's figures
-        append_row(folder.validation_log, {"step": 0, "minutes": 0.0, **base})
-        _save(trainer, folder, key, base)
+    ranks.wait()  # the first one must not write what another is still to read
+    if ranks.is_first:
+        base = _begin(trainer, validation, folder, key, base)
     parts: list[LossParts] = []
     saved = trainer.seconds
     while trainer.share_done < 1.0 and not trainer.is_exhausted:
         started = time.monotonic()
-        parts += trainer.train_step()
+        found = trainer.train_step()
         trainer.seconds += time.monotonic() - started
-        report(StepDone(trainer.share_done, trainer.step, trainer.epoch, trainer.seconds / 60, float(parts[-1].total)))
-        if trainer.step % trainer.steps_per_epoch == 0 or trainer.share_done >= 1.0:
-            report(_end_epoch(trainer, validation, folder, parts))
-            parts = []
-            _save(trainer, folder, key, base)
-            saved = trainer.seconds
-        elif trainer.seconds - saved > STATE_SECONDS:
-            _save(trainer, folder, key, base)
-            saved = trainer.seconds
-    draw_curves(folder.log, folder.validation_log, folder.curves)
+        is_epoch = trainer.step % trainer.steps_per_epoch == 0
+        if ranks.is_first:
+            parts += found
+            report(_step_done(trainer, float(parts[-1].total)))
+            if is_epoch or trainer.share_done >= 1.0:
+                report(_end_epoch(trainer, validation, folder, parts))
+                parts = []
+            if not parts or trainer.seconds - saved > STATE_SECONDS:
+                _save(trainer, folder, key, base or {})
+                saved = trainer.seconds
+        # Time and validation are the first one's: all have to end, and change their rate, at the same step.
+        trainer.seconds, best_epoch = ranks.told([trainer.seconds, float(trainer.best_epoch)])
+        trainer.best_epoch = int(best_epoch)
+    if ranks.is_first:
+        draw_curves(folder.log, folder.validation_log, folder.curves)
+    return base or {}
+
+
+def _begin(
+    trainer: PromptedTrainer[Any],
+    validation: Windows,
+    folder: RunFolder,
+    key: str,
+    base: dict[str, float] | None,
+) -> dict[str, float]:
+    """Logs that end where the run stands; a new run's first line and state. Returns the base's figures."""
+    for log in (folder.log, folder.validation_log):
+        cut_log(log, trainer.step)
+    if base is None:
+        base = trainer.validate(validation)  # nothing has moved yet: these are the base's figures
+        append_row(folder.validation_log, {"step": 0, "minutes": 0.0, **base})
+        _save(trainer, folder, key, base)
     return base
 
 
+def _step_done(trainer: PromptedTrainer[Any], loss: float) -> StepDone:
+    return StepDone(trainer.share_done, trainer.step, trainer.epoch, trainer.seconds / 60, loss)
+
+
 def _end_epoch(
-    trainer: AdapterTrainer, validation: Windows, folder: RunFolder, parts: Sequence[LossParts]
+    trainer: PromptedTrainer[Any], validation: Windows, folder: RunFolder, parts: Sequence[LossParts]
 ) -> EpochDone:
     started = time.monotonic()
     figures = trainer.validate(validation)
@@ -169,14 +200,14 @@ def _end_epoch(
     return EpochDone(trainer.epoch, minutes, losses, figures, is_best)
 
 
-def _save(trainer: AdapterTrainer, folder: RunFolder, key: str, base: Mapping[str, float]) -> None:
+def _save(trainer: PromptedTrainer[Any], folder: RunFolder, key: str, base: Mapping[str, float]) -> None:
     """Write the state, whole or not at all."""
     part = folder.state.with_name(folder.state.name + ".part")
     torch.save({**trainer.state(), "key": key, "base": dict(base)}, part)
     os.replace(part, folder.state)
 
 
-def _load(trainer: AdapterTrainer, folder: RunFolder, key: str) -> dict[str, float] | None:
+def _load(trainer: PromptedTrainer[Any], folder: RunFolder, key: str) -> dict[str, float] | None:
     """Take up the folder's state, if there is one; the base's figures that it holds."""
     if not folder.state.exists():
         return None

@@ -32,6 +32,7 @@ def test_a_persons_own_checkpoint_is_used_and_called_unverified(
     info = engine.segmenter.info
     assert (info.name, info.is_verified, info.device) == ("mine", False, "cpu")
     assert "not verified" in info.note
+    assert (info.source, info.config) == (str(checkpoint), TINY), "what loads it again, for a training in the window"
     image = np.zeros((32, 48, 3), np.uint8)
     found = engine.segmenter.decode(engine.segmenter.encode(image, "x"), Prompts((PointPrompt(5, 5),)))
     assert len(found.items) == 3

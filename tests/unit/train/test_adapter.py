@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ from annotator.engine.adapter_files import config_of
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.engine.prompt_adapter import AdapterConfig, AdapterMaps, PromptAdapter
 from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter import DECAY, AdapterSettings, AdapterTrainer
+from annotator.train.adapter import COPIES, COPIES_SCALE, DECAY, AdapterSettings, AdapterTrainer
 from annotator.train.adapter_cache import WindowCache
 from annotator.train.adapter_data import Split, image_count, read_source, split, training_images
-from annotator.train.adapter_gate import DECIDING, judge, summarize
+from annotator.train.adapter_gate import DECIDING, Contestant, GateResult, judge, summarize
 from annotator.train.adapter_losses import adapter_loss, bce_dice, uncertain_band
 from annotator.train.adapter_prompts import SHARES, Kind, draw_batch, noisy_mask
 from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
-from annotator.train.evaluate import ObjectResult
+from annotator.train.evaluate import ObjectResult, evaluate_object
 from tests.unit.train.scenes import write_set
 
 SMALL = NanoConfig(
@@ -264,7 +265,11 @@ def test_noisy_masks_are_near_the_object() -> None:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_learns_and_leaves_the_base_alone(segmenter: Sam2Segmenter, windows: WindowCache, tmp_path: Path) -> None:
+def test_a_run_learns_and_leaves_the_base_alone(
+    segmenter: Sam2Segmenter, windows: WindowCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This base is random, so what is copied from it has to learn, too.
+    monkeypatch.setattr("annotator.train.adapter.COPIES_SCALE", 1.0)
     before = copy.deepcopy(segmenter.model.state_dict())
     trainer = trainer_of(segmenter, windows, epochs=16, learning_rate=4e-3)
     seen: list[StepDone | EpochDone] = []
@@ -353,6 +358,34 @@ def test_every_kind_of_prompt_trains(windows: WindowCache, dense_prompt: str, mo
         assert all(bool(torch.isfinite(part.total)) for part in parts), kind
 
 
+def test_what_was_copied_from_the_base_learns_slowly(segmenter: Sam2Segmenter, windows: WindowCache) -> None:
+    trainer = trainer_of(segmenter, windows)
+    before = copy.deepcopy(trainer.network.state_dict())
+    trainer.train_step()
+    rates = {id(p): group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    named = {name: p for name, p in trainer.network.named_parameters() if p.requires_grad}
+    assert {id(p) for p in named.values()} == set(rates)
+    moved: dict[bool, list[float]] = {True: [], False: []}
+    for name, parameter in named.items():
+        is_copy = name.startswith(COPIES)
+        if is_copy:
+            assert rates[id(parameter)] == pytest.approx(SETTINGS.learning_rate * COPIES_SCALE)
+        elif not name.endswith("_gate"):
+            assert rates[id(parameter)] == SETTINGS.learning_rate
+        moved[is_copy].append(float((parameter.detach() - before[name]).abs().max()))
+    assert 0 < max(moved[True]) <= 1.01 * SETTINGS.learning_rate * COPIES_SCALE  # Adam's first step is the rate
+    assert max(moved[True]) < max(moved[False])
+
+
+def test_validation_looks_at_a_box_a_click_and_five(segmenter: Sam2Segmenter, windows: WindowCache) -> None:
+    trainer = trainer_of(segmenter, windows)
+    figures = trainer.validate(windows)
+    shown = ("box", "click_1", "click_5")
+    assert set(figures) == {"mean", *shown, *(f"{name}_biou" for name in shown)}
+    assert figures["mean"] == pytest.approx(sum(figures[f"{name}_biou"] for name in shown) / 3)
+    assert trainer.validate(windows) == figures
+
+
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
 
@@ -360,7 +393,13 @@ def test_the_gate_judges_on_the_same_prompts(segmenter: Sam2Segmenter, parts: Sp
     network = PromptAdapter.on(segmenter.model)
     info = AdapterInfo("same", "", BASE.name, BASE.sha256, config_of(network))
     told: list[tuple[int, int]] = []
-    found = judge(segmenter, Adapter(network, info), parts.held_back, clicks=5, progress=lambda *n: told.append(n))
+    found = judge(
+        Contestant(segmenter),
+        Contestant(segmenter, Adapter(network, info)),
+        parts.held_back,
+        clicks=5,
+        progress=lambda *n: told.append(n),
+    )
     assert segmenter.adapter is None
     assert told[-1] == (4, 4)
     assert (found.objects, found.images) == (4, 2)
@@ -388,6 +427,67 @@ def result(image: str, number: int, value: float) -> ObjectResult:
         predicted_iou=[value] * 5,
         box_predicted_iou=value,
     )
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_after(objects: int) -> Any:
+    def progress(done: int, _all: int) -> None:
+        if done == objects:
+            raise KilledError
+
+    return progress
+
+
+def figures(gate: GateResult) -> list[Any]:
+    """All that does not depend on the clock."""
+    return [[replace(item, encode_ms=0.0, decode_ms=0.0) for item in pair] for pair in gate.per_object] + [
+        list(gate.rows)
+    ]
+
+
+def test_a_killed_gate_goes_on(
+    segmenter: Sam2Segmenter, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(engine: Any, embedding: Any, item: Any, target: Any, *, clicks: int) -> ObjectResult:
+        asked.append(item.id)
+        return evaluate_object(engine, embedding, item, target, clicks=clicks)
+
+    monkeypatch.setattr("annotator.train.adapter_gate.evaluate_object", counted)
+    network = PromptAdapter.on(segmenter.model)
+    torch.nn.init.constant_(network.query_gate, 0.5)
+    info = AdapterInfo("x", "", BASE.name, BASE.sha256, config_of(network))
+    base, candidate = Contestant(segmenter), Contestant(segmenter, Adapter(network, info))
+    straight = judge(base, candidate, parts.held_back, clicks=5)
+    assert len(asked) == 2 * 4
+    state = tmp_path / "gate.state"
+    with pytest.raises(KilledError):
+        judge(base, candidate, parts.held_back, clicks=5, progress=killed_after(3), state_path=state)
+    assert segmenter.adapter is None
+    with state.open("a") as file:
+        file.write('{"run": "torn')  # as a kill leaves it
+    asked.clear()
+    resumed = judge(base, candidate, parts.held_back, clicks=5, state_path=state)
+    assert len(asked) == 2 * 1
+    assert figures(resumed) == figures(straight)
+
+    def fresh(*two: Contestant, clicks: int = 5) -> int:
+        asked.clear()
+        judge(*two, parts.held_back, clicks=clicks, state_path=state)
+        return len(asked)
+
+    assert fresh(base, candidate) == 0
+    assert fresh(base, candidate, clicks=6) == 2 * 4  # other settings
+    torch.nn.init.constant_(network.query_gate, 0.6)
+    assert fresh(base, candidate) == 2 * 4  # other weights, by the same name
+    assert fresh(base, Contestant(segmenter, weights="tuned")) == 2 * 4
+    image = parts.held_back[0].image.path
+    os.utime(image, (1, 1))
+    assert fresh(base, candidate) == 2 * 2  # another picture: its two objects are judged again
 
 
 def test_the_gates_sums_by_hand() -> None:
