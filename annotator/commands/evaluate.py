@@ -57,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "command goes on from them",
     )
     parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="OUT.png",
+        help="draw the objects with the worst masks from the box: true outline green, answer orange",
+    )
+    parser.add_argument("--worst", type=_positive, default=8, metavar="N", help="so many of them (default 8)")
+    parser.add_argument(
         "--resume", type=Path, metavar="FILE", help="keep finished objects here, for good, and go on from them"
     )
 
@@ -79,9 +86,12 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("There is nothing to evaluate on.", "Give --coco and --images, or --dataset and --root.")
     if len(args.coco) != len(args.images):
         raise UserError(f"{len(args.coco)} --coco and {len(args.images)} --images do not pair.", "Give one of each.")
-    if args.json is not None:
-        check_output(args.json)
+    for output in (args.json, args.pictures):
+        if output is not None:
+            check_output(output)
     names = set_names(args.coco)
+    if args.pictures is not None and (args.degrade or args.jitter):
+        raise UserError("--pictures shows the images as they are.", "Leave out --degrade and --jitter.")
     conditions_of(args)
     state_path = state_of(args)
     segmenter: Any = make_segmenter(args)
@@ -93,8 +103,31 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nannotator: {how_to_go_on(state_path)}", file=sys.stderr)
         raise
     print(table(results))
+    if args.pictures is not None:
+        _draw_worst(segmenter, args, results)
     finish(args, state_path, json.dumps(to_json(results), indent=1))
     return 0
+
+
+def _draw_worst(segmenter: Segmenter, args: argparse.Namespace, results: dict[str, EvaluationResult]) -> None:
+    """Write the sheet of ``--pictures``.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    import cv2
+
+    from annotator.io.atomic import export_errors, write_atomic
+    from annotator.train.evaluation_set import read_evaluation_set
+    from annotator.train.worst_pictures import sheet, worst_of
+
+    sets = zip(results, args.coco, args.images, strict=True)
+    objects = {name: read_evaluation_set(coco, images).objects for name, coco, images in sets}
+    worst = worst_of(objects, {name: r.per_object for name, r in results.items()}, count=args.worst)
+    encoded = cv2.imencode(".png", sheet(segmenter, worst)[..., ::-1])[1].tobytes()
+    with export_errors(args.pictures):
+        write_atomic(args.pictures, encoded)
+    print(f"wrote {args.pictures} ({len(worst)} objects, the worst first)")
 
 
 def finish(args: argparse.Namespace, state_path: Path | None, text: str) -> None:
