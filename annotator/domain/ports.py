@@ -33,6 +33,7 @@ class ModelInfo:
         image_size: side S of the square the encoder sees, in pixels.
         is_verified: whether the weights' SHA-256 is the registry's.
         note: one sentence for the person, e.g. why the CPU is used; may be empty.
+        path, config: of a weights file that is not of the registry, and its sam2 configuration; else empty.
     """
 
     name: str
@@ -42,6 +43,13 @@ class ModelInfo:
     image_size: int
     is_verified: bool = True
     note: str = ""
+    path: str = ""
+    config: str = ""
+
+    @property
+    def source(self) -> str:
+        """What loads the same model again: a name of the registry, or the weights file."""
+        return self.path or self.name
 
 
 class Embedding(Protocol):

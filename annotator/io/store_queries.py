@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
+from annotator.domain.review import ReviewedObject
 from annotator.io.store_schema import COLUMNS, row_from, translated_errors
 
 _CHUNK_ROWS = 500
@@ -92,6 +93,10 @@ class ProjectQueries:
                 return
             last = rows[-1].id
 
+    def reviewed_objects(self) -> list[ReviewedObject]:
+        """Every object with its predicted IoU, in no order. Reads all rows: for a thread other than the window's."""
+        return [ReviewedObject(*row) for row in self._fetch("SELECT id, image_id, score FROM annotation")]
+
     def annotation_counts(self) -> dict[int, int]:
         """Number of objects by image id; images without are left out."""
         return dict(self._fetch("SELECT image_id, COUNT(*) FROM annotation GROUP BY image_id"))
@@ -108,6 +113,10 @@ class ProjectQueries:
         """Number of images by status; every status is there."""
         counted = dict(self._fetch("SELECT status, COUNT(*) FROM image GROUP BY status"))
         return {status: counted.get(status.value, 0) for status in Status}
+
+    def edit_mark(self) -> tuple[int, int]:
+        """Another one after every edit, undo and redo (the last edit's number, how many are undone)."""
+        return tuple(self._fetch("SELECT COALESCE(MAX(seq), 0), COALESCE(SUM(undone), 0) FROM edit")[0])
 
     @property
     def undo_name(self) -> str | None:

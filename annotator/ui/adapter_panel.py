@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -22,13 +23,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.adapter import DECIDING
 from annotator.domain.ports import AdapterInUse, ModelInfo
 from annotator.ui.adapter_shelf import AdapterEntry
 from annotator.ui.dialogs import title_label
 
+ROLL_BACK_KEY = "R"
 COLUMNS = ("Key", "Adapter", "For", "Base", "Size", "Date", "Boundary IoU")
-DECIDING = "bIoU, all"
-"""The measure that decides whether an adapter is installed."""
 _KINDS = "Prompt adapters (*.safetensors)"
 _WIDTH_PX = 780
 _EMPTY = "No adapters yet. Train one from the accepted objects, or import a file."
@@ -65,7 +66,10 @@ class AdapterPanel(QDialog):
         self.train_button = self._button("Train…", self._train)
         self.import_button = self._button("Import…", self._ask_import)
         self.export_button = self._button("Export…", self._ask_export)
-        self.roll_back_button = self._button("Roll back", self._roll_back)
+        self.roll_back_button = self._button(f"Roll back ({ROLL_BACK_KEY})", self._roll_back)
+        self.roll_back_button.setToolTip("Change places with the version before; once more goes forward again")
+        # Nothing is lost by it, so it asks nothing.
+        QShortcut(QKeySequence(ROLL_BACK_KEY), self).activated.connect(self.roll_back_button.click)
         self.remove_button = self._button("Remove…", self._ask_remove)
         self.close_button = self._button("Close", self.accept)
         buttons = QHBoxLayout()
@@ -118,6 +122,11 @@ class AdapterPanel(QDialog):
         if self._entries:
             self.table.selectRow(rows[0] if rows else 0)
         self._refresh_buttons()
+
+    @Slot(str)
+    def on_training(self, word: str) -> None:
+        """Something is being trained, or waits to be installed."""
+        self.train_button.setText(word)
 
     @Slot(object, float)
     def on_adapter(self, adapter: AdapterInUse | None, _took_ms: float) -> None:
@@ -183,7 +192,9 @@ class AdapterPanel(QDialog):
         if not fits:
             here = "no model is loaded" if self._model is None else f"{self._model.name} is loaded"
             return f"{entry.name} belongs to {entry.info.base_name} ({entry.info.base_sha256[:12]}); {here}."
-        return f"{entry.name} {'is in use' if is_used else 'fits the model in use'}. {entry.info.data}".strip()
+        data = entry.info.data
+        story = f" {data[:1].upper()}{data[1:]}." if data else ""
+        return f"{entry.name} {'is in use' if is_used else 'fits the model in use'}.{story}"
 
     def _use(self) -> None:
         entry = self.chosen

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,17 +84,21 @@ class AdapterShelf:
 
         return put
 
-    def bring_in(self, path: Path) -> str:
+    def bring_in(self, path: Path, *, card: Path | None = None) -> str:
         """Install a file under the name of its card; the version that was there can be rolled back to.
 
+        Args:
+            card: where the card lies, if not beside the file.
+
         Raises:
-            ModelError: it is no adapter.
+            ModelError: it is no adapter, or it cannot be written.
         """
         from annotator.engine.adapter_files import install, read_adapter_info
 
-        info = read_adapter_info(path)
-        _on_disk(lambda: install(path, info.name, self._own_folder()))
-        return info.name
+        name = read_adapter_info(path).name
+        text = card.read_text(encoding="utf-8") if card is not None and card.is_file() else None
+        install(path, name, self._own_folder(), card=text)
+        return name
 
     def checked_name(self, name: str) -> str:
         """The name, if an adapter can be called that.
@@ -110,34 +112,24 @@ class AdapterShelf:
         return name
 
     def export(self, entry: AdapterEntry, target: Path) -> None:
-        """Copy an adapter's file, whole or not at all."""
+        """Copy an adapter's file and its card."""
+        from annotator.engine.adapter_files import export
 
-        def copy() -> None:
-            part = target.with_name(target.name + ".part")
-            shutil.copyfile(entry.path, part)
-            part.replace(target)
-
-        _on_disk(copy)
+        export(entry.path, target)
 
     def roll_back(self, entry: AdapterEntry) -> None:
-        """The version before takes the place of this one."""
+        """The version before takes the place of this one, and this one its; again: forward."""
         from annotator.engine.adapter_files import roll_back
 
-        if entry.has_previous:
-            _on_disk(lambda: roll_back(entry.name, self._own_folder()))
+        roll_back(entry.name, self._own_folder())
 
     def remove(self, entry: AdapterEntry) -> None:
         """Delete an installed adapter, with its card and the version before."""
-        from annotator.engine.adapter_files import PREVIOUS
+        from annotator.engine.adapter_files import remove
 
         if not entry.is_own:
             raise UserError(f"{entry.name} came with the program.", "It can be left unused.")
-        doomed: Sequence[Path] = (
-            entry.path,
-            entry.path.with_suffix(".md"),
-            entry.path.with_name(entry.path.name + PREVIOUS),
-        )
-        _on_disk(lambda: [path.unlink(missing_ok=True) for path in doomed])
+        remove(entry.name, self._own_folder())
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -161,10 +153,3 @@ class AdapterShelf:
                 del self._loaded[next(iter(self._loaded))]
             self._loaded[key] = (adapter, AdapterInUse(entry.name, weights.sha256_of(entry.path)))
         return self._loaded[key]
-
-
-def _on_disk(work: Any) -> None:
-    try:
-        work()
-    except OSError as error:
-        raise UserError(f"The adapter's file could not be written: {error.strerror}.", "Check the folder.") from error

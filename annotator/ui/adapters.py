@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
-import platformdirs
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 
@@ -19,8 +16,9 @@ from annotator.ui.adapter_shelf import AdapterEntry, AdapterShelf
 from annotator.ui.background import BackgroundWork
 from annotator.ui.main_window import MainWindow
 from annotator.ui.refine import RefineController
-from annotator.ui.train_dialog import TrainDialog
-from annotator.ui.training import TrainingRun, Wish
+from annotator.ui.training import TrainingRun
+from annotator.ui.training_control import TrainingControl
+from annotator.ui.training_record import Outcome
 from annotator.ui.views import Views
 from annotator.ui.worker import EngineClient
 
@@ -46,9 +44,8 @@ class AdapterControl(QObject):
         self._entries: list[AdapterEntry] = []
         self._works: list[BackgroundWork] = []
         self._is_comparing = False
-        self._training: TrainingRun | None = None
-        self.project: Callable[[], tuple[Path, str] | None] = lambda: None
-        """Asked for the file of the project that is open and a word for what is in it now; None when none is open."""
+        self.training = TrainingControl(window, client, shelf, run_aside=self._run)
+        self.training.install_wanted.connect(self._install)
         self._base: tuple[Prompts, Mask] | None = None
         for digit in range(10):
             shortcut = QShortcut(QKeySequence(f"Ctrl+{digit}"), window)
@@ -116,6 +113,7 @@ class AdapterControl(QObject):
     def _on_model(self, _info: ModelInfo) -> None:
         self._base = None
         self.refresh()
+        self.training.look_for_runs()
 
     def _on_adapter(self, adapter: AdapterInUse | None, took_ms: float) -> None:
         self._base = None
@@ -136,7 +134,9 @@ class AdapterControl(QObject):
         self.listed.connect(panel.on_listed)
         self._client.adapter_changed.connect(panel.on_adapter)
         panel.use_wanted.connect(self.use)
-        panel.train_wanted.connect(self.show_training)
+        panel.train_wanted.connect(self.training.show)
+        panel.on_training(self.training.word)
+        self.training.changed.connect(panel.on_training)
         panel.import_wanted.connect(lambda path: self._do(lambda: shelf.bring_in(path), "Imported."))
         panel.export_wanted.connect(lambda entry, to: self._do(lambda: shelf.export(entry, to), "Exported."))
         panel.roll_back_wanted.connect(lambda entry: self._roll_back(shelf, entry))
@@ -146,38 +146,6 @@ class AdapterControl(QObject):
         panel.open()
         return panel
 
-    def show_training(self) -> TrainDialog | None:
-        """The dialog of the latest run, else of a new one; None when there is nothing to train from."""
-        project, info, shelf = self.project(), self._client.info, self._shelf
-        if project is None or info is None or shelf is None:
-            self._window.status.tell("Open a project, and wait for the model, before an adapter is trained.")
-            return None
-        cache = platformdirs.user_cache_path("annotator") / "train-adapter"
-
-        def wish(name: str, domain: str, minutes: float) -> Wish:
-            # A run goes on from its folder: other objects, another base or another length are another run.
-            state = hashlib.sha256(repr((*project, info.sha256, minutes)).encode()).hexdigest()[:12]
-            return Wish(project[0], name, domain, info.name, minutes, cache / shelf.checked_name(name) / state)
-
-        dialog = TrainDialog(wish, self.start_training, self._window, run=self._training)
-        dialog.install_wanted.connect(lambda path: self._do(lambda: shelf.bring_in(path), "The adapter is installed."))
-        dialog.show()
-        return dialog
-
-    def start_training(self, wish: Wish) -> TrainingRun:
-        """Start a run; one at a time."""
-        if self._training is not None and self._training.is_running:
-            raise UserError(f"{self._training.wish.name} is being trained.", "Stop it first.")
-        run = self._training = TrainingRun(wish, self)
-        run.ended.connect(lambda code: self._on_trained(run, code))
-        run.start()
-        return run
-
-    def _on_trained(self, run: TrainingRun, code: int) -> None:
-        is_done = code == 0 and bool(run.standing.rows)
-        text = "is trained; see Model, Adapters, Train" if is_done else "was not trained to the end"
-        self._window.status.tell(f"The adapter {run.wish.name} {text}.")
-
     def refresh(self) -> None:
         """Look again what there is, beside the GUI thread."""
         if self._shelf is not None:
@@ -185,19 +153,39 @@ class AdapterControl(QObject):
 
     def shut_down(self) -> None:
         """Wait for what still runs; a training goes on alone."""
-        if self._training is not None:
-            self._training.let_go()
+        self.training.let_go()
         for work in self._works:
             work.wait()
         self._works = []
 
-    def _roll_back(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
-        def reload() -> None:
-            fresh = next((e for e in self._entries if e.path == entry.path), None)
-            if self._is_in_use(entry):
-                self.use(fresh)
+    def _install(self, run: TrainingRun) -> None:
+        """Put what was trained into place; the run is over with that."""
+        shelf = self._shelf
+        if shelf is None:
+            return
 
-        self._do(lambda: shelf.roll_back(entry), f"{entry.name}: the version before is back.", reload)
+        def change() -> None:
+            shelf.bring_in(run.candidate, card=run.card)
+            run.decide(Outcome.INSTALLED)
+
+        def done() -> None:
+            self.training.decided(run)
+            self._reload(run.wish.name)
+            number = next((n for n, e in enumerate(self.fitting(), 1) if e.name == run.wish.name and n <= 9), 0)
+            key = f" Ctrl+{number} uses it." if number else ""
+            self._window.status.tell(f"The adapter {run.wish.name} is installed.{key}")
+
+        self._do(change, "", done)
+
+    def _roll_back(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
+        told = f"{entry.name}: the version before is back. Once more goes forward again."
+        self._do(lambda: shelf.roll_back(entry), told, lambda: self._reload(entry.name))
+
+    def _reload(self, name: str) -> None:
+        """The file behind the adapter in use is another one now."""
+        fresh = next((e for e in self._entries if e.name == name), None)
+        if fresh is not None and self._is_in_use(fresh):
+            self.use(fresh)
 
     def _remove(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
         if self._is_in_use(entry):
@@ -220,7 +208,8 @@ class AdapterControl(QObject):
 
         def done(found: object) -> None:
             self._on_entries(found)
-            self._window.status.tell(told)
+            if told:
+                self._window.status.tell(told)
             if then is not None:
                 then()
 
@@ -244,4 +233,5 @@ class AdapterControl(QObject):
         if not isinstance(error, UserError):
             raise error
         self._window.area.error_bar.show_message(str(error), topic="file")
+        self.training.refresh()
         self.listed.emit(self._entries, self._client.info, self._client.adapter)

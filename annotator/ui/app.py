@@ -33,6 +33,7 @@ from annotator.ui.patience import Patience
 from annotator.ui.program import Program, find_models, user_name
 from annotator.ui.project_switch import ProjectSwitch
 from annotator.ui.refine import RefineController
+from annotator.ui.review import Review
 from annotator.ui.session import ProjectSession
 from annotator.ui.theme import Theme
 from annotator.ui.views import Views
@@ -85,6 +86,7 @@ def build_window(
         feedback=EngineFeedback(window, client),
         settings=settings,
     )
+    review = Review(window, session, refine, bench=bench)
     switch = ProjectSwitch(session, patience, leave=bench.leave_project, parent=window)
     files = FileActions(
         *(window, session, settings),
@@ -94,7 +96,7 @@ def build_window(
     )
     ClosingGate(window, refine, patience)
     adapters = AdapterControl(window, client, refine, views=views, shelf=shelf)
-    adapters.project = session.training_source
+    adapters.training.project = session.training_source
     program.attach(
         window,
         bench=bench,
@@ -102,6 +104,7 @@ def build_window(
         files=files,
         views=views,
         adapters=adapters,
+        review=review,
         factory_for=factory_for,
     )
     window.program = program

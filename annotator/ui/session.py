@@ -136,8 +136,10 @@ class ProjectSession(QObject):
         return self.store.image_path(image)
 
     def training_source(self) -> tuple[Path, str] | None:
-        """The project's file and a word for how many objects it holds of each class; None when none is open."""
-        return None if self.store is None else (self.store.path, repr(sorted(self.store.category_counts().items())))
+        """The project's file and a word that changes with what is in it; None when none is open."""
+        if self.store is None:
+            return None
+        return self.store.path, repr((sorted(self.store.category_counts().items()), self.store.edit_mark()))
 
     def neighbour(self, step: int) -> ImageRecord | None:
         """The image ``step`` places further, or None at the ends."""

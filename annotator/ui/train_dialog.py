@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from pathlib import Path
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal, SignalInstance
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from PySide6.QtWidgets import (
     QDialog,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMessageBox,
+    QProgressBar,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -23,12 +24,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import UserError
 from annotator.ui.dialogs import title_label
-from annotator.ui.training import DECIDING, Points, Standing, TrainingRun, Wish
+from annotator.ui.training import Points, Standing, TrainingRun
+from annotator.ui.training_record import Outcome, Wish
 
 _HEAD_PX = 24
-_TABLE_PX = 260
+_PLOT_PX, _SMALL_PLOT_PX = 150, 96
+_TABLE_PX, _ROW_PX = 322, 26
+"""The gate's eleven rows without scrolling."""
 _TEXT_INSET_PX = 5
 """The style sheet's padding does not reach the text of a number field."""
 _HINT = "Learns from the accepted objects. About 20 or more help. The window can be used, and closed, meanwhile."
@@ -39,7 +44,6 @@ class CurvePlot(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumHeight(150)
         self.setAccessibleName("Loss and validation")
         self._standing = Standing()
 
@@ -79,7 +83,7 @@ class CurvePlot(QWidget):
         painter.setPen(QPen(ink, 2))
         painter.drawPolyline(line)
         painter.setBrush(ink)
-        painter.drawEllipse(line[-1], 3, 3)
+        painter.drawEllipse(line.last(), 3, 3)
 
 
 class TrainDialog(QDialog):
@@ -91,7 +95,9 @@ class TrainDialog(QDialog):
     """
 
     install_wanted = Signal(object)
-    """Path of the candidate"""
+    """TrainingRun"""
+    discard_wanted = Signal(object)
+    """TrainingRun"""
 
     def __init__(
         self,
@@ -122,16 +128,22 @@ class TrainDialog(QDialog):
         self.line = QLabel(_HINT)
         self.line.setObjectName("dim")
         self.line.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(4)
+        self.bar.setAccessibleName("Progress")
         self.plot = CurvePlot()
         self.table = self._make_table()
         self.start_button, self.cancel_button = QPushButton("Train"), QPushButton("Stop")
         self.install_button, self.close_button = QPushButton("Install"), QPushButton("Close")
+        self.discard_button = QPushButton("Discard…")
         self.start_button.setObjectName("primary")
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addStretch(1)
         for button, what in (
             (self.close_button, self.close),
+            (self.discard_button, self._discard),
             (self.cancel_button, self._cancel),
             (self.install_button, self._install),
             (self.start_button, self._begin),
@@ -142,7 +154,7 @@ class TrainDialog(QDialog):
         box = self._box = QVBoxLayout(self)
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(16)
-        for widget in (title_label("Train an adapter"), self.form, self.line, self.plot, self.table):
+        for widget in (title_label("Train an adapter"), self.form, self.line, self.bar, self.plot, self.table):
             box.addWidget(widget)
         box.addLayout(row)
         if run is not None:
@@ -155,6 +167,7 @@ class TrainDialog(QDialog):
         table = QTableWidget(0, 4)
         table.setHorizontalHeaderLabels(["On held-back images", "Base", "Adapter", "Difference (95 %)"])
         table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(_ROW_PX)
         table.setShowGrid(False)
         table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         table.setMinimumHeight(_TABLE_PX)
@@ -180,8 +193,10 @@ class TrainDialog(QDialog):
         self._refresh()
 
     def _follow(self, run: TrainingRun) -> None:
+        if self._run is not None:
+            self._run.changed.disconnect(self._refresh)
+            self._run.ended.disconnect(self._on_end)
         self._run = run
-        self.install_button.setEnabled(True)
         self.name.setText(run.wish.name)
         self.domain.setText(run.wish.domain)
         self.minutes.setValue(run.wish.minutes)
@@ -199,31 +214,40 @@ class TrainDialog(QDialog):
         run = self._run
         standing = Standing() if run is None else run.standing
         is_running = run is not None and run.is_running
+        has_figures = bool(standing.rows) and not is_running
+        is_open = run is not None and run.has_result
         self.form.setEnabled(not is_running)
         self.start_button.setVisible(not is_running)
         self.start_button.setText("Train" if run is None else "Train again")
         self.cancel_button.setVisible(is_running)
-        has_figures = bool(standing.rows) and not is_running
+        self.bar.setVisible(is_running)
         self.plot.setVisible(run is not None)
         self.table.setVisible(has_figures)
-        self.install_button.setVisible(has_figures)
+        self.plot.setFixedHeight(_SMALL_PLOT_PX if has_figures else _PLOT_PX)
+        for button in (self.install_button, self.discard_button):
+            button.setVisible(has_figures and is_open)
+            button.setEnabled(True)
         self.install_button.setText("Install" if standing.is_better else "Install anyway…")
+        # The one thing to do next is the one that stands out.
+        self._stress(self.install_button if is_open and standing.is_better else self.start_button)
         self.plot.show_standing(standing)
         if has_figures:
             self._fill(standing)
         if run is not None:
-            self.line.setText(self._sentence(run, standing))
+            self.line.setText(_sentence(run, standing))
+            self.line.setToolTip(standing.line)
+            _show_progress(self.bar, run, standing)
         # A wrapped line of text makes a dialog's own hint too low.
         self._box.activate()
         self.resize(self.width(), self._box.totalHeightForWidth(self.width()))
 
-    @staticmethod
-    def _sentence(run: TrainingRun, standing: Standing) -> str:
-        if run.is_running:
-            return f"{standing.minutes:.1f} of {run.wish.minutes:g} minutes. {standing.line}".strip()
-        if run.was_cancelled:
-            return "Stopped. Training under the same name goes on from there."
-        return standing.line or "The training ended without a word."
+    def _stress(self, wanted: QPushButton) -> None:
+        for button in (self.start_button, self.install_button):
+            name = "primary" if button is wanted else ""
+            if button.objectName() != name:
+                button.setObjectName(name)
+                button.style().unpolish(button)
+                button.style().polish(button)
 
     def _fill(self, standing: Standing) -> None:
         self.table.setRowCount(len(standing.rows))
@@ -231,13 +255,17 @@ class TrainDialog(QDialog):
         for at, row in enumerate(sorted(standing.rows, key=lambda row: row["measure"] != DECIDING)):
             base, adapter, difference = (row[key] for key in ("base", "adapter", "difference"))
             texts = (
-                str(row["measure"]),
+                _title(str(row["measure"])),
                 f"{base['mean']:.3f}",
                 f"{adapter['mean']:.3f}",
                 f"{difference['mean']:+.3f}  ({difference['low']:+.3f} to {difference['high']:+.3f})",
             )
             for column, text in enumerate(texts):
-                self.table.setItem(at, column, QTableWidgetItem(text))
+                item = QTableWidgetItem(text)
+                font = item.font()
+                font.setBold(at == 0)
+                item.setFont(font)
+                self.table.setItem(at, column, item)
 
     def _install(self) -> None:
         run = self._run
@@ -245,11 +273,56 @@ class TrainDialog(QDialog):
             return
         if not run.standing.is_better:
             text = f"{run.wish.name} is not better than its base on held-back images. Install it all the same?"
-            answer = QMessageBox.question(
-                *(self, "Install anyway", text, QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No),
-                QMessageBox.StandardButton.No,
-            )
-            if answer != QMessageBox.StandardButton.Yes:
+            if not self._is_sure("Install anyway", text):
                 return
-        self.install_wanted.emit(Path(run.candidate))
-        self.install_button.setEnabled(False)
+        self._decide(run, self.install_wanted)
+
+    def _discard(self) -> None:
+        run = self._run
+        if run is not None and self._is_sure("Discard", f"Delete what was trained for {run.wish.name}?"):
+            self._decide(run, self.discard_wanted)
+
+    def _decide(self, run: TrainingRun, signal: SignalInstance) -> None:
+        # Not twice; a refresh gives them back when it could not be done.
+        for button in (self.install_button, self.discard_button):
+            button.setEnabled(False)
+        signal.emit(run)
+
+    def _is_sure(self, title: str, text: str) -> bool:
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        return QMessageBox.question(self, title, text, yes | no, no) == yes
+
+
+def _sentence(run: TrainingRun, standing: Standing) -> str:
+    """Where the run stands, in words."""
+    if run.is_running:
+        if standing.is_judging:
+            return "Base and adapter answer the same clicks on images that were held back …"
+        if not standing.validation:
+            return f"The model looks at pieces of the images: {standing.encoded} of {run.wish.pieces} …"
+        epoch = re.match(r"epoch \d+", standing.line)
+        parts = [f"{standing.minutes:.1f} of {run.wish.minutes:g} minutes", *([epoch.group()] if epoch else [])]
+        return ", ".join(parts) + (": the best so far." if "best so far" in standing.line else ".")
+    ends = {
+        Outcome.STOPPED: "Stopped. Training under the same name goes on from there.",
+        Outcome.INSTALLED: f"{run.wish.name} is installed.",
+        Outcome.DISCARDED: f"{run.wish.name} was not installed; what was trained is deleted.",
+    }
+    return ends.get(run.outcome, standing.line or "The training ended without a word.")
+
+
+def _title(measure: str) -> str:
+    """A row of the gate in words."""
+    clicks = re.fullmatch(r"NoC@(\d+)", measure)
+    return f"Clicks to IoU 0.{clicks.group(1)}" if clicks else measure.replace("bIoU", "Boundary IoU")
+
+
+def _show_progress(bar: QProgressBar, run: TrainingRun, standing: Standing) -> None:
+    if standing.is_judging:
+        bar.setRange(0, 0)
+    elif not standing.validation:
+        bar.setRange(0, run.wish.pieces)
+        bar.setValue(min(standing.encoded, run.wish.pieces))
+    else:
+        bar.setRange(0, 1000)
+        bar.setValue(round(1000 * min(1.0, standing.minutes / run.wish.minutes)))

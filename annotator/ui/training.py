@@ -5,51 +5,39 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import UserError
+from annotator.ui.training_record import Outcome, RunRecord, Wish, held, new_record, settle, write_record
 
 POLL_MS = 500
-DECIDING = "bIoU, all"
 _LAST_BYTES = 4000
+UNKNOWN_CODE = 1
+"""Of a process that another window started: whether it did well is told by what it wrote."""
 Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What to train. ``minutes`` bounds the training itself; encoding before and judging after it come on top."""
-
-    project: Path
-    name: str
-    domain: str
-    model: str
-    minutes: float
-    folder: Path
-
-    def command(self) -> list[str]:
-        """Nothing is installed by the process: the person sees the figures first."""
-        return [
-            *(sys.executable, "-m", "annotator", "train-adapter", str(self.project), "--name", self.name),
-            *("--domain", self.domain or self.name, "--model", self.model, "--minutes", f"{self.minutes:g}"),
-            *("--work", str(self.folder), "--no-install"),
-        ]
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands. Curves are (minutes, value); ``rows`` the gate's, once it has judged."""
+    """Where a run stands. Curves are (minutes, value); ``rows`` the gate's, once it has judged.
+
+    ``encoded`` counts the pieces of images that are ready to learn from.
+    """
 
     loss: Points = ()
     validation: Points = ()
     line: str = ""
     rows: tuple[Mapping[str, Any], ...] = ()
+    encoded: int = 0
+    is_judging: bool = False
 
     @property
     def minutes(self) -> float:
@@ -72,11 +60,14 @@ def read_standing(folder: Path, output: Path) -> Standing:
         _column(folder / "run.validation.csv", "mean"),
         _last_line(output),
         tuple(rows),
+        sum(1 for _ in folder.glob("windows/*/*.safetensors")),
+        (folder / "candidate.safetensors").is_file() and not rows,
     )
 
 
 class TrainingRun(QObject):
-    """One run. It goes on when the window is closed; the files stay, and a run of the same name goes on from them."""
+    """One run. It goes on when the window is closed, and another window can follow it; a run in the same folder goes
+    on from its files."""
 
     changed = Signal()
     ended = Signal(int)
@@ -86,9 +77,10 @@ class TrainingRun(QObject):
         super().__init__(parent)
         self.wish = wish
         self.standing = Standing()
-        self.was_cancelled = False
         self._command = list(command or wish.command())
+        self._record = RunRecord(wish, 0, 0.0)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_running = False
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._look)
@@ -102,37 +94,84 @@ class TrainingRun(QObject):
         return self.wish.folder / "candidate.safetensors"
 
     @property
+    def card(self) -> Path:
+        return self.wish.folder / "gate.md"
+
+    @property
     def is_running(self) -> bool:
-        return self._process is not None
+        return self._is_running
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._record.outcome
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there are figures that the person has not decided on."""
+        return not self._is_running and bool(self.standing.rows) and self.outcome is Outcome.OPEN
 
     def start(self) -> None:
         """Start the process.
 
         Raises:
-            UserError: its folder cannot be written.
+            UserError: its folder cannot be written, or a process is at work there.
         """
+        folder = self.wish.folder
         try:
-            self.wish.folder.mkdir(parents=True, exist_ok=True)
-            # Figures of an earlier run must not pass for this one's.
-            (self.wish.folder / "gate.json").unlink(missing_ok=True)
-            with self.output.open("wb") as output:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                    start_new_session=True,
-                )
+            folder.mkdir(parents=True, exist_ok=True)
+            with held(folder) as descriptors:
+                # Figures of an earlier run must not pass for this one's.
+                for path in (folder / "gate.json", self.candidate):
+                    path.unlink(missing_ok=True)
+                with self.output.open("wb") as output:
+                    self._process = subprocess.Popen(
+                        self._command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                        start_new_session=True,
+                        pass_fds=descriptors,
+                    )
+            self._record = new_record(self.wish, self._process.pid)
+            write_record(self._record)
+        except BlockingIOError as error:
+            raise UserError(f"{self.wish.name} is being trained already.", "Wait for it, or stop it.") from error
         except OSError as error:
             raise UserError(f"The training could not be started: {error.strerror}.", "Check the disk.") from error
+        self._is_running = True
         self._timer.start()
+
+    def follow(self, record: RunRecord) -> None:
+        """Take up a run that another window started; it may be over."""
+        self._record = record
+        self._is_running = record.is_alive
+        self.standing = read_standing(self.wish.folder, self.output)
+        if self._is_running:
+            self._timer.start()
 
     def cancel(self) -> None:
         """Stop the process; what it has learned stays in its folder."""
+        if not self._is_running:
+            return
+        self._settle(Outcome.STOPPED)
         if self._process is not None:
-            self.was_cancelled = True
             self._process.terminate()
+        elif self._record.pid and self._record.is_alive:
+            os.kill(self._record.pid, signal.SIGTERM)
+
+    def decide(self, outcome: Outcome) -> None:
+        """The person has installed or discarded the result, which frees its files: call it beside the GUI thread.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        self._settle(outcome)
+
+    def give_up(self) -> None:
+        """It ended without a result, and that was told."""
+        if self.outcome is Outcome.OPEN:
+            self._settle(Outcome.FAILED)
 
     def let_go(self) -> None:
         """The window closes: the process goes on alone."""
@@ -140,19 +179,33 @@ class TrainingRun(QObject):
         if self._process is not None and self._process.poll() is None:
             # Nobody will ask for its end any more: without this Python warns of a process that it has lost.
             self._process.returncode = 0
-        self._process = None
+        self._process, self._is_running = None, False
 
     def _look(self) -> None:
-        process = self._process
-        code = None if process is None else process.poll()
+        code = self._exit_code()
         found = read_standing(self.wish.folder, self.output)
+        if code == UNKNOWN_CODE and self._process is None and found.rows:
+            code = 0
         if found != self.standing:
             self.standing = found
             self.changed.emit()
-        if process is not None and code is not None:
+        if code is not None:
             self._timer.stop()
-            self._process = None
+            self._process, self._is_running = None, False
             self.ended.emit(code)
+
+    def _exit_code(self) -> int | None:
+        """None while it runs."""
+        if self._process is not None:
+            return self._process.poll()
+        return None if self._record.is_alive else UNKNOWN_CODE
+
+    def _settle(self, outcome: Outcome) -> None:
+        self._record = replace(self._record, outcome=outcome)
+        try:
+            settle(self._record, outcome)
+        except OSError as error:
+            raise UserError(f"{self.wish.folder} cannot be written: {error.strerror}.", "Check the disk.") from error
 
 
 def _column(path: Path, name: str) -> Points:

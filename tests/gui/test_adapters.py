@@ -59,6 +59,7 @@ class MemoryShelf(AdapterShelf):
         super().__init__()
         self.kept = list(entries)
         self.done: list[tuple[str, object]] = []
+        self.cards: list[Path | None] = []
         self.factors = {"cells": 1.8, "roofs": 0.5}
 
     def entries(self):
@@ -76,9 +77,10 @@ class MemoryShelf(AdapterShelf):
 
         return put
 
-    def bring_in(self, path):
+    def bring_in(self, path, *, card=None):
         self.done.append(("import", path))
-        self.kept.append(entry(path.stem))
+        self.cards.append(card)
+        self.kept = [e for e in self.kept if e.name != path.stem] + [entry(path.stem)]
         return path.stem
 
     def export(self, entry, target):
@@ -86,7 +88,9 @@ class MemoryShelf(AdapterShelf):
 
     def roll_back(self, entry):
         self.done.append(("roll back", entry.name))
-        self.kept = [replace(e, has_previous=False) if e.name == entry.name else e for e in self.kept]
+        # As if the version before were for something else.
+        there = replace(entry, info=replace(entry.info, domain=f"not {entry.info.domain}"))
+        self.kept = [there if e.name == entry.name else e for e in self.kept]
 
     def remove(self, entry):
         self.done.append(("remove", entry.name))
@@ -229,7 +233,7 @@ def test_the_panel_lists_uses_imports_exports_rolls_back_and_removes(desk, tmp_p
     desk.until(lambda: desk.client.adapter is not None)
     assert "is in use" in panel.note.text()
     QTest.mouseClick(panel.roll_back_button, Qt.MouseButton.LeftButton)
-    desk.until(lambda: not panel.roll_back_button.isEnabled())
+    desk.until(lambda: panel.table.item(0, 2).text() == "not cells things")
     place = tmp_path / "new.safetensors"
     monkeypatch.setattr("annotator.ui.adapter_panel.QFileDialog.getOpenFileName", lambda *_: (str(place), ""))
     QTest.mouseClick(panel.import_button, Qt.MouseButton.LeftButton)
@@ -243,6 +247,28 @@ def test_the_panel_lists_uses_imports_exports_rolls_back_and_removes(desk, tmp_p
         desk.until(lambda rows=rows: panel.table.rowCount() == rows)
     desk.until(lambda: desk.client.adapter is None)
     assert [name for name, _ in desk.shelf.done] == ["roll back", "import", "export", "remove"]
+    panel.close()
+
+
+def test_one_key_rolls_the_adapter_in_use_back_and_the_engine_takes_the_other_file(desk):
+    desk.shelf.kept[0] = replace(entry("cells"), has_previous=True)
+    desk.control.refresh()
+    desk.until(lambda: desk.control.fitting()[0].has_previous)
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    panel = desk.control.show_panel()
+    desk.until(lambda: panel.roll_back_button.isEnabled())
+    desk.shelf.factors["cells"] = 0.5
+    panel.activateWindow()
+    desk.until(panel.isActiveWindow)
+    QTest.keyClick(panel.table, K.Key_R)
+    desk.until(lambda: desk.engine.segmenter.adapter == 0.5)
+    assert desk.shelf.done == [("roll back", "cells")]
+    assert "forward" in panel.roll_back_button.toolTip()
+    panel.table.selectRow(1)
+    QTest.keyClick(panel.table, K.Key_R)
+    QTest.qWait(50)
+    assert desk.shelf.done == [("roll back", "cells")], "there is no version before"
     panel.close()
 
 
@@ -276,8 +302,14 @@ def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
     file = tmp_path / "made" / "blank.safetensors"
     save_adapter(network, info, file)
     shelf = AdapterShelf(tmp_path / "own", tmp_path / "shipped")
+    file.with_suffix(".md").write_text("# Adapter: blank\n\nMine.\n")
     assert shelf.bring_in(file) == "blank"
-    shelf.bring_in(file)
+    assert (tmp_path / "own" / "blank.md").read_text().endswith("Mine.\n")
+    (tmp_path / "made" / "gate.md").write_text("# Adapter: blank\n\nOf a run.\n")
+    shelf.bring_in(file, card=tmp_path / "made" / "gate.md")
+    shelf.export(shelf.entries()[0], tmp_path / "given")
+    assert (tmp_path / "given.md").read_text().endswith("Of a run.\n")
+    assert (tmp_path / "given.safetensors").read_bytes() == file.read_bytes()
     assert [(e.name, e.is_own, e.has_previous) for e in shelf.entries()] == [("blank", True, True)]
     monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
     desk = Desk(qtbot, tmp_path)
@@ -306,8 +338,10 @@ def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
         assert desk.client.adapter.sha256 == weights.sha256_of(tmp_path / "own" / "blank.safetensors")
         one = shelf.entries()[0]
         shelf.roll_back(one)
-        assert not shelf.entries()[0].has_previous
+        assert shelf.entries()[0].has_previous
+        assert (tmp_path / "own" / "blank.md").read_text().endswith("Mine.\n")
         shelf.remove(shelf.entries()[0])
         assert shelf.entries() == []
+        assert list((tmp_path / "own").iterdir()) == []
     finally:
         desk.close()

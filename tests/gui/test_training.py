@@ -16,8 +16,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox
 
 from annotator.commands import train_adapter
+from annotator.domain.errors import ModelError, UserError
 from annotator.ui import app
-from annotator.ui.training import TrainingRun, Wish, read_standing
+from annotator.ui.training import TrainingRun, read_standing
+from annotator.ui.training_record import Outcome, RunRecord, Wish, open_records, write_record
 from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 from tests.gui.test_adapters import AdaptableSegmenter, MemoryShelf, entry
 
@@ -47,7 +49,8 @@ if waits == "fail":
 mean = lambda v: {"mean": v, "low": v - 0.01, "high": v + 0.01}
 rows = [{"measure": "bIoU, all", "base": mean(0.5), "adapter": mean(0.5 + gain), "difference": mean(gain)}]
 (folder / "candidate.safetensors").write_bytes(b"x")
-(folder / "gate.json").write_text(json.dumps({"held back": {"rows": rows}}))
+(folder / "gate.part").write_text(json.dumps({"held back": {"rows": rows}}))
+(folder / "gate.part").replace(folder / "gate.json")
 print("The adapter was judged.")
 (folder / "over").write_text("yes")
 """
@@ -69,6 +72,7 @@ def desk(qtbot, tmp_path, monkeypatch):
     desk.open()
     desk.control = desk.window.program.adapters
     desk.child = ("0.1", "")
+    desk.real_command = Wish.command
     monkeypatch.setattr(Wish, "command", lambda wish: [sys.executable, "-c", CHILD, str(wish.folder), *desk.child])
     yield desk
     desk.close()
@@ -88,7 +92,7 @@ def test_a_run_is_followed_while_the_window_is_used_and_its_figures_are_shown(de
     desk.session.classes.add("cell")
     desk.session.classes.pick(1)
     dialog = begin(desk)
-    run = desk.control._training
+    run = desk.control.training.run
     desk.until(lambda: len(run.standing.validation) == 3)
     assert run.standing.loss == ((0.1, 1.0), (0.2, 0.5), (0.3, pytest.approx(1 / 3)))
     assert "epoch 3" in dialog.line.text()
@@ -97,7 +101,7 @@ def test_a_run_is_followed_while_the_window_is_used_and_its_figures_are_shown(de
     desk.accept_at(60, 50)
     (run.wish.folder / "go").write_text("")
     desk.until(lambda: not run.is_running)
-    assert [dialog.table.item(0, c).text() for c in range(3)] == ["bIoU, all", "0.500", "0.600"]
+    assert [dialog.table.item(0, c).text() for c in range(3)] == ["Boundary IoU, all", "0.500", "0.600"]
     assert dialog.install_button.text() == "Install"
     QTest.mouseClick(dialog.install_button, LEFT)
     desk.until(lambda: desk.shelf.done == [("import", run.candidate)])
@@ -119,7 +123,7 @@ def test_one_that_is_no_better_is_installed_only_when_the_person_insists(desk, m
 def test_stop_ends_the_process_and_says_so(desk):
     desk.child = ("0.1", "wait")
     dialog = begin(desk)
-    run = desk.control._training
+    run = desk.control.training.run
     desk.until(lambda: len(run.standing.loss) == 3)
     pid = run._process.pid
     QTest.mouseClick(dialog.cancel_button, LEFT)
@@ -142,11 +146,11 @@ def test_a_failure_tells_the_processes_own_words(desk):
 def test_closing_dialog_and_window_leaves_the_run_going(desk):
     desk.child = ("0.1", "wait")
     dialog = begin(desk)
-    run = desk.control._training
+    run = desk.control.training.run
     folder = run.wish.folder
     desk.until(lambda: len(run.standing.loss) == 3)
     dialog.close()
-    again = desk.control.show_training()
+    again = desk.control.training.show()
     assert again.name.text() == "nuclei"
     assert again.cancel_button.isVisible()
     again.close()
@@ -158,13 +162,186 @@ def test_closing_dialog_and_window_leaves_the_run_going(desk):
         time.sleep(0.02)
 
 
+def reopen(desk):
+    """The window of another day, on the same folder."""
+    desk.open(folder=desk.folder)
+    desk.control = desk.window.program.adapters
+    desk.until(desk.window.area.error_bar.isVisible)
+    return desk.window.area.error_bar
+
+
+def close_in_the_middle(desk, *child):
+    desk.child = child
+    dialog = begin(desk)
+    run = desk.control.training.run
+    desk.until(lambda: len(run.standing.loss) == 3)
+    dialog.close()
+    desk.close()
+    return run.wish
+
+
+def shown_dialog(desk):
+    QTest.mouseClick(desk.window.area.error_bar.button, LEFT)
+    return next(w for w in desk.window.findChildren(object) if type(w).__name__ == "TrainDialog")
+
+
+def wait_for_the_end(wish):
+    deadline = time.monotonic() + 10
+    while open_records(wish.folder.parents[1])[0].is_alive:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_next_window_follows_a_run_that_still_goes_on_to_its_result(desk):
+    wish = close_in_the_middle(desk, "0.1", "wait")
+    assert "nuclei is still being trained" in reopen(desk).text
+    dialog = shown_dialog(desk)
+    assert (dialog.name.text(), dialog.cancel_button.isVisible()) == ("nuclei", True)
+    assert "epoch 3" in dialog.line.text()
+    panel = desk.control.show_panel()
+    assert panel.train_button.text() == "Training…"
+    (wish.folder / "go").write_text("")
+    desk.until(dialog.install_button.isVisible)
+    assert panel.train_button.text() == "Result…"
+    panel.close()
+    QTest.mouseClick(dialog.install_button, LEFT)
+    desk.until(lambda: desk.shelf.done == [("import", wish.folder / "candidate.safetensors")])
+    desk.until(lambda: "installed" in dialog.line.text())
+    assert desk.shelf.cards == [wish.folder / "gate.md"]
+    assert not dialog.install_button.isVisible()
+    assert open_records(wish.folder.parents[1]) == []
+    dialog.close()
+
+
+def test_the_next_window_can_stop_a_run_that_it_did_not_start(desk):
+    wish = close_in_the_middle(desk, "0.1", "wait")
+    (record,) = open_records(wish.folder.parents[1])
+    reopen(desk)
+    dialog = shown_dialog(desk)
+    QTest.mouseClick(dialog.cancel_button, LEFT)
+    desk.until(lambda: "Stopped" in dialog.line.text())
+    assert not record.is_alive
+    assert open_records(wish.folder.parents[1]) == [], "the person knows of it"
+    dialog.close()
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_what_was_trained_while_the_window_was_closed_waits_for_a_decision(desk, monkeypatch, is_wanted):
+    wish = close_in_the_middle(desk, "0.1", "")
+    wait_for_the_end(wish)
+    assert "nuclei is trained and waits" in reopen(desk).text
+    desk.close()
+    assert "nuclei is trained and waits" in reopen(desk).text, "until it is decided"
+    dialog = shown_dialog(desk)
+    assert dialog.table.item(0, 2).text() == "0.600"
+    if is_wanted:
+        QTest.mouseClick(dialog.install_button, LEFT)
+        desk.until(lambda: len(desk.shelf.done) == 1)
+    else:
+        for answer, is_there in ((QMessageBox.StandardButton.No, True), (QMessageBox.StandardButton.Yes, False)):
+            monkeypatch.setattr(QMessageBox, "question", lambda *_, answer=answer: answer)
+            QTest.mouseClick(dialog.discard_button, LEFT)
+            desk.until(lambda is_there=is_there: wish.folder.exists() == is_there)
+        assert desk.shelf.done == []
+    desk.until(lambda: desk.control.training.run is None)
+    assert not dialog.install_button.isVisible()
+    assert open_records(wish.folder.parents[1]) == []
+    dialog.close()
+
+
+def test_a_run_that_died_meanwhile_is_told_once(desk):
+    wish = close_in_the_middle(desk, "0.1", "fail")
+    wait_for_the_end(wish)
+    bar = reopen(desk)
+    assert "ended without a result. There are too few objects." in bar.text
+    dialog = shown_dialog(desk)
+    assert not dialog.install_button.isVisible()
+    assert dialog.start_button.text() == "Train again"
+    dialog.close()
+    assert open_records(wish.folder.parents[1]) == []
+
+
+def test_an_install_that_fails_is_told_and_can_be_tried_again(desk, monkeypatch):
+    def refuse(*_words, **_more):
+        raise ModelError("The folder is full.", "Free some space.")
+
+    desk.child = ("0.1", "")
+    dialog = begin(desk)
+    desk.until(dialog.install_button.isVisible)
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.shelf, "bring_in", refuse)
+        QTest.mouseClick(dialog.install_button, LEFT)
+        desk.until(lambda: "full" in desk.window.area.error_bar.text)
+    desk.until(dialog.install_button.isEnabled)
+    QTest.mouseClick(dialog.install_button, LEFT)
+    desk.until(lambda: len(desk.shelf.done) == 1)
+    dialog.close()
+
+
+def test_a_torn_record_and_a_pid_of_somebody_else_do_no_harm(tmp_path, qtbot):
+    folder = tmp_path / "nuclei" / "state"
+    folder.mkdir(parents=True)
+    (tmp_path / "nuclei" / "torn").mkdir()
+    (tmp_path / "nuclei" / "torn" / "record.json").write_text("{")
+    wish = Wish(tmp_path / "p.annot", "nuclei", "", "nano", 1, folder)
+    write_record(RunRecord(wish, os.getpid(), 5.0))
+    (record,) = open_records(tmp_path)
+    assert (record.wish, record.is_alive) == (wish, False), "this process holds no lock there"
+    run = TrainingRun(record.wish)
+    run.follow(record)
+    run.cancel()
+    assert run.outcome is Outcome.OPEN, "there is nothing to stop"
+
+
+def test_two_windows_do_not_train_in_one_folder(tmp_path, qtbot):
+    wish = Wish(tmp_path, "a", "", "nano", 1, tmp_path / "a" / "state")
+    code = "import time; time.sleep(60)"
+    run = TrainingRun(wish, command=[sys.executable, "-c", code])
+    run.start()
+    with pytest.raises(UserError, match="already"):
+        TrainingRun(wish, command=[sys.executable, "-c", code]).start()
+    with qtbot.waitSignal(run.ended, timeout=8000):
+        run.cancel()
+    assert run.outcome is Outcome.STOPPED
+
+
+def test_the_model_in_use_is_the_one_that_is_trained_on(desk, tmp_path):
+    segmenter = desk.engine.segmenter
+    segmenter.info = replace(segmenter.info, path="/own/tuned.pt", config="configs/sam2.1/sam2.1_hiera_t.yaml")
+    desk.client.restart(desk.engine.factory)
+    desk.until(lambda: desk.client.info.path == "/own/tuned.pt")
+    wish = desk.control.training._wish("nuclei", "", 2.0)
+    command = desk.real_command(wish)
+    place = command.index("--model")
+    assert command[place + 1] == "/own/tuned.pt"
+    assert command[command.index("--config") + 1] == "configs/sam2.1/sam2.1_hiera_t.yaml"
+    assert command[command.index("--device") + 1] == "cpu"
+
+
+def test_an_edit_makes_another_run(desk):
+    desk.session.classes.add("cell")
+    desk.session.classes.pick(1)
+    desk.accept_at(60, 50)
+    before = desk.control.training._wish("nuclei", "", 2.0).folder
+    assert desk.control.training._wish("nuclei", "", 2.0).folder == before
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    desk.accept_at(60, 50)
+    assert desk.control.training._wish("nuclei", "", 2.0).folder != before, "as many objects, but other ones"
+
+
+def test_a_short_training_encodes_and_judges_less(tmp_path):
+    short, long = (Wish(tmp_path, "a", "", "nano", minutes, tmp_path).command() for minutes in (0.1, 20))
+    for flag, few, many in (("--windows", "24", "400"), ("--gate-objects", "12", "60")):
+        assert (short[short.index(flag) + 1], long[long.index(flag) + 1]) == (few, many)
+
+
 def test_without_a_project_or_a_name_nothing_starts(desk):
     dialog = begin(desk, name="")
-    assert desk.control._training is None
+    assert desk.control.training.run is None
     assert "name" in dialog.line.text()
     dialog.close()
-    desk.control.project = lambda: None
-    assert desk.control.show_training() is None
+    desk.control.training.project = lambda: None
+    assert desk.control.training.show() is None
 
 
 def test_the_command_is_one_that_the_program_takes(tmp_path):

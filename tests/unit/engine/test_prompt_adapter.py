@@ -473,9 +473,12 @@ def test_install_list_and_roll_back(tmp_path: Path, saved: tuple[PromptAdapter, 
     (folder / "junk.safetensors").write_bytes(b"junk")
     assert target.read_bytes() != first
     assert [at.name for at, _ in adapter_files.list_adapters([folder])] == ["nuclei.safetensors"]
+    second = target.read_bytes()
     assert adapter_files.roll_back("nuclei", folder) == target
     assert target.read_bytes() == first
-    assert adapter_files.roll_back("nuclei", folder) is None
+    adapter_files.roll_back("nuclei", folder)
+    assert target.read_bytes() == second, "again: forward"
+    adapter_files.remove("nuclei", folder)
     assert not adapter_files.list_adapters([folder])
     for name in ("../x", "", "a/b", "x.safetensors"):
         with pytest.raises(ModelError, match="no name"):
