@@ -110,6 +110,7 @@ class FakeSegmenter:
     def __init__(self, name: str = "fake", *, radius_px: float = 12.0) -> None:
         self.info = ModelInfo(name, f"sha-of-{name}", "cpu", "float32", LOGITS_SIDE * 4)
         self.radius_px = radius_px
+        self.predicted_iou, self.object_score = 0.9, 5.0
         self.encode_gate, self.decode_gate = Gate(), Gate()
         self.encodes: list[str] = []
         self.cancelled: list[str] = []
@@ -151,7 +152,7 @@ class FakeSegmenter:
             self._candidate(embedding, prompts, self.radius_px * scale, label)
             for scale, label in zip(scales, labels, strict=True)
         )
-        return Candidates(items, len(items) // 2, 5.0, 3.5)
+        return Candidates(items, len(items) // 2, self.object_score, 3.5)
 
     def _candidate(self, embedding: Embedding, prompts: Prompts, radius_px: float, label: str) -> Candidate:
         width, height = embedding.width, embedding.height
@@ -161,7 +162,8 @@ class FakeSegmenter:
             if not point.is_positive:
                 inside = np.minimum(inside, -_disc(point.x, point.y, radius_px / 2, width, height))
         logits = inside.astype(np.float32)
-        return Candidate(logits, 0.9, 0.95, mask_from_logits(logits, width=width, height=height), label)
+        mask = mask_from_logits(logits, width=width, height=height)
+        return Candidate(logits, self.predicted_iou, 0.95, mask, label)
 
 
 def _centre(prompts: Prompts) -> tuple[float, float]:

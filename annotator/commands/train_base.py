@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the windows that are scenes drawn from code (default 0; with 1 no sets are needed)",
     )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder for decoded images, shared by runs")
+    parser.add_argument("--cache-gb", type=float, default=3.0, help="size of decoded images kept (default 3)")
+    parser.add_argument("--readers", type=int, default=0, help="processes that read images (default 0: a thread)")
     parser.add_argument("--objects", type=int, default=2, help="objects per window at most (default 2)")
     parser.add_argument("--size", type=int, default=320, help="the model's input side in pixels (default 320)")
     parser.add_argument("--channels", type=int, default=128, help="decoder width (default 128)")
@@ -110,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator.engine.load import pick_device
     from annotator.engine.nano import NanoConfig
     from annotator.train.base import TrainSettings
-    from annotator.train.base_run import Progress, RunFiles, Validated, run_training
+    from annotator.train.base_run import Progress, Reading, RunFiles, Validated, run_training
     from annotator.train.validation import Validation
 
     if args.threads > 0:
@@ -121,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
             "These numbers make no training.",
             "Minutes and objects are above 0, --size is a multiple of 32 from 64 on, --channels one of 32.",
         )
+    if not 0 <= args.cache_gb < 1e6 or not 0 <= args.readers <= 64:
+        raise UserError("--cache-gb is a size from 0 on, and --readers a number from 0 to 64.")
     if not 0 <= args.synthetic <= 1:
         raise UserError(f"--synthetic is a share from 0 to 1, not {args.synthetic}.")
     if not args.sets and args.synthetic < 1:
@@ -160,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
         device=device,
         report=report,
         validate=Validation(args.validate, per_set=args.validate_objects) if args.validate else None,
+        reading=Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers),
     )
     bar.close()
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -134,6 +134,69 @@ def build_nano(config: NanoConfig) -> nn.Module:
     return model
 
 
+def with_video_memory(model: nn.Module, config: NanoConfig, *, frames: int = 7, channels: int = 64) -> nn.Module:
+    """SAM 2's video model on an embedded model's own modules, in eval mode; only the memory is fresh (untrained).
+
+    An image model has no place for what a video needs (memories, object pointers, the pointer for "no object"), so it
+    cannot run ``track_step``; this one can. Its image encoder, prompt encoder and mask decoder *are* the given model's.
+    Where the model was trained with a drawn dense prompt, that goes in as ``prev_sam_mask_logits``.
+
+    Args:
+        frames: memories that a frame looks back at, itself included; channels: width of a memory.
+    """
+    from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
+    from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
+    from sam2.modeling.position_encoding import PositionEmbeddingSine
+    from sam2.modeling.sam.transformer import RoPEAttention
+    from sam2.modeling.sam2_base import SAM2Base
+
+    width, cells = config.channels, config.image_size // 16
+    attention: dict[str, Any] = {"embedding_dim": width, "num_heads": 1, "downsample_rate": 1, "dropout": 0.1}
+    layer = MemoryAttentionLayer(
+        activation="relu",
+        d_model=width,
+        dim_feedforward=config.mlp_channels,
+        dropout=0.1,
+        pos_enc_at_attn=False,
+        pos_enc_at_cross_attn_keys=True,
+        pos_enc_at_cross_attn_queries=False,
+        self_attention=RoPEAttention(**attention, feat_sizes=(cells, cells)),
+        cross_attention=RoPEAttention(**attention, feat_sizes=(cells, cells), rope_k_repeat=True, kv_in_dim=channels),
+    )
+    given: Any = model
+    video: Any = SAM2Base(
+        image_encoder=given.image_encoder,
+        memory_attention=MemoryAttention(d_model=width, pos_enc_at_input=True, layer=layer, num_layers=2),
+        memory_encoder=MemoryEncoder(
+            out_dim=channels,
+            in_dim=width,
+            position_encoding=PositionEmbeddingSine(num_pos_feats=channels, normalize=True),
+            mask_downsampler=MaskDownSampler(embed_dim=width, kernel_size=3, stride=2, padding=1),
+            fuser=Fuser(CXBlock(width), num_layers=2),
+        ),
+        num_maskmem=frames,
+        image_size=config.image_size,
+        sigmoid_scale_for_mem_enc=20.0,
+        sigmoid_bias_for_mem_enc=-10.0,
+        directly_add_no_mem_embed=True,
+        no_obj_embed_spatial=True,
+        use_high_res_features_in_sam=True,
+        multimask_output_in_sam=True,
+        iou_prediction_use_sigmoid=True,
+        use_obj_ptrs_in_encoder=True,
+        proj_tpos_enc_in_obj_ptrs=True,
+        use_signed_tpos_enc_to_obj_ptrs=True,
+        only_obj_ptrs_in_the_past_for_eval=True,
+        pred_obj_scores=True,
+        pred_obj_scores_mlp=True,
+        fixed_no_obj_ptr=True,
+        use_mlp_for_obj_ptr_proj=True,
+    )
+    video.sam_prompt_encoder, video.sam_mask_decoder = given.sam_prompt_encoder, given.sam_mask_decoder
+    video.no_mem_embed = given.no_mem_embed
+    return video.eval()  # type: ignore[no-any-return]
+
+
 def save_nano(model: nn.Module, path: Path, *, config: NanoConfig, metadata: Mapping[str, str]) -> None:
     """Write the weights as fp16 safetensors with string metadata, atomically. Integer buffers keep their type."""
     tensors = {

@@ -20,6 +20,7 @@ from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.train.data import TrainingImage, Window
 from annotator.train.losses import hard_iou, mask_loss
+from annotator.train.pixel_cache import PixelSource, RamPixels
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
 from annotator.train.scenes import MixedSampler
@@ -73,14 +74,25 @@ class TrainSettings:
 
 
 class BaseTrainer:
-    """The state of one run and its steps."""
+    """The state of one run and its steps.
+
+    Args:
+        pixels: decodes and keeps the images through all stages; None keeps them in memory up to 3 GiB.
+    """
 
     def __init__(
-        self, *, config: NanoConfig, settings: TrainSettings, images: list[TrainingImage], device: torch.device
+        self,
+        *,
+        config: NanoConfig,
+        settings: TrainSettings,
+        images: list[TrainingImage],
+        device: torch.device,
+        pixels: PixelSource | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.config, self.settings, self.device = config, settings, device
         self.images = images
+        self._pixels = RamPixels() if pixels is None else pixels
         model = build_nano(config).to(device)
         self.model: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema: nn.Module = copy.deepcopy(self.model).eval()
@@ -99,7 +111,11 @@ class BaseTrainer:
         """What draws the windows of a stage."""
         settings = self.settings
         return MixedSampler(
-            self.images, window_px=stage.side_px, objects=settings.objects_per_window, share=settings.synthetic_share
+            self.images,
+            window_px=stage.side_px,
+            objects=settings.objects_per_window,
+            share=settings.synthetic_share,
+            pixels=self._pixels,
         )
 
     @property

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from annotator.domain.errors import UserError
 from annotator.engine.nano import NanoConfig, save_nano
 from annotator.train.base import BaseTrainer, TrainSettings
 from annotator.train.curves import draw_curves
-from annotator.train.data import read_coco_sets
+from annotator.train.data import TrainingImage, most_drawn_first, read_coco_sets
+from annotator.train.pixel_cache import RAM_BYTES, MappedPixels, PixelSource, RamPixels
 from annotator.train.run_log import append_row, cut_log
 from annotator.train.scenes import SET_NAME
 from annotator.train.stream import WindowStream
@@ -74,6 +76,34 @@ class RunFiles:
         return self.state.with_suffix(".png")
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the images come in; none of it changes what is trained.
+
+    Attributes:
+        cache_dir: folder of decoded images, shared by processes and runs; None keeps them in this process's memory.
+        cache_bytes: what the folder, or the memory, may hold.
+        readers: processes that draw windows; 0 draws them in a thread.
+    """
+
+    cache_dir: Path | None = None
+    cache_bytes: int = RAM_BYTES
+    readers: int = 0
+
+    def pixels(self, images: list[TrainingImage]) -> PixelSource:
+        """What decodes and keeps these images.
+
+        Raises:
+            UserError: the folder cannot be used.
+        """
+        if self.cache_dir is None:
+            return RamPixels(self.cache_bytes).share(self.readers)
+        try:
+            return MappedPixels.prepare(self.cache_dir, most_drawn_first(images), limit_bytes=self.cache_bytes)
+        except OSError as error:
+            raise UserError(f"{self.cache_dir} cannot hold a cache: {error.strerror}.", "Name a folder.") from error
+
+
 def run_training(
     *,
     roots: list[Path],
@@ -83,26 +113,31 @@ def run_training(
     device: torch.device,
     report: Report,
     validate: Validate | None = None,
+    reading: Reading | None = None,
 ) -> Path:
     """Train until the settings' time is over; goes on from the state when there is one, to the bit on one machine.
 
     Args:
         report: called with a :class:`Progress` every 25 steps and a :class:`Validated` after each validation.
         validate: judges the averaged weights now and then. With it the best ones are exported, else the last ones.
+        reading: of the images; None reads them in this process.
 
     Returns:
         The exported averaged weights.
+
+    Raises:
+        UserError: a set or the cache's folder cannot be used.
     """
     cv2.setNumThreads(1)
-    trainer = BaseTrainer(
-        config=config, settings=settings, images=read_coco_sets(roots) if roots else [], device=device
-    )
+    reading = reading or Reading()
+    images = read_coco_sets(roots) if roots else []
+    trainer = BaseTrainer(config=config, settings=settings, images=images, device=device, pixels=reading.pixels(images))
     files.state.parent.mkdir(parents=True, exist_ok=True)
     if files.state.is_file():
         trainer.load_state(torch.load(files.state, map_location=device, weights_only=True))
     for log in (files.log, files.validation_log):
         cut_log(log, trainer.step)
-    run = Run(trainer, files, report, validate)
+    run = Run(trainer, files, report, validate, readers=reading.readers)
     while trainer.share_done < 1.0:
         run.phase()
     run.finish()
@@ -112,8 +147,17 @@ def run_training(
 class Run:
     """The loop of one run."""
 
-    def __init__(self, trainer: BaseTrainer, files: RunFiles, report: Report, validate: Validate | None) -> None:
+    def __init__(
+        self,
+        trainer: BaseTrainer,
+        files: RunFiles,
+        report: Report,
+        validate: Validate | None,
+        *,
+        readers: int = 0,
+    ) -> None:
         self._trainer, self._files, self._report, self._validate = trainer, files, report, validate
+        self._readers = readers
         self._last_validation = trainer.seconds
         self._validated_step = -1
 
@@ -122,7 +166,12 @@ class Run:
         trainer, settings, stage = self._trainer, self._trainer.settings, self._trainer.stage
         sampler = trainer.sampler(stage)
         stream = WindowStream(
-            sampler, count=stage.batch, seed=settings.seed, first_step=trainer.step, asked=trainer.asked.all()
+            sampler,
+            count=stage.batch,
+            seed=settings.seed,
+            first_step=trainer.step,
+            asked=trainer.asked.all(),
+            readers=self._readers,
         )
         last_state = last_export = trainer.seconds
         sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step

@@ -7,6 +7,7 @@ stages draw the same windows with fewer pixels; positions are shares of the wind
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from annotator.domain.errors import ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.zoom import Region, zoom_region
+from annotator.train.pixel_cache import PixelSource, RamPixels
 
 RgbArray = npt.NDArray[np.uint8]
 ZOOMED_SHARE = 0.55
@@ -39,6 +41,16 @@ class TrainingImage:
     path: Path
     set_name: str
     masks: tuple[Mask, ...]
+
+    @property
+    def decoding(self) -> str:
+        """Names how the file becomes pixels: other kinds of images read files in other ways."""
+        return type(self).__qualname__
+
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels, by the masks' size."""
+        return self.masks[0].width * self.masks[0].height * 3
 
     def pixels(self) -> RgbArray:
         """H x W x 3 uint8 RGB."""
@@ -95,6 +107,12 @@ def read_coco_sets(roots: list[Path]) -> list[TrainingImage]:
     return images
 
 
+def most_drawn_first(images: list[TrainingImage]) -> list[TrainingImage]:
+    """The images of small sets before those of large ones: each of them is drawn more often."""
+    counts = Counter(image.set_name for image in images)
+    return sorted(images, key=lambda image: (counts[image.set_name], image.set_name))
+
+
 def _image_path(root: Path, file_name: str) -> Path:
     """COCO files name images from the set's folder or from its images/ folder; both are common."""
     return root / file_name if (root / file_name).is_file() else root / "images" / file_name
@@ -106,15 +124,13 @@ class WindowSampler:
     Args:
         window_px: side of a window, a multiple of 32.
         objects: K at most.
-        cache_bytes: decoded images are kept up to this size.
+        pixels: decodes and keeps images; None keeps them in memory up to 3 GiB.
     """
 
     def __init__(
-        self, images: list[TrainingImage], *, window_px: int, objects: int, cache_bytes: int = 3 << 30
+        self, images: list[TrainingImage], *, window_px: int, objects: int, pixels: PixelSource | None = None
     ) -> None:
-        self._kept: dict[Path, RgbArray] = {}
-        self._free_bytes = cache_bytes
-        self._images = images
+        self._source = RamPixels() if pixels is None else pixels
         self._window_px, self._objects = window_px, objects
         names = sorted({image.set_name for image in images})
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
@@ -143,7 +159,7 @@ class WindowSampler:
     def _window(
         self, source: TrainingImage, rng: np.random.Generator, weights: npt.NDArray[np.float64]
     ) -> Window | None:
-        pixels = self._pixels(source)
+        pixels = self._source.pixels(source)
         height, width = pixels.shape[:2]
         anchor = source.masks[rng.integers(len(source.masks))]
         if (anchor.width, anchor.height) != (width, height):
@@ -184,7 +200,7 @@ class WindowSampler:
         The window stays as it is where one of its own objects would mostly disappear.
         """
         mask = source.masks[rng.integers(len(source.masks))]
-        pixels, side = self._pixels(source), self._window_px
+        pixels, side = self._source.pixels(source), self._window_px
         if mask.area < 400 or (mask.height, mask.width) != pixels.shape[:2]:
             return image, targets, hidden
         length = side * float(np.exp(rng.uniform(np.log(0.15), np.log(0.75))))
@@ -209,15 +225,6 @@ class WindowSampler:
         kept = [(pasted, missing), *zip(left, hidden, strict=True)]
         order = rng.permutation(len(kept))[: self._objects]
         return mixed.astype(np.uint8), [kept[i][0] for i in order], [kept[i][1] for i in order]
-
-    def _pixels(self, source: TrainingImage) -> RgbArray:
-        kept = self._kept.get(source.path)
-        if kept is None:
-            kept = source.pixels()
-            if kept.nbytes <= self._free_bytes:
-                self._kept[source.path] = kept
-                self._free_bytes -= kept.nbytes
-        return kept
 
     def _placement(self, anchor: Mask, width: int, height: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
         """2 x 3: window pixel -> image pixel (both with centres at integers, as warpAffine counts)."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.train.data import TrainingImage, Window, WindowSampler
+from annotator.train.pixel_cache import PixelSource
 
 FloatArray = npt.NDArray[np.float32]
 MaskArray = npt.NDArray[np.uint8]
@@ -76,10 +77,19 @@ class MixedSampler:
 
     Args:
         share: of the windows that are scenes, 0..1.
+        pixels: decodes and keeps the images; see :class:`WindowSampler`.
     """
 
-    def __init__(self, images: list[TrainingImage], *, window_px: int, objects: int, share: float) -> None:
-        self._real = WindowSampler(images, window_px=window_px, objects=objects) if images else None
+    def __init__(
+        self,
+        images: list[TrainingImage],
+        *,
+        window_px: int,
+        objects: int,
+        share: float,
+        pixels: PixelSource | None = None,
+    ) -> None:
+        self._real = WindowSampler(images, window_px=window_px, objects=objects, pixels=pixels) if images else None
         self._scenes = SceneSampler(window_px=window_px, objects=objects)
         self._share = share if images else 1.0
 

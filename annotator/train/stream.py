@@ -1,6 +1,7 @@
-"""Batches made ahead by a background thread, each a function of the seed, the step and the set weights alone.
+"""Batches made ahead, each window a function of the seed, the step, its place and the set weights alone.
 
-So a run that goes on after a kill draws what it would have drawn: what was made ahead and lost is made again.
+So a run that goes on after a kill draws what it would have drawn: what was made ahead and lost is made again. And it
+does not matter who draws: a thread of this process, or any number of reader processes.
 """
 
 from __future__ import annotations
@@ -9,23 +10,14 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from annotator.train.data import Window
+from annotator.train.readers import ReaderProcesses, Sampler, SetWeights, WindowTask, draw
 
 AHEAD = 3
 """Batches that are asked for before they are needed."""
-
-SetWeights = npt.NDArray[np.float64]
-
-
-class Sampler(Protocol):
-    """What draws windows, as :class:`annotator.train.data.WindowSampler` does."""
-
-    def draw(self, rng: np.random.Generator, weights: SetWeights) -> Window: ...
 
 
 class WindowStream:
@@ -34,30 +26,45 @@ class WindowStream:
     Args:
         count: windows per batch.
         asked: the set weights of the next ``AHEAD`` steps; :meth:`ask` adds those of one more.
+        readers: processes that draw the windows; 0 draws in a thread of this one.
     """
 
     def __init__(
-        self, sampler: Sampler, *, count: int, seed: int, first_step: int, asked: Sequence[SetWeights]
+        self,
+        sampler: Sampler,
+        *,
+        count: int,
+        seed: int,
+        first_step: int,
+        asked: Sequence[SetWeights],
+        readers: int = 0,
     ) -> None:
         self._sampler, self._count, self._seed = sampler, count, seed
         self._next_step = first_step
-        self._wanted: queue.Queue[tuple[int, SetWeights] | None] = queue.Queue()
+        self._wanted: queue.Queue[list[WindowTask] | None] = queue.Queue()
         self._ready: queue.Queue[list[Window] | BaseException] = queue.Queue()
         self._stopped = threading.Event()
+        self._processes = ReaderProcesses(sampler, readers) if readers > 0 else None
         for weights in asked:
             self.ask(weights)
-        threading.Thread(target=self._work, name="windows", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="windows", daemon=True)
+        self._thread.start()
 
     def ask(self, weights: SetWeights) -> None:
         """Ask for one more batch."""
-        self._wanted.put((self._next_step, weights))
+        tasks = [WindowTask((self._seed, self._next_step, place), weights) for place in range(self._count)]
         self._next_step += 1
+        if self._processes is not None:
+            for task in tasks:
+                self._processes.ask(task)
+        self._wanted.put(tasks)
 
     def next(self) -> list[Window]:
         """The next batch, in the order of the asking.
 
         Raises:
             ImportFormatError: an image of the sets cannot be decoded any more.
+            ReaderDiedError: a reader process ended by itself.
         """
         item = self._ready.get()
         if isinstance(item, BaseException):
@@ -65,16 +72,24 @@ class WindowStream:
         return item
 
     def stop(self) -> None:
-        """The thread ends after the batch it makes."""
+        """End the thread, after the window it makes, and the processes at once."""
         self._stopped.set()
         self._wanted.put(None)
+        if self._processes is not None:
+            self._processes.end()
+        self._thread.join()
+        if self._processes is not None:
+            self._processes.close()
 
     def _work(self) -> None:
         try:
-            while (wanted := self._wanted.get()) is not None and not self._stopped.is_set():
-                step, weights = wanted
-                rng = np.random.default_rng((self._seed, step))
-                self._ready.put([self._sampler.draw(rng, weights) for _ in range(self._count)])
+            while (tasks := self._wanted.get()) is not None:
+                batch: list[Window] = []
+                for task in tasks:
+                    if self._stopped.is_set():
+                        return
+                    batch.append(draw(self._sampler, task) if self._processes is None else self._processes.take())
+                self._ready.put(batch)
         except BaseException as error:  # handed to the training thread, which raises it
             self._ready.put(error)
 

@@ -168,6 +168,8 @@ class CanvasArea(QWidget):
         self.chip = ClassChip(theme, self.stack)
         self.chip.hide()
         self.hint = HintLine(theme, self.stack)
+        self.notice = HintLine(theme, self.stack)
+        """What there is to say about the answer on the screen."""
         self.finder = ClassFinder(self.stack)
         self.busy = BusyLine(theme, self.stack)
         box = QVBoxLayout(self)
@@ -176,15 +178,15 @@ class CanvasArea(QWidget):
         box.addWidget(self.error_bar)
         box.addWidget(self.stack, 1)
         self.stack.installEventFilter(self)
-        for part in (self.candidates, self.chip, self.hint, self.finder):
+        for part in (self.candidates, self.chip, self.hint, self.notice, self.finder):
             part.installEventFilter(self)
 
     def show_canvas(self, is_shown: bool) -> None:
         self.stack.setCurrentWidget(self.canvas if is_shown else self.empty)
-        for part in (self.candidates, self.chip, self.hint, self.finder, self.busy):
+        for part in (self.candidates, self.chip, self.hint, self.notice, self.finder, self.busy):
             part.raise_()
         if not is_shown:
-            for part in (self.candidates, self.chip, self.hint, self.finder):
+            for part in (self.candidates, self.chip, self.hint, self.notice, self.finder):
                 part.hide()
 
     def make_way_for(self, object_place: QRectF) -> None:
@@ -218,6 +220,8 @@ class CanvasArea(QWidget):
         below, above = (QRectF(QPointF(left, y), QSizeF(strip.size())) for y in (bottom, _STRIP_EDGE_PX))
         is_below = _shared_area(below, self._object_place) <= _shared_area(above, self._object_place)
         strip.move((below if is_below else above).topLeft().toPoint())
+        top = _EDGE_PX if is_below or strip.isHidden() else strip.geometry().bottom() + _STRIP_EDGE_PX
+        self.notice.move((width - self.notice.width()) // 2, top)
         self.finder.move(_EDGE_PX, self.chip.y() - self.finder.height() - _EDGE_PX)
 
 

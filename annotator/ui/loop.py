@@ -129,6 +129,16 @@ class LoopCommands(QObject):
         self._refine.refine_annotation(found)
         self._window.canvas.setFocus()
 
+    def refine_selected(self) -> None:
+        """Take the one selected object up again."""
+        selected = self._window.objects.selected_ids()
+        if self._refine.state.is_active:
+            self._window.status.tell("There is an object in work: Enter keeps it, Esc drops it.")
+        elif len(selected) == 1:
+            self.refine_object(next(iter(selected)))
+        elif selected:
+            self._window.status.tell("Select one object to refine it.")
+
     def select_clicked(self, annotation_id: int, is_additive: bool) -> None:
         """A click on an object (0: beside all) in the select tool."""
         selected = self._window.objects.selected_ids()

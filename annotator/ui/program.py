@@ -20,6 +20,7 @@ from annotator.ui.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
 from annotator.ui.refine import RefineController
+from annotator.ui.review import Review
 from annotator.ui.session import ProjectSession
 from annotator.ui.theme import Theme
 from annotator.ui.views import Views
@@ -39,6 +40,7 @@ class Program(QObject):
     files: FileActions
     views: Views
     adapters: AdapterControl
+    review: Review
 
     def __init__(
         self,
@@ -66,10 +68,11 @@ class Program(QObject):
         files: FileActions,
         views: Views,
         adapters: AdapterControl,
+        review: Review,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         """Join the parts that need the window."""
-        self.bench, self.adapters = bench, adapters
+        self.bench, self.adapters, self.review = bench, adapters, review
         self.window, self.commands, self.files, self.views = window, commands, files, views
         self._factory_for = factory_for
         self.session.opened.connect(self._forget_pictures)
@@ -108,11 +111,14 @@ class Program(QObject):
             "remove_last": self.refine.remove_last,
             "next_candidate": lambda: self.refine.cycle(+1),
             "previous_candidate": lambda: self.refine.cycle(-1),
+            "refine_selected": lambda: self.commands.refine_selected(),
             "suggest_click": lambda: self.commands.next_click.go(),
             "find_class": lambda: self.commands.find_class(),
             "next_image": lambda: self.session.step(+1),
             "previous_image": lambda: self.session.step(-1),
             "next_unfinished": lambda: self.session.next_unfinished(),
+            "review_next": lambda: self.review.go(+1),
+            "review_previous": lambda: self.review.go(-1),
             "done_next": lambda: self.commands.done_and_next(),
             "mark_empty": lambda: self.commands.mark_empty(),
             "hide_masks": lambda on: self.window.canvas.set_masks_visible(not on),
@@ -147,6 +153,7 @@ class Program(QObject):
         self.files.remember_window()
         self.files.shut_down()
         self.adapters.shut_down()
+        self.review.shut_down()
         self.loader.shut_down()
         self.thumbnails.shut_down()
         has_ended = self.client.stop()

@@ -14,6 +14,8 @@ MAX_ZOOM = 64.0
 MIN_FITTED_SHARE = 0.25
 """The view can be zoomed out until the image has this share of its fitted size (or 1 : 1 if that is smaller)."""
 FIT_SHARE = 0.96
+SHOWN_SHARE, MAX_SHOWN_ZOOM = 0.4, 8.0
+"""A part that is shown takes this share of the view, but no pixel of it becomes larger than this."""
 KEPT_IN_VIEW_PX = 64
 """Panning never takes the last of the image out of sight."""
 _MARGINS_PX = (24, 24, -24, -24)
@@ -99,6 +101,21 @@ class ImageView(QGraphicsView):
         inner = QRectF(0, 0, size.width(), size.height()).adjusted(*_MARGINS_PX)
         if self.has_image and not inner.contains(at):
             self.pan_by(size.width() / 2 - at.x(), size.height() / 2 - at.y())
+
+    def show_place(self, place: QRectF) -> None:
+        """Show a part of the image so large that it can be judged, with what is round it; a large part as a whole."""
+        if not self.has_image or place.isEmpty():
+            return
+        view = self.viewport().size()
+        wanted = SHOWN_SHARE * min(view.width() / place.width(), view.height() / place.height())
+        zoom = min(wanted, MAX_SHOWN_ZOOM)
+        if zoom <= self._fitted_zoom():
+            self.fit()
+            return
+        self._is_fitted = False
+        self._set_zoom(zoom)
+        centre = self.image_to_view(place.center().x(), place.center().y())
+        self._scroll_by(centre - QPointF(view.width() / 2, view.height() / 2))
 
     def image_to_view(self, x: float, y: float) -> QPointF:
         return self.viewportTransform().map(QPointF(x, y))

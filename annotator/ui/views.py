@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QRectF
 
 from annotator.domain.mask import Mask
+from annotator.domain.object_score import sees_no_object
 from annotator.domain.palette import PALETTE
 from annotator.domain.project import Annotation, Category, Change
 from annotator.ui.actions import When
@@ -15,6 +16,7 @@ from annotator.ui.numbers import grouped
 from annotator.ui.refine_state import RefineState
 from annotator.ui.session import ProjectSession
 
+NO_OBJECT = "The model sees no object here."
 HINT = "Click an object. Right click removes. Enter accepts."
 _Shown = tuple[bytes, str, str]
 _KEPT_MASKS = 4000
@@ -159,7 +161,16 @@ class Views(QObject):
             self._window.area.hint.is_heeded = True
             self.refresh_hint()
         self._paint_candidate()
+        self._refresh_notice()
         self.update_actions()
+
+    def _refresh_notice(self) -> None:
+        state, notice = self.state, self._window.area.notice
+        answer = state.candidates if state.is_active and not state.is_stale else None
+        if answer is not None and sees_no_object(state.prompts, answer.object_score):
+            notice.show_text(NO_OBJECT)
+        else:
+            notice.hide()
 
     def show_instead(self, mask: Mask | None) -> None:
         """Paint this mask in place of the one in work, until it is None or the prompts change."""

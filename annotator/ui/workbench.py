@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, Signal
 
 from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box
@@ -54,6 +54,9 @@ class SessionSink:
 
 class Workbench(QObject):
     """One per window."""
+
+    picture_shown = Signal(int)
+    """The id of the image that the canvas shows now, with its objects."""
 
     def __init__(
         self,
@@ -196,6 +199,7 @@ class Workbench(QObject):
             self._tell(f"{record.path}: {loaded.note}")
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.picture_shown.emit(record.id)
 
     def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
         if epoch == self._epoch:

@@ -261,7 +261,6 @@ class EngineClient(QObject):
     failed = Signal(object)
     """EngineFailure; ``epoch == LOAD_EPOCH`` when it is about loading the model."""
     _wake = Signal()
-    _release = Signal()
 
     def __init__(self, parent: QObject | None = None, *, prefetch_idle_ms: int = 150) -> None:
         super().__init__(parent)
@@ -276,7 +275,8 @@ class EngineClient(QObject):
         self._worker.moveToThread(self._thread)
         queued = Qt.ConnectionType.QueuedConnection
         self._wake.connect(self._worker.drain, queued)
-        self._release.connect(self._worker.release, queued)
+        # Directly: on the engine thread, as the last it does. A queued call is lost when the loop is left before it.
+        self._thread.finished.connect(self._worker.release, Qt.ConnectionType.DirectConnection)
         self._worker.loading.connect(self.loading, queued)
         self._worker.loaded.connect(self._on_loaded, queued)
         self._worker.encode_started.connect(self.encode_started, queued)
@@ -358,7 +358,6 @@ class EngineClient(QObject):
         self._mailboxes.stop()
         if not self._thread.isRunning():
             return True
-        self._release.emit()
         self._thread.quit()
         return self._thread.wait(timeout_ms)
 

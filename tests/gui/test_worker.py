@@ -393,6 +393,36 @@ def test_a_newer_model_wish_ends_a_load_that_reports(qtbot: QtBot, make_client: 
     assert reached_end == []
 
 
+class _Owner:
+    """Says on which thread it went."""
+
+    def __init__(self, told: list[int]) -> None:
+        self._told = told
+
+    def __del__(self) -> None:
+        self._told.append(threading.get_ident())
+
+
+def test_the_engine_goes_on_its_own_thread_whatever_it_was_doing(qtbot: QtBot, make_client: MakeClient) -> None:
+    """Stopped while a prefetch runs, begun by a timer: a queued "let go" would be lost with the loop."""
+    segmenter = FakeSegmenter()
+    client = started(make_client, qtbot, segmenter, prefetch_idle_ms=1)
+    heard, went_on = Heard(client), []
+    segmenter.owner = _Owner(went_on)  # type: ignore[attr-defined]
+    client.submit_encode(encode("a"))
+    qtbot.waitUntil(lambda: len(heard.encoded) == 1)
+    segmenter.encode_gate.wait_for_arrival()
+    segmenter.encode_gate.close()
+    client.submit_prefetch(encode("b"))
+    segmenter.encode_gate.wait_for_arrival()
+    engine_threads = set(segmenter.thread_ids)
+    del segmenter
+    assert client.stop()
+    assert client._worker._engine is None
+    assert set(went_on) == engine_threads != {threading.get_ident()}
+    assert not client._worker._idle_timer.isActive()
+
+
 def test_stopping_mid_encode_is_quick_and_final(qtbot: QtBot, make_client: MakeClient) -> None:
     segmenter = FakeSegmenter()
     client = started(make_client, qtbot, segmenter)

@@ -77,7 +77,10 @@ def test_a_file_of_other_tensors_is_no_state(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["--minutes=0", "--minutes=nan", "--objects=0", "--size=100", "--channels=20", "--device=tpu", "--stages=x"],
+    [
+        *("--minutes=0", "--minutes=nan", "--objects=0", "--size=100", "--channels=20", "--device=tpu", "--stages=x"),
+        *("--cache-gb=-1", "--cache-gb=nan", "--readers=-1"),
+    ],
 )
 def test_settings_that_make_no_training(
     root: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
@@ -91,3 +94,19 @@ def test_sets_that_are_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     words = ["train-base", str(tmp_path / "none"), "--out", str(tmp_path / "out.safetensors"), "--device=cpu"]
     assert cli.main(words) == 2
     assert "not a readable COCO set" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_no_folder(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    words = ["train-base", str(root), "--out", str(tmp_path / "out.safetensors"), "--device=cpu"]
+    assert cli.main([*words, "--cache", str(tmp_path / "file")]) == 2
+    assert "cannot hold a cache" in capsys.readouterr().err
+
+
+def test_a_run_with_a_cache_keeps_the_images_there(root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    words = ["train-base", str(root), "--out", str(tmp_path / "out.safetensors"), "--device=cpu", "--minutes=0.01"]
+    shape = ["--size=64", "--channels=32", "--stages=1:64:2", "--threads=1"]
+    assert cli.main([*words, *shape, "--cache", str(cache), "--cache-gb=0.001"]) == 0
+    assert {path.suffix for path in cache.iterdir()} == {".pixels"}
+    assert (tmp_path / "out.safetensors").is_file()

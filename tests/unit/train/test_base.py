@@ -17,7 +17,7 @@ from annotator.engine.nano import NanoConfig, build_nano, load_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.train import base_run
 from annotator.train.base import BaseTrainer, Stage, TrainSettings, decode_with_pe
-from annotator.train.base_run import Progress, Run, RunFiles, Validated, run_training
+from annotator.train.base_run import Progress, Reading, Run, RunFiles, Validated, run_training
 from annotator.train.data import Window, WindowSampler, read_coco_sets
 from annotator.train.losses import hard_iou, mask_loss
 from annotator.train.precision import mixed_precision
@@ -282,7 +282,7 @@ def test_a_killed_run_goes_on_to_the_bit(root: Path, tmp_path: Path, monkeypatch
     settings = replace(SETTINGS, minutes=1.0, state_minutes=0.3)
     torch.set_num_threads(1)
 
-    def run(folder: Path, dies_at: int | None) -> dict[str, Any]:
+    def run(folder: Path, dies_at: int | None, reading: Reading | None = None) -> dict[str, Any]:
         folder.mkdir(exist_ok=True)
         files = RunFiles(folder / "nano.safetensors", folder / "nano.state")
         steps = BaseTrainer.train_step
@@ -295,7 +295,7 @@ def test_a_killed_run_goes_on_to_the_bit(root: Path, tmp_path: Path, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(BaseTrainer, "train_step", step_or_die)
             arguments: dict[str, Any] = {"roots": [root], "files": files, "config": TINY, "device": CPU}
-            run_training(**arguments, settings=settings, report=lambda _line: None)
+            run_training(**arguments, settings=settings, report=lambda _line: None, reading=reading)
         return dict(torch.load(files.state, weights_only=True))
 
     whole = run(tmp_path / "whole", None)
@@ -303,7 +303,9 @@ def test_a_killed_run_goes_on_to_the_bit(root: Path, tmp_path: Path, monkeypatch
         run(tmp_path / "killed", 14)
     interrupted = torch.load(tmp_path / "killed" / "nano.state", weights_only=True)
     assert 0 < interrupted["step"] < 14 < whole["step"]
-    resumed = run(tmp_path / "killed", None)
+    # How the images come in is nothing that the result knows of.
+    resumed = run(tmp_path / "killed", None, Reading(tmp_path / "cache", 1 << 20, readers=2))
+    assert list((tmp_path / "cache").iterdir())
     assert resumed["step"] == whole["step"]
     assert resumed["iou_by_set"] == whole["iou_by_set"]
     for kind in ("model", "ema"):
