@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands.training_run import (
-    card_markdown,
     data_key,
     encoded_windows,
     folder_of,
@@ -195,7 +194,7 @@ def _judge_and_install(
     tests: Sequence[Source],
     folder: RunFolder,
 ) -> int:
-    from annotator.engine.adapter_files import install, save_adapter
+    from annotator.engine.adapter_files import card_text, install, save_adapter
     from annotator.io.atomic import export_errors, write_atomic
     from annotator.train.adapter_gate import Contestant
 
@@ -227,23 +226,9 @@ def _judge_and_install(
     if not gate.is_better and not args.force:
         print("It is not installed. Train longer or on more images; --force installs it all the same.")
         return 1
-    target = install(folder.candidate, args.name)
-    write_atomic(target.with_suffix(".md"), card.encode())
+    target = install(folder.candidate, args.name, card=card)
     print(f"installed {target}")
     return 0
-
-
-def card_text(info: AdapterInfo, tables: Sequence[str]) -> str:
-    """The adapter's card, Markdown."""
-    facts = [
-        ("For", info.domain),
-        ("Base", f"{info.base_name} (SHA-256 {info.base_sha256})"),
-        ("Data", info.data),
-        ("Epochs", f"{info.epochs:g}"),
-        ("Date", info.date),
-        ("Licence", info.licence or "not stated"),
-    ]
-    return card_markdown(f"Adapter: {info.name}", facts, tables)
 
 
 def _card(

@@ -1,9 +1,15 @@
 """Where a click would help most: a map of doubt over the image, and clicks that are proposed from it.
 
 A prompt adapter says by itself where it doubts. Without one the answer tells a weaker story: its probabilities are
-undecided near the outline, and the other candidates disagree with it. A proposal corrects: inside the mask it is
-negative, outside positive, for a click that repeats what the mask says changes little. Whether it is right to place
-it is for the person to see.
+undecided near the outline, and the other candidates disagree with it.
+
+A single doubtful pixel is no place to click: all of the outline is in doubt, and an error one pixel wide is soon
+corrected. A good correction lies deep in an error. So each level of doubt is taken for an error that may be there,
+inside the mask and outside of it apart, and a place counts by its depth in these areas, the mean over the levels: the
+standard protocol's rule (:mod:`annotator.domain.clicks`) with the unknown truth averaged out.
+
+A proposal corrects: inside the mask it is negative, outside positive, for a click that repeats what the mask says
+changes little. Whether it is right to place it is for the person to see.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.clicks import depth
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidates, UncertaintyMap
@@ -26,7 +33,8 @@ BAND_SHARE = 0.25
 """Doubt counts up to this share of the object's size (the root of its area) from the outline."""
 SPREAD_SHARE = 0.12
 """A proposal stands for this share of the object's size around it; the next one lies outside."""
-LEAST_DOUBT = 0.02
+LEVELS = 8
+"""Areas of doubt that a place is judged by, at error probabilities evenly spread from 0 to 1/2."""
 LEAST_DISTANCE_PX = 2.0
 
 Map = npt.NDArray[np.float32]
@@ -56,15 +64,23 @@ def doubt_map(candidates: Candidates, index: int) -> UncertaintyMap:
 
 
 def proposals(
-    doubt: UncertaintyMap, mask: Mask, clicks: Sequence[PointPrompt], *, count: int = MOST_PROPOSALS
+    doubt: UncertaintyMap,
+    mask: Mask,
+    clicks: Sequence[PointPrompt],
+    *,
+    confirmed: Sequence[PointPrompt] = (),
+    count: int = MOST_PROPOSALS,
 ) -> tuple[PointPrompt, ...]:
     """Clicks that would help, the strongest first: inside the image, none beside a click or another proposal.
 
     Args:
         mask: the one that is shown; it decides the sign where no adapter proposes one.
         clicks: those that were made already.
+        confirmed: places (:func:`as_shown`) that the person looked at and passed over: none is proposed again while
+            the mask says the same there.
     """
     spread = max(LEAST_DISTANCE_PX, _cell_side(doubt), SPREAD_SHARE * math.sqrt(mask.area))
+    clicks = (*clicks, *still_shown(confirmed, mask))
     found: list[PointPrompt] = []
     for point in doubt.hard_points:
         _keep(found, point, clicks, mask=mask, spread=spread)
@@ -89,6 +105,16 @@ def sign_against(mask: Mask, x: float, y: float) -> bool:
     return not bool(sample(mask, np.array([x]), np.array([y]))[0, 0])
 
 
+def as_shown(point: PointPrompt, mask: Mask) -> PointPrompt:
+    """What the mask says at the point: the click that would change nothing there."""
+    return PointPrompt(point.x, point.y, not sign_against(mask, point.x, point.y))
+
+
+def still_shown(confirmed: Sequence[PointPrompt], mask: Mask) -> tuple[PointPrompt, ...]:
+    """Those of the places, made by :func:`as_shown`, at which another mask says the same."""
+    return tuple(point for point in confirmed if as_shown(point, mask) == point)
+
+
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
@@ -104,27 +130,39 @@ def _keep(
 def _peaks(
     doubt: UncertaintyMap, mask: Mask, clicks: Sequence[PointPrompt], *, spread: float, count: int
 ) -> list[PointPrompt]:
-    """Where the map is high over an area, not only in a cell; each far from the clicks and from those before it."""
+    """The deepest places of what may be wrong; each far from the clicks and from those before it."""
     values = np.nan_to_num(np.asarray(doubt.values, np.float32))
-    rows, columns = values.shape
     xs, ys = _centres(doubt.box, values.shape)
-    radius = max(1, round(spread / max(_cell_side(doubt), 1e-9) / 2))
-    # The cell's own value settles ties between places that are alike all around.
-    left = _box_mean(values, min(radius, max(rows, columns))) + np.float32(0.01) * values
-    left = np.where(((ys >= 0) & (ys < mask.height))[:, None] & ((xs >= 0) & (xs < mask.width))[None, :], left, -1)
+    left = _expected_depth(values, sample(mask, xs, ys))
+    left = np.where(((ys >= 0) & (ys < mask.height))[:, None] & ((xs >= 0) & (xs < mask.width))[None, :], left, 0)
     for click in clicks:
-        left = np.where(_is_near(xs, ys, click, spread), np.float32(-1), left)
+        left = np.where(_is_near(xs, ys, click, spread), np.float32(0), left)
     found: list[PointPrompt] = []
     while len(found) < count:
-        best = int(left.argmax())
-        row, column = divmod(best, columns)
-        if left[row, column] < LEAST_DOUBT:
+        row, column = divmod(int(left.argmax()), values.shape[1])
+        if left[row, column] <= 0:
             break
         x, y = float(xs[column]), float(ys[row])
         point = PointPrompt(x, y, sign_against(mask, x, y))
         found.append(point)
-        left = np.where(_is_near(xs, ys, point, spread), np.float32(-1), left)
+        left = np.where(_is_near(xs, ys, point, spread), np.float32(0), left)
     return found
+
+
+def _expected_depth(values: Map, inside: npt.NDArray[np.bool_]) -> Map:
+    """Depth, in cells, in the areas where the doubt is above a level, inside and outside the mask apart; their mean.
+
+    0 where the doubt is below all levels. The cell's own doubt settles ties.
+    """
+    probabilities = (np.arange(LEVELS, dtype=np.float32) + np.float32(0.5)) / (2 * LEVELS)
+    levels = _entropy(np.log(1 / probabilities - 1))
+    total = np.zeros_like(values)
+    for level in levels:
+        is_doubtful = values > level
+        if not is_doubtful.any():
+            break
+        total += depth(is_doubtful & inside) + depth(is_doubtful & ~inside)
+    return np.asarray(np.where(total > 0, total / LEVELS + np.float32(1e-3) * values, 0), np.float32)
 
 
 def _is_near(

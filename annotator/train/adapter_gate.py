@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
+from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import noc
@@ -29,8 +30,6 @@ from annotator.train.evaluation_state import adapter_digest, append, appending, 
 SHOWN_CLICKS = (1, 3, 5)
 _VERSION = 1
 """Of the protocol; results that another one has kept are not taken up."""
-DECIDING = "bIoU, all"
-"""What the gate asks: boundary IoU, mean of the box and of 1, 3 and 5 clicks."""
 
 Measure = Callable[[ObjectResult], float]
 

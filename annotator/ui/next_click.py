@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
 
-from annotator.domain.next_click import doubt_map, proposals
+from annotator.domain.next_click import as_shown, doubt_map, proposals
 from annotator.domain.ports import Candidate, UncertaintyMap
-from annotator.domain.prompt import PointPrompt
+from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.heat_items import heat_image
 from annotator.ui.main_window import MainWindow
 from annotator.ui.refine import RefineController
@@ -35,6 +35,9 @@ class NextClick(QObject):
         self._is_heat_wanted = self._is_awaited = False
         self._ghost: PointPrompt | None = None
         self._passed: tuple[PointPrompt, ...] = ()
+        # Where the person went past a proposal: that the mask is right there. Of now, and of before earlier clicks.
+        self._seen: tuple[PointPrompt, ...] = ()
+        self._confirmed: tuple[PointPrompt, ...] = ()
         refine.state_changed.connect(self._follow)
 
     @property
@@ -50,7 +53,10 @@ class NextClick(QObject):
             self._window.status.tell("Doubt is shown with the next mask.")
 
     def go(self) -> None:
-        """Show the strongest proposal, or the next after the one that is shown; after the last the first again."""
+        """Show the strongest proposal, or the next after the one that is shown; after the last the first again.
+
+        What was passed over before an earlier click is not proposed again while the mask stays the same there.
+        """
         state = self._state
         if state.is_accept_pending or not state.is_active:
             return
@@ -61,13 +67,16 @@ class NextClick(QObject):
         if doubt is None:
             self._window.status.tell("There is no answer of the model to doubt yet; click the object.")
             return
-        passed = self._passed if self._ghost is None else (*self._passed, self._ghost)
-        found = proposals(doubt.map, doubt.candidate.mask, state.prompts.points)
+        mask, passed = doubt.candidate.mask, self._passed
+        if self._ghost is not None:
+            passed = (*passed, self._ghost)
+            self._seen = (*self._seen, as_shown(self._ghost, mask))
+        found = proposals(doubt.map, mask, state.prompts.points, confirmed=self._confirmed)
         left = [point for point in found if point not in passed]
         if not left and found:
             passed, left = (), list(found)
         if not left:
-            self._window.status.tell("The model has no doubt about this mask.")
+            self._tell_nothing_left()
             return
         self._passed = passed
         self._show_ghost(left[0])
@@ -80,6 +89,8 @@ class NextClick(QObject):
         point = self._ghost
         if point is None:
             return False
+        self._seen = tuple(p for p in self._seen if (p.x, p.y) != (point.x, point.y))
+        self._confirm_seen()
         self._forget()
         self._refine.add_point(point)
         return True
@@ -95,11 +106,12 @@ class NextClick(QObject):
     def _follow(self, state: RefineState) -> None:
         before, self._state = self._state, state
         if state.prompts != before.prompts or state.is_accept_pending or _shown(state) is not _shown(before):
+            self._remember(before.prompts, state.prompts)
             was_awaited = self._is_awaited and state.is_active and state.prompts == before.prompts
             self._forget()
             self._is_awaited = was_awaited
         if not state.is_active:
-            self._doubt = None
+            self._doubt, self._confirmed = None, ()
         self._paint_heat()
         if self._is_awaited and not state.is_waiting:
             self._is_awaited = False
@@ -125,12 +137,29 @@ class NextClick(QObject):
         else:
             self._window.canvas.set_heat(heat_image(doubt.map.values), doubt.map.box)
 
+    def _tell_nothing_left(self) -> None:
+        if not self._confirmed:
+            self._window.status.tell("The model has no doubt about this mask.")
+            return
+        self._confirmed = ()
+        self._window.status.tell("You have passed all that is in doubt; G shows it again.")
+
+    def _remember(self, before: Prompts, now: Prompts) -> None:
+        """A click after a look means that the places passed over were right; another object has places of its own."""
+        if now.extends(before):
+            self._confirm_seen()
+        elif now != before and not before.extends(now):
+            self._confirmed = ()
+
+    def _confirm_seen(self) -> None:
+        self._confirmed, self._seen = (*self._confirmed, *self._seen), ()
+
     def _show_ghost(self, point: PointPrompt) -> None:
         self._ghost = point
         self._window.canvas.set_ghost(point)
 
     def _forget(self) -> None:
-        self._passed, self._is_awaited = (), False
+        self._passed, self._seen, self._is_awaited = (), (), False
         if self._ghost is not None:
             self._ghost = None
             self._window.canvas.set_ghost(None)

@@ -97,6 +97,67 @@ def test_g_again_goes_on_and_comes_round_and_esc_drops_only_the_ghost(at_work):
     assert not desk.refine.state.is_active
 
 
+def go_round(desk):
+    """G until the first proposal comes again; all of them in their order."""
+    seen = []
+    while True:
+        desk.key(K.Key_G)
+        if ghost(desk) in seen:
+            return seen
+        seen.append(ghost(desk))
+
+
+def test_what_was_passed_over_is_not_proposed_after_the_next_click_unless_the_mask_changed_there(at_work):
+    desk = at_work
+    shown = desk.refine.state.mask
+    places = go_round(desk)
+    desk.key(K.Key_Escape)
+    desk.key(K.Key_G)
+    assert ghost(desk) == places[0], "Esc is no opinion on them"
+    desk.key(K.Key_G)
+    desk.key(K.Key_G)
+    passed = places[:2]
+    desk.key(K.Key_Return)
+    desk.until(lambda: not desk.refine.state.is_waiting)
+    mask = desk.refine.state.mask
+    later = go_round(desk)
+    assert later
+    stayed = [p for p in passed if mask.contains(p.x, p.y) == shown.contains(p.x, p.y)]
+    assert stayed, "the mask did not change everywhere"
+    for one in stayed:
+        assert all(math.hypot(one.x - o.x, one.y - o.y) >= 2 for o in later)
+    desk.key(K.Key_Escape)
+    desk.key(K.Key_Escape)
+    assert not desk.refine.state.is_active
+    desk.click(60, 50)
+    desk.wait_mask(60, 50)
+    assert go_round(desk) == places, "the next object knows nothing of it"
+
+
+def test_when_everything_was_passed_over_g_says_so_and_shows_it_again(at_work, monkeypatch):
+    desk = at_work
+    point = PointPrompt(75.0, 50.0, True)
+    values = np.zeros((16, 16), np.float32)
+    plain = desk.engine.segmenter._candidate
+
+    def with_one_point(*args):
+        return replace(plain(*args), uncertainty=UncertaintyMap(values, Box(0, 0, 160, 120), (point,)))
+
+    monkeypatch.setattr(desk.engine.segmenter, "_candidate", with_one_point)
+    desk.click(62, 50)
+    desk.wait_mask(62, 50)
+    desk.key(K.Key_G)
+    desk.key(K.Key_G)
+    assert ghost(desk) == point
+    desk.click(61, 50)
+    desk.wait_mask(61, 50)
+    desk.key(K.Key_G)
+    assert ghost(desk) is None
+    assert "passed all" in desk.window.status.message.text()
+    desk.key(K.Key_G)
+    assert ghost(desk) == point
+
+
 def test_a_click_another_candidate_and_the_next_image_take_the_ghost_away(at_work):
     desk = at_work
     desk.key(K.Key_G)
