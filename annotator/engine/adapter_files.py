@@ -130,7 +130,10 @@ def adapters_dir() -> Path:
 
 
 def list_adapters(folders: Sequence[Path] | None = None) -> list[tuple[Path, AdapterInfo]]:
-    """Installed and shipped adapters by name; of two with one name the installed one. Unreadable files are left out."""
+    """Installed adapters by name, then shipped ones; of two with one name the installed one.
+
+    Unreadable files are left out.
+    """
     found: dict[str, tuple[Path, AdapterInfo]] = {}
     for folder in folders if folders is not None else (adapters_dir(), weights.shipped_dir() / "adapters"):
         for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -138,7 +141,7 @@ def list_adapters(folders: Sequence[Path] | None = None) -> list[tuple[Path, Ada
                 found.setdefault(path.stem, (path, read_adapter_info(path)))
             except ModelError:
                 continue  # somebody else's file in this folder; it is refused by name when it is asked for
-    return [found[name] for name in sorted(found)]
+    return list(found.values())
 
 
 def installed_path(name: str, folder: Path | None = None) -> Path:

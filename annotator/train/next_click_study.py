@@ -22,7 +22,7 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.io.readers import load_image
 from annotator.train.click_policies import POLICIES, Policy, View
 from annotator.train.evaluation_set import EvaluationImage, EvaluationObject, EvaluationSet
-from annotator.train.result_state import append, appending, read_lines
+from annotator.train.evaluation_state import append, appending, read_state
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -102,7 +102,7 @@ def study_set(
         raise ValueError("at least one click and one object are needed")
     chosen = objects.subset(max_objects, seed=seed)
     run_key = _run_key(segmenter, adapter_sha256, objects.sha256, clicks, seed)
-    done = {line["annotation_id"]: ObjectStudy.from_json(line) for line in read_lines(state_path, run_key)}
+    done = {kept.annotation_id: kept for kept in read_state(state_path, run_key, ObjectStudy.from_json)}
     results: list[ObjectStudy] = []
     count = 0
     with appending(state_path) as state:
