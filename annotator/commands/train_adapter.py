@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=8, help="windows per pass (default 8)")
     parser.add_argument("--accumulate", type=int, default=1, help="passes per optimiser step (default 1)")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate (default 0.001)")
-    parser.add_argument("--patience", type=int, default=6, help="epochs without a better validation (default 6)")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a better validation (default 10)")
     parser.add_argument("--held-back", type=float, default=0.2, help="share of the images to judge on (default 0.2)")
     parser.add_argument("--max-images", type=int, help="train on so many images only; judged on the same ones")
     parser.add_argument("--gate-objects", type=int, default=60, help="held-back objects that are judged (default 60)")

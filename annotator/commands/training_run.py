@@ -120,7 +120,7 @@ class Bar:
             f"epoch {line.epoch}, {line.minutes:.1f} min: loss {line.losses['loss']:.3f}; validation box "
             f"IoU {f['box']:.3f} bIoU {f['box_biou']:.3f}, 1 click {f['click_1']:.3f} {f['click_1_biou']:.3f}, "
             f"5 clicks {f['click_5']:.3f} {f['click_5_biou']:.3f}"
-            f"{', the best so far' if line.is_best else ''}"
+            f"{', kept' if line.is_best else ''}"
         )
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class AdapterSettings:
     batch: int = 8
     accumulate: int = 1
     learning_rate: float = 1e-3
-    patience: int = 6
+    patience: int = 10
     seed: int = 0
 
 
@@ -105,7 +105,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
         self.averaged: NetworkT = copy.deepcopy(network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam([{"params": list(params), "scale": scale} for params, scale in groups])
         self.step, self.seconds = 0, 0.0
-        self.best_score, self.best_epoch = -1.0, 0
+        self.best_score, self.best_epoch, self.peak_epoch = -1.0, 0, 0
         self.best: dict[str, Tensor] = copy.deepcopy(self.averaged.state_dict())
         encoder: Any = self._model.sam_prompt_encoder
         self._pe: Tensor = encoder.get_dense_pe().detach()
@@ -282,7 +282,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
         """Mean IoU and boundary IoU over the windows' objects, always with the same prompts.
 
         From a box, from a click, and after :data:`VALIDATION_CLICKS` clicks, each where the answer before it was wrong.
-        ``mean`` is that of the three boundary IoUs.
+        ``mean`` is that of the three boundary IoUs, ``error`` its standard error over the objects.
         """
         last = f"click_{VALIDATION_CLICKS}"
         values: dict[str, list[float]] = {}
@@ -301,20 +301,31 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
                         values.setdefault(name, []).append(iou(answer, truth))
                         values.setdefault(f"{name}_biou", []).append(boundary_iou(answer, truth))
         figures = {name: float(np.mean(found)) for name, found in values.items()}
-        return {"mean": float(np.mean([v for n, v in figures.items() if n.endswith("_biou")])), **figures}
+        of_objects = np.mean([found for name, found in values.items() if name.endswith("_biou")], axis=0)
+        error = float(np.std(of_objects) / np.sqrt(len(of_objects)))
+        return {"mean": float(of_objects.mean()), "error": error, **figures}
 
-    def keep_if_best(self, score: float) -> bool:
-        """Remember the weights when no epoch was better."""
-        if score <= self.best_score:
+    def keep_if_best(self, score: float, *, error: float = 0.0) -> bool:
+        """Remember the weights, unless an earlier epoch was better by more than chance.
+
+        The later of two epochs that are about as good is kept: with a falling rate and averaged weights the end of a
+        run is better than its middle, but a few windows cannot tell (docs/adr/0009-prompt-adapter.md).
+
+        Args:
+            error: the score's standard error.
+        """
+        if score > self.best_score:
+            self.best_score, self.peak_epoch = score, self.epoch
+        if score < self.best_score - error:
             return False
-        self.best_score, self.best_epoch = score, self.epoch
+        self.best_epoch = self.epoch
         self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.state_dict().items()}
         return True
 
     @property
     def is_exhausted(self) -> bool:
         """Whether validation has not become better for as many epochs as the settings allow."""
-        return self.epoch - self.best_epoch >= self.settings.patience
+        return self.epoch - self.peak_epoch >= self.settings.patience
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -329,6 +340,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
             "best": self.best,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
+            "peak_epoch": self.peak_epoch,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -337,7 +349,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.best, self.best_score = state["best"], float(state["best_score"])
-        self.best_epoch = int(state["best_epoch"])
+        self.best_epoch, self.peak_epoch = int(state["best_epoch"]), int(state["peak_epoch"])
 
 
 class AdapterTrainer(PromptedTrainer[PromptAdapter]):

@@ -183,7 +183,7 @@ def _end_epoch(
 ) -> EpochDone:
     started = time.monotonic()
     figures = trainer.validate(validation)
-    is_best = trainer.keep_if_best(figures["mean"])
+    is_best = trainer.keep_if_best(figures["mean"], error=figures["error"])
     trainer.seconds += time.monotonic() - started
     losses = {
         "loss": float(np.mean([float(p.total) for p in parts])),

@@ -302,7 +302,7 @@ def _sentence(run: TrainingRun, standing: Standing) -> str:
             return f"The model looks at pieces of the images: {standing.encoded} of {run.wish.pieces} …"
         epoch = re.match(r"epoch \d+", standing.line)
         parts = [f"{standing.minutes:.1f} of {run.wish.minutes:g} minutes", *([epoch.group()] if epoch else [])]
-        return ", ".join(parts) + (": the best so far." if "best so far" in standing.line else ".")
+        return ", ".join(parts) + (": kept." if standing.line.endswith(", kept") else ".")
     ends = {
         Outcome.STOPPED: "Stopped. Training under the same name goes on from there.",
         Outcome.INSTALLED: f"{run.wish.name} is installed.",

@@ -344,7 +344,8 @@ def test_schedule_and_early_stop(segmenter: Sam2Segmenter, windows: WindowCache,
 
     stopping = trainer_of(segmenter, windows, epochs=50, patience=2, learning_rate=1e-12)
     run_adapter_training(stopping, windows, RunFolder(tmp_path), key="k", report=lambda _: None)
-    assert stopping.epoch == stopping.best_epoch + 2 < 50
+    assert stopping.epoch == stopping.peak_epoch + 2 < 50
+    assert stopping.best_epoch == stopping.epoch  # as good as the best: the last is kept
 
 
 @pytest.mark.parametrize("dense_prompt", ["", "stamps-1"])
@@ -381,9 +382,24 @@ def test_validation_looks_at_a_box_a_click_and_five(segmenter: Sam2Segmenter, wi
     trainer = trainer_of(segmenter, windows)
     figures = trainer.validate(windows)
     shown = ("box", "click_1", "click_5")
-    assert set(figures) == {"mean", *shown, *(f"{name}_biou" for name in shown)}
+    assert set(figures) == {"mean", "error", *shown, *(f"{name}_biou" for name in shown)}
     assert figures["mean"] == pytest.approx(sum(figures[f"{name}_biou"] for name in shown) / 3)
+    assert 0 < figures["error"] < 0.5
     assert trainer.validate(windows) == figures
+
+
+def test_of_two_epochs_that_are_about_as_good_the_later_is_kept(segmenter: Sam2Segmenter, windows: WindowCache) -> None:
+    trainer = trainer_of(segmenter, windows, patience=3)
+    kept, ends = [], []
+    for epoch, score in enumerate((0.50, 0.60, 0.59, 0.61, 0.55, 0.595, 0.50, 0.40, 0.40), start=1):
+        trainer.step = epoch * trainer.steps_per_epoch
+        if trainer.keep_if_best(score, error=0.02):
+            kept.append(epoch)
+        ends.append(trainer.is_exhausted)
+    assert kept == [1, 2, 3, 4, 6]
+    assert ends == [False] * 6 + [True] * 3  # the peak is the fourth
+    assert trainer.best_epoch == 6
+    assert trainer.best_score == 0.61
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
