@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QPushButton, Q
 from annotator.cli import main
 from annotator.domain.project import Annotation
 from annotator.ui.adapter_panel import AdapterPanel
+from annotator.ui.adapter_shelf import AdapterEntry
 from annotator.ui.app import make_application
 from annotator.ui.main_window import MainWindow
 from annotator.ui.train_dialog import TrainDialog
@@ -242,7 +243,10 @@ def install(hands: Driver) -> None:
     hands.until(dialog.install_button.isVisible)
     cells = [[dialog.table.item(row, column).text() for column in range(4)] for row in range(dialog.table.rowCount())]
     say("found", told=told, word=dialog.install_button.text(), table=cells)
-    fitting = hands.program.adapters.fitting
+
+    def own() -> list[AdapterEntry]:
+        return [entry for entry in hands.program.adapters.fitting() if entry.is_own]
+
     for button in (QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes):
         if dialog.install_button.text() == "Install":
             hands.press(dialog.install_button)
@@ -250,9 +254,9 @@ def install(hands: Driver) -> None:
         QTimer.singleShot(20, hands.answer(button))
         hands.press(dialog.install_button)
         QTest.qWait(100)
-        say("answered", is_installed=bool(fitting()) or not dialog.install_button.isEnabled())
-    hands.until(lambda: "installed" in dialog.line.text() and len(fitting()) == 1)
-    say("installed", path=str(fitting()[0].path), message=hands.window.status.message.text())
+        say("answered", is_installed=bool(own()) or not dialog.install_button.isEnabled())
+    hands.until(lambda: "installed" in dialog.line.text() and len(own()) == 1)
+    say("installed", path=str(own()[0].path), message=hands.window.status.message.text())
     dialog.close()
 
 
