@@ -20,6 +20,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QPushButton, QWidget
 
 from annotator.cli import main
+from annotator.demo.hands import spin
 from annotator.domain.project import Annotation
 from annotator.ui.adapter_panel import AdapterPanel
 from annotator.ui.adapter_shelf import AdapterEntry
@@ -87,7 +88,7 @@ class Driver:
         while not condition():
             if time.monotonic() > deadline_s:
                 raise TimeoutError("the window did not get there")
-            QTest.qWait(5)
+            spin(5)
 
     def activate(self, widget: QWidget) -> None:
         widget.activateWindow()
@@ -253,7 +254,7 @@ def install(hands: Driver) -> None:
             break
         QTimer.singleShot(20, hands.answer(button))
         hands.press(dialog.install_button)
-        QTest.qWait(100)
+        spin(100)
         say("answered", is_installed=bool(own()) or not dialog.install_button.isEnabled())
     hands.until(lambda: "installed" in dialog.line.text() and len(own()) == 1)
     say("installed", path=str(own()[0].path), message=hands.window.status.message.text())

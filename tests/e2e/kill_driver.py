@@ -19,6 +19,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.cli import main
+from annotator.demo.hands import spin
 from annotator.domain.project import Annotation
 from annotator.ui.app import make_application
 from annotator.ui.main_window import MainWindow
@@ -106,7 +107,7 @@ class Driver:
         while not condition():
             if time.monotonic() > deadline_s:
                 raise TimeoutError("the window did not get there")
-            QTest.qWait(5)
+            spin(5)
 
 
 if __name__ == "__main__":
