@@ -41,7 +41,7 @@ for epoch in range(1, 4):
     line("run.csv", "step,minutes,loss", f"{epoch},{epoch / 10},{1 / epoch}")
     line("run.validation.csv", "step,minutes,mean", f"{epoch},{epoch / 10},{0.5 + epoch / 10}")
     print(f"epoch {epoch}", flush=True)
-while waits == "wait" and not (folder / "go").exists():
+while waits in ("wait", "fail") and not (folder / "go").exists():
     time.sleep(0.02)
 if waits == "fail":
     print("There are too few objects.")
@@ -251,6 +251,7 @@ def test_what_was_trained_while_the_window_was_closed_waits_for_a_decision(desk,
 
 def test_a_run_that_died_meanwhile_is_told_once(desk):
     wish = close_in_the_middle(desk, "0.1", "fail")
+    (wish.folder / "go").touch()  # not before the window is closed, or that window would be told
     wait_for_the_end(wish)
     bar = reopen(desk)
     assert "ended without a result. There are too few objects." in bar.text
