@@ -41,9 +41,9 @@ for epoch in range(1, 4):
     line("run.csv", "step,minutes,loss", f"{epoch},{epoch / 10},{1 / epoch}")
     line("run.validation.csv", "step,minutes,mean", f"{epoch},{epoch / 10},{0.5 + epoch / 10}")
     print(f"epoch {epoch}", flush=True)
-while waits in ("wait", "fail") and not (folder / "go").exists():
+while waits in ("wait", "die") and not (folder / "go").exists():
     time.sleep(0.02)
-if waits == "fail":
+if waits in ("fail", "die"):
     print("There are too few objects.")
     sys.exit(2)
 mean = lambda v: {"mean": v, "low": v - 0.01, "high": v + 0.01}
@@ -250,7 +250,7 @@ def test_what_was_trained_while_the_window_was_closed_waits_for_a_decision(desk,
 
 
 def test_a_run_that_died_meanwhile_is_told_once(desk):
-    wish = close_in_the_middle(desk, "0.1", "fail")
+    wish = close_in_the_middle(desk, "0.1", "die")
     (wish.folder / "go").touch()  # not before the window is closed, or that window would be told
     wait_for_the_end(wish)
     bar = reopen(desk)
