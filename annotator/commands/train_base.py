@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from annotator.engine.nano import NanoConfig
     from annotator.train.base import Stage
 
+_RECIPE_FIELDS = (
+    "schedule",
+    "warmup_steps",
+    "weight_decay",
+    "ema_decay",
+    "cross_entropy_weight",
+    "focal_weight",
+    "dice_weight",
+    "edge_weight",
+    "box_share",
+    "round_shares",
+    "deepest_share",
+    "pasted_share",
+    "grey_share",
+    "hard_sets",
+    "teacher_weight",
+    "stage_channels",
+    "stage_blocks",
+    "mlp_channels",
+    "dense_prompt",
+)
 _SHAPE_FIELDS = ("image_size", "channels", "stage_channels", "stage_blocks", "mlp_channels", "dense_prompt")
 
 
@@ -42,6 +68,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=320, help="the model's input side in pixels (default 320)")
     parser.add_argument("--channels", type=int, default=128, help="decoder width (default 128)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default 0.001)")
+    parser.add_argument("--teacher", type=Path, metavar="MODEL", help="embedded model whose answers are learned, too")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other number of the recipe or of the model's shape, as often as needed: "
+        + ", ".join(_RECIPE_FIELDS)
+        + "; lists have commas between their numbers",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default=None, help="cpu or cuda (default: cuda when there is one)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
@@ -69,6 +105,74 @@ def parse_stages(text: str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def parse_recipe(pairs: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as values of the types that the recipe has.
+
+    Raises:
+        UserError: an unknown name, or a value that makes no training.
+    """
+    from annotator.domain.errors import UserError
+    from annotator.engine.dense_prompt import KINDS
+    from annotator.engine.nano import NanoConfig
+    from annotator.train.base import SCHEDULES, TrainSettings
+
+    defaults = {**asdict(TrainSettings()), **asdict(NanoConfig())}
+    words = {"schedule": SCHEDULES, "dense_prompt": KINDS}
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in _RECIPE_FIELDS:
+            raise UserError(f"--set: there is no {name!r} to set.", "There are " + ", ".join(_RECIPE_FIELDS) + ".")
+        kind = type(defaults[name])
+        try:
+            if name in words:
+                value: Any = text
+                is_good = text in words[name]
+            elif kind is tuple:
+                number = type(defaults[name][0])
+                value = tuple(number(part) for part in text.split(","))
+                is_good = all(0 <= part < math.inf for part in value)
+            else:
+                value = kind(text)
+                is_good = 0 <= value < math.inf
+        except ValueError:
+            is_good = False
+        if is_good and name in ("stage_channels", "stage_blocks"):
+            is_good = len(value) == 4 and min(value) > 0
+        elif is_good and name == "round_shares":
+            is_good = math.isclose(sum(value), 1.0, abs_tol=1e-6)
+        elif is_good and (name.endswith("_share") or name == "ema_decay"):
+            is_good = value <= 1
+        elif is_good and name in ("warmup_steps", "mlp_channels"):
+            is_good = value > 0
+        if not is_good:
+            raise UserError(f"--set: {pair!r} is not a value for {name}.", f"The default is {_shown(defaults[name])}.")
+        found[name] = value
+    return found
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]:
+    """An embedded model to learn from.
+
+    Raises:
+        ModelError: the file is no embedded model, or one of another input side.
+    """
+    from annotator.domain.errors import ModelError
+    from annotator.engine.nano import load_nano
+
+    model, of_teacher, _ = load_nano(path)
+    if of_teacher.image_size != config.image_size:
+        raise ModelError(
+            f"{path.name} sees {of_teacher.image_size} pixels, the model to train {config.image_size}.",
+            "Give the same --size, or another --teacher.",
+        )
+    return model, of_teacher
+
+
 def check_state(path: Path, config: NanoConfig) -> None:
     """See that a run can go on from the state, before anything is read or trained.
 
@@ -92,7 +196,7 @@ def check_state(path: Path, config: NanoConfig) -> None:
         name = differing[0]
         raise UserError(
             f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
-            "Give the same --size and --channels, or another --state to start anew.",
+            "Give the same --size, --channels and --set, or another --state to start anew.",
         )
 
 
@@ -141,6 +245,11 @@ def run(args: argparse.Namespace) -> int:
         synthetic_share=args.synthetic,
     )
     config = NanoConfig(image_size=args.size, channels=args.channels)
+    of_settings = {field.name for field in fields(settings)}
+    recipe = parse_recipe(args.set)
+    settings = replace(settings, **{name: value for name, value in recipe.items() if name in of_settings})
+    config = replace(config, **{name: value for name, value in recipe.items() if name not in of_settings})
+    teacher = None if args.teacher is None else read_teacher(args.teacher, config)
     state_path: Path = args.state or args.out.with_suffix(".state")
     if state_path.exists():
         check_state(state_path, config)
@@ -166,6 +275,7 @@ def run(args: argparse.Namespace) -> int:
         report=report,
         validate=Validation(args.validate, per_set=args.validate_objects) if args.validate else None,
         reading=Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers),
+        teacher=teacher,
     )
     bar.close()
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -1,6 +1,7 @@
 """Clicks and boxes written into SAM 2's dense prompt, for models that were trained with it.
 
-"stamps-1" draws bumps and colour likeness; "stamps-2" adds evidence from colour models (``colour_evidence``).
+"stamps-1" draws bumps and colour likeness; "stamps-2" adds evidence from colour models (``colour_evidence``). For
+comparison (docs/models/nano-log.md) there are "discs-1", bumps alone, and "distances-1", distances to the clicks.
 
 A small model trained from scratch does not learn to find a click from its token alone (``docs/models/nano-log.md``); it
 does when the click is also drawn where it lies. The drawing uses SAM 2's own mask input, one channel of
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from annotator.engine.colour_evidence import colour_evidence
 
+KINDS = ("stamps-1", "stamps-2", "discs-1", "distances-1")
 BUMP_LOGIT = 8.0
 BUMP_SIGMA_CELLS = 1.5
 COLOUR_SIGMA = 0.12
@@ -37,6 +39,8 @@ def draw_prompts(
         return stamp_prompts(points, labels, thumbnail, previous)
     if kind == "stamps-2":
         return evidence_prompts(points, labels, thumbnail, previous)
+    if kind in ("discs-1", "distances-1"):
+        return plain_prompts(points, labels, thumbnail, previous, is_distance=kind == "distances-1")
     raise ValueError(f"unknown dense prompt {kind!r}")
 
 
@@ -121,6 +125,30 @@ def stamp_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous: T
         return (previous.float() + bumps + likeness).clamp(-LIMIT, LIMIT)
     base = _box_map(px, py, labels, x, y)
     return (base + bumps + 3.0 * likeness).clamp(-LIMIT, LIMIT)
+
+
+def plain_prompts(
+    points: Tensor, labels: Tensor, thumbnail: Tensor, previous: Tensor | None = None, *, is_distance: bool
+) -> Tensor:
+    """Where the prompts are and nothing of the colours: arguments and result as :func:`stamp_prompts`.
+
+    Args:
+        is_distance: clicks fade with the distance to them, to nothing at ``DECAY_CELLS``, instead of being discs.
+    """
+    rows, columns = thumbnail.shape[-2:]
+    x = (torch.arange(columns, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    y = (torch.arange(rows, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    px, py = points[..., 0].float(), points[..., 1].float()
+    dx2, dy2 = ((x - px[..., None]) / CELL_PX).square(), ((y - py[..., None]) / CELL_PX).square()
+    squared_cells = dy2[..., :, None] + dx2[..., None, :]
+    if is_distance:
+        marks = (1 - squared_cells.sqrt() / DECAY_CELLS).clamp(min=0)
+    else:
+        marks = torch.exp(-squared_cells / (2 * BUMP_SIGMA_CELLS**2))
+    is_positive, is_negative = (labels == 1)[..., None, None].float(), (labels == 0)[..., None, None].float()
+    drawn = (marks * is_positive).amax(1, keepdim=True) - (marks * is_negative).amax(1, keepdim=True)
+    base = _box_map(px, py, labels, x, y) if previous is None else previous.float()
+    return (base + BUMP_LOGIT * drawn).clamp(-LIMIT, LIMIT)
 
 
 def _colour_likeness(px: Tensor, py: Tensor, thumbnail: Tensor) -> Tensor:

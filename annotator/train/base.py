@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.nano import NanoConfig, build_nano
-from annotator.train.data import TrainingImage, Window
-from annotator.train.losses import hard_iou, mask_loss
+from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window
+from annotator.train.losses import LossWeights, hard_iou, mask_loss, teacher_loss
 from annotator.train.pixel_cache import PixelSource, RamPixels
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
@@ -39,6 +39,10 @@ class Stage:
     batch: int
 
 
+FLAT_END = 0.2
+"""Share of a run over which a flat learning rate goes down."""
+SCHEDULES = ("cosine", "flat")
+
 SET_MEMORY = 0.98
 """How much of a set's running IoU a new window of it leaves."""
 
@@ -55,6 +59,13 @@ class TrainSettings:
         stages: in order; their shares are of the sum. The last one should have the model's own input side.
         state_minutes: how often the state is saved; export_minutes: how often the weights file is written.
         synthetic_share: of the windows that are scenes from code (all of them when there are no images).
+        schedule: of the learning rate after the warm-up: "cosine" over the whole run, or "flat" with a straight line
+            down over its last fifth.
+        cross_entropy_weight, focal_weight, dice_weight, edge_weight: see :class:`~annotator.train.losses.LossWeights`.
+        round_shares: of the steps that prompt once, twice, three times, ...; sum 1.
+        deepest_share: of the simulated clicks that go to the deepest part of an error; the others go anywhere in it.
+        pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.WindowSampler`.
+        teacher_weight: of the teacher's answers, where there is a teacher.
         validate_minutes: how often the averaged weights are validated, where there are sets for it.
     """
 
@@ -66,7 +77,18 @@ class TrainSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
+    schedule: str = "cosine"
     ema_decay: float = 0.998
+    cross_entropy_weight: float = 2.0
+    focal_weight: float = 5.0
+    dice_weight: float = 1.0
+    edge_weight: float = 0.0
+    round_shares: tuple[float, ...] = (0.25, 0.3, 0.25, 0.2)
+    deepest_share: float = 0.5
+    pasted_share: float = PASTED_SHARE
+    grey_share: float = GREY_SHARE
+    hard_sets: float = 1.0
+    teacher_weight: float = 1.0
     seed: int = 0
     state_minutes: float = 4.0
     export_minutes: float = 12.0
@@ -78,6 +100,8 @@ class BaseTrainer:
 
     Args:
         pixels: decodes and keeps the images through all stages; None keeps them in memory up to 3 GiB.
+        teacher: a trained model and its configuration; the student also learns to answer as it does to the same
+            windows and prompts (distillation: Hinton et al. 2015). It must have the same input side.
     """
 
     def __init__(
@@ -88,10 +112,15 @@ class BaseTrainer:
         images: list[TrainingImage],
         device: torch.device,
         pixels: PixelSource | None = None,
+        teacher: tuple[nn.Module, NanoConfig] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.config, self.settings, self.device = config, settings, device
         self.images = images
+        self._teacher = None if teacher is None else (teacher[0].eval().requires_grad_(False).to(device), teacher[1])
+        self._weights = LossWeights(
+            settings.cross_entropy_weight, settings.focal_weight, settings.dice_weight, settings.edge_weight
+        )
         self._pixels = RamPixels() if pixels is None else pixels
         model = build_nano(config).to(device)
         self.model: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -116,6 +145,9 @@ class BaseTrainer:
             objects=settings.objects_per_window,
             share=settings.synthetic_share,
             pixels=self._pixels,
+            pasted_share=settings.pasted_share,
+            grey_share=settings.grey_share,
+            hard_sets=settings.hard_sets,
         )
 
     @property
@@ -133,6 +165,8 @@ class BaseTrainer:
 
     def learning_rate(self) -> float:
         warmup = min(1.0, (self.step + 1) / self.settings.warmup_steps)
+        if self.settings.schedule == "flat":
+            return self.settings.learning_rate * warmup * min(1.0, (1 - self.share_done) / FLAT_END + 0.005)
         return self.settings.learning_rate * warmup * (0.5 * (1 + math.cos(math.pi * self.share_done)) + 0.005)
 
     def train_step(self, windows: list[Window]) -> tuple[float, float, float]:
@@ -147,7 +181,8 @@ class BaseTrainer:
         with mixed_precision(self.device):
             normal = ((image - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
             features = self._encode(normal)
-            loss, first, last = self._rounds([f[owner] for f in features], targets, hidden, thumbnail)
+            taught = self._teach(normal, owner)
+            loss, first, last = self._rounds([f[owner] for f in features], targets, hidden, thumbnail, taught)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -163,10 +198,24 @@ class BaseTrainer:
     def _encode(self, normal: Tensor) -> list[Tensor]:
         return encode_windows(self.model, normal)
 
+    @torch.no_grad()
+    def _teach(self, normal: Tensor, owner: Tensor) -> list[Tensor] | None:
+        """The teacher's features of every object's window."""
+        if self._teacher is None:
+            return None
+        return [f[owner] for f in encode_windows(self._teacher[0], normal)]
+
     def _rounds(
-        self, features: list[Tensor], targets: np.ndarray[Any, Any], hidden: Tensor, thumbnail: Tensor
+        self,
+        features: list[Tensor],
+        targets: np.ndarray[Any, Any],
+        hidden: Tensor,
+        thumbnail: Tensor,
+        taught: list[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The prompting rounds of all objects of a batch; ``hidden`` is what lies beyond each window, in cells.
+
+        ``taught`` are the teacher's features, where there is one.
 
         Returns:
             The loss, and every object's IoU after the first and the last round, on the CPU.
@@ -176,7 +225,8 @@ class BaseTrainer:
         half = np.ascontiguousarray(targets[:, 1::2, 1::2]).astype(bool)
         uses_box = self.rng.random() < self.settings.box_share
         prompts = [self._first_prompt(half[i], uses_box) for i in range(count)]
-        rounds = int(self.rng.choice([1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.2]))
+        shares = self.settings.round_shares
+        rounds = int(self.rng.choice(range(1, len(shares) + 1), p=shares))
         previous: Tensor | None = None
         total: Tensor = torch.zeros((), device=self.device)
         ious = []
@@ -185,13 +235,16 @@ class BaseTrainer:
             is_ambiguous = index == 0 and not uses_box
             chosen, loss = self._round_loss(all_masks, all_iou, score, target, hidden, is_ambiguous)
             total = total + loss
+            if taught is not None:
+                answer_of_teacher = self._taught(taught, prompts, thumbnail, previous)
+                total = total + self.settings.teacher_weight * teacher_loss(all_masks, answer_of_teacher)
             ious.append(hard_iou(chosen, target)[:, 0].cpu())
             if index + 1 < rounds:
                 previous = chosen.detach().clamp(-32, 32)
                 answer = F.interpolate(previous, (side // 2, side // 2), mode="bilinear", align_corners=False)[:, 0] > 0
                 predicted = answer.cpu().numpy()
                 for i in range(count):
-                    prompts[i].append(corrective_click(predicted[i], half[i], self.rng, cell_px=2.0))
+                    prompts[i].append(self._correction(predicted[i], half[i]))
         return total / rounds, ious[0], ious[-1]
 
     def _first_prompt(self, target: np.ndarray[Any, Any], uses_box: bool) -> list[Point]:
@@ -199,7 +252,19 @@ class BaseTrainer:
             return [NOTHING, NOTHING] if uses_box else [NOTHING]
         if uses_box:
             return list(noisy_box(target, self.rng, cell_px=2.0))
-        return [click_inside(target, 1, self.rng, cell_px=2.0)]
+        return [click_inside(target, 1, self.rng, cell_px=2.0, deepest_share=self.settings.deepest_share)]
+
+    def _correction(self, predicted: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> Point:
+        share = self.settings.deepest_share
+        return corrective_click(predicted, target, self.rng, cell_px=2.0, deepest_share=share)
+
+    @torch.no_grad()
+    def _taught(
+        self, features: list[Tensor], prompts: list[list[Point]], thumbnail: Tensor, previous: Tensor | None
+    ) -> Tensor:
+        assert self._teacher is not None
+        model, config = self._teacher
+        return decode_prompts(model, config, features, prompts, thumbnail, previous)[0]
 
     def _decode(
         self,
@@ -214,7 +279,7 @@ class BaseTrainer:
         self, masks: Tensor, iou: Tensor, score: Tensor, target: Tensor, hidden: Tensor, is_ambiguous: bool
     ) -> tuple[Tensor, Tensor]:
         """The chosen mask B x 1 x q x q and the loss of one round."""
-        losses = mask_loss(masks, target)
+        losses = mask_loss(masks, target, self._weights)
         true_iou = hard_iou(masks, target, hidden)
         if is_ambiguous:
             best = losses[:, 1:].argmin(1) + 1

@@ -114,6 +114,7 @@ def run_training(
     report: Report,
     validate: Validate | None = None,
     reading: Reading | None = None,
+    teacher: tuple[nn.Module, NanoConfig] | None = None,
 ) -> Path:
     """Train until the settings' time is over; goes on from the state when there is one, to the bit on one machine.
 
@@ -121,6 +122,7 @@ def run_training(
         report: called with a :class:`Progress` every 25 steps and a :class:`Validated` after each validation.
         validate: judges the averaged weights now and then. With it the best ones are exported, else the last ones.
         reading: of the images; None reads them in this process.
+        teacher: see :class:`BaseTrainer`.
 
     Returns:
         The exported averaged weights.
@@ -131,7 +133,14 @@ def run_training(
     cv2.setNumThreads(1)
     reading = reading or Reading()
     images = read_coco_sets(roots) if roots else []
-    trainer = BaseTrainer(config=config, settings=settings, images=images, device=device, pixels=reading.pixels(images))
+    trainer = BaseTrainer(
+        config=config,
+        settings=settings,
+        images=images,
+        device=device,
+        pixels=reading.pixels(images),
+        teacher=teacher,
+    )
     files.state.parent.mkdir(parents=True, exist_ok=True)
     if files.state.is_file():
         trainer.load_state(torch.load(files.state, map_location=device, weights_only=True))

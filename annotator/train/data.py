@@ -30,6 +30,8 @@ CLICKED_SHARE = 0.2
 images."""
 PASTED_SHARE = 0.3
 """Windows into which an object of another image is pasted (Ghiasi et al., CVPR 2021): few images, many scenes."""
+GREY_SHARE = 0.25
+"""Windows that lose their colour: microscopes and X-ray have none."""
 LEAST_VISIBLE = 0.15
 """Share of an object that a window must show; how much it hides, the predicted IoU has to tell."""
 
@@ -125,12 +127,23 @@ class WindowSampler:
         window_px: side of a window, a multiple of 32.
         objects: K at most.
         pixels: decodes and keeps images; None keeps them in memory up to 3 GiB.
+        pasted_share, grey_share: of the windows; see ``PASTED_SHARE`` and ``GREY_SHARE``.
+        hard_sets: exponent of how wrong a set still is; 0 draws by size alone.
     """
 
     def __init__(
-        self, images: list[TrainingImage], *, window_px: int, objects: int, pixels: PixelSource | None = None
+        self,
+        images: list[TrainingImage],
+        *,
+        window_px: int,
+        objects: int,
+        pixels: PixelSource | None = None,
+        pasted_share: float = PASTED_SHARE,
+        grey_share: float = GREY_SHARE,
+        hard_sets: float = 1.0,
     ) -> None:
         self._source = RamPixels() if pixels is None else pixels
+        self._pasted_share, self._grey_share, self._hard_sets = pasted_share, grey_share, hard_sets
         self._window_px, self._objects = window_px, objects
         names = sorted({image.set_name for image in images})
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
@@ -145,7 +158,7 @@ class WindowSampler:
         """
         known = float(np.mean(list(iou_by_set.values()))) if iou_by_set else 0.5
         wrong = np.array([max(0.05, 1.0 - iou_by_set.get(name, known)) for name in self._names])
-        weights = self._by_size * wrong
+        weights = self._by_size * wrong**self._hard_sets
         return np.asarray(weights / weights.sum(), np.float64)
 
     def draw(self, rng: np.random.Generator, weights: npt.NDArray[np.float64]) -> Window:
@@ -181,11 +194,12 @@ class WindowSampler:
                 return None
             if len(targets) == self._objects:
                 break
-        if rng.random() < PASTED_SHARE:
+        if rng.random() < self._pasted_share:
             group = self._by_set[rng.choice(len(self._by_set), p=weights)]
             other = group[rng.integers(len(group))]
             image, targets, hidden = self._paste(other, image, targets, hidden, rng)
-        return Window(_colour_jitter(image, rng), np.stack(targets), np.array(hidden, np.float32), source.set_name)
+        jittered = _colour_jitter(image, rng, grey_share=self._grey_share)
+        return Window(jittered, np.stack(targets), np.array(hidden, np.float32), source.set_name)
 
     def _paste(
         self,
@@ -313,7 +327,9 @@ def _symmetry(side: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return np.asarray(center @ matrix @ np.linalg.inv(center))
 
 
-def _colour_jitter(image: RgbArray, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def _colour_jitter(
+    image: RgbArray, rng: np.random.Generator, *, grey_share: float = GREY_SHARE
+) -> npt.NDArray[np.float32]:
     """The looks of cameras, microscopes and X-ray: uint8 RGB -> float32 RGB 0..1."""
     if rng.random() < 0.1:
         quality = int(rng.integers(25, 80))
@@ -321,7 +337,7 @@ def _colour_jitter(image: RgbArray, rng: np.random.Generator) -> npt.NDArray[np.
         if ok:
             image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     x = image.astype(np.float32) / 255.0
-    if rng.random() < 0.25:
+    if rng.random() < grey_share:
         x = np.repeat(x @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
     elif rng.random() < 0.15:
         x = x[..., rng.permutation(3)]

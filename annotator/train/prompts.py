@@ -13,34 +13,44 @@ Point = tuple[float, float, int]
 NOTHING: Point = (0.0, 0.0, -1)
 
 
-def click_inside(region: BoolArray, label: int, rng: np.random.Generator, *, cell_px: float) -> Point:
-    """A click in the region: half of the time its deepest part, else anywhere not too near its edge.
+def click_inside(
+    region: BoolArray, label: int, rng: np.random.Generator, *, cell_px: float, deepest_share: float = 0.5
+) -> Point:
+    """A click in the region: some of the time its deepest part, else anywhere not too near its edge.
 
     Args:
         region: bool grid h x w; cell_px: window pixels per grid cell.
+        deepest_share: of the clicks that go to the deepest part.
     """
     padded = np.pad(region.astype(np.uint8), 1)
     depths = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
     deepest = float(depths.max())
     if deepest == 0.0:
         return NOTHING
-    share = 0.85 if rng.random() < 0.5 else 0.25
+    share = 0.85 if rng.random() < deepest_share else 0.25
     choices = np.flatnonzero(depths >= share * deepest)
     row, column = divmod(int(choices[rng.integers(choices.size)]), depths.shape[1])
     jitter_x, jitter_y = rng.uniform(0.25, 0.75, 2)
     return (column + jitter_x) * cell_px, (row + jitter_y) * cell_px, label
 
 
-def corrective_click(prediction: BoolArray, target: BoolArray, rng: np.random.Generator, *, cell_px: float) -> Point:
-    """A click into the deeper of the two error regions; nothing when there is no error."""
+def corrective_click(
+    prediction: BoolArray,
+    target: BoolArray,
+    rng: np.random.Generator,
+    *,
+    cell_px: float,
+    deepest_share: float = 0.5,
+) -> Point:
+    """A click into the deeper of the two error regions; nothing when there is no error. See :func:`click_inside`."""
     missed, spilled = target & ~prediction, prediction & ~target
     deep_missed = _deepest(missed)
     deep_spilled = _deepest(spilled)
     if max(deep_missed, deep_spilled) == 0.0:
         return NOTHING
     if deep_missed >= deep_spilled:
-        return click_inside(missed, 1, rng, cell_px=cell_px)
-    return click_inside(spilled, 0, rng, cell_px=cell_px)
+        return click_inside(missed, 1, rng, cell_px=cell_px, deepest_share=deepest_share)
+    return click_inside(spilled, 0, rng, cell_px=cell_px, deepest_share=deepest_share)
 
 
 def noisy_box(target: BoolArray, rng: np.random.Generator, *, cell_px: float) -> tuple[Point, Point]:

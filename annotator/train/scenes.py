@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from annotator.train.data import TrainingImage, Window, WindowSampler
+from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowSampler
 from annotator.train.pixel_cache import PixelSource
 
 FloatArray = npt.NDArray[np.float32]
@@ -77,7 +77,7 @@ class MixedSampler:
 
     Args:
         share: of the windows that are scenes, 0..1.
-        pixels: decodes and keeps the images; see :class:`WindowSampler`.
+        pixels: decodes and keeps the images; pasted_share, grey_share, hard_sets: see :class:`WindowSampler`.
     """
 
     def __init__(
@@ -88,8 +88,23 @@ class MixedSampler:
         objects: int,
         share: float,
         pixels: PixelSource | None = None,
+        pasted_share: float = PASTED_SHARE,
+        grey_share: float = GREY_SHARE,
+        hard_sets: float = 1.0,
     ) -> None:
-        self._real = WindowSampler(images, window_px=window_px, objects=objects, pixels=pixels) if images else None
+        self._real = (
+            WindowSampler(
+                images,
+                window_px=window_px,
+                objects=objects,
+                pixels=pixels,
+                pasted_share=pasted_share,
+                grey_share=grey_share,
+                hard_sets=hard_sets,
+            )
+            if images
+            else None
+        )
         self._scenes = SceneSampler(window_px=window_px, objects=objects)
         self._share = share if images else 1.0
 

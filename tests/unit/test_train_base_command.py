@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from annotator import cli
-from annotator.commands.train_base import check_state
+from annotator.commands.train_base import check_state, parse_recipe
 from annotator.domain.errors import UserError
-from annotator.engine.nano import NanoConfig
+from annotator.engine.nano import NanoConfig, load_nano
 from annotator.train import base_run
 from annotator.train.base import BaseTrainer, TrainSettings
 from annotator.train.data import read_coco_sets
@@ -110,3 +110,51 @@ def test_a_run_with_a_cache_keeps_the_images_there(root: Path, tmp_path: Path) -
     assert cli.main([*words, *shape, "--cache", str(cache), "--cache-gb=0.001"]) == 0
     assert {path.suffix for path in cache.iterdir()} == {".pixels"}
     assert (tmp_path / "out.safetensors").is_file()
+
+
+def test_a_recipe_is_read_with_its_types() -> None:
+    pairs = ["schedule=flat", "warmup_steps=9", "edge_weight=2", "round_shares=0.5,0.5", "stage_blocks=1,1,2,1"]
+    read = parse_recipe([*pairs, "dense_prompt=discs-1"])
+    assert read == {
+        "schedule": "flat",
+        "warmup_steps": 9,
+        "edge_weight": 2.0,
+        "round_shares": (0.5, 0.5),
+        "stage_blocks": (1, 1, 2, 1),
+        "dense_prompt": "discs-1",
+    }
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        *(
+            "speed=9",
+            "schedule",
+            "schedule=steep",
+            "ema_decay=2",
+            "edge_weight=-1",
+            "edge_weight=nan",
+            "focal_weight=x",
+        ),
+        *("round_shares=0.5,0.4", "stage_blocks=1,1,1", "stage_channels=0,1,2,3", "warmup_steps=0", "warmup_steps=1.5"),
+        *("dense_prompt=stars", "mlp_channels=", "pasted_share=1.01", "round_shares="),
+    ],
+)
+def test_a_recipe_that_makes_no_training(pair: str) -> None:
+    with pytest.raises(UserError, match=r"--set") as caught:
+        parse_recipe([pair])
+    assert caught.value.advice
+
+
+def test_a_run_with_a_recipe_and_a_teacher(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train-base", str(root), "--device=cpu", "--minutes=0.01", "--size=64", "--channels=32"]
+    words += ["--stages=1:64:2", "--threads=1"]
+    first, second = tmp_path / "teacher.safetensors", tmp_path / "student.safetensors"
+    slim = ["--set", "stage_channels=16,16,16,16", "--set", "dense_prompt=discs-1"]
+    assert cli.main([*words, "--out", str(first)]) == 0
+    assert cli.main([*words, "--out", str(second), "--teacher", str(first), *slim]) == 0
+    _, config, _ = load_nano(second)
+    assert (config.stage_channels, config.dense_prompt) == ((16, 16, 16, 16), "discs-1")
+    assert cli.main([*words, "--out", str(tmp_path / "third.safetensors"), "--teacher", str(first), "--size=96"]) == 2
+    assert "teacher.safetensors sees 64 pixels" in capsys.readouterr().err
