@@ -64,6 +64,34 @@ FITTED = ("constant", "predicted", "predicted_squared", "stability", "agreement"
 """The weights that are fitted, in the order of :func:`features`' columns."""
 
 
+EXPECTATION = RatingWeights(
+    constant=0.10,
+    predicted=0.17,
+    predicted_squared=0.0,
+    stability=0.70,
+    agreement=0.20,
+    log_size=0.05,
+    small=-2.31,
+)
+"""The same model, fitted to the true IoU of the answers that are shown, one of each object: see :class:`Judged`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What there is to say about answers to the same clicks, each n float64.
+
+    Two questions, for which other things count. Between the answers to one click, agreement between the pieces tells
+    which object is meant. Between objects, stability tells how good the answer that was chosen is.
+
+    Attributes:
+        ratings: higher for a better answer, for comparing these answers with each other.
+        expected_iou: of each answer if it is the one that is shown, 0..1, for comparing objects with each other.
+    """
+
+    ratings: npt.NDArray[np.float64]
+    expected_iou: npt.NDArray[np.float64]
+
+
 def features(hypotheses: Sequence[Hypothesis]) -> npt.NDArray[np.float64]:
     """What a rating is made of: n x 7, columns as in ``FITTED``."""
     trust = np.array([max(0.0, h.candidate.predicted_iou) for h in hypotheses])
@@ -84,21 +112,30 @@ def features(hypotheses: Sequence[Hypothesis]) -> npt.NDArray[np.float64]:
 def rate(
     hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt], weights: RatingWeights | None = None
 ) -> npt.NDArray[np.float64]:
-    """Higher for a better answer, less for every click that it contradicts; see :func:`expected_iou`."""
-    used = weights or RatingWeights()
-    fitted = np.array([getattr(used, name) for name in FITTED])
+    """Higher for a better answer, less for every click that it contradicts."""
+    return _weighed(features(hypotheses), _faults(hypotheses, points), weights or RatingWeights())
+
+
+def judge(hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt]) -> Judged:
+    """The ratings, and what may be expected of each answer."""
+    rows, faults = features(hypotheses), _faults(hypotheses, points)
+    ratings, expected = (_weighed(rows, faults, weights) for weights in (RatingWeights(), EXPECTATION))
+    return Judged(ratings, np.clip(expected, 0.0, 1.0))
+
+
+def _faults(hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt]) -> npt.NDArray[np.float64]:
+    """Clicks that each answer contradicts, and whether it is cut: n x 2."""
     wrong = [sum(h.candidate.mask.contains(p.x, p.y) != p.is_positive for p in points) for h in hypotheses]
     cut = [is_cut(h.candidate.mask, h.region) for h in hypotheses]
-    minus = used.contradiction * np.array(wrong, np.float64) + used.cut * np.array(cut, np.float64)
-    return np.asarray(features(hypotheses) @ fitted + minus, np.float64)
+    return np.array([wrong, cut], np.float64).T
 
 
-def expected_iou(rating: float) -> float:
-    """What a rating means, 0..1: a logistic curve through the true IoU of 2,700 answers of nano-2 on training images.
-
-    Ratings are for comparing; those of good answers go beyond 1.
-    """
-    return 1.0 / (1.0 + math.exp(-3.6 * (rating - 0.6)))
+def _weighed(
+    rows: npt.NDArray[np.float64], faults: npt.NDArray[np.float64], weights: RatingWeights
+) -> npt.NDArray[np.float64]:
+    fitted = np.array([getattr(weights, name) for name in FITTED])
+    minus = np.array([weights.contradiction, weights.cut])
+    return np.asarray(rows @ fitted + faults @ minus, np.float64)
 
 
 def is_cut(mask: Mask, region: Region) -> bool:

@@ -1,7 +1,8 @@
 """Where a click would help most: a map of doubt over the image, and clicks that are proposed from it.
 
-A prompt adapter says by itself where it doubts. Without one the answer tells a weaker story: its probabilities are
-undecided near the outline, and the other candidates disagree with it.
+An answer is in doubt where its probabilities are undecided near the outline, where other candidates disagree with it,
+and where a prompt adapter says so. Each reason adds to the others: an adapter's map alone is the weaker guide
+(docs/next-click.md has the figures). The adapter's hard points lift the places they name.
 
 A single doubtful pixel is no place to click: all of the outline is in doubt, and an error one pixel wide is soon
 corrected. A good correction lies deep in an error. So each level of doubt is taken for an error that may be there,
@@ -36,15 +37,17 @@ SPREAD_SHARE = 0.12
 LEVELS = 8
 """Areas of doubt that a place is judged by, at error probabilities evenly spread from 0 to 1/2."""
 LEAST_DISTANCE_PX = 2.0
+SECOND_OPINION = np.float32(0.5)
+"""What the other candidates and an adapter count against the answer's own doubt."""
+HARD_POINT_GAIN = np.float32(1.5)
+"""How much more a place counts beside an adapter's hard point that also wants the mask changed there."""
 
 Map = npt.NDArray[np.float32]
 
 
 def doubt_map(candidates: Candidates, index: int) -> UncertaintyMap:
-    """Where the candidate at ``index`` may be wrong, 0..1; an adapter's own map when it has one."""
+    """Where the candidate at ``index`` may be wrong, 0..1, with an adapter's hard points when it has any."""
     shown = candidates.items[index]
-    if shown.uncertainty is not None:
-        return shown.uncertainty
     box = shown.logits_box or Box(0, 0, shown.mask.width, shown.mask.height)
     logits = _shrunk(np.nan_to_num(np.asarray(shown.logits, np.float32)))
     inside = logits > 0
@@ -57,10 +60,13 @@ def doubt_map(candidates: Candidates, index: int) -> UncertaintyMap:
         own = sample(shown.mask, xs, ys)
         apart = np.mean([sample(item.mask, xs, ys) != own for item in others], axis=0, dtype=np.float32)
         # Either reason is enough; a candidate's opinion on a whole part weighs less than an undecided outline.
-        doubt = 1 - (1 - doubt) * (1 - np.float32(0.5) * apart)
+        doubt = 1 - (1 - doubt) * (1 - SECOND_OPINION * apart)
+    adapters = shown.uncertainty
+    if adapters is not None:
+        doubt = 1 - (1 - doubt) * (1 - SECOND_OPINION * _resampled(adapters, *_centres(box, inside.shape)))
     values = np.clip(doubt, 0, 1).astype(np.float32)
     values.setflags(write=False)
-    return UncertaintyMap(values, box)
+    return UncertaintyMap(values, box, () if adapters is None else adapters.hard_points)
 
 
 def proposals(
@@ -74,7 +80,7 @@ def proposals(
     """Clicks that would help, the strongest first: inside the image, none beside a click or another proposal.
 
     Args:
-        mask: the one that is shown; it decides the sign where no adapter proposes one.
+        mask: the one that is shown; it decides the signs.
         clicks: those that were made already.
         confirmed: places (:func:`as_shown`) that the person looked at and passed over: none is proposed again while
             the mask says the same there.
@@ -82,8 +88,6 @@ def proposals(
     spread = max(LEAST_DISTANCE_PX, _cell_side(doubt), SPREAD_SHARE * math.sqrt(mask.area))
     clicks = (*clicks, *still_shown(confirmed, mask))
     found: list[PointPrompt] = []
-    for point in doubt.hard_points:
-        _keep(found, point, clicks, mask=mask, spread=spread)
     for point in _peaks(doubt, mask, clicks, spread=spread, count=count):
         _keep(found, point, clicks, mask=mask, spread=spread)
     return tuple(found[:count])
@@ -135,6 +139,9 @@ def _peaks(
     xs, ys = _centres(doubt.box, values.shape)
     left = _expected_depth(values, sample(mask, xs, ys))
     left = np.where(((ys >= 0) & (ys < mask.height))[:, None] & ((xs >= 0) & (xs < mask.width))[None, :], left, 0)
+    for point in doubt.hard_points:
+        if point.is_positive == sign_against(mask, point.x, point.y):
+            left = np.where(_is_near(xs, ys, point, spread), HARD_POINT_GAIN * left, left)
     for click in clicks:
         left = np.where(_is_near(xs, ys, click, spread), np.float32(0), left)
     found: list[PointPrompt] = []
@@ -147,6 +154,19 @@ def _peaks(
         found.append(point)
         left = np.where(_is_near(xs, ys, point, spread), np.float32(0), left)
     return found
+
+
+def _resampled(doubt: UncertaintyMap, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]) -> Map:
+    """The map's cells under the given image columns and rows, 0 beyond it: len(ys) x len(xs)."""
+    rows, columns = doubt.values.shape
+    row = np.floor((ys - doubt.box.y0) * (rows / doubt.box.height)).astype(np.int64)
+    column = np.floor((xs - doubt.box.x0) * (columns / doubt.box.width)).astype(np.int64)
+    in_rows, in_columns = (row >= 0) & (row < rows), (column >= 0) & (column < columns)
+    result = np.zeros((ys.size, xs.size), np.float32)
+    values = np.nan_to_num(np.asarray(doubt.values, np.float32))
+    if in_rows.any() and in_columns.any():
+        result[np.ix_(in_rows, in_columns)] = values[np.ix_(row[in_rows], column[in_columns])]
+    return np.clip(result, 0, 1)
 
 
 def _expected_depth(values: Map, inside: npt.NDArray[np.bool_]) -> Map:

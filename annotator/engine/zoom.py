@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from annotator.domain.geometry import Box
-from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, expected_iou, is_cut, rate, sampled_iou
+from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, is_cut, judge, rate, sampled_iou
 from annotator.domain.logits import mask_from_logits
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
@@ -207,11 +207,14 @@ class ZoomSegmenter:
         plain, hypotheses = self._gather(embedding, prompts)
         if not hypotheses:
             return self._answered(plain, embedding.whole)
-        ratings = rate(hypotheses, prompts.points)
+        judged = judge(hypotheses, prompts.points)
+        ratings = judged.ratings
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
         shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
-        chosen = [_rated(hypotheses[i], ratings[i]) for i in shown]
+        # No other answer is expected to be better than the one that is shown: the click rather means that one.
+        most = judged.expected_iou[shown[0]]
+        chosen = [_expecting(hypotheses[i], min(judged.expected_iou[i], most)) for i in shown]
         empty = [Hypothesis(item, embedding.whole) for item in plain.items if item.mask.is_empty]
         return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
 
@@ -249,12 +252,14 @@ class ZoomSegmenter:
         other_region = self._region_after(embedding, prompts, other)
         turned = _hypotheses(self._decode_in(embedding, other_region, prompts, other), other_region)
         pool = [*stayed, *turned, *previous.others]
-        ratings = rate(pool, prompts.points)[: len(stayed) + len(turned)]
+        judged = judge(pool, prompts.points)
+        ratings = judged.ratings[: len(stayed) + len(turned)]
         if not ratings.size:
             return self._answered(found, region, previous.others)
         bonus = np.where(np.arange(ratings.size) < len(stayed), STAY_BONUS, 0.0)
         best = int((ratings + bonus).argmax())
-        return self._shown([_rated(pool[best], ratings[best])], found, tuple(pool[:HYPOTHESES_KEPT]))
+        shown = _expecting(pool[best], judged.expected_iou[best])
+        return self._shown([shown], found, tuple(pool[:HYPOTHESES_KEPT]))
 
     def _best_other(self, prompts: Prompts, previous: _Answer, stayed: list[Hypothesis]) -> _Answer | None:
         """The best rated of the earlier answers that is not what there is already, if it is rated as high as that."""
@@ -388,10 +393,9 @@ def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
     return [Hypothesis(item, region) for item in found.items if not item.mask.is_empty]
 
 
-def _rated(hypothesis: Hypothesis, rating: float) -> Hypothesis:
-    """With what its rating means as its predicted IoU: it knows more than the model did when it saw one piece."""
-    predicted_iou = expected_iou(float(rating))
-    return replace(hypothesis, candidate=replace(hypothesis.candidate, predicted_iou=predicted_iou))
+def _expecting(hypothesis: Hypothesis, iou: float) -> Hypothesis:
+    """With what its pieces together say as its predicted IoU: they know more than the model did with one of them."""
+    return replace(hypothesis, candidate=replace(hypothesis.candidate, predicted_iou=float(iou)))
 
 
 def _box_of(hypothesis: Hypothesis) -> Box:

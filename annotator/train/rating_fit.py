@@ -1,4 +1,5 @@
-"""Fits the weights that rate the answers to a click (:class:`annotator.domain.hypotheses.RatingWeights`).
+"""Fits the weights that rate the answers to a click, and those that tell how good the chosen one is
+(:class:`annotator.domain.hypotheses.RatingWeights`, ``EXPECTATION``).
 
 For every object: the standard first click, all answers of the zoom search, and their true IoU. Ordinary least squares
 with a small ridge. Run it on training sets, never on the sets that judge:
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from annotator.domain.clicks import next_click
 from annotator.domain.errors import ModelError
-from annotator.domain.hypotheses import FITTED, RatingWeights, features
+from annotator.domain.hypotheses import EXPECTATION, FITTED, RatingWeights, features
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.statistics import spearman
 from annotator.engine.load import load_segmenter
@@ -66,6 +67,36 @@ def fit(data: Sequence[tuple[FloatArray, FloatArray]]) -> RatingWeights:
     return replace(RatingWeights(), **{name: round(float(v), 2) for name, v in zip(FITTED, solved, strict=True)})
 
 
+def fit_expectation(data: Sequence[tuple[FloatArray, FloatArray]]) -> RatingWeights:
+    """Least-squares weights for the answers that the present ratings choose, one of each object.
+
+    The square of the predicted IoU is left out: what is expected should never fall where the model hopes for more.
+
+    Raises:
+        ValueError: no samples.
+    """
+    if not data:
+        raise ValueError("there is nothing to fit")
+    rating = np.array([getattr(RatingWeights(), name) for name in FITTED])
+    chosen = [int((rows @ rating).argmax()) for rows, _ in data]
+    names = [name for name in FITTED if name != "predicted_squared"]
+    columns = [FITTED.index(name) for name in names]
+    rows = np.array([x[i, columns] for (x, _), i in zip(data, chosen, strict=True)])
+    truth = np.array([y[i] for (_, y), i in zip(data, chosen, strict=True)])
+    solved = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(len(names)), rows.T @ truth)
+    values = {name: round(float(v), 2) for name, v in zip(names, solved, strict=True)}
+    return replace(RatingWeights(), predicted_squared=0.0, **values)
+
+
+def expectation_rank(data: Sequence[tuple[FloatArray, FloatArray]], weights: RatingWeights) -> float:
+    """Spearman's rank correlation of what is expected of the chosen answers with their true IoU, over the objects."""
+    rating = np.array([getattr(RatingWeights(), name) for name in FITTED])
+    vector = np.array([getattr(weights, name) for name in FITTED])
+    chosen = [int((rows @ rating).argmax()) for rows, _ in data]
+    expected = [float(x[i] @ vector) for (x, _), i in zip(data, chosen, strict=True)]
+    return spearman(expected, [float(y[i]) for (_, y), i in zip(data, chosen, strict=True)])
+
+
 def chosen_iou(data: Sequence[tuple[FloatArray, FloatArray]], weights: RatingWeights) -> float:
     """Mean true IoU of the answers that the weights would show."""
     vector = np.array([getattr(weights, name) for name in FITTED])
@@ -94,6 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"weights, {held_back:.3f} with these (fitted on the other half), {np.mean([y.max() for _, y in data]):.3f} "
         f"at best; rank correlation with the true IoU {spearman((rows @ vector).tolist(), truth.tolist()):.3f} "
         f"(predicted IoU alone {spearman(rows[:, 1].tolist(), truth.tolist()):.3f})"
+    )
+    expectation = fit_expectation(data)
+    print(expectation)
+    print(
+        f"rank correlation of what is expected of the answers shown with their true IoU: "
+        f"{expectation_rank(data, EXPECTATION):.3f} now, {expectation_rank(data, expectation):.3f} "
+        f"with these weights"
     )
     return 0
 

@@ -134,20 +134,29 @@ def test_what_was_passed_over_is_not_proposed_after_the_next_click_unless_the_ma
     assert go_round(desk) == places, "the next object knows nothing of it"
 
 
-def test_when_everything_was_passed_over_g_says_so_and_shows_it_again(at_work, monkeypatch):
-    desk = at_work
-    point = PointPrompt(75.0, 50.0, True)
-    values = np.zeros((16, 16), np.float32)
+def doubting(desk, monkeypatch, squares, hard=()):
+    """The engine's answers are sure of themselves; an adapter doubts squares (x, y, half side) of a 64 x 64 grid."""
+    values = np.zeros((64, 64), np.float32)
+    for x, y, half in squares:
+        values[y - half : y + half + 1, x - half : x + half + 1] = 1
     plain = desk.engine.segmenter._candidate
 
-    def with_one_point(*args):
-        return replace(plain(*args), uncertainty=UncertaintyMap(values, Box(0, 0, 160, 120), (point,)))
+    def with_map(*args):
+        answer = plain(*args)
+        logits = np.where(answer.logits > 0, 30, -30).astype(np.float32)
+        return replace(answer, logits=logits, uncertainty=UncertaintyMap(values, Box(0, 0, 160, 120), hard))
 
-    monkeypatch.setattr(desk.engine.segmenter, "_candidate", with_one_point)
+    monkeypatch.setattr(desk.engine.segmenter, "_candidate", with_map)
+
+
+def test_when_everything_was_passed_over_g_says_so_and_shows_it_again(at_work, monkeypatch):
+    desk = at_work
+    doubting(desk, monkeypatch, [(40, 40, 0)])
     desk.click(62, 50)
     desk.wait_mask(62, 50)
     desk.key(K.Key_G)
     desk.key(K.Key_G)
+    point = PointPrompt(101.25, 75.9375)
     assert ghost(desk) == point
     desk.click(61, 50)
     desk.wait_mask(61, 50)
@@ -229,25 +238,17 @@ def test_the_layer_follows_the_object_in_work(desk):
     assert heat.place.isEmpty()
 
 
-def test_an_adapters_own_map_and_hard_points_are_used(desk, monkeypatch):
-    values = np.zeros((16, 16), np.float32)
-    values[2:5, 10:13] = 1
-    hard = (PointPrompt(110, 33, True), PointPrompt(30, 90, False))
-    plain = desk.engine.segmenter._candidate
-
-    def with_map(*args):
-        return replace(plain(*args), uncertainty=UncertaintyMap(values, Box(0, 0, 160, 120), hard))
-
-    monkeypatch.setattr(desk.engine.segmenter, "_candidate", with_map)
+def test_an_adapters_map_and_hard_points_are_used(desk, monkeypatch):
+    doubting(desk, monkeypatch, [(44, 17, 0), (12, 48, 0)], (PointPrompt(33, 90, True),))
     desk.open()
     desk.key(K.Key_U)
     desk.click(60, 50)
     desk.wait_mask(60, 50)
-    for point in hard:
+    for point in (PointPrompt(31.25, 90.9375), PointPrompt(111.25, 32.8125)):  # alike but for the hard point
         desk.key(K.Key_G)
         assert ghost(desk) == point
-    place = desk.window.canvas._overlays._heat.place
-    assert (place.width(), place.height()) == (160, 120)
+    heat = desk.window.canvas._overlays._heat
+    assert (heat.place.width(), heat.place.height()) == (160, 120)
 
 
 def test_a_ghost_out_of_sight_is_brought_into_view(at_work):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.domain.hypotheses import (
+    EXPECTATION,
     Hypothesis,
     RatingWeights,
     alternatives,
-    expected_iou,
     is_cut,
+    judge,
     pairwise_iou,
     rate,
     sampled_iou,
@@ -91,11 +94,26 @@ def test_an_answer_that_ends_at_its_pieces_edge_is_cut() -> None:
     assert np.diff(rate([inside, cut], [PointPrompt(80, 80)]))[0] == pytest.approx(RatingWeights().cut)
 
 
-@given(st.floats(-3, 3), st.floats(-3, 3))
-def test_what_a_rating_means_grows_with_it_and_is_a_share(a: float, b: float) -> None:
-    assert 0.0 < expected_iou(a) < 1.0
-    assert (expected_iou(a) <= expected_iou(b)) == (a <= b) or abs(a - b) < 1e-9
-    assert expected_iou(0.6) == 0.5
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_what_is_expected_is_a_share_and_grows_with_stability(predicted: float, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    found = [
+        replace(h, candidate=replace(h.candidate, stability=stability))
+        for stability in (low, high)
+        for h in (answer(rectangle(60, 60, 40, 40), predicted=predicted),)
+    ]
+    expected = judge(found, [PointPrompt(80, 80)]).expected_iou
+    assert 0.0 <= expected[0] <= expected[1] <= 1.0
+
+
+def test_judging_rates_as_rating_does() -> None:
+    found = [answer(rectangle(0, 0, 50, 40)), answer(rectangle(60, 60, 40, 40), region=PIECE, predicted=0.4)]
+    points = [PointPrompt(80, 80), PointPrompt(5, 5, False)]
+    judged = judge(found, points)
+    assert judged.ratings.tolist() == rate(found, points).tolist()
+    alone = judge(found[1:], points).expected_iou[0]
+    contradicting = judge(found[1:], [PointPrompt(80, 80, False)]).expected_iou[0]
+    assert contradicting == pytest.approx(max(0.0, alone + EXPECTATION.contradiction))
 
 
 def test_alternatives_differ_and_come_best_first() -> None:

@@ -132,18 +132,53 @@ def test_logits_of_a_piece_are_placed_where_the_piece_lies() -> None:
         assert abs(math.hypot(point.x - 364, point.y - 264) / 2 - 12) < 4, "on the outline"
 
 
-def test_an_adapters_hard_points_come_first_and_its_map_is_used_as_it_is() -> None:
-    values = np.zeros((16, 16), np.float32)
-    values[3, 3] = 1.0
-    hard = (PointPrompt(50, 50, False), PointPrompt(40, 12, True), PointPrompt(900, 3, True))
-    seen = UncertaintyMap(values, Box(0, 0, SIDE, SIDE), hard)
-    shown = candidate(disc(32, 32, 10), uncertainty=seen)
-    assert doubt_map(answer(shown), 0) is seen
-    found = proposals(seen, shown.mask, [])
-    assert found[:2] == hard[:2]
-    assert hard[2] not in found
-    assert any(abs(p.x - 14) < 3 and abs(p.y - 14) < 3 for p in found[2:]), "then the map's own peaks"
-    assert proposals(seen, shown.mask, [PointPrompt(50.5, 50)])[0] == hard[1]
+def blobs(*squares: tuple[int, int, int], value: float = 1.0) -> np.ndarray:
+    """SIDE x SIDE, squares (x, y, half side) of one value."""
+    values = np.zeros((SIDE, SIDE), np.float32)
+    for x, y, half in squares:
+        values[y - half : y + half + 1, x - half : x + half + 1] = value
+    return values
+
+
+SURE = np.where(disc(32, 32, 10) > 0, 30, -30).astype(np.float32)
+
+
+def test_what_an_adapter_doubts_is_proposed_though_the_answer_is_sure() -> None:
+    seen = UncertaintyMap(blobs((14, 14, 1), (50, 50, 0)), Box(0, 0, SIDE, SIDE))
+    shown = candidate(SURE, uncertainty=seen)
+    doubt = doubt_map(answer(shown), 0)
+    assert doubt.values[14, 14] == pytest.approx(0.5)
+    assert doubt.values[30, 5] == pytest.approx(0, abs=1e-3)
+    found = proposals(doubt, shown.mask, [])
+    assert found[:2] == (PointPrompt(14.5, 14.5, True), PointPrompt(50.5, 50.5, True))
+    assert len(found) == 2
+
+
+def test_an_adapters_map_is_laid_where_its_box_is() -> None:
+    """A coarse map of a piece, under finer logits of the whole image."""
+    values = np.zeros((4, 4), np.float32)
+    values[0, 3] = 1.0
+    seen = UncertaintyMap(values, Box(16, 8, 48, 40))
+    doubt = doubt_map(answer(candidate(SURE, uncertainty=seen)), 0).values
+    assert (doubt[8:16, 40:48] > 0.49).all()
+    doubt = doubt.copy()
+    doubt[8:16, 40:48] = 0
+    assert doubt.max() < 0.1
+
+
+def test_a_hard_point_lifts_its_place_where_it_wants_the_mask_changed() -> None:
+    values = blobs((14, 14, 1), (50, 50, 1))
+    places = (PointPrompt(14.5, 14.5, True), PointPrompt(50.5, 50.5, True))
+    for first, hard in (
+        (1, PointPrompt(51, 50, True)),
+        (0, PointPrompt(13, 14, True)),
+        (0, PointPrompt(51, 50, False)),
+    ):
+        seen = UncertaintyMap(values, Box(0, 0, SIDE, SIDE), (hard, PointPrompt(900, 3, True)))
+        shown = candidate(SURE, uncertainty=seen)
+        found = proposals(doubt_map(answer(shown), 0), shown.mask, [])
+        assert found == (places[first], places[1 - first])
+    assert proposals(doubt_map(answer(shown), 0), shown.mask, [PointPrompt(14, 15)]) == (places[1],)
 
 
 def test_a_certain_answer_and_an_empty_one_propose_nothing_or_something_sane() -> None:

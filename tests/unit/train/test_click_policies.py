@@ -48,8 +48,12 @@ def view(
     clicks: tuple[PointPrompt, ...] = (FIRST,),
     seed: int = 0,
 ) -> View:
-    """An answer with an adapter's map that holds no doubt but the points; without points, logits far from zero."""
-    doubt = UncertaintyMap(np.zeros((8, 8), np.float32), Box(0, 0, WIDTH, HEIGHT), points) if points else None
+    """An answer that is sure of itself; an adapter doubts squares round the points, each less than the last."""
+    values = np.zeros((HEIGHT, WIDTH), np.float32)
+    for radius, point in zip((2, 1, 0), points, strict=False):
+        x, y = int(point.x), int(point.y)
+        values[y - radius : y + radius + 1, x - radius : x + radius + 1] = 1
+    doubt = UncertaintyMap(values, Box(0, 0, WIDTH, HEIGHT)) if points else None
     logits = np.where(shown, 30, -30).astype(np.float32)
     item = Candidate(logits, 0.9, 0.9, Mask.from_full(shown), uncertainty=doubt)
     return View(Candidates((item,), 0, 5.0, 1.0), clicks, truth, np.random.default_rng(seed))
@@ -57,8 +61,7 @@ def view(
 
 RIGHT_INSIDE = PointPrompt(40.5, 15.5, False)
 RIGHT_OUTSIDE = PointPrompt(5.5, 55.5, True)
-MISSED = PointPrompt(65.2, 30.9, False)
-"""The proposed sign is the wrong one."""
+MISSED = PointPrompt(65.5, 30.5, True)
 
 
 def test_the_standard_annotator_clicks_the_deepest_error() -> None:

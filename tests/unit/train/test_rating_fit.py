@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from annotator.domain.ports import ModelInfo
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.zoom import ZoomSegmenter
-from annotator.train.rating_fit import chosen_iou, fit, samples
+from annotator.train.rating_fit import chosen_iou, expectation_rank, fit, fit_expectation, samples
 from tests.unit.train.scenes import write_set
 
 
@@ -32,9 +33,29 @@ def test_weights_come_back_from_data_that_they_made() -> None:
     assert found.contradiction == RatingWeights().contradiction
 
 
+def test_what_is_expected_is_fitted_to_the_answers_that_are_chosen() -> None:
+    """The truth of the chosen answers is a function of theirs; that of the others is noise."""
+    rng = np.random.default_rng(1)
+    true = RatingWeights(0.1, 0.2, 0.0, 0.6, 0.2, 0.05, -0.3)
+    rating, vector = (np.array([getattr(w, name) for name in FITTED]) for w in (RatingWeights(), true))
+    data = []
+    for _ in range(200):
+        rows = np.column_stack([np.ones(6), rng.random((6, 6))])
+        truth = rng.random(6)
+        best = int((rows @ rating).argmax())
+        truth[best] = rows[best] @ vector
+        data.append((rows, truth))
+    found = fit_expectation(data)
+    assert found.predicted_squared == 0.0
+    for name in FITTED:
+        assert getattr(found, name) == pytest.approx(getattr(true, name), abs=0.03)
+    assert expectation_rank(data, found) > 0.98 > expectation_rank(data, replace(found, stability=-0.6))
+
+
 def test_nothing_cannot_be_fitted() -> None:
-    with pytest.raises(ValueError, match="nothing"):
-        fit([])
+    for fitting in (fit, fit_expectation):
+        with pytest.raises(ValueError, match="nothing"):
+            fitting([])
 
 
 def test_samples_of_a_set(tmp_path: Path) -> None:
