@@ -92,10 +92,13 @@ class Judged:
     expected_iou: npt.NDArray[np.float64]
 
 
-def features(hypotheses: Sequence[Hypothesis]) -> npt.NDArray[np.float64]:
-    """What a rating is made of: n x 7, columns as in ``FITTED``."""
+def features(
+    hypotheses: Sequence[Hypothesis], overlaps: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """What a rating is made of: n x 7, columns as in ``FITTED``. ``overlaps``: see :func:`pairwise_iou`."""
     trust = np.array([max(0.0, h.candidate.predicted_iou) for h in hypotheses])
-    overlaps = pairwise_iou([h.candidate.mask for h in hypotheses])
+    if overlaps is None:
+        overlaps = pairwise_iou([h.candidate.mask for h in hypotheses])
     regions = [h.region for h in hypotheses]
     rows = np.zeros((len(hypotheses), len(FITTED)))
     for i, (candidate, region) in enumerate((h.candidate, h.region) for h in hypotheses):
@@ -110,15 +113,22 @@ def features(hypotheses: Sequence[Hypothesis]) -> npt.NDArray[np.float64]:
 
 
 def rate(
-    hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt], weights: RatingWeights | None = None
+    hypotheses: Sequence[Hypothesis],
+    points: Sequence[PointPrompt],
+    weights: RatingWeights | None = None,
+    overlaps: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Higher for a better answer, less for every click that it contradicts."""
-    return _weighed(features(hypotheses), _faults(hypotheses, points), weights or RatingWeights())
+    """Higher for a better answer, less for every click that it contradicts; ``overlaps``: see :func:`pairwise_iou`."""
+    return _weighed(features(hypotheses, overlaps), _faults(hypotheses, points), weights or RatingWeights())
 
 
-def judge(hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt]) -> Judged:
+def judge(
+    hypotheses: Sequence[Hypothesis],
+    points: Sequence[PointPrompt],
+    overlaps: npt.NDArray[np.float64] | None = None,
+) -> Judged:
     """The ratings, and what may be expected of each answer."""
-    rows, faults = features(hypotheses), _faults(hypotheses, points)
+    rows, faults = features(hypotheses, overlaps), _faults(hypotheses, points)
     ratings, expected = (_weighed(rows, faults, weights) for weights in (RatingWeights(), EXPECTATION))
     return Judged(ratings, np.clip(expected, 0.0, 1.0))
 
@@ -161,12 +171,19 @@ def alternatives(hypotheses: Sequence[Hypothesis], ratings: npt.NDArray[np.float
     return taken
 
 
-def pairwise_iou(masks: Sequence[Mask]) -> npt.NDArray[np.float64]:
-    """n x n, about the IoU of every pair (see ``SAMPLES``), 1 on the diagonal."""
+def pairwise_iou(masks: Sequence[Mask], known: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
+    """n x n, about the IoU of every pair (see ``SAMPLES``), 1 on the diagonal.
+
+    Args:
+        known: m x m, this function's answer for the first m of the masks.
+    """
     overlaps = np.eye(len(masks))
-    for i, mask in enumerate(masks):
+    count = 0 if known is None else known.shape[0]
+    if known is not None:
+        overlaps[:count, :count] = known
+    for i in range(count, len(masks)):
         for j in range(i):
-            overlaps[i, j] = overlaps[j, i] = sampled_iou(mask, masks[j])
+            overlaps[i, j] = overlaps[j, i] = sampled_iou(masks[i], masks[j])
     return overlaps
 
 

@@ -33,10 +33,19 @@ def mask_from_logits(logits: FloatArray, *, width: int, height: int) -> Mask:
     column_cell, column_weight = _axis(source.shape[1], width, x0, x1)
     top, left = int(row_cell[0]), int(column_cell[0])
     bottom, right = int(row_cell[-1]), int(column_cell[-1])
-    padded = np.pad(source, ((0, 1), (0, 1)), mode="edge")
-    window = padded[top : bottom + 2, left : right + 2]
+    window = _with_edges_repeated(source, top, bottom + 2, left, right + 2)
     bits = _paint(window, row_cell - top, row_weight, column_cell - left, column_weight)
     return Mask(bits, x0, y0, width, height).tight()
+
+
+def _with_edges_repeated(source: FloatArray, top: int, bottom: int, left: int, right: int) -> FloatArray:
+    """``source[top:bottom, left:right]``, where one row and column more than there are repeat the last ones."""
+    window = np.empty((bottom - top, right - left), np.float32)
+    rows, columns = min(bottom, source.shape[0]) - top, min(right, source.shape[1]) - left
+    window[:rows, :columns] = source[top : top + rows, left : left + columns]
+    window[rows:, :columns] = window[rows - 1, :columns]
+    window[:, columns:] = window[:, columns - 1 : columns]
+    return window
 
 
 def _output_range(first: int, last: int, cells: int, size: int) -> tuple[int, int]:

@@ -55,7 +55,8 @@ def _islands(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> 
 
 def _holes(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
     # A frame of background round the grid: what touches the edge is not a hole.
-    outside = np.pad(~inside, 1, constant_values=True).astype(np.uint8)
+    outside = np.ones((inside.shape[0] + 2, inside.shape[1] + 2), np.uint8)
+    outside[1:-1, 1:-1] = ~inside
     count, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
     if count <= 2:
         return np.zeros_like(inside)

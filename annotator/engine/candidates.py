@@ -10,6 +10,8 @@ from torch import Tensor
 
 from annotator.domain.logits import mask_from_logits, stability
 from annotator.domain.ports import Candidate, Candidates, UncertaintyMap
+from annotator.domain.prompt import PointPrompt
+from annotator.domain.tidy import tidied
 
 FED_BACK_LIMIT = 32.0
 """Logits that a decode takes as its dense prompt are clamped to this on both sides, as in SAM 2."""
@@ -17,7 +19,13 @@ LABELS_BY_AREA = ("part", "whole", "group")
 
 
 def cut_candidates(
-    masks: Tensor, iou: Tensor, *, width: int, height: int, uncertainty: UncertaintyMap | None
+    masks: Tensor,
+    iou: Tensor,
+    *,
+    width: int,
+    height: int,
+    uncertainty: UncertaintyMap | None,
+    tidied_for: Sequence[PointPrompt] | None = None,
 ) -> list[Candidate]:
     """Candidates at image resolution.
 
@@ -25,11 +33,14 @@ def cut_candidates(
         masks: K x L x L float32 raw logits on the CPU; iou: K predicted.
         width, height: of the image or piece, in pixels.
         uncertainty: an adapter's map, the same for all of them.
+        tidied_for: the clicks, in the image's pixels, where small islands and holes are to be taken out of the masks
+            (:mod:`annotator.domain.tidy`); None leaves them in. The logits stay the model's own.
     """
     found = []
     for raw, predicted in zip(masks.numpy(), iou.tolist(), strict=True):
         # As SAM 2: the outline lies where the raw logits cross zero; only what is fed back to the model is clamped.
-        mask = mask_from_logits(raw, width=width, height=height)
+        drawn = raw if tidied_for is None else tidied(raw, tidied_for, width=width, height=height)
+        mask = mask_from_logits(drawn, width=width, height=height)
         logits = raw.clip(-FED_BACK_LIMIT, FED_BACK_LIMIT)
         logits.setflags(write=False)
         found.append(Candidate(logits, float(predicted), stability(logits), mask, uncertainty=uncertainty))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from annotator.domain.errors import DeviceMemoryError, EncodeCancelled, ImageError, PromptError
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
-from annotator.domain.prompt import Prompts
+from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.adapted_decoder import (
     AdaptedDecoder,
     AdaptedState,
@@ -168,9 +168,18 @@ class Sam2Segmenter:
             return self._encode(image, image_key, is_cancelled)
 
     def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        previous_logits: LogitsArray | None = None,
+        tidies: bool = False,
     ) -> Candidates:
-        """See :meth:`annotator.domain.ports.Segmenter.decode`."""
+        """See :meth:`annotator.domain.ports.Segmenter.decode`.
+
+        Args:
+            tidies: whether small islands and holes are taken out of the masks (:mod:`annotator.domain.tidy`).
+        """
         started = time.perf_counter()
         if not isinstance(embedding, Sam2Embedding):
             raise TypeError("this engine decodes its own embeddings")
@@ -182,9 +191,9 @@ class Sam2Segmenter:
         side = self._size // 4
         mask_input = mask_input_of(prompts, previous_logits, side=side, device=self._device)
         found = self._decode([embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous)[0]
-        return self._candidates_of(found, embedding, started)
+        return self._candidates_of(found, embedding, started, prompts.points if tidies else None)
 
-    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]]) -> list[Candidates]:
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
         """Answers to first prompts on several images or pieces: the same as of :meth:`decode` to rounding.
 
         Small models answer prompts of one kind (as many clicks everywhere) in one pass, in half the time.
@@ -197,18 +206,23 @@ class Sam2Segmenter:
         can_join = len(kinds) == 1 and len(requests) > 1 and bool(self._dense_prompt) and self._fast is not None
         embeddings = [e for e, _ in requests if isinstance(e, Sam2Embedding) and e.low.device == self._device]
         if not can_join or len(embeddings) < len(requests) or any(p.base_mask or p.is_empty for _, p in requests):
-            return [self.decode(embedding, prompts) for embedding, prompts in requests]
+            return [self.decode(embedding, prompts, tidies=tidies) for embedding, prompts in requests]
         arrays = [self._arrays(e, p) for e, (_, p) in zip(embeddings, requests, strict=True)]
         points, labels = (torch.cat([a for a in column if a is not None]) for column in zip(*arrays, strict=True))
         answers = self._decode(embeddings, points, labels, mask_input=None, multimask=requests[0][1].is_ambiguous)
-        return [self._candidates_of(found, e, started) for found, e in zip(answers, embeddings, strict=True)]
+        return [
+            self._candidates_of(found, e, started, prompts.points if tidies else None)
+            for found, e, (_, prompts) in zip(answers, embeddings, requests, strict=True)
+        ]
 
     def _arrays(self, embedding: Embedding, prompts: Prompts) -> tuple[Tensor | None, Tensor | None]:
         size = (embedding.width, embedding.height)
         return prompt_arrays(prompts, size, model_size=self._size, device=self._device)
 
-    def _candidates_of(self, found: _Raw, embedding: Sam2Embedding, started: float) -> Candidates:
-        items = self._candidates(found.masks, found.iou, embedding.width, embedding.height, found.maps)
+    def _candidates_of(
+        self, found: _Raw, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
+    ) -> Candidates:
+        items = self._candidates(found, embedding.width, embedding.height, tidied_for)
         return by_area(items, object_score=found.object_score, decode_ms=(time.perf_counter() - started) * 1e3)
 
     def decode_raw(
@@ -368,12 +382,15 @@ class Sam2Segmenter:
         return F.interpolate(exact, (self._size, self._size), mode="bilinear", antialias=True)
 
     def _candidates(
-        self, masks: Tensor, iou: Tensor, width: int, height: int, maps: AdapterMaps | None
+        self, found: _Raw, width: int, height: int, tidied_for: Sequence[PointPrompt] | None
     ) -> list[Candidate]:
         uncertain = None
-        if maps is not None:
-            uncertain = uncertainty_map(maps, (self._size // 16, self._size // 16), width=width, height=height)
-        return cut_candidates(masks, iou, width=width, height=height, uncertainty=uncertain)
+        if found.maps is not None:
+            grid = (self._size // 16, self._size // 16)
+            uncertain = uncertainty_map(found.maps, grid, width=width, height=height)
+        return cut_candidates(
+            found.masks, found.iou, width=width, height=height, uncertainty=uncertain, tidied_for=tidied_for
+        )
 
     def _make_fast(self) -> FastDecoder | None:
         if not self._use_fast:

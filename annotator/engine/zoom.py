@@ -16,14 +16,22 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from annotator.domain.geometry import Box
-from annotator.domain.hypotheses import SAME_IOU, Hypothesis, alternatives, is_cut, judge, rate, sampled_iou
-from annotator.domain.logits import mask_from_logits
+from annotator.domain.hypotheses import (
+    SAME_IOU,
+    Hypothesis,
+    alternatives,
+    is_cut,
+    judge,
+    pairwise_iou,
+    rate,
+    sampled_iou,
+)
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
-from annotator.domain.tidy import tidied
 from annotator.domain.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.engine.adapted_decoder import Adapter
 from annotator.engine.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
@@ -49,7 +57,18 @@ class CropSegmenter(Segmenter, Protocol):
     @property
     def adapter(self) -> Adapter | None: ...
     def set_adapter(self, adapter: Adapter | None) -> None: ...
-    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]]) -> list[Candidates]:
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        previous_logits: LogitsArray | None = None,
+        tidies: bool = False,
+    ) -> Candidates:
+        """See the engine's."""
+        ...
+
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
         """As decode, for first prompts on several embeddings."""
         ...
 
@@ -188,26 +207,31 @@ class ZoomSegmenter:
         """Answers to clicks alone, from pieces of several sizes and more closely round the best; none is empty."""
         return self._gather(embedding, prompts)[1]
 
-    def _gather(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Candidates, list[Hypothesis]]:
+    def _gather(
+        self, embedding: ZoomEmbedding, prompts: Prompts
+    ) -> tuple[Candidates, list[Hypothesis], npt.NDArray[np.float64]]:
+        """The whole image's answer, all hypotheses, and how they overlap."""
         regions = self._regions_of_clicks(embedding, prompts)
         answers = self._decode_in_each(embedding, regions, prompts)
         plain = answers[0]
         found = [h for answer, region in zip(answers, regions, strict=True) for h in _hypotheses(answer, region)]
+        overlaps = pairwise_iou([h.candidate.mask for h in found])
         for _ in range(CLOSER_LOOKS if found else 0):
-            best = found[int(rate(found, prompts.points).argmax())]
+            best = found[int(rate(found, prompts.points, overlaps=overlaps).argmax())]
             wanted = self._wanted(embedding, with_points(_box_of(best), prompts))
             is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
             if is_alike or any(h.region == wanted for h in found):
                 break
             found += _hypotheses(self._decode_in(embedding, wanted, prompts, None), wanted)
-        return plain, found
+            overlaps = pairwise_iou([h.candidate.mask for h in found], overlaps)
+        return plain, found, overlaps
 
     def _search(self, embedding: ZoomEmbedding, prompts: Prompts) -> Candidates:
         """The best of the hypotheses, and where that is asked for, others that differ from it."""
-        plain, hypotheses = self._gather(embedding, prompts)
+        plain, hypotheses, overlaps = self._gather(embedding, prompts)
         if not hypotheses:
             return self._answered(plain, embedding.whole)
-        judged = judge(hypotheses, prompts.points)
+        judged = judge(hypotheses, prompts.points, overlaps)
         ratings = judged.ratings
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
@@ -309,19 +333,16 @@ class ZoomSegmenter:
         """Candidates in image pixels from one piece."""
         logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
         embedded, inside = self._part(embedding, region, prompts)
-        found = self._base.decode(embedded, inside, previous_logits=logits)
-        return self._in_image(found, embedding, region, inside)
+        found = self._base.decode(embedded, inside, previous_logits=logits, tidies=self._tidies)
+        return self._in_image(found, embedding, region)
 
     def _decode_in_each(
         self, embedding: ZoomEmbedding, regions: Sequence[Region], prompts: Prompts
     ) -> list[Candidates]:
         """First answers from several pieces, asked at once."""
         parts = [self._part(embedding, region, prompts) for region in regions]
-        answers = self._base.decode_each(parts)
-        return [
-            self._in_image(found, embedding, region, inside)
-            for found, region, (_, inside) in zip(answers, regions, parts, strict=True)
-        ]
+        answers = self._base.decode_each(parts, tidies=self._tidies)
+        return [self._in_image(found, embedding, region) for found, region in zip(answers, regions, strict=True)]
 
     def _part(self, embedding: ZoomEmbedding, region: Region, prompts: Prompts) -> tuple[Embedding, Prompts]:
         """A piece's embedding, and the prompts in its pixels."""
@@ -329,24 +350,12 @@ class ZoomSegmenter:
             return embedding.base, prompts
         return self._crop(embedding, region), moved(prompts, region)
 
-    def _in_image(self, found: Candidates, embedding: ZoomEmbedding, region: Region, inside: Prompts) -> Candidates:
-        """A piece's answer, tidied where that is wanted, in image pixels."""
-        if self._tidies:
-            found = self._tidied(found, inside, region)
+    def _in_image(self, found: Candidates, embedding: ZoomEmbedding, region: Region) -> Candidates:
+        """A piece's answer in image pixels."""
         if region == embedding.whole:
             return found
         whole = (embedding.width, embedding.height)
         return replace(found, items=tuple(_in_image(c, region, whole) for c in found.items))
-
-    def _tidied(self, found: Candidates, prompts: Prompts, region: Region) -> Candidates:
-        """Masks cut from tidied logits, in the piece's pixels; the logits that are fed back stay the model's own."""
-        items = []
-        for item in found.items:
-            logits = tidied(item.logits, prompts.points, width=region.width, height=region.height)
-            if logits is not item.logits:
-                item = replace(item, mask=mask_from_logits(logits, width=region.width, height=region.height))
-            items.append(item)
-        return replace(found, items=tuple(items))
 
     def _crop(
         self, embedding: ZoomEmbedding, region: Region, is_cancelled: Callable[[], bool] | None = None

@@ -15,6 +15,7 @@ from annotator.domain.logits import mask_from_logits
 from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.domain.tidy import tidied
 from annotator.engine.embeddings import TieredCache
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
@@ -65,7 +66,12 @@ class IdealSegmenter:
         return Pixels(image_key, image)
 
     def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        previous_logits: LogitsArray | None = None,
+        tidies: bool = False,
     ) -> Candidates:
         assert isinstance(embedding, Pixels)
         self.asked.append((prompts, previous_logits))
@@ -73,12 +79,13 @@ class IdealSegmenter:
         columns = (np.arange(32) + 0.5) * embedding.width / 32
         bright = embedding.image[rows.astype(int)][:, columns.astype(int), 0] > 100
         logits = np.where(bright, 4.0, -4.0).astype(np.float32)
-        mask = mask_from_logits(logits, width=embedding.width, height=embedding.height)
+        size = {"width": embedding.width, "height": embedding.height}
+        mask = mask_from_logits(tidied(logits, prompts.points, **size) if tidies else logits, **size)
         is_cut = bool(bright[0].any() or bright[-1].any() or bright[:, 0].any() or bright[:, -1].any())
         return Candidates((Candidate(logits, 0.3 if is_cut else 0.9, 0.9, mask),), 0, 1.0, 1.0)
 
-    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]]) -> list[Candidates]:
-        return [self.decode(embedding, prompts) for embedding, prompts in requests]
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
+        return [self.decode(embedding, prompts, tidies=tidies) for embedding, prompts in requests]
 
 
 def picture(x: int, y: int, w: int, h: int) -> tuple[RgbArray, Mask]:
@@ -169,9 +176,14 @@ class PartOrWhole(IdealSegmenter):
     """In the whole image the first click means the whole bright object, in pieces only its very bright part."""
 
     def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        previous_logits: LogitsArray | None = None,
+        tidies: bool = False,
     ) -> Candidates:
-        found = super().decode(embedding, prompts, previous_logits=previous_logits)
+        found = super().decode(embedding, prompts, previous_logits=previous_logits, tidies=tidies)
         if embedding.width == 640 or previous_logits is not None:
             return found
         assert isinstance(embedding, Pixels)
