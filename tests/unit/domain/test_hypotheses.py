@@ -68,6 +68,16 @@ def test_pairs_are_symmetric_with_one_on_the_diagonal() -> None:
     assert overlaps[0].tolist() == [1.0, pytest.approx(1 / 3), 0.0]
 
 
+@given(st.lists(corners, min_size=1, max_size=6), st.integers(0, 6))
+def test_overlaps_that_are_known_need_not_be_counted_again(places: list[tuple[int, int, int, int]], count: int) -> None:
+    masks = [rectangle(*place) for place in places]
+    known = pairwise_iou(masks[:count])
+    assert np.array_equal(pairwise_iou(masks, known), pairwise_iou(masks))
+    found = [answer(mask) for mask in masks]
+    points = [PointPrompt(50, 50)]
+    assert np.array_equal(rate(found, points, overlaps=pairwise_iou(masks)), rate(found, points))
+
+
 def test_agreement_between_pieces_counts_more_than_a_boast() -> None:
     agreed, repeated = answer(rectangle(60, 60, 40, 40)), answer(rectangle(61, 60, 40, 40), region=PIECE)
     loner = answer(rectangle(0, 0, 390, 290), predicted=0.85)
