@@ -32,7 +32,8 @@ from annotator.engine.mask_prompt import mask_to_logits
 from annotator.engine.sam2_backend import EXACT_PIXELS_LIMIT, Sam2Embedding, Sam2Segmenter
 
 CONFIGS = {"tiny": "hiera_t", "small": "hiera_s", "base-plus": "hiera_b+", "large": "hiera_l"}
-SIZES_HW = [(97, 211), (480, 640), (60, 1), (1, 75)]
+SIZES_HW = [(97, 211), (480, 640), (60, 1), pytest.param((1, 75), marks=pytest.mark.slow)]
+"""Each costs two encodes of the official model; a single column is in every run, a single row in the slow ones."""
 STRONG = 20.0
 """About the strongest logit of a trained model."""
 LOGIT_TOLERANCE = 1e-4

@@ -79,7 +79,7 @@ def test_a_student_comes_closer_to_its_teacher(root: Path) -> None:
         )
         trainer.model.train()
         batch = windows_of(trainer, 1)[0]
-        for _ in range(30):
+        for _ in range(10):
             trainer.train_step(batch)
         with torch.no_grad():
             targets = np.concatenate([w.targets for w in batch])
