@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from annotator.engine.nano import NanoConfig
-    from annotator.train.base import Stage
+    from annotator.train.base import Stage, TrainSettings
 
 _RECIPE_FIELDS = (
     "schedule",
@@ -173,7 +173,7 @@ def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]
     return model, of_teacher
 
 
-def check_state(path: Path, config: NanoConfig) -> None:
+def check_state(path: Path, config: NanoConfig, settings: TrainSettings) -> None:
     """See that a run can go on from the state, before anything is read or trained.
 
     Raises:
@@ -188,6 +188,9 @@ def check_state(path: Path, config: NanoConfig) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         kept = state["config"]
         differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
+        # States from before a number could be set do not hold it: it was what is the default now.
+        recipe, wanted = {**asdict(type(settings)()), **state["settings"]}, asdict(settings)
+        other = [n for n in _RECIPE_FIELDS if n in wanted and _plain(recipe[n]) != _plain(wanted[n])]
     except TORCH_LOAD_ERRORS as error:
         raise UserError(
             f"{path} is damaged, or not the state of a training.", "Move it away, or name another one with --state."
@@ -197,6 +200,12 @@ def check_state(path: Path, config: NanoConfig) -> None:
         raise UserError(
             f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
             "Give the same --size, --channels and --set, or another --state to start anew.",
+        )
+    if other:
+        name = other[0]
+        raise UserError(
+            f"{path} was trained with {name}={_shown(recipe[name])}, not {_shown(wanted[name])}.",
+            "Give the same --set, or another --state to start anew.",
         )
 
 
@@ -252,7 +261,7 @@ def run(args: argparse.Namespace) -> int:
     teacher = None if args.teacher is None else read_teacher(args.teacher, config)
     state_path: Path = args.state or args.out.with_suffix(".state")
     if state_path.exists():
-        check_state(state_path, config)
+        check_state(state_path, config, settings)
     bar = tqdm(total=args.minutes, unit="min", bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} min {postfix}")
 
     def report(line: Progress | Validated) -> None:

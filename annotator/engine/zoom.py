@@ -34,6 +34,7 @@ from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray
 from annotator.domain.prompt import Prompts
 from annotator.domain.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.engine.adapted_decoder import Adapter
+from annotator.engine.candidates import LABELS_BY_AREA
 from annotator.engine.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
 
 SMALL_SHARE = 0.3
@@ -46,7 +47,6 @@ ALIKE_SIZES = 1.25
 """A piece this much smaller or larger than the last shows nothing new."""
 STAY_BONUS = 0.05
 """Added to the rating of an answer that goes on from what the person sees: it must not jump about."""
-LABELS_BY_AREA = ("part", "whole", "group")
 
 
 class CropSegmenter(Segmenter, Protocol):
@@ -236,9 +236,7 @@ class ZoomSegmenter:
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
         shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
-        # No other answer is expected to be better than the one that is shown: the click rather means that one.
-        most = judged.expected_iou[shown[0]]
-        chosen = [_expecting(hypotheses[i], min(judged.expected_iou[i], most)) for i in shown]
+        chosen = [_expecting(hypotheses[i], judged.expected_iou[i]) for i in shown]
         empty = [Hypothesis(item, embedding.whole) for item in plain.items if item.mask.is_empty]
         return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
 

@@ -120,7 +120,7 @@ class GateResult:
     def markdown(self, title: str) -> str:
         """A table with a line per measure and a sentence under it."""
         head = f"| {title} | base | {self.candidate} | difference |\n|---|---|---|---|\n"
-        lines = [f"| {r.measure} | {r.base} | {r.adapter} | {_signed(r.difference)} |" for r in self.rows]
+        lines = [f"| {r.measure} | {r.base} | {r.adapter} | {r.difference.signed} |" for r in self.rows]
         tail = f"{self.objects} objects in {self.images} images; means over images with 95 % intervals"
         return head + "\n".join(lines) + f"\n\n{tail}; NoC: clicks needed, at most {self.clicks}, fewer are better."
 
@@ -269,7 +269,3 @@ def measures(clicks: int) -> Mapping[str, Measure]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"

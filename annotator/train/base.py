@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.nano import NanoConfig, build_nano
-from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window
+from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowRecipe
 from annotator.train.losses import LossWeights, hard_iou, mask_loss, teacher_loss
 from annotator.train.pixel_cache import PixelSource, RamPixels
 from annotator.train.precision import mixed_precision
@@ -64,7 +64,7 @@ class TrainSettings:
         cross_entropy_weight, focal_weight, dice_weight, edge_weight: see :class:`~annotator.train.losses.LossWeights`.
         round_shares: of the steps that prompt once, twice, three times, ...; sum 1.
         deepest_share: of the simulated clicks that go to the deepest part of an error; the others go anywhere in it.
-        pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.WindowSampler`.
+        pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.WindowRecipe`.
         teacher_weight: of the teacher's answers, where there is a teacher.
         validate_minutes: how often the averaged weights are validated, where there are sets for it.
     """
@@ -145,9 +145,7 @@ class BaseTrainer:
             objects=settings.objects_per_window,
             share=settings.synthetic_share,
             pixels=self._pixels,
-            pasted_share=settings.pasted_share,
-            grey_share=settings.grey_share,
-            hard_sets=settings.hard_sets,
+            recipe=WindowRecipe(settings.pasted_share, settings.grey_share, settings.hard_sets),
         )
 
     @property

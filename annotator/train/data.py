@@ -37,6 +37,23 @@ LEAST_VISIBLE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
+class WindowRecipe:
+    """What can be set about the windows that are drawn.
+
+    Attributes:
+        pasted_share, grey_share: of the windows; see ``PASTED_SHARE`` and ``GREY_SHARE``.
+        hard_sets: exponent of how wrong a set still is; 0 draws sets by size alone.
+    """
+
+    pasted_share: float = PASTED_SHARE
+    grey_share: float = GREY_SHARE
+    hard_sets: float = 1.0
+
+
+DEFAULT_RECIPE = WindowRecipe()
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingImage:
     """A JPEG's bytes (decoded when drawn: 4 ms, against gigabytes of pixels) and its objects."""
 
@@ -127,8 +144,6 @@ class WindowSampler:
         window_px: side of a window, a multiple of 32.
         objects: K at most.
         pixels: decodes and keeps images; None keeps them in memory up to 3 GiB.
-        pasted_share, grey_share: of the windows; see ``PASTED_SHARE`` and ``GREY_SHARE``.
-        hard_sets: exponent of how wrong a set still is; 0 draws by size alone.
     """
 
     def __init__(
@@ -138,12 +153,10 @@ class WindowSampler:
         window_px: int,
         objects: int,
         pixels: PixelSource | None = None,
-        pasted_share: float = PASTED_SHARE,
-        grey_share: float = GREY_SHARE,
-        hard_sets: float = 1.0,
+        recipe: WindowRecipe = DEFAULT_RECIPE,
     ) -> None:
         self._source = RamPixels() if pixels is None else pixels
-        self._pasted_share, self._grey_share, self._hard_sets = pasted_share, grey_share, hard_sets
+        self._recipe = recipe
         self._window_px, self._objects = window_px, objects
         names = sorted({image.set_name for image in images})
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
@@ -158,7 +171,7 @@ class WindowSampler:
         """
         known = float(np.mean(list(iou_by_set.values()))) if iou_by_set else 0.5
         wrong = np.array([max(0.05, 1.0 - iou_by_set.get(name, known)) for name in self._names])
-        weights = self._by_size * wrong**self._hard_sets
+        weights = self._by_size * wrong**self._recipe.hard_sets
         return np.asarray(weights / weights.sum(), np.float64)
 
     def draw(self, rng: np.random.Generator, weights: npt.NDArray[np.float64]) -> Window:
@@ -194,11 +207,11 @@ class WindowSampler:
                 return None
             if len(targets) == self._objects:
                 break
-        if rng.random() < self._pasted_share:
+        if rng.random() < self._recipe.pasted_share:
             group = self._by_set[rng.choice(len(self._by_set), p=weights)]
             other = group[rng.integers(len(group))]
             image, targets, hidden = self._paste(other, image, targets, hidden, rng)
-        jittered = _colour_jitter(image, rng, grey_share=self._grey_share)
+        jittered = _colour_jitter(image, rng, grey_share=self._recipe.grey_share)
         return Window(jittered, np.stack(targets), np.array(hidden, np.float32), source.set_name)
 
     def _paste(
@@ -327,9 +340,7 @@ def _symmetry(side: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return np.asarray(center @ matrix @ np.linalg.inv(center))
 
 
-def _colour_jitter(
-    image: RgbArray, rng: np.random.Generator, *, grey_share: float = GREY_SHARE
-) -> npt.NDArray[np.float32]:
+def _colour_jitter(image: RgbArray, rng: np.random.Generator, *, grey_share: float) -> npt.NDArray[np.float32]:
     """The looks of cameras, microscopes and X-ray: uint8 RGB -> float32 RGB 0..1."""
     if rng.random() < 0.1:
         quality = int(rng.integers(25, 80))

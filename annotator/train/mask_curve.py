@@ -21,6 +21,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from annotator.domain.errors import UserError
+from annotator.domain.statistics import Interval
 from annotator.train.curves import COLOURS, GRID, INK, MARGIN_PX, PANEL_PX
 
 SHOWN = ("bIoU, all", "bIoU, box")
@@ -29,16 +30,11 @@ NUMBER = r"([+-]?\d+\.\d+)"
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A mean with its 95 % interval, and base and adapter themselves."""
+    """Base, adapter, and their difference."""
 
     base: float
     adapter: float
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+    difference: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,8 @@ def read_card(path: Path) -> Training:
         base, adapter = re.match(NUMBER, row[1]), re.match(NUMBER, row[2])
         difference = re.match(rf"{NUMBER} \[{NUMBER}, {NUMBER}\]", row[3])
         if base and adapter and difference:
-            gains[row[0]] = Gain(float(base[1]), float(adapter[1]), *map(float, difference.groups()))
+            interval = Interval(*map(float, difference.groups()))
+            gains[row[0]] = Gain(float(base[1]), float(adapter[1]), interval)
     if not domain or not counts or not all(measure in gains for measure in SHOWN):
         raise UserError(f"{path} is no card of an adapter with its gate's table.", "Give the cards of adapters (.md).")
     masks, images, stop_masks, stop_images = (int(value or 0) for value in counts.groups())
@@ -93,8 +90,8 @@ def table(trainings: Sequence[Training]) -> str:
         lines.append(f"| {domain} | none | | {base[0]} | | {base[1]} | |")
         for training in group:
             whole, box = (training.gains[measure] for measure in SHOWN)
-            cells = (training.images, training.masks, f"{box.adapter:.3f}", box, f"{whole.adapter:.3f}", whole)
-            lines.append("| | " + " | ".join(str(cell) for cell in cells) + " |")
+            seen = " | ".join(f"{gain.adapter:.3f} | {gain.difference.signed}" for gain in (box, whole))
+            lines.append(f"| | {training.images} | {training.masks} | {seen} |")
     return "\n".join(lines)
 
 
@@ -104,8 +101,8 @@ def draw(trainings: Sequence[Training], out: Path) -> None:
     width, height = PANEL_PX
     picture = Image.new("RGB", (width * len(groups), height), "white")
     pen = ImageDraw.Draw(picture)
-    gains = [training.gains[measure] for training in trainings for measure in SHOWN]
-    low, high = min(0.0, *(gain.low for gain in gains)), max(gain.high for gain in gains)
+    shown = [training.gains[measure].difference for training in trainings for measure in SHOWN]
+    low, high = min(0.0, *(interval.low for interval in shown)), max(interval.high for interval in shown)
     high += 0.15 * (high - low)  # the names of the lines stand there
     for number, (domain, group) in enumerate(groups.items()):
         _panel(pen, number * width, domain, group, low, high)
@@ -143,13 +140,13 @@ def _panel(
     names = {"bIoU, all": "box and 1, 3, 5 clicks", "bIoU, box": "box"}
     for number, measure in enumerate(SHOWN):
         colour, aside = COLOURS[number], (number - 0.5) * 8
-        points = [(x_of(training.images) + aside, training.gains[measure]) for training in group]
-        line = [(x, y_of(gain.mean)) for x, gain in points]
+        points = [(x_of(training.images) + aside, training.gains[measure].difference) for training in group]
+        line = [(x, y_of(interval.mean)) for x, interval in points]
         if len(line) > 1:
             pen.line(line, fill=colour, width=2)
-        for x, gain in points:
-            pen.line([(x, y_of(gain.low)), (x, y_of(gain.high))], fill=colour)
-            pen.ellipse([x - 3, y_of(gain.mean) - 3, x + 3, y_of(gain.mean) + 3], fill=colour)
+        for x, interval in points:
+            pen.line([(x, y_of(interval.low)), (x, y_of(interval.high))], fill=colour)
+            pen.ellipse([x - 3, y_of(interval.mean) - 3, x + 3, y_of(interval.mean) + 3], fill=colour)
         y = y0 + 16 * number
         pen.line([(x1 - 190, y + 8), (x1 - 170, y + 8)], fill=colour, width=3)
         pen.text((x1 - 164, y), names[measure], fill=INK, font=font)

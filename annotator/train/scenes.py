@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowSampler
+from annotator.train.data import DEFAULT_RECIPE, TrainingImage, Window, WindowRecipe, WindowSampler
 from annotator.train.pixel_cache import PixelSource
 
 FloatArray = npt.NDArray[np.float32]
@@ -77,7 +77,8 @@ class MixedSampler:
 
     Args:
         share: of the windows that are scenes, 0..1.
-        pixels: decodes and keeps the images; pasted_share, grey_share, hard_sets: see :class:`WindowSampler`.
+        pixels: decodes and keeps the images; see :class:`WindowSampler`.
+        recipe: of the windows of real images.
     """
 
     def __init__(
@@ -88,9 +89,7 @@ class MixedSampler:
         objects: int,
         share: float,
         pixels: PixelSource | None = None,
-        pasted_share: float = PASTED_SHARE,
-        grey_share: float = GREY_SHARE,
-        hard_sets: float = 1.0,
+        recipe: WindowRecipe = DEFAULT_RECIPE,
     ) -> None:
         self._real = (
             WindowSampler(
@@ -98,9 +97,7 @@ class MixedSampler:
                 window_px=window_px,
                 objects=objects,
                 pixels=pixels,
-                pasted_share=pasted_share,
-                grey_share=grey_share,
-                hard_sets=hard_sets,
+                recipe=recipe,
             )
             if images
             else None

@@ -35,7 +35,7 @@ def state(root: Path, tmp_path: Path) -> Path:
 
 
 def test_a_state_of_the_same_shape_is_taken(state: Path) -> None:
-    check_state(state, SMALL)
+    check_state(state, SMALL, TrainSettings())
 
 
 @pytest.mark.parametrize(("option", "field"), [("--size=96", "image_size"), ("--channels=64", "channels")])
@@ -55,7 +55,14 @@ def test_a_state_of_another_shape_is_one_clear_message(
 def test_other_trunks_and_prompts_are_other_models(state: Path) -> None:
     for other in (replace(SMALL, stage_blocks=(1, 1, 1, 1)), replace(SMALL, dense_prompt="none")):
         with pytest.raises(UserError, match="another model"):
-            check_state(state, other)
+            check_state(state, other, TrainSettings())
+
+
+def test_another_recipe_is_another_run(state: Path) -> None:
+    check_state(state, SMALL, TrainSettings(minutes=5, seed=3))  # a longer run is the same run
+    for other in (TrainSettings(schedule="flat"), TrainSettings(round_shares=(1.0,))):
+        with pytest.raises(UserError, match="was trained with"):
+            check_state(state, SMALL, other)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a state", b"hello, I am no state", b"PK\x03\x04"])
@@ -63,7 +70,7 @@ def test_a_damaged_state_is_left_as_it_is(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "run.state"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"run\.state is damaged"):
-        check_state(path, SMALL)
+        check_state(path, SMALL, TrainSettings())
     assert path.read_bytes() == content
 
 
@@ -72,7 +79,7 @@ def test_a_file_of_other_tensors_is_no_state(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     for name in ("weights.pt", "list.pt"):
         with pytest.raises(UserError, match="not the state of a training"):
-            check_state(tmp_path / name, SMALL)
+            check_state(tmp_path / name, SMALL, TrainSettings())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from annotator.domain.mask import Mask
 from annotator.engine.dense_prompt import DECAY_CELLS, draw_prompts
 from annotator.train.base import BaseTrainer, decode_prompts, encode_windows
-from annotator.train.data import TrainingImage, WindowSampler, read_coco_sets
+from annotator.train.data import TrainingImage, WindowRecipe, WindowSampler, read_coco_sets
 from annotator.train.losses import LossWeights, mask_loss, outline, teacher_loss
 from annotator.train.prompts import click_inside
 from tests.unit.train.scenes import write_set
@@ -128,8 +128,7 @@ def test_windows_lose_their_colour_or_keep_it(tmp_path: Path, share: float, expe
         [TrainingImage(path, "noise", (Mask.from_full(bits),))],
         window_px=64,
         objects=1,
-        grey_share=share,
-        pasted_share=0.0,
+        recipe=WindowRecipe(grey_share=share, pasted_share=0.0),
     )
     rng = np.random.default_rng(0)
     alike = []
@@ -141,7 +140,7 @@ def test_windows_lose_their_colour_or_keep_it(tmp_path: Path, share: float, expe
 
 def test_sets_can_be_drawn_by_size_alone(tmp_path: Path) -> None:
     roots = [write_set(tmp_path / name, images=4, seed=seed) for seed, name in enumerate(("a", "b"))]
-    sampler = WindowSampler(read_coco_sets(roots), window_px=64, objects=2, hard_sets=0.0)
+    sampler = WindowSampler(read_coco_sets(roots), window_px=64, objects=2, recipe=WindowRecipe(hard_sets=0.0))
     assert sampler.set_weights({"a": 0.9, "b": 0.1}).tolist() == [0.5, 0.5]
 
 
