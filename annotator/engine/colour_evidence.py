@@ -8,7 +8,6 @@ histograms and nothing is cut: the network that reads the evidence decides where
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 LUMA_BINS, CHROMA_BINS = 16, 8
@@ -30,8 +29,9 @@ def colour_bins(thumbnail: Tensor) -> Tensor:
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     planes = torch.stack([luma, blue - luma, red - luma], 1).flatten(2)
     floor = planes.new_tensor(_SPREAD_FLOOR)[None, :, None]
-    centred = (planes - planes.mean(2, keepdim=True)) / planes.std(2, keepdim=True, correction=0).clamp_min(floor)
-    share = torch.sigmoid(1.6 * centred)  # about uniform for bell-shaped values
+    centred = planes - planes.mean(2, keepdim=True)
+    spread = centred.square().mean(2, keepdim=True).sqrt()  # on a CPU much quicker than std
+    share = torch.sigmoid(1.6 * (centred / spread.clamp_min(floor)))  # about uniform for bell-shaped values
     sizes = (LUMA_BINS, CHROMA_BINS, CHROMA_BINS)
     luma_bin, blue_bin, red_bin = ((share[:, i] * n).long().clamp(0, n - 1) for i, n in enumerate(sizes))
     return (luma_bin * CHROMA_BINS + blue_bin) * CHROMA_BINS + red_bin
@@ -69,6 +69,20 @@ def _blurred(grid: Tensor, axis: int) -> Tensor:
     return 0.25 * below + 0.5 * grid + 0.25 * above
 
 
+def mean_of_nine(grid: Tensor) -> Tensor:
+    """The mean of every cell and its neighbours, up to nine: B x K x h x w. Quicker than avg_pool2d on a CPU."""
+    for axis in (2, 3):
+        size = grid.shape[axis]
+        total = grid.clone()
+        total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
+        total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
+        count = torch.full((size, 1) if axis == 2 else (size,), 3.0, device=grid.device)
+        count[0] -= 1
+        count[-1] -= 1
+        grid = total.div_(count)
+    return grid
+
+
 def colour_evidence(
     thumbnail: Tensor, prior: Tensor, allowed: Tensor, *, trusted: Tensor | None = None, rounds: int = 3
 ) -> Tensor:
@@ -94,6 +108,6 @@ def colour_evidence(
     ratio = torch.zeros_like(start)
     for _ in range(rounds):
         ratio = log_ratio(bins, belief, (1.0 - belief) * teaches)
-        smooth = F.avg_pool2d(ratio.view(batch, 1, rows, columns), 3, 1, 1, count_include_pad=False)
+        smooth = mean_of_nine(ratio.view(batch, 1, rows, columns))
         belief = torch.sigmoid(prior_logit + smooth.flatten(1)) * gate
     return smooth

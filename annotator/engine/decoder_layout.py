@@ -55,13 +55,3 @@ def gated_shares(attention: Tensor, extra: int) -> Tensor:
     own = attention[..., :-extra]
     return torch.cat([own / own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE), attention[..., -extra:]], -1)
 
-
-def own_sums(attention: Tensor, extra: int) -> Tensor:
-    """For the first tokens their sum of shares, for the last ``extra`` ones the sum of all, which is 1.
-
-    A small matrix product: sums over a part of a short last axis are slow.
-    """
-    count = attention.shape[-1]
-    summed = attention.new_ones(count, count)
-    summed[count - extra :, : count - extra] = 0
-    return torch.matmul(attention, summed).clamp_min_(LEAST_SHARE)

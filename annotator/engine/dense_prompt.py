@@ -13,11 +13,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from annotator.engine.colour_evidence import colour_evidence
+from annotator.engine.colour_evidence import colour_evidence, mean_of_nine
 
 KINDS = ("stamps-1", "stamps-2", "discs-1", "distances-1")
 BUMP_LOGIT = 8.0
 BUMP_SIGMA_CELLS = 1.5
+NEAR_SIGMA_CELLS = 2.5
+AROUND_SHARE = 0.15
+"""Of the picture's columns: how far a click's object reaches before its colours are looked at."""
 COLOUR_SIGMA = 0.12
 DECAY_CELLS = 40.0
 BOX_INSIDE, BOX_OUTSIDE = 1.0, -6.0
@@ -51,24 +54,24 @@ def evidence_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous
     y = (torch.arange(rows, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
     px, py = points[..., 0].float(), points[..., 1].float()
     dx2, dy2 = ((x - px[..., None]) / CELL_PX).square(), ((y - py[..., None]) / CELL_PX).square()
-    squared_cells = dy2[..., :, None] + dx2[..., None, :]  # B x N x h x w
     is_positive, is_negative = (labels == 1)[..., None, None].float(), (labels == 0)[..., None, None].float()
-    bumps = ((is_positive - is_negative) * torch.exp(-squared_cells / (2 * BUMP_SIGMA_CELLS**2))).sum(1, keepdim=True)
+    bumps = ((is_positive - is_negative) * _bell(dx2, dy2, BUMP_SIGMA_CELLS)).sum(1, keepdim=True)
 
     prior, allowed = _box_prior(px, py, labels, x, y)
     if previous is not None:
         prior = torch.sigmoid(previous.float() / 2).clamp(0.05, 0.95)
-    near = torch.exp(-squared_cells / (2 * 2.5**2))
-    around = torch.exp(-squared_cells / (2 * (0.15 * columns) ** 2))
+    near = _bell(dx2, dy2, NEAR_SIGMA_CELLS)
     near_positive, near_negative = ((near * sign).amax(1, keepdim=True) for sign in (is_positive, is_negative))
     if previous is None:
         has_box = ((labels == 2).any(1) & (labels == 3).any(1))[:, None, None, None]
+        around = _bell(dx2, dy2, AROUND_SHARE * columns)
         clicked = 0.05 + 0.45 * (around * is_positive).amax(1, keepdim=True)
         prior = torch.where(has_box, prior, clicked)
     prior = torch.maximum(prior, 0.97 * near_positive) * (1 - 0.97 * near_negative)
     evidence = colour_evidence(thumbnail, prior, allowed)
 
-    alike = _colour_likeness(px, py, thumbnail) * torch.exp(-squared_cells.sqrt() / DECAY_CELLS)
+    distance_cells = (dy2[..., :, None] + dx2[..., None, :]).sqrt()
+    alike = _colour_likeness(px, py, thumbnail) * torch.exp(-distance_cells / DECAY_CELLS)
     likeness = (alike * is_positive).amax(1, keepdim=True) - (alike * is_negative).amax(1, keepdim=True)
     if previous is not None:
         return (previous.float() + BUMP_LOGIT * bumps + likeness + 0.5 * evidence).clamp(-LIMIT, LIMIT)
@@ -151,11 +154,17 @@ def plain_prompts(
     return (base + BUMP_LOGIT * drawn).clamp(-LIMIT, LIMIT)
 
 
+def _bell(dx2: Tensor, dy2: Tensor, sigma_cells: float) -> Tensor:
+    """exp(-d^2 / 2 sigma^2) from squared distances B x N x w and B x N x h: B x N x h x w."""
+    across, down = (torch.exp(-squared / (2 * sigma_cells**2)) for squared in (dx2, dy2))
+    return down[..., :, None] * across[..., None, :]
+
+
 def _colour_likeness(px: Tensor, py: Tensor, thumbnail: Tensor) -> Tensor:
     """exp(-d^2 / 2 sigma^2) of every cell's colour to the colour under each point: B x N x q x q in 0..1."""
     batch, count = px.shape
     rows, columns = thumbnail.shape[-2:]
-    smooth = torch.nn.functional.avg_pool2d(thumbnail, 3, 1, 1, count_include_pad=False)
+    smooth = mean_of_nine(thumbnail)
     column = (px / CELL_PX).floor().long().clamp(0, columns - 1)
     row = (py / CELL_PX).floor().long().clamp(0, rows - 1)
     flat = smooth.flatten(2).expand(batch, -1, -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,9 +26,17 @@ from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.train.adapter_batch import Batch, batch_of
 from annotator.train.adapter_cache import CachedWindow
 from annotator.train.adapter_losses import LossParts, adapter_loss
-from annotator.train.adapter_prompts import ROUND_SHARES, DrawnPrompts, Kind, draw_batch, draw_kind
+from annotator.train.adapter_prompts import (
+    ROUND_SHARES,
+    DrawnPrompts,
+    Kind,
+    draw_batch,
+    draw_kind,
+    exact_correction,
+    sloppy_correction,
+)
 from annotator.train.precision import mixed_precision
-from annotator.train.prompts import corrective_click
+from annotator.train.prompts import BoolArray, Point
 from annotator.train.ranks import ALONE, Ranks
 
 PAPER_EPOCHS, DECAY_EPOCH, WARM_UP_EPOCHS = 21, 10, 5
@@ -42,7 +50,7 @@ VALIDATION_CLICKS = 5
 EMA_DECAY = 0.99
 """The average of the weights is what is validated and kept: single steps on a few images are noisy."""
 
-Points = list[list[tuple[float, float, int]]]
+Points = list[list[Point]]
 """One list per object, all of the same length: x, y in window pixels, label."""
 
 
@@ -211,17 +219,25 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
 
     @torch.no_grad()
     def _corrected(self, batch: Batch, drawn: DrawnPrompts, rng: np.random.Generator) -> tuple[DrawnPrompts, Tensor]:
-        """The network's own answers, each fed back with one more click where it is wrong; the last is still to come."""
+        """The network's own answers, each fed back with one more click on it; the last is still to come."""
         self.network.eval()
         rounds = 1 + int(rng.choice(len(ROUND_SHARES), p=ROUND_SHARES))
-        previous, points = list(self._rounds(batch, drawn.points, rng, rounds, network=self.network))[-1]
+        answers = self._rounds(batch, drawn.points, rng, rounds, network=self.network, correct=sloppy_correction)
+        previous, points = list(answers)[-1]
         self.network.train()
         return DrawnPrompts(Kind.CORRECTION, points, None), previous
 
     def _rounds(
-        self, batch: Batch, points: Points, rng: np.random.Generator, rounds: int, *, network: NetworkT
+        self,
+        batch: Batch,
+        points: Points,
+        rng: np.random.Generator,
+        rounds: int,
+        *,
+        network: NetworkT,
+        correct: Callable[[BoolArray, BoolArray, np.random.Generator], Point],
     ) -> Iterator[tuple[Tensor, Points]]:
-        """Answers B x 1 x q x q, each with the points so far and one more where it is wrong; they are fed back."""
+        """Answers B x 1 x q x q, each with the points so far and the next one on it; they are fed back."""
         half = np.ascontiguousarray(batch.masks[:, 1::2, 1::2]).astype(bool)
         is_click = len(points[0]) == 1
         previous: Tensor | None = None
@@ -231,7 +247,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
             previous = found.masks.float().gather(1, index).clamp(-FED_BACK_LIMIT, FED_BACK_LIMIT)
             answer = F.interpolate(previous, half.shape[1:], mode="bilinear", align_corners=False)[:, 0] > 0
             predicted = answer.cpu().numpy()
-            points = [[*own, corrective_click(predicted[i], half[i], rng, cell_px=2.0)] for i, own in enumerate(points)]
+            points = [[*own, correct(predicted[i], half[i], rng)] for i, own in enumerate(points)]
             yield previous, points
 
     def decode(
@@ -292,7 +308,8 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
             rng = np.random.default_rng((self.settings.seed, 2_000_000, first))
             for kind, rounds in ((Kind.BOX, 1), (Kind.CLICK, VALIDATION_CLICKS)):
                 points = draw_batch(kind, batch.masks, rng).points
-                answers = [found for found, _ in self._rounds(batch, points, rng, rounds, network=self.averaged)]
+                turns = self._rounds(batch, points, rng, rounds, network=self.averaged, correct=exact_correction)
+                answers = [found for found, _ in turns]
                 shown = {"box": answers[0]} if kind is Kind.BOX else {"click_1": answers[0], last: answers[-1]}
                 for name, logits in shown.items():
                     size = batch.masks.shape[1:]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.engine.mask_prompt import MASK_PROMPT_LOGIT
-from annotator.train.prompts import NOTHING, Point, click_inside, noisy_box
+from annotator.train.prompts import NOTHING, Point, click_inside, click_near_outline, corrective_click, noisy_box
 
 BoolArray = npt.NDArray[np.bool_]
 MOST_POINTS = 10
@@ -37,9 +37,11 @@ SHARES = {
     Kind.MASK_AND_POINTS: 0.02,
     Kind.CORRECTION: 0.44,
 }
+"""The paper draws box, ten points or a noisy mask, and combinations; a first click and corrections are the tool's."""
 ROUND_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
 """Of corrections after one to five answers: an adapter that saw one only is lost at the fifth click."""
-"""The paper draws box, ten points or a noisy mask, and combinations; a first click and corrections are the tool's."""
+NEAR_OUTLINE_SHARE = 0.3
+"""Of the clicks after the first that go anywhere near the answer's outline, not to the depth of its largest error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,22 @@ def draw_batch(kind: Kind, targets: npt.NDArray[np.uint8], rng: np.random.Genera
     if kind in (Kind.MASK, Kind.MASK_AND_POINTS):
         masks = np.stack([noisy_mask(target, rng) for target in targets])
     return DrawnPrompts(kind, points, masks)
+
+
+def sloppy_correction(prediction: BoolArray, target: BoolArray, rng: np.random.Generator) -> Point:
+    """The next click on an answer: at its largest error, or some of the time anywhere near its outline.
+
+    Args:
+        prediction: bool grid, a cell of 2 window pixels; target: the same shape.
+    """
+    if rng.random() < NEAR_OUTLINE_SHARE:
+        return click_near_outline(prediction, target, rng, cell_px=2.0)
+    return exact_correction(prediction, target, rng)
+
+
+def exact_correction(prediction: BoolArray, target: BoolArray, rng: np.random.Generator) -> Point:
+    """The next click on an answer, at its largest error. Arguments as for :func:`sloppy_correction`."""
+    return corrective_click(prediction, target, rng, cell_px=2.0)
 
 
 def _points_inside(target: BoolArray, count: int, rng: np.random.Generator) -> list[Point]:

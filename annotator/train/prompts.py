@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,8 @@ Point = tuple[float, float, int]
 """x, y in window pixels (centres at +0.5), label: 1 positive, 0 negative, 2 / 3 box corners, -1 nothing."""
 
 NOTHING: Point = (0.0, 0.0, -1)
+NEAR_SHARE = 0.25
+"""A click is near an outline up to this share of the mask's size (the root of its area) away from it."""
 
 
 def click_inside(
@@ -53,6 +57,24 @@ def corrective_click(
     return click_inside(spilled, 0, rng, cell_px=cell_px, deepest_share=deepest_share)
 
 
+def click_near_outline(prediction: BoolArray, target: BoolArray, rng: np.random.Generator, *, cell_px: float) -> Point:
+    """A click near the answer's outline with the true sign, whether the answer is wrong there or not.
+
+    People click close to the edge that they see, and where the mask is right as well: to hold what is good, or because
+    the next pixel is wrong. Nothing when the answer has no outline.
+
+    Args:
+        prediction: bool grid h x w; target: the same shape.
+    """
+    if not prediction.any() or prediction.all():
+        return NOTHING
+    reach = max(1.0, NEAR_SHARE * math.sqrt(float(prediction.sum())))
+    choices = np.flatnonzero(_to_other_side(prediction) + _to_other_side(~prediction) <= reach)
+    row, column = divmod(int(choices[rng.integers(choices.size)]), prediction.shape[1])
+    jitter_x, jitter_y = rng.uniform(0.25, 0.75, 2)
+    return (column + jitter_x) * cell_px, (row + jitter_y) * cell_px, int(target[row, column])
+
+
 def noisy_box(target: BoolArray, rng: np.random.Generator, *, cell_px: float) -> tuple[Point, Point]:
     """The object's box, its edges moved by about 5 % of its sides."""
     rows, columns = np.flatnonzero(target.any(1)), np.flatnonzero(target.any(0))
@@ -63,6 +85,11 @@ def noisy_box(target: BoolArray, rng: np.random.Generator, *, cell_px: float) ->
     box = np.array([x0 + noise[0] * width, y0 + noise[1] * height, x1 + noise[2] * width, y1 + noise[3] * height])
     box = np.clip(box, 0, [target.shape[1], target.shape[0]] * 2) * cell_px
     return (float(box[0]), float(box[1]), 2), (float(box[2]), float(box[3]), 3)
+
+
+def _to_other_side(region: BoolArray) -> npt.NDArray[np.float32]:
+    """Distance of the region's cells to the nearest cell outside of it; 0 elsewhere."""
+    return np.asarray(cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _deepest(region: BoolArray) -> float:
