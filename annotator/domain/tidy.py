@@ -43,10 +43,10 @@ def _cell(point: PointPrompt, shape: tuple[int, ...], width: int, height: int) -
 
 
 def _islands(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+    count, labels = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
     if count <= 2:
         return np.zeros_like(inside)
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas = np.bincount(labels.ravel(), minlength=count)
     areas[0] = 0
     is_wrong = areas < ISLAND_SHARE * areas.max()
     is_wrong[[0, *(int(labels[cell]) for cell in kept)]] = False
@@ -57,9 +57,9 @@ def _holes(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> np
     # A frame of background round the grid: what touches the edge is not a hole.
     outside = np.ones((inside.shape[0] + 2, inside.shape[1] + 2), np.uint8)
     outside[1:-1, 1:-1] = ~inside
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
+    count, labels = cv2.connectedComponents(outside, connectivity=4)
     if count <= 2:
         return np.zeros_like(inside)
-    is_wrong = stats[:, cv2.CC_STAT_AREA] < HOLE_SHARE * np.count_nonzero(inside)
+    is_wrong = np.bincount(labels.ravel(), minlength=count) < HOLE_SHARE * np.count_nonzero(inside)
     is_wrong[[0, int(labels[0, 0]), *(int(labels[row + 1, column + 1]) for row, column in kept)]] = False
     return np.asarray(is_wrong[labels][1:-1, 1:-1], np.bool_)

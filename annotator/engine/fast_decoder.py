@@ -246,10 +246,12 @@ class FastDecoder:
 
     def _upscale(self, state: ImageState, keys: Tensor, queries: Tensor, start: int, stop: int) -> Tensor:
         batch, count, _ = keys.shape
-        pixels = torch.matmul(keys, self._up1).view(batch, count * 4, -1) + state.coarse
+        coarse = state.coarse.view(-1, count, self._up1.shape[1]).expand(batch, -1, -1)
+        pixels = torch.baddbmm(coarse, keys, self._up1.expand(batch, -1, -1)).view(batch, count * 4, -1)
         pixels = F.gelu(self._up_norm(pixels))
-        pixels = torch.matmul(pixels, self._up2).view(batch, count * 16, -1) + state.fine
-        pixels = F.gelu(pixels)
+        fine = state.fine.view(-1, count * 4, self._up2.shape[1]).expand(batch, -1, -1)
+        pixels = torch.baddbmm(fine, pixels, self._up2.expand(batch, -1, -1))
+        pixels = F.gelu(pixels).view(batch, count * 16, -1)
         filters = queries[:, 2 + start : 2 + stop].transpose(0, 1)
         for depth, (weight, bias) in enumerate(self._hyper):
             filters = torch.baddbmm(bias[start:stop], filters, weight[start:stop])
