@@ -157,16 +157,26 @@ def _peaks(
 
 
 def _resampled(doubt: UncertaintyMap, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]) -> Map:
-    """The map's cells under the given image columns and rows, 0 beyond it: len(ys) x len(xs)."""
+    """The map under the given image columns and rows, bilinear between its cells' centres: len(ys) x len(xs).
+
+    0 beyond the map's box.
+    """
     rows, columns = doubt.values.shape
-    row = np.floor((ys - doubt.box.y0) * (rows / doubt.box.height)).astype(np.int64)
-    column = np.floor((xs - doubt.box.x0) * (columns / doubt.box.width)).astype(np.int64)
-    in_rows, in_columns = (row >= 0) & (row < rows), (column >= 0) & (column < columns)
-    result = np.zeros((ys.size, xs.size), np.float32)
-    values = np.nan_to_num(np.asarray(doubt.values, np.float32))
-    if in_rows.any() and in_columns.any():
-        result[np.ix_(in_rows, in_columns)] = values[np.ix_(row[in_rows], column[in_columns])]
-    return np.clip(result, 0, 1)
+    row, down = _between((ys - doubt.box.y0) * (rows / doubt.box.height) - 0.5, rows)
+    column, across = _between((xs - doubt.box.x0) * (columns / doubt.box.width) - 0.5, columns)
+    values = np.clip(np.nan_to_num(np.asarray(doubt.values, np.float32)), 0, 1)
+    tall = values[row] * (1 - down)[:, None] + values[np.minimum(row + 1, rows - 1)] * down[:, None]
+    result = tall[:, column] * (1 - across) + tall[:, np.minimum(column + 1, columns - 1)] * across
+    result[(ys < doubt.box.y0) | (ys >= doubt.box.y1)] = 0
+    result[:, (xs < doubt.box.x0) | (xs >= doubt.box.x1)] = 0
+    return np.asarray(result, np.float32)
+
+
+def _between(position: npt.NDArray[np.float64], cells: int) -> tuple[npt.NDArray[np.int64], Map]:
+    """The cell at or before each position, and the weight of the next one; edges are repeated."""
+    position = np.clip(position, 0, cells - 1)
+    index = np.floor(position).astype(np.int64)
+    return index, (position - index).astype(np.float32)
 
 
 def _expected_depth(values: Map, inside: npt.NDArray[np.bool_]) -> Map:

@@ -6,6 +6,7 @@ Done on the low-resolution logits: cheap, whatever the image's size, and the out
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from annotator.domain.prompt import PointPrompt
 
 FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 ISLAND_SHARE = 0.2
 """Parts smaller than this share of the largest go, unless they hold a positive click."""
 HOLE_SHARE = 0.03
@@ -31,9 +33,15 @@ def tidied(logits: FloatArray, points: Sequence[PointPrompt], *, width: int, hei
     if not inside.any():
         return logits
     cells = [(*_cell(p, logits.shape, width, height), p.is_positive) for p in points]
-    wrong = _islands(inside, [(r, c) for r, c, is_positive in cells if is_positive])
-    wrong |= _holes(inside & ~wrong, [(r, c) for r, c, is_positive in cells if not is_positive])
-    return np.where(wrong, -logits, logits).astype(np.float32) if wrong.any() else logits
+    islands = _islands(inside, [(r, c) for r, c, is_positive in cells if is_positive])
+    if islands is not None:
+        inside &= ~islands
+    wrong = _holes(inside, [(r, c) for r, c, is_positive in cells if not is_positive])
+    if wrong is None:
+        wrong = islands
+    elif islands is not None:
+        wrong |= islands
+    return logits if wrong is None else np.where(wrong, -logits, logits)
 
 
 def _cell(point: PointPrompt, shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
@@ -42,24 +50,34 @@ def _cell(point: PointPrompt, shape: tuple[int, ...], width: int, height: int) -
     return row, min(max(int(point.x * columns / width), 0), columns - 1)
 
 
-def _islands(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
-    count, labels = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
+def _islands(inside: BoolArray, kept: Sequence[tuple[int, int]]) -> BoolArray | None:
+    """Where the parts are that go; None when none does."""
+    count, labels = _parts(inside.view(np.uint8), connectivity=8)
     if count <= 2:
-        return np.zeros_like(inside)
+        return None
     areas = np.bincount(labels.ravel(), minlength=count)
     areas[0] = 0
     is_wrong = areas < ISLAND_SHARE * areas.max()
     is_wrong[[0, *(int(labels[cell]) for cell in kept)]] = False
-    return np.asarray(is_wrong[labels], np.bool_)
+    return is_wrong.take(labels) if is_wrong.any() else None
 
 
-def _holes(inside: npt.NDArray[np.bool_], kept: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+def _holes(inside: BoolArray, kept: Sequence[tuple[int, int]]) -> BoolArray | None:
+    """Where the holes are that go; None when none does."""
     # A frame of background round the grid: what touches the edge is not a hole.
     outside = np.ones((inside.shape[0] + 2, inside.shape[1] + 2), np.uint8)
-    outside[1:-1, 1:-1] = ~inside
-    count, labels = cv2.connectedComponents(outside, connectivity=4)
+    np.logical_not(inside, out=outside[1:-1, 1:-1].view(np.bool_))
+    count, labels = _parts(outside, connectivity=4)
     if count <= 2:
-        return np.zeros_like(inside)
+        return None
     is_wrong = np.bincount(labels.ravel(), minlength=count) < HOLE_SHARE * np.count_nonzero(inside)
     is_wrong[[0, int(labels[0, 0]), *(int(labels[row + 1, column + 1]) for row, column in kept)]] = False
-    return np.asarray(is_wrong[labels][1:-1, 1:-1], np.bool_)
+    return is_wrong.take(labels[1:-1, 1:-1]) if is_wrong.any() else None
+
+
+def _parts(image: npt.NDArray[np.uint8], *, connectivity: int) -> tuple[int, npt.NDArray[np.integer[Any]]]:
+    """How many connected parts there are, the background one of them, and the part of every cell."""
+    # At most every second cell is a part of its own; short labels are counted and looked up faster.
+    kind = cv2.CV_16U if image.size < 2 * np.iinfo(np.uint16).max else cv2.CV_32S
+    count, labels = cv2.connectedComponents(image, connectivity=connectivity, ltype=kind)
+    return count, np.asarray(labels)

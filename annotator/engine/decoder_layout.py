@@ -54,4 +54,3 @@ def gated_shares(attention: Tensor, extra: int) -> Tensor:
     """
     own = attention[..., :-extra]
     return torch.cat([own / own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE), attention[..., -extra:]], -1)
-
