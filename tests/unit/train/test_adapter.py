@@ -32,7 +32,15 @@ from annotator.train.adapter_cache import WindowCache
 from annotator.train.adapter_data import Split, image_count, read_source, split, training_images
 from annotator.train.adapter_gate import DECIDING, Contestant, GateResult, judge, summarize
 from annotator.train.adapter_losses import adapter_loss, bce_dice, uncertain_band
-from annotator.train.adapter_prompts import SHARES, Kind, draw_batch, noisy_mask
+from annotator.train.adapter_prompts import (
+    NEAR_OUTLINE_SHARE,
+    SHARES,
+    Kind,
+    draw_batch,
+    exact_correction,
+    noisy_mask,
+    sloppy_correction,
+)
 from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
 from annotator.train.evaluate import ObjectResult, evaluate_object
 from tests.unit.train.scenes import write_set
@@ -249,6 +257,16 @@ def test_prompts_of_a_kind(kind: Kind) -> None:
         assert (drawn.masks is not None) == (kind in (Kind.MASK, Kind.MASK_AND_POINTS))
         assert drawn.is_ambiguous == (kind is Kind.CLICK)
     assert sum(SHARES.values()) == pytest.approx(1.0)
+
+
+def test_some_corrections_in_training_are_not_at_the_error() -> None:
+    answer, target = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
+    answer[10:50, 10:50] = True
+    target[10:50, 10:30] = True  # the right half is wrong
+    rng = np.random.default_rng(0)
+    elsewhere = [sloppy_correction(answer, target, rng)[2] == 1 for _ in range(400)]
+    assert 0.1 * NEAR_OUTLINE_SHARE < np.mean(elsewhere) < NEAR_OUTLINE_SHARE  # many near clicks are negative, too
+    assert {exact_correction(answer, target, rng)[2] for _ in range(50)} == {0}
 
 
 def test_noisy_masks_are_near_the_object() -> None:

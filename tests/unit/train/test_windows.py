@@ -12,7 +12,7 @@ import pytest
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.train.data import WindowSampler, read_coco_sets, warp_mask
-from annotator.train.prompts import NOTHING, click_inside, corrective_click, noisy_box
+from annotator.train.prompts import NOTHING, click_inside, click_near_outline, corrective_click, noisy_box
 from tests.unit.train.scenes import write_set
 
 
@@ -85,6 +85,26 @@ def test_corrections_go_to_the_deeper_error() -> None:
     assert corrective_click(prediction, target, rng, cell_px=2.0)[2] == 1
     assert corrective_click(target, prediction, rng, cell_px=2.0)[2] == 0
     assert corrective_click(target, target, rng, cell_px=2.0) == NOTHING
+
+
+def test_clicks_near_an_outline_say_what_is_true_there_and_keep_near() -> None:
+    rows, columns = np.mgrid[0:80, 0:80]
+    answer = np.hypot(columns - 40, rows - 40) < 24
+    target = np.hypot(columns - 44, rows - 40) < 24
+    rng = np.random.default_rng(0)
+    labels, is_error = [], []
+    for _ in range(300):
+        x, y, label = click_near_outline(answer, target, rng, cell_px=2.0)
+        row, column = int(y / 2), int(x / 2)
+        assert label == int(target[row, column])
+        assert abs(np.hypot(column - 40, row - 40) - 24) < 0.25 * np.sqrt(answer.sum()) + 1.5
+        labels.append(label)
+        is_error.append(bool(target[row, column] != answer[row, column]))
+    assert 0.2 < np.mean(labels) < 0.8
+    assert 0.05 < np.mean(is_error) < 0.6, "most of the band is right, some of it is not"
+    whole = np.ones((8, 8), bool)
+    for without_outline in (whole, ~whole):
+        assert click_near_outline(without_outline, whole, rng, cell_px=2.0) == NOTHING
 
 
 def test_boxes_are_near_the_object_and_inside_the_window() -> None:
