@@ -201,6 +201,11 @@ def check_state(path: Path, config: NanoConfig, settings: TrainSettings) -> None
             f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
             "Give the same --size, --channels and --set, or another --state to start anew.",
         )
+    if recipe["teacher_sha256"] != wanted["teacher_sha256"]:
+        raise UserError(
+            f"{path} was trained with another teacher, or with none where there is one now.",
+            "Give the same --teacher, or another --state to start anew.",
+        )
     if other:
         name = other[0]
         raise UserError(
@@ -225,6 +230,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator.domain.errors import UserError
     from annotator.engine.load import pick_device
     from annotator.engine.nano import NanoConfig
+    from annotator.engine.weights import sha256_of
     from annotator.train.base import TrainSettings
     from annotator.train.base_run import Progress, Reading, RunFiles, Validated, run_training
     from annotator.train.validation import Validation
@@ -258,7 +264,10 @@ def run(args: argparse.Namespace) -> int:
     recipe = parse_recipe(args.set)
     settings = replace(settings, **{name: value for name, value in recipe.items() if name in of_settings})
     config = replace(config, **{name: value for name, value in recipe.items() if name not in of_settings})
-    teacher = None if args.teacher is None else read_teacher(args.teacher, config)
+    teacher = None
+    if args.teacher is not None:
+        teacher = read_teacher(args.teacher, config)
+        settings = replace(settings, teacher_sha256=sha256_of(args.teacher))
     state_path: Path = args.state or args.out.with_suffix(".state")
     if state_path.exists():
         check_state(state_path, config, settings)

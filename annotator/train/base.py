@@ -66,6 +66,7 @@ class TrainSettings:
         deepest_share: of the simulated clicks that go to the deepest part of an error; the others go anywhere in it.
         pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.WindowRecipe`.
         teacher_weight: of the teacher's answers, where there is a teacher.
+        teacher_sha256: of the teacher's file, empty without one: a run goes on with the same.
         validate_minutes: how often the averaged weights are validated, where there are sets for it.
     """
 
@@ -89,6 +90,7 @@ class TrainSettings:
     grey_share: float = GREY_SHARE
     hard_sets: float = 1.0
     teacher_weight: float = 1.0
+    teacher_sha256: str = ""
     seed: int = 0
     state_minutes: float = 4.0
     export_minutes: float = 12.0

@@ -264,5 +264,7 @@ def export(trainer: BaseTrainer, out: Path) -> None:
         "licence": "Apache-2.0",
         "date": datetime.now(UTC).date().isoformat(),
     }
+    if trainer.settings.teacher_sha256:
+        metadata["teacher"] = trainer.settings.teacher_sha256
     out.parent.mkdir(parents=True, exist_ok=True)
     save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)

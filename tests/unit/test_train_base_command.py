@@ -60,7 +60,11 @@ def test_other_trunks_and_prompts_are_other_models(state: Path) -> None:
 
 def test_another_recipe_is_another_run(state: Path) -> None:
     check_state(state, SMALL, TrainSettings(minutes=5, seed=3))  # a longer run is the same run
-    for other in (TrainSettings(schedule="flat"), TrainSettings(round_shares=(1.0,))):
+    for other in (
+        TrainSettings(schedule="flat"),
+        TrainSettings(round_shares=(1.0,)),
+        TrainSettings(teacher_sha256="b"),
+    ):
         with pytest.raises(UserError, match="was trained with"):
             check_state(state, SMALL, other)
 
