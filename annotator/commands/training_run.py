@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from annotator.engine.sam2_backend import Sam2Segmenter
     from annotator.engine.zoom import ZoomSegmenter
-    from annotator.train.adapter import AdapterSettings, PromptedTrainer, Windows
     from annotator.train.adapter_data import Source, Split
     from annotator.train.adapter_gate import Contestant, GateResult
     from annotator.train.adapter_run import EpochDone, RunFolder, StepDone
+    from annotator.train.prompted import AdapterSettings, PromptedTrainer, Windows
     from annotator.train.ranks import Ranks
 
 
 def settings_of(args: argparse.Namespace, ranks: Ranks) -> AdapterSettings:
     """The options as a run's settings; every process makes ``--accumulate`` passes of a step."""
-    from annotator.train.adapter import AdapterSettings
+    from annotator.train.prompted import AdapterSettings
 
     return AdapterSettings(
         epochs=args.epochs,

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from annotator.domain.errors import UserError
-from annotator.train.adapter import PromptedTrainer, Windows
 from annotator.train.adapter_losses import LossParts
 from annotator.train.curves import draw_curves
+from annotator.train.prompted import PromptedTrainer, Windows
 from annotator.train.run_log import append_row, cut_log
 
 STATE_SECONDS = 60.0

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from annotator.engine.adapted_decoder import AdaptedOutput
 from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter import COPIES_SCALE, AdapterSettings, PromptedTrainer, Windows
+from annotator.train.adapter import COPIES_SCALE
 from annotator.train.adapter_batch import Batch
+from annotator.train.prompted import AdapterSettings, PromptedTrainer, Windows
 from annotator.train.ranks import ALONE, Ranks
 
 ENCODER_SIDE = ("conv_s0.", "conv_s1.")

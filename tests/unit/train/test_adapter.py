@@ -27,7 +27,7 @@ from annotator.engine.adapter_files import config_of
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.engine.prompt_adapter import AdapterConfig, AdapterMaps, PromptAdapter
 from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter import COPIES, COPIES_SCALE, DECAY, AdapterSettings, AdapterTrainer
+from annotator.train.adapter import COPIES, COPIES_SCALE, AdapterTrainer
 from annotator.train.adapter_cache import WindowCache
 from annotator.train.adapter_data import Split, image_count, read_source, split, training_images
 from annotator.train.adapter_gate import DECIDING, Contestant, GateResult, judge, summarize
@@ -43,6 +43,7 @@ from annotator.train.adapter_prompts import (
 )
 from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
 from annotator.train.evaluate import ObjectResult, evaluate_object
+from annotator.train.prompted import DECAY, AdapterSettings
 from tests.unit.train.scenes import write_set
 
 SMALL = NanoConfig(
@@ -372,7 +373,7 @@ def test_every_kind_of_prompt_trains(windows: WindowCache, dense_prompt: str, mo
     segmenter = Sam2Segmenter(build_nano(SMALL), BASE, dense_prompt=dense_prompt)
     trainer = trainer_of(segmenter, windows, accumulate=2)
     for kind in Kind:
-        monkeypatch.setattr("annotator.train.adapter.draw_kind", lambda _rng, kind=kind: kind)
+        monkeypatch.setattr("annotator.train.prompted.draw_kind", lambda _rng, kind=kind: kind)
         parts = trainer.train_step()
         assert all(bool(torch.isfinite(part.total)) for part in parts), kind
 

@@ -18,12 +18,13 @@ from annotator.engine.load import load_segmenter, weights_file
 from annotator.engine.nano import NanoConfig, build_nano, load_nano, save_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.tuned_files import check_tuned_path, save_tuned
-from annotator.train.adapter import COPIES_SCALE, AdapterSettings
+from annotator.train.adapter import COPIES_SCALE
 from annotator.train.adapter_cache import WindowCache
 from annotator.train.adapter_data import Split, read_source, split, training_images
 from annotator.train.adapter_gate import Contestant, judge
 from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
 from annotator.train.decoder_tuning import ENCODER_SIDE, DecoderTrainer
+from annotator.train.prompted import AdapterSettings
 from tests.unit.train.scenes import write_set
 
 SMALL = NanoConfig(
