@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def drawn(segmenter: Sam2Segmenter) -> None:
     side = segmenter.info.image_size // 4
     logits = torch.nn.functional.interpolate(drawn_logits(), (side, side), mode="bilinear", align_corners=False)[0]
 
-    def candidates(masks: torch.Tensor, *others: Any) -> Any:
-        return original(logits[1:] if len(masks) == 3 else logits[:1], *others)
+    def candidates(found: Any, *others: Any) -> Any:
+        return original(replace(found, masks=logits[1:] if len(found.masks) == 3 else logits[:1]), *others)
 
     segmenter._candidates = candidates  # type: ignore[method-assign]
 
