@@ -13,6 +13,7 @@ from annotator.engine.colour_evidence import (
     colour_bins,
     colour_evidence,
     log_ratio,
+    mean_of_nine,
 )
 from annotator.engine.dense_prompt import draw_prompts
 
@@ -90,3 +91,22 @@ def test_a_batch_is_its_samples() -> None:
         alone = colour_evidence(one, prior[index : index + 1], allowed[index : index + 1])
         torch.testing.assert_close(both[index : index + 1], alone)
     assert float(both.abs().max()) <= LIMIT_LOGIT
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2, 2), (2, 3, 20, 17), (1, 1, 1, 9)])
+def test_means_of_nine_are_those_of_a_pooling_that_counts_no_padding(shape: tuple[int, ...]) -> None:
+    grid = torch.rand(shape)
+    before = grid.clone()
+    expected = torch.nn.functional.avg_pool2d(grid, 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(mean_of_nine(grid), expected, atol=1e-6)
+    assert torch.equal(grid, before)
+
+
+def test_bins_follow_the_pictures_own_contrast() -> None:
+    """The same picture at a third of its contrast falls into the same bins."""
+    picture = torch.rand(1, 3, 24, 24)
+    faint = 0.4 + picture / 3
+    assert float((colour_bins(picture) == colour_bins(faint)).float().mean()) > 0.99
+    bins = colour_bins(picture)
+    assert 0 <= int(bins.min()) <= int(bins.max()) < LUMA_BINS * CHROMA_BINS**2
+    assert len(bins.unique()) > 100
