@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from annotator.domain.ports import Embedding
-from annotator.engine.sam2_backend import Sam2Embedding
+from annotator.engine.sam2_embedding import Sam2Embedding
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,62 +20,15 @@ from torch import Tensor, nn
 from annotator.domain.errors import DeviceMemoryError, EncodeCancelled, ImageError, PromptError
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.adapted_decoder import (
-    AdaptedDecoder,
-    AdaptedState,
-    Adapter,
-    check_base,
-    decode_on_modules,
-    uncertainty_map,
-)
+from annotator.engine.adapted_decoder import Adapter, check_base, uncertainty_map
 from annotator.engine.candidates import by_area, cut_candidates
-from annotator.engine.dense_prompt import draw_prompts
-from annotator.engine.fast_decoder import DecoderOutput, FastDecoder, ImageState, UnsupportedDecoderError
-from annotator.engine.prompt_adapter import AdapterMaps
 from annotator.engine.prompt_arrays import mask_input_of, prompt_arrays
+from annotator.engine.prompt_decoder import PromptDecoder, RawAnswer
+from annotator.engine.sam2_embedding import Sam2Embedding
 
 PREPROCESSING_VERSION = 1
 EXACT_PIXELS_LIMIT = 2_500_000
 """Above this the image is resized as 8-bit (within one grey level of the float path, a tenth of its time)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sam2Embedding:
-    """One encoded image on the engine's device.
-
-    Attributes:
-        fine: 1 x C/8 x S/4 x S/4; coarse: 1 x C/4 x S/8 x S/8; low: 1 x C x S/16 x S/16 (``no_mem_embed`` added).
-        thumbnail: 1 x 3 x S/4 x S/4 RGB in 0..1, what click stamps take colours from.
-    """
-
-    key: str
-    width: int
-    height: int
-    encode_ms: float
-    fine: Tensor
-    coarse: Tensor
-    low: Tensor
-    thumbnail: Tensor
-    _states: dict[object, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def nbytes(self) -> int:
-        tensors = (self.fine, self.coarse, self.low, self.thumbnail)
-        return sum(t.numel() * t.element_size() for t in tensors)
-
-    def to(self, device: torch.device) -> Sam2Embedding:
-        moved = {name: getattr(self, name).to(device) for name in ("fine", "coarse", "low", "thumbnail")}
-        return replace(self, **moved, _states={})
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """One decode: logits K x L x L and predicted IoU K, float32 on the CPU, object score, adapter's maps (one row)."""
-
-    masks: Tensor
-    iou: Tensor
-    object_score: float
-    maps: AdapterMaps | None
 
 
 class Sam2Segmenter:
@@ -106,9 +59,8 @@ class Sam2Segmenter:
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=self._device).view(1, 3, 1, 1)
         self._std = torch.tensor([0.229, 0.224, 0.225], device=self._device).view(1, 3, 1, 1)
         self._use_fast = use_fast_decoder
-        self._fast = self._make_fast()
+        self._decoder = self._make_decoder()
         self._adapter: Adapter | None = None
-        self._adapted: AdaptedDecoder | None = None
         self._cancel: Callable[[], bool] | None = None
         self._hook_blocks()
 
@@ -140,10 +92,8 @@ class Sam2Segmenter:
         """
         if adapter is not None:
             check_base(adapter.info, self._info)
-            adapter.network.to(self._device)
-            if self._fast is not None and (self._adapted is None or self._adapted.adapter is not adapter.network):
-                self._adapted = AdaptedDecoder(self._fast, adapter.network)
-        self._adapter = adapter  # the adapted decoder stays: off and on again (A/B) costs nothing
+        self._decoder.set_adapter(adapter)
+        self._adapter = adapter
 
     def embedding_key(self, image_key: str) -> str:
         parts = (image_key, self._info.sha256, self._info.name, str(self._size), str(self._dtype))
@@ -190,7 +140,9 @@ class Sam2Segmenter:
         points, labels = self._arrays(embedding, prompts)
         side = self._size // 4
         mask_input = mask_input_of(prompts, previous_logits, side=side, device=self._device)
-        found = self._decode([embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous)[0]
+        found = self._decoder.decode(
+            [embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous
+        )[0]
         return self._candidates_of(found, embedding, started, prompts.points if tidies else None)
 
     def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
@@ -203,13 +155,15 @@ class Sam2Segmenter:
         """
         started = time.perf_counter()
         kinds = {(len(p.points), p.box is None, p.is_ambiguous) for _, p in requests}
-        can_join = len(kinds) == 1 and len(requests) > 1 and bool(self._dense_prompt) and self._fast is not None
+        can_join = len(kinds) == 1 and len(requests) > 1 and self._decoder.can_join
         embeddings = [e for e, _ in requests if isinstance(e, Sam2Embedding) and e.low.device == self._device]
         if not can_join or len(embeddings) < len(requests) or any(p.base_mask or p.is_empty for _, p in requests):
             return [self.decode(embedding, prompts, tidies=tidies) for embedding, prompts in requests]
         arrays = [self._arrays(e, p) for e, (_, p) in zip(embeddings, requests, strict=True)]
         points, labels = (torch.cat([a for a in column if a is not None]) for column in zip(*arrays, strict=True))
-        answers = self._decode(embeddings, points, labels, mask_input=None, multimask=requests[0][1].is_ambiguous)
+        answers = self._decoder.decode(
+            embeddings, points, labels, mask_input=None, multimask=requests[0][1].is_ambiguous
+        )
         return [
             self._candidates_of(found, e, started, prompts.points if tidies else None)
             for found, e, (_, prompts) in zip(answers, embeddings, requests, strict=True)
@@ -220,7 +174,7 @@ class Sam2Segmenter:
         return prompt_arrays(prompts, size, model_size=self._size, device=self._device)
 
     def _candidates_of(
-        self, found: _Raw, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
+        self, found: RawAnswer, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
     ) -> Candidates:
         items = self._candidates(found, embedding.width, embedding.height, tidied_for)
         return by_area(items, object_score=found.object_score, decode_ms=(time.perf_counter() - started) * 1e3)
@@ -243,109 +197,8 @@ class Sam2Segmenter:
         Returns:
             Logits K x S/4 x S/4 (not clamped) and predicted IoU K, float32 on the CPU, and the object score.
         """
-        found = self._decode([embedding], points, labels, mask_input=mask_input, multimask=multimask)[0]
+        found = self._decoder.decode([embedding], points, labels, mask_input=mask_input, multimask=multimask)[0]
         return found.masks, found.iou, found.object_score
-
-    @torch.inference_mode()
-    def _decode(
-        self,
-        embeddings: Sequence[Sam2Embedding],
-        points: Tensor | None,
-        labels: Tensor | None,
-        *,
-        mask_input: Tensor | None,
-        multimask: bool,
-    ) -> list[_Raw]:
-        """One prompt set on each embedding, all of one shape; as :meth:`decode_raw`, and what the adapter thinks."""
-        encoder = self._model.sam_prompt_encoder
-        if self._dense_prompt:
-            xy = torch.zeros(1, 1, 2, device=self._device) if points is None else points
-            kind = -torch.ones(1, 1, device=self._device, dtype=torch.int) if labels is None else labels
-            thumbnail = _joined([e.thumbnail for e in embeddings]).float()
-            mask_input = draw_prompts(self._dense_prompt, xy, kind, thumbnail, mask_input)
-            # These models learned from exact positions; SAM 2's encoder adds half a pixel of its own.
-            points, labels = xy - 0.5, kind
-        given = None if points is None else (points, labels)
-        sparse, dense = encoder(points=given, boxes=None, masks=mask_input)
-        if self._fast is None and self._adapter is None:
-            return [self._decode_official(embeddings[0], sparse, dense, multimask)]
-        output, maps = self._decode_all(embeddings, sparse, dense, has_mask=mask_input is not None)
-        scores = output.object_score[:, 0].tolist()
-        if multimask:
-            masks, iou = output.masks(1, 4).cpu(), output.iou[:, 1:].cpu()
-        else:
-            masks, iou = output.masks(0, 1), output.iou[:, :1]
-            if self._model.sam_mask_decoder.dynamic_multimask_via_stability:
-                masks, iou = self._stable(output, masks, iou)
-            masks, iou = masks.cpu(), iou.cpu()
-        return [_Raw(masks[i], iou[i], scores[i], None if maps is None else maps.row(i)) for i in range(len(scores))]
-
-    def _decode_all(
-        self, embeddings: Sequence[Sam2Embedding], sparse: Tensor, dense: Tensor, *, has_mask: bool
-    ) -> tuple[DecoderOutput, AdapterMaps | None]:
-        """All four masks, with the adapter if there is one."""
-        if self._fast is None:
-            assert self._adapter is not None
-            embedding = embeddings[0]
-            features = (embedding.fine, embedding.coarse, embedding.low)
-            found = decode_on_modules(
-                self._model, self._adapter.network, features, embedding.thumbnail, (sparse, dense)
-            )
-            output = DecoderOutput(lambda a, b: found.masks[:, a:b].float(), found.iou.float(), found.object_score)
-            return output, found.maps
-        fast, states = self._fast, [self._plain_state(e, self._fast) for e in embeddings]
-        shown = dense if has_mask else None
-        if self._adapter is None or self._adapted is None:
-            return fast.decode(ImageState.stacked(states), sparse, dense=shown), None
-        adapted = [self._adapted_state(e, s, self._adapted) for e, s in zip(embeddings, states, strict=True)]
-        return self._adapted.decode(AdaptedState.stacked(adapted), sparse, dense=shown)
-
-    @staticmethod
-    def _plain_state(embedding: Sam2Embedding, fast: FastDecoder) -> ImageState:
-        state = embedding._states.get(fast)
-        if state is None:
-            state = fast.prepare(embedding.low, embedding.fine, embedding.coarse)
-            embedding._states[fast] = state
-        return state
-
-    @staticmethod
-    def _adapted_state(embedding: Sam2Embedding, plain: ImageState, decoder: AdaptedDecoder) -> AdaptedState:
-        state = embedding._states.get(decoder)
-        if state is None:
-            for old in [key for key in embedding._states if isinstance(key, AdaptedDecoder)]:
-                del embedding._states[old]  # one adapter's terms at a time: they are quickly made
-            state = decoder.prepare(plain, embedding.thumbnail)
-            embedding._states[decoder] = state
-        return state
-
-    def _stable(self, output: DecoderOutput, masks: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
-        """SAM 2's rule for one mask: where it is not stable, the best of the candidates takes its place."""
-        unstable = [i for i in range(len(masks)) if not self._is_stable(masks[i, 0])]
-        if not unstable:
-            return masks, iou
-        masks, iou = masks.clone(), iou.clone()
-        for i in unstable:
-            best = int(output.iou[i, 1:].argmax()) + 1
-            masks[i], iou[i] = output.masks(best, best + 1)[i], output.iou[i, best : best + 1]
-        return masks, iou
-
-    def _is_stable(self, logits: Tensor) -> bool:
-        decoder = self._model.sam_mask_decoder
-        delta = decoder.dynamic_multimask_stability_delta
-        inner, outer = int((logits > delta).sum()), int((logits > -delta).sum())
-        return outer == 0 or inner / outer >= float(decoder.dynamic_multimask_stability_thresh)
-
-    def _decode_official(self, embedding: Sam2Embedding, sparse: Tensor, dense: Tensor, multimask: bool) -> _Raw:
-        masks, iou, _, score = self._model.sam_mask_decoder(
-            image_embeddings=embedding.low.float(),
-            image_pe=self._model.sam_prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-            repeat_image=False,
-            high_res_features=[embedding.fine.float(), embedding.coarse.float()],
-        )
-        return _Raw(masks[0].float().cpu(), iou[0].float().cpu(), float(score[0, 0]), None)
 
     @torch.inference_mode()
     def _encode(self, image: RgbArray, image_key: str, is_cancelled: Callable[[], bool] | None) -> Sam2Embedding:
@@ -382,7 +235,7 @@ class Sam2Segmenter:
         return F.interpolate(exact, (self._size, self._size), mode="bilinear", antialias=True)
 
     def _candidates(
-        self, found: _Raw, width: int, height: int, tidied_for: Sequence[PointPrompt] | None
+        self, found: RawAnswer, width: int, height: int, tidied_for: Sequence[PointPrompt] | None
     ) -> list[Candidate]:
         uncertain = None
         if found.maps is not None:
@@ -392,13 +245,8 @@ class Sam2Segmenter:
             found.masks, found.iou, width=width, height=height, uncertainty=uncertain, tidied_for=tidied_for
         )
 
-    def _make_fast(self) -> FastDecoder | None:
-        if not self._use_fast:
-            return None
-        try:
-            return FastDecoder(self._model, dtype=self._dtype)
-        except UnsupportedDecoderError:
-            return None
+    def _make_decoder(self) -> PromptDecoder:
+        return PromptDecoder(self._model, dtype=self._dtype, dense_prompt=self._dense_prompt, use_fast=self._use_fast)
 
     def _hook_blocks(self) -> None:
         """Ask between the encoder's blocks whether the encode is still wanted."""
@@ -419,14 +267,10 @@ class Sam2Segmenter:
         self._mean, self._std = self._mean.cpu(), self._std.cpu()
         note = "The graphics card ran out of memory; the processor is used now."
         self._info = replace(self._info, device="cpu", dtype="float32", note=note)
-        self._fast, self._adapted = self._make_fast(), None
+        self._decoder = self._make_decoder()
         self.set_adapter(self._adapter)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or ("memory" in text and "alloc" in text)
-
-
-def _joined(rows: Sequence[Tensor]) -> Tensor:
-    return rows[0] if len(rows) == 1 else torch.cat(list(rows))

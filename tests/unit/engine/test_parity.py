@@ -29,7 +29,8 @@ from annotator.domain.ports import Candidate, LogitsArray, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.load import build_config
 from annotator.engine.mask_prompt import mask_to_logits
-from annotator.engine.sam2_backend import EXACT_PIXELS_LIMIT, Sam2Embedding, Sam2Segmenter
+from annotator.engine.sam2_backend import EXACT_PIXELS_LIMIT, Sam2Segmenter
+from annotator.engine.sam2_embedding import Sam2Embedding
 
 CONFIGS = {"tiny": "hiera_t", "small": "hiera_s", "base-plus": "hiera_b+", "large": "hiera_l"}
 SIZES_HW = [(97, 211), (480, 640), (60, 1), pytest.param((1, 75), marks=pytest.mark.slow)]

@@ -176,11 +176,11 @@ def test_batches_on_an_official_configuration(batch: int) -> None:
         assert found.maps.cells is not None
         assert found.maps.cells.shape == (batch, 8)
         engine = Sam2Segmenter(model, ModelInfo("tiny", "b" * 64, "cpu", "float32", 1024))
-        assert engine._fast is not None
+        assert engine._decoder.fast is not None
         from annotator.engine.adapted_decoder import AdaptedDecoder
 
-        fast = AdaptedDecoder(engine._fast, network)
-        state = engine._fast.prepare(features[2], features[0], features[1])
+        fast = AdaptedDecoder(engine._decoder.fast, network)
+        state = engine._decoder.fast.prepare(features[2], features[0], features[1])
         adapted = fast.prepare(state, torch.rand(1, 3, 256, 256))
         adapted = type(adapted)(adapted.image, guide)
         for n in range(batch):
@@ -232,7 +232,7 @@ def test_swapping_needs_no_encode_and_leaves_no_trace(model: torch.nn.Module, pi
     np.testing.assert_array_equal(logits_of(seen[0]), logits_of(seen[2]))
     assert np.abs(logits_of(seen[0]) - logits_of(seen[1])).max() > 1e-3
     assert not forwards
-    assert len(embedding._states) == 2  # the base's terms and one adapter's
+    assert len(embedding.states) == 2  # the base's terms and one adapter's
 
 
 def test_off_and_on_again_makes_nothing_anew(

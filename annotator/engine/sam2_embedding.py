@@ -1,0 +1,39 @@
+"""What the encoder leaves of an image: its feature levels, and what decoders keep with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Sam2Embedding:
+    """One encoded image on the engine's device.
+
+    Attributes:
+        fine: 1 x C/8 x S/4 x S/4; coarse: 1 x C/4 x S/8 x S/8; low: 1 x C x S/16 x S/16 (``no_mem_embed`` added).
+        thumbnail: 1 x 3 x S/4 x S/4 RGB in 0..1, what click stamps take colours from.
+        states: what decoders made of it that no prompt changes, by decoder.
+    """
+
+    key: str
+    width: int
+    height: int
+    encode_ms: float
+    fine: Tensor
+    coarse: Tensor
+    low: Tensor
+    thumbnail: Tensor
+    states: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        tensors = (self.fine, self.coarse, self.low, self.thumbnail)
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+    def to(self, device: torch.device) -> Sam2Embedding:
+        moved = {name: getattr(self, name).to(device) for name in ("fine", "coarse", "low", "thumbnail")}
+        return replace(self, **moved, states={})
