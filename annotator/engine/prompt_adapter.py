@@ -213,7 +213,7 @@ class PromptAdapter(nn.Module):
             uncertain_token = self._token(self.uncertain_mlp, self.static_uncertain, coarse_token)
             refined_token = self._token(self.refined_mlp, self.static_refined, coarse_token)
             filters = torch.stack([uncertain_token, coarse_token, refined_token], 1)
-            maps = AdapterMaps(*torch.matmul(filters, detail.transpose(1, 2)).float().unbind(1))
+            maps = AdapterMaps(*torch.bmm(filters, detail.transpose(1, 2)).float().unbind(1))
             seen = torch.cat([seen[:, :MASK_TOKEN], refined_token[:, None], seen[:, MASK_TOKEN + 1 :]], 1)
             if self.has_points and with_points:
                 cells, scores, soft = self._hard_cells(maps, generator)
