@@ -12,7 +12,9 @@ from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.items import MARKER_RADIUS_PX
 
-MOST_ALPHA = 205
+MOST_ALPHA = 150
+CONTRAST = 2.5
+"""Doubt in bits is near 1 wherever a model is not sure; raised to this power, what is most in doubt stands out."""
 _COLD, _HOT = (150, 30, 110), (255, 226, 92)
 """From purple to pale yellow: it gets lighter as it gets stronger, also for people who tell few colours apart."""
 PULSE_MS = 1100
@@ -23,9 +25,9 @@ _HALO = QColor(0, 0, 0, 170)
 
 def heat_image(values: npt.NDArray[np.float32]) -> QImage:
     """A picture of values 0..1 (h x w): clear where 0, strong where 1; as small as the values are."""
-    v = np.clip(np.nan_to_num(values), 0, 1).astype(np.float32)
+    v = np.clip(np.nan_to_num(values), 0, 1).astype(np.float32) ** CONTRAST
     alpha = np.sqrt(v) * MOST_ALPHA
-    alpha[v < 0.02] = 0
+    alpha[v < 0.002] = 0
     pixels = np.empty((*v.shape, 4), np.uint8)
     for place, (cold, hot) in enumerate(zip(_COLD, _HOT, strict=True)):
         # Premultiplied: smooth scaling must not bring in the colour of clear cells.

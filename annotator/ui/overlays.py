@@ -18,8 +18,8 @@ from annotator.ui.mask_picture import OUTLINE_PX, MaskLook
 CANDIDATE_EXTRA_OPACITY = 0.1
 """How much stronger the fill of the object in work is than that of accepted ones."""
 _POINT_DEPTH = 10
-_HEAT_DEPTH = 2.5
-"""Above all masks, below the prompts."""
+_HEAT_DEPTH = 1.5
+"""Above the accepted masks, below the outline of the object in work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,9 @@ class Overlays:
 
     def set_candidate(self, mask: Mask | None, colour: str) -> None:
         self._candidate_colour = colour
-        opacity = min(1.0, self._opacity + CANDIDATE_EXTRA_OPACITY)
+        # Doubt takes the place of the fill: two layers of colour would hide the image.
+        is_warm = not self._heat.place.isEmpty()
+        opacity = 0.0 if is_warm else min(1.0, self._opacity + CANDIDATE_EXTRA_OPACITY)
         self._candidate.set_mask(mask, MaskLook(colour, opacity, is_strong=True, outline_px=self._outline_px))
 
     def set_prompts(self, prompts: Prompts) -> None:
@@ -134,7 +136,10 @@ class Overlays:
 
     def set_heat(self, image: QImage | None, box: Box | None) -> None:
         """A small picture of the doubt, stretched over ``box`` (image pixels); None for none."""
+        was_cold = self._heat.place.isEmpty()
         self._heat.set_heat(image, box)
+        if was_cold != self._heat.place.isEmpty():
+            self.set_candidate(self._candidate.mask, self._candidate_colour)
 
     def set_ghost(self, point: PointPrompt | None) -> None:
         """A click that is proposed and not made; None for none."""

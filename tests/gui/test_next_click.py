@@ -215,6 +215,9 @@ def test_u_shows_the_layer_where_the_doubt_is_and_hides_it_again(at_work):
     assert diff[on_rim.y(), on_rim.x()] > 60
     assert diff[far.y(), far.x()] == 0
     assert diff[on_rim.y(), on_rim.x()] > diff[inside.y(), inside.x()]
+    overlays = desk.window.canvas._overlays
+    assert overlays._candidate._look.opacity == 0, "doubt takes the place of the fill"
+    assert overlays._heat.zValue() < overlays._candidate.zValue(), "the outline stays on top"
     desk.window.canvas.set_peek(True)
     assert not desk.window.canvas._overlays._heat.isVisible(), "the bare image has no layer"
     desk.window.canvas.set_peek(False)
