@@ -2,7 +2,8 @@
 
 An answer is in doubt where its probabilities are undecided near the outline, where other candidates disagree with it,
 and where a prompt adapter says so. Each reason adds to the others: an adapter's map alone is the weaker guide
-(docs/next-click.md has the figures). The adapter's hard points lift the places they name.
+(docs/next-click.md has the figures). The first proposal is the strongest of the adapter's hard points that wants the
+mask changed; the others lift the places they name.
 
 A single doubtful pixel is no place to click: all of the outline is in doubt, and an error one pixel wide is soon
 corrected. A good correction lies deep in an error. So each level of doubt is taken for an error that may be there,
@@ -79,6 +80,8 @@ def proposals(
 ) -> tuple[PointPrompt, ...]:
     """Clicks that would help, the strongest first: inside the image, none beside a click or another proposal.
 
+    An adapter's strongest hard point comes before all, then the places by depth.
+
     Args:
         mask: the one that is shown; it decides the signs.
         clicks: those that were made already.
@@ -88,7 +91,10 @@ def proposals(
     spread = max(LEAST_DISTANCE_PX, _cell_side(doubt), SPREAD_SHARE * math.sqrt(mask.area))
     clicks = (*clicks, *still_shown(confirmed, mask))
     found: list[PointPrompt] = []
-    for point in _peaks(doubt, mask, clicks, spread=spread, count=count):
+    for point in doubt.hard_points:
+        if not found and point.is_positive == sign_against(mask, point.x, point.y):
+            _keep(found, point, clicks, mask=mask, spread=spread)
+    for point in _peaks(doubt, mask, (*clicks, *found), spread=spread, count=count):
         _keep(found, point, clicks, mask=mask, spread=spread)
     return tuple(found[:count])
 

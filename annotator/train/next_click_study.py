@@ -26,7 +26,7 @@ from annotator.train.evaluation_state import append, appending, read_state
 
 BoolArray = npt.NDArray[np.bool_]
 
-STUDY_VERSION = 3
+STUDY_VERSION = 4
 TARGETS = (85, 90)
 """IoU in percent."""
 SHOWN_CLICKS = (3, 5, 10)

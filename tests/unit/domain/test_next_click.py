@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -176,8 +177,26 @@ def test_a_hard_point_lifts_its_place_where_it_wants_the_mask_changed() -> None:
         seen = UncertaintyMap(values, Box(0, 0, SIDE, SIDE), (hard, PointPrompt(900, 3, True)))
         shown = candidate(SURE, uncertainty=seen)
         found = proposals(doubt_map(answer(shown), 0), shown.mask, [])
-        assert found == (places[first], places[1 - first])
+        strongest = hard if hard.is_positive else places[first]
+        assert found[0] == strongest
+        assert places[1 - first] in found[1:]
     assert proposals(doubt_map(answer(shown), 0), shown.mask, [PointPrompt(14, 15)]) == (places[1],)
+
+
+def test_the_strongest_hard_point_that_can_be_proposed_comes_first() -> None:
+    shown = candidate(SURE)
+    doubt = doubt_map(answer(candidate(SURE, uncertainty=UncertaintyMap(blobs((14, 14, 2)), Box(0, 0, SIDE, SIDE)))), 0)
+    outside, nowhere, second = PointPrompt(900, 3), PointPrompt(32, 32, True), PointPrompt(50, 10)
+    inside = PointPrompt(33, 30, False)
+
+    def first(*hard: PointPrompt, clicks: tuple[PointPrompt, ...] = ()) -> PointPrompt:
+        return proposals(replace(doubt, hard_points=hard), shown.mask, clicks)[0]
+
+    assert first(second, inside) == second
+    assert first(inside, second) == inside
+    assert first(outside, nowhere, inside, second) == inside, "outside of the image; in the mask already"
+    assert first(inside, second, clicks=(PointPrompt(33, 31, False),)) == second, "beside a click"
+    assert first(nowhere) == PointPrompt(14.5, 14.5)
 
 
 def test_a_certain_answer_and_an_empty_one_propose_nothing_or_something_sane() -> None:
