@@ -69,3 +69,11 @@ def test_clicked_cells_keep_their_side_and_values_only_change_sign(seed: int, cl
     assert np.array_equal(np.abs(found), np.abs(logits))
     for y, x in cells.tolist():
         assert (found[y, x] > 0) == (logits[y, x] > 0)
+
+
+def test_more_holes_than_short_labels_can_count() -> None:
+    """A large grid with a hole in every second cell of every second row: as many parts as there can be, all filled."""
+    logits = np.ones((600, 600), np.float32)
+    logits[1:-1:2, 1:-1:2] = -1
+    assert np.count_nonzero(logits < 0) > np.iinfo(np.uint16).max
+    assert (tidied(logits, [], width=600, height=600) > 0).all()
