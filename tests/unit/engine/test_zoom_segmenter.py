@@ -17,6 +17,7 @@ from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.tidy import tidied
 from annotator.engine.embeddings import TieredCache
+from annotator.engine.load import build_config
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.zoom import CROPS_KEPT, ZoomSegmenter
@@ -335,3 +336,25 @@ def test_the_cache_keeps_them_in_memory_alone(real: ZoomSegmenter, tmp_path_fact
     cache.put(embedding)
     assert cache.get(embedding.key) is embedding
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_official_models_look_closer_too_where_that_is_asked_for() -> None:
+    """SAM 2.1 tiny with random weights: the piece round a small box is encoded once, and masks come back in the image."""
+    torch.manual_seed(0)
+    model = build_config("configs/sam2.1/sam2.1_hiera_t.yaml")
+    encodes: list[int] = []
+    model.image_encoder.register_forward_hook(lambda *_: encodes.append(1))
+    official = Sam2Segmenter(model, ModelInfo("tiny", "0" * 64, "cpu", "float32", 1024))
+    zoom = ZoomSegmenter(official, margin=1.6)
+    embedding = zoom.encode(np.random.default_rng(0).integers(0, 255, (600, 800, 3), dtype=np.uint8), "picture")
+    prompts = Prompts(box=Box(300, 200, 360, 260))
+    for _ in range(2):
+        found = zoom.decode(embedding, prompts)
+        assert found.looked_closer
+        assert (found.chosen.mask.width, found.chosen.mask.height) == (800, 600)
+        x, y, w, h = found.chosen.mask.bbox_xywh
+        assert 270 <= x <= x + w <= 390
+        assert 170 <= y <= y + h <= 290
+    assert len(encodes) == 2, "the image and the piece"
+    assert not official.decode(embedding.base, prompts).looked_closer
