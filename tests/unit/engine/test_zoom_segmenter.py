@@ -340,7 +340,7 @@ def test_the_cache_keeps_them_in_memory_alone(real: ZoomSegmenter, tmp_path_fact
 
 @pytest.mark.slow
 def test_official_models_look_closer_too_where_that_is_asked_for() -> None:
-    """SAM 2.1 tiny with random weights: the piece round a small box is encoded once, and masks come back in the image."""
+    """SAM 2.1 tiny with random weights: the piece round a small box is encoded once; masks come back in the image."""
     torch.manual_seed(0)
     model = build_config("configs/sam2.1/sam2.1_hiera_t.yaml")
     encodes: list[int] = []
