@@ -8,6 +8,8 @@ object's box. A small box is interpolated as a whole, which is quicker than find
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,19 @@ from annotator.domain.mask import Mask
 FloatArray = npt.NDArray[np.float32]
 SMALL_BOX_PX = 400 * 400
 """Up to this many pixels an object's box is interpolated as a whole."""
+
+
+class _Cells(NamedTuple):
+    """Logits, and for every output row and column the cell at or before it and the weight of the next cell.
+
+    The cells have a neighbour after the last one that is used.
+    """
+
+    window: FloatArray
+    row_cell: npt.NDArray[np.int64]
+    row_weight: FloatArray
+    column_cell: npt.NDArray[np.int64]
+    column_weight: FloatArray
 
 
 def mask_from_logits(logits: FloatArray, *, width: int, height: int) -> Mask:
@@ -37,7 +52,7 @@ def mask_from_logits(logits: FloatArray, *, width: int, height: int) -> Mask:
     bottom, right = int(row_cell[-1]), int(column_cell[-1])
     window = _with_edges_repeated(source, top, bottom + 2, left, right + 2)
     fill = _interpolate if row_cell.size * column_cell.size <= SMALL_BOX_PX else _paint
-    bits = fill(window, row_cell - top, row_weight, column_cell - left, column_weight)
+    bits = fill(_Cells(window, row_cell - top, row_weight, column_cell - left, column_weight))
     return Mask(bits, x0, y0, width, height).tight()
 
 
@@ -65,27 +80,18 @@ def _axis(cells: int, size: int, start: int, stop: int) -> tuple[npt.NDArray[np.
     return index, (position - index).astype(np.float32)
 
 
-def _interpolate(
-    window: FloatArray,
-    row_cell: npt.NDArray[np.int64],
-    row_weight: FloatArray,
-    column_cell: npt.NDArray[np.int64],
-    column_weight: FloatArray,
-) -> npt.NDArray[np.bool_]:
+def _interpolate(cells: _Cells) -> npt.NDArray[np.bool_]:
     """Every pixel, along the rows first: the sums that :func:`_paint` makes, in the same order."""
+    window, row_cell, row_weight, column_cell, column_weight = cells
     one = np.float32(1)
     wide = window.take(column_cell, 1) * (one - column_weight) + window.take(column_cell + 1, 1) * column_weight
     down = row_weight[:, None]
     return np.asarray(wide.take(row_cell, 0) * (one - down) + wide.take(row_cell + 1, 0) * down > 0)
 
 
-def _paint(
-    window: FloatArray,
-    row_cell: npt.NDArray[np.int64],
-    row_weight: FloatArray,
-    column_cell: npt.NDArray[np.int64],
-    column_weight: FloatArray,
-) -> npt.NDArray[np.bool_]:
+def _paint(cells: _Cells) -> npt.NDArray[np.bool_]:
+    """Cells along the outline pixel by pixel, the others at once."""
+    window, row_cell, row_weight, column_cell, column_weight = cells
     inside = (window > 0).astype(np.uint8)
     corners = inside[:-1, :-1] + inside[1:, :-1] + inside[:-1, 1:] + inside[1:, 1:]
     bits = np.asarray((corners == 4)[row_cell].take(column_cell, axis=1))
