@@ -10,14 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.clicks import next_click
 from annotator.domain.mask import Mask
 from annotator.domain.next_click import (
-    BAND_SHARE,
     LEAST_DISTANCE_PX,
     MOST_PROPOSALS,
     SPREAD_SHARE,
@@ -28,6 +26,7 @@ from annotator.domain.next_click import (
 )
 from annotator.domain.ports import Candidates
 from annotator.domain.prompt import PointPrompt
+from annotator.train.prompts import band_at_outline
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -133,25 +132,11 @@ FALLING_BACK = ("proposals", "random, looked at")
 
 
 def outline_band(mask: Mask) -> BoolArray:
-    """Pixels at most a quarter of the object's size (the root of its area) from the mask's outline, on both sides.
-
-    That is the band in which the base's doubt counts. At least ``LEAST_DISTANCE_PX``; empty without an outline.
-    H x W.
-    """
-    full = mask.full()
-    if mask.is_empty or full.all():
-        return np.zeros_like(full)
-    width_px = max(LEAST_DISTANCE_PX, BAND_SHARE * math.sqrt(mask.area))
-    # The distance to the nearest pixel of the other side: 1 at the outline. The image's edge is no outline.
-    return np.asarray(_to_nearest(full) + _to_nearest(~full) <= width_px)
+    """Pixels near the mask's outline, H x W; see :func:`annotator.train.prompts.band_at_outline`."""
+    return band_at_outline(mask.full(), least=LEAST_DISTANCE_PX)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
-
-
-def _to_nearest(region: BoolArray) -> npt.NDArray[np.float32]:
-    """Distance of the region's pixels to the nearest pixel that is not in it; 0 elsewhere."""
-    return np.asarray(cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _proposed(view: View) -> tuple[PointPrompt, ...]:

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.next_click import BAND_SHARE
+
 BoolArray = npt.NDArray[np.bool_]
 Point = tuple[float, float, int]
 """x, y in window pixels (centres at +0.5), label: 1 positive, 0 negative, 2 / 3 box corners, -1 nothing."""
 
 NOTHING: Point = (0.0, 0.0, -1)
-NEAR_SHARE = 0.25
-"""A click is near an outline up to this share of the mask's size (the root of its area) away from it."""
 
 
 def click_inside(
@@ -66,13 +66,27 @@ def click_near_outline(prediction: BoolArray, target: BoolArray, rng: np.random.
     Args:
         prediction: bool grid h x w; target: the same shape.
     """
-    if not prediction.any() or prediction.all():
+    choices = np.flatnonzero(band_at_outline(prediction, least=1.0))
+    if not choices.size:
         return NOTHING
-    reach = max(1.0, NEAR_SHARE * math.sqrt(float(prediction.sum())))
-    choices = np.flatnonzero(_to_other_side(prediction) + _to_other_side(~prediction) <= reach)
     row, column = divmod(int(choices[rng.integers(choices.size)]), prediction.shape[1])
     jitter_x, jitter_y = rng.uniform(0.25, 0.75, 2)
     return (column + jitter_x) * cell_px, (row + jitter_y) * cell_px, int(target[row, column])
+
+
+def band_at_outline(mask: BoolArray, *, least: float) -> BoolArray:
+    """Cells at most a quarter of the mask's size (the root of its area) from its outline, on both sides.
+
+    That is the band in which the base's doubt counts. Empty without an outline; the grid's edge is none.
+
+    Args:
+        mask: bool grid h x w; least: cells that the band is wide at least, on each side.
+    """
+    if not mask.any() or mask.all():
+        return np.zeros_like(mask)
+    reach = max(least, BAND_SHARE * math.sqrt(float(np.count_nonzero(mask))))
+    # The distance to the nearest cell of the other side: 1 at the outline.
+    return np.asarray(_to_other_side(mask) + _to_other_side(~mask) <= reach)
 
 
 def noisy_box(target: BoolArray, rng: np.random.Generator, *, cell_px: float) -> tuple[Point, Point]:
