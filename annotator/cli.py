@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"annotator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module_name, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
+        command = commands.add_parser(name, help=summary.replace("%", "%%"), description=summary)
         if name == arguments[0]:
             importlib.import_module(f"annotator.commands.{module_name}").add_arguments(command)
     args = parser.parse_args(arguments)

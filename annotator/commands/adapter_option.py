@@ -16,14 +16,25 @@ def add_adapter_argument(parser: argparse.ArgumentParser, *, help_text: str) -> 
     parser.add_argument("--adapter", metavar="FILE|NAME", help=help_text)
 
 
+def adapter_path(text: str) -> Path:
+    """The file that was named, or that of the installed (or shipped) adapter of that name.
+
+    Raises:
+        ModelError: no adapter has that name.
+    """
+    from annotator.engine.adapter_files import SUFFIX, find_adapter
+
+    path = Path(text)
+    is_file = path.is_file() or path.suffix == SUFFIX or len(path.parts) > 1
+    return path if is_file else find_adapter(text)[0]
+
+
 def load_named_adapter(text: str, segmenter: Sam2Segmenter | ZoomSegmenter) -> Adapter:
-    """The adapter in a file, or the installed (or shipped) one of that name, for this model.
+    """The adapter of :func:`adapter_path`, for this model.
 
     Raises:
         ModelError: there is none, it is damaged, or it belongs to another model.
     """
-    from annotator.engine.adapter_files import SUFFIX, find_adapter, load_adapter
+    from annotator.engine.adapter_files import load_adapter
 
-    path = Path(text)
-    is_file = path.is_file() or path.suffix == SUFFIX or len(path.parts) > 1
-    return load_adapter(path if is_file else find_adapter(text)[0], base=segmenter.info, device=segmenter.device)
+    return load_adapter(adapter_path(text), base=segmenter.info, device=segmenter.device)

@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a Markdown table; say on which sets the other is better.
 
     Raises:
-        UserError: a file is no evaluation, or the two share no objects.
+        UserError: a file is no evaluation, or the two share no objects, or few.
     """
     from annotator.commands.output import check_output
     from annotator.io.atomic import export_errors, write_atomic
@@ -28,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     text = markdown(rows, ours=ours.model, other=other.model if other else None)
     for evaluation in (ours, other):
         if evaluation is not None:
-            counts = ", ".join(f"NoC@{t} {mean_noc(evaluation, t / 100)}" for t in (80, 85, 90))
+            clicks = {percent: mean_noc(evaluation, percent / 100) for percent in (80, 85, 90)}
+            shown = {t: f"{found}" if rows[-1].has_intervals else f"{found.mean:.3f}" for t, found in clicks.items()}
+            counts = ", ".join(f"NoC@{percent} {words}" for percent, words in shown.items())
             text += f"\n\n{evaluation.model}, clicks needed (cap {evaluation.clicks}): {counts}"
     if predicted := calibration(ours):
         found = ", ".join(f"{name} {value:.2f}" for name, value in predicted.items())
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         text += f"\n\n{other.model} is better on: {', '.join(lost) or 'nothing'}."
     print(text)
     if args.out is not None:
-        check_output(args.out)
+        check_output(args.out, sources=(args.ours, args.other))
         with export_errors(args.out):
             write_atomic(args.out, (text + "\n").encode())
     return 0

@@ -86,9 +86,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("There is nothing to evaluate on.", "Give --coco and --images, or --dataset and --root.")
     if len(args.coco) != len(args.images):
         raise UserError(f"{len(args.coco)} --coco and {len(args.images)} --images do not pair.", "Give one of each.")
-    for output in (args.json, args.pictures):
+    for output in (args.json, args.pictures, args.resume):
         if output is not None:
-            check_output(output)
+            check_output(output, sources=(*args.coco, args.model, args.adapter))
     names = set_names(args.coco)
     if args.pictures is not None and (args.degrade or args.jitter):
         raise UserError("--pictures shows the images as they are.", "Leave out --degrade and --jitter.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,11 +64,11 @@ def train(
     from annotator.train.decoder_tuning import DecoderTrainer
 
     base = plain(segmenter)
-    data = data_key(args, base, sources)
-    windows, validation = encoded_windows(args, base, parts, folder, data, ranks=ranks)
+    data = data_key(args, base, sources, parts)
     settings = settings_of(args, ranks)
+    key = run_key(data, CANDIDATE, settings, args.windows)
+    windows, validation = encoded_windows(args, base, parts, folder, data, key=key, ranks=ranks)
     trainer = DecoderTrainer(base, windows, settings=settings, ranks=ranks)
-    key = run_key(data, CANDIDATE, settings, len(windows))
     train_with_bar(trainer, validation, folder, key=key)
     return trainer
 
@@ -106,21 +105,12 @@ def write_and_judge(
     )
     weights = f"{base.info.sha256} {weights_digest(trainer.best)}"
     contestants = (Contestant(segmenter), Contestant(tuned, weights=weights))
-    tables, found = [], {}
-    places = [("held back", "held-back images", parts.held_back), *((t.name, t.name, t.objects) for t in tests)]
-    for key, title, objects in places:
-        result = judged(args, contestants, objects, title, candidate=CANDIDATE, folder=folder)
-        tables.append(result.markdown(title))
-        found[key] = result
-        print(f"\n{tables[-1]}")
-    card = _card(args, base, parts, trainer.best_epoch, tables)
-    with export_errors(folder.gate_json):
-        write_atomic(folder.gate_json, json.dumps({n: r.to_json() for n, r in found.items()}, indent=1).encode())
-        write_atomic(folder.gate_table, card.encode())
+    judgement = judged(args, contestants, parts, tests, folder, candidate=CANDIDATE)
+    card = _card(args, base, parts, trainer.best_epoch, judgement.tables)
+    judgement.write(folder, card)
     with export_errors(args.out):
         write_atomic(args.out.with_suffix(".md"), card.encode())
-    folder.gate_state.unlink(missing_ok=True)  # all is said; a gate that is asked for again begins anew
-    print(f"\n{verdict(found['held back'])}")
+    print(verdict(judgement.gate))
     return 0
 
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         opened = ProjectStore.open_folder(args.project, author=args.author)
     else:
         opened = ProjectStore.open(args.project, author=args.author)
-    with opened as store, tqdm(unit="object", leave=False, disable=None) as bar:
+    with opened as store, tqdm(unit="entry", leave=False, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

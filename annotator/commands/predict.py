@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise ExportError(f"{out} has an unknown kind.", "Name a .png or a .json file.")
     if not args.point and args.box is None:
         raise PromptError("There is no prompt.", "Give --point X,Y or --box X1,Y1,X2,Y2.")
-    check_output(out)
+    check_output(out, sources=(args.image, args.model))
     image = load_image(args.image)
     check_prompts(args.point, args.box, width=image.width, height=image.height)
 

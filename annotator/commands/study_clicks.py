@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.commands.adapter_option import adapter_path, add_adapter_argument
 from annotator.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
-    parser.add_argument("--adapter", type=Path, metavar="FILE", help="decode with this adapter, and use its proposals")
+    add_adapter_argument(parser, help_text="decode with this adapter, and use its proposals")
     parser.add_argument("--max-objects", type=int, metavar="N", help="a fixed subset of each set")
     parser.add_argument("--clicks", type=int, default=20, help="most clicks per object (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the subset and the random annotators (default 0)")
@@ -52,13 +53,15 @@ def run(args: argparse.Namespace) -> int:
     if args.clicks < 1 or (args.max_objects is not None and args.max_objects < 1):
         raise UserError("At least one click and one object are needed.", "Give --clicks and --max-objects above 0.")
     if args.json is not None:
-        check_output(args.json)
+        annotations = [path / "annotations.json" for path in args.sets]
+        check_output(args.json, sources=(*args.sets, *annotations, args.model, args.adapter))
     sources = [read_source(path) for path in args.sets]
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise UserError("Two of the sets have the same name.", "Give each set once, in folders of different names.")
     segmenter = load_segmenter(args.model, device=args.device, config=args.config)
-    adapter_sha256 = _put_in(args.adapter, segmenter) if args.adapter is not None else ""
+    adapter = None if args.adapter is None else adapter_path(args.adapter)
+    adapter_sha256 = "" if adapter is None else _put_in(adapter, segmenter)
     state_path = None if args.json is None else args.json.with_name(args.json.name + ".state")
     found = {source.name: _studied(args, segmenter, source, adapter_sha256, state_path) for source in sources}
     tables = {name: figures([results], clicks=args.clicks) for name, results in found.items()}
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         data = {
             "model": segmenter.info.name,
-            "adapter": args.adapter.stem if args.adapter else None,
+            "adapter": None if adapter is None else adapter.stem,
             "figures": {name: table.to_json() for name, table in tables.items()},
             "per_object": {name: [_plain(item) for item in results] for name, results in found.items()},
         }

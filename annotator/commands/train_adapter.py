@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.commands.priority import give_way
 from annotator.commands.training_run import (
     data_key,
     encoded_windows,
@@ -16,6 +17,7 @@ from annotator.commands.training_run import (
     judged,
     plain,
     settings_of,
+    tell_shared_images,
     train_with_bar,
     verdict,
 )
@@ -57,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate (default 0.001)")
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better validation (default 10)")
     parser.add_argument("--held-back", type=float, default=0.2, help="share of the images to judge on (default 0.2)")
-    parser.add_argument("--max-images", type=int, help="train on so many images only; judged on the same ones")
+    parser.add_argument(
+        "--max-images", type=int, help="train on so many images, all sources together; judged on the same"
+    )
     parser.add_argument("--gate-objects", type=int, default=60, help="held-back objects that are judged (default 60)")
     parser.add_argument("--gate-clicks", type=int, default=10, help="most clicks per object there (default 10)")
     parser.add_argument(
@@ -71,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
+    parser.add_argument("--give-way", action="store_true", help="let other programs have the processor first")
     parser.add_argument("--work", type=Path, help="folder for embeddings, state, log and curves; a run goes on from it")
     parser.add_argument("--out", type=Path, help="also write the adapter here (.safetensors), whatever the gate says")
     parser.add_argument("--force", action="store_true", help="install it even when it does not beat its base")
@@ -86,14 +91,15 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from annotator.commands import fine_tuning
-    from annotator.commands.output import check_output
     from annotator.engine.adapter_files import installed_path
     from annotator.train.adapter_data import read_source, split
     from annotator.train.ranks import joined
 
     _check(args)
+    if args.give_way:
+        give_way()
     if args.out is not None:
-        check_output(args.out)
+        _check_out(args)
     if args.fine_tune_decoder:
         fine_tuning.check(args)
     installed_path(args.name)  # refuses a name that is none, before the work
@@ -102,15 +108,15 @@ def run(args: argparse.Namespace) -> int:
     sources = [read_source(path) for path in args.sources]
     parts = split(sources, held_back=args.held_back, max_images=args.max_images, seed=args.seed)
     tests = [read_source(path) for path in args.test]
+    folder = folder_of(args, f"{args.name}.decoder" if args.fine_tune_decoder else args.name)
     with joined(args.device) as ranks:
         segmenter = _load(args, ranks)
         if ranks.is_first:
             print(parts.describe())
+            tell_shared_images(parts, tests)
         if args.fine_tune_decoder:
-            folder = folder_of(args, f"{args.name}.decoder")
             tuned = fine_tuning.train(args, segmenter, sources, parts, folder, ranks)
         else:
-            folder = folder_of(args, args.name)
             trained = _train(args, segmenter, sources, parts, folder, ranks)
     if not ranks.is_first:
         return 0  # the first one judges
@@ -118,6 +124,21 @@ def run(args: argparse.Namespace) -> int:
         return fine_tuning.write_and_judge(args, segmenter, tuned, parts, tests, folder)
     adapter = _candidate(args, plain(segmenter), trained, parts, folder)
     return _judge_and_install(args, segmenter, adapter, parts, tests, folder)
+
+
+def _check_out(args: argparse.Namespace) -> None:
+    """See that the file can be written, and takes the place of nothing that is read."""
+    from annotator.commands.output import check_output
+    from annotator.domain.errors import UserError
+    from annotator.engine.adapter_files import SUFFIX
+
+    read = [*args.sources, *args.test]
+    check_output(args.out, sources=(*read, *(path / "annotations.json" for path in read)))
+    if args.fine_tune_decoder:
+        return  # of the base's format, and not the base itself: checked there
+    check_output(args.out, sources=(args.model,))
+    if args.out.suffix != SUFFIX:
+        raise UserError(f"{args.out.name} is not named like an adapter.", f"Name a file that ends in {SUFFIX}.")
 
 
 def _load(args: argparse.Namespace, ranks: Ranks) -> Sam2Segmenter | ZoomSegmenter:
@@ -143,10 +164,11 @@ def _check(args: argparse.Namespace) -> None:
     counts = ("epochs", "windows", "batch", "accumulate", "patience", "gate_objects", "lr")
     optional = [value for value in (args.minutes, args.max_images) if value is not None]
     numbers = [getattr(args, name) for name in counts] + optional
-    if not all(number > 0 for number in numbers) or not 0 < args.held_back < 1 or args.gate_clicks < 5:
+    is_good = all(number > 0 for number in numbers) and args.seed >= 0 and math.isfinite(args.lr)
+    if not is_good or not 0 < args.held_back < 1 or args.gate_clicks < 5:
         raise UserError(
             "These numbers make no training.",
-            "All of them are above 0, --held-back is below 1, --gate-clicks is 5 or more.",
+            "All of them are above 0, --seed is 0 or more, --held-back is below 1, --gate-clicks is 5 or more.",
         )
 
 
@@ -164,13 +186,14 @@ def _train(
     from annotator.train.adapter_run import run_key
 
     base = plain(segmenter)
-    data = data_key(args, base, sources)
+    data = data_key(args, base, sources, parts)
     channels = int(base.model.sam_mask_decoder.transformer_dim)  # type: ignore[union-attr,arg-type]
     config = replace(AdapterConfig(channels), **{ABLATIONS[part]: False for part in args.without})
     settings = settings_of(args, ranks)
-    windows, validation = encoded_windows(args, base, parts, folder, data, ranks=ranks)
+    key = run_key(data, config, settings, args.windows)
+    windows, validation = encoded_windows(args, base, parts, folder, data, key=key, ranks=ranks)
     trainer = AdapterTrainer(base, windows, settings=settings, config=config, ranks=ranks)
-    train_with_bar(trainer, validation, folder, key=run_key(data, config, settings, len(windows)))
+    train_with_bar(trainer, validation, folder, key=key)
     return trainer
 
 
@@ -179,10 +202,12 @@ def _candidate(
 ) -> Adapter:
     """The adapter with the best weights, written and read again."""
     from annotator.engine.adapter_files import load_adapter, save_adapter
+    from annotator.io.atomic import export_errors
 
     config = trainer.network.config
     trainer.network.load_state_dict(trainer.best)
-    save_adapter(trainer.network, _card(args, base, config, parts, trainer.best_epoch), folder.candidate)
+    with export_errors(folder.candidate):
+        save_adapter(trainer.network, _card(args, base, config, parts, trainer.best_epoch), folder.candidate)
     return load_adapter(folder.candidate, base=base.info, device=base.device)
 
 
@@ -199,22 +224,13 @@ def _judge_and_install(
     from annotator.train.adapter_gate import Contestant
 
     contestants = (Contestant(segmenter), Contestant(segmenter, adapter))
-    gate = judged(args, contestants, parts.held_back, "held-back images", candidate="adapter", folder=folder)
-    tables = [gate.markdown("held-back images")]
-    print(f"\n{tables[0]}\n")
-    found = {"held back": gate.to_json()}
-    for source in tests:
-        result = judged(args, contestants, source.objects, source.name, candidate="adapter", folder=folder)
-        tables.append(result.markdown(source.name))
-        found[source.name] = result.to_json()
-        print(f"{tables[-1]}\n")
+    judgement = judged(args, contestants, parts, tests, folder, candidate="adapter")
+    gate = judgement.gate
     info = replace(adapter.info, figures=gate.figures())
-    save_adapter(adapter.network, info, folder.candidate)
-    card = card_text(info, tables)
-    with export_errors(folder.gate_json):
-        write_atomic(folder.gate_json, json.dumps(found, indent=1).encode())
-        write_atomic(folder.gate_table, card.encode())
-    folder.gate_state.unlink(missing_ok=True)  # all is said; a gate that is asked for again begins anew
+    with export_errors(folder.candidate):
+        save_adapter(adapter.network, info, folder.candidate)
+    card = card_text(info, judgement.tables)
+    judgement.write(folder, card)
     if args.out is not None:
         with export_errors(args.out):
             write_atomic(args.out, folder.candidate.read_bytes())

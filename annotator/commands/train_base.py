@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
+    from annotator.domain.errors import UserError
     from annotator.engine.nano import NanoConfig
     from annotator.train.base import Stage, TrainSettings
+    from annotator.train.base_run import Progress, SetDigests, Validated
+    from annotator.train.validation import Validation
 
 _RECIPE_FIELDS = (
     "schedule",
@@ -36,6 +39,13 @@ _RECIPE_FIELDS = (
     "mlp_channels",
     "dense_prompt",
 )
+_OPTION_FIELDS = {
+    "seed": "--seed",
+    "learning_rate": "--lr",
+    "objects_per_window": "--objects",
+    "synthetic_share": "--synthetic",
+}
+"""Settings with an option of their own that a run keeps to the end. How long it is and its stages may change."""
 _SHAPE_FIELDS = ("image_size", "channels", "stage_channels", "stage_blocks", "mlp_channels", "dense_prompt")
 
 
@@ -173,11 +183,15 @@ def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]
     return model, of_teacher
 
 
-def check_state(path: Path, config: NanoConfig, settings: TrainSettings) -> None:
+def check_state(path: Path, config: NanoConfig, settings: TrainSettings, sets: SetDigests | None = None) -> None:
     """See that a run can go on from the state, before anything is read or trained.
 
+    Args:
+        sets: names and digests of what would be trained on; None to leave them alone. A state from before they were
+            kept may go on with any.
+
     Raises:
-        UserError: the file is damaged, no training state, or that of a model of another shape.
+        UserError: the file is damaged, no training state, or that of a model of another shape or of another training.
     """
     import torch
 
@@ -190,7 +204,9 @@ def check_state(path: Path, config: NanoConfig, settings: TrainSettings) -> None
         differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
         # States from before a number could be set do not hold it: it was what is the default now.
         recipe, wanted = {**asdict(type(settings)()), **state["settings"]}, asdict(settings)
-        other = [n for n in _RECIPE_FIELDS if n in wanted and _plain(recipe[n]) != _plain(wanted[n])]
+        compared = [n for n in ("teacher_sha256", *_OPTION_FIELDS, *_RECIPE_FIELDS) if n in wanted]
+        other = [n for n in compared if _plain(recipe[n]) != _plain(wanted[n])]
+        kept_sets = {(str(name), str(digest)) for name, digest in state.get("sets", sets or ())}
     except TORCH_LOAD_ERRORS as error:
         raise UserError(
             f"{path} is damaged, or not the state of a training.", "Move it away, or name another one with --state."
@@ -201,47 +217,42 @@ def check_state(path: Path, config: NanoConfig, settings: TrainSettings) -> None
             f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
             "Give the same --size, --channels and --set, or another --state to start anew.",
         )
-    if recipe["teacher_sha256"] != wanted["teacher_sha256"]:
-        raise UserError(
-            f"{path} was trained with another teacher, or with none where there is one now.",
-            "Give the same --teacher, or another --state to start anew.",
-        )
     if other:
-        name = other[0]
+        raise _another_recipe(path, other[0], recipe, wanted)
+    if sets is not None and kept_sets != set(sets):
+        name = min(kept_sets ^ set(sets))[0]
         raise UserError(
-            f"{path} was trained with {name}={_shown(recipe[name])}, not {_shown(wanted[name])}.",
-            "Give the same --set, or another --state to start anew.",
+            f"{path} was trained on other sets, or their annotations have changed since ({name}).",
+            "Give the same sets, or another --state to start anew.",
         )
+
+
+def _another_recipe(path: Path, name: str, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> UserError:
+    from annotator.domain.errors import UserError
+
+    if name == "teacher_sha256":
+        said = f"{path} was trained with another teacher, or with none where there is one now."
+        return UserError(said, "Give the same --teacher, or another --state to start anew.")
+    return UserError(
+        f"{path} was trained with {name}={_shown(kept[name])}, not {_shown(wanted[name])}.",
+        f"Give the same {_OPTION_FIELDS.get(name, '--set')}, or another --state to start anew.",
+    )
 
 
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train until the time is over.
-
-    Raises:
-        UserError: a set, device, state or output cannot be used.
-    """
-    import torch
-    from tqdm import tqdm
-
+def _check(args: argparse.Namespace) -> None:
     from annotator.domain.errors import UserError
-    from annotator.engine.load import pick_device
-    from annotator.engine.nano import NanoConfig
-    from annotator.engine.weights import sha256_of
-    from annotator.train.base import TrainSettings
-    from annotator.train.base_run import Progress, Reading, RunFiles, Validated, run_training
-    from annotator.train.validation import Validation
 
-    if args.threads > 0:
-        torch.set_num_threads(args.threads)
     numbers = (args.minutes, args.objects, args.validate_minutes, args.validate_objects)
-    if not all(number > 0 for number in numbers) or args.size < 64 or args.size % 32 or args.channels % 32:
+    is_good = all(number > 0 for number in numbers) and args.seed >= 0 and 0 < args.lr < math.inf
+    if not is_good or args.size < 64 or args.size % 32 or args.channels < 32 or args.channels % 32:
         raise UserError(
             "These numbers make no training.",
-            "Minutes and objects are above 0, --size is a multiple of 32 from 64 on, --channels one of 32.",
+            "Minutes, objects and --lr are above 0, --seed is 0 or more, --size is a multiple of 32 from 64 on,"
+            " --channels one from 32 on.",
         )
     if not 0 <= args.cache_gb < 1e6 or not 0 <= args.readers <= 64:
         raise UserError("--cache-gb is a size from 0 on, and --readers a number from 0 to 64.")
@@ -249,7 +260,19 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--synthetic is a share from 0 to 1, not {args.synthetic}.")
     if not args.sets and args.synthetic < 1:
         raise UserError("There is nothing to train on.", "Name sets, or draw scenes alone with --synthetic 1.")
-    device = pick_device(args.device)
+
+
+def _recipe(args: argparse.Namespace) -> tuple[TrainSettings, NanoConfig]:
+    """The options as a training's settings and a model's shape.
+
+    Raises:
+        UserError: an option is none, or there is no such teacher.
+    """
+    from annotator.domain.errors import ModelError
+    from annotator.engine.nano import NanoConfig
+    from annotator.engine.weights import sha256_of
+    from annotator.train.base import TrainSettings
+
     settings = TrainSettings(
         minutes=args.minutes,
         stages=parse_stages(args.stages),
@@ -259,42 +282,119 @@ def run(args: argparse.Namespace) -> int:
         validate_minutes=args.validate_minutes,
         synthetic_share=args.synthetic,
     )
-    config = NanoConfig(image_size=args.size, channels=args.channels)
     of_settings = {field.name for field in fields(settings)}
-    recipe = parse_recipe(args.set)
-    settings = replace(settings, **{name: value for name, value in recipe.items() if name in of_settings})
-    config = replace(config, **{name: value for name, value in recipe.items() if name not in of_settings})
-    teacher = None
+    own = parse_recipe(args.set)
+    settings = replace(settings, **{name: value for name, value in own.items() if name in of_settings})
     if args.teacher is not None:
-        teacher = read_teacher(args.teacher, config)
+        if not args.teacher.is_file():
+            raise ModelError(f"There is no model file {args.teacher}.", "Check --teacher.")
         settings = replace(settings, teacher_sha256=sha256_of(args.teacher))
-    state_path: Path = args.state or args.out.with_suffix(".state")
-    if state_path.exists():
-        check_state(state_path, config, settings)
-    bar = tqdm(total=args.minutes, unit="min", bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} min {postfix}")
+    shape = {name: value for name, value in own.items() if name not in of_settings}
+    return settings, replace(NanoConfig(image_size=args.size, channels=args.channels), **shape)
 
-    def report(line: Progress | Validated) -> None:
+
+class _Bar:
+    """Progress of a run in the terminal."""
+
+    def __init__(self, minutes: float) -> None:
+        from tqdm import tqdm
+
+        self._minutes, self._write = minutes, tqdm.write
+        self._bar = tqdm(total=minutes, unit="min", bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} min {postfix}")
+
+    def show(self, line: Progress | Validated) -> None:
+        from annotator.train.base_run import Validated
+
         if isinstance(line, Validated):
             figures = ", ".join(f"{name} {line.figures[name]:.3f}" for name in ("mean", "box", "click_1", "click_3"))
-            tqdm.write(f"{line.minutes:.0f} min: validation {figures}{', the best so far' if line.is_best else ''}")
+            self._write(f"{line.minutes:.0f} min: validation {figures}{', the best so far' if line.is_best else ''}")
             return
-        bar.n = min(line.minutes, args.minutes)
-        bar.set_postfix_str(
+        self._bar.n = min(line.minutes, self._minutes)
+        self._bar.set_postfix_str(
             f"step {line.step} loss {line.loss:.3f} IoU first {line.iou_first:.3f} last {line.iou_last:.3f} "
             f"data wait {line.data_wait_share:.0%}"
         )
 
-    out = run_training(
-        roots=args.sets,
-        files=RunFiles(args.out, state_path),
-        settings=settings,
-        config=config,
-        device=device,
-        report=report,
-        validate=Validation(args.validate, per_set=args.validate_objects) if args.validate else None,
-        reading=Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers),
-        teacher=teacher,
-    )
-    bar.close()
+    def close(self) -> None:
+        self._bar.close()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train until the time is over.
+
+    Raises:
+        UserError: a set, device, state or output cannot be used.
+    """
+    import torch
+
+    from annotator.engine.load import pick_device
+    from annotator.train.base_run import Reading, RunFiles, run_training, set_digests
+
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    _check(args)
+    device = pick_device(args.device)
+    settings, config = _recipe(args)
+    annotations = [root / "annotations.json" for root in (*args.sets, *args.validate)]
+    _check_place(args.out, sources=(args.teacher, *annotations))
+    files = RunFiles(args.out, args.state or args.out.with_suffix(".state"))
+    _check_place(files.state)
+    teacher = None if args.teacher is None else read_teacher(args.teacher, config)
+    if files.state.exists():
+        check_state(files.state, config, settings, set_digests(args.sets))
+    validate = _validation(args)
+    bar = _Bar(args.minutes)
+    try:
+        out = run_training(
+            roots=args.sets,
+            files=files,
+            settings=settings,
+            config=config,
+            device=device,
+            report=bar.show,
+            validate=validate,
+            reading=Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers),
+            teacher=teacher,
+        )
+    except KeyboardInterrupt:
+        bar.close()  # its line would run into what is said
+        _tell_kept(files.state, settings)
+        raise
+    finally:
+        bar.close()
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     return 0
+
+
+def _validation(args: argparse.Namespace) -> Validation | None:
+    """What judges the model now and then, if there are sets for it; they were read once."""
+    from annotator.train.validation import Validation
+
+    if not args.validate:
+        return None
+    found = Validation(args.validate, per_set=args.validate_objects)
+    found.check()
+    return found
+
+
+def _check_place(path: Path, *, sources: tuple[Path | None, ...] = ()) -> None:
+    """See that a file can be written there, and is none of those that are read; its folder is made."""
+    from annotator.commands.output import check_output
+    from annotator.io.atomic import export_errors
+
+    if not path.parent.exists():
+        with export_errors(path):
+            path.parent.mkdir(parents=True)
+    check_output(path, sources=sources)
+
+
+def _tell_kept(state: Path, settings: TrainSettings) -> None:
+    """What is left of a run that was stopped."""
+    import sys
+
+    often = f"the state is written every {settings.state_minutes:g} minutes"
+    if state.exists():
+        text = f"{state} holds the training so far ({often}): the same command goes on from there."
+    else:
+        text = f"nothing of this training is kept: {often}, and it was stopped before."
+    print(f"annotator: {text}", file=sys.stderr)

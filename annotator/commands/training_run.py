@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,8 +15,12 @@ if TYPE_CHECKING:
     from annotator.train.adapter_data import Source, Split
     from annotator.train.adapter_gate import Contestant, GateResult
     from annotator.train.adapter_run import EpochDone, RunFolder, StepDone
+    from annotator.train.evaluation_set import EvaluationObject
     from annotator.train.prompted import AdapterSettings, PromptedTrainer, Windows
     from annotator.train.ranks import Ranks
+
+FEW_IMAGES = 10
+"""Below this an interval over images is too narrow to be relied upon."""
 
 
 def settings_of(args: argparse.Namespace, ranks: Ranks) -> AdapterSettings:
@@ -31,19 +38,42 @@ def settings_of(args: argparse.Namespace, ranks: Ranks) -> AdapterSettings:
     )
 
 
-def data_key(args: argparse.Namespace, base: Sam2Segmenter, sources: Sequence[Source]) -> tuple[object, ...]:
-    """All that decides the encoded windows."""
-    digests = [source.digest for source in sources]
-    return (base.info.sha256, base.info.dtype, *digests, args.held_back, args.max_images, args.seed)
+def data_key(
+    args: argparse.Namespace, base: Sam2Segmenter, sources: Sequence[Source], parts: Split
+) -> tuple[object, ...]:
+    """All that decides the encoded windows.
+
+    Raises:
+        ImportFormatError: an image is not there any more.
+    """
+    digests = [source.training_digest() for source in sources]
+    chosen = (args.held_back, args.max_images, args.seed, parts.learned_digest())
+    return (base.info.sha256, base.info.dtype, *digests, *chosen)
 
 
 def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
-    """Where the run's files are: ``--work``, or a folder of that name in the program's cache."""
+    """Where the run's files are: ``--work``, or a folder of that name in the program's cache; it is there afterwards.
+
+    Raises:
+        ExportError: it is no folder, or cannot be written.
+    """
     import platformdirs
 
+    from annotator.commands.output import check_output
+    from annotator.domain.errors import ExportError
+    from annotator.io.atomic import export_errors
     from annotator.train.adapter_run import RunFolder
 
-    return RunFolder(args.work or platformdirs.user_cache_path("annotator") / "train-adapter" / name)
+    own = platformdirs.user_cache_path("annotator") / "train-adapter"
+    path: Path = args.work or own / name
+    if path.exists() and not path.is_dir():
+        raise ExportError(f"{path} is not a folder.", "Name a folder with --work.")
+    with export_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    # The window names its folders with --work; they lie in the cache, too.
+    folder = RunFolder(path, is_own=path.resolve().is_relative_to(own.resolve()))
+    check_output(folder.state)
+    return folder
 
 
 def encoded_windows(
@@ -53,14 +83,22 @@ def encoded_windows(
     folder: RunFolder,
     data: Sequence[object],
     *,
+    key: str,
     ranks: Ranks,
 ) -> tuple[Any, Any]:
-    """Encoded windows to train on, and to stop by (of other images, or other windows of the same few images)."""
+    """Encoded windows to train on, and to stop by (of other images, or other windows of the same few images).
+
+    Args:
+        key: of the run; a folder that holds another one is refused before anything is encoded.
+    """
     from tqdm import tqdm
 
     from annotator.train.adapter_cache import WindowCache
     from annotator.train.adapter_data import training_images
+    from annotator.train.adapter_run import make_room
 
+    places = {name: folder.windows(name, *map(str, data)) for name in ("train", "stop")}
+    make_room(folder, key, windows=list(places.values()), ranks=ranks)
     found = []
     aside = max(16, args.windows // 8)
     for name, objects, count in (
@@ -69,8 +107,7 @@ def encoded_windows(
     ):
         images = training_images(objects, args.name)
         seed = args.seed if name == "train" else args.seed + 1_000_003
-        place = folder.windows(name, *map(str, data))
-        cache = WindowCache(place, base, images, count=count, seed=seed)
+        cache = WindowCache(places[name], base, images, count=count, seed=seed)
         with tqdm(desc=f"encoding ({name})", unit="window", leave=False, disable=ranks.no_bar) as bar:
 
             def advance(done: int, total: int, bar: Any = bar) -> None:
@@ -80,6 +117,16 @@ def encoded_windows(
             cache.fill(advance, ranks=ranks)
         found.append(cache)
     return found[0], found[1]
+
+
+def tell_shared_images(parts: Split, tests: Sequence[Source]) -> None:
+    """Say which test sets hold images that are learned from: what they show is too good."""
+    learned = {item.image.path.resolve() for item in (*parts.train, *parts.validation)}
+    for test in tests:
+        count = len({item.image.path.resolve() for item in test.objects} & learned)
+        if count:
+            images = "one image" if count == 1 else f"{count} images"
+            print(f"Caution: {images} of the test set {test.name} are also learned from; its figures will be too good.")
 
 
 def train_with_bar(trainer: PromptedTrainer[Any], validation: Windows, folder: RunFolder, *, key: str) -> None:
@@ -127,16 +174,59 @@ class Bar:
         self._bar.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the gate says: on the held-back images, and the tables and figures of all sets, those first."""
+
+    gate: GateResult
+    tables: tuple[str, ...]
+    figures: Mapping[str, Any]
+
+    def write(self, folder: RunFolder, card: str) -> None:
+        """Keep figures and card with the run; what the gate had found so far is no longer needed.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        from annotator.io.atomic import export_errors, write_atomic
+
+        with export_errors(folder.gate_json):
+            write_atomic(folder.gate_json, json.dumps(self.figures, indent=1).encode())
+            write_atomic(folder.gate_table, card.encode())
+        folder.gate_state.unlink(missing_ok=True)  # all is said; a gate that is asked for again begins anew
+
+
 def judged(
     args: argparse.Namespace,
     contestants: tuple[Contestant, Contestant],
-    objects: Any,
+    parts: Split,
+    tests: Sequence[Source],
+    folder: RunFolder,
+    *,
+    candidate: str,
+) -> Judgement:
+    """Base and candidate on the held-back images and on every other set; the tables are printed."""
+    places = [("held back", "held-back images", parts.held_back), *((t.name, t.name, t.objects) for t in tests)]
+    results, tables, figures = [], [], {}
+    for key, title, objects in places:
+        results.append(_judged_on(args, contestants, objects, title, candidate=candidate, folder=folder))
+        tables.append(results[-1].markdown(title))
+        figures[key] = results[-1].to_json()
+        print(f"\n{tables[-1]}")
+    print()
+    return Judgement(results[0], tuple(tables), figures)
+
+
+def _judged_on(
+    args: argparse.Namespace,
+    contestants: tuple[Contestant, Contestant],
+    objects: Sequence[EvaluationObject],
     name: str,
     *,
     candidate: str,
     folder: RunFolder,
 ) -> GateResult:
-    """Base and candidate on the objects of a set, with a bar; goes on where a kill cut it off."""
+    """One set, with a bar; goes on where a kill cut it off."""
     from tqdm import tqdm
 
     from annotator.train.adapter_gate import judge
@@ -161,14 +251,22 @@ def judged(
 
 def verdict(gate: GateResult) -> str:
     """What the gate says, in a sentence."""
-    from annotator.train.adapter_gate import DECIDING
+    from annotator.domain.adapter import DECIDING
 
     row = gate.row(DECIDING)
     said = "better than" if gate.is_better else "not better than"
-    doubt = "" if gate.is_certain else "; the interval holds zero, so this may be chance"
+    difference = f"{row.difference.mean:+.3f}"
+    if gate.has_intervals:
+        difference += f", 95 % interval {row.difference.low:+.3f} to {row.difference.high:+.3f}"
+        if not gate.is_certain:
+            difference += "; the interval holds zero, so this may be chance"
+    few = ""
+    if gate.images < FEW_IMAGES:
+        counted = "one image" if gate.images == 1 else f"{gate.images} images"
+        few = f" That is a first impression, from {counted}: label more to know."
     return (
         f"The {gate.candidate} is {said} its base: boundary IoU {row.base.mean:.3f} -> {row.adapter.mean:.3f} "
-        f"({row.difference.mean:+.3f}, 95 % interval {row.difference.low:+.3f} to {row.difference.high:+.3f}{doubt})."
+        f"({difference}).{few}"
     )
 
 

@@ -36,6 +36,14 @@ class ProjectReadOnlyError(ProjectError):
     """The project was opened read-only (another program holds it, or the disk forbids writing)."""
 
 
+class ProjectElsewhereError(ProjectError):
+    """The project file belongs to another folder of images: its masks must not be shown on the images of this one."""
+
+
+class RowGoneError(ValueError):
+    """A change begins with a row that is not there any more: it was deleted, or the step that made it was undone."""
+
+
 class ImportFormatError(UserError):
     """A file to import is not what it claims to be."""
 
@@ -50,6 +58,10 @@ class PromptError(UserError):
 
 class DeviceMemoryError(UserError):
     """The computing device ran out of memory, and so did the fallback."""
+
+
+class DivergedError(UserError):
+    """A training's loss or gradients are not finite any more: its weights are of no use."""
 
 
 class EncodeCancelled(Exception):  # noqa: N818 - a signal between threads, not a failure

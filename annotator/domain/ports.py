@@ -138,7 +138,9 @@ class Segmenter(Protocol):
     """An engine: a slow encode per image, a fast decode per click. Calls come from one thread at a time."""
 
     @property
-    def info(self) -> ModelInfo: ...
+    def info(self) -> ModelInfo:
+        """What answers now: another device than before, once a graphics card had no room for the work."""
+        ...
 
     def embedding_key(self, image_key: str) -> str:
         """The cache key for an image: image key + model + preprocessing."""
@@ -166,6 +168,7 @@ class Segmenter(Protocol):
 
         Raises:
             PromptError: no prompts, or not finite.
+            DeviceMemoryError: there is no room for it.
         """
         ...
 
@@ -287,6 +290,12 @@ class DecodeResult:
     encode_ms: float
     was_cached: bool
     adapter: str = ""
+
+
+LOAD_EPOCH = -1
+"""The epoch of an :class:`EngineFailure` that is about loading the model, not about an image."""
+ADAPTER_EPOCH = -2
+"""The epoch of an :class:`EngineFailure` that is about an adapter; what was in use stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,12 +175,13 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The answer of every mutation: ids of what changed."""
+    """The answer of every mutation: ids of what changed, and a sentence that the person has to see, if any."""
 
     name: str
     image_ids: frozenset[int] = frozenset()
     annotation_ids: frozenset[int] = frozenset()
     category_ids: frozenset[int] = frozenset()
+    notice: str = ""
 
 
 # --- pure transitions -------------------------------------------------------------------------------------------

@@ -52,6 +52,35 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], *, resamples: int = RESAMP
     return Interval(mean, float(low), float(high))
 
 
+def bootstrap_clustered(
+    groups: Sequence[Sequence[Sequence[float]]], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The mean over groups of the mean of each group's values, where values come in clusters that resemble each other.
+
+    Whole clusters are drawn anew within each group (the cluster bootstrap: Davison & Hinkley, 1997, section 3.8); a
+    large cluster weighs as much as it has values.
+
+    Args:
+        groups: one group of clusters of values or several, none empty, finite. A group of a single cluster says
+            nothing about how others would be: its part of the interval is a point.
+
+    Raises:
+        ValueError: no group, or an empty one, or an empty cluster.
+    """
+    if not groups or not all(groups) or not all(len(cluster) for group in groups for cluster in group):
+        raise ValueError("a mean needs values")
+    rng = np.random.default_rng(seed)
+    drawn, means = np.zeros(resamples), []
+    for group in groups:
+        sums = np.array([np.sum(cluster) for cluster in group], np.float64)
+        counts = np.array([len(cluster) for cluster in group], np.float64)
+        chosen = rng.integers(len(group), size=(resamples, len(group)))
+        drawn += sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+        means.append(float(np.mean([value for cluster in group for value in cluster])))
+    low, high = np.percentile(drawn / len(groups), [2.5, 97.5])
+    return Interval(float(np.mean(means)), float(low), float(high))
+
+
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Spearman's rank correlation with mean ranks for ties, -1..1; 0 when one of the two never changes.
 

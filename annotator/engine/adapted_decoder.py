@@ -130,6 +130,7 @@ class AdaptedDecoder:
         self._base, self._fast = base, base.with_heads(adapter)
         self._network = adapter.eval() if base.dtype == torch.float32 else _cast(adapter, base.dtype)
         self._attend = FastAttention(adapter.attention, base.dtype)
+        self._speaks = adapter.points_speak
 
     @torch.inference_mode()
     def prepare(self, base_state: ImageState, thumbnail: Tensor) -> AdaptedState:
@@ -152,7 +153,13 @@ class AdaptedDecoder:
 
         def hook(attended: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor) -> Injection:
             added, maps = self._network(
-                attended, keys, query_pe, key_pe, state.guide, attend=self._attend.tokens_absorbed
+                attended,
+                keys,
+                query_pe,
+                key_pe,
+                state.guide,
+                attend=self._attend.tokens_absorbed,
+                speaks=self._speaks,
             )
             kept.append(maps)
             return added  # type: ignore[no-any-return]

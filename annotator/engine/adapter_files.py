@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from annotator.domain.adapter import AdapterInfo
 from annotator.domain.errors import ModelError
@@ -29,13 +29,14 @@ _CARD_BEGIN = "# Adapter: "
 
 
 def save_adapter(network: PromptAdapter, info: AdapterInfo, path: Path) -> None:
-    """Write an adapter as float32 safetensors, whole or not at all."""
+    """Write an adapter as float32 safetensors, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata=info.to_metadata())
-    part.chmod(0o644)  # safetensors writes for the owner alone; adapters are shared
-    os.replace(part, path)
+    weights.write_weights(path, save(tensors, metadata=info.to_metadata()))
 
 
 def read_adapter_info(path: Path) -> AdapterInfo:
@@ -69,7 +70,7 @@ def load_adapter(path: Path, *, base: ModelInfo | None = None, device: torch.dev
         check_base(info, base)
     try:
         network = PromptAdapter(AdapterConfig(**info.config))  # type: ignore[arg-type]
-        with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
+        with safe_open(path, framework="pt", device="cpu") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         network.load_state_dict(state)
     except (TypeError, ValueError, RuntimeError, SafetensorError, OSError, ZeroDivisionError, AssertionError) as error:
@@ -177,11 +178,11 @@ def install(candidate: Path, name: str, folder: Path | None = None, *, card: str
         ModelError: it is no adapter, the name is none, or the folder cannot be written.
     """
     target = installed_path(name, folder)
-    with _disk_errors(target):
+    part, card_part = _part(target), _part(_card_of(target))
+    with _disk_errors(target), _gone_after(part, card_part):
         read_adapter_info(candidate)
         text = read_card(candidate) if card is None else card
         target.parent.mkdir(parents=True, exist_ok=True)
-        part, card_part = _part(target), _part(_card_of(target))
         shutil.copyfile(candidate, part)
         card_part.write_text(text, encoding="utf-8")
         if target.exists():
@@ -209,7 +210,7 @@ def roll_back(name: str, folder: Path | None = None) -> Path:
             kept = _part(one)
             # At no moment is there no adapter of that name.
             if one.exists():
-                shutil.copyfile(one, kept)
+                _copy(one, kept)
             _move(_previous(one), one)
             if kept.exists():
                 os.replace(kept, _previous(one))
@@ -247,8 +248,8 @@ def export(source: Path, target: Path) -> Path:
     beside = _card_of(file)
     if beside.exists() and not _is_card(beside):
         raise ModelError(f"{beside.name} is there and is no adapter's card.", "Choose another name.")
-    with _disk_errors(file):
-        part, card_part = _part(file), _part(beside)
+    part, card_part = _part(file), _part(beside)
+    with _disk_errors(file), _gone_after(part, card_part):
         shutil.copyfile(source, part)
         card_part.write_text(card, encoding="utf-8")
         os.replace(part, file)
@@ -270,6 +271,25 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ModelError(f"{path} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error
+
+
+@contextmanager
+def _gone_after(*parts: Path) -> Iterator[None]:
+    """What is left of copies that have not taken their places does not stay."""
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; half a copy does not stay."""
+    try:
+        shutil.copyfile(source, target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _card_of(path: Path) -> Path:

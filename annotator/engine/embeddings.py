@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from annotator.domain.ports import Embedding
 from annotator.engine.sam2_embedding import Sam2Embedding
+
+PART_AGE_S = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +26,13 @@ class TieredCache:
     Args:
         ram_bytes: budget of the memory tier; the newest embedding stays even when it is larger.
         disk_dir: folder of the disk tier, or None for none; disk_bytes: its budget, oldest access goes first.
-        device: where embeddings read from disk are put.
+
+    What is read from the disk is on the processor; the segmenter takes it where it computes, and knows what to do when
+    there is no room.
     """
 
-    def __init__(self, *, ram_bytes: int, disk_dir: Path | None, disk_bytes: int, device: torch.device) -> None:
-        self._ram_bytes, self._disk_bytes = ram_bytes, disk_bytes
-        self._disk_dir, self._device = disk_dir, device
+    def __init__(self, *, ram_bytes: int, disk_dir: Path | None, disk_bytes: int) -> None:
+        self._ram_bytes, self._disk_bytes, self._disk_dir = ram_bytes, disk_bytes, disk_dir
         self._kept: OrderedDict[str, Embedding] = OrderedDict()
 
     def get(self, key: str) -> Embedding | None:
@@ -62,7 +66,7 @@ class TieredCache:
         if path is None or not path.is_file():
             return None
         try:
-            with safe_open(path, framework="pt", device=str(self._device)) as file:
+            with safe_open(path, framework="pt", device="cpu") as file:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             found = Sam2Embedding(
@@ -75,18 +79,31 @@ class TieredCache:
                 low=tensors["low"],
                 thumbnail=tensors["thumbnail"],
             )
-            os.utime(path)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            # A cache may be damaged or vanish at any time; the image is encoded again.
-            log.info("cached embedding %s is not usable: %s", path.name, error)
+        except OSError as error:
+            log.info("cached embedding %s cannot be read: %s", path.name, error)
             return None
+        except (SafetensorError, KeyError, ValueError) as error:
+            # A cache may be damaged at any time; the image is encoded again.
+            log.info("cached embedding %s is not usable: %s", path.name, error)
+            self._forget(path)
+            return None
+        with suppress(OSError):  # its age counts when there is too much; another person's file keeps its own
+            os.utime(path)
         return found
+
+    @staticmethod
+    def _forget(path: Path) -> None:
+        """A damaged file would keep its place for ever: what is there is not written again."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.info("%s stays: %s", path.name, error)
 
     def _write(self, embedding: Sam2Embedding) -> None:
         path = self._path(embedding.key)
         if path is None or path.exists():
             return
-        tensors = {name: getattr(embedding, name).contiguous() for name in ("fine", "coarse", "low", "thumbnail")}
+        tensors = {name: getattr(embedding, name).cpu().contiguous() for name in ("fine", "coarse", "low", "thumbnail")}
         about = {
             "width": str(embedding.width),
             "height": str(embedding.height),
@@ -116,3 +133,6 @@ class TieredCache:
                 break
             path.unlink(missing_ok=True)
             total -= size
+        for part in self._disk_dir.glob("*.part"):  # of a program that was killed while it wrote
+            if time.time() - part.stat().st_mtime > PART_AGE_S:
+                part.unlink(missing_ok=True)

@@ -68,21 +68,15 @@ def load_segmenter(
         digest = weights.sha256_of(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    if path.suffix == ".safetensors":
-        model, nano_config, _ = load_nano(path)
-        dense_prompt, margin = nano_config.dense_prompt, nano_config.zoom_margin
-    else:
-        model = load_sam2(path, config=config or (entry.config if entry else ""))
-        dense_prompt, margin = (entry.dense_prompt if entry else ""), 0.0
-    name = entry.name if entry else path.stem
+    found = _read_model(path, config=config, entry=entry)
+    model = _to_device(found.model, chosen)
     note = "" if status and status.is_verified else f"{path.name} is not verified"
-    model = _to_device(model, chosen)
     if next(model.parameters()).device.type != chosen.type:
         chosen, note = torch.device("cpu"), "The graphics card has too little memory; the processor is used."
 
     def build(kind: torch.dtype) -> Sam2Segmenter:
         info = ModelInfo(
-            name=name,
+            name=entry.name if entry else path.stem,
             sha256=digest,
             device=chosen.type,
             dtype=str(kind).removeprefix("torch."),
@@ -92,12 +86,30 @@ def load_segmenter(
             path="" if entry else str(path.absolute()),
             config="" if entry else config or "",
         )
-        return Sam2Segmenter(model, info, dtype=kind, dense_prompt=dense_prompt)
+        return Sam2Segmenter(model, info, dtype=kind, dense_prompt=found.dense_prompt)
 
     segmenter = in_best_precision(build, chosen, dtype, weights_sha256=digest, say=say)
-    if zoom is None:
-        zoom = margin > 0
-    return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN, tidies=bool(dense_prompt)) if zoom else segmenter
+    margin = found.zoom_margin
+    if not (margin > 0 if zoom is None else zoom):
+        return segmenter
+    return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN, tidies=bool(found.dense_prompt))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ReadModel:
+    """A model on the CPU, how its prompts are drawn ("" for not at all), and the margin it was trained with (or 0)."""
+
+    model: nn.Module
+    dense_prompt: str
+    zoom_margin: float
+
+
+def _read_model(path: Path, *, config: str | None, entry: weights.ModelEntry | None) -> _ReadModel:
+    if path.suffix == ".safetensors":
+        model, of_nano, _ = load_nano(path)
+        return _ReadModel(model, of_nano.dense_prompt, of_nano.zoom_margin)
+    model = load_sam2(path, config=config or (entry.config if entry else ""))
+    return _ReadModel(model, entry.dense_prompt if entry else "", 0.0)
 
 
 def make_engine(
@@ -115,7 +127,7 @@ def make_engine(
     folder = None
     if disk_bytes:
         folder = disk_dir or platformdirs.user_cache_path("annotator") / "embeddings"
-    cache = TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes or 0, device=segmenter.device)
+    cache = TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes or 0)
     return Engine(segmenter, cache)
 
 

@@ -7,17 +7,17 @@ plain residual network (He et al., CVPR 2016, basic blocks): dense 3 x 3 convolu
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from annotator.domain.errors import ModelError
+from annotator.engine.weights import write_weights
 
 FORMAT = "annotator-nano-1"
 
@@ -198,16 +198,17 @@ def with_video_memory(model: nn.Module, config: NanoConfig, *, frames: int = 7, 
 
 
 def save_nano(model: nn.Module, path: Path, *, config: NanoConfig, metadata: Mapping[str, str]) -> None:
-    """Write the weights as fp16 safetensors with string metadata, atomically. Integer buffers keep their type."""
+    """Write the weights as fp16 safetensors with string metadata, atomically. Integer buffers keep their type.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     tensors = {
         name: (tensor.detach().cpu().half() if tensor.is_floating_point() else tensor.detach().cpu()).contiguous()
         for name, tensor in model.state_dict().items()
     }
     text = {"format": FORMAT, "config": json.dumps(asdict(config), sort_keys=True), **metadata}
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata=text)
-    part.chmod(0o644)  # safetensors writes for the owner alone; weights are shared
-    os.replace(part, path)
+    write_weights(path, save(tensors, metadata=text))
 
 
 def read_nano_metadata(path: Path) -> dict[str, str]:

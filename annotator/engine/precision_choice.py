@@ -80,10 +80,10 @@ def in_best_precision(
     """
     if wanted is not None:
         return build(wanted)
-    if device.type == "cuda":
-        return build(torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
-    if device.type != "cpu" or not cpu_has_bfloat16():
+    if not has_bfloat16(device):
         return build(torch.float32)
+    if device.type == "cuda":
+        return build(torch.bfloat16)
     path = memory or platformdirs.user_cache_path("annotator") / "precision.json"
     key = "|".join((weights_sha256, torch.__version__, cpu_name(), f"trial{_VERSION}"))
     trial = _recall(path, key)
@@ -95,6 +95,13 @@ def in_best_precision(
     _log.info("bfloat16 on %s: %.2fx, worst IoU %.4f", cpu_name(), trial.speedup, trial.iou)
     _remember(path, key, trial)
     return half if trial.takes_bfloat16 else full
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 itself: elsewhere (cards before Ampere, older processors) it is emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and cpu_has_bfloat16()
 
 
 def cpu_has_bfloat16() -> bool:

@@ -164,6 +164,11 @@ class PromptAdapter(nn.Module):
     def has_points(self) -> bool:
         return self.config.uses_points and self.config.uses_tokens
 
+    @property
+    def points_speak(self) -> bool:
+        """Whether a gate of the hard points is open: behind closed ones they change nothing."""
+        return bool(self.point_gate.any())
+
     def guide(self, thumbnail: Tensor) -> Tensor | None:
         """The guide of images, which depends on nothing else; None for an adapter without one.
 
@@ -192,6 +197,7 @@ class PromptAdapter(nn.Module):
         *,
         attend: Attend | None = None,
         with_points: bool = True,
+        speaks: bool | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Injection, AdapterMaps | None]:
         """What is added to the second block, and the maps (None for an adapter without its two tokens).
@@ -201,6 +207,7 @@ class PromptAdapter(nn.Module):
             keys: B x N x C image tokens; key_pe: 1 or B x N x C positions; guide: 1 or B x N x C.
             attend: the same attention written for speed; None takes the module's.
             with_points: false during training's warm-up.
+            speaks: whether hard points become tokens; None looks at their gates, which waits for a graphics card.
             generator: of the Gumbel noise while training; in eval mode the strongest cells are taken.
         """
         detail = keys if guide is None else guide * keys
@@ -218,7 +225,7 @@ class PromptAdapter(nn.Module):
             if self.has_points and with_points:
                 cells, scores, soft = self._hard_cells(maps, generator)
                 maps = AdapterMaps(maps.uncertainty, maps.coarse, maps.refined, cells, scores)
-                if self.training or bool(self.point_gate.any()):
+                if self.training or (self.points_speak if speaks is None else speaks):
                     extra_tokens, extra_pe = self._point_tokens(cells, soft, keys, detail, key_pe)
                     extra_gate = self.point_gate.repeat_interleave(self.config.points, 0)
         additions = Injection(

@@ -10,21 +10,24 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.domain.errors import DeviceMemoryError, EncodeCancelled, ImageError, PromptError
+from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
 from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.adapted_decoder import Adapter, check_base, uncertainty_map
 from annotator.engine.candidates import by_area, cut_candidates
+from annotator.engine.device_memory import is_out_of_memory, memory_errors
 from annotator.engine.prompt_arrays import mask_input_of, prompt_arrays
 from annotator.engine.prompt_decoder import PromptDecoder, RawAnswer
 from annotator.engine.sam2_embedding import Sam2Embedding
+
+_Answer = TypeVar("_Answer")
 
 PREPROCESSING_VERSION = 1
 EXACT_PIXELS_LIMIT = 2_500_000
@@ -92,7 +95,7 @@ class Sam2Segmenter:
         """
         if adapter is not None:
             check_base(adapter.info, self._info)
-        self._decoder.set_adapter(adapter)
+        self._in_memory(lambda: self._decoder.set_adapter(adapter))
         self._adapter = adapter
 
     def embedding_key(self, image_key: str) -> str:
@@ -105,17 +108,7 @@ class Sam2Segmenter:
         """See :meth:`annotator.domain.ports.Segmenter.encode`."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ImageError(f"An image must be height x width x 3 bytes, not {image.shape} {image.dtype}.")
-        try:
-            return self._encode(image, image_key, is_cancelled)
-        except RuntimeError as error:
-            if not _is_out_of_memory(error):
-                raise
-            if self._device.type == "cpu":
-                raise DeviceMemoryError(
-                    "There is not enough memory to encode this image.", "Close other programs or use a smaller model."
-                ) from error
-            self._fall_back_to_cpu()
-            return self._encode(image, image_key, is_cancelled)
+        return self._in_memory(lambda: self._encode(image, image_key, is_cancelled))
 
     def decode(
         self,
@@ -129,21 +122,34 @@ class Sam2Segmenter:
 
         Args:
             tidies: whether small islands and holes are taken out of the masks (:mod:`annotator.domain.tidy`).
+
+        Raises:
+            DeviceMemoryError: there is too little memory, on the processor too.
         """
         started = time.perf_counter()
         if not isinstance(embedding, Sam2Embedding):
             raise TypeError("this engine decodes its own embeddings")
         if prompts.is_empty:
             raise PromptError("There is nothing to decode.", "Click the object or draw a box.")
-        if embedding.low.device != self._device:
-            embedding = embedding.to(self._device)
+        tidied_for = prompts.points if tidies else None
+        return self._in_memory(lambda: self._decode(embedding, prompts, previous_logits, started, tidied_for))
+
+    def _decode(
+        self,
+        embedding: Sam2Embedding,
+        prompts: Prompts,
+        previous_logits: LogitsArray | None,
+        started: float,
+        tidied_for: Sequence[PointPrompt] | None,
+    ) -> Candidates:
+        embedding = self._here(embedding)
         points, labels = self._arrays(embedding, prompts)
         side = self._size // 4
         mask_input = mask_input_of(prompts, previous_logits, side=side, device=self._device)
         found = self._decoder.decode(
             [embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous
         )[0]
-        return self._candidates_of(found, embedding, started, prompts.points if tidies else None)
+        return self._candidates_of(found, embedding, started, tidied_for)
 
     def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
         """Answers to first prompts on several images or pieces: the same as of :meth:`decode` to rounding.
@@ -151,8 +157,11 @@ class Sam2Segmenter:
         Small models answer prompts of one kind (as many clicks everywhere) in one pass, in half the time.
 
         Raises:
-            PromptError, TypeError: as :meth:`decode`.
+            PromptError, TypeError, DeviceMemoryError: as :meth:`decode`.
         """
+        return self._in_memory(lambda: self._decode_each(requests, tidies=tidies))
+
+    def _decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool) -> list[Candidates]:
         started = time.perf_counter()
         kinds = {(len(p.points), p.box is None, p.is_ambiguous) for _, p in requests}
         can_join = len(kinds) == 1 and len(requests) > 1 and self._decoder.can_join
@@ -213,15 +222,18 @@ class Sam2Segmenter:
             self._cancel = None
         if self._model.directly_add_no_mem_embed:
             low = low + self._model.no_mem_embed.view(1, -1, 1, 1)
+        fine, coarse, low, thumbnail = (t.to(self._dtype) for t in (fine, coarse, low, F.avg_pool2d(pixels, 4)))
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # or the time of the encode would be told as that of the first click
         return Sam2Embedding(
             key=self.embedding_key(image_key),
             width=image.shape[1],
             height=image.shape[0],
             encode_ms=(time.perf_counter() - started) * 1e3,
-            fine=fine.to(self._dtype),
-            coarse=coarse.to(self._dtype),
-            low=low.to(self._dtype),
-            thumbnail=F.avg_pool2d(pixels, 4).to(self._dtype),
+            fine=fine,
+            coarse=coarse,
+            low=low,
+            thumbnail=thumbnail,
         )
 
     def preprocess(self, image: RgbArray) -> Tensor:
@@ -260,7 +272,35 @@ class Sam2Segmenter:
         for block in blocks:
             block.register_forward_pre_hook(check)
 
+    def _in_memory(self, work: Callable[[], _Answer]) -> _Answer:
+        """Do it; where a graphics card has no room for it, move to the processor and do it there.
+
+        Raises:
+            DeviceMemoryError: the processor has no room for it either.
+        """
+        if self._device.type == "cpu":
+            with memory_errors("Close other programs or use a smaller model."):
+                return work()
+        try:
+            return work()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        self._fall_back_to_cpu()
+        return self._in_memory(work)
+
+    def _here(self, embedding: Sam2Embedding) -> Sam2Embedding:
+        """The embedding on this device; a copy is made once."""
+        if embedding.low.device == self._device:
+            return embedding
+        moved = embedding.states.get(self._device)
+        if moved is None:
+            moved = embedding.to(self._device)
+            embedding.states[self._device] = moved
+        return moved
+
     def _fall_back_to_cpu(self) -> None:
+        """Leave the card. Its embeddings stay valid: they are copied when they are asked for."""
         self._device = torch.device("cpu")
         self._dtype = torch.float32
         self._model = self._model.to(self._device).float()
@@ -268,9 +308,5 @@ class Sam2Segmenter:
         note = "The graphics card ran out of memory; the processor is used now."
         self._info = replace(self._info, device="cpu", dtype="float32", note=note)
         self._decoder = self._make_decoder()
-        self.set_adapter(self._adapter)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or ("memory" in text and "alloc" in text)
+        self._decoder.set_adapter(self._adapter)
+        torch.cuda.empty_cache()  # what was the model's is another program's now; without a card it does nothing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -31,9 +31,21 @@ class Sam2Embedding:
 
     @property
     def nbytes(self) -> int:
+        """With what decoders keep: that is more than the features, once there was a click."""
         tensors = (self.fine, self.coarse, self.low, self.thumbnail)
-        return sum(t.numel() * t.element_size() for t in tensors)
+        return sum(_bytes_of(held) for held in (*tensors, *self.states.values()))
 
     def to(self, device: torch.device) -> Sam2Embedding:
         moved = {name: getattr(self, name).to(device) for name in ("fine", "coarse", "low", "thumbnail")}
         return replace(self, **moved, states={})
+
+
+def _bytes_of(held: object) -> int:
+    """Bytes of a tensor, or of all tensors in a decoder's state."""
+    if isinstance(held, Tensor):
+        return held.numel() * held.element_size()
+    if isinstance(held, Sam2Embedding):
+        return held.nbytes
+    if is_dataclass(held):
+        return sum(_bytes_of(getattr(held, part.name)) for part in fields(held))
+    return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ def save_tuned(
         metadata: more strings for formats that have room for them.
 
     Raises:
-        ModelError: the base cannot be read any more.
+        ModelError: the base cannot be read any more. OSError: the file cannot be written.
     """
     model: Any
     check_tuned_path(base, out)
@@ -52,5 +52,19 @@ def save_tuned(
     model = load_sam2(base.path, config=base.config)
     model.sam_mask_decoder.load_state_dict(decoder)
     part = out.with_name(out.name + ".part")
-    torch.save({"model": model.state_dict()}, part)
-    os.replace(part, out)
+    try:
+        with part.open("wb") as file:
+            _save({"model": model.state_dict()}, file)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _save(state: Mapping[str, Any], file: BinaryIO) -> None:
+    """torch.save with the system's own error: torch reports the end of a file that it could not write to."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise

@@ -87,6 +87,21 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def write_weights(path: Path, data: bytes) -> None:
+    """Replace a file of weights as a whole; everybody may read it.
+
+    Raises:
+        OSError: it cannot be written; the old file is untouched.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        part.chmod(0o644)  # whatever the umask: weights are shared
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def status_of(entry: ModelEntry) -> ModelStatus:
     """Present? Genuine? Hashing a large file takes a second: not for the GUI thread."""
     path = find_file(entry)

@@ -35,12 +35,12 @@ from annotator.domain.prompt import Prompts
 from annotator.domain.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.engine.adapted_decoder import Adapter
 from annotator.engine.candidates import LABELS_BY_AREA
+from annotator.engine.given_answers import GivenAnswer, GivenAnswers
 from annotator.engine.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
 
 SMALL_SHARE = 0.3
 """An object whose longer side is less than this share of its piece is looked at more closely."""
 CROPS_KEPT = 24
-ANSWERS_KEPT = 128
 HYPOTHESES_KEPT = 32
 CLOSER_LOOKS = 2
 ALIKE_SIZES = 1.25
@@ -106,22 +106,6 @@ class ZoomEmbedding:
         return self.base.nbytes * (1 + CROPS_KEPT) + self.image.nbytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What was given out: a candidate (kept, so that its logits' identity stays theirs) and where it was found.
-
-    ``others`` are the answers it was chosen from, empty where a box or a mask said what was meant.
-    """
-
-    candidate: Candidate
-    region: Region
-    others: tuple[Hypothesis, ...] = ()
-
-    @property
-    def box(self) -> Box | None:
-        return mask_box(self.candidate.mask)
-
-
 class ZoomSegmenter:
     """A segmenter that looks closer where the object is small. Not for several threads at once.
 
@@ -133,7 +117,7 @@ class ZoomSegmenter:
 
     def __init__(self, base: CropSegmenter, *, margin: float, tidies: bool = False) -> None:
         self._base, self._margin, self._tidies = base, margin, tidies
-        self._answers: OrderedDict[int, _Answer] = OrderedDict()
+        self._given = GivenAnswers()
 
     @property
     def info(self) -> ModelInfo:
@@ -173,7 +157,7 @@ class ZoomSegmenter:
         started = time.perf_counter()
         if not isinstance(embedding, ZoomEmbedding):
             raise TypeError("this engine decodes its own embeddings")
-        previous = self._known(previous_logits)
+        previous = self._given.known(previous_logits)
         has_clicks_only = prompts.box is None and prompts.base_mask is None and bool(prompts.points)
         if not is_finite(prompts) or prompts.is_empty:
             return self._base.decode(embedding.base, prompts)  # refuses them
@@ -184,7 +168,7 @@ class ZoomSegmenter:
         else:
             region = self._named_region(embedding, prompts)
             found = self._answered(self._decode_in(embedding, region, prompts, None), region)
-        seen = self._known(found.chosen.logits)
+        seen = self._given.known(found.chosen.logits)
         looked_closer = seen is not None and seen.region != embedding.whole
         return replace(found, decode_ms=(time.perf_counter() - started) * 1e3, looked_closer=looked_closer)
 
@@ -255,13 +239,13 @@ class ZoomSegmenter:
         for rank, index in enumerate(order):
             label = LABELS_BY_AREA[rank] if len(chosen) == 3 else ""
             item = replace(chosen[index].candidate, label=label)
-            self._remember(_Answer(item, chosen[index].region, others))
+            self._given.remember(GivenAnswer(item, chosen[index].region, others))
             items.append(item)
         return replace(plain, items=tuple(items), best=order.index(0))
 
     # --- corrections --------------------------------------------------------------------------------------------------
 
-    def _correct(self, embedding: ZoomEmbedding, prompts: Prompts, previous: _Answer) -> Candidates:
+    def _correct(self, embedding: ZoomEmbedding, prompts: Prompts, previous: GivenAnswer) -> Candidates:
         """Go on from the answer that was shown, or from one of the others where that explains the clicks better."""
         region = self._region_after(embedding, prompts, previous)
         found = self._decode_in(embedding, region, prompts, previous)
@@ -283,7 +267,7 @@ class ZoomSegmenter:
         shown = _expecting(pool[best], judged.expected_iou[best])
         return self._shown([shown], found, tuple(pool[:HYPOTHESES_KEPT]))
 
-    def _best_other(self, prompts: Prompts, previous: _Answer, stayed: list[Hypothesis]) -> _Answer | None:
+    def _best_other(self, prompts: Prompts, previous: GivenAnswer, stayed: list[Hypothesis]) -> GivenAnswer | None:
         """The best rated of the earlier answers that is not what there is already, if it is rated as high as that."""
         seen = [previous.candidate.mask, *(h.candidate.mask for h in stayed)]
         ratings = rate([*stayed, *previous.others], prompts.points)
@@ -294,10 +278,10 @@ class ZoomSegmenter:
             if others[index] < least:
                 break
             if all(sampled_iou(other.candidate.mask, mask) <= SAME_IOU for mask in seen):
-                return _Answer(other.candidate, other.region)
+                return GivenAnswer(other.candidate, other.region)
         return None
 
-    def _region_after(self, embedding: ZoomEmbedding, prompts: Prompts, previous: _Answer) -> Region:
+    def _region_after(self, embedding: ZoomEmbedding, prompts: Prompts, previous: GivenAnswer) -> Region:
         """Where to go on from an answer: its piece, a wider one when it is cut, a closer one when it is small there."""
         if previous.box is None:
             return previous.region
@@ -326,7 +310,7 @@ class ZoomSegmenter:
         return embedding.whole if region.width * region.height >= WHOLE_SHARE * width * height else region
 
     def _decode_in(
-        self, embedding: ZoomEmbedding, region: Region, prompts: Prompts, previous: _Answer | None
+        self, embedding: ZoomEmbedding, region: Region, prompts: Prompts, previous: GivenAnswer | None
     ) -> Candidates:
         """Candidates in image pixels from one piece."""
         logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
@@ -373,19 +357,8 @@ class ZoomSegmenter:
 
     def _answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
         for item in found.items:
-            self._remember(_Answer(item, region, others))
+            self._given.remember(GivenAnswer(item, region, others))
         return found
-
-    def _known(self, logits: LogitsArray | None) -> _Answer | None:
-        """The answer of given-back logits; None for logits too old to be remembered (the prompts then start anew)."""
-        answer = None if logits is None else self._answers.get(id(logits))
-        return answer if answer is not None and answer.candidate.logits is logits else None
-
-    def _remember(self, answer: _Answer) -> None:
-        self._answers[id(answer.candidate.logits)] = answer
-        self._answers.move_to_end(id(answer.candidate.logits))
-        while len(self._answers) > ANSWERS_KEPT:
-            self._answers.popitem(last=False)
 
 
 def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> Candidate:

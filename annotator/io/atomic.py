@@ -33,7 +33,7 @@ def atomic_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
         with suppress(FileNotFoundError):
             partial.unlink()
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def sync(stream: BinaryIO) -> None:
@@ -74,7 +74,8 @@ def export_errors(target: Path) -> Iterator[None]:
         raise ExportError(f"{name} cannot be written ({error.strerror}).", "Check the disk.") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Names that were made in a folder, or changed, are on the disk."""
     if os.name != "posix":  # Windows cannot open a folder, and writes its names by itself
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from annotator.domain.errors import UserError
 from annotator.io.atomic import write_atomic
+
+_log = logging.getLogger(__name__)
 
 SettingValue = str | int | float | bool | list[str]
 
@@ -83,34 +86,29 @@ class Settings:
     """Values by key: the file's where it has a usable one, else the default. A change is written at once.
 
     ``warnings`` says, one sentence each, what in the file could not be used. Keys that are not in the table, comments
-    and order stay in the file as they are. A file that is not TOML is never written over: it is put aside first.
+    and order stay in the file as they are, and so does what another window has changed meanwhile. A file that is not
+    TOML is never written over: it is put aside first.
     """
 
-    def __init__(
-        self, path: Path, document: tomlkit.TOMLDocument, warnings: tuple[str, ...], *, is_damaged: bool
-    ) -> None:
+    def __init__(self, path: Path, warnings: tuple[str, ...] = ()) -> None:
         """Use :meth:`load`."""
         self.path = path
         self.warnings = warnings
-        self._document = document
-        self._is_damaged = is_damaged
         self._values: dict[str, SettingValue] = {}
+        self._unsaved: set[str] = set()
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:
         """Read the file (default: :func:`settings_path`); a missing one is no fault."""
         file = path or settings_path()
         try:
-            document = tomlkit.parse(file.read_bytes().decode("utf-8-sig"))
-        except FileNotFoundError:
-            return cls(file, tomlkit.document(), (), is_damaged=False)
+            document = _read(file)
         except OSError as error:
             warning = f"The settings in {file} cannot be read ({error.strerror}); the defaults are used."
-            return cls(file, tomlkit.document(), (warning,), is_damaged=False)
+            return cls(file, (warning,))
         except (UnicodeDecodeError, TOMLKitError) as error:
-            warning = f"The settings in {file} are damaged ({error}); the defaults are used."
-            return cls(file, tomlkit.document(), (warning,), is_damaged=True)
-        settings = cls(file, document, (), is_damaged=False)
+            return cls(file, (f"The settings in {file} are damaged ({error}); the defaults are used.",))
+        settings = cls(file)
         settings.warnings = settings._take(document.unwrap())
         return settings
 
@@ -141,10 +139,9 @@ class Settings:
             return False
         if fitted == setting.default:
             self._values.pop(key, None)
-            self._document.pop(key, None)
         else:
             self._values[key] = fitted
-            self._document[key] = fitted
+        self._unsaved.add(key)
         self._save()
         return True
 
@@ -154,9 +151,20 @@ class Settings:
 
     def remember_folder(self, folder: str) -> None:
         """Put a folder at the head of the recent ones and make it the last; as :meth:`set`."""
-        others = [other for other in self.get("recent_folders") if other != folder]
+        others = [other for other in self._recent_of_all() if other != folder]
+        self._unsaved.add("last_folder")  # another window may have written its own: this one's is the last now
         self.set("recent_folders", [folder, *others][:RECENT_FOLDERS])
         self.set("last_folder", folder)
+
+    def _recent_of_all(self) -> list[str]:
+        """The recent folders of every window, where the file can be read."""
+        try:
+            found = _read(self.path).unwrap().get("recent_folders", [])
+        except (OSError, UnicodeDecodeError, TOMLKitError) as error:  # told at the start, and again by saving
+            _log.debug("cannot read the settings in %s: %r", self.path, error)
+            found = None
+        fitted = _fit(_BY_KEY["recent_folders"], found)
+        return fitted if isinstance(fitted, list) else list(self.get("recent_folders"))
 
     def _take(self, found: dict[str, Any]) -> tuple[str, ...]:
         warnings: list[str] = []
@@ -174,13 +182,21 @@ class Settings:
     def _save(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self._is_damaged and self.path.exists():
+            try:
+                document = _read(self.path)
+            except (UnicodeDecodeError, TOMLKitError):
                 os.replace(self.path, self.path.with_name(f"{self.path.name}.damaged"))
-                self._is_damaged = False
-            write_atomic(self.path, tomlkit.dumps(self._document).encode("utf-8"))
+                document = tomlkit.document()
+            for key in self._unsaved:
+                if key in self._values:
+                    document[key] = self._values[key]
+                else:
+                    document.pop(key, None)
+            write_atomic(self.path, tomlkit.dumps(document).encode("utf-8"))
         except OSError as error:
             message = f"The settings cannot be saved in {self.path} ({error.strerror})."
             raise UserError(message, "They hold until the program ends.") from error
+        self._unsaved.clear()
 
 
 def config_dir() -> Path:
@@ -191,6 +207,18 @@ def config_dir() -> Path:
 
 def settings_path() -> Path:
     return config_dir() / FILE_NAME
+
+
+def _read(path: Path) -> tomlkit.TOMLDocument:
+    """The file as it is now; an empty document when there is none.
+
+    Raises:
+        OSError, UnicodeDecodeError, TOMLKitError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomlkit.parse(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        return tomlkit.document()
 
 
 def _fit(setting: Setting, value: object) -> SettingValue | None:

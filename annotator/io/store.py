@@ -18,21 +18,21 @@ from annotator.io.store_lock import ProjectLock
 from annotator.io.store_open import SLOW_JOURNAL_NOTE, check_integrity, connect_reader, connect_writer
 from annotator.io.store_place import (
     NAME_A_PLACE,
+    belongs_elsewhere,
     default_project_path,
+    elsewhere,
     find_project,
+    make_project_file,
     now_text,
     root_rows,
     take_lock,
     unwritable,
-    write_first_rows,
 )
 from annotator.io.store_queries import ProjectQueries
 from annotator.io.store_rows import RowKind, RowWriter, images_with_new_pixels
 from annotator.io.store_schema import (
     RESTORE,
     check_version,
-    copy_database,
-    create_tables,
     edit_from_blob,
     edit_to_blob,
     migrate,
@@ -87,8 +87,10 @@ class ProjectStore(ProjectQueries):
     ) -> ProjectStore:
         """Open the project of an image folder, or start it: ``FOLDER.annot`` in the folder, else ``project_path``.
         New images are taken in (:meth:`sync_folder`). What ``on_found`` raises leaves no project that was not there.
+        A project whose images were moved or renamed gets this folder as their place.
 
         Raises:
+            ProjectElsewhereError: the project's images are in another folder, which exists: name a ``project_path``.
             ProjectReadOnlyError: there is no project yet, and the folder cannot be written: name a ``project_path``.
             ProjectError: no such folder, several projects in it, or the project cannot be opened.
         """
@@ -99,8 +101,7 @@ class ProjectStore(ProjectQueries):
         is_new = path is None or not path.exists()
         if path is not None and not is_new:
             store = cls.open(path, author=author)
-            if not store.is_read_only and store.image_root.resolve() != root.resolve():
-                store._write_image_root(root)
+            store._take_folder(root)
         else:
             path = path or default_project_path(root)
             if not os.access(path.parent, os.W_OK):
@@ -126,15 +127,19 @@ class ProjectStore(ProjectQueries):
         Raises:
             ProjectError: missing, damaged, not a project, or of a newer major version.
         """
-        file = Path(path).absolute()
-        if not file.is_file():
-            raise ProjectError(f"There is no project file {file}.", "Open the image folder to start one.")
-        if file.stat().st_size == 0:
-            raise ProjectError(f"{file.name} is empty: it is not an annotator project.", RESTORE)
+        named = Path(path).absolute()
+        if not named.is_file():
+            raise ProjectError(f"There is no project file {named}.", "Open the image folder to start one.")
+        if named.stat().st_size == 0:
+            raise ProjectError(f"{named.name} is empty: it is not an annotator project.", RESTORE)
+        # SQLite follows links: the lock has to lie beside the file itself, or there are two writers by two names.
+        file = named.resolve()
         lock, reason, notices = (None, "It was opened for reading only.", ()) if read_only else take_lock(file, author)
         try:
-            with translated_errors(file, "opened"):
-                return cls._open_locked(file, author, lock, reason, notices)
+            with translated_errors(named, "opened"):
+                store = cls._open_locked(file, author, lock, reason, notices)
+                store._named = named
+                return store
         except BaseException:
             if lock is not None:
                 lock.release()
@@ -149,7 +154,7 @@ class ProjectStore(ProjectQueries):
         Raises:
             ProjectError: the file is there already, or cannot be written.
         """
-        file = Path(path).absolute()
+        file = Path(path).resolve()
         lock, reason, notices = take_lock(file, author, is_new=True)
         if reason:
             raise ProjectReadOnlyError(f"{file.name} cannot be made: {reason}", NAME_A_PLACE)
@@ -157,14 +162,8 @@ class ProjectStore(ProjectQueries):
             if file.exists():
                 raise ProjectError(f"{file.name} is there already.", "Open it, or choose another name.")
             with translated_errors(file, "made"):
-                try:
-                    connection, is_wal = connect_writer(file, create=True)
-                    with transaction(connection):
-                        create_tables(connection)
-                        write_first_rows(connection, file, Path(image_root).absolute())
-                except BaseException:
-                    file.unlink(missing_ok=True)
-                    raise
+                make_project_file(file, Path(image_root).absolute())
+                connection, is_wal = connect_writer(file)
                 notices = notices if is_wal else (*notices, SLOW_JOURNAL_NOTE)
                 return cls(connection, file, author=author, lock=lock, notices=notices, is_wal=is_wal)
         except BaseException:
@@ -278,6 +277,7 @@ class ProjectStore(ProjectQueries):
         self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any] | None = None
     ) -> Change:
         """Remember what reading a file showed; ``extra`` is merged. Not undoable; nothing when read-only or known.
+        The change's ``notice`` says when the file is another one than the image's objects were made on.
 
         Raises:
             KeyError: no such image.
@@ -291,12 +291,13 @@ class ProjectStore(ProjectQueries):
             height=height or image.height,
             extra={**image.extra, **(extra or {})},
         )
+        notice = self._replaced_notice(image, changed)
         if changed == image or self.is_read_only:
-            return Change("image facts")
+            return Change("image facts", notice=notice)
         self.check_same_size(image, changed.width, changed.height)
         with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
             self._rows_out.update(image, changed)
-        return Change("image facts", frozenset((image_id,)))
+        return Change("image facts", frozenset((image_id,)), notice=notice)
 
     # --- beside the document ------------------------------------------------------------------------------------------
 
@@ -316,24 +317,6 @@ class ProjectStore(ProjectQueries):
             self._connection.execute("DELETE FROM draft")
             if prompts is not None:
                 self._connection.execute("INSERT INTO draft VALUES (1, ?, ?)", (image_id, to_json(prompts)))
-
-    def backup(self, to: str | os.PathLike[str]) -> None:
-        """Write a consistent copy of the project file; an existing file is replaced only by a complete one.
-
-        Raises:
-            ProjectError: the copy cannot be written.
-        """
-        target = Path(to).absolute()
-        if target == self._path:
-            raise ProjectError("A backup cannot replace the project itself.", "Choose another name.")
-        partial = target.with_name(f".{target.name}.part")
-        with translated_errors(target, "written"):
-            try:
-                partial.unlink(missing_ok=True)
-                copy_database(self._connection, partial)
-                os.replace(partial, target)
-            finally:
-                partial.unlink(missing_ok=True)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -363,6 +346,12 @@ class ProjectStore(ProjectQueries):
         except BaseException:
             connection.close()
             raise
+
+    def _replaced_notice(self, old: ImageRecord, new: ImageRecord) -> str:
+        is_other = old.sha256 not in ("", new.sha256)
+        count = self._fetch("SELECT COUNT(*) FROM annotation WHERE image_id = ?", old.id)[0][0] if is_other else 0
+        told = f"{old.path} is another file than its {count} object(s) were made on: look at them again."
+        return told if count else ""
 
     def _require_writable(self) -> None:
         if self.is_read_only:
@@ -394,7 +383,18 @@ class ProjectStore(ProjectQueries):
             self._connection.execute("UPDATE edit SET undone = ? WHERE seq = ?", (undone, seq))
         return real.change()
 
-    def _write_image_root(self, root: Path) -> None:
-        self._known_root = None
-        with self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", root_rows(self.path, root))
+    def _take_folder(self, root: Path) -> None:
+        """Go on with the images in ``root``, unless the project's own are where they were. Closes on any failure."""
+        try:
+            if belongs_elsewhere(self.image_root, root):
+                raise elsewhere(self.path, self.image_root)
+            if not self.is_read_only and self.image_root.resolve() != root.resolve():
+                moved = f"The images of {self.path.name} were in {self.image_root}; now they are taken from {root}."
+                self._known_root = None
+                with self._transaction():
+                    rows = root_rows(self.path, root)
+                    self._connection.executemany("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", rows)
+                self.notices = (*self.notices, moved)
+        except BaseException:
+            self.close()
+            raise

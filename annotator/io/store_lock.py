@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,14 @@ class ProjectLock:
         """
         path = lock_path(project)
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                descriptor = _open_lock(path, project)
+            except PermissionError:
+                if not path.exists():
+                    raise
+                if _is_held_or_removed(path):
+                    return None
+                continue
             try:
                 if not _try_lock(descriptor):
                     os.close(descriptor)
@@ -64,7 +72,12 @@ class ProjectLock:
                     # Its holder removed the file between our open and our lock: take the new one.
                     os.close(descriptor)
                     continue
-                _write_owner(descriptor, author)
+                try:
+                    _write_owner(descriptor, author)
+                except OSError:
+                    with contextlib.suppress(OSError):  # an empty file would stay behind
+                        os.unlink(path)
+                    raise
             except OSError:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
@@ -109,6 +122,39 @@ def user_name() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no entry in the password database, as in some containers
         return "unknown user"
+
+
+def _open_lock(path: Path, project: Path) -> int:
+    """As open to others as the project is: whoever may write that must be able to take over a lock left by a crash."""
+    try:
+        return os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # no project yet, or a drive without modes
+            os.fchmod(descriptor, stat.S_IMODE(project.stat().st_mode) & 0o666)
+    return descriptor
+
+
+def _is_held_or_removed(path: Path) -> bool:
+    """Whether a lock file of somebody else, which may only be read, is in use; if not, it is removed.
+
+    Raises:
+        OSError: it can neither be read nor removed: nobody can tell whether it is in use.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # its holder removed it meanwhile
+        return False
+    try:
+        if not _try_lock(descriptor):
+            return True
+        # Left by a crash. It is removed while we hold it, so that nobody can take it in between.
+        if _is_still(path, descriptor):
+            os.unlink(path)
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _write_owner(descriptor: int, author: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any, cast
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
 from annotator.domain.review import ReviewedObject
-from annotator.io.store_schema import COLUMNS, row_from, translated_errors
+from annotator.io.store_schema import COLUMNS, copy_database, row_from, translated_errors
 
 _CHUNK_ROWS = 500
 
@@ -20,9 +21,10 @@ _CHUNK_ROWS = 500
 class ProjectQueries:
     """The reading half of :class:`annotator.io.store.ProjectStore`. Used by the thread that opened it only."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, named: Path | None = None) -> None:
+        """``named``: the path that the person gave, where that is a link to ``path``."""
         self._connection = connection
-        self._path = path
+        self._path, self._named = path, named or path
         self._known_root: Path | None = None
 
     @property
@@ -37,20 +39,9 @@ class ProjectQueries:
         It is looked for once: every thumbnail asks.
         """
         if self._known_root is None:
-            self._known_root = self._find_image_root()
+            relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
+            self._known_root = _find_image_root(self._path, self._named, relative, absolute)
         return self._known_root
-
-    def _find_image_root(self) -> Path:
-        relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
-        if relative is not None:
-            beside = (self._path.parent / relative).resolve()
-            if beside.is_dir() or absolute is None:
-                return beside
-        if absolute is None:
-            raise ProjectError(
-                f"{self._path.name} does not say where its images are.", "Open the image folder instead."
-            )
-        return Path(absolute)
 
     def image_path(self, image: ImageRecord) -> Path:
         """Where an image's file is (it may be missing).
@@ -116,7 +107,9 @@ class ProjectQueries:
 
     def edit_mark(self) -> tuple[int, int]:
         """Another one after every edit, undo and redo (the last edit's number, how many are undone)."""
-        return tuple(self._fetch("SELECT COALESCE(MAX(seq), 0), COALESCE(SUM(undone), 0) FROM edit")[0])
+        ((last,),) = self._fetch("SELECT COALESCE(MAX(seq), 0) FROM edit")
+        ((undone,),) = self._fetch("SELECT COUNT(*) FROM edit WHERE undone = 1")
+        return last, undone
 
     @property
     def undo_name(self) -> str | None:
@@ -153,6 +146,24 @@ class ProjectQueries:
         finally:
             self._connection.execute("ROLLBACK")
 
+    def backup(self, to: str | os.PathLike[str]) -> None:
+        """Write a consistent copy of the project file; an existing file is replaced only by a complete one.
+
+        Raises:
+            ProjectError: the copy cannot be written.
+        """
+        target = Path(to).resolve()
+        if target == self._path.resolve():
+            raise ProjectError("A backup cannot replace the project itself.", "Choose another name.")
+        partial = target.with_name(f".{target.name}.part")
+        with translated_errors(target, "written"):
+            try:
+                partial.unlink(missing_ok=True)
+                copy_database(self._connection, partial)
+                os.replace(partial, target)
+            finally:
+                partial.unlink(missing_ok=True)
+
     def check_same_size(self, image: ImageRecord, width: int, height: int) -> None:
         """Raises:
         ProjectError: the image has objects that were made at another size: its file was replaced.
@@ -187,3 +198,19 @@ class ProjectQueries:
     def _fetch(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         with translated_errors(self._path, "read"):
             return self._connection.execute(sql, arguments).fetchall()
+
+
+def _find_image_root(project: Path, named: Path, relative: str | None, absolute: str | None) -> Path:
+    if named.parent != project.parent:
+        # Through a link: the relative way may have been written from the one place or from the other.
+        ways = [] if relative is None else [named.parent / relative, project.parent / relative]
+        for way in (*([] if absolute is None else [Path(absolute)]), *ways):
+            if way.is_dir():
+                return way.resolve()
+    if relative is not None:
+        beside = (project.parent / relative).resolve()
+        if beside.is_dir() or absolute is None:
+            return beside
+    if absolute is None:
+        raise ProjectError(f"{project.name} does not say where its images are.", "Open the image folder instead.")
+    return Path(absolute)

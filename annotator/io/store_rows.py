@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Literal
 
+from annotator.domain.errors import RowGoneError
 from annotator.domain.project import Annotation, Edit, Row, RowChange
 from annotator.io.store_schema import COLUMNS, column_value, row_from, table_of
 
@@ -71,7 +72,7 @@ class RowWriter:
             self._insert(table, [change.row])
             return change
         if current is None:
-            raise ValueError(f"{table} {row_id} is not there (any more)")
+            raise RowGoneError(f"{table} {row_id} is not there (any more)")
         if change.after is None:
             self._connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
             return RowChange(current, None)

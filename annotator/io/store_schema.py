@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,8 @@ import numpy as np
 
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Row, RowChange, Status
+
+_log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x414E4F54  # "ANOT"
 MAJOR, MINOR = 1, 0
@@ -46,6 +49,7 @@ CREATE INDEX annotation_category ON annotation(category_id);
 CREATE TABLE edit(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, author TEXT NOT NULL, name TEXT NOT NULL,
   changes BLOB NOT NULL, undone INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX edit_undone ON edit(undone, seq);
 CREATE TABLE sequence(kind TEXT PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE draft(slot INTEGER PRIMARY KEY CHECK (slot = 1), image_id INTEGER NOT NULL, prompts TEXT NOT NULL);
 CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL);
@@ -108,12 +112,15 @@ def migrate(
 ) -> Path | None:
     """Bring an older file to ``target``, one transaction for all steps, after a backup beside it.
 
+    The index of the edits is added without one: it changes nothing that other versions see.
+
     Returns:
         The backup's path, or None when there was nothing to do.
 
     Raises:
         ProjectError: there is no way from that version; the file is as it was.
     """
+    _add_edit_index(connection)
     if version >= target:
         return None
     steps: list[int] = []
@@ -128,6 +135,14 @@ def migrate(
             migrations[step](connection)
         connection.execute(f"PRAGMA user_version = {target}")
     return backup
+
+
+def _add_edit_index(connection: sqlite3.Connection) -> None:
+    """For projects from before it was part of the schema; without it every accept looks through all edits."""
+    try:
+        connection.execute("CREATE INDEX IF NOT EXISTS edit_undone ON edit(undone, seq)")
+    except sqlite3.OperationalError as error:  # a full disk: accepting is slower, and everything else is as it was
+        _log.warning("no index of the edits: %s", error)
 
 
 def copy_database(connection: sqlite3.Connection, to: Path) -> None:
@@ -229,16 +244,27 @@ def column_value(row: Row, column: str) -> Any:
 
 def row_from(table: str, values: tuple[Any, ...]) -> Row:
     """A value from the columns of :data:`COLUMNS`."""
-    fields = dict(zip(COLUMNS[table], values, strict=True))
-    for column in _JSON_COLUMNS:
-        if column in fields:
-            fields[column] = json.loads(fields[column])
-    if table == "image":
-        fields["status"] = Status(fields["status"])
-    elif table == "annotation":
-        fields["is_crowd"] = bool(fields["is_crowd"])
-        fields["rle"] = bytes(fields["rle"])
-    return _ROW_TYPES[table](**fields)
+    row = list(values)
+    for place, read in _READ_AS[table]:
+        row[place] = read(row[place])
+    # By place: the columns have the order of the fields, and an image may have thousands of objects.
+    return _ROW_TYPES[table](*row)
+
+
+def _from_json(text: str) -> Any:
+    return {} if text == "{}" else json.loads(text)  # most rows have nothing extra
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_JSON_COLUMNS, _from_json),
+    "status": Status,
+    "is_crowd": bool,
+    "rle": bytes,
+}
+_READ_AS: Mapping[str, tuple[tuple[int, Callable[[Any], Any]], ...]] = {
+    table: tuple((place, _READERS[name]) for place, name in enumerate(names) if name in _READERS)
+    for table, names in COLUMNS.items()
+}
 
 
 def edit_to_blob(edit: Edit) -> bytes:

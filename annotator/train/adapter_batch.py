@@ -32,17 +32,19 @@ def batch_of(windows: list[CachedWindow], device: torch.device) -> Batch:
     """Windows as tensors on a device, one row per object."""
 
     def stacked(name: str) -> Tensor:
-        return torch.stack([getattr(w, name) for w in windows]).to(device).float()
+        return torch.stack([getattr(w, name) for w in windows])
+
+    def there(name: str) -> Tensor:
+        return stacked(name).to(device).float()  # a card is sent half precision
 
     owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=device)
     masks = np.concatenate([w.targets for w in windows])
-    thumbnails = stacked("thumbnail")
     bands = np.stack([uncertain_band(mask) for mask in masks])
     band = F.avg_pool2d(torch.from_numpy(bands)[:, None].float(), 4).to(device)
     return Batch(
-        features=(stacked("fine"), stacked("coarse"), stacked("low")),
-        thumbnail=thumbnails[owner],
-        guide_input=guide_input(thumbnails),
+        features=(there("fine"), there("coarse"), there("low")),
+        thumbnail=there("thumbnail")[owner],
+        guide_input=guide_input(stacked("thumbnail")).to(device),  # edges are found on the processor
         owner=owner,
         masks=masks,
         target=torch.from_numpy(masks)[:, None].to(device).float(),

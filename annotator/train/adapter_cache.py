@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.io.atomic import export_errors
 from annotator.train.data import TrainingImage, WindowSampler
 from annotator.train.ranks import ALONE, Ranks
 
@@ -71,9 +72,10 @@ class WindowCache:
         Several processes share the work; each comes back when all windows are there.
 
         Raises:
-            UserError: an image cannot be read any more.
+            UserError: an image cannot be read any more, or the windows cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with export_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         made = 0
         for number in ranks.own(range(self._count)):
             if not self._path(number).is_file():
@@ -119,9 +121,17 @@ class WindowCache:
         kind = torch.bfloat16 if found.low.dtype == torch.bfloat16 else torch.float16
         tensors = {name: getattr(found, name)[0].to("cpu", kind).contiguous() for name in _FEATURES}
         tensors["targets"] = torch.from_numpy(np.packbits(window.targets, axis=-1))
-        part = self._path(number).with_suffix(f".{os.getpid()}.part")
-        save_file(tensors, part)
-        os.replace(part, self._path(number))
+        self._write(self._path(number), save(tensors))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Whole or not at all. There is no fsync: what a power cut damages is made again."""
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            with export_errors(path):
+                part.write_bytes(data)
+                os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.safetensors"

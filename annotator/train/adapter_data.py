@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,23 @@ class Source:
         name: of the folder or project.
         objects: accepted ones, crowds left out.
         groups: by image id, what the image belongs to (patient, series); the image itself where nothing is known.
-        digest: SHA-256 of all that decides the training.
+        digest: SHA-256 of the annotations; it names results, so it is the same wherever the images lie.
     """
 
     name: str
     objects: tuple[EvaluationObject, ...]
     groups: Mapping[int, str]
     digest: str
+
+    def training_digest(self) -> str:
+        """SHA-256 of all that decides a training: the annotations, the images' groups and their files as they are now.
+
+        Raises:
+            ImportFormatError: an image is not there any more.
+        """
+        images = {item.image.id: item.image for item in self.objects}
+        facts = [(image_id, self.groups[image_id], *_file_facts(image.path)) for image_id, image in images.items()]
+        return hashlib.sha256(repr((self.digest, sorted(facts))).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,11 @@ class Split:
     train: tuple[EvaluationObject, ...]
     validation: tuple[EvaluationObject, ...]
     held_back: tuple[EvaluationObject, ...]
+
+    def learned_digest(self) -> str:
+        """SHA-256 of which objects are learned from and stopped by."""
+        sides = [[(item.image.file_name, item.id) for item in side] for side in (self.train, self.validation)]
+        return hashlib.sha256(repr(sides).encode()).hexdigest()
 
     def describe(self) -> str:
         """In counts, for the adapter's card."""
@@ -133,35 +149,110 @@ def _group(extra: Mapping[str, Any], image: EvaluationImage) -> str:
         for key in GROUP_KEYS:
             if fields.get(key):
                 return f"{key}={fields[key]}"
+    return _alone(image)
+
+
+def _alone(image: EvaluationImage) -> str:
+    """The group of an image that belongs to none."""
     return f"image={image.file_name}"
+
+
+def _file_facts(path: Path) -> tuple[int, int]:
+    try:
+        file = path.stat()
+    except OSError as error:
+        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the set.") from error
+    return file.st_size, file.st_mtime_ns
 
 
 def split(sources: Sequence[Source], *, held_back: float = 0.2, max_images: int | None = None, seed: int = 0) -> Split:
     """Divide every source by groups, in an order that depends on their names and the seed only.
 
+    What one source holds back, a group or an image's file, no other one learns from; the same goes for what is stopped
+    by.
+
     Args:
         held_back: share of the groups that is judged on, 0..1; at least one group each.
-        max_images: of training (and validation) together; what is judged on stays the same.
+        max_images: of training (and validation) of all sources together, in turns; what is judged on stays the same.
 
     Raises:
-        UserError: a source has one group only.
+        UserError: a source has one group only, or there is nothing left to learn from.
     """
-    train: list[EvaluationObject] = []
-    validation: list[EvaluationObject] = []
-    judged: list[EvaluationObject] = []
-    for source in sources:
-        names = sorted(set(source.groups.values()), key=lambda n: hashlib.sha256(f"{seed} {n}".encode()).digest())
-        if len(names) < 2:
-            raise UserError(
-                f"{source.name} has objects in one image (or series) only.",
-                "Label at least one more: an adapter is judged on images that it was not trained on.",
-            )
-        count = min(len(names) - 1, max(1, math.ceil(held_back * len(names))))
-        left = names[count:] if max_images is None else names[count : count + max_images]
-        aside = max(1, round(VALIDATION_SHARE * len(left))) if len(left) >= LEAST_FOR_VALIDATION else 0
-        for objects, chosen in ((judged, names[:count]), (validation, left[:aside]), (train, left[aside:])):
-            objects += [item for item in source.objects if source.groups[item.image.id] in chosen]
-    return Split(tuple(train), tuple(validation), tuple(judged))
+    orders = [_order(source, seed) for source in sources]
+    counts = [min(len(names) - 1, max(1, math.ceil(held_back * len(names)))) for names in orders]
+    judged = [_of_groups(source, names[:n]) for source, names, n in zip(sources, orders, counts, strict=True)]
+    left = [_of_groups(source, names[n:]) for source, names, n in zip(sources, orders, counts, strict=True)]
+    if len(sources) > 1:
+        left = _without(sources, left, judged)
+    if max_images is not None:
+        left = _first_images(sources, orders, left, max_images)
+    train, validation = [], []
+    for source, names, objects in zip(sources, orders, left, strict=True):
+        present = {source.groups[item.image.id] for item in objects}
+        kept = [name for name in names if name in present]
+        aside = max(1, round(VALIDATION_SHARE * len(kept))) if len(kept) >= LEAST_FOR_VALIDATION else 0
+        chosen = set(kept[:aside])
+        validation.append([item for item in objects if source.groups[item.image.id] in chosen])
+        train.append([item for item in objects if source.groups[item.image.id] not in chosen])
+    if len(sources) > 1:
+        train = _without(sources, train, validation)
+    if not any(train):
+        raise UserError(
+            "No image is left to learn from: each is held back, or stopped by, in one source or another.",
+            "Name fewer sources that share images, or add images.",
+        )
+    return Split(*(tuple(item for objects in side for item in objects) for side in (train, validation, judged)))
+
+
+def _order(source: Source, seed: int) -> list[str]:
+    names = sorted(set(source.groups.values()), key=lambda n: hashlib.sha256(f"{seed} {n}".encode()).digest())
+    if len(names) < 2:
+        raise UserError(
+            f"{source.name} has objects in one image (or series) only.",
+            "Label at least one more: an adapter is judged on images that it was not trained on.",
+        )
+    return names
+
+
+def _of_groups(source: Source, names: Collection[str]) -> list[EvaluationObject]:
+    chosen = set(names)
+    return [item for item in source.objects if source.groups[item.image.id] in chosen]
+
+
+Sides = list[list[EvaluationObject]]
+"""Objects by source."""
+
+
+def _without(sources: Sequence[Source], objects: Sides, taken: Sides) -> Sides:
+    """The objects that share neither a group nor an image's file with those that are taken, over any source."""
+    marks = {id(item): _marks(source, item) for source in sources for item in source.objects}
+    found = {mark for side in taken for item in side for mark in marks[id(item)]}
+    size = 0
+    while len(found) != size:  # a file of a taken group may belong, in another source, to one more group
+        size = len(found)
+        found.update(mark for own in marks.values() if not own.isdisjoint(found) for mark in own)
+    return [[item for item in side if marks[id(item)].isdisjoint(found)] for side in objects]
+
+
+def _marks(source: Source, item: EvaluationObject) -> frozenset[str]:
+    """What names an object's image in every source: its file, and its group where that is more than a file's name."""
+    group = source.groups[item.image.id]
+    file = f"file={item.image.path.resolve()}"
+    return frozenset((file,)) if group == _alone(item.image) else frozenset((file, group))
+
+
+def _first_images(sources: Sequence[Source], orders: Sequence[Sequence[str]], left: Sides, most: int) -> Sides:
+    """The objects in the first ``most`` images: in the groups' order, the sources in turns."""
+    lines = []
+    for source, names, objects in zip(sources, orders, left, strict=True):
+        place = {name: number for number, name in enumerate(names)}
+        images = {
+            (place[source.groups[item.image.id]], item.image.file_name, item.image.path.resolve()) for item in objects
+        }
+        lines.append([path for *_, path in sorted(images)])
+    turns = [path for turn in zip_longest(*lines) for path in turn if path is not None]
+    chosen = set(list(dict.fromkeys(turns))[:most])
+    return [[item for item in objects if item.image.path.resolve() in chosen] for objects in left]
 
 
 def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[TrainingImage]:

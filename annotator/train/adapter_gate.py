@@ -101,10 +101,15 @@ class GateResult:
         return self.row(DECIDING).difference.mean > 0
 
     @property
+    def has_intervals(self) -> bool:
+        """Whether there are several images: the bootstrap is over images, and one says nothing about others."""
+        return self.images > 1
+
+    @property
     def is_certain(self) -> bool:
         """Whether the interval of that difference leaves out zero."""
         difference = self.row(DECIDING).difference
-        return difference.low > 0 or difference.high < 0
+        return self.has_intervals and (difference.low > 0 or difference.high < 0)
 
     def figures(self) -> dict[str, Any]:
         """For the card: [base, candidate] by measure, and how many objects and images."""
@@ -120,8 +125,15 @@ class GateResult:
     def markdown(self, title: str) -> str:
         """A table with a line per measure and a sentence under it."""
         head = f"| {title} | base | {self.candidate} | difference |\n|---|---|---|---|\n"
-        lines = [f"| {r.measure} | {r.base} | {r.adapter} | {r.difference.signed} |" for r in self.rows]
-        tail = f"{self.objects} objects in {self.images} images; means over images with 95 % intervals"
+        if self.has_intervals:
+            lines = [f"| {r.measure} | {r.base} | {r.adapter} | {r.difference.signed} |" for r in self.rows]
+            tail = f"{self.objects} objects in {self.images} images; means over images with 95 % intervals"
+        else:
+            lines = [
+                f"| {r.measure} | {r.base.mean:.3f} | {r.adapter.mean:.3f} | {r.difference.mean:+.3f} |"
+                for r in self.rows
+            ]
+            tail = f"{self.objects} objects in one image, which is too little for intervals"
         return head + "\n".join(lines) + f"\n\n{tail}; NoC: clicks needed, at most {self.clicks}, fewer are better."
 
 
@@ -156,7 +168,8 @@ def judge(
     pairs: list[tuple[str, ObjectResult, ObjectResult]] = []
     done = 0
     with _adapters_kept(base, candidate), appending(state_path) as state:
-        by_path = sorted(chosen, key=lambda item: str(item.image.path))
+        # By id, too: several sets may have one image, and each states its size.
+        by_path = sorted(chosen, key=lambda item: (str(item.image.path), item.image.id))
         for image, items in groupby(by_path, key=lambda item: item.image):
             embeddings: list[Embedding] | None = None
             for item in items:

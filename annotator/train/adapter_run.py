@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
+import re
+import shutil
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import cv2
 import numpy as np
 import torch
 
-from annotator.domain.errors import UserError
+from annotator.domain.errors import DivergedError, UserError
+from annotator.engine.device_memory import memory_errors
+from annotator.io.atomic import export_errors
 from annotator.train.adapter_losses import LossParts
 from annotator.train.curves import draw_curves
 from annotator.train.prompted import PromptedTrainer, Windows
+from annotator.train.ranks import ALONE, Ranks
 from annotator.train.run_log import append_row, cut_log
+from annotator.train.state_file import write_state
 
 STATE_SECONDS = 60.0
 READ_ERRORS = (
@@ -37,9 +42,14 @@ READ_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run writes: its state, logs and curves, the candidate, and what the gate said."""
+    """Where a run writes: its state, logs and curves, the candidate, and what the gate said.
+
+    Attributes:
+        is_own: it is in the program's cache, named by nobody: a run that is over makes room for the next one.
+    """
 
     path: Path
+    is_own: bool = False
 
     @property
     def state(self) -> Path:
@@ -78,6 +88,25 @@ class RunFolder:
         """The folder of encoded windows that these words decide."""
         return self.path / "windows" / run_key(*parts)[:16]
 
+    def clear(self) -> None:
+        """Take away all that a run has written, but not the encoded windows."""
+        mine = (self.state, self.log, self.validation_log, self.curves, self.candidate)
+        for path in (*mine, self.gate_state, self.gate_json, self.gate_table):
+            path.unlink(missing_ok=True)
+
+    def keep_windows(self, kept: Collection[Path]) -> None:
+        """Take away the encoded windows of other data: folders that :meth:`windows` names, and nothing else.
+
+        A person may have put the folder on another disk, or have a file manager that leaves its own files everywhere.
+        """
+        windows = self.path / "windows"
+        if windows.is_symlink() or not windows.is_dir():
+            return
+        for path in windows.iterdir():
+            is_ours = _WINDOWS_NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+            if is_ours and path not in kept:
+                shutil.rmtree(path, ignore_errors=True)  # another training may be at it; what stays costs space alone
+
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
@@ -101,7 +130,27 @@ class EpochDone:
     is_best: bool
 
 
+_WINDOWS_NAME = re.compile("[0-9a-f]{16}")
 Report = Callable[[StepDone | EpochDone], None]
+
+
+class AnotherRunError(UserError):
+    """The folder holds a run of other data, another model or other settings.
+
+    Attributes:
+        is_over: whether that run has come to its end.
+    """
+
+    def __init__(self, folder: RunFolder, *, is_over: bool) -> None:
+        self.is_over = is_over
+        delete = "Delete that folder, or name another one with --work."
+        if is_over:
+            super().__init__(f"{folder.path} holds another run (other data, model, settings or version).", delete)
+            return
+        super().__init__(
+            f"{folder.path} holds another run (other data, model, settings or version) that has not come to its end.",
+            "Name another folder with --work to keep it, or delete that one to begin anew.",
+        )
 
 
 def run_key(*parts: object) -> str:
@@ -124,10 +173,30 @@ def run_adapter_training(
         The frozen base's validation figures. The trainer's ``best`` holds the weights.
 
     Raises:
-        UserError: the folder holds the state of another run, or a damaged one.
+        UserError: the folder holds the state of another run, or a damaged one, or cannot be written.
+        DivergedError: the loss is not finite; the state is deleted.
+        DeviceMemoryError: what was learnt until then is kept, for the same command.
     """
+    batch, passes = max(1, trainer.settings.batch // 2), 2 * trainer.settings.accumulate
+    advice = (
+        "Close other programs and start the same training again: it goes on from what it has learnt. On the command"
+        f" line, --batch {batch} --accumulate {passes} (with another --work) or --device cpu need less memory."
+    )
     cv2.setNumThreads(1)
-    folder.path.mkdir(parents=True, exist_ok=True)
+    with export_errors(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with memory_errors(advice):
+            return _run(trainer, validation, folder, key, report)
+    except DivergedError:
+        if trainer.ranks.is_first:
+            folder.state.unlink(missing_ok=True)  # going on from it would end there again
+        raise
+
+
+def _run(
+    trainer: PromptedTrainer[Any], validation: Windows, folder: RunFolder, key: str, report: Report
+) -> dict[str, float]:
     ranks = trainer.ranks
     base = _load(trainer, folder, key)
     ranks.wait()  # the first one must not write what another is still to read
@@ -166,6 +235,8 @@ def _begin(
 ) -> dict[str, float]:
     """Logs that end where the run stands; a new run's first line and state. Returns the base's figures."""
     for log in (folder.log, folder.validation_log):
+        if base is None:
+            log.unlink(missing_ok=True)  # of a run that has left no state
         cut_log(log, trainer.step)
     if base is None:
         base = trainer.validate(validation)  # nothing has moved yet: these are the base's figures
@@ -202,24 +273,72 @@ def _end_epoch(
 
 def _save(trainer: PromptedTrainer[Any], folder: RunFolder, key: str, base: Mapping[str, float]) -> None:
     """Write the state, whole or not at all."""
-    part = folder.state.with_name(folder.state.name + ".part")
-    torch.save({**trainer.state(), "key": key, "base": dict(base)}, part)
-    os.replace(part, folder.state)
+    is_over = trainer.share_done >= 1.0 or trainer.is_exhausted
+    write_state({**trainer.state(), "key": key, "base": dict(base), "is_over": is_over}, folder.state)
+
+
+def make_room(folder: RunFolder, key: str, *, windows: Collection[Path], ranks: Ranks = ALONE) -> None:
+    """See that a run can begin, or go on, in the folder, before the long work.
+
+    In a folder of the program's own a run of another key that is over is cleared away, and so are encoded windows that
+    this run does not use; in a folder that a person has named nothing is deleted.
+
+    Args:
+        windows: the folders of encoded windows that the run will use.
+
+    Raises:
+        UserError: the folder holds the state of another run, or a damaged one, or cannot be used.
+    """
+    is_other = False
+    try:
+        _check_key(folder, key)
+    except AnotherRunError as error:
+        if not folder.is_own or not error.is_over:
+            raise
+        is_other = True
+    ranks.wait()  # all have read what the first one may now take away
+    if ranks.is_first and folder.is_own:
+        with export_errors(folder.path):
+            if is_other:
+                folder.clear()
+            folder.keep_windows(windows)
+    ranks.wait()
+
+
+def _check_key(folder: RunFolder, key: str) -> dict[str, Any] | None:
+    """The folder's state, if there is one.
+
+    Raises:
+        AnotherRunError: it is that of another run. UserError: it is damaged.
+    """
+    if not folder.state.exists():
+        return None
+    try:
+        state: Any = torch.load(folder.state, map_location="cpu", weights_only=True)
+        # Of runs before this was kept: judging began when the training was over.
+        kept, is_over = state["key"], bool(state.get("is_over", folder.gate_json.is_file()))
+    except READ_ERRORS as error:
+        raise _damaged(folder) from error
+    if kept != key:
+        raise AnotherRunError(folder, is_over=is_over)
+    return dict(state)
+
+
+def _damaged(folder: RunFolder) -> UserError:
+    return UserError(
+        f"{folder.state} is damaged, or not the state of an adapter's training.",
+        "Delete that folder, or name another one with --work.",
+    )
 
 
 def _load(trainer: PromptedTrainer[Any], folder: RunFolder, key: str) -> dict[str, float] | None:
     """Take up the folder's state, if there is one; the base's figures that it holds."""
-    if not folder.state.exists():
+    state = _check_key(folder, key)
+    if state is None:
         return None
-    advice = "Delete that folder, or name another one with --work."
     try:
-        state: Any = torch.load(folder.state, map_location=trainer.device, weights_only=True)
-        kept = state["key"]
         base = {str(name): float(value) for name, value in state["base"].items()}
-        if kept == key:
-            trainer.load_state(state)
+        trainer.load_state(state)
     except READ_ERRORS as error:
-        raise UserError(f"{folder.state} is damaged, or not the state of an adapter's training.", advice) from error
-    if kept != key:
-        raise UserError(f"{folder.path} holds another run (other data, model or settings).", advice)
+        raise _damaged(folder) from error
     return base

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.nano import NanoConfig, build_nano
 from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowRecipe
+from annotator.train.divergence import check_step
 from annotator.train.losses import LossWeights, hard_iou, mask_loss, teacher_loss
 from annotator.train.pixel_cache import PixelSource, RamPixels
 from annotator.train.precision import mixed_precision
@@ -170,7 +171,7 @@ class BaseTrainer:
         return self.settings.learning_rate * warmup * (0.5 * (1 + math.cos(math.pi * self.share_done)) + 0.005)
 
     def train_step(self, windows: list[Window]) -> tuple[float, float, float]:
-        """One optimiser step; returns loss, IoU after the first prompt, IoU after the last."""
+        """One optimiser step; returns loss, IoU after the first prompt, IoU after the last. Raises: DivergedError."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         image = torch.from_numpy(np.stack([w.image for w in windows])).permute(0, 3, 1, 2).to(self.device)
@@ -185,7 +186,8 @@ class BaseTrainer:
             loss, first, last = self._rounds([f[owner] for f in features], targets, hidden, thumbnail, taught)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        check_step([loss, norm], step=self.step, learning_rate=self.settings.learning_rate)
         self.optimizer.step()
         self.step += 1
         self._update_ema()

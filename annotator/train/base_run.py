@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,17 +13,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from annotator.domain.errors import UserError
+from annotator.domain.errors import ImportFormatError, UserError
+from annotator.engine.device_memory import memory_errors
 from annotator.engine.nano import NanoConfig, save_nano
+from annotator.engine.weights import sha256_of
+from annotator.io.atomic import export_errors
 from annotator.train.base import BaseTrainer, TrainSettings
 from annotator.train.curves import draw_curves
 from annotator.train.data import TrainingImage, most_drawn_first, read_coco_sets
+from annotator.train.divergence import check_weights
 from annotator.train.pixel_cache import RAM_BYTES, MappedPixels, PixelSource, RamPixels
 from annotator.train.run_log import append_row, cut_log
 from annotator.train.scenes import SET_NAME
+from annotator.train.state_file import write_state
 from annotator.train.stream import WindowStream
 
 LOG_STEPS = 25
+SetDigests = tuple[tuple[str, str], ...]
 
 Validate = Callable[[nn.Module, NanoConfig], Mapping[str, float]]
 """Figures of a model, higher is better; the key "mean" decides which weights are kept."""
@@ -128,10 +133,13 @@ def run_training(
         The exported averaged weights.
 
     Raises:
-        UserError: a set or the cache's folder cannot be used.
+        UserError: a set or the cache's folder cannot be used, or a file cannot be written.
+        DivergedError: the loss is not finite; nothing is exported, and the state on the disk stays as it was.
+        DeviceMemoryError: the state on the disk stays as it was.
     """
     cv2.setNumThreads(1)
     reading = reading or Reading()
+    sets = set_digests(roots)
     images = read_coco_sets(roots) if roots else []
     trainer = BaseTrainer(
         config=config,
@@ -141,15 +149,17 @@ def run_training(
         pixels=reading.pixels(images),
         teacher=teacher,
     )
-    files.state.parent.mkdir(parents=True, exist_ok=True)
+    with export_errors(files.state):
+        files.state.parent.mkdir(parents=True, exist_ok=True)
     if files.state.is_file():
-        trainer.load_state(torch.load(files.state, map_location=device, weights_only=True))
+        trainer.load_state(torch.load(files.state, map_location="cpu", weights_only=True))
     for log in (files.log, files.validation_log):
         cut_log(log, trainer.step)
-    run = Run(trainer, files, report, validate, readers=reading.readers)
-    while trainer.share_done < 1.0:
-        run.phase()
-    run.finish()
+    run = Run(trainer, files, report, validate, readers=reading.readers, sets=sets)
+    with memory_errors("Close other programs, name fewer windows a step in --stages, or take --device cpu."):
+        while trainer.share_done < 1.0:
+            run.phase()
+        run.finish()
     return files.out
 
 
@@ -164,9 +174,10 @@ class Run:
         validate: Validate | None,
         *,
         readers: int = 0,
+        sets: SetDigests = (),
     ) -> None:
         self._trainer, self._files, self._report, self._validate = trainer, files, report, validate
-        self._readers = readers
+        self._readers, self._sets = readers, sets
         self._last_validation = trainer.seconds
         self._validated_step = -1
 
@@ -200,7 +211,7 @@ class Run:
                     self._log(means, waited / wall)
                     sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
                 if trainer.seconds - last_state > settings.state_minutes * 60:
-                    save_state(trainer, self._files.state)
+                    save_state(trainer, self._files.state, sets=self._sets)
                     last_state = trainer.seconds
                 if self._validate is None and trainer.seconds - last_export > settings.export_minutes * 60:
                     export(trainer, self._files.out)
@@ -210,7 +221,7 @@ class Run:
                     since, waited = time.monotonic(), 0.0
         finally:
             stream.stop()
-        save_state(trainer, self._files.state)
+        save_state(trainer, self._files.state, sets=self._sets)
 
     def finish(self) -> None:
         """The last validation, or the last weights; and the curves."""
@@ -238,19 +249,46 @@ class Run:
         self._last_validation, self._validated_step = trainer.seconds, trainer.step
         append_row(self._files.validation_log, {"step": trainer.step, "minutes": trainer.seconds / 60, **figures})
         draw_curves(self._files.log, self._files.validation_log, self._files.curves)
-        save_state(trainer, self._files.state)  # it holds the best score, which must not fall back
+        save_state(trainer, self._files.state, sets=self._sets)  # it holds the best score, which must not fall back
         self._report(Validated(trainer.step, trainer.seconds / 60, figures, is_best))
 
 
-def save_state(trainer: BaseTrainer, path: Path) -> None:
-    """Write the run's state, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    torch.save(trainer.state(), part)
-    os.replace(part, path)
+def set_digests(roots: Sequence[Path]) -> SetDigests:
+    """Name and SHA-256 of the annotations of every set, in order: what a run's state keeps to know them again.
+
+    Raises:
+        ImportFormatError: a set's annotations cannot be read.
+    """
+    found = []
+    for root in roots:
+        try:
+            found.append((root.resolve().name, sha256_of(root / "annotations.json")))
+        except OSError as error:
+            raise ImportFormatError(
+                f"{root} is not a readable COCO set ({error.strerror}).", "Expected annotations.json + images/."
+            ) from error
+    return tuple(sorted(found))
+
+
+def save_state(trainer: BaseTrainer, path: Path, *, sets: SetDigests = ()) -> None:
+    """Write the run's state, whole or not at all.
+
+    Args:
+        sets: of :func:`set_digests`.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    write_state({**trainer.state(), "sets": [list(one) for one in sets]}, path)
 
 
 def export(trainer: BaseTrainer, out: Path) -> None:
-    """Write the averaged weights."""
+    """Write the averaged weights.
+
+    Raises:
+        DivergedError: they are not finite. ExportError: they cannot be written.
+    """
+    check_weights(trainer.ema.state_dict())
     sets = sorted({image.set_name for image in trainer.images})
     if trainer.settings.synthetic_share > 0 or not sets:
         sets.append(SET_NAME)
@@ -266,5 +304,6 @@ def export(trainer: BaseTrainer, out: Path) -> None:
     }
     if trainer.settings.teacher_sha256:
         metadata["teacher"] = trainer.settings.teacher_sha256
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)
+    with export_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_nano(trainer.ema, out, config=trainer.config, metadata=metadata)

@@ -1,4 +1,7 @@
-"""Two evaluations side by side, object by object, or one alone: tables in Markdown with 95 % intervals."""
+"""Two evaluations side by side, object by object, or one alone: tables in Markdown with 95 % intervals.
+
+Means are over objects. Intervals are over images, because objects of one image resemble each other.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,16 @@ from typing import Any
 
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.metrics import noc
-from annotator.domain.statistics import Interval, bootstrap_mean, spearman
+from annotator.domain.statistics import Interval, bootstrap_clustered, spearman
 
 SHOWN_CLICKS = (1, 3, 5, 10, 20)
+LEAST_SHARED = 0.5
+"""Share of the smaller evaluation's objects that the other one must have, too."""
 
 Measure = Callable[[Mapping[str, Any]], float]
+Pair = tuple[Mapping[str, Any], Mapping[str, Any]]
+Images = Sequence[Sequence[Pair]]
+"""The pairs of a set by image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +42,22 @@ class Evaluation:
 class Row:
     """One measure of one set (or of all, each counting the same).
 
-    ``difference`` is ours minus the other's over the objects that both have; None when there is no other.
+    ``difference`` is ours minus the other's over the objects that both have; None when there is no other. ``images``
+    counts them by set.
     """
 
     set_name: str
     measure: str
     objects: int
+    images: tuple[int, ...]
     ours: Interval
     other: float | None
     difference: Interval | None
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether a set has several images: one image says nothing about others."""
+        return max(self.images) > 1
 
     @property
     def is_beaten(self) -> bool:
@@ -91,34 +106,38 @@ def compare(ours: Evaluation, other: Evaluation | None = None) -> list[Row]:
     """Every measure of every set, and of all sets together (named "mean").
 
     Raises:
-        ImportFormatError: the two share no objects in some set.
+        ImportFormatError: the two share no objects, or few, in some set.
     """
     clicks = min(ours.clicks, other.clicks) if other else ours.clicks
+    by_set = {name: _by_image(_pairs(name, items, other)) for name, items in ours.sets.items()}
     rows = []
     for name, measure in measures(clicks).items():
-        values, others, differences = [], [], []
-        for set_name, items in ours.sets.items():
-            pairs = _pairs(set_name, items, other)
-            values.append([measure(a) for a, _ in pairs])
-            row_other, row_difference = None, None
-            if other is not None:
-                others.append([measure(b) for _, b in pairs])
-                differences.append([measure(a) - measure(b) for a, b in pairs])
-                row_other = bootstrap_mean([others[-1]], resamples=1).mean
-                row_difference = bootstrap_mean([differences[-1]])
-            rows.append(Row(set_name, name, len(pairs), bootstrap_mean([values[-1]]), row_other, row_difference))
-        total = sum(map(len, values))
-        mean_other = bootstrap_mean(others, resamples=1).mean if other else None
-        mean_difference = bootstrap_mean(differences) if other else None
-        rows.append(Row("mean", name, total, bootstrap_mean(values), mean_other, mean_difference))
+        rows += [_row(set_name, name, [images], measure, other) for set_name, images in by_set.items()]
+        rows.append(_row("mean", name, list(by_set.values()), measure, other))
     return rows
+
+
+def _row(set_name: str, name: str, sets: Sequence[Images], measure: Measure, other: Evaluation | None) -> Row:
+    def of(value: Callable[[Pair], float]) -> Interval:
+        return bootstrap_clustered([[[value(pair) for pair in pairs] for pairs in images] for images in sets])
+
+    return Row(
+        set_name,
+        name,
+        sum(len(pairs) for images in sets for pairs in images),
+        tuple(map(len, sets)),
+        of(lambda pair: measure(pair[0])),
+        of(lambda pair: measure(pair[1])).mean if other else None,
+        of(lambda pair: measure(pair[0]) - measure(pair[1])) if other else None,
+    )
 
 
 def mean_noc(evaluation: Evaluation, iou: float) -> Interval:
     """Clicks needed to reach an IoU, failures counted at the cap, mean over sets."""
     cap = evaluation.clicks
-    return bootstrap_mean(
-        [[float(noc(list(o["iou"])[:cap], iou, cap=cap)) for o in items.values()] for items in evaluation.sets.values()]
+    by_set = [_by_image(_pairs(name, items, None)) for name, items in evaluation.sets.items()]
+    return bootstrap_clustered(
+        [[[float(noc(list(o["iou"])[:cap], iou, cap=cap)) for o, _ in pairs] for pairs in images] for images in by_set]
     )
 
 
@@ -136,7 +155,8 @@ def calibration(evaluation: Evaluation) -> dict[str, float]:
 
 
 def markdown(rows: Sequence[Row], *, ours: str, other: str | None) -> str:
-    """A table of sets by measures: "ours", or "ours / other" with the better one bold; the means with intervals."""
+    """A table of sets by measures: "ours", or "ours / other" with the better one bold; the means with intervals, and a
+    sentence that says what they are over."""
     names = list(dict.fromkeys(row.measure for row in rows))
     sets = list(dict.fromkeys(row.set_name for row in rows))
     by_key = {(row.set_name, row.measure): row for row in rows}
@@ -146,12 +166,23 @@ def markdown(rows: Sequence[Row], *, ours: str, other: str | None) -> str:
         found = [by_key[set_name, name] for name in names]
         lines.append(f"| {set_name} | {found[0].objects} | " + " | ".join(map(_cell, found)) + " |")
     means = [by_key["mean", name] for name in names]
-    lines.append("| 95 % interval | | " + " | ".join(f"{r.ours.low:.3f} to {r.ours.high:.3f}" for r in means) + " |")
+    has_intervals = means[0].has_intervals
+    if has_intervals:
+        ranges = [f"{row.ours.low:.3f} to {row.ours.high:.3f}" for row in means]
+        lines.append("| 95 % interval | | " + " | ".join(ranges) + " |")
     if other:
-        wider = [row.difference for row in means if row.difference is not None]
-        cells = [f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in wider]
+        found = [row.difference for row in means if row.difference is not None]
+        cells = [f"{d.mean:+.3f}" + (f" ({d.low:+.3f} to {d.high:+.3f})" if has_intervals else "") for d in found]
         lines.append("| difference | | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines) + f"\n\n{_footer(means[0])}"
+
+
+def _footer(row: Row) -> str:
+    if not row.has_intervals:
+        return "Means over objects; no intervals, because one image says nothing about others."
+    alone = row.images.count(1)
+    narrow = f", of which {alone} with one image add no width" if alone else ""
+    return f"Means over objects; 95 % intervals: bootstrap over images within sets{narrow}."
 
 
 def _cell(row: Row) -> str:
@@ -161,15 +192,29 @@ def _cell(row: Row) -> str:
     return f"{first} / **{second}**" if row.is_beaten else f"**{first}** / {second}"
 
 
-def _pairs(
-    set_name: str, items: Mapping[int, Mapping[str, Any]], other: Evaluation | None
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _pairs(set_name: str, items: Mapping[int, Mapping[str, Any]], other: Evaluation | None) -> list[Pair]:
+    """The same objects: of one annotation id, image and area."""
     if other is None:
         return [(item, item) for item in items.values()]
     theirs = other.sets.get(set_name, {})
-    pairs = [(item, theirs[key]) for key, item in items.items() if key in theirs]
-    if not pairs:
+    pairs = [(item, theirs[key]) for key, item in items.items() if key in theirs and _is_same(item, theirs[key])]
+    least = min(len(items), len(theirs))
+    if not pairs or len(pairs) < LEAST_SHARED * least:
+        what = f"share {len(pairs)} of {least} objects of" if pairs else "share no objects of"
         raise ImportFormatError(
-            f"The two evaluations share no objects of {set_name}.", "Evaluate both with the same --coco and --seed."
+            f"The two evaluations {what} {set_name} (by id, image and area).",
+            "Evaluate both on one set, with the same --max-objects and --seed.",
         )
     return pairs
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("image", "area"))
+
+
+def _by_image(pairs: Sequence[Pair]) -> Images:
+    """Objects that do not name their image count as an image each."""
+    found: dict[object, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair[0].get("image", pair[0]["annotation_id"]), []).append(pair)
+    return list(found.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from annotator.io.atomic import export_errors, write_atomic
 
 PANEL_PX = (620, 420)
 MARGIN_PX = (60, 44, 16, 44)  # left, top, right, bottom
@@ -25,7 +27,11 @@ class Curve:
 
 
 def draw_curves(log: Path, validation_log: Path, out: Path) -> None:
-    """Draw what the logs hold into a PNG; nothing is written while they hold less than two lines."""
+    """Draw what the logs hold into a PNG; nothing is written while they hold less than two lines.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
     rows, validated = read_log(log), read_log(validation_log)
     if len(rows) < 2:
         return
@@ -37,9 +43,10 @@ def draw_curves(log: Path, validation_log: Path, out: Path) -> None:
     draw = ImageDraw.Draw(picture)
     _panel(draw, 0, "Loss", [c for c in loss if c.points])
     _panel(draw, width, "IoU", [c for c in quality if c.points])
-    part = out.with_name(out.name + ".part")
-    picture.save(part, format="PNG")
-    os.replace(part, out)
+    data = io.BytesIO()
+    picture.save(data, format="PNG")
+    with export_errors(out):
+        write_atomic(out, data.getvalue())
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

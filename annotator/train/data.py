@@ -35,6 +35,9 @@ GREY_SHARE = 0.25
 LEAST_VISIBLE = 0.15
 """Share of an object that a window must show; how much it hides, the predicted IoU has to tell."""
 
+MOST_TRIES = 1000
+"""Draws of one window before the set is said to hold nothing that can be seen; a usual set needs two or three."""
+
 
 @dataclass(frozen=True, slots=True)
 class WindowRecipe:
@@ -175,21 +178,43 @@ class WindowSampler:
         return np.asarray(weights / weights.sum(), np.float64)
 
     def draw(self, rng: np.random.Generator, weights: npt.NDArray[np.float64]) -> Window:
-        """One window; draws again when an object was cut away by the window's edge."""
-        while True:
+        """One window; draws again when an object was cut away by the window's edge.
+
+        Raises:
+            ImportFormatError: an image cannot be decoded, or is not of its masks' size, or no object fits a window.
+        """
+        for _ in range(MOST_TRIES):
             group = self._by_set[rng.choice(len(self._by_set), p=weights)]
             window = self._window(group[rng.integers(len(group))], rng, weights)
             if window is not None:
                 return window
+        raise ImportFormatError(
+            f"{MOST_TRIES} tries found no object that shows in a window of {self._window_px} pixels.",
+            "Leave out objects that are a few pixels thin or fill their images, or train with larger windows.",
+        )
+
+    def _pixels(self, source: TrainingImage) -> RgbArray:
+        """The image's pixels.
+
+        Raises:
+            ImportFormatError: it cannot be decoded, or is not of its masks' size.
+        """
+        pixels = self._source.pixels(source)
+        height, width = pixels.shape[:2]
+        other = next((mask for mask in source.masks if (mask.width, mask.height) != (width, height)), None)
+        if other is not None:
+            raise ImportFormatError(
+                f"{source.path} is {width} x {height} pixels, a mask of it is {other.width} x {other.height}.",
+                "They belong to another version of the image: correct the set, or leave the image out.",
+            )
+        return pixels
 
     def _window(
         self, source: TrainingImage, rng: np.random.Generator, weights: npt.NDArray[np.float64]
     ) -> Window | None:
-        pixels = self._source.pixels(source)
+        pixels = self._pixels(source)
         height, width = pixels.shape[:2]
         anchor = source.masks[rng.integers(len(source.masks))]
-        if (anchor.width, anchor.height) != (width, height):
-            return None
         matrix = self._placement(anchor, width, height, rng)
         side = self._window_px
         step = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
@@ -227,8 +252,8 @@ class WindowSampler:
         The window stays as it is where one of its own objects would mostly disappear.
         """
         mask = source.masks[rng.integers(len(source.masks))]
-        pixels, side = self._source.pixels(source), self._window_px
-        if mask.area < 400 or (mask.height, mask.width) != pixels.shape[:2]:
+        pixels, side = self._pixels(source), self._window_px
+        if mask.area < 400:
             return image, targets, hidden
         length = side * float(np.exp(rng.uniform(np.log(0.15), np.log(0.75))))
         step = max(mask.bits.shape) / length

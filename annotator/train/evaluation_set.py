@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -69,17 +70,30 @@ class EvaluationSet:
         """At most ``max_objects``, spread over the images, grouped by image.
 
         One object of each image, then a second one of each, and so on, in an order that depends on the ids and the
-        seed only: not on the file's order, the machine or the model.
+        seed only: not on the file's order, the machine or the model. Objects of several sets may share ids; then the
+        images' places below the folder that holds all of them count, too.
         """
-        by_image: dict[int, list[EvaluationObject]] = {}
+        names = self._image_names()
+        by_image: dict[int | str, list[EvaluationObject]] = {}
         for item in sorted(self.objects, key=lambda o: _draw(seed, "object", o.id)):
-            by_image.setdefault(item.image.id, []).append(item)
+            by_image.setdefault(names[item.image], []).append(item)
         image_ids = sorted(by_image, key=lambda i: _draw(seed, "image", i))
         rank = {image_id: place for place, image_id in enumerate(image_ids)}
         rounds = [(turn, rank[i], item) for i, items in by_image.items() for turn, item in enumerate(items)]
         rounds.sort(key=lambda entry: entry[:2])
         chosen = rounds[:max_objects]
         return tuple(item for _, _, item in sorted(chosen, key=lambda entry: (entry[1], entry[0])))
+
+    def _image_names(self) -> dict[EvaluationImage, int | str]:
+        """What each image goes by: its id in a single set, else its place, because sets number their images alike."""
+        images = {item.image for item in self.objects}
+        paths = {(image.id, image.path) for image in images}
+        if len(paths) == len({image_id for image_id, _ in paths}):
+            return {image: image.id for image in images}
+        parts = {image: image.path.resolve().parts for image in images}
+        levels = zip(*parts.values(), strict=False)
+        shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
+        return {image: "/".join(own[shared:]) for image, own in parts.items()}
 
 
 def read_evaluation_set(coco_json: Path, images_dir: Path) -> EvaluationSet:
@@ -117,8 +131,8 @@ def read_evaluation_set(coco_json: Path, images_dir: Path) -> EvaluationSet:
     return EvaluationSet(objects, hashlib.sha256(raw).hexdigest())
 
 
-def _draw(seed: int, kind: str, number: int) -> bytes:
-    return hashlib.sha256(f"{seed} {kind} {number}".encode()).digest()
+def _draw(seed: int, kind: str, name: int | str) -> bytes:
+    return hashlib.sha256(f"{seed} {kind} {name}".encode()).digest()
 
 
 def _integer(value: Any) -> int:

@@ -54,6 +54,10 @@ def run_key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+_LINE = '{"run": "'
+"""How every line of a state begins, also one that a kill cut off."""
+
+
 def read_state(path: Path | None, key: str, make: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
     """Finished items of this very run; other runs' lines and a line cut off by a kill are passed over.
 
@@ -79,7 +83,8 @@ def read_state(path: Path | None, key: str, make: Callable[[Mapping[str, Any]], 
             # A kill in the middle of a write leaves half a line: that item is simply done again.
             continue
         readable += 1
-    if len(lines) > 1 and readable == 0:
+    is_state = not lines or lines[0].startswith(_LINE[: len(lines[0])])
+    if not is_state or (len(lines) > 1 and readable == 0):
         raise ExportError(f"{path} is not the state of an evaluation.", "Choose another file: it was left as it is.")
     return done
 
@@ -99,10 +104,27 @@ def appending(path: Path | None) -> Iterator[TextIO | None]:
         stream = path.open("a", encoding="utf-8")
     except OSError as error:
         raise ExportError(f"The state {path} cannot be written ({error.strerror}).", "Choose another file.") from error
-    with stream:
+    try:
         if is_torn:
             stream.write("\n")
         yield stream
+    finally:
+        _close(stream)
+
+
+def _close(stream: TextIO) -> None:
+    """Close the state; what could not be written is tried once more then, and fails once more."""
+    try:
+        stream.close()
+    except OSError as error:
+        raise _full(stream, error) from error
+
+
+def _full(stream: TextIO, error: OSError) -> ExportError:
+    return ExportError(
+        f"The state {stream.name} cannot be written ({error.strerror}).",
+        "Make room and run the same again: it goes on from what is there.",
+    )
 
 
 def append(stream: TextIO, key: str, result: Mapping[str, Any]) -> None:
@@ -115,4 +137,4 @@ def append(stream: TextIO, key: str, result: Mapping[str, Any]) -> None:
         stream.write(json.dumps({"run": key, "result": dict(result)}) + "\n")
         stream.flush()
     except OSError as error:
-        raise ExportError(f"The state {stream.name} cannot be written ({error.strerror}).") from error
+        raise _full(stream, error) from error

@@ -35,6 +35,7 @@ from annotator.train.adapter_prompts import (
     exact_correction,
     sloppy_correction,
 )
+from annotator.train.divergence import check_step
 from annotator.train.precision import mixed_precision
 from annotator.train.prompts import BoolArray, Point
 from annotator.train.ranks import ALONE, Ranks
@@ -161,7 +162,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
         """One optimiser step; the losses of this process's passes (a short last step may leave it without any).
 
         Raises:
-            FloatingPointError: the loss is not finite.
+            DivergedError: the loss or its gradients are not finite; with several processes in all of them.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate() * group["scale"]
@@ -171,12 +172,12 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
         for part, numbers in self.ranks.own(list(enumerate(self._numbers()))):
             rng = np.random.default_rng((self.settings.seed, self.step, part))
             found = self._pass(self._batch(numbers), rng)
-            if not bool(torch.isfinite(found.total)):
-                raise FloatingPointError(f"the loss is {float(found.total)} at step {self.step}")
             (found.total / self.settings.accumulate).backward()  # type: ignore[no-untyped-call]
             parts.append(replace(found, total=found.total.detach()))  # the graph must not outlive the step
         self.ranks.sum_gradients(list(self.network.parameters()))
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        losses = (part.total for part in parts)
+        check_step([norm, *losses], step=self.step, learning_rate=self.settings.learning_rate)
         self.optimizer.step()
         self._average()
         self.step += 1

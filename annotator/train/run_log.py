@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from annotator.io.atomic import export_errors, write_atomic
+
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:
-    """Add a line; the first one of a file is preceded by the names of its columns."""
+    """Add a line; the first one of a file is preceded by the names of its columns.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
     is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with export_errors(path), path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(list(row))
@@ -19,14 +25,18 @@ def append_row(path: Path, row: Mapping[str, float]) -> None:
 
 
 def cut_log(path: Path, step: int) -> None:
-    """Drop the lines after ``step``: they were written by steps that a kill took back."""
+    """Drop the lines after ``step``: they were written by steps that a kill took back.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     kept = rows[:1] + [row for row in rows[1:] if row and float(row[0]) <= step]
     if len(kept) != len(rows):
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(kept)
-        os.replace(part, path)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(kept)
+        with export_errors(path):
+            write_atomic(path, text.getvalue().encode())

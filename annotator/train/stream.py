@@ -18,6 +18,7 @@ from annotator.train.readers import ReaderProcesses, Sampler, SetWeights, Window
 
 AHEAD = 3
 """Batches that are asked for before they are needed."""
+STOP_SECONDS = 5.0
 
 
 class WindowStream:
@@ -72,12 +73,15 @@ class WindowStream:
         return item
 
     def stop(self) -> None:
-        """End the thread, after the window it makes, and the processes at once."""
+        """End the thread, after the window it makes, and the processes at once.
+
+        A thread that takes long is not waited for: it ends after its window, or with the program.
+        """
         self._stopped.set()
         self._wanted.put(None)
         if self._processes is not None:
             self._processes.end()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
         if self._processes is not None:
             self._processes.close()
 

@@ -14,6 +14,7 @@ from annotator.engine.nano import NanoConfig
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.zoom import ZoomSegmenter
 from annotator.train.evaluate import evaluate_coco
+from annotator.train.evaluation_set import read_evaluation_set
 
 CLICKS = 3
 
@@ -29,6 +30,15 @@ class Validation:
     def __init__(self, roots: list[Path], *, per_set: int, seed: int = 0) -> None:
         self._roots, self._per_set, self._seed = roots, per_set, seed
 
+    def check(self) -> None:
+        """See that the sets can be read, before a training has lasted for minutes.
+
+        Raises:
+            ImportFormatError: one cannot.
+        """
+        for root in self._roots:
+            read_evaluation_set(root / "annotations.json", _images_dir(root))
+
     def __call__(self, model: nn.Module, config: NanoConfig) -> Mapping[str, float]:
         """Figures in 0..1 by name: "box", "click_1", "click_3", "mean" and the box IoU of every set.
 
@@ -43,11 +53,10 @@ class Validation:
         box, first, third = {}, [], []
         with torch.inference_mode():
             for root in self._roots:
-                images_dir = root / "images" if (root / "images").is_dir() else root
                 result = evaluate_coco(
                     segmenter,
                     root / "annotations.json",
-                    images_dir,
+                    _images_dir(root),
                     clicks=CLICKS,
                     max_objects=self._per_set,
                     seed=self._seed,
@@ -61,3 +70,7 @@ class Validation:
             "click_3": sum(third) / len(third),
         }
         return {"mean": sum(means.values()) / 3, **means, **{f"box_{name}": value for name, value in box.items()}}
+
+
+def _images_dir(root: Path) -> Path:
+    return root / "images" if (root / "images").is_dir() else root

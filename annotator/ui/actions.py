@@ -81,7 +81,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("review_next", "Least certain object", "Image", When.PROJECT, "From object to object over all images"),
     A("review_previous", "Previous in review", "Image", When.PROJECT, "Back to the object before"),
     A("done_next", "Done and next", "Image", When.WRITABLE, "Mark it done and go on", "done-next", starts_section=True),
-    A("mark_empty", "Mark empty", "Image", When.WRITABLE, "Looked at, nothing to annotate", icon="empty"),
+    A("mark_empty", "Mark empty", "Image", When.WRITABLE, "Nothing to annotate: objects go", icon="empty"),
     A("hide_masks", "Hide masks", "View", When.ALWAYS, "Hide or show all masks", "eye", True),
     A("peek", "Peek at the bare image", "View", When.ALWAYS, "Hold the key to see the image alone", is_held=True),
     A("show_doubt", "Show doubt", "View", When.IMAGE, "Where the mask may be wrong, as a heat layer", "heat", True),
@@ -97,6 +97,11 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("keys", "Keys", "Help", When.ALWAYS, "All keys on one sheet", icon="keys"),
     A("about", "About Annotator", "Help", When.ALWAYS, "Version, model, licences", icon="info"),
 )
+REPEATING = frozenset(
+    {"undo", "redo", "remove_last", "next_candidate", "previous_candidate", "next_image", "previous_image"}
+    | {"next_unfinished", "review_next", "review_previous", "suggest_click", "zoom_in", "zoom_out"}
+)
+"""Served again and again while the key stays down. The others change something each time: one press, one change."""
 MENUS = ("File", "Edit", "Object", "Image", "View", "Model", "Help")
 TOOL_STRIP = (
     "tool_click", "tool_box", "tool_select", "", "toggle_sign", "accept", "cancel", "", "undo", "redo", "",
@@ -127,6 +132,7 @@ class ActionSet(QObject):
             action = QAction(spec.title, self)
             action.setObjectName(spec.id)
             action.setCheckable(spec.is_checkable)
+            action.setAutoRepeat(spec.id in REPEATING)
             action.setIconVisibleInMenu(not spec.is_checkable)
             if spec.group:
                 groups.setdefault(spec.group, QActionGroup(self)).addAction(action)

@@ -60,6 +60,18 @@ class AdapterPanel(QDialog):
         self.note = QLabel(_EMPTY)
         self.note.setObjectName("dim")
         self.note.setWordWrap(True)
+        buttons = self._make_buttons()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 16)
+        box.setSpacing(16)
+        box.addWidget(title_label("Adapters"))
+        box.addWidget(self.table, 1)
+        box.addWidget(self.note)
+        box.addLayout(buttons)
+        self._add_keys()
+        self._refresh_buttons()
+
+    def _make_buttons(self) -> QHBoxLayout:
         self.use_button = self._button("Use", self._use)
         self.use_button.setObjectName("primary")
         self.none_button = self._button("Use none", lambda: self.use_wanted.emit(None))
@@ -85,14 +97,16 @@ class AdapterPanel(QDialog):
         buttons.addStretch(1)
         for button in (self.close_button, self.none_button, self.use_button):
             buttons.addWidget(button)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(20, 20, 20, 16)
-        box.setSpacing(16)
-        box.addWidget(title_label("Adapters"))
-        box.addWidget(self.table, 1)
-        box.addWidget(self.note)
-        box.addLayout(buttons)
-        self._refresh_buttons()
+        return buttons
+
+    def _add_keys(self) -> None:
+        """Enter uses the row; the keys that the first column shows work here as they do in the window."""
+        for key in ("Return", "Enter"):
+            enter = QShortcut(QKeySequence(key), self.table)
+            enter.setContext(Qt.ShortcutContext.WidgetShortcut)
+            enter.activated.connect(self._use)
+        for digit in range(10):
+            QShortcut(QKeySequence(f"Ctrl+{digit}"), self).activated.connect(lambda d=digit: self._use_number(d))
 
     @property
     def chosen(self) -> AdapterEntry | None:
@@ -200,6 +214,14 @@ class AdapterPanel(QDialog):
         entry = self.chosen
         if entry is not None and self.use_button.isEnabled():
             self.use_wanted.emit(entry)
+
+    def _use_number(self, digit: int) -> None:
+        """0: none; 1 to 9: the adapter of that number."""
+        fitting = [entry for entry in self._entries if self._fits(entry)]
+        if digit == 0:
+            self.use_wanted.emit(None)
+        elif digit <= len(fitting):
+            self.use_wanted.emit(fitting[digit - 1])
 
     def _train(self) -> None:
         self.accept()

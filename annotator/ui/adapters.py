@@ -22,6 +22,9 @@ from annotator.ui.training_record import Outcome
 from annotator.ui.views import Views
 from annotator.ui.worker import EngineClient
 
+_Asked = tuple[str, Prompts]
+"""The image's key and the prompts: the same click on the next image is another question."""
+
 
 class AdapterControl(QObject):
     """Ctrl+1 to Ctrl+9 put an adapter of the model in use into the engine, Ctrl+0 takes it out."""
@@ -46,7 +49,7 @@ class AdapterControl(QObject):
         self._is_comparing = False
         self.training = TrainingControl(window, client, shelf, run_aside=self._run)
         self.training.install_wanted.connect(self._install)
-        self._base: tuple[Prompts, Mask] | None = None
+        self._base: tuple[_Asked, Mask] | None = None
         for digit in range(10):
             shortcut = QShortcut(QKeySequence(f"Ctrl+{digit}"), window)
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
@@ -93,14 +96,15 @@ class AdapterControl(QObject):
             self._window.status.tell("No adapter is in use: the mask is the base's.")
             return
         state = self._refine.state
-        if self._base is not None and self._base[0] == state.prompts and state.is_active:
+        if self._base is not None and self._base[0] == (state.image_key, state.prompts) and state.is_active:
             self._show_base(self._base[1])
         elif not self._refine.ask_base():
             self._window.status.tell("There is no mask in work to compare.")
 
     def _on_compared(self, result: DecodeResult) -> None:
-        if result.prompts == self._refine.state.prompts:
-            self._base = (result.prompts, result.candidates.chosen.mask)
+        state, asked = self._refine.state, (result.image_key, result.prompts)
+        if asked == (state.image_key, state.prompts):
+            self._base = (asked, result.candidates.chosen.mask)
             if self._is_comparing:
                 self._show_base(self._base[1])
 

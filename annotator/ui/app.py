@@ -24,11 +24,13 @@ from annotator.ui.canvas import Tool
 from annotator.ui.closing import ClosingGate
 from annotator.ui.crash import CrashHandler
 from annotator.ui.feedback import EngineFeedback
-from annotator.ui.file_actions import FileActions, ListModels
+from annotator.ui.file_actions import FileActions
 from annotator.ui.keymap import presets
 from annotator.ui.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
+from annotator.ui.model_download import Fetch, fetch_model
+from annotator.ui.model_menu import ListModels, ModelMenu
 from annotator.ui.patience import Patience
 from annotator.ui.program import Program, find_models, user_name
 from annotator.ui.project_switch import ProjectSwitch
@@ -51,6 +53,7 @@ def build_window(
     *,
     factory_for: FactoryFor | None = None,
     list_models: ListModels | None = None,
+    fetch: Fetch = fetch_model,
     shelf: AdapterShelf | None = None,
 ) -> MainWindow:
     """The whole window, wired and with its engine starting; ``window.program`` has its parts. Not shown yet.
@@ -58,6 +61,7 @@ def build_window(
     Args:
         engine_factory: called on the engine thread.
         factory_for: for choosing another model in the menu; None leaves that out.
+        list_models, fetch: the models there are, and how one is downloaded.
         shelf: where prompt adapters lie; None leaves them out.
     """
     app = QApplication.instance()
@@ -66,8 +70,7 @@ def build_window(
     theme = Theme(app, settings.get("theme"))
     author = settings.get("author") or user_name()
     session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
-    sink = SessionSink(session)
-    refine = RefineController(client, sink, author=author)
+    refine = RefineController(client, SessionSink(session), author=author)
     program = Program(theme, settings, session, client, refine=refine, loader=loader, thumbnails=thumbs)
     window = MainWindow(
         *(theme, presets()[settings.get("keymap")], program.handlers()),
@@ -79,7 +82,6 @@ def build_window(
     commands = LoopCommands(window, session, refine, views=views, patience=patience)
     bench = Workbench(
         *(window, session, refine),
-        sink=sink,
         loader=loader,
         views=views,
         commands=commands,
@@ -92,7 +94,7 @@ def build_window(
         *(window, session, settings),
         patience=patience,
         switch=switch,
-        list_models=list_models if factory_for else None,
+        models=ModelMenu(window, list_models=list_models if factory_for else None, fetch=fetch),
     )
     ClosingGate(window, refine, patience)
     adapters = AdapterControl(window, client, refine, views=views, shelf=shelf)
@@ -141,11 +143,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folder or project named on the command line does not exist.
     """
-    target = Path(args.target).expanduser() if getattr(args, "target", None) else None
-    if target is not None and not target.exists():
-        raise UserError(f"There is no folder or project {target}.", "Check the name.")
-    if target is not None:
-        target = folder_of_image(target)
+    target = named_place(args.target) if getattr(args, "target", None) else None
     app = make_application()
     # The window's thread waits this long for its turn when engine or loader run Python; the default is a third of a
     # frame, and one frame has several turns.
@@ -174,17 +172,26 @@ def run(args: argparse.Namespace) -> int:
     folder = target or (Path(settings.get("last_folder")) if settings.get("last_folder") else None)
     if folder is not None and folder.exists():
         project = getattr(args, "project", None)
-        place = Path(project).expanduser() if project else None
+        place = Path(project).expanduser().absolute() if project else None
         # After the first paint, so that the window is there at once.
         QTimer.singleShot(0, window, lambda: window.program.files.open_path(folder, project_path=place))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return app.exec()
 
 
-def folder_of_image(path: Path) -> Path:
-    """An image's folder, which is what can be opened; any other path as it is."""
+def named_place(text: str) -> Path:
+    """The folder or project that the command line names, or the folder of an image; absolute, as it is remembered for
+    starts from elsewhere.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise UserError(f"There is no folder or project {path}.", "Check the name.")
+    path = path.absolute()
     is_image = path.is_file() and path.suffix.lower() != SUFFIX and is_supported(path)
-    return path.absolute().parent if is_image else path
+    return path.parent if is_image else path
 
 
 def make_application() -> QApplication:

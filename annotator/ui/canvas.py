@@ -121,10 +121,12 @@ class Canvas(CanvasDisplay):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAcceptDrops(True)
+        self.setAccessibleName("Image and its objects")
         self._tool = Tool.POINT
         self._press = _Press()
         self._cursor_shape = CursorShape.ARROW
-        self._is_negative = self._is_space_held = False
+        self._is_negative = False
+        self.pan_held.connect(lambda _is_held: self._hover())
 
     # --- what a press does ------------------------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Canvas(CanvasDisplay):
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         # Two quick clicks are two prompts; only objects are activated by a double click.
         found = self._hit(event.position()) if self._tool is Tool.SELECT and event.button() == _LEFT else 0
-        if found and not self._is_space_held:
+        if found and not self._is_pan_held:
             event.accept()
             self.object_activated.emit(found)
         else:
@@ -233,11 +235,11 @@ class Canvas(CanvasDisplay):
         elif self._tool is Tool.SELECT and (found := self._hit(QPointF(event.pos()))):
             self.menu_wanted.emit(found, event.globalPos())
 
-    # --- keys: only Space is the canvas's own -------------------------------------------------------------------------
+    # --- keys: only Space is the canvas's own; the key gate serves it when a list has the focus -----------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier:
-            self._is_space_held = True
+            self.hold_pan(True)
             event.accept()
         else:
             event.ignore()
@@ -246,7 +248,7 @@ class Canvas(CanvasDisplay):
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space:
-            self._is_space_held = self._is_space_held and event.isAutoRepeat()
+            self.hold_pan(self._is_pan_held and event.isAutoRepeat())
             event.accept()
         else:
             event.ignore()
@@ -254,8 +256,7 @@ class Canvas(CanvasDisplay):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
-        self._is_space_held = False
-        self._hover()
+        self.hold_pan(False)
 
     # --- drops --------------------------------------------------------------------------------------------------------
 
@@ -277,7 +278,7 @@ class Canvas(CanvasDisplay):
         """What a press starts; nothing when it says nothing about the image."""
         at, button, keys = event.position(), event.button(), event.modifiers()
         where = self.view_to_image(at)
-        if button == _MIDDLE or (button == _LEFT and self._is_space_held):
+        if button == _MIDDLE or (button == _LEFT and self._is_pan_held):
             return _Press(_Gesture.PAN, button, at, where)
         is_inside = self.contains_image_point(where.x(), where.y())
         if self._tool is Tool.SELECT:
@@ -374,7 +375,7 @@ class Canvas(CanvasDisplay):
             return CursorShape.GRABBING
         if not self.has_image or self._hover_at is None:
             return CursorShape.ARROW
-        if self._is_space_held:
+        if self._is_pan_held:
             return CursorShape.HAND
         if self._tool is Tool.SELECT:
             return CursorShape.PICK if is_on_object else CursorShape.ARROW

@@ -31,6 +31,7 @@ class ClassBook:
             self.current_id = category_id
             session.remember("class", str(category_id))
             session.class_changed.emit(session.category)
+            session.class_picked.emit(session.category)
 
     def by_key(self, key: int) -> Category | None:
         return next((c for c in self._session.categories.values() if c.key == key), None)

@@ -113,6 +113,12 @@ class ClassDelegate(_RowDelegate):
         editor.setMaxLength(200)
         return editor
 
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
+        """Once: rows change while a name is typed (their counts do), and the text is the person's then."""
+        if not editor.property("isFilled"):
+            super().setEditorData(editor, index)
+            editor.setProperty("isFilled", True)
+
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
         rect: QRect = option.rect
         editor.setGeometry(rect.adjusted(36, 0, -8, 0))
@@ -144,14 +150,15 @@ class FilmDelegate(_RowDelegate):
             painter.drawPixmap(target, pixmap, QRectF(pixmap.rect()))
         elif isinstance(pixmap, QPixmap):
             self._text(painter, frame.toRect(), "cannot be read", tokens.danger, _CENTER)
-        is_selected = bool(state & QStyle.StateFlag.State_Selected)
-        if is_selected or state & QStyle.StateFlag.State_MouseOver:
+        is_shown = bool(index.data(IS_CURRENT_ROLE))
+        is_pointed_at = bool(state & (QStyle.StateFlag.State_MouseOver | QStyle.StateFlag.State_HasFocus))
+        if is_shown or is_pointed_at:
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(tokens.accent if is_selected else tokens.dim), 2))
+            painter.setPen(QPen(QColor(tokens.accent if is_shown else tokens.dim), 2))
             painter.drawRoundedRect(frame.adjusted(-2, -2, 2, 2), RADIUS_PX + 1, RADIUS_PX + 1)
         line = QRect(tile.left() + 6, int(frame.bottom()) + 4, THUMB_PX[0], 18)
         paint_status(painter, QRectF(line.left() + 1, line.center().y() - 4.5, 10, 10), row.status, self._theme)
-        self._text(painter, line.adjusted(17, 0, 0, 0), index.data(), tokens.text if is_selected else tokens.dim)
+        self._text(painter, line.adjusted(17, 0, 0, 0), index.data(), tokens.text if is_shown else tokens.dim)
         painter.restore()
 
 

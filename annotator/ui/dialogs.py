@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -31,8 +32,10 @@ from annotator.io.exporters.coco import SEGMENTATIONS, export_coco
 from annotator.io.exporters.polygons import export_polygons
 from annotator.io.settings import SETTINGS, Setting, Settings
 from annotator.io.store import ProjectStore
+from annotator.io.store_place import is_project_file
 from annotator.ui.background import BackgroundWork, Progress, WorkCancelled
 from annotator.ui.model_choice import ModelChoice
+from annotator.ui.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
 
 _TEXT_INSET_PX = 5
 """The style sheet's padding does not reach the text of a number field."""
@@ -65,6 +68,15 @@ class WorkDialog(QDialog):
         self.report.setAccessibleName("Result")
         self.report.setMinimumHeight(120)
         self.report.hide()
+        buttons = self._make_buttons()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 16)
+        box.setSpacing(16)
+        for widget in (title_label(title), self.form, self.bar, self.report):
+            box.addWidget(widget)
+        box.addLayout(buttons)
+
+    def _make_buttons(self) -> QHBoxLayout:
         self.start_button = QPushButton("Start")
         self.start_button.setObjectName("primary")
         self.start_button.setDefault(True)
@@ -76,12 +88,7 @@ class WorkDialog(QDialog):
         buttons.addStretch(1)
         buttons.addWidget(self.close_button)
         buttons.addWidget(self.start_button)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(20, 20, 20, 16)
-        box.setSpacing(16)
-        for widget in (title_label(title), self.form, self.bar, self.report):
-            box.addWidget(widget)
-        box.addLayout(buttons)
+        return buttons
 
     @property
     def is_running(self) -> bool:
@@ -153,6 +160,8 @@ class ExportDialog(WorkDialog):
     def __init__(self, project: Path, parent: QWidget | None = None) -> None:
         super().__init__("Export", parent)
         self._project = project
+        self._agreed = ""
+        """The file that the person agreed to replace."""
         self.format = QComboBox()
         self.format.addItem("COCO (one JSON file)", "coco")
         self.format.addItem("Polygons (one JSON file per image)", "polygons")
@@ -170,6 +179,7 @@ class ExportDialog(WorkDialog):
         self.all_images = QCheckBox("Also images without objects that nobody marked done or empty")
         self.place = QLineEdit()
         self.place.setAccessibleName("Where to write")
+        self.place.textChanged.connect(lambda _text: self._forget_agreed())
         browse = QPushButton("Browse…")
         browse.setAutoDefault(False)
         browse.clicked.connect(self._browse)
@@ -193,6 +203,10 @@ class ExportDialog(WorkDialog):
         name = f"{self._project.stem}-coco.json" if is_coco else f"{self._project.stem}-polygons"
         self.place.setText(str(self._project.parent / name))
 
+    def _forget_agreed(self) -> None:
+        self._agreed = ""
+        self.start_button.setText("Export")
+
     def _browse(self) -> None:
         if self.format.currentData() == "coco":
             name, _ = QFileDialog.getSaveFileName(self, "Export to", self.place.text(), "JSON (*.json)")
@@ -200,10 +214,17 @@ class ExportDialog(WorkDialog):
             name = QFileDialog.getExistingDirectory(self, "Export to", str(self._project.parent))
         if name:
             self.place.setText(name)
+            self._agreed = name  # that dialog has asked
 
     def _on_export(self) -> None:
         project, out = self._project, Path(self.place.text()).expanduser()
         kind, segmentation = self.format.currentData(), self.segmentation.currentData()
+        if kind == "coco" and self._agreed != self.place.text() and not is_project_file(out) and out.is_file():
+            self._agreed = self.place.text()
+            self.start_button.setText("Replace")
+            self.report.setPlainText(f"There is a file {out} already. Press Replace to write the export over it.")
+            self.report.show()
+            return
         unfinished, every = self.unfinished.isChecked(), self.all_images.isChecked()
 
         def work(progress: Progress) -> object:
@@ -234,6 +255,31 @@ class SettingsDialog(QDialog):
         self.setWindowTitle("Settings")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.editors: dict[str, QWidget] = {}
+        content = QWidget()  # before the button: Tab goes by age
+        grid = self._make_grid()
+        grid.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
+        content.setLayout(grid)
+        close = QPushButton("Close")
+        close.setDefault(True)
+        close.clicked.connect(self.close)
+        buttons = QHBoxLayout()
+        buttons.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
+        buttons.addStretch(1)
+        buttons.addWidget(close)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
+        box.setSpacing(16)
+        box.addWidget(title_label("Settings"))
+        box.addWidget(ScrollPane(content))
+        box.addLayout(buttons)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        if not event.spontaneous():
+            fit_to_screen(self)
+        super().showEvent(event)
+
+    def _make_grid(self) -> QGridLayout:
+        """A heading per group; per setting its name, its editor, and what it is for."""
         grid = QGridLayout()
         grid.setHorizontalSpacing(20)
         grid.setVerticalSpacing(8)
@@ -264,18 +310,7 @@ class SettingsDialog(QDialog):
             grid.addWidget(explanation, row, 2)
             self.editors[setting.key] = editor
             row += 1
-        close = QPushButton("Close")
-        close.setDefault(True)
-        close.clicked.connect(self.close)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(close)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 16)
-        box.setSpacing(16)
-        box.addWidget(title_label("Settings"))
-        box.addLayout(grid)
-        box.addLayout(buttons)
+        return grid
 
     def set_models(self, models: Sequence[Any]) -> None:
         """Offer these models, as in :meth:`ModelChoice.set_models`; looking for them takes a moment."""

@@ -99,6 +99,13 @@ class Draft:
     # --- what it says -------------------------------------------------------------------------------------------------
 
     @property
+    def kept_category_id(self) -> int | None:
+        """The class of a refined object: the one chosen since, else the one it has. None for a new object."""
+        if self.origin is None:
+            return None
+        return self.origin.category_id if self.category_id is None else self.category_id
+
+    @property
     def prompts(self) -> Prompts:
         return self.session.prompts
 

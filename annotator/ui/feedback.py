@@ -6,10 +6,10 @@ import logging
 
 from PySide6.QtCore import QObject, Signal
 
-from annotator.domain.ports import EncodeResult, EngineFailure, ModelInfo
+from annotator.domain.ports import LOAD_EPOCH, EncodeResult, EngineFailure, ModelInfo
 from annotator.ui.main_window import MainWindow
 from annotator.ui.refine_state import RefineState
-from annotator.ui.worker import LOAD_EPOCH, EngineClient
+from annotator.ui.worker import EngineClient
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class EngineFeedback(QObject):
         self._reasons = {"model"}
         client.loading.connect(self._on_progress)
         client.ready.connect(self._on_ready)
+        client.moved.connect(self._on_moved)
         client.encode_started.connect(self._on_encode_started)
         client.encoded.connect(self._on_encoded)
         client.failed.connect(self._on_failure)
@@ -54,7 +55,8 @@ class EngineFeedback(QObject):
 
     def on_deciding(self, is_busy: bool) -> None:
         """An answer to a click is awaited, or has come."""
-        self.set_busy("click", is_busy=is_busy)
+        # Without a model nothing is on its way.
+        self.set_busy("click", is_busy=is_busy and self._client.can_answer)
         if not is_busy:
             self.set_busy("encode", is_busy=False)
 
@@ -69,6 +71,11 @@ class EngineFeedback(QObject):
         self.set_busy("model", is_busy=False)
         self._window.status.set_engine(info)
         self._window.status.tell(info.note or f"{info.name} is ready.")
+
+    def _on_moved(self, info: ModelInfo) -> None:
+        adapter = self._client.adapter
+        self._window.status.set_engine(info, adapter="" if adapter is None else adapter.name)
+        self._window.area.error_bar.show_message(info.note, is_error=False)
 
     def _on_encode_started(self, image_key: str) -> None:
         if image_key == self._image_key:
@@ -85,6 +92,8 @@ class EngineFeedback(QObject):
     def _on_failure(self, failure: EngineFailure) -> None:
         if failure.epoch == LOAD_EPOCH:
             self.set_busy("model", is_busy=False)
+            if not self._client.can_answer:
+                self.set_busy("click", is_busy=False)
             self._window.status.set_no_engine(failure.message, has_other=self._client.info is not None)
         self.set_busy("encode", is_busy=False)
         self._window.area.error_bar.show_message(failure.message)

@@ -1,50 +1,37 @@
-"""What the File, Model and Help menus do: opening, importing, exporting, settings, models."""
+"""What the File, Model and Help menus do: opening, importing, exporting, settings, sheets."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QFileDialog, QMenu
+from PySide6.QtWidgets import QFileDialog
 
-from annotator.domain.errors import ProjectReadOnlyError, UserError
-from annotator.domain.ports import ModelInfo
+from annotator.domain.errors import ProjectElsewhereError, ProjectReadOnlyError, UserError
 from annotator.io.importers.coco import import_coco
 from annotator.io.settings import Settings
 from annotator.io.store import ProjectStore
-from annotator.io.store_place import SUFFIX
-from annotator.ui.background import BackgroundWork, Progress
+from annotator.io.store_place import SUFFIX, free_place
+from annotator.ui.background import Errand, Progress
 from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
 from annotator.ui.main_window import MainWindow
-from annotator.ui.model_download import Downloaded, Fetch, download_dialog, fetch_model
+from annotator.ui.model_menu import ModelMenu
 from annotator.ui.numbers import grouped
 from annotator.ui.patience import Patience
 from annotator.ui.project_switch import ProjectSwitch
+from annotator.ui.recent import RecentPlaces
 from annotator.ui.samples import write_samples
 from annotator.ui.session import ProjectSession
 from annotator.ui.sheets import AboutBox, ShortcutSheet
 
-ListModels = Callable[[], list[Any]]
-"""All models of the registry: objects with ``name``, ``is_present``, ``is_verified`` and ``note``."""
-
 
 class FileActions(QObject):
-    """Serves the menus around the labelling loop.
-
-    Args:
-        list_models: asked on a thread of its own (it hashes files); None leaves the Model menu to one line.
-    """
+    """Serves the menus around the labelling loop."""
 
     setting_changed = Signal(str)
-    model_wanted = Signal(str)
-    """Name of a model that shall be loaded."""
-    models_found = Signal(object)
-    """The list of all models, once it was looked up."""
 
     def __init__(
         self,
@@ -54,18 +41,14 @@ class FileActions(QObject):
         *,
         patience: Patience,
         switch: ProjectSwitch,
-        list_models: ListModels | None,
-        fetch: Fetch = fetch_model,
+        models: ModelMenu,
     ) -> None:
         super().__init__(window)
-        self._fetch = fetch
         self._window, self._session, self._settings = window, session, settings
         self._patience, self._switch = patience, switch
-        self._list_models = list_models
-        self._models_work: BackgroundWork | None = None
-        self._samples_work: BackgroundWork | None = None
-        self._model_names: list[Any] = []
-        self.info: ModelInfo | None = None
+        self.models = models
+        self._recent = RecentPlaces(window, settings, self.open_path)
+        self._errand = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
         window.area.empty.open_wanted.connect(self.open_folder)
         window.area.empty.samples_wanted.connect(self.open_samples)
@@ -73,40 +56,26 @@ class FileActions(QObject):
         switch.failed.connect(self._on_not_opened)
         switch.slow.connect(self._on_slow_opening)
         switch.ended.connect(lambda: window.area.error_bar.withdraw("opening"))
-        window.menus["Model"].aboutToShow.connect(self._fill_model_menu)
-        self._fill_model_menu()
 
     # --- opening --------------------------------------------------------------------------------------------------
 
     def open_folder(self) -> None:
-        start = self._settings.get("last_folder") or str(Path.home())
-        name = QFileDialog.getExistingDirectory(self._window, "Open a folder of images", start)
+        name = QFileDialog.getExistingDirectory(self._window, "Open a folder of images", self._recent.start_folder)
         if name:
             self.open_path(Path(name))
 
     def open_project(self) -> None:
-        start = self._settings.get("last_folder") or str(Path.home())
         kinds = f"Annotator projects (*{SUFFIX})"
-        name, _ = QFileDialog.getOpenFileName(self._window, "Open a project", start, kinds)
+        name, _ = QFileDialog.getOpenFileName(self._window, "Open a project", self._recent.start_folder, kinds)
         if name:
             self.open_path(Path(name))
 
     def open_samples(self) -> None:
         """Copy the sample images, beside the GUI thread, and open their folder."""
-        if self._samples_work is not None:
-            return
         folder = platformdirs.user_data_path("annotator", appauthor=False) / "samples"
-        work = self._samples_work = BackgroundWork(lambda _progress: write_samples(folder), self)
-        work.succeeded.connect(self.open_path)
-        work.failed.connect(lambda error: self._on_not_opened(folder, error))
-        work.finished.connect(self._end_samples_work)
-        work.start()
-
-    def _end_samples_work(self) -> None:
-        if self._samples_work is not None:
-            self._samples_work.wait()
-            self._samples_work.deleteLater()
-            self._samples_work = None
+        self._errand.start(
+            lambda: write_samples(folder), self.open_path, lambda error: self._on_not_opened(folder, error)
+        )
 
     def open_dropped(self, paths: list[Path]) -> None:
         """A folder, a project, or images (then their folder)."""
@@ -124,7 +93,7 @@ class FileActions(QObject):
         self._switch.open(path, project_path=project_path)
 
     def _on_not_opened(self, path: Path, error: Exception) -> None:
-        if isinstance(error, ProjectReadOnlyError):
+        if isinstance(error, ProjectReadOnlyError | ProjectElsewhereError) and path.is_dir():
             self.show_error(str(error), action=("Choose a place…", lambda: self._ask_place(path)))
         elif isinstance(error, UserError):
             is_project = path.suffix.lower() == SUFFIX
@@ -143,7 +112,16 @@ class FileActions(QObject):
         )
 
     def _ask_place(self, folder: Path) -> None:
-        suggestion = platformdirs.user_documents_path() / f"{folder.name}{SUFFIX}"
+        """A place for a folder's project file. Many folders are called "images": the name must not be that of another
+        one's project."""
+        documents = platformdirs.user_documents_path()
+        self._errand.start(
+            lambda: free_place(documents, folder),
+            lambda place: self._choose_place(folder, place),
+            lambda error: self._on_not_opened(folder, error),
+        )
+
+    def _choose_place(self, folder: Path, suggestion: Path) -> None:
         kinds = f"Annotator projects (*{SUFFIX})"
         name, _ = QFileDialog.getSaveFileName(
             *(self._window, "Where shall the project file be?", str(suggestion), kinds),
@@ -153,14 +131,11 @@ class FileActions(QObject):
             place = Path(name)
             self.open_path(folder, project_path=place if place.suffix else place.with_suffix(SUFFIX))
 
-    def _on_opened(self, path: Path) -> None:
+    def _on_opened(self, _path: Path) -> None:
         store = self._session.store
         if store is None:
             return
-        try:
-            self._settings.remember_folder(str(path if path.is_dir() else store.image_root))
-        except UserError as error:
-            self._window.status.tell(str(error))
+        self._recent.remember(store.path, store.image_root)
         if store.is_read_only:
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
         elif not self._session.images:
@@ -203,6 +178,7 @@ class FileActions(QObject):
     def _start_import(self, path: Path, project: Path, author: str) -> None:
         dialog = WorkDialog("Import COCO", self._window)
         dialog.form.hide()
+        dialog.start_button.setText("Try again")  # shown after a failure or a stop
         dialog.start_button.hide()
         dialog.finished.connect(lambda _code: self.open_path(project))
 
@@ -210,6 +186,7 @@ class FileActions(QObject):
             with ProjectStore.open(project, author=author) as writer:
                 return import_coco(writer, path, progress=progress)
 
+        dialog.start_button.clicked.connect(lambda: dialog.start(work))
         dialog.open()
         dialog.start(work)
 
@@ -219,9 +196,9 @@ class FileActions(QObject):
         dialog = SettingsDialog(self._settings, self._window)
         dialog.changed.connect(self.setting_changed)
         dialog.failed.connect(self._window.status.tell)
-        self.models_found.connect(dialog.set_models)
-        dialog.set_models(self._model_names)
-        self._look_for_models()
+        self.models.found.connect(dialog.set_models)
+        dialog.set_models(self.models.names)
+        self.models.look()
         dialog.open()
         return dialog
 
@@ -231,7 +208,7 @@ class FileActions(QObject):
         return sheet
 
     def show_about(self) -> AboutBox:
-        box = AboutBox(self.info, self._window)
+        box = AboutBox(self.models.info, self._window)
         box.open()
         return box
 
@@ -262,77 +239,8 @@ class FileActions(QObject):
         except UserError as error:
             self._window.status.tell(str(error))
 
-    # --- models -----------------------------------------------------------------------------------------------------
-
-    def _fill_model_menu(self) -> None:
-        menu = self._window.menus["Model"]
-        menu.clear()
-        if self._model_names:
-            self._add_models(menu)
-        else:
-            note = menu.addAction("Looking for models…" if self._list_models else "No models to choose from")
-            note.setEnabled(False)
-        self._add_adapters(menu)
-        self._look_for_models()
-
-    def _look_for_models(self) -> None:
-        if self._list_models is None or self._models_work is not None or self._model_names:
-            return
-        # Nothing is looked up before the menu is opened for the first time: it would delay the window.
-        if not self._window.isVisible():
-            return
-        find = self._list_models
-        work = BackgroundWork(lambda _progress: find(), self)
-        work.succeeded.connect(self._on_models)
-        work.failed.connect(lambda error: self._window.status.tell(f"The models cannot be listed: {error}"))
-        work.finished.connect(self._end_models_work)
-        self._models_work = work
-        work.start()
-
-    def _end_models_work(self) -> None:
-        if self._models_work is not None:
-            self._models_work.deleteLater()
-            self._models_work = None
-
-    def _on_models(self, found: object) -> None:
-        self._model_names = list(found) if isinstance(found, list | tuple) else []
-        menu = self._window.menus["Model"]
-        menu.clear()
-        self._add_models(menu)
-        self._add_adapters(menu)
-        self.models_found.emit(self._model_names)
-
-    def _add_adapters(self, menu: QMenu) -> None:
-        menu.addSeparator()
-        menu.addAction(self._window.actions_by_id["adapters"])
-
-    def _add_models(self, menu: QMenu) -> None:
-        group = QActionGroup(menu)
-        for model in self._model_names:
-            if not model.is_present:
-                action = menu.addAction(f"Download {model.name}…")
-                action.triggered.connect(lambda _=False, name=model.name: self.download(name))
-                continue
-            action = menu.addAction(model.name)
-            action.setCheckable(True)
-            action.setChecked(self.info is not None and self.info.name == model.name)
-            action.setToolTip(model.note or ("" if model.is_verified else "not verified"))
-            group.addAction(action)
-            action.triggered.connect(lambda _=False, name=model.name: self.model_wanted.emit(name))
-
-    def download(self, name: str) -> None:
-        """Fetch a model with progress, then use it."""
-        download_dialog(name, self._fetch, self._window).done_with.connect(self._on_downloaded)
-
-    def _on_downloaded(self, result: Downloaded) -> None:
-        self._model_names = []  # looked up again: one more is here now
-        self.model_wanted.emit(result.name)
-        self._look_for_models()
-
     def shut_down(self) -> None:
         """Wait for what still runs."""
-        self._end_samples_work()
+        self._errand.shut_down()
         self._switch.shut_down()
-        if self._models_work is not None:
-            self._models_work.wait()
-            self._end_models_work()
+        self.models.shut_down()

@@ -33,7 +33,7 @@ class _Strip(QListView):
 
 
 class FilmStrip(QWidget):
-    """Thumbnails; a click goes to an image.
+    """Thumbnails; a click, or Enter, goes to an image.
 
     Args:
         ask: called when a thumbnail is needed; answer with :meth:`set_thumbnail`.
@@ -60,7 +60,10 @@ class FilmStrip(QWidget):
         view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         view.setFixedHeight(TILE_PX[1] + 12)
         view.setIconSize(QSize(*TILE_PX))
+        # Marked is the image that is shown; arrow keys only move the frame of the focus, and Enter goes there.
+        view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         view.clicked.connect(self._on_click)
+        view.activated.connect(self._on_click)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(view)
@@ -75,7 +78,8 @@ class FilmStrip(QWidget):
         if row < 0:
             return
         index = self.model.index(row)
-        self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        self.model.set_current(image_id)
+        self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
         self.view.scrollTo(index, QAbstractItemView.ScrollHint.EnsureVisible)
 
     def set_thumbnail(self, image_id: int, pixmap: QPixmap) -> None:

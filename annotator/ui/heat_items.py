@@ -12,11 +12,11 @@ from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.items import MARKER_RADIUS_PX
 
-MOST_ALPHA = 150
-CONTRAST = 2.5
+MOST_ALPHA = 170
+CONTRAST = 1.7
 """Doubt in bits is near 1 wherever a model is not sure; raised to this power, what is most in doubt stands out."""
-_COLD, _HOT = (150, 30, 110), (255, 226, 92)
-"""From purple to pale yellow: it gets lighter as it gets stronger, also for people who tell few colours apart."""
+_RAMP = ((120, 20, 150), (225, 60, 90), (255, 140, 40), (255, 235, 120))
+"""Purple, red, orange, pale yellow: lighter as it gets stronger, also for people who tell few colours apart."""
 PULSE_MS = 1100
 RING_PX = MARKER_RADIUS_PX + 5
 PULSE_PX = 4.0
@@ -29,9 +29,10 @@ def heat_image(values: npt.NDArray[np.float32]) -> QImage:
     alpha = np.sqrt(v) * MOST_ALPHA
     alpha[v < 0.002] = 0
     pixels = np.empty((*v.shape, 4), np.uint8)
-    for place, (cold, hot) in enumerate(zip(_COLD, _HOT, strict=True)):
+    stops = np.linspace(0, 1, len(_RAMP))
+    for place, levels in enumerate(zip(*_RAMP, strict=True)):
         # Premultiplied: smooth scaling must not bring in the colour of clear cells.
-        pixels[..., place] = (cold + (hot - cold) * v) * alpha / 255
+        pixels[..., place] = np.interp(v, stops, levels) * alpha / 255
     pixels[..., 3] = alpha
     height, width = v.shape
     # Copied: the picture outlives the array.

@@ -11,6 +11,7 @@ import shiboken6
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QAbstractItemView,
     QAbstractSpinBox,
     QApplication,
@@ -26,6 +27,8 @@ from annotator.ui.theme import resource_path
 DEFAULT_PRESET = "annotator"
 _TEXT_WIDGETS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.KeypadModifier)
+PAN = "pan"
+"""What Space does while it is held: not an action, because no preset gives it another key."""
 RESERVED = {
     "Space": "hold to pan",
     **{str(digit): "class by its number" for digit in range(1, 10)},
@@ -104,6 +107,8 @@ class KeyGate(QObject):
         self._is_canvas = is_canvas
         self._on_held = on_held
         self._held: dict[str, str] = {}
+        self._down: set[str] = set()
+        """Actions whose key is held now."""
         self._watched: QWidget | None = None
         cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow)
 
@@ -118,6 +123,13 @@ class KeyGate(QObject):
         if new is not None and shiboken6.isValid(self._window) and new.window() is self._window:
             new.installEventFilter(self)
             self._watched = new
+        else:
+            self._let_go()  # the release of a held key goes to another window
+
+    def _let_go(self) -> None:
+        for action in sorted(self._down):
+            self._on_held(action, False)
+        self._down.clear()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()
@@ -129,9 +141,13 @@ class KeyGate(QObject):
                 event.accept()
                 return True
             return False
+        if kind == QEvent.Type.KeyRelease:
+            return self._serve_release(key_event)
         if is_text_input(watched):
             return False
-        return self._serve_held(key_event) or self._keep_tab(watched, key_event)
+        return (
+            self._serve_space(watched, key_event) or self._serve_held(key_event) or self._keep_tab(watched, key_event)
+        )
 
     def _belongs_to(self, widget: QObject, event: QKeyEvent) -> bool:
         plain = (event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier) in _PLAIN
@@ -149,7 +165,29 @@ class KeyGate(QObject):
         if action is None or event.modifiers() != Qt.KeyboardModifier.NoModifier:
             return False
         if not event.isAutoRepeat():
-            self._on_held(action, event.type() == QEvent.Type.KeyPress)
+            self._down.add(action)
+            self._on_held(action, True)
+        return True
+
+    def _serve_release(self, event: QKeyEvent) -> bool:
+        """A key that was pressed alone may be released with another one, or in a text field."""
+        is_space = event.key() == Qt.Key.Key_Space
+        action = PAN if is_space else self._held.get(QKeySequence(event.key()).toString())
+        if action is None or action not in self._down:
+            return False
+        if not event.isAutoRepeat():
+            self._down.discard(action)
+            self._on_held(action, False)
+        return True
+
+    def _serve_space(self, widget: QObject, event: QKeyEvent) -> bool:
+        """Space pans also after a click in a list; a button is pressed by it."""
+        is_space = event.key() == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier
+        if not is_space or self._is_canvas(widget) or isinstance(widget, QAbstractButton):
+            return False
+        if not event.isAutoRepeat():
+            self._down.add(PAN)
+            self._on_held(PAN, True)
         return True
 
     def _keep_tab(self, widget: QObject, event: QKeyEvent) -> bool:

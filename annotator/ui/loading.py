@@ -38,7 +38,7 @@ class Picture:
         return self.loaded.rgb.nbytes * 7 // 3
 
 
-class _Job(QRunnable):
+class PoolJob(QRunnable):
     """Runs ``work`` on a pool thread and hands its result, or its error, to ``done`` (which emits a signal)."""
 
     def __init__(self, work: Callable[[], object], done: Callable[[object, Exception | None], None]) -> None:
@@ -58,7 +58,8 @@ class ImageLoader(QObject):
     """Loads the image that is wanted, and neighbours ahead of time.
 
     Every request carries an epoch; the answer carries it back, so that the receiver can drop answers for an image that
-    is no longer wanted.
+    is no longer wanted. The newest request is read first, and it is the only one: what was asked for before it, also
+    ahead of time, is given up where its read has come to.
     """
 
     loaded = Signal(int, object)
@@ -74,8 +75,11 @@ class ImageLoader(QObject):
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(2)
         self._cache: OrderedDict[int, Picture] = OrderedDict()
-        self._wanted: dict[int, int] = {}
-        """Newest epoch that asked for an image being read, by image id; 0 for "ahead of time"."""
+        self._wanted: dict[int, tuple[int, Path]] = {}
+        """What is still to come, by image id: its epoch, 0 for "ahead of time". Asked by the reading threads, too."""
+        self._reading: set[int] = set()
+        """Images whose read waits or runs, also those that are not wanted any more."""
+        self._order = 0
         self._arrived.connect(self._on_arrived)
         self._generation = 0
         self.max_pixels = DEFAULT_MAX_PIXELS
@@ -85,20 +89,21 @@ class ImageLoader(QObject):
         """Load an image; answers at once (inside this call) when it is in memory."""
         picture = self._cache.get(image_id)
         if picture is not None:
+            self._wanted = {}
             self._cache.move_to_end(image_id)
             self.loaded.emit(epoch, picture)
             return
-        is_running = image_id in self._wanted
-        self._wanted[image_id] = epoch
-        if not is_running:
-            self._start(image_id, path, priority=1)
+        # A new dict: the threads that read an image which is not in it stop.
+        self._wanted = {image_id: (epoch, path)}
+        self._order += 1
+        self._start(image_id, path, priority=self._order)
 
     def preload(self, image_id: int, path: Path) -> None:
         """Load an image that will probably be wanted next; silent when it fails."""
         if image_id in self._cache:
             self.preloaded.emit(self._cache[image_id])
         elif image_id not in self._wanted:
-            self._wanted[image_id] = 0
+            self._wanted[image_id] = (0, path)
             self._start(image_id, path, priority=0)
 
     def cached(self, image_id: int) -> Picture | None:
@@ -108,7 +113,8 @@ class ImageLoader(QObject):
         """Forget everything (another project); running reads end unheard."""
         self._generation += 1
         self._cache.clear()
-        self._wanted.clear()
+        self._wanted = {}
+        self._reading.clear()
 
     def shut_down(self) -> None:
         """Wait for running reads; call before the program ends."""
@@ -117,24 +123,42 @@ class ImageLoader(QObject):
         self._pool.waitForDone(5000)
 
     def _start(self, image_id: int, path: Path, *, priority: int) -> None:
+        if image_id in self._reading:
+            return
+        self._reading.add(image_id)
         generation, max_pixels = self._generation, self.max_pixels
 
-        def work() -> Picture:
+        def is_wanted() -> bool:
+            return generation == self._generation and image_id in self._wanted
+
+        def work() -> Picture | None:
+            if not is_wanted():
+                return None
             loaded = load_image(path, max_pixels=max_pixels)
-            return Picture(image_id, loaded, prepare_image(loaded.rgb))
+            return Picture(image_id, loaded, prepare_image(loaded.rgb)) if is_wanted() else None
 
         def done(result: object, error: Exception | None) -> None:
             self._arrived.emit(generation, image_id, result, error)
 
-        self._pool.start(_Job(work, done), priority)
+        self._pool.start(PoolJob(work, done), priority)
 
     @Slot(int, int, object, object)
     def _on_arrived(self, generation: int, image_id: int, result: object, error: object) -> None:
         if generation != self._generation:
             return
-        epoch = self._wanted.pop(image_id, 0)
+        self._reading.discard(image_id)
         if isinstance(result, Picture):
             self._keep(result)
+        if image_id not in self._wanted:
+            return
+        epoch, path = self._wanted[image_id]
+        if result is None and error is None:
+            # Given up, and wanted again meanwhile.
+            self._order += 1
+            self._start(image_id, path, priority=self._order if epoch else 0)
+            return
+        del self._wanted[image_id]
+        if isinstance(result, Picture):
             if epoch:
                 self.loaded.emit(epoch, result)
             else:
@@ -201,7 +225,7 @@ class ThumbnailLoader(QObject):
                 _log.error("thumbnail of %s: %s", path, "".join(traceback.format_exception(error)))
             self._arrived.emit(generation, image_id, result)
 
-        self._pool.start(_Job(work, done))
+        self._pool.start(PoolJob(work, done))
 
     @Slot(int, int, object)
     def _on_arrived(self, generation: int, image_id: int, result: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
@@ -9,8 +11,10 @@ from annotator.ui.canvas import Tool
 from annotator.ui.main_window import MainWindow
 from annotator.ui.next_click import NextClick
 from annotator.ui.patience import Patience
+from annotator.ui.project_watch import ProjectWatch
 from annotator.ui.refine import RefineController
 from annotator.ui.session import ProjectSession
+from annotator.ui.steps import Steps
 from annotator.ui.views import Views
 
 _TOOL_ACTIONS = {Tool.POINT: "tool_click", Tool.BOX: "tool_box", Tool.SELECT: "tool_select"}
@@ -25,29 +29,19 @@ class LoopCommands(QObject):
         super().__init__(window)
         self._patience = patience
         self._window, self._session, self._refine, self._views = window, session, refine, views
+        self.watch = ProjectWatch(window, session, parent=self)
         self.next_click = NextClick(window, refine, parent=self)
+        self.steps = Steps(session, refine)
+        self._emptying_id = 0
+        """The image that is marked empty as soon as no accept waits."""
         for digit in range(1, 10):
             shortcut = QShortcut(QKeySequence(str(digit)), window)
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
-
-    def undo(self) -> None:
-        """Prompts first while an object is in work, then the document."""
-        if self._refine.undo():
-            return
-        if self._refine.state.is_active:
-            # An accepted object that was taken up again, with no step to take back: putting it down is the step.
-            self._refine.cancel()
-        else:
-            self._session.undo()
 
     def accept(self) -> None:
         """Place the proposed click, if one is shown; else keep the object."""
         if not self.next_click.place():
             self._refine.accept()
-
-    def redo(self) -> None:
-        if not self._refine.redo() and not self._refine.state.is_active:
-            self._session.redo()
 
     def cancel(self) -> None:
         """The half-made drag, else the proposed click, else the object in work, else the selection."""
@@ -55,7 +49,12 @@ class LoopCommands(QObject):
             self._window.objects.select_ids(frozenset())
 
     def delete_selected(self) -> None:
-        self.delete(self._window.objects.selected_ids())
+        if self._can_see():
+            self.delete(self._window.objects.selected_ids())
+
+    def select_all(self) -> None:
+        if self._can_see():
+            self._window.objects.view.selectAll()
 
     def delete(self, ids: frozenset[int]) -> None:
         self._put_down(ids)
@@ -65,19 +64,49 @@ class LoopCommands(QObject):
         self._session.reclass(ids, category_id)
 
     def mark_empty(self) -> None:
-        self._refine.cancel()
-        self._session.mark_empty()
+        """Nothing here: an accept that still waits is stored first, so that undo brings it back with the others."""
+        image = self._session.image
+        if image is None or image.id == self._emptying_id:
+            return  # it waits already: a second press must not take the mark away again
+        if not (self._views.has_failed and not self._session.annotations) and not self._can_see():
+            return
+        state = self._refine.state
+        if state.is_active and not state.is_accept_pending:
+            self._refine.cancel()
+        self._emptying_id = image.id
+
+        def over() -> None:
+            self._emptying_id = 0
+
+        def empty() -> None:
+            self._refine.drop_accepts(image.id)
+            self._session.mark_empty()
+
+        self._on_this_image(empty, over, then="The image is marked empty", way_out="Mark it without it")
 
     def done_and_next(self) -> None:
         """Done means that what was accepted is kept: an accept that still waits for its mask comes first."""
+        if self._views.has_failed or self._can_see():
+            done = self._session.done_and_next
+            self._on_this_image(done, lambda: None, then="The next image comes", way_out="Go on without it")
+
+    def _on_this_image(self, do: Callable[[], None], over: Callable[[], None], *, then: str, way_out: str) -> None:
+        """Once no accept waits; not when the person is on another image by then. ``over`` in any case."""
         shown = self._session.image
 
         def finish() -> None:
+            over()
             now = self._session.image
             if shown is not None and now is not None and now.id == shown.id:
-                self._session.done_and_next()
+                do()
 
-        self._patience.wait(finish, then="The next image comes", way_out="Go on without it")
+        self._patience.wait(finish, then=then, way_out=way_out, give_up=over)
+
+    def _can_see(self) -> bool:
+        """Whether the image is on the screen: nobody marks or deletes what was never shown."""
+        if self._session.image is not None and not self._views.has_picture:
+            self._window.status.tell("Not before the image is on the screen.")
+        return self._views.has_picture
 
     def tell_saved(self) -> None:
         """Answer the habit of saving: accepted objects are on the disk already, but for those that wait."""
@@ -85,6 +114,8 @@ class LoopCommands(QObject):
             return
         if not self._session.is_writable:
             self._window.status.tell("This project is read-only: nothing in it was changed.")
+        elif not self.watch.is_there():
+            self._window.status.tell("Not saved: the project file is gone.")
         elif self._refine.can_leave():
             self._window.status.tell(f"Everything accepted is saved in {self._session.store.path.name}.")
         else:
@@ -107,6 +138,12 @@ class LoopCommands(QObject):
         else:
             self._session.classes.pick(category_id)
 
+    def use_new_class(self, name: str) -> None:
+        """Add a class and use it as if it had been chosen."""
+        category_id = self._session.classes.add(name)
+        if category_id:
+            self.pick_class(category_id)
+
     def find_class(self) -> None:
         if self._session.store is not None:
             categories = list(self._session.categories.values())
@@ -123,6 +160,10 @@ class LoopCommands(QObject):
         found = next((a for a in self._session.annotations if a.id == annotation_id), None)
         if found is None or not self._session.is_writable:
             return
+        state = self._refine.state
+        if state.is_active and not state.is_accept_pending:
+            self._window.status.tell("There is an object in work: Enter keeps it, Esc drops it.")
+            return
         if self._window.canvas.tool is Tool.SELECT:
             self.set_tool(Tool.POINT)
         self._window.objects.select_ids(frozenset())
@@ -132,9 +173,7 @@ class LoopCommands(QObject):
     def refine_selected(self) -> None:
         """Take the one selected object up again."""
         selected = self._window.objects.selected_ids()
-        if self._refine.state.is_active:
-            self._window.status.tell("There is an object in work: Enter keeps it, Esc drops it.")
-        elif len(selected) == 1:
+        if len(selected) == 1:
             self.refine_object(next(iter(selected)))
         elif selected:
             self._window.status.tell("Select one object to refine it.")

@@ -99,10 +99,9 @@ class MainWindow(QMainWindow):
         return [name for name, dock in self.docks.items() if dock.isHidden()]
 
     def set_full_screen(self, is_full: bool) -> None:
-        if is_full:
-            self.showFullScreen()
-        else:
-            self.showNormal()
+        """The rest of the window's state stays: a maximised window is maximised again afterwards."""
+        state, full = self.windowState(), Qt.WindowState.WindowFullScreen
+        self.setWindowState(state | full if is_full else state & ~full)
 
     def set_keymap(self, keymap: Keymap) -> None:
         self.actions_by_id.set_keymap(keymap)
@@ -131,6 +130,14 @@ class MainWindow(QMainWindow):
     def drop_paths(self, paths: list[str]) -> None:
         """Paths that were dropped on the canvas, which gets the drop before the window does."""
         self.paths_dropped.emit([Path(path) for path in paths])
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange:
+            # Also by the system's own keys, and where the window was left in full screen.
+            self.actions_by_id["full_screen"].setChecked(self.isFullScreen())
+        elif event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
+            self.canvas.hold_pan(False)  # the key is let go elsewhere
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self.may_close():

@@ -105,6 +105,11 @@ class ClassModel(QAbstractListModel):
         elif new:
             self.dataChanged.emit(self.index(0), self.index(len(new) - 1))
 
+    @property
+    def current(self) -> int:
+        """Id of the class in use; 0: none."""
+        return self._current
+
     def rowCount(self, parent: Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(self._rows)
 
@@ -152,6 +157,7 @@ class ImageModel(QAbstractListModel):
         self._row_of: dict[int, int] = {}
         self._pixmaps: dict[int, QPixmap] = {}
         self._asked: set[int] = set()
+        self._current = 0
         # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
         self._finished: set[int] = set()
 
@@ -163,9 +169,15 @@ class ImageModel(QAbstractListModel):
         self.beginResetModel()
         self._rows = list(rows)
         self._row_of = {row.id: i for i, row in enumerate(self._rows)}
-        self._pixmaps, self._asked = {}, set()
+        self._pixmaps, self._asked, self._current = {}, set(), 0
         self._finished = {row.id for row in self._rows if row.status in _FINISHED}
         self.endResetModel()
+
+    def set_current(self, image_id: int) -> None:
+        """The image that is shown."""
+        before, self._current = self._current, image_id
+        for row in {self.row_of(before), self.row_of(image_id)} - {-1}:
+            self.dataChanged.emit(self.index(row), self.index(row), [IS_CURRENT_ROLE])
 
     def update_rows(self, rows: Sequence[ImageRecord]) -> None:
         """New values of some images."""
@@ -202,6 +214,8 @@ class ImageModel(QAbstractListModel):
                 self._asked.add(row.id)
                 self._ask(row)
             return self._pixmaps.get(row.id)
+        if role == IS_CURRENT_ROLE:
+            return row.id == self._current
         if role == _ROLE.DisplayRole:
             return row.path.rsplit("/", 1)[-1]
         if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):

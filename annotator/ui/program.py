@@ -10,12 +10,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject
 
-from annotator.domain.ports import EngineFactory, ModelInfo
+from annotator.domain.errors import UserError
+from annotator.domain.ports import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
 from annotator.io.settings import Settings
 from annotator.ui.adapters import AdapterControl
 from annotator.ui.canvas import Tool
 from annotator.ui.file_actions import FileActions
-from annotator.ui.keymap import presets
+from annotator.ui.keymap import PAN, presets
 from annotator.ui.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
@@ -58,6 +59,8 @@ class Program(QObject):
         self.refine, self.loader, self.thumbnails = refine, loader, thumbnails
         self._factory_for: Callable[[str], EngineFactory] | None = None
         self._is_over = False
+        self._is_other_awaited = False
+        """Whether another model is being loaded in the place of the one in use."""
 
     def attach(
         self,
@@ -78,8 +81,10 @@ class Program(QObject):
         self.session.opened.connect(self._forget_pictures)
         self.thumbnails.ready.connect(window.film.set_thumbnail)
         self.client.ready.connect(self._on_model)
+        self.client.moved.connect(self._on_model)
+        self.client.failed.connect(self._on_engine_failure)
         files.setting_changed.connect(self._on_setting)
-        files.model_wanted.connect(self._on_model_wanted)
+        files.models.wanted.connect(self._on_model_wanted)
         window.closing.connect(self.shut_down)
         window.status.set_engine(None)
         window.canvas.paths_dropped.connect(window.drop_paths)
@@ -98,10 +103,10 @@ class Program(QObject):
             "export": lambda: self.files.export(),
             "settings": lambda: self.files.show_settings(),
             "quit": lambda: self.window.close(),
-            "undo": lambda: self.commands.undo(),
-            "redo": lambda: self.commands.redo(),
+            "undo": lambda: self.commands.steps.undo(),
+            "redo": lambda: self.commands.steps.redo(),
             "delete": lambda: self.commands.delete_selected(),
-            "select_all": lambda: self.window.objects.view.selectAll(),
+            "select_all": lambda: self.commands.select_all(),
             "tool_click": lambda _on: self.commands.set_tool(Tool.POINT),
             "tool_box": lambda _on: self.commands.set_tool(Tool.BOX),
             "tool_select": lambda _on: self.commands.set_tool(Tool.SELECT),
@@ -137,6 +142,8 @@ class Program(QObject):
         """A key that acts while it is held."""
         if action == "peek":
             self.window.canvas.set_peek(is_down)
+        elif action == PAN:
+            self.window.canvas.hold_pan(is_down)
         elif action == "compare_base":
             self.adapters.compare(is_down)
 
@@ -154,6 +161,8 @@ class Program(QObject):
         self.files.shut_down()
         self.adapters.shut_down()
         self.review.shut_down()
+        self.views.shut_down()
+        self.commands.watch.shut_down()
         self.loader.shut_down()
         self.thumbnails.shut_down()
         has_ended = self.client.stop()
@@ -168,12 +177,32 @@ class Program(QObject):
         self.thumbnails.clear()
 
     def _on_model(self, info: ModelInfo) -> None:
-        self.files.info = info
+        self._is_other_awaited = False
+        self.files.models.info = info
+
+    def _on_engine_failure(self, failure: EngineFailure) -> None:
+        if failure.epoch == LOAD_EPOCH:
+            self._is_other_awaited = False
 
     def _on_model_wanted(self, name: str) -> None:
-        if self._factory_for is not None:
+        if self._factory_for is None:
+            return
+        info = self.client.info
+        # Loading the model in use again would only take its adapter out.
+        if info is None or info.name != name or self._is_other_awaited:
+            self._is_other_awaited = True
             self.client.restart(self._factory_for(name))
+        try:
             self.settings.set("model", name)
+        except UserError as error:
+            # Not in the status line: what loading a model says comes there at once.
+            self.files.show_error(str(error), is_error=False)
+
+    def _set_author(self, author: str) -> None:
+        """Who accepts and changes objects from now on."""
+        self.session.author = self.refine.author = author
+        if self.session.store is not None:
+            self.session.store.author = author
 
     def _on_setting(self, key: str) -> None:
         """Apply a setting at once."""
@@ -181,6 +210,8 @@ class Program(QObject):
             self.theme.apply(self.settings.get("theme"))
         elif key == "keymap":
             self.window.set_keymap(presets()[self.settings.get("keymap")])
+        elif key == "author":
+            self._set_author(self.settings.get("author") or user_name())
         elif key == "mask_opacity":
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
         elif key == "outline_width_px":

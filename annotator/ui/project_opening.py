@@ -70,9 +70,12 @@ def number(text: str | None) -> int:
 
 
 def is_same_project(store: ProjectStore, path: Path, project_path: Path | None) -> bool:
-    """Whether ``path`` names the project that ``store`` has open."""
+    """Whether ``path`` names the project that ``store`` has open, so that it has to be closed first.
+
+    The same project file with another folder is refused while its own folder is there: then it stays open.
+    """
     if path.is_file():
         return path.resolve() == store.path.resolve()
     return path.resolve() == store.image_root.resolve() or (
-        project_path is not None and project_path.resolve() == store.path.resolve()
+        project_path is not None and project_path.resolve() == store.path.resolve() and not store.image_root.is_dir()
     )

@@ -6,14 +6,15 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.ports import EncodeRequest, RgbArray, WarmRequest
-from annotator.domain.project import Annotation, Category, ImageRecord
+from annotator.domain.project import Annotation, Category, ImageRecord, reclass_edit
 from annotator.domain.prompt import PointPrompt, PromptSession
 from annotator.ui.draft import Draft, OpenImage, Ticket
 from annotator.ui.draft_line import can_take_back_accept
 from annotator.ui.refine_core import RefineCore
-from annotator.ui.refine_state import session_from_json
+from annotator.ui.refine_state import draft_json, session_from_json
 
 
 class RefineController(RefineCore):
@@ -176,23 +177,36 @@ class RefineController(RefineCore):
             self.message.emit("The object that was in work could not be restored.")
             return
         steps = len(session.steps)
+        chosen = prompts_json.get("category_id")
         fresh = replace(self._fresh(draft.image), session=session, origin=origin, generations=(0,) * steps)
+        fresh = replace(fresh, category_id=chosen if origin is not None and isinstance(chosen, int) else None)
         self._replace_draft(replace(fresh, started_s=self._clock(), clicks=steps - 1))
+
+    def is_waiting_for(self, image_id: int, prompts_json: dict[str, Any]) -> bool:
+        """Whether the object of these data of ``draft_changed`` is accepted on that image, and its mask to come."""
+        waiting = [d for d in self._drafts if d.ticket is not None and d.image.record.id == image_id]
+        return any(draft_json(draft) == prompts_json for draft in waiting)
 
     # --- accepting ----------------------------------------------------------------------------------------------------
 
     def set_category(self, category: Category | None) -> None:
-        """The class of the next accept. While an object is refined, picking another class gives it that one."""
-        before, self._category = self._category, category
-        draft = self._draft
-        is_other = category is not None and (before is None or before.id != category.id)
-        if draft is not None and draft.origin is not None and draft.ticket is None and is_other and category:
-            self._drafts = (*self._drafts[:-1], replace(draft, category_id=category.id))
+        """The class of the next accept."""
+        self._category = category
 
-    def accept(self) -> None:
-        """Keep the object. When its mask is still being computed, exactly that mask is kept as soon as it is there."""
+    def pick_category(self, category: Category | None) -> None:
+        """The person chose a class: an object that is being refined gets it, too."""
         draft = self._draft
-        if draft is None or draft.ticket is not None:
+        if draft is not None and draft.origin is not None and draft.ticket is None and category is not None:
+            self._set_draft(replace(draft, category_id=category.id))
+
+    def accept(self, *, epoch: int | None = None) -> None:
+        """Keep the object. When its mask is still being computed, exactly that mask is kept as soon as it is there.
+
+        Args:
+            epoch: of the draft that could not be stored before; any other is left alone.
+        """
+        draft = self._draft
+        if draft is None or draft.ticket is not None or epoch not in (None, draft.epoch):
             return
         if not draft.has_prompts:
             self._refuse_without_prompts(draft)
@@ -208,6 +222,15 @@ class RefineController(RefineCore):
             self.message.emit("Pick a class first: 1 to 9, or C to search by name.")
             return
         self._set_draft(replace(draft, ticket=Ticket(category_id, self._clock())))
+
+    def drop_accepts(self, image_id: int) -> None:
+        """Nothing that was accepted on this image and still waits for its mask is stored."""
+        kept = tuple(d for d in self._drafts if d.ticket is None or d.image.record.id != image_id)
+        if self._open is not None and (not kept or kept[-1].ticket is not None):
+            kept = (*kept, self._fresh(self._open))
+        self._drafts = kept
+        self._drop_dead_decodes()
+        self._after_change()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -226,11 +249,23 @@ class RefineController(RefineCore):
     def _refuse_without_prompts(self, draft: Draft) -> None:
         if draft.origin is not None:
             self.cancel()
-            self.message.emit("Nothing was changed.")
+            self._keep_class(draft.origin, draft.kept_category_id)
         elif len(self._drafts) == 1:
             self.message.emit("Click an object first.")
 
+    def _keep_class(self, origin: Annotation, category_id: int | None) -> None:
+        """A refined object that got no click may have got another class."""
+        if category_id is None or category_id == origin.category_id:
+            self.message.emit("Nothing was changed.")
+            return
+        try:
+            self._sink.apply(reclass_edit((origin,), category_id))
+        except UserError as error:
+            self.not_stored.emit(str(error), 0)
+            return
+        self.message.emit("The class was changed; the mask is as it was.")
+
     def _category_of(self, draft: Draft) -> int | None:
         if draft.origin is not None:
-            return draft.origin.category_id if draft.category_id is None else draft.category_id
+            return draft.kept_category_id
         return None if self._category is None else self._category.id

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from annotator.domain.errors import UserError
+from annotator.domain.errors import RowGoneError, UserError
 from annotator.domain.mask import Mask
 from annotator.domain.ports import (
+    LOAD_EPOCH,
     DecodeRequest,
     DecodeResult,
     EncodeRequest,
@@ -30,7 +31,7 @@ from annotator.ui.draft import Answer, Draft, OpenImage, Ticket
 from annotator.ui.draft_line import can_take_back_accept, taken_back, without_tickets
 from annotator.ui.mask_encoder import MaskEncoder
 from annotator.ui.refine_state import RefineState, annotation_of, draft_json, state_of
-from annotator.ui.worker import LOAD_EPOCH, EngineClient
+from annotator.ui.worker import EngineClient
 
 
 class AnnotationSink(Protocol):
@@ -66,6 +67,8 @@ class RefineCore(QObject):
     """(Annotation, Change), after it is durable"""
     message = Signal(str)
     """A quiet sentence for the person. Engine failures are the client's signal, not repeated here."""
+    not_stored = Signal(str, int)
+    """(why, epoch of the draft for :meth:`accept`, 0 when it is on another image): the disk refused an accept."""
     busy_changed = Signal(bool)
     draft_changed = Signal(object)
     """Plain JSON data to :meth:`restore` the object in work from after a crash, or None when there is none."""
@@ -85,7 +88,8 @@ class RefineCore(QObject):
         self._sink = sink
         self._clock = clock
         self._now = now
-        self._author = author
+        self.author = author
+        """Of the objects that are accepted."""
         self._open: OpenImage | None = None
         self._drafts: tuple[Draft, ...] = ()
         self._epoch = 0
@@ -271,19 +275,25 @@ class RefineCore(QObject):
         try:
             annotation_id = head.origin.id if head.origin is not None else self._sink.new_annotation_id()
             annotation = annotation_of(
-                head, answer, ticket, annotation_id=annotation_id, author=self._author, created_at=self._now()
+                head, answer, ticket, annotation_id=annotation_id, author=self.author, created_at=self._now()
             )
             edit = accept_edit(annotation, head.image.record, replaces=head.origin)
             change = self._sink.apply(edit)
         except UserError as error:
-            self.message.emit(str(error))
+            is_here = self._open is not None and self._open.epoch == head.image.epoch
+            self.not_stored.emit(str(error), head.epoch if is_here else 0)
             return False
+        except RowGoneError:
+            change = None
         rest = tuple(draft for draft in self._drafts if draft.epoch != head.epoch)
         if self._open is not None and (not rest or rest[-1].ticket is not None):
             rest = (*rest, self._fresh(self._open))
         self._drafts = rest
         # The document ended the image's draft with this object; what was begun behind it is to be told again.
         self._told_draft = None
+        if change is None:
+            self.message.emit("The object that was refined is not there any more; its new mask was dropped.")
+            return True
         for row_change in edit.changes:
             if isinstance(row_change.after, ImageRecord):
                 self.update_image(row_change.after)

@@ -24,6 +24,8 @@ class RefineState:
         is_accept_pending: accepted by the person; stored as soon as the answer is here.
         parked: accepted objects before this one whose masks are still to come.
         origin_id: the annotation that is being refined (not to be painted beside its new mask).
+        category_id: the class that it has, or that was chosen for it since.
+        image_key: of the image that the prompts are on.
         decode_ms, encode_ms, was_cached, looked_closer: of the answer on the screen.
     """
 
@@ -35,6 +37,8 @@ class RefineState:
     is_accept_pending: bool = False
     parked: int = 0
     origin_id: int | None = None
+    category_id: int | None = None
+    image_key: str = ""
     can_undo: bool = False
     can_redo: bool = False
     decode_ms: float = 0.0
@@ -68,6 +72,8 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
         is_accept_pending=draft.ticket is not None,
         parked=parked,
         origin_id=None if draft.origin is None else draft.origin.id,
+        category_id=draft.kept_category_id,
+        image_key=draft.image.key,
         can_undo=can_undo or draft.session.can_undo,
         can_redo=draft.session.can_redo and draft.ticket is None,
         decode_ms=0.0 if shown is None else shown.candidates.decode_ms,
@@ -84,6 +90,8 @@ def draft_json(draft: Draft | None) -> dict[str, Any] | None:
     data = draft.prompts.to_json()
     if draft.origin is not None:
         data["annotation_id"] = draft.origin.id
+    if draft.category_id is not None:
+        data["category_id"] = draft.category_id
     return data
 
 

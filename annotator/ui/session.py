@@ -46,8 +46,12 @@ class ProjectSession(QObject):
     """A domain Change: what views have to refresh."""
     class_changed = Signal(object)
     """The Category that the next object gets, or None."""
+    class_picked = Signal(object)
+    """The Category that the person chose just now, also when it was in use already."""
     told = Signal(str)
     """A quiet line."""
+    warned = Signal(str)
+    """A sentence about the current image that must not be overlooked."""
     failed = Signal(str, object)
     """(message, callable that tries again or None)"""
 
@@ -205,8 +209,13 @@ class ProjectSession(QObject):
         if image.status is Status.EMPTY and not self.annotations:
             self.attempt(lambda: self.apply(status_edit(image, Status.UNSEEN)))
             self.told.emit("No longer marked empty.")
-        elif self.attempt(lambda: self.apply(mark_empty_edit(image, self.annotations))):
-            self.told.emit("Marked empty: nothing to annotate here.")
+            return
+        objects = len(self.annotations)
+        if self.attempt(lambda: self.apply(mark_empty_edit(image, self.annotations))):
+            count = (
+                "1 object deleted, undo brings it" if objects == 1 else f"{objects} objects deleted, undo brings them"
+            )
+            self.told.emit(f"Marked empty: {f'{count} back.' if objects else 'nothing to annotate here.'}")
 
     def done_and_next(self) -> None:
         """Mark the image done (an empty one stays empty) and go to the next."""
@@ -277,11 +286,14 @@ class ProjectSession(QObject):
         store = self.store
         if store is None:
             return
-        self.attempt(
-            lambda: self._broadcast(
-                store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)
-            )
-        )
+
+        def work() -> None:
+            change = store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)
+            self._broadcast(change)
+            if change.notice:
+                self.warned.emit(change.notice)
+
+        self.attempt(work)
 
     def save_draft(self, image_id: int, draft: dict[str, Any] | None) -> None:
         """Keep the object in work through a crash."""
@@ -297,13 +309,19 @@ class ProjectSession(QObject):
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def attempt(self, work: Callable[[], object]) -> bool:
-        """Do ``work``; a failure of the person's world is reported with a way to try again."""
+        """Do ``work``; a failure of the person's world is reported with a way to try again, in this project only."""
+        store = self.store
+
+        def retry() -> None:
+            if self.store is store:
+                self.attempt(work)
+
         try:
             work()
         except UserError as error:
             _log.warning("%s", error)
             can_retry = not isinstance(error, ProjectReadOnlyError)
-            self.failed.emit(str(error), (lambda: self.attempt(work)) if can_retry else None)
+            self.failed.emit(str(error), retry if can_retry else None)
             return False
         return True
 

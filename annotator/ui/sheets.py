@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 
 from PySide6.QtCore import Qt, qVersion
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from annotator.domain.ports import ModelInfo
 from annotator.ui.actions import ACTIONS, MENUS
 from annotator.ui.dialogs import title_label
 from annotator.ui.keymap import Keymap, native
+from annotator.ui.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
 from annotator.ui.version import program_version
 
 MOUSE = (
@@ -33,13 +35,10 @@ class ShortcutSheet(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 24)
-        box.setSpacing(16)
-        box.addWidget(title_label("Keys"))
-        row = QHBoxLayout()
+        content = QWidget()
+        row = QHBoxLayout(content)
+        row.setContentsMargins(0, 0, BAR_ROOM_PX, 24)
         row.setSpacing(40)
-        box.addLayout(row)
         sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
         by_name = {name: rows for name, rows in sections if rows}
         by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
@@ -60,6 +59,16 @@ class ShortcutSheet(QDialog):
             column.addLayout(grid)
             column.addStretch(1)
             row.addLayout(column)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 0)
+        box.setSpacing(16)
+        box.addWidget(title_label("Keys"))
+        box.addWidget(ScrollPane(content, takes_focus=True))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        if not event.spontaneous():
+            fit_to_screen(self)
+        super().showEvent(event)
 
 
 Row = tuple[tuple[str, ...], str]

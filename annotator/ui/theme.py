@@ -139,7 +139,7 @@ def palette(tokens: Tokens) -> QPalette:
         (role.Shadow, tokens.background),
     ):
         result.setColor(where, QColor(colour))
-    for where in (role.WindowText, role.Text, role.ButtonText):
+    for where in (role.WindowText, role.Text, role.ButtonText, role.PlaceholderText):
         result.setColor(group.Disabled, where, QColor(tokens.faint))
     return result
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal, SignalInstance
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, SignalInstance
+from PySide6.QtGui import QKeySequence, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QShortcut
 from PySide6.QtWidgets import (
     QDialog,
     QDoubleSpinBox,
@@ -27,13 +27,15 @@ from PySide6.QtWidgets import (
 from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import UserError
 from annotator.ui.dialogs import title_label
+from annotator.ui.scroll_pane import room_for
 from annotator.ui.training import Points, Standing, TrainingRun
 from annotator.ui.training_record import Outcome, Wish
 
 _HEAD_PX = 24
 _PLOT_PX, _SMALL_PLOT_PX = 150, 96
 _TABLE_PX, _ROW_PX = 322, 26
-"""The gate's eleven rows without scrolling."""
+"""The gate's eleven rows without scrolling, where the screen has the room."""
+_LEAST_TABLE_PX = 130
 _TEXT_INSET_PX = 5
 """The style sheet's padding does not reach the text of a number field."""
 _HINT = "Learns from the accepted objects. About 20 or more help. The window can be used, and closed, meanwhile."
@@ -55,16 +57,13 @@ class CurvePlot(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         half = self.width() / 2
-        for left, title, points in (
-            (0.0, "Training loss", self._standing.loss),
-            (half + 8, "Validation IoU", self._standing.validation),
-        ):
-            self._draw(painter, QRectF(left, 0, half - 8, self.height()), title, points)
+        left, right = QRectF(0, 0, half - 8, self.height()), QRectF(half + 8, 0, half - 8, self.height())
+        self._draw(painter, left, "Training loss", self._standing.loss)
+        # The first point is the base's: nothing had been learnt.
+        self._draw(painter, right, "Validation, boundary IoU", self._standing.validation, has_base=True)
 
-    def _draw(self, painter: QPainter, area: QRectF, title: str, points: Points) -> None:
+    def _draw(self, painter: QPainter, area: QRectF, title: str, points: Points, *, has_base: bool = False) -> None:
         palette = self.palette()
-        inner = area.adjusted(8, _HEAD_PX, -8, -8)
-        ink = palette.color(QPalette.ColorRole.Link)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(palette.color(QPalette.ColorRole.Mid))
         painter.drawRect(area.adjusted(0, 0, -1, -1))
@@ -74,16 +73,40 @@ class CurvePlot(QWidget):
         painter.drawText(head, int(Qt.AlignmentFlag.AlignVCenter), title + last)
         if not points:
             return
-        low, high = min(v for _, v in points), max(v for _, v in points)
-        end = max(points[-1][0], 1e-9)
-        line = QPolygonF()
-        for minute, value in points:
-            share = (value - low) / (high - low) if high > low else 0.5
-            line.append(QPointF(inner.left() + inner.width() * minute / end, inner.bottom() - inner.height() * share))
+        line = _curve(area.adjusted(8, _HEAD_PX, -8, -8), points)
+        if has_base:
+            self._draw_base(painter, area, line.first().y())
+        ink = palette.color(QPalette.ColorRole.Link)
         painter.setPen(QPen(ink, 2))
         painter.drawPolyline(line)
         painter.setBrush(ink)
         painter.drawEllipse(line.last(), 3, 3)
+
+    def _draw_base(self, painter: QPainter, area: QRectF, y: float) -> None:
+        """A dashed line where the base is, with its name above it at the right."""
+        dim = self.palette().color(QPalette.ColorRole.PlaceholderText)
+        painter.setPen(QPen(dim, 1, Qt.PenStyle.DashLine))
+        painter.drawLine(QPointF(area.left() + 8, y), QPointF(area.right() - 8, y))
+        above = QRectF(area.left() + 8, y - _HEAD_PX, area.width() - 16, _HEAD_PX)
+        painter.drawText(above, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), "base")
+
+
+class _Figures(QTableWidget):
+    """Wants to be high enough for all its rows, and scrolls them on a low screen."""
+
+    def sizeHint(self) -> QSize:
+        return QSize(super().sizeHint().width(), _TABLE_PX)
+
+
+def _curve(inner: QRectF, points: Points) -> QPolygonF:
+    """Values over minutes, stretched over an area; a flat line through its middle where they are all the same."""
+    low, high = min(v for _, v in points), max(v for _, v in points)
+    end = max(points[-1][0], 1e-9)
+    line = QPolygonF()
+    for minute, value in points:
+        share = (value - low) / (high - low) if high > low else 0.5
+        line.append(QPointF(inner.left() + inner.width() * minute / end, inner.bottom() - inner.height() * share))
+    return line
 
 
 class TrainDialog(QDialog):
@@ -113,18 +136,7 @@ class TrainDialog(QDialog):
         self.setMinimumWidth(620)
         self._make_wish, self._start = make_wish, start
         self._run: TrainingRun | None = None
-        self.name, self.domain, self.minutes = QLineEdit(), QLineEdit(), QDoubleSpinBox()
-        self.name.setPlaceholderText("letters, digits, - and _")
-        self.domain.setPlaceholderText("what it is for, in words")
-        self.minutes.setRange(0.1, 1440)
-        self.minutes.setDecimals(1)
-        self.minutes.setValue(20)
-        self.minutes.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
-        self.form = QWidget()
-        fields = QFormLayout(self.form)
-        fields.setContentsMargins(0, 0, 0, 0)
-        for title, field in (("Name", self.name), ("For", self.domain), ("Minutes", self.minutes)):
-            fields.addRow(title, field)
+        self.form = self._make_form()
         self.line = QLabel(_HINT)
         self.line.setObjectName("dim")
         self.line.setWordWrap(True)
@@ -134,6 +146,37 @@ class TrainDialog(QDialog):
         self.bar.setAccessibleName("Progress")
         self.plot = CurvePlot()
         self.table = self._make_table()
+        buttons = self._make_buttons()
+        box = self._box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 16)
+        box.setSpacing(16)
+        for widget in (title_label("Train an adapter"), self.form, self.line, self.bar, self.plot, self.table):
+            box.addWidget(widget)
+        box.addLayout(buttons)
+        if run is not None:
+            self._follow(run)
+        self._refresh()
+
+    def _make_form(self) -> QWidget:
+        self.name, self.domain, self.minutes = QLineEdit(), QLineEdit(), QDoubleSpinBox()
+        self.name.setPlaceholderText("letters, digits, - and _")
+        self.domain.setPlaceholderText("what it is for, in words")
+        self.minutes.setRange(0.1, 1440)
+        self.minutes.setDecimals(1)
+        self.minutes.setValue(20)
+        self.minutes.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
+        form = QWidget()
+        fields = QFormLayout(form)
+        fields.setContentsMargins(0, 0, 0, 0)
+        for title, field in (("Name", self.name), ("For", self.domain), ("Minutes", self.minutes)):
+            fields.addRow(title, field)
+        for key in ("Return", "Enter"):
+            enter = QShortcut(QKeySequence(key), form)
+            enter.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            enter.activated.connect(self._on_enter)
+        return form
+
+    def _make_buttons(self) -> QHBoxLayout:
         self.start_button, self.cancel_button = QPushButton("Train"), QPushButton("Stop")
         self.install_button, self.close_button = QPushButton("Install"), QPushButton("Close")
         self.discard_button = QPushButton("Discard…")
@@ -151,32 +194,29 @@ class TrainDialog(QDialog):
             button.setAutoDefault(False)
             button.clicked.connect(lambda _checked, what=what: what())
             row.addWidget(button)
-        box = self._box = QVBoxLayout(self)
-        box.setContentsMargins(20, 20, 20, 16)
-        box.setSpacing(16)
-        for widget in (title_label("Train an adapter"), self.form, self.line, self.bar, self.plot, self.table):
-            box.addWidget(widget)
-        box.addLayout(row)
-        if run is not None:
-            self._follow(run)
-        self._refresh()
+        return row
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _make_table(self) -> QTableWidget:
-        table = QTableWidget(0, 4)
+        table = _Figures(0, 4)
         table.setHorizontalHeaderLabels(["On held-back images", "Base", "Adapter", "Difference (95 %)"])
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(_ROW_PX)
         table.setShowGrid(False)
         table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        table.setMinimumHeight(_TABLE_PX)
+        table.setMinimumHeight(_LEAST_TABLE_PX)
         table.setAccessibleName("Base and adapter on held-back images")
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         return table
+
+    def _on_enter(self) -> None:
+        # A result that waits would be lost by training again: that takes the button.
+        if self._run is None or not self._run.has_result:
+            self._begin()
 
     def _begin(self) -> None:
         name = self.name.text().strip()
@@ -239,7 +279,7 @@ class TrainDialog(QDialog):
             _show_progress(self.bar, run, standing)
         # A wrapped line of text makes a dialog's own hint too low.
         self._box.activate()
-        self.resize(self.width(), self._box.totalHeightForWidth(self.width()))
+        self.resize(self.width(), min(self._box.totalHeightForWidth(self.width()), room_for(self).height()))
 
     def _stress(self, wanted: QPushButton) -> None:
         for button in (self.start_button, self.install_button):
@@ -254,11 +294,15 @@ class TrainDialog(QDialog):
         # What decides comes first.
         for at, row in enumerate(sorted(standing.rows, key=lambda row: row["measure"] != DECIDING)):
             base, adapter, difference = (row[key] for key in ("base", "adapter", "difference"))
+            digits = 1 if str(row["measure"]).startswith("NoC@") else 3  # clicks are counted
+            low, high = difference["low"], difference["high"]
+            # A single image has no interval.
+            around = f"  ({low:+.{digits}f} to {high:+.{digits}f})" if low < high else ""
             texts = (
                 _title(str(row["measure"])),
-                f"{base['mean']:.3f}",
-                f"{adapter['mean']:.3f}",
-                f"{difference['mean']:+.3f}  ({difference['low']:+.3f} to {difference['high']:+.3f})",
+                f"{base['mean']:.{digits}f}",
+                f"{adapter['mean']:.{digits}f}",
+                f"{difference['mean']:+.{digits}f}{around}",
             )
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)

@@ -46,6 +46,7 @@ class TrainingControl(QObject):
         self.project: Callable[[], tuple[Path, str] | None] = lambda: None
         """Asked for the file of the project that is open and a word for what is in it now; None when none is open."""
         self._has_looked = False
+        self._dialog: TrainDialog | None = None
 
     @property
     def word(self) -> str:
@@ -62,11 +63,19 @@ class TrainingControl(QObject):
             self._window.status.tell("Open a project, and wait for the model, before an adapter is trained.")
             return None
         self._window.area.error_bar.withdraw(TOPIC)
-        dialog = TrainDialog(self._wish, self.start, self._window, run=self.run)
+        if self._dialog is not None:
+            self._dialog.raise_()
+            self._dialog.activateWindow()
+            return self._dialog
+        dialog = self._dialog = TrainDialog(self._wish, self.start, self._window, run=self.run)
         dialog.install_wanted.connect(self.install_wanted)
         dialog.discard_wanted.connect(self._discard)
+        dialog.finished.connect(self._forget_dialog)
         dialog.show()
         return dialog
+
+    def _forget_dialog(self, _code: int) -> None:
+        self._dialog = None
 
     def start(self, wish: Wish) -> TrainingRun:
         """Start a run; one at a time.

@@ -53,7 +53,7 @@ class Wish:
         return self.windows + max(16, self.windows // 8)
 
     def command(self) -> list[str]:
-        """Nothing is installed by the process: the person sees the figures first."""
+        """Nothing is installed by the process: the person sees the figures first. It gives way to the window."""
         judged = round(min(_MOST_JUDGED, max(_LEAST_JUDGED, _JUDGED_PER_MINUTE * self.minutes)))
         return [
             *(sys.executable, "-m", "annotator", "train-adapter", str(self.project), "--name", self.name),
@@ -61,7 +61,7 @@ class Wish:
             *(("--config", self.config) if self.config else ()),
             *(("--device", self.device) if self.device else ()),
             *("--windows", str(self.windows), "--gate-objects", str(judged)),
-            *("--work", str(self.folder), "--no-install"),
+            *("--work", str(self.folder), "--no-install", "--give-way"),
         ]
 
 

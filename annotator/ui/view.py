@@ -26,6 +26,10 @@ class ImageView(QGraphicsView):
     """Scene coordinates are image pixels; zoom 1.0 is one logical screen pixel per image pixel."""
 
     zoom_changed = Signal(float)
+    view_changed = Signal()
+    """The image lies elsewhere in the view, or is larger or smaller there."""
+    pan_held = Signal(bool)
+    """The key with which a left drag pans was pressed or let go."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,6 +46,7 @@ class ImageView(QGraphicsView):
         self._image_width = self._image_height = 0
         self._is_fitted = True
         self._kept_free_px = 0
+        self._is_pan_held = False
 
     @property
     def zoom(self) -> float:
@@ -94,6 +99,11 @@ class ImageView(QGraphicsView):
         """Move the image by view pixels."""
         self._is_fitted = False
         self._scroll_by(QPointF(-dx_px, -dy_px))
+
+    def hold_pan(self, is_held: bool) -> None:
+        """Whether a left drag pans, because the key for it is down."""
+        self._is_pan_held = is_held
+        self.pan_held.emit(is_held)
 
     def bring_into_view(self, x: float, y: float) -> None:
         """Move an image position to the middle of the view if it lies outside or at its edge."""
@@ -152,6 +162,10 @@ class ImageView(QGraphicsView):
         else:
             self._place_scene()
 
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        super().scrollContentsBy(dx, dy)
+        self.view_changed.emit()
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _fitted_zoom(self) -> float:
@@ -171,6 +185,7 @@ class ImageView(QGraphicsView):
         if is_new:
             self._zoom_has_changed(zoom)
             self.zoom_changed.emit(zoom)
+            self.view_changed.emit()
 
     def _zoom_has_changed(self, zoom: float) -> None:
         """For subclasses: lines that are constant on the screen need other bounds."""

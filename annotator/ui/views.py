@@ -12,6 +12,7 @@ from annotator.ui.actions import When
 from annotator.ui.canvas import ObjectView
 from annotator.ui.hud import common_frame
 from annotator.ui.main_window import MainWindow
+from annotator.ui.mask_reader import KnownMasks, MaskReader
 from annotator.ui.numbers import grouped
 from annotator.ui.refine_state import RefineState
 from annotator.ui.session import ProjectSession
@@ -19,6 +20,8 @@ from annotator.ui.session import ProjectSession
 NO_OBJECT = "The model sees no object here."
 HINT = "Click an object. Right click removes. Enter accepts."
 _Shown = tuple[bytes, str, str]
+FEW_MASKS = 40
+"""Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
 _KEPT_MASKS = 4000
 """Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
 
@@ -30,8 +33,15 @@ class Views(QObject):
         super().__init__(window)
         self._window, self._session = window, session
         self._shown: dict[int, _Shown] = {}
-        self._masks: dict[int, tuple[bytes, Mask]] = {}
-        self._has_picture = False
+        self._masks: KnownMasks = {}
+        self._reader = MaskReader(self)
+        self._reader.decoded.connect(self._on_masks)
+        self._late: frozenset[int] = frozenset()
+        """Objects of the image that is shown whose masks are still decoded."""
+        self.has_picture = False
+        """Whether the canvas shows the image that is open."""
+        self.has_failed = False
+        """Whether that image cannot be read, which was told."""
         self.state = RefineState()
         self._instead: Mask | None = None
         session.opened.connect(self.on_opened)
@@ -39,6 +49,9 @@ class Views(QObject):
         session.class_changed.connect(self.on_class)
         window.objects.selection_changed.connect(self._on_selection)
         window.canvas.gesture_changed.connect(self.update_actions)
+        self._candidates_frame: QRectF | None = None
+        """Where the candidates lie, in image pixels; None while there is no choice."""
+        window.canvas.view_changed.connect(self._make_way)
 
     # --- the document -----------------------------------------------------------------------------------------------
 
@@ -59,7 +72,7 @@ class Views(QObject):
         window.film.model.update_rows(rows)
         self.refresh_progress()
         self._refresh_lists()
-        if self._has_picture:
+        if self.has_picture:
             self._sync_objects()
         self.update_actions()
 
@@ -70,20 +83,20 @@ class Views(QObject):
 
     def show_picture(self, has_picture: bool) -> None:
         """The canvas shows an image now (or none): its objects follow."""
-        self._has_picture = has_picture
-        self._shown = {}
+        self.has_picture = has_picture
         if len(self._masks) > _KEPT_MASKS:
             self._masks = {}
-        if has_picture:
-            views = [self._view(annotation) for annotation in self._session.annotations]
-            self._window.canvas.set_objects(views)
-            self._shown = {a.id: self._key(a) for a in self._session.annotations}
-        else:
-            self._window.canvas.set_objects(())
+        self._show_objects()
         self._refresh_lists()
         self.refresh_chip()
         self.refresh_hint()
         self.update_actions()
+
+    @property
+    def _category(self) -> Category | None:
+        """The class that the object in work gets: a refined one has its own."""
+        session, own = self._session, self.state.category_id
+        return session.category if own is None else session.categories.get(own, session.category)
 
     def refresh_progress(self) -> None:
         has_images = bool(self._session.images)
@@ -93,11 +106,11 @@ class Views(QObject):
         chip = self._window.area.chip
         is_removing = self._window.actions_by_id["toggle_sign"].isChecked()
         is_shown = self._session.store is not None and self._session.is_writable
-        chip.set_category(self._session.category if is_shown else None, note="clicks remove" if is_removing else "")
+        chip.set_category(self._category if is_shown else None, note="clicks remove" if is_removing else "")
 
     def refresh_hint(self) -> None:
         hint = self._window.area.hint
-        if hint.is_wanted and not hint.is_heeded and self._has_picture and self._session.is_writable:
+        if hint.is_wanted and not hint.is_heeded and self.has_picture and self._session.is_writable:
             hint.show_text(HINT)
         else:
             hint.hide()
@@ -117,6 +130,24 @@ class Views(QObject):
 
     # --- objects on the canvas ----------------------------------------------------------------------------------------
 
+    def _show_objects(self) -> None:
+        """All objects anew; those whose masks take longer than a frame to decode follow together."""
+        rows = self._session.annotations if self.has_picture else ()
+        unknown = [row for row in rows if self._known(row) is None]
+        if len(unknown) > FEW_MASKS:
+            self._late = frozenset(row.id for row in unknown)
+            self._reader.decode(unknown)
+        else:
+            self._late = frozenset()
+            self._reader.forget()
+        there = [row for row in rows if row.id not in self._late]
+        self._window.canvas.set_objects([self._view(row) for row in there])
+        self._shown = {row.id: self._key(row) for row in there}
+
+    def _on_masks(self, masks: KnownMasks) -> None:
+        self._masks.update(masks)
+        self._show_objects()
+
     def _sync_objects(self) -> None:
         """Only what differs is painted anew."""
         wanted = {a.id: a for a in self._session.annotations}
@@ -125,11 +156,13 @@ class Views(QObject):
             canvas.remove_object(annotation_id)
             del self._shown[annotation_id]
             self._masks.pop(annotation_id, None)
-        for annotation in wanted.values():
-            key = self._key(annotation)
-            if self._shown.get(annotation.id) != key:
+        stale = [a for a in wanted.values() if a.id not in self._late and self._shown.get(a.id) != self._key(a)]
+        if len(stale) > FEW_MASKS:
+            self._show_objects()
+        else:
+            for annotation in stale:
                 canvas.put_object(self._view(annotation))
-                self._shown[annotation.id] = key
+                self._shown[annotation.id] = self._key(annotation)
         canvas.set_selected(self._window.objects.selected_ids())
 
     def _key(self, annotation: Annotation) -> _Shown:
@@ -138,11 +171,19 @@ class Views(QObject):
 
     def _view(self, annotation: Annotation) -> ObjectView:
         rle, colour, name = self._key(annotation)
-        known = self._masks.get(annotation.id)
-        if known is None or known[0] != rle:
-            known = (rle, annotation.mask())
-            self._masks[annotation.id] = known
-        return ObjectView(annotation.id, known[1], colour, name)
+        mask = self._known(annotation)
+        if mask is None:
+            mask = annotation.mask()
+            self._masks[annotation.id] = (rle, mask)
+        return ObjectView(annotation.id, mask, colour, name)
+
+    def _known(self, annotation: Annotation) -> Mask | None:
+        rle, mask = self._masks.get(annotation.id, (b"", None))
+        return mask if rle == annotation.rle else None
+
+    def shut_down(self) -> None:
+        """Wait for what still runs."""
+        self._reader.shut_down()
 
     def _on_selection(self, ids: frozenset[int]) -> None:
         self._window.canvas.set_selected(ids)
@@ -151,9 +192,11 @@ class Views(QObject):
     # --- the object in work -------------------------------------------------------------------------------------------
 
     def on_refine(self, state: RefineState) -> None:
-        if state.prompts != self.state.prompts:
+        before, self.state = self.state, state
+        if state.prompts != before.prompts:
             self._instead = None
-        self.state = state
+        if state.category_id != before.category_id:
+            self.refresh_chip()
         canvas = self._window.canvas
         canvas.set_hidden({state.origin_id} if state.origin_id is not None and state.mask is not None else ())
         canvas.set_prompts(state.prompts)
@@ -178,15 +221,20 @@ class Views(QObject):
         self._paint_candidate()
 
     def _paint_candidate(self) -> None:
-        state, category = self.state, self._session.category
+        state, category = self.state, self._category
         colour = category.colour if category else PALETTE[0]
         self._window.canvas.set_candidate(self._instead or state.mask, colour)
         items = state.candidates.items if state.candidates is not None and state.is_active else ()
         self._window.area.candidates.show_candidates(items, state.candidate_index, colour=colour)
-        if len(items) > 1:
-            x, y, w, h = common_frame([item.mask for item in items])
-            view = self._window.canvas.image_to_view
-            self._window.area.make_way_for(QRectF(view(x, y), view(x + w, y + h)))
+        self._candidates_frame = QRectF(*common_frame([item.mask for item in items])) if len(items) > 1 else None
+        self._make_way()
+
+    def _make_way(self) -> None:
+        """The strip of candidates keeps clear of them, wherever pan, zoom and the window's size put them."""
+        frame, view = self._candidates_frame, self._window.canvas.image_to_view
+        if frame is not None:
+            corners = view(frame.left(), frame.top()), view(frame.right(), frame.bottom())
+            self._window.area.make_way_for(QRectF(*corners))
 
     def update_actions(self) -> None:
         """Enable what can be done now."""
@@ -198,9 +246,9 @@ class Views(QObject):
             holding.append(When.IMAGE)
             if session.is_writable:
                 holding.append(When.WRITABLE)
-                if window.objects.selected_ids():
+                if window.objects.has_selection:
                     holding.append(When.SELECTION)
-        if state.is_active or window.canvas.has_gesture or window.objects.selected_ids():
+        if state.is_active or window.canvas.has_gesture or window.objects.has_selection:
             holding.append(When.CANCELLABLE)
         if state.is_active:
             holding.append(When.REFINING)

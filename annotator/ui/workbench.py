@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
@@ -15,6 +14,7 @@ from annotator.domain.prompt import PointPrompt
 from annotator.io.settings import Settings
 from annotator.ui.canvas import Tool
 from annotator.ui.feedback import EngineFeedback
+from annotator.ui.kept_drafts import KeptDrafts
 from annotator.ui.loading import ImageLoader, Picture
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
@@ -29,11 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 class SessionSink:
-    """Where the object in work is accepted to: the session. A failing disk offers to try again."""
+    """Where the object in work is accepted to: the session."""
 
     def __init__(self, session: ProjectSession) -> None:
         self._session = session
-        self.on_failure: Callable[[str], None] | None = None
 
     def new_annotation_id(self) -> int:
         store = self._session.store
@@ -42,14 +41,8 @@ class SessionSink:
         return store.new_id("annotation")
 
     def apply(self, edit: Edit) -> Change:
-        """As :meth:`ProjectSession.apply`; the failure is shown, and raised so that the candidate stays."""
-        try:
-            return self._session.apply(edit)
-        except UserError as error:
-            _log.warning("%s", error)
-            if self.on_failure is not None:
-                self.on_failure(str(error))
-            raise
+        """As :meth:`ProjectSession.apply`."""
+        return self._session.apply(edit)
 
 
 class Workbench(QObject):
@@ -64,7 +57,6 @@ class Workbench(QObject):
         session: ProjectSession,
         refine: RefineController,
         *,
-        sink: SessionSink,
         loader: ImageLoader,
         views: Views,
         commands: LoopCommands,
@@ -77,8 +69,9 @@ class Workbench(QObject):
         self._commands, self._feedback = commands, feedback
         self._epoch = 0
         self._picture: Picture | None = None
-        self._is_leaving = self._has_failed = False
-        sink.on_failure = lambda text: self._tell_failure(text, refine.accept)
+        self._drafts = KeptDrafts(session, refine, parent=self)
+        self._tool_before: Tool | None = None
+        """What a read-only project took out of the hand."""
         self._wire_session()
         self._wire_panels()
         self._wire_canvas()
@@ -87,11 +80,14 @@ class Workbench(QObject):
 
     def _wire_session(self) -> None:
         session, loader = self._session, self._loader
-        session.opened.connect(self._leave_picture)
+        session.opened.connect(self._begin_project)
         session.image_changed.connect(self._on_image_wanted)
         session.changed.connect(self._on_change)
         session.class_changed.connect(self._refine.set_category)
+        session.class_picked.connect(self._refine.pick_category)
         session.told.connect(self._tell)
+        show = self._window.area.error_bar.show_message
+        session.warned.connect(lambda text: show(text, is_error=False, topic="image"))
         session.failed.connect(self._tell_failure)
         loader.loaded.connect(self._on_picture)
         loader.failed.connect(self._on_unreadable)
@@ -111,7 +107,7 @@ class Workbench(QObject):
         window.classes.delete_wanted.connect(classes.delete)
         window.area.chip.clicked.connect(commands.find_class)
         window.area.finder.picked.connect(commands.pick_class)
-        window.area.finder.new_wanted.connect(classes.add)
+        window.area.finder.new_wanted.connect(commands.use_new_class)
         window.area.finder.closed.connect(window.canvas.setFocus)
 
     def _wire_canvas(self) -> None:
@@ -127,9 +123,9 @@ class Workbench(QObject):
         canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
         refine.state_changed.connect(self._on_refine)
         refine.accepted.connect(self._on_accepted)
+        refine.not_stored.connect(self._on_not_stored)
         refine.message.connect(status.tell)
         refine.busy_changed.connect(self._feedback.on_deciding)
-        refine.draft_changed.connect(self._on_draft)
         self._window.area.candidates.chosen.connect(refine.choose)
 
     @property
@@ -147,7 +143,7 @@ class Workbench(QObject):
         if record is not None and self._picture is not None and self._picture.image_id == record.id:
             return
         self._epoch += 1
-        self._has_failed = False
+        self._views.has_failed = False
         self._leave_picture()
         self._feedback.set_busy("image", is_busy=record is not None)
         self._window.area.error_bar.withdraw("image")
@@ -157,14 +153,20 @@ class Workbench(QObject):
 
     def try_again(self) -> None:
         """Read the current image again when it could not be shown."""
-        if self._session.image is not None and self._has_failed:
+        if self._session.image is not None and self._views.has_failed:
             self._on_image_wanted(self._session.image)
 
+    def _begin_project(self) -> None:
+        """Nothing of the project before it is offered any more."""
+        self._drafts.forget()
+        self._window.area.error_bar.withdraw("save")
+        self._leave_picture()
+
     def _leave_picture(self) -> None:
-        """Clear the canvas. The draft of an object in work stays in the project: coming back brings it back."""
-        self._is_leaving = True
+        """Clear the canvas. What is in work is kept: coming back brings it back."""
+        self._window.area.error_bar.withdraw("accept")
+        self._drafts.close()
         self._refine.close_image()
-        self._is_leaving = False
         self._picture = None
         self._window.canvas.set_image(None)
         self._views.show_picture(False)
@@ -173,9 +175,8 @@ class Workbench(QObject):
 
     def leave_project(self) -> None:
         """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
-        self._is_leaving = True
+        self._drafts.close()
         self._refine.reset()
-        self._is_leaving = False
 
     def _on_picture(self, epoch: int, picture: Picture) -> None:
         record = self._session.image
@@ -192,18 +193,28 @@ class Workbench(QObject):
         if self._session.is_writable:
             self._refine.set_category(self._session.category)
             self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
-            self._restore_draft(record)
-        else:
-            self._commands.set_tool(Tool.SELECT)
+            if self._drafts.open(record):
+                self._tell("The object in work is back.")
+        self._fit_tool()
         if loaded.note:
             self._tell(f"{record.path}: {loaded.note}")
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
 
+    def _fit_tool(self) -> None:
+        """In a read-only project there is only something to select; the next one gives the tool back."""
+        tool = self._window.canvas.tool
+        if not self._session.is_writable:
+            self._tool_before = self._tool_before or tool
+            self._commands.set_tool(Tool.SELECT)
+        elif self._tool_before is not None:
+            self._commands.set_tool(self._tool_before)
+            self._tool_before = None
+
     def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
         if epoch == self._epoch:
-            self._has_failed = True
+            self._views.has_failed = True
             self._feedback.set_busy("image", is_busy=False)
             action = ("Next image", lambda: self._session.step(+1))
             self._window.area.error_bar.show_message(message, action=action, topic="image")
@@ -221,6 +232,8 @@ class Workbench(QObject):
             self._refine.prefetch(picture.loaded.image_key, picture.loaded.rgb)
 
     def _on_change(self, change: Change) -> None:
+        if self._refine.state.category_id not in (None, *self._session.categories):
+            self._refine.pick_category(self._session.category)  # the one that was chosen was deleted
         record = self._session.image
         if record is not None and record.id in change.image_ids and self._picture is not None:
             self._refine.update_image(record)
@@ -242,31 +255,21 @@ class Workbench(QObject):
     def _on_accepted(self, annotation: Annotation, _change: Change) -> None:
         self._window.area.hint.is_wanted = False
         self._views.refresh_hint()
-        self._window.area.error_bar.withdraw("save")
+        for topic in ("save", "accept"):
+            self._window.area.error_bar.withdraw(topic)
         category = self._session.categories.get(annotation.category_id)
         name = category.name if category else "object"
         self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
 
-    def _on_draft(self, draft: dict[str, Any] | None) -> None:
-        record = self._session.image
-        if record is not None and self._picture is not None and not self._is_leaving:
-            self._session.save_draft(record.id, draft)
-
-    def _restore_draft(self, record: ImageRecord) -> None:
-        draft = self._session.store.draft() if self._session.store else None
-        if draft is None or draft[0] != record.id:
-            return
-        origin_id = draft[1].get("annotation_id")
-        origin = next((a for a in self._session.annotations if a.id == origin_id), None)
-        if origin_id is not None and origin is None:
-            return
-        self._refine.restore(draft[1], origin=origin)
-        if self._refine.state.is_active:
-            self._tell("The object in work is back.")
-
     def _tell(self, text: str) -> None:
         """What is told while an image is there is about that image, and goes when the person leaves it."""
         self._window.status.tell(text, topic="image" if self._session.image is not None else "")
+
+    def _on_not_stored(self, text: str, draft_epoch: int) -> None:
+        """The disk refused an accept: the very same object can be tried again, as long as it is in work."""
+        _log.warning("%s", text)
+        retry = ("Try again", lambda: self._refine.accept(epoch=draft_epoch)) if draft_epoch else None
+        self._window.area.error_bar.show_message(text, action=retry, topic="accept")
 
     def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
         action = ("Try again", retry) if retry is not None else None

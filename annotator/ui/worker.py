@@ -18,6 +18,8 @@ from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
 from annotator.domain.errors import EncodeCancelled, UserError
 from annotator.domain.ports import (
+    ADAPTER_EPOCH,
+    LOAD_EPOCH,
     Adaptable,
     AdapterInUse,
     AdapterSetter,
@@ -38,12 +40,6 @@ from annotator.ui.mailboxes import Job, Lane, Mailboxes
 
 _log = logging.getLogger(__name__)
 
-LOAD_EPOCH = -1
-"""The epoch of an ``EngineFailure`` that is about loading the model, not about an image."""
-
-ADAPTER_EPOCH = -2
-"""The epoch of an ``EngineFailure`` that is about an adapter; what was in use stays."""
-
 BUG_MESSAGE = "Something went wrong in the engine; the session goes on."
 
 
@@ -61,6 +57,7 @@ class EngineWorker(QObject):
     decoded = Signal(object)
     compared = Signal(object)
     adapter_set = Signal(object, float, int)  # AdapterInUse or None, milliseconds, the model that took it
+    moved = Signal(object, int)  # ModelInfo, the model that it is
     failed = Signal(object)
 
     def __init__(self, mailboxes: Mailboxes, *, prefetch_idle_ms: int) -> None:
@@ -68,6 +65,7 @@ class EngineWorker(QObject):
         self._mailboxes = mailboxes
         self._engine: Engine | None = None
         self._model = 0
+        self._info: ModelInfo | None = None
         self._adapter: AdapterInUse | None = None
         # Work on an accelerator is queued ahead and cannot be called back: a prefetch waits for quiet.
         self._prefetch_idle_s = prefetch_idle_ms / 1000
@@ -84,6 +82,7 @@ class EngineWorker(QObject):
                 self._mailboxes.put_back(job)
                 return
             self._do(job)
+            self._tell_if_moved()
             if job.lane is not Lane.PREFETCH:
                 self._busy_until_s = time.monotonic() + self._prefetch_idle_s
 
@@ -141,7 +140,15 @@ class EngineWorker(QObject):
         self._engine = engine
         self._adapter = None
         self._model += 1
-        self.loaded.emit(engine.segmenter.info, self._model)
+        self._info = engine.segmenter.info
+        self.loaded.emit(self._info, self._model)
+
+    def _tell_if_moved(self) -> None:
+        """A model leaves a graphics card that has become too small for it in the middle of any job."""
+        info = None if self._engine is None else self._engine.segmenter.info
+        if info is not None and info != self._info:
+            self._info = info
+            self.moved.emit(info, self._model)
 
     def _set_adapter(self, setter: AdapterSetter) -> None:
         """Nothing is encoded again: an adapter works on the embeddings that there are."""
@@ -248,6 +255,8 @@ class EngineClient(QObject):
     """A progress line of loading or downloading."""
     ready = Signal(object)
     """ModelInfo: an engine is loaded; the first or another one."""
+    moved = Signal(object)
+    """ModelInfo: the engine in use had to go to another device, with its adapter; its note says why."""
     encode_started = Signal(str)
     """image_key of an image that is not in the cache and is encoded now (also ahead of time)."""
     encoded = Signal(object)
@@ -279,6 +288,7 @@ class EngineClient(QObject):
         self._thread.finished.connect(self._worker.release, Qt.ConnectionType.DirectConnection)
         self._worker.loading.connect(self.loading, queued)
         self._worker.loaded.connect(self._on_loaded, queued)
+        self._worker.moved.connect(self._on_moved, queued)
         self._worker.encode_started.connect(self.encode_started, queued)
         self._worker.encoded.connect(self.encoded, queued)
         self._worker.decoded.connect(self.decoded, queued)
@@ -370,6 +380,12 @@ class EngineClient(QObject):
         self._info, self._model, self._is_loading = info, model, False
         self._adapter = None
         self.ready.emit(info)
+
+    @Slot(object, int)
+    def _on_moved(self, info: ModelInfo, model: int) -> None:
+        if model == self._model:
+            self._info = info
+            self.moved.emit(info)
 
     @Slot(object, float, int)
     def _on_adapter_set(self, adapter: AdapterInUse | None, took_ms: float, model: int) -> None:

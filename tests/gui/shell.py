@@ -72,6 +72,8 @@ class Desk:
         self.qtbot, self.root = qtbot, root
         self.engine = HeldEngine()
         self.window = None
+        self.options: dict[str, object] = {}
+        """More for ``build_window``."""
 
     def make_folder(self, *, images: int = 3) -> Path:
         self.folder = self.root / "pictures"
@@ -81,8 +83,15 @@ class Desk:
             Image.fromarray(noise.integers(0, 255, (120, 160, 3), np.uint8)).save(self.folder / f"{number}.png")
         return self.folder
 
+    def make_other_folder(self) -> Path:
+        """A second folder, with one image."""
+        folder = self.root / "other"
+        folder.mkdir()
+        Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(folder / "0.png")
+        return folder
+
     def build(self) -> None:
-        self.window = build_window(Settings.load(self.root / "settings.toml"), self.engine.factory)
+        self.window = build_window(Settings.load(self.root / "settings.toml"), self.engine.factory, **self.options)
         program = self.window.program
         self.session, self.refine, self.client, self.loader = (
             *(program.session, program.refine, program.client),

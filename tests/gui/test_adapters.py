@@ -144,6 +144,28 @@ def test_a_key_swaps_the_adapter_and_the_clicks_in_work_are_answered_anew_withou
     assert desk.session.category.id == 1, "with Ctrl the digit picks no class"
 
 
+def test_a_model_that_leaves_the_card_says_so_and_keeps_its_adapter(desk):
+    segmenter = desk.engine.segmenter
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    note = "The graphics card ran out of memory; the processor is used now."
+
+    def leave_the_card(embedding, prompts, *, previous_logits=None):
+        segmenter.info = replace(segmenter.info, device="cpu", dtype="bfloat16", note=note)
+        del segmenter.decode
+        return segmenter.decode(embedding, prompts, previous_logits=previous_logits)
+
+    segmenter.decode = leave_the_card
+    desk.click(60, 50)
+    settled(desk)
+    desk.until(lambda: desk.client.info == segmenter.info)
+    bar = desk.window.area.error_bar
+    desk.until(bar.isVisible)
+    assert (bar.text, bar.property("level")) == (note, "warn")
+    assert desk.window.status.engine.text() == "CPU · fake + cells · bf16"
+    assert desk.accept_at(90, 60).adapter == "cells@hash-cells"
+
+
 def test_every_object_records_the_adapter_that_made_it(desk):
     assert desk.accept_at(30, 30).adapter == ""
     desk.key(K.Key_1, CTRL)
@@ -188,6 +210,27 @@ def test_holding_n_shows_the_bases_mask_for_the_same_clicks(desk):
     QTest.keyRelease(desk.window.canvas, K.Key_N)
     desk.key(K.Key_Return)
     assert desk.session.annotations[-1].area == adapted
+
+
+def test_the_same_click_on_the_next_image_is_compared_anew(desk):
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    desk.click(60, 50)
+    settled(desk)
+    painted = desk.window.canvas._overlays._candidate
+    QTest.keyPress(desk.window.canvas, K.Key_N)
+    desk.until(lambda: painted.mask.area < desk.refine.state.mask.area)
+    QTest.keyRelease(desk.window.canvas, K.Key_N)
+    desk.key(K.Key_Return)
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    desk.click(60, 50)
+    settled(desk)
+    count = len(desk.engine.segmenter.decodes)
+    QTest.keyPress(desk.window.canvas, K.Key_N)
+    desk.until(lambda: len(desk.engine.segmenter.decodes) > count)
+    desk.until(lambda: painted.mask.area < desk.refine.state.mask.area)
+    QTest.keyRelease(desk.window.canvas, K.Key_N)
 
 
 def test_holding_n_without_an_adapter_says_so(desk):
@@ -269,6 +312,29 @@ def test_one_key_rolls_the_adapter_in_use_back_and_the_engine_takes_the_other_fi
     QTest.keyClick(panel.table, K.Key_R)
     QTest.qWait(50)
     assert desk.shelf.done == [("roll back", "cells")], "there is no version before"
+    panel.close()
+
+
+def test_enter_and_number_keys_work_in_the_panel(desk):
+    panel = desk.control.show_panel()
+    panel.activateWindow()
+    desk.until(panel.isActiveWindow)
+    panel.table.selectRow(2)
+    panel.table.setFocus()
+    QTest.keyClick(panel.table, K.Key_Return)
+    desk.until(lambda: desk.client.adapter is not None)
+    assert desk.client.adapter.name == "roofs"
+    QTest.keyClick(panel.table, K.Key_1, CTRL)
+    desk.until(lambda: desk.client.adapter.name == "cells")
+    QTest.keyClick(panel.table, K.Key_0, CTRL)
+    desk.until(lambda: desk.client.adapter is None)
+    panel.table.selectRow(1)
+    QTest.keyClick(panel.table, K.Key_Return)
+    QTest.keyClick(panel.table, K.Key_9, CTRL)
+    QTest.keyClick(panel.table, K.Key_2, CTRL)
+    desk.until(lambda: desk.client.adapter is not None)
+    assert desk.client.adapter.name == "roofs", "what does not fit or is not there is not used"
+    assert panel.isVisible()
     panel.close()
 
 

@@ -60,6 +60,38 @@ def test_export_writes_and_shows_the_self_check(project, qtbot):
     assert not dialog.is_running
 
 
+def test_an_existing_file_is_replaced_only_when_the_person_says_so(project, qtbot):
+    old = project.parent / "set-coco.json"
+    old.write_text("kept by hand")
+    dialog = ExportDialog(project)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    QTest.mouseClick(dialog.start_button, LEFT)
+    assert not dialog.is_running
+    assert old.read_text() == "kept by hand"
+    assert "already" in dialog.report.toPlainText()
+    assert dialog.start_button.text() == "Replace"
+    dialog.place.setText(str(project.parent / "other.json"))
+    assert dialog.start_button.text() == "Export"
+    dialog.place.setText(str(old))
+    QTest.mouseClick(dialog.start_button, LEFT)
+    assert old.read_text() == "kept by hand", "it is asked again"
+    with qtbot.waitSignal(dialog.done_with):
+        QTest.mouseClick(dialog.start_button, LEFT)
+    assert json.loads(old.read_text())["annotations"]
+
+
+def test_an_export_does_not_destroy_the_project(project, qtbot):
+    dialog = ExportDialog(project)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.place.setText(str(project))
+    QTest.mouseClick(dialog.start_button, LEFT)
+    qtbot.waitUntil(lambda: not dialog.is_running)
+    assert "is a project file" in dialog.report.toPlainText()
+    ProjectStore.open(project).close()
+
+
 def test_export_of_polygons(project, qtbot):
     dialog = ExportDialog(project)
     qtbot.addWidget(dialog)

@@ -56,13 +56,13 @@ def desk(qtbot, tmp_path, monkeypatch, registry):
     monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
     desk = Desk(qtbot, tmp_path)
     desk.open()
-    files = desk.window.program.files
-    files._list_models, files._fetch = registry.find, registry.fetch
+    models = desk.window.program.files.models
+    models._list_models, models._fetch = registry.find, registry.fetch
     menu = desk.window.menus["Model"]
     menu.aboutToShow.emit()
     desk.until(lambda: "Download large…" in [action.text() for action in menu.actions()])
     desk.wanted = []
-    files.model_wanted.connect(desk.wanted.append)
+    models.wanted.connect(desk.wanted.append)
     yield desk
     registry.gate.set()
     desk.close()

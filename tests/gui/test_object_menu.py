@@ -80,3 +80,15 @@ def test_the_menu_key_opens_the_menu_of_the_selection(desk):
     QApplication.sendEvent(viewport, event)
     choose(QApplication.activePopupWidget(), "Delete object")
     assert desk.session.annotations == ()
+
+
+def test_a_class_keeps_its_ampersand_in_the_menu(desk):
+    desk.open()
+    desk.session.classes.add("H&E")
+    desk.session.classes.pick(1)
+    desk.accept_at(30, 30)
+    desk.key(K.Key_S)
+    classes = choose(right_click(desk, 30, 30), "Change class")
+    # Doubled, because a single one underlines the letter after it.
+    choose(classes, "H&&E")
+    assert desk.session.annotations[0].category_id == 2

@@ -64,11 +64,13 @@ class Bench:
         self.controller = RefineController(client, self.sink, clock=lambda: self.time_s, now=lambda: "2026-01-01")
         self.states: list[RefineState] = []
         self.messages: list[str] = []
+        self.refused: list[tuple[str, int]] = []
         self.accepted: list[Annotation] = []
         self.drafts: list[dict | None] = []
         self.busy: list[bool] = []
         self.controller.state_changed.connect(self.states.append)
         self.controller.message.connect(self.messages.append)
+        self.controller.not_stored.connect(lambda text, epoch: self.refused.append((text, epoch)))
         self.controller.accepted.connect(lambda annotation, change: self.accepted.append(annotation))
         self.controller.draft_changed.connect(self.drafts.append)
         self.controller.busy_changed.connect(self.busy.append)
@@ -586,13 +588,18 @@ def test_a_full_disk_loses_neither_the_object_nor_the_session(bench: Bench) -> N
     bench.sink.errors.append(ProjectError("The disk is full.", "Free some space."))
     left: list[bool] = []
     bench.controller.accept()
-    assert bench.messages == ["The disk is full. Free some space."]
+    (refusal,) = bench.refused
+    assert refusal[0] == "The disk is full. Free some space."
     assert bench.state.mask is mask
     assert bench.accepted == []
     bench.controller.when_idle(lambda: left.append(True))
-    bench.controller.accept()
+    bench.controller.accept(epoch=refusal[1])
     assert bench.accepted[0].mask().same_pixels(mask)
     assert left == [True]
+    bench.click(90, 60)
+    bench.settle()
+    bench.controller.accept(epoch=refusal[1])
+    assert len(bench.accepted) == 1, "another object is in work now"
 
 
 def test_a_full_disk_while_the_next_object_is_clicked_keeps_the_accepted_one(bench: Bench) -> None:
@@ -602,7 +609,7 @@ def test_a_full_disk_while_the_next_object_is_clicked_keeps_the_accepted_one(ben
     bench.click(90, 60)
     bench.sink.errors.append(ProjectError("The disk is full."))
     bench.go()
-    bench.qtbot.waitUntil(lambda: bool(bench.messages))
+    bench.qtbot.waitUntil(lambda: bool(bench.refused))
     assert is_at(bench.state.mask, 20, 20)
     bench.controller.accept()
     assert is_at(bench.accepted[0].mask(), 20, 20)
@@ -770,12 +777,27 @@ def test_refining_replaces_the_object_and_keeps_its_id(bench: Bench) -> None:
 def test_a_class_picked_while_refining_is_used(bench: Bench) -> None:
     old = accepted_at(bench, 40, 40)
     bench.controller.refine_annotation(old)
-    bench.controller.set_category(CELL)
+    assert bench.state.category_id == CELL.id
     bench.controller.set_category(NUCLEUS)
+    assert bench.state.category_id == CELL.id, "its own, whatever the next object gets"
+    bench.controller.pick_category(NUCLEUS)
+    assert bench.state.category_id == NUCLEUS.id
     bench.click(60, 40)
     bench.settle()
     bench.controller.accept()
     assert bench.accepted[-1].category_id == NUCLEUS.id
+
+
+def test_a_class_picked_without_a_click_is_kept_too(bench: Bench) -> None:
+    old = accepted_at(bench, 40, 40)
+    bench.controller.refine_annotation(old)
+    bench.controller.pick_category(NUCLEUS)
+    bench.controller.accept()
+    (change,) = bench.sink.edits[-1].changes
+    assert (change.before, change.after.category_id) == (old, NUCLEUS.id)
+    assert change.after.mask().same_pixels(old.mask())
+    assert not bench.state.is_active
+    assert bench.messages == ["The class was changed; the mask is as it was."]
 
 
 def test_accepting_an_untouched_refinement_changes_nothing(bench: Bench) -> None:
@@ -858,8 +880,9 @@ def test_a_store_failure_on_an_image_that_was_left_is_told(bench: Bench) -> None
     bench.controller.open_image(ImageRecord(2, "b.png"), RGB.copy(), "b")
     bench.sink.errors.append(ProjectError("The disk is full."))
     bench.go()
-    bench.qtbot.waitUntil(lambda: len(bench.messages) == 2)
-    assert "a.png" in bench.messages[1]
+    bench.qtbot.waitUntil(lambda: bool(bench.messages))
+    assert "a.png" in bench.messages[0]
+    assert bench.refused == [("The disk is full.", 0)], "nothing of it is there to try again"
     bench.click(60, 40)
     bench.settle()
     assert is_at(bench.state.mask, 60, 40)

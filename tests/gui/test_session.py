@@ -115,7 +115,10 @@ def test_delete_and_reclass(session):
 
 def test_empty_takes_objects_and_one_undo_brings_them_back(session):
     accept(session)
+    told = []
+    session.told.connect(told.append)
     session.mark_empty()
+    assert told == ["Marked empty: 1 object deleted, undo brings it back."]
     assert session.annotations == ()
     assert session.image.status is Status.EMPTY
     session.undo()

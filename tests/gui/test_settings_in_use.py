@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
 
+from annotator.domain.errors import UserError
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.mask_picture import MaskLook
+from tests.fakes import FakeSegmenter, fake_engine
 from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 pytestmark = [
@@ -75,3 +81,81 @@ def test_images_above_the_limit_are_refused_until_it_is_raised(desk):
     dialog.close()
     desk.wait_image(0)
     assert desk.window.area.error_bar.text == ""
+
+
+def type_author(desk, name):
+    dialog = desk.window.program.files.show_settings()
+    field = dialog.editors["author"]
+    field.setFocus()
+    field.selectAll()
+    QTest.keyClicks(field, name)
+    QTest.keyClick(field, Qt.Key.Key_Return)  # the field's, and then that of the button Close
+
+
+def test_another_author_signs_from_the_next_object_on(desk):
+    desk.open()
+    desk.accept_at(40, 40)
+    type_author(desk, "Dr. Ada")
+    assert desk.accept_at(100, 80).author == "Dr. Ada"
+    authors = desk.session.store._fetch("SELECT author FROM edit ORDER BY seq")
+    assert authors[-1] == ("Dr. Ada",) != authors[0]
+    desk.window.program.files.open_path(desk.make_other_folder())
+    desk.until(lambda: len(desk.session.images) == 1 and desk.shown_row() == 0)
+    assert desk.session.store.author == "Dr. Ada"
+
+
+class Shelves:
+    """Two models; which of them were loaded."""
+
+    def __init__(self, desk):
+        self.desk, self.loaded = desk, []
+
+    def factory_for(self, name):
+        self.loaded.append(name)
+
+        def factory(progress):
+            self.desk.engine.factory(progress)
+            return fake_engine(FakeSegmenter(name))(progress)
+
+        return factory
+
+    def pick(self, name):
+        menu = self.desk.window.menus["Model"]
+        menu.aboutToShow.emit()
+        self.desk.until(lambda: any(action.text() == name for action in menu.actions()))
+        next(action for action in menu.actions() if action.text() == name).trigger()
+
+
+@pytest.fixture
+def shelves(desk):
+    made = Shelves(desk)
+    models = [SimpleNamespace(name=name, is_present=True, is_verified=True, note="") for name in ("fake", "other")]
+    desk.options = {"factory_for": made.factory_for, "list_models": lambda: models}
+    return made
+
+
+def test_the_model_in_use_is_not_loaded_again(desk, shelves):
+    desk.open()
+    assert desk.client.info.name == "fake"
+    shelves.pick("fake")
+    assert shelves.loaded == []
+    # Not so while another one is on its way: this is the way back.
+    desk.engine.hold_load()
+    shelves.pick("other")
+    shelves.pick("fake")
+    assert shelves.loaded == ["other", "fake"]
+    desk.engine.let_load()
+    desk.until(lambda: desk.client.info.name == "fake" and not desk.window.program._is_other_awaited)
+
+
+def test_a_model_can_be_chosen_when_settings_cannot_be_kept(desk, shelves, monkeypatch):
+    desk.open()
+
+    def refuse():
+        raise UserError("The settings cannot be saved (read-only).", "They hold until the program ends.")
+
+    monkeypatch.setattr(desk.window.program.settings, "_save", refuse)
+    shelves.pick("other")
+    desk.until(lambda: desk.client.info.name == "other")
+    assert desk.window.area.error_bar.text.startswith("The settings cannot be saved")
+    monkeypatch.undo()

@@ -48,6 +48,8 @@ if waits in ("fail", "die"):
     sys.exit(2)
 mean = lambda v: {"mean": v, "low": v - 0.01, "high": v + 0.01}
 rows = [{"measure": "bIoU, all", "base": mean(0.5), "adapter": mean(0.5 + gain), "difference": mean(gain)}]
+alone = lambda v: {"mean": v, "low": v, "high": v}
+rows.insert(0, {"measure": "NoC@85", "base": alone(9.04), "adapter": alone(8.0), "difference": alone(-1.04)})
 (folder / "candidate.safetensors").write_bytes(b"x")
 (folder / "gate.part").write_text(json.dumps({"held back": {"rows": rows}}))
 (folder / "gate.part").replace(folder / "gate.json")
@@ -101,11 +103,38 @@ def test_a_run_is_followed_while_the_window_is_used_and_its_figures_are_shown(de
     desk.accept_at(60, 50)
     (run.wish.folder / "go").write_text("")
     desk.until(lambda: not run.is_running)
-    assert [dialog.table.item(0, c).text() for c in range(3)] == ["Boundary IoU, all", "0.500", "0.600"]
+    texts = [[dialog.table.item(row, column).text() for column in range(4)] for row in (0, 1)]
+    assert texts[0] == ["Boundary IoU, all", "0.500", "0.600", "+0.100  (+0.090 to +0.110)"]
+    assert texts[1] == ["Clicks to IoU 0.85", "9.0", "8.0", "-1.0"], "one image has no interval"
     assert dialog.install_button.text() == "Install"
     QTest.mouseClick(dialog.install_button, LEFT)
     desk.until(lambda: desk.shelf.done == [("import", run.candidate)])
     dialog.close()
+
+
+def test_enter_starts_the_training_and_there_is_one_dialog(desk):
+    desk.child = ("0.1", "wait")
+    dialog = desk.control.training.show()
+    assert desk.control.training.show() is dialog
+    dialog.activateWindow()
+    desk.until(dialog.isActiveWindow)
+    dialog.name.setFocus()
+    QTest.keyClicks(dialog.name, "nuclei")
+    QTest.keyClick(dialog.name, Qt.Key.Key_Return)
+    run = desk.control.training.run
+    assert run.is_running
+    dialog.close()
+    again = desk.control.training.show()
+    assert again is not dialog
+    assert again.cancel_button.isVisible(), "it shows the run that there is"
+    (run.wish.folder / "go").write_text("")
+    desk.until(lambda: not run.is_running)
+    again.activateWindow()
+    desk.until(again.isActiveWindow)
+    again.name.setFocus()
+    QTest.keyClick(again.name, Qt.Key.Key_Return)
+    assert run.has_result, "Enter does not throw a result away"
+    again.close()
 
 
 def test_one_that_is_no_better_is_installed_only_when_the_person_insists(desk, monkeypatch):
@@ -328,6 +357,10 @@ def test_an_edit_makes_another_run(desk):
     desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     desk.accept_at(60, 50)
     assert desk.control.training._wish("nuclei", "", 2.0).folder != before, "as many objects, but other ones"
+
+
+def test_a_training_gives_way_to_the_window(tmp_path):
+    assert "--give-way" in Wish(tmp_path, "a", "", "nano", 1, tmp_path).command()
 
 
 def test_a_short_training_encodes_and_judges_less(tmp_path):

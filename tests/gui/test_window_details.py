@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QAccessible
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
 
+from annotator.domain.errors import UserError
 from annotator.io.store import ProjectStore
 from annotator.ui.actions import TOOL_STRIP
-from annotator.ui.app import folder_of_image
+from annotator.ui.app import named_place
+from annotator.ui.canvas import Tool
 from annotator.ui.canvas_area import FLOOR_PX
+from annotator.ui.dialogs import WorkDialog
 from annotator.ui.numbers import grouped
 from annotator.ui.status import StatusLine
 from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
@@ -297,13 +302,17 @@ def test_a_corrupt_project_is_told_with_a_way_on(desk, monkeypatch, content):
     assert bad.read_bytes() == content
 
 
-def test_an_image_on_the_command_line_stands_for_its_folder(tmp_path):
+def test_what_the_command_line_may_name(tmp_path, monkeypatch):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "set.annot").write_bytes(b"x")
     (tmp_path / "notes.txt").write_text("x")
-    assert folder_of_image(tmp_path / "a.png") == tmp_path
-    for name in ("set.annot", "notes.txt", "absent.png", "."):
-        assert folder_of_image(tmp_path / name) == tmp_path / name
+    assert named_place(str(tmp_path / "a.png")) == tmp_path, "an image stands for its folder"
+    for name in ("set.annot", "notes.txt", "."):
+        assert named_place(str(tmp_path / name)) == tmp_path / name
+    with pytest.raises(UserError, match="no folder or project"):
+        named_place(str(tmp_path / "absent.png"))
+    monkeypatch.chdir(tmp_path.parent)
+    assert named_place(tmp_path.name) == tmp_path, "remembered for starts from elsewhere"
 
 
 def test_sheets_have_a_heading_of_their_own(desk):
@@ -314,3 +323,127 @@ def test_sheets_have_a_heading_of_their_own(desk):
         assert len(titles) == 1
         assert titles[0].text().split()[0] in dialog.windowTitle()
         dialog.close()
+
+
+# --- full screen ------------------------------------------------------------------------------------------------------
+
+
+def test_a_maximised_window_is_maximised_again_after_full_screen(desk):
+    desk.open()
+    desk.window.showMaximized()
+    desk.until(desk.window.isMaximized)
+    action = desk.window.actions_by_id["full_screen"]
+    desk.key(K.Key_F11)
+    desk.until(desk.window.isFullScreen)
+    assert action.isChecked()
+    desk.key(K.Key_F11)
+    desk.until(lambda: not desk.window.isFullScreen())
+    assert desk.window.isMaximized()
+    assert not action.isChecked()
+
+
+def test_a_window_that_was_left_in_full_screen_leaves_it_by_one_key(desk):
+    desk.open()
+    desk.key(K.Key_F11)
+    desk.until(desk.window.isFullScreen)
+    folder = desk.folder
+    desk.close()
+    desk.open(folder=folder)
+    assert desk.window.isFullScreen()
+    assert desk.window.actions_by_id["full_screen"].isChecked()
+    desk.key(K.Key_F11)
+    desk.until(lambda: not desk.window.isFullScreen())
+
+
+# --- what stays in its place ------------------------------------------------------------------------------------------
+
+
+def object_place(desk):
+    """Where the candidates lie, in view pixels."""
+    frame, view = desk.window.program.views._candidates_frame, desk.window.canvas.image_to_view
+    return QRectF(view(frame.left(), frame.top()), view(frame.right(), frame.bottom()))
+
+
+def test_the_candidates_keep_clear_of_the_object_when_it_is_moved_or_enlarged(desk):
+    desk.open()
+    canvas, strip = desk.window.canvas, desk.window.area.candidates
+    desk.click(80, 60)
+    desk.wait_mask(80, 60)
+    desk.until(strip.isVisible)
+    low = strip.y()
+    canvas.pan_by(0, strip.geometry().center().y() - object_place(desk).center().y())
+    assert strip.y() < low
+    assert not QRectF(strip.geometry()).intersects(object_place(desk))
+    canvas.fit()
+    assert strip.y() == low
+    at = canvas.image_to_view(80, 20)
+    canvas.zoom_by(1.6, at)
+    assert not QRectF(strip.geometry()).intersects(object_place(desk))
+
+
+def test_a_long_message_leaves_the_numbers_where_they_are(desk):
+    desk.open()
+    desk.window.resize(880, 600)
+    desk.accept_at(60, 60)
+    status = desk.window.status
+    text = "The object in work waits for its mask, " * 8
+    status.tell(text)
+    facts = (status.engine, status.encode, status.decode, status.zoom)
+    desk.until(lambda: all(fact.isVisible() and fact.width() >= fact.sizeHint().width() for fact in facts))
+    assert all(fact.geometry().right() <= status.width() for fact in facts)
+    assert status.message.text() == text
+    assert status.message.toolTip() == text
+    status.tell("Done.")
+    assert status.message.toolTip() == ""
+
+
+def test_the_busy_line_rests_when_there_is_no_model(desk):
+    desk.engine.load_error = "The model file is damaged."
+    desk.open(wait_ready=False)
+    desk.until(lambda: "damaged" in desk.window.area.error_bar.text)
+    assert desk.window.area.busy.isHidden()
+    desk.click(60, 60)
+    assert desk.window.area.busy.isHidden()
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    assert desk.window.area.busy.isHidden()
+
+
+def test_the_canvas_has_a_name_for_screen_readers(desk):
+    desk.build()
+    interface = QAccessible.queryAccessibleInterface(desk.window.canvas)
+    assert interface.text(QAccessible.Text.Name) == "Image and its objects"
+
+
+def test_the_tool_comes_back_after_a_read_only_project(desk):
+    desk.open()
+    desk.key(K.Key_B)
+    assert desk.window.canvas.tool is Tool.BOX
+    other = desk.make_other_folder()
+    with ProjectStore.open_folder(other, author="a colleague"):
+        desk.window.program.files.open_path(other)
+        desk.until(lambda: not desk.session.is_writable and desk.shown_row() == 0)
+        assert desk.window.canvas.tool is Tool.SELECT
+        desk.window.program.files.open_path(desk.folder)
+        desk.until(lambda: desk.session.is_writable and desk.shown_row() == 0)
+    assert desk.window.canvas.tool is Tool.BOX
+    assert desk.window.actions_by_id["tool_box"].isChecked()
+
+
+def test_an_import_that_failed_can_be_tried_again(desk):
+    desk.open()
+    source = desk.root / "objects.json"
+    source.write_text("{ no json")
+    desk.window.program.files.import_path(source)
+    desk.until(lambda: desk.window.findChild(WorkDialog) is not None)
+    dialog = desk.window.findChild(WorkDialog)
+    desk.until(lambda: not dialog.is_running)
+    assert dialog.start_button.isVisible()
+    assert dialog.start_button.text() == "Try again"
+    size = {"width": 160, "height": 120}
+    source.write_text(json.dumps({"images": [{"id": 1, "file_name": "0.png", **size}], "annotations": []}))
+    QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: not dialog.is_running)
+    assert dialog.start_button.isHidden(), dialog.report.toPlainText()
+    dialog.close()
+    desk.until(lambda: desk.session.store is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ from pytestqt.qtbot import QtBot
 
 from annotator.domain.errors import ModelError, PromptError
 from annotator.domain.ports import (
+    LOAD_EPOCH,
     DecodeRequest,
     DecodeResult,
     EncodeRequest,
     EncodeResult,
     Engine,
     EngineFailure,
+    ModelInfo,
 )
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.worker import BUG_MESSAGE, LOAD_EPOCH, EngineClient
+from annotator.ui.worker import BUG_MESSAGE, EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
 
 MakeClient = Callable[..., EngineClient]
@@ -391,6 +394,23 @@ def test_a_newer_model_wish_ends_a_load_that_reports(qtbot: QtBot, make_client: 
         gate.set()
     assert ready.args == [segmenter.info]
     assert reached_end == []
+
+
+def test_a_move_to_another_device_is_told_once_after_any_job(qtbot: QtBot, make_client: MakeClient) -> None:
+    segmenter = FakeSegmenter()
+    client = started(make_client, qtbot, segmenter)
+    told: list[ModelInfo] = []
+    client.moved.connect(told.append)
+    with qtbot.waitSignal(client.encoded):
+        client.submit_encode(encode())
+    assert told == []
+    segmenter.info = replace(segmenter.info, device="cpu", note="There was no room.")  # as if while it encodes
+    with qtbot.waitSignal(client.moved):
+        client.submit_encode(encode("b"))
+    with qtbot.waitSignal(client.decoded):
+        client.submit_decode(decode(1))
+    assert told == [segmenter.info]
+    assert client.info == segmenter.info
 
 
 class _Owner:

@@ -18,6 +18,16 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert "usage: annotator" in capsys.readouterr().out
 
 
+def test_the_program_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["-h"]):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        assert stop.value.code == 0
+        told = capsys.readouterr().out
+        assert all(name in told for name in COMMANDS)
+        assert "95 % intervals" in told
+
+
 def test_a_users_error_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["export", "/no/such/project.annot", "--out", "/tmp/never.json"])
     captured = capsys.readouterr()

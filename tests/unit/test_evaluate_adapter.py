@@ -15,17 +15,14 @@ from annotator import cli
 from annotator.domain.adapter import AdapterInfo
 from annotator.engine.adapter_files import adapters_dir, load_adapter, save_adapter
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import NanoConfig, build_nano, save_nano
+from annotator.engine.nano import build_nano, save_nano
 from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.train.evaluate import evaluate_coco
 from annotator.train.evaluation_state import adapter_digest
+from tests.small_base import SMALL
 from tests.unit.train.hq_scenes import write_hq
 from tests.unit.train.scenes import write_set
-
-SMALL = NanoConfig(
-    image_size=128, channels=64, stage_channels=(16, 24, 32, 48), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-)
 
 
 @pytest.fixture

@@ -186,6 +186,12 @@ def test_what_the_person_can_get_wrong(picture: Path, tmp_path: Path) -> None:
         predict.run(parse(picture, "--out", out))
     with pytest.raises(ExportError, match="unknown kind"):
         predict.run(parse(picture, "--point=5,5", "--out", tmp_path / "mask.bmp"))
+    with pytest.raises(ExportError, match="unknown kind"):
+        predict.run(parse(picture, "--point=5,5", "--out", tmp_path / "set.annot"))
+    before = picture.read_bytes()
+    with pytest.raises(ExportError, match="would be destroyed"):
+        predict.run(parse(picture, "--point=5,5", "--out", picture))
+    assert picture.read_bytes() == before
     with pytest.raises(ExportError, match="There is no folder"):
         predict.run(parse(picture, "--point=5,5", "--out", tmp_path / "none" / "mask.png"))
     (tmp_path / "folder.png").mkdir()

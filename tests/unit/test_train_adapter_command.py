@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from annotator import cli
+from annotator.commands.training_run import folder_of, tell_shared_images
 from annotator.engine.adapter_files import adapters_dir, list_adapters, load_adapter, read_adapter_info
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import NanoConfig, build_nano, save_nano
+from annotator.engine.nano import build_nano, save_nano
 from annotator.train import adapter_gate
+from annotator.train.adapter_cache import WindowCache
+from annotator.train.adapter_data import read_source, split
+from annotator.train.adapter_run import RunFolder
 from annotator.train.evaluate import ObjectResult, evaluate_object
+from annotator.train.state_file import write_state
+from tests.small_base import SMALL
 from tests.unit.train.scenes import write_set
-
-SMALL = NanoConfig(
-    image_size=128, channels=64, stage_channels=(16, 24, 32, 48), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-)
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     torch.manual_seed(0)
     save_nano(build_nano(SMALL).eval(), tmp_path / "base.safetensors", config=SMALL, metadata={})
     root = write_set(tmp_path / "cells", images=6)
-    numbers = ["--epochs=2", "--windows=6", "--batch=2", "--gate-objects=3", "--gate-clicks=5", "--device=cpu"]
+    numbers = ["--epochs=1", "--windows=4", "--batch=2", "--gate-objects=3", "--gate-clicks=5", "--device=cpu"]
     paths = ["--model", str(tmp_path / "base.safetensors"), "--work", str(tmp_path / "work")]
     return ["train-adapter", str(root), "--name", "cells", *paths, *numbers]
 
@@ -76,16 +81,28 @@ def test_the_gate_decides(
         ("--epochs=0", "no training"),
         ("--held-back=1", "no training"),
         ("--minutes=nan", "no training"),
+        ("--seed=-1", "no training"),
+        ("--lr=inf", "no training"),
+        ("--work=base.safetensors", "is not a folder"),
         ("--gate-clicks=2", "no training"),
         ("--name=../x", "no name"),
         ("--device=tpu", "no device"),
         ("--out=/nonexistent/a.safetensors", "annotator: "),
+        ("--out=base.safetensors", "is what is read"),
+        ("--out=cells/annotations.json", "is what is read"),
+        ("--out=card.md", "not named like an adapter"),
         ("--model=none", "no model"),
     ],
 )
 def test_what_a_person_can_get_wrong(
-    words: list[str], option: str, said: str, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    option: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert cli.main([*words, option]) == 2
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
@@ -179,3 +196,54 @@ def test_what_does_not_go_with_a_whole_decoder(
     assert cli.main([*words, "--fine-tune-decoder", *options]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "work").exists()
+
+
+def test_more_labels_are_trained_on_under_the_same_name(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained(_trainer: Any, _validation: Any, folder: RunFolder, *, key: str) -> None:
+        write_state({"key": key, "is_over": True}, folder.state)
+
+    monkeypatch.setattr("annotator.commands.train_adapter.train_with_bar", trained)
+    monkeypatch.setattr("annotator.commands.train_adapter._judge_and_install", lambda *_args: 0)
+    place = words.index("--work")
+    words = words[:place] + words[place + 2 :]  # in the folder that the program names
+    folder = platformdirs.user_cache_path("annotator", appauthor=False) / "train-adapter" / "cells"
+
+    def label_less() -> None:
+        file = tmp_path / "cells" / "annotations.json"
+        data = json.loads(file.read_text("utf-8"))
+        del data["annotations"][0]
+        file.write_text(json.dumps(data), "utf-8")
+
+    assert cli.main(words) == 0
+    before = set((folder / "windows").iterdir())
+    label_less()
+    assert cli.main(words) == 0
+    after = set((folder / "windows").iterdir())
+    assert len(before) == len(after) == 2
+    assert not before & after  # nobody needs the old ones
+    write_state({"key": "of the last", "is_over": False}, folder / "run.state")  # as a kill leaves it
+    label_less()
+    monkeypatch.setattr(WindowCache, "fill", lambda *_args, **_named: pytest.fail("it was encoded first"))
+    capsys.readouterr()
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert "has not come to its end" in said
+    assert "--work" in said
+    assert set((folder / "windows").iterdir()) == after
+    # The window names a folder below that one for each state of a project: it is the program's own, too.
+    works = [(folder / "state", True), (tmp_path / "work", False)]
+    assert all(folder_of(Namespace(work=work), "cells").is_own == is_own for work, is_own in works)
+
+
+def test_a_test_set_that_is_learned_from_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [read_source(write_set(tmp_path / name, images=4, seed=seed)) for seed, name in enumerate(("a", "b"))]
+    parts = split(sources[:1])
+    tell_shared_images(parts, sources)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 1
+    assert "3 images of the test set a are also learned from" in told[0]
+    held_back = replace(sources[0], objects=parts.held_back)
+    tell_shared_images(parts, [held_back])
+    assert capsys.readouterr().out == ""

@@ -10,14 +10,17 @@ import torch
 
 from annotator import cli
 from annotator.commands.train_base import check_state, parse_recipe
-from annotator.domain.errors import UserError
+from annotator.domain.errors import DivergedError, ExportError, UserError
 from annotator.engine.nano import NanoConfig, load_nano
 from annotator.train import base_run
-from annotator.train.base import BaseTrainer, TrainSettings
+from annotator.train.base import BaseTrainer, Stage, TrainSettings
+from annotator.train.base_run import set_digests
 from annotator.train.data import read_coco_sets
+from tests.little_room import little_room, needs_limits
 from tests.unit.train.scenes import write_set
 
 SMALL = NanoConfig(image_size=64, channels=32)
+SLIM = replace(SMALL, stage_channels=(16, 16, 16, 16), stage_blocks=(1, 1, 1, 1))
 
 
 @pytest.fixture
@@ -59,14 +62,39 @@ def test_other_trunks_and_prompts_are_other_models(state: Path) -> None:
 
 
 def test_another_recipe_is_another_run(state: Path) -> None:
-    check_state(state, SMALL, TrainSettings(minutes=5, seed=3))  # a longer run is the same run
+    check_state(state, SMALL, TrainSettings(minutes=5))  # a longer run is the same run
+    check_state(state, SMALL, TrainSettings(stages=(Stage(1.0, 64, 2),)))  # what a short memory asks for
     for other in (
+        TrainSettings(seed=3),
+        TrainSettings(learning_rate=2e-3),
+        TrainSettings(objects_per_window=1),
+        TrainSettings(synthetic_share=0.5),
         TrainSettings(schedule="flat"),
         TrainSettings(round_shares=(1.0,)),
         TrainSettings(teacher_sha256="b"),
     ):
         with pytest.raises(UserError, match="was trained with"):
             check_state(state, SMALL, other)
+
+
+def test_other_sets_are_another_run(root: Path, tmp_path: Path) -> None:
+    sets = set_digests([root])
+    trainer = BaseTrainer(
+        config=SLIM, settings=TrainSettings(), images=read_coco_sets([root]), device=torch.device("cpu")
+    )
+    path = tmp_path / "run.state"
+    base_run.save_state(trainer, path, sets=sets)
+    check_state(path, SLIM, TrainSettings(), sets)
+    file = root / "annotations.json"
+    file.write_text(file.read_text("utf-8") + "\n", "utf-8")
+    for other in (set_digests([root]), set_digests([root, write_set(tmp_path / "more")]), ()):
+        with pytest.raises(UserError, match="other sets") as caught:
+            check_state(path, SLIM, TrainSettings(), other)
+        assert "--state" in caught.value.advice
+    old = torch.load(path, weights_only=True)
+    del old["sets"]
+    torch.save(old, path)
+    check_state(path, SLIM, TrainSettings(), set_digests([root]))  # from before they were kept
 
 
 @pytest.mark.parametrize("content", [b"", b"not a state", b"hello, I am no state", b"PK\x03\x04"])
@@ -90,15 +118,76 @@ def test_a_file_of_other_tensors_is_no_state(tmp_path: Path) -> None:
     "option",
     [
         *("--minutes=0", "--minutes=nan", "--objects=0", "--size=100", "--channels=20", "--device=tpu", "--stages=x"),
-        *("--cache-gb=-1", "--cache-gb=nan", "--readers=-1"),
+        *("--cache-gb=-1", "--cache-gb=nan", "--readers=-1", "--seed=-1", "--channels=0", "--lr=nan", "--lr=0"),
+        *("--out=.", "--state=.", "--out=/dev/null/x.safetensors", "--validate=nope", "--teacher=nope"),
     ],
 )
 def test_settings_that_make_no_training(
-    root: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(base_run, "run_training", lambda **_named: pytest.fail("it trained"))
     words = ["train-base", str(root), "--out", str(tmp_path / "out.safetensors"), option]
     assert cli.main(words) == 2
-    assert capsys.readouterr().err.startswith("annotator: ")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("annotator: ")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_rate_that_is_too_high_writes_no_model(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train-base", str(root), "--device=cpu", "--size=64", "--channels=32", "--stages=1:64:2", "--threads=1"]
+    out = tmp_path / "out.safetensors"
+    assert cli.main([*words, "--out", str(out), "--minutes=1", "--lr=1e30", "--set", "warmup_steps=1"]) == 2
+    said = capsys.readouterr().err
+    assert "not a number" in said
+    assert "--lr" in said
+    assert not out.exists()
+
+
+def test_weights_that_are_no_numbers_are_not_written(root: Path, tmp_path: Path) -> None:
+    settings, images = TrainSettings(), read_coco_sets([root])
+    trainer = BaseTrainer(config=SLIM, settings=settings, images=images, device=torch.device("cpu"))
+    weights = next(trainer.ema.parameters())
+    for bad in (float("nan"), 1e6):  # the file is half precision
+        with torch.no_grad():
+            weights.flatten()[0] = bad
+        with pytest.raises(DivergedError):
+            base_run.export(trainer, tmp_path / "out.safetensors")
+    assert list(tmp_path.glob("out*")) == []
+
+
+@needs_limits
+def test_a_full_disk_is_one_sentence_and_leaves_no_part(root: Path, tmp_path: Path) -> None:
+    settings, images = TrainSettings(), read_coco_sets([root])
+    trainer = BaseTrainer(config=SLIM, settings=settings, images=images, device=torch.device("cpu"))
+    folder = tmp_path / "full"
+    folder.mkdir()
+    with little_room(4096):
+        with pytest.raises(ExportError, match=r"run\.state cannot be written"):
+            base_run.save_state(trainer, folder / "run.state")
+        with pytest.raises(ExportError, match=r"out\.safetensors cannot be written"):
+            base_run.export(trainer, folder / "out.safetensors")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_state", [False, True])
+def test_a_run_that_is_stopped_says_what_is_kept(
+    root: Path, tmp_path: Path, has_state: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "out.state"
+
+    def stopped(**_named: object) -> Path:
+        if has_state:
+            state.write_bytes(b"so far")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(base_run, "run_training", stopped)
+    assert cli.main(["train-base", str(root), "--device=cpu", "--out", str(tmp_path / "out.safetensors")]) == 130
+    said = capsys.readouterr().err
+    assert (f"{state} holds the training so far" in said) == has_state
+    assert ("nothing of this training is kept" in said) != has_state
 
 
 def test_sets_that_are_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

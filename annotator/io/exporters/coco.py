@@ -22,10 +22,12 @@ from annotator.io.exporters.report import (
     Progress,
     Selection,
     attributes_of,
+    object_name,
     select_images,
     shortened,
     writable_objects,
 )
+from annotator.io.exporters.target import check_target
 from annotator.io.store_queries import ProjectQueries
 
 __all__ = ["SEGMENTATIONS", "check_coco", "export_coco"]
@@ -69,12 +71,14 @@ def export_coco(
         progress: told (objects done, objects in all).
 
     Raises:
-        ExportError: the file cannot be written, or the self-check found a difference; an existing file is untouched.
+        ExportError: the file cannot be written, would take the place of the project or an image, or the self-check
+            found a difference; an existing file is untouched.
         ProjectError: the project cannot be read.
     """
     if segmentation not in SEGMENTATIONS:
         raise ExportError(f"There is no segmentation {segmentation!r}.", f"Use one of {', '.join(SEGMENTATIONS)}.")
     target = Path(out_path).absolute()
+    check_target(target, project=store.path)
     with store.snapshot(), export_errors(target):
         selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
         categories = store.categories()
@@ -85,14 +89,14 @@ def export_coco(
             total = sum(selection.counts.get(image.id, 0) for image in selection.images)
             by_id = {category.id: category for category in categories}
             objects = writable_objects(store, selection, by_id, warnings)
-            ids = writer.objects(_counted(objects, total, progress))
+            ids = writer.objects(_counted(objects, total, progress), by_id)
             sync(stream)
             stream.close()
             check = check_coco(partial, store, expected_ids=ids)
             if not check.is_ok:
                 detail = "; ".join(shortened(check.problems)[:3])
                 raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
-    warnings.extend(_low_iou_warnings(check.below))
+    warnings.extend(_polygon_warnings(writer.filled, check.below))
     return ExportReport(
         target, len(selection.images), len(ids), len(categories), selection.left_out, tuple(warnings), check
     )
@@ -105,6 +109,8 @@ class _Writer:
         self._stream = stream
         self._segmentation = segmentation
         self._tolerance_px = tolerance_px
+        self.filled: list[str] = []
+        """Names of the objects that lost their holes."""
 
     def head(self, store: ProjectQueries, selection: Selection, categories: list[Category]) -> None:
         created = store.meta_get("created_at") or ""
@@ -123,13 +129,15 @@ class _Writer:
         self._text(',\n"images":')
         self._rows(_image_row(image, licence_ids.get(image.id)) for image in selection.images)
 
-    def objects(self, objects: Iterable[tuple[ImageRecord, Annotation]]) -> set[int]:
+    def objects(self, objects: Iterable[tuple[ImageRecord, Annotation]], categories: dict[int, Category]) -> set[int]:
         """The ids that were written."""
         ids: set[int] = set()
 
         def rows() -> Iterator[dict[str, Any]]:
-            for _, annotation in objects:
+            for image, annotation in objects:
                 ids.add(annotation.id)
+                if self._segmentation == "polygon" and not annotation.is_crowd and has_holes(annotation.mask()):
+                    self.filled.append(object_name(annotation, image, categories))
                 yield self._annotation_row(annotation)
 
         self._text(',\n"annotations":')
@@ -209,8 +217,11 @@ def _licences(images: tuple[ImageRecord, ...]) -> tuple[list[dict[str, Any]], di
     return sorted(found.values(), key=lambda row: int(row["id"])), by_image
 
 
-def _low_iou_warnings(below: tuple[tuple[str, float], ...]) -> list[str]:
-    return [f"{name}: the polygons cover it with IoU {iou:.3f} (holes are filled); use rle" for name, iou in below]
+def _polygon_warnings(filled: list[str], below: tuple[tuple[str, float], ...]) -> list[str]:
+    """Objects that suffer most first; a hole of a few pixels is told too, whatever its share of the object is."""
+    low, why = dict(below), dict.fromkeys(filled, " (holes are filled)")
+    lines = [f"{name}: the polygons cover it with IoU {iou:.3f}{why.get(name, '')}; use rle" for name, iou in below]
+    return lines + [f"{name}: its holes are filled; use rle" for name in filled if name not in low]
 
 
 def _counted(

@@ -25,6 +25,7 @@ from annotator.io.exporters.report import (
     select_images,
     writable_objects,
 )
+from annotator.io.store_place import is_project_file
 from annotator.io.store_queries import ProjectQueries
 
 PIXELS = "x right, y down; pixel (i, j) covers [i, i + 1) x [j, j + 1)"
@@ -47,12 +48,15 @@ def export_polygons(
         others: as in :func:`annotator.io.exporters.coco.export_coco`.
 
     Raises:
-        ExportError: a file cannot be written, or does not give the stored masks when read back.
+        ExportError: a file cannot be written, or does not give the stored masks when read back, or the folder has the
+            name of a project file.
         ProjectError: the project cannot be read.
     """
     target = Path(out_path).absolute()
     if target.exists() and not target.is_dir():
         raise ExportError(f"{target} is a file.", "Name a folder for the polygon files.")
+    if is_project_file(target):
+        raise ExportError(f"{target.name} is the name of a project file.", "Name a folder for the polygon files.")
     ious: list[tuple[float, str]] = []
     crowd = 0
     with store.snapshot():

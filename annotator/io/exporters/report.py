@@ -43,13 +43,41 @@ class CheckReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What stays in the project.
+
+    Attributes:
+        bare: images without objects that were not marked done or empty.
+        unfinished: images with objects that were not, when only finished ones are wanted; objects: theirs.
+    """
+
+    bare: int = 0
+    unfinished: int = 0
+    objects: int = 0
+
+    def plus(self, objects: int) -> LeftOut:
+        """One image more, with so many objects."""
+        if objects:
+            return replace(self, unfinished=self.unfinished + 1, objects=self.objects + objects)
+        return replace(self, bare=self.bare + 1)
+
+    def lines(self) -> list[str]:
+        """For the command line and the window: a line for each kind."""
+        out = []
+        if self.unfinished:
+            out.append(f"left out: {self.objects} objects on {self.unfinished} images that are not marked done")
+        if self.bare:
+            out.append(f"left out: {self.bare} images without objects that are not marked done or empty")
+        return out
+
+
+@dataclass(frozen=True, slots=True)
 class ExportReport:
     """What was written.
 
     Attributes:
         path: the file, or the folder of many.
         images, objects, categories: how many.
-        left_out_images: images without objects that were not marked done or empty.
         warnings: one line each.
         check: the self-check.
     """
@@ -58,7 +86,7 @@ class ExportReport:
     images: int
     objects: int
     categories: int
-    left_out_images: int
+    left_out: LeftOut
     warnings: tuple[str, ...]
     check: CheckReport
 
@@ -66,8 +94,7 @@ class ExportReport:
         """For the command line and the window."""
         check = self.check
         out = [f"wrote {self.path}: {self.images} images, {self.objects} objects, {self.categories} classes"]
-        if self.left_out_images:
-            out.append(f"left out: {self.left_out_images} images without objects that are not marked done or empty")
+        out.extend(self.left_out.lines())
         out.extend(f"warning: {line}" for line in shortened(self.warnings))
         worst = f", worst IoU {check.worst_iou:.4f} ({check.worst_name})" if check.objects else ""
         out.append(f"self-check: {check.objects} objects read back and compared ({check.crowd} crowd){worst}")
@@ -80,7 +107,7 @@ class Selection:
 
     images: tuple[ImageRecord, ...]
     counts: dict[int, int]
-    left_out: int
+    left_out: LeftOut
     warnings: tuple[str, ...]
 
 
@@ -101,11 +128,11 @@ def select_images(store: ProjectQueries, *, include_unfinished: bool, all_images
     counts = store.annotation_counts()
     chosen: list[ImageRecord] = []
     warnings: list[str] = []
-    left_out = 0
+    left_out = LeftOut()
     for image in store.images():
         finished = image.status in (Status.DONE, Status.EMPTY)
         if not (all_images or finished or (include_unfinished and counts.get(image.id, 0))):
-            left_out += 1
+            left_out = left_out.plus(counts.get(image.id, 0))
             continue
         check_relative(image.path)
         sized = _with_size(store, image)

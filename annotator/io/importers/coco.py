@@ -11,10 +11,18 @@ from typing import Any
 
 from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.mask import Mask
+from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
 from annotator.domain.project import Annotation, Change, Edit, ImageRecord, RowChange, Status
 from annotator.io.importers.coco_categories import CategoryPlan, plan_categories
 from annotator.io.importers.coco_images import ImagePlan, plan_images
-from annotator.io.importers.coco_parse import decode_segmentation, plain_json, read_coco, shown, whole_number
+from annotator.io.importers.coco_parse import (
+    decode_segmentation,
+    plain_json,
+    read_coco,
+    shown,
+    text_id,
+    whole_number,
+)
 from annotator.io.store import ProjectStore
 
 _SHOWN_LINES = 40
@@ -22,6 +30,8 @@ _KNOWN_FIELDS = frozenset(
     ("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes", "ignore", "score")
 )
 _ORIGINS = ("click", "refine")
+_PROGRESS = {Status.UNSEEN: 0, Status.IN_PROGRESS: 1, Status.EMPTY: 2, Status.DONE: 2}
+"""An import moves an image forward only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class ImportReport:
         images: images of the project that the file speaks of.
         objects: objects added; ``already_there``: the same pixels and class on the same image, left as they are.
         categories: classes added.
+        statuses: images that were moved forward (to in progress, empty or done).
         skipped: objects that were not taken, each named or counted in ``problems``.
         problems: one line each, in the order of the file.
         notes: one line each: things that were decided, without loss.
@@ -44,6 +55,7 @@ class ImportReport:
     objects: int
     already_there: int
     categories: int
+    statuses: int
     skipped: int
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -57,11 +69,21 @@ class ImportReport:
         ]
         if self.already_there:
             out.append(f"{self.already_there} objects were there already")
+        if self.statuses:
+            out.append(f"the status of {self.statuses} images changed")
         out.extend(f"note: {line}" for line in self.notes)
         out.extend(f"problem: {line}" for line in self.problems[:_SHOWN_LINES])
         if len(self.problems) > _SHOWN_LINES:
             out.append(f"... and {len(self.problems) - _SHOWN_LINES} more problems")
         return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """The objects that an image has before the import: (class, run lengths, crowd), and by id."""
+
+    pixels: frozenset[tuple[int, bytes, bool]]
+    by_id: dict[int, Annotation]
 
 
 @dataclass(slots=True)
@@ -90,10 +112,11 @@ def import_coco(
     """Take in polygons (several parts too), compressed and uncompressed run lengths, crowds, classes, attributes.
 
     Images are matched by relative path, else by a file name that only one image has. An object that cannot be used is
-    reported and skipped; importing a file twice adds nothing.
+    reported and skipped; importing a file twice adds nothing. A status that the file states is taken only where it
+    moves an image forward: what was finished here stays finished.
 
     Args:
-        progress: told (objects done, objects in all).
+        progress: told (entries done, entries in all), images and then objects; what it raises stops the import.
 
     Raises:
         ImportFormatError: the file as a whole cannot be used; nothing was changed.
@@ -106,15 +129,17 @@ def import_coco(
         raise ProjectReadOnlyError(message, "Close it there first.")
     coco = read_coco(path)
     log = _Log(notes=list(coco.notes))
-    images = plan_images(coco, store, problems=log.problems, notes=log.notes)
+    total = len(coco.images) + len(coco.annotations)
+    tell = progress or (lambda _done, _total: None)
+    images = plan_images(coco, store, problems=log.problems, notes=log.notes, progress=lambda done: tell(done, total))
     categories = plan_categories(coco.categories, store, problems=log.problems, notes=log.notes)
     builder = _Builder(store, images, categories, log)
     for done, row in enumerate(coco.annotations, start=1):
         builder.add(done, row)
-        if progress is not None:
-            progress(done, len(coco.annotations))
+        tell(len(coco.images) + done, total)
     log.problems.extend(f"{reason}: {count} object(s) skipped" for reason, count in log.unknown.items())
-    changes = (*categories.changes, *builder.annotation_changes, *builder.image_changes())
+    image_changes = builder.image_changes()
+    changes = (*categories.changes, *builder.annotation_changes, *image_changes)
     change = store.apply(Edit(f"import {path.name}", changes)) if changes else None
     return ImportReport(
         path=path,
@@ -122,6 +147,7 @@ def import_coco(
         objects=len(builder.annotation_changes),
         already_there=log.already_there,
         categories=sum(change.after is not None and change.before is None for change in categories.changes),
+        statuses=sum(_status(change.before) != _status(change.after) for change in image_changes),
         skipped=log.skipped,
         problems=tuple(log.problems),
         notes=tuple(log.notes),
@@ -138,7 +164,7 @@ class _Builder:
         self._categories = categories
         self._log = log
         self._now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._present: dict[int, set[tuple[int, bytes, bool]]] = {}
+        self._present: dict[int, _Present] = {}
         self._seen_ids: set[int] = set()
         self._touched: set[int] = set()
         self.annotation_changes: list[RowChange] = []
@@ -173,23 +199,32 @@ class _Builder:
         changes: list[RowChange] = []
         for source_id, image in self._images.by_id.items():
             planned = self._images.changed[source_id]
-            if self._images.has_status[source_id]:
-                status = planned.status
-            elif image.id in self._touched and image.status in (Status.UNSEEN, Status.EMPTY):
-                status = Status.IN_PROGRESS
-            else:
-                status = image.status
-            if status is Status.EMPTY and (image.id in self._touched or self._store.annotations(image.id)):
-                status = Status.IN_PROGRESS
-            after = replace(planned, status=status)
+            stated = planned.status if self._images.has_status[source_id] else None
+            after = replace(planned, status=self._status_after(image, stated))
             if after != image:
                 changes.append(RowChange(image, after))
         return changes
 
+    def _status_after(self, image: ImageRecord, stated: Status | None) -> Status:
+        status, is_touched = image.status, image.id in self._touched
+        if stated is not None and _PROGRESS[stated] > _PROGRESS[status]:
+            status = stated
+        elif stated is None and is_touched and status is Status.UNSEEN:
+            status = Status.IN_PROGRESS
+        if status is Status.EMPTY and (
+            is_touched or (image.status is not status and self._store.annotations(image.id))
+        ):
+            return Status.IN_PROGRESS
+        return status
+
     def _keep(self, name: str, row: dict[str, Any], image: ImageRecord, category_id: int, mask: Mask) -> None:
         is_crowd = self._crowd_flag(name, row)
         rle = mask.rle()
-        if (category_id, rle, is_crowd) in self._present_on(image.id):
+        present = self._present_on(image.id)
+        own = present.by_id.get(whole_number(row.get("id")) or 0)
+        is_own = own is not None and (own.category_id, is_crowd) == (category_id, False)
+        is_drawn = own is not None and is_own and _is_drawn_from(own, row["segmentation"])
+        if is_drawn or (category_id, rle, is_crowd) in present.pixels:
             self._log.already_there += 1
             return
         x, y, w, h = mask.bbox_xywh
@@ -220,7 +255,8 @@ class _Builder:
         if source_id is not None and source_id in self._images.by_id:
             return self._images.by_id[source_id]
         known = self._images.unusable.get(source_id) if source_id is not None else None
-        self._log.skip_counted(known or f"image_id {shown(row.get('image_id'))} is not in the file's images")
+        missing = f"image_id {shown(row.get('image_id'))} is not in the file's images"
+        self._log.skip_counted(known or text_id(row, "image_id") or missing)
         return None
 
     def _category_of(self, row: dict[str, Any]) -> int | None:
@@ -228,13 +264,15 @@ class _Builder:
         if source_id is not None and source_id in self._categories.by_id:
             return self._categories.by_id[source_id]
         if whole_number(row.get("image_id")) in self._images.by_id:  # else it was counted already
-            self._log.skip_counted(f"category_id {shown(row.get('category_id'))} is not a usable class of the file")
+            missing = f"category_id {shown(row.get('category_id'))} is not a usable class of the file"
+            self._log.skip_counted(text_id(row, "category_id") or missing)
         return None
 
-    def _present_on(self, image_id: int) -> set[tuple[int, bytes, bool]]:
+    def _present_on(self, image_id: int) -> _Present:
         if image_id not in self._present:
             rows = self._store.annotations(image_id)
-            self._present[image_id] = {(row.category_id, row.rle, row.is_crowd) for row in rows}
+            pixels = frozenset((row.category_id, row.rle, row.is_crowd) for row in rows)
+            self._present[image_id] = _Present(pixels, {row.id: row for row in rows})
         return self._present[image_id]
 
     def _crowd_flag(self, name: str, row: dict[str, Any]) -> bool:
@@ -272,6 +310,18 @@ class _Builder:
         if "score" not in fields and _is_share(row.get("score")):
             fields["score"] = float(row["score"])
         return fields, extra
+
+
+def _is_drawn_from(present: Annotation, segmentation: Any) -> bool:
+    """Whether polygons are what an export draws of an object: they leave out vertices, so other pixels come back."""
+    if present.is_crowd or not isinstance(segmentation, list):
+        return False
+    parts = mask_to_polygons(present.mask(), tolerance_px=DEFAULT_TOLERANCE_PX)
+    return segmentation == [part.exterior.ravel().tolist() for part in parts]
+
+
+def _status(row: Any) -> Status | None:
+    return row.status if isinstance(row, ImageRecord) else None
 
 
 def _own_fields(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from annotator.domain.palette import next_colour
 from annotator.domain.project import Category, RowChange
-from annotator.io.importers.coco_parse import clean_text, plain_json, whole_number
+from annotator.io.importers.coco_parse import clean_text, plain_json, text_id, whole_number
 from annotator.io.store import ProjectStore
 from annotator.io.store_place import DEFAULT_CATEGORY
 
@@ -40,18 +40,14 @@ def plan_categories(rows: Sequence[Any], store: ProjectStore, *, problems: list[
         present, first_new = [], 1
     else:
         first_new = store.peek_id("category")
-    unused = {category.name: category for category in reversed(present)}
-    by_id: dict[int, int] = {}
-    new: list[_Wanted] = []
+    matches = _matches(wanted, present)
     for item in wanted:
-        match = unused.pop(item.name, None)
-        if match is None:
-            new.append(item)
-            continue
-        by_id[item.source_id] = match.id
-        if item.extra and not match.extra:
+        match = matches.get(item.source_id)
+        if match is not None and item.extra and not match.extra:
             changes.append(RowChange(match, replace(match, extra=item.extra)))
-    ids = _new_ids(new, first_new)
+    by_id = {source_id: match.id for source_id, match in matches.items()}
+    new = [item for item in wanted if item.source_id not in matches]
+    ids = _new_ids(new, first_new, named={item.source_id for item in wanted})
     colours, keys = [category.colour for category in present], {category.key for category in present}
     for item in new:
         key = next((digit for digit in range(1, 10) if digit not in keys), 0)
@@ -65,11 +61,30 @@ def plan_categories(rows: Sequence[Any], store: ProjectStore, *, problems: list[
     return CategoryPlan(by_id, tuple(changes))
 
 
-def _new_ids(new: Sequence[_Wanted], first_new: int) -> dict[int, int]:
-    """Own ids where they are from ``first_new`` on (lower ones are, or were, used), else the next free ones."""
+def _matches(wanted: Sequence[_Wanted], present: Sequence[Category]) -> dict[int, Category]:
+    """The project's class by the file's id. Of several with one name, those of the same id belong together, and the
+    others in order: so has an earlier import of the file made them."""
+    unused = {category.id: category for category in sorted(present, key=lambda category: category.id)}
+    found: dict[int, Category] = {}
+    for item in wanted:
+        same = unused.get(item.source_id)
+        if same is not None and same.name == item.name:
+            found[item.source_id] = unused.pop(same.id)
+    for item in wanted:
+        match = next((category for category in unused.values() if category.name == item.name), None)
+        if item.source_id not in found and match is not None:
+            found[item.source_id] = unused.pop(match.id)
+    return found
+
+
+def _new_ids(new: Sequence[_Wanted], first_new: int, *, named: set[int]) -> dict[int, int]:
+    """Own ids where they are from ``first_new`` on (lower ones are, or were, used), else the next free ones that the
+    file does not name: a second import must not take one class for another."""
     ids = {item.source_id: item.source_id for item in new if item.source_id >= max(1, first_new)}
     following = max([first_new - 1, *ids.values()]) + 1
     for item in new:
+        while following in named:
+            following += 1
         if item.source_id not in ids:
             ids[item.source_id] = following
             following += 1
@@ -89,7 +104,8 @@ def _usable(rows: Sequence[Any], problems: list[str]) -> list[_Wanted]:
     for number, row in enumerate(rows, start=1):
         source_id = whole_number(row.get("id")) if isinstance(row, dict) else None
         if source_id is None or source_id < 0:
-            problems.append(f"category {number} has no usable id")
+            why = text_id(row) if isinstance(row, dict) else ""
+            problems.append(f"category {number}: {why}" if why else f"category {number} has no usable id")
             continue
         if counts[source_id] > 1:
             if source_id not in told:
@@ -116,7 +132,8 @@ def _name(row: dict[str, Any], source_id: int, problems: list[str]) -> str:
 def _extra(row: dict[str, Any], name: str, problems: list[str]) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     for key, value in row.items():
-        if key in ("id", "name") or (key == "supercategory" and not isinstance(value, str)):
+        # An empty one is what is written for a class without: a class that comes back is the same.
+        if key in ("id", "name") or (key == "supercategory" and not (isinstance(value, str) and value)):
             continue
         try:
             extra[clean_text(key)] = plain_json(value)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from annotator.domain.errors import ImageError
 from annotator.domain.project import ImageRecord, Status
-from annotator.io.importers.coco_parse import CocoFile, clean_text, plain_json, shown, whole_number
+from annotator.io.importers.coco_parse import CocoFile, clean_text, plain_json, shown, text_id, whole_number
 from annotator.io.readers import read_size
 from annotator.io.store import ProjectStore
 
@@ -31,30 +33,59 @@ class ImagePlan:
     unusable: dict[int, str]
 
 
-def plan_images(coco: CocoFile, store: ProjectStore, *, problems: list[str], notes: list[str]) -> ImagePlan:
-    """Match by relative path, else by a file name that is unique on both sides; a wrong size is no match."""
+class _Names:
+    """Images by what a file may call them."""
+
+    def __init__(self, images: list[ImageRecord], names: Counter[str]) -> None:
+        self._wanted_bases = names
+        self._by_path = {image.path: image for image in images}
+        composed = Counter(_composed(image.path) for image in images)
+        self._by_composed = {_composed(i.path): i for i in images if composed[_composed(i.path)] == 1}
+        bases = Counter(_base(image.path) for image in images)
+        self._by_base = {_base(image.path): image for image in images if bases[_base(image.path)] == 1}
+
+    def by_path(self, name: str, path: str) -> ImageRecord | None:
+        """By the name as it stands (Linux allows a backslash in it), as a path, and with letters composed: macOS keeps
+        an umlaut as two characters, most programs write it as one."""
+        return self._by_path.get(name) or self._by_path.get(path) or self._by_composed.get(_composed(path))
+
+    def by_base(self, path: str) -> ImageRecord | None:
+        """By a file name that is unique on both sides."""
+        return self._by_base.get(_base(path)) if self._wanted_bases[_base(path)] == 1 else None
+
+
+def plan_images(
+    coco: CocoFile,
+    store: ProjectStore,
+    *,
+    problems: list[str],
+    notes: list[str],
+    progress: Callable[[int], None] | None = None,
+) -> ImagePlan:
+    """Match by relative path, else by a file name that is unique on both sides; a wrong size is no match.
+
+    Args:
+        progress: told how many entries are done: sizes that are not known yet are read from the files.
+    """
     plan = ImagePlan({}, {}, {}, {})
-    images = store.images()
-    by_path = {image.path: image for image in images}
-    base_counts = Counter(_base(image.path) for image in images)
-    by_base = {_base(image.path): image for image in images if base_counts[_base(image.path)] == 1}
+    known = _Names(store.images(), Counter(_base(_path_of(row) or "") for row in coco.images))
     ids = Counter(whole_number(row.get("id")) for row in coco.images if isinstance(row, dict))
-    names = Counter(_base(_path_of(row) or "") for row in coco.images)
     taken: dict[int, str] = {}
     by_name_only = 0
     for number, row in enumerate(coco.images, start=1):
+        if progress is not None:
+            progress(number)
         source_id = whole_number(row.get("id")) if isinstance(row, dict) else None
         path = _path_of(row)
         if source_id is None or path is None:
-            problems.append(f"image {number} has no usable id or file_name")
+            why = text_id(row) if isinstance(row, dict) else ""
+            problems.append(f"image {number}: {why}" if why else f"image {number} has no usable id or file_name")
             continue
-        reason = ""
-        image = by_path.get(path)
-        if ids[source_id] > 1:
-            reason = f"image id {source_id} is used {ids[source_id]} times"
-        elif image is None and names[_base(path)] == 1 and _base(path) in by_base:
-            image = by_base[_base(path)]
-            by_name_only += 1
+        reason = f"image id {source_id} is used {ids[source_id]} times" if ids[source_id] > 1 else ""
+        image = known.by_path(row["file_name"], path)
+        if image is None and not reason:
+            image = known.by_base(path)
+            by_name_only += image is not None
         if image is not None and not reason:
             image = _with_size(image, store)
         reason = reason or _mismatch(row, path, image, taken)
@@ -110,7 +141,7 @@ def _with_fields(
     if "attributes" in extra and not isinstance(attributes, dict):
         del extra["attributes"]
     elif isinstance(attributes, dict):
-        kept = dict(attributes)
+        kept = {key: value for key, value in attributes.items() if not _is_known(key, value, image)}
         stated = kept.pop("status", None)
         if stated in list(Status):
             status, has_status = Status(stated), True
@@ -121,6 +152,13 @@ def _with_fields(
         else:
             del extra["attributes"]
     return replace(image, extra=extra, status=status), has_status
+
+
+def _is_known(key: str, value: Any, image: ImageRecord) -> bool:
+    """Whether an attribute is only what an export wrote of a fact that reading the image showed."""
+    imported = image.extra.get("attributes")
+    is_imported = isinstance(imported, dict) and key in imported
+    return not is_imported and key in image.extra and image.extra[key] == value
 
 
 def _with_size(image: ImageRecord, store: ProjectStore) -> ImageRecord:
@@ -146,4 +184,8 @@ def _path_of(row: Any) -> str | None:
 
 
 def _base(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
+    return _composed(path.rsplit("/", 1)[-1])
+
+
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)

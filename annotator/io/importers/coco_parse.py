@@ -113,6 +113,12 @@ def whole_number(value: Any) -> int | None:
     return int(value) if abs(value) <= _MAX_ID else None
 
 
+def text_id(row: dict[str, Any], key: str = "id") -> str:
+    """What is wrong with an id that is a number as text ("7"), as some tools write it; empty for every other one."""
+    value = row.get(key)
+    return f"{key} {value[:40]!a} is text; COCO ids are whole numbers" if isinstance(value, str) else ""
+
+
 def shown(value: Any) -> str:
     """A value from the file for a message: short, and safe for any type."""
     return str(value)[:40] if isinstance(value, str | int | float | None) else f"of type {type(value).__name__}"

@@ -51,7 +51,10 @@ class DicomReader:
         notes: list[str] = []
         model = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip()
         if model == "PALETTE COLOR":
-            rgb, window = _to_eight_bits(apply_color_lut(values, dataset)), ""
+            colours = apply_color_lut(values, dataset)
+            # Some write entries of 8 bits into a palette of 16: nobody means the darkest 256th of all colours.
+            colours = colours.astype(np.uint8) if colours.max(initial=0) <= 255 else colours
+            rgb, window = _to_eight_bits(colours), ""
         elif values.ndim == 3 or model in _COLOUR_MODELS:
             rgb, window = _to_eight_bits(values, int(dataset.get("BitsStored", 8))), ""
         else:
@@ -195,9 +198,20 @@ def _voi_table(item: pydicom.Dataset, dataset: pydicom.Dataset) -> FloatFunction
     shown = scale_to_bytes(table, 0.0, float(2 ** max(1, min(bits, 16)) - 1))
 
     def through_table(x: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-        return shown[np.clip(np.rint(x).astype(np.int64) - first, 0, table.size - 1)]
+        start = _first_mapped(first, table.size, float(x.min()), float(x.max()))
+        return shown[np.clip(np.rint(x).astype(np.int64) - start, 0, table.size - 1)]
 
     return through_table
+
+
+def _first_mapped(first: int, count: int, low: float, high: float) -> int:
+    """The first value of a table, of 16 bits: files without types do not say whether it is signed (PS3.3 C.11.2.1.1).
+    That reading counts in which the table covers more of the values."""
+
+    def covered(start: int) -> float:
+        return min(high, start + count - 1) - max(low, start)
+
+    return max((first, first - 65536), key=covered) if first > 32767 else first
 
 
 def _spacing(dataset: pydicom.Dataset, frame: int) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ more than 8 bits are stretched between robust percentiles (``display.py``), 8-bi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import cv2
@@ -17,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from annotator.domain.errors import ImageError
 from annotator.io.display import flatten_alpha, grey_to_rgb, orient, stretch_to_bytes
-from annotator.io.readers.base import CONVERT, COPY_AGAIN, Pixels, RgbArray, check_frame, check_size
+from annotator.io.readers.base import CONVERT, COPY_AGAIN, DEFAULT_MAX_PIXELS, Pixels, RgbArray, check_frame, check_size
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ _WANTED = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JP
 _FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _ORIENTATION = 0x0112
+_PNG_EXIF_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_PNG_HEAD_BYTES = 8 + max(map(len, _PNG_EXIF_TEXTS))
 _SUFFIXES = frozenset(
     (
         ".jpg",
@@ -95,7 +98,7 @@ class RasterReader:
         else:
             with _open_pillow(stream, name) as image:
                 width, height = image.size
-                swapped = _orientation_of(image) in _SWAPPED
+                swapped = _orientation_in_header(image, stream, name) in _SWAPPED
         return (height, width) if swapped else (width, height)
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
@@ -140,9 +143,42 @@ def _frames_of(image: Image.Image) -> int:
     return 1 if image.format in ("JPEG", "MPO") else int(getattr(image, "n_frames", 1))
 
 
-def _orientation_of(image: Image.Image) -> int:
+def _orientation_in_header(image: Image.Image, stream: BinaryIO, name: str) -> int:
+    """As :func:`_orientation_of`, and without decoding wherever the file allows it."""
+    if image.format != "PNG":
+        return _orientation_of(image)
+    if not _says_more_behind_pixels(stream):
+        # Pillow's reader of PNG decodes the whole picture first, to look for what may be behind it.
+        return _orientation_of(image, Image.Image.getexif)
+    check_size(name, *image.size, DEFAULT_MAX_PIXELS)
+    return _orientation_of(image)
+
+
+def _says_more_behind_pixels(stream: BinaryIO) -> bool:
+    """Whether a PNG has EXIF data behind its pixels: from the heads of its chunks."""
+    raw = getattr(stream, "raw", stream)  # a buffer would read all that is skipped
+    place = raw.tell()
+    at, is_behind = 8, False
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        while True:
+            raw.seek(at)
+            head = raw.read(_PNG_HEAD_BYTES)
+            kind = head[4:8]
+            if len(head) < 8 or kind == b"IEND":
+                return False
+            if is_behind and (kind == b"eXIf" or head[8:].startswith(_PNG_EXIF_TEXTS)):
+                return True
+            is_behind = is_behind or kind == b"IDAT"
+            at += 12 + int.from_bytes(head[:4], "big")
+    finally:
+        raw.seek(place)
+
+
+def _orientation_of(
+    image: Image.Image, read: Callable[[Image.Image], Image.Exif] = lambda image: image.getexif()
+) -> int:
+    try:
+        return int(read(image).get(_ORIENTATION, 1))
     except Exception as error:  # a damaged EXIF block does not make the picture unreadable
         _log.debug("unreadable EXIF data: %r", error)
         return 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.domain.statistics import bootstrap_mean, spearman
+from annotator.domain.statistics import bootstrap_clustered, bootstrap_mean, spearman
 
 values = st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=30)
 
@@ -35,6 +35,31 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
 
 def test_values_that_agree_have_no_width() -> None:
     assert str(bootstrap_mean([[0.25, 0.25]])) == "0.250 [0.250, 0.250]"
+
+
+def test_values_that_resemble_each_other_are_not_as_many() -> None:
+    """Twenty images of forty objects, whose objects share their image's luck: no more than twenty draws of it."""
+    rng = np.random.default_rng(0)
+    wrong = {"clustered": 0, "single": 0}
+    for seed in range(60):
+        images = [(rng.normal(0, 0.08) + rng.normal(0, 0.02, 40)).tolist() for _ in range(20)]
+        clustered = bootstrap_clustered([images], resamples=200, seed=seed)
+        single = bootstrap_mean([[value for image in images for value in image]], resamples=200, seed=seed)
+        assert clustered.mean == pytest.approx(single.mean)
+        for name, interval in (("clustered", clustered), ("single", single)):
+            wrong[name] += not interval.low <= 0 <= interval.high
+    assert wrong["clustered"] <= 9  # 3 expected, and a few more from 20 images
+    assert wrong["single"] > 30
+
+
+def test_clusters_of_one_are_plain_values() -> None:
+    values = [0.1, 0.4, 0.4, 0.9]
+    assert bootstrap_clustered([[[v] for v in values]]) == bootstrap_mean([values])
+    # A cluster weighs as much as it has values, and groups count the same.
+    assert bootstrap_clustered([[[0.0], [1.0, 1.0, 1.0]], [[0.0]]]).mean == pytest.approx(0.375)
+    for nothing in ([], [[]], [[[]]], [[[1.0], []]]):
+        with pytest.raises(ValueError, match="values"):
+            bootstrap_clustered(nothing)
 
 
 @pytest.mark.parametrize("groups", [[], [[]], [[1.0], []]])

@@ -12,6 +12,7 @@ from annotator.domain.adapter import DECIDING, AdapterInfo
 from annotator.domain.errors import ModelError
 from annotator.engine import adapter_files as files
 from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
+from tests.little_room import little_room, needs_limits
 
 
 def write_adapter(path: Path, seed: int = 0, *, name: str = "nuclei", date: str = "2026-11-21") -> Path:
@@ -119,3 +120,23 @@ def test_a_folder_that_is_a_file_is_a_clear_message(made: Path, tmp_path: Path) 
         files.install(made, "nuclei", tmp_path / "own")
     with pytest.raises(ModelError, match="cannot be written"):
         files.export(made, tmp_path / "none" / "x")
+
+
+@needs_limits
+def test_a_full_disk_leaves_no_half_copy_and_what_was_there(made: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    files.install(write_adapter(tmp_path / "b.safetensors", 1), "nuclei", own)
+    files.install(made, "nuclei", own)
+    before = contents(own)
+    with little_room(10_000):
+        for tried in (
+            lambda: files.install(tmp_path / "b.safetensors", "nuclei", own),
+            lambda: files.roll_back("nuclei", own),
+            lambda: files.export(made, own / "copy"),
+        ):
+            with pytest.raises(ModelError, match="cannot be written"):
+                tried()
+            assert contents(own) == before
+        with pytest.raises(OSError, match="large"):
+            files.save_adapter(files.load_adapter(made).network, files.read_adapter_info(made), own / "new.safetensors")
+    assert contents(own) == before

@@ -149,7 +149,7 @@ def test_the_cache_gives_back_the_same_masks_from_disk_and_survives_damage(
     engine: Sam2Segmenter, tmp_path: Path
 ) -> None:
     def cache() -> TieredCache:
-        return TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30, device=torch.device("cpu"))
+        return TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30)
 
     embedding = engine.encode(picture(), "x")
     first = cache()
@@ -166,7 +166,7 @@ def test_the_cache_gives_back_the_same_masks_from_disk_and_survives_damage(
 
 
 def test_the_disk_tier_keeps_to_its_budget(engine: Sam2Segmenter, tmp_path: Path) -> None:
-    cache = TieredCache(ram_bytes=1, disk_dir=tmp_path, disk_bytes=1, device=torch.device("cpu"))
+    cache = TieredCache(ram_bytes=1, disk_dir=tmp_path, disk_bytes=1)
     cache.put(engine.encode(picture(), "a"))
     assert list(tmp_path.iterdir()) == []
 

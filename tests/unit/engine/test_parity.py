@@ -11,6 +11,7 @@ this was written one pixel differed of 26 million that were compared over the fo
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,15 @@ def official_predictor(model: Any, image: np.ndarray) -> Any:
         predictor = SAM2ImagePredictor(model, disable_torch_jit=True)
         predictor.set_image(image)
         return predictor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def several_threads() -> Iterator[None]:
+    """These models are large enough for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(4, os.cpu_count() or 1))
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(

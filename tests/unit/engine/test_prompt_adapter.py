@@ -20,15 +20,12 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import adapter_files
 from annotator.engine.adapted_decoder import Adapter, decode_adapted
 from annotator.engine.load import build_config
-from annotator.engine.nano import NanoConfig, build_nano
+from annotator.engine.nano import build_nano
 from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, gated_attention, guide_input
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.zoom import ZoomSegmenter
+from tests.small_base import BASE, SMALL
 
-SMALL = NanoConfig(
-    image_size=128, channels=64, stage_channels=(16, 24, 32, 48), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-)
-BASE = ModelInfo("small", "a" * 64, "cpu", "float32", 128)
 CASES = {
     "click": Prompts((PointPrompt(50.0, 40.0),)),
     "box": Prompts(box=Box(20, 15, 90, 60)),

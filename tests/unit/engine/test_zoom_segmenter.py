@@ -331,7 +331,7 @@ def test_nonsense_is_refused(real: ZoomSegmenter, prompts: Prompts) -> None:
 
 def test_the_cache_keeps_them_in_memory_alone(real: ZoomSegmenter, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("cache")
-    cache = TieredCache(ram_bytes=1 << 20, disk_dir=folder, disk_bytes=1 << 20, device=torch.device("cpu"))
+    cache = TieredCache(ram_bytes=1 << 20, disk_dir=folder, disk_bytes=1 << 20)
     embedding = real.encode(np.zeros((40, 40, 3), np.uint8), "black")
     cache.put(embedding)
     assert cache.get(embedding.key) is embedding

@@ -60,5 +60,10 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         call(import_, folder, tmp_path / "no.json")
     with pytest.raises(ExportError, match="COCO only"):
         call(export, folder, "--format", "polygons", "--segmentation", "rle", "--out", tmp_path / "p")
+    for name in ("set.annot", "1.png"):
+        before = (folder / name).read_bytes()
+        with pytest.raises(ExportError, match="another name"):
+            call(export, folder, "--out", folder / name)
+        assert (folder / name).read_bytes() == before
     with pytest.raises(SystemExit):
         call(export, folder, "--format", "nonsense", "--out", tmp_path / "p")

@@ -19,12 +19,13 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from annotator.domain.errors import ExportError
+from annotator.domain.errors import ExportError, ProjectError
 from annotator.domain.mask import Mask
 from annotator.domain.project import Edit, RowChange, Status, mark_empty_edit, status_edit
 from annotator.io.exporters import coco as coco_module
 from annotator.io.exporters.coco import check_coco, export_coco
 from annotator.io.exporters.polygons import export_polygons
+from annotator.io.exporters.report import LeftOut
 from annotator.io.store import ProjectStore
 from tests.unit.io.builders import HEIGHT, WIDTH, accept, disc, image_folder
 
@@ -94,7 +95,7 @@ def test_the_file_follows_the_rules(store: ProjectStore, tmp_path: Path) -> None
         **{"origin": "click", "clicks": 3, "seconds": 2.5, "model": "nano", "model_sha256": "ab", "score": 0.5}
     }
     assert "attributes" not in rows[3]
-    assert (report.images, report.objects, report.categories, report.left_out_images) == (4, 5, 2, 1)
+    assert (report.images, report.objects, report.categories, report.left_out) == (4, 5, 2, LeftOut(1))
     assert report.check.is_ok
     assert (report.check.objects, report.check.crowd, report.check.rle) == (5, 1, 2)
     assert report.check.worst_iou >= 0.98
@@ -143,6 +144,16 @@ def test_polygons_only_names_what_they_cannot_hold(store: ProjectStore, tmp_path
     assert kinds == {1: list, 2: list, 3: list, 4: dict, 5: list}
 
 
+def test_a_hole_of_one_pixel_is_named_too(store: ProjectStore, tmp_path: Path) -> None:
+    full = disc(30, 24, 20).full()
+    full[24, 30] = False
+    small = accept(store, 2, Mask.from_full(full))
+    report = export_coco(store, tmp_path / "a.json", segmentation="polygon")
+    assert [name for name, _ in report.check.below] == ["object 2 (cell) in 1.png"]
+    assert report.warnings[1:] == (f"object {small.id} (object) in 2.png: its holes are filled; use rle",)
+    assert export_coco(store, tmp_path / "b.json").warnings == ()
+
+
 def test_same_bytes_every_time(store: ProjectStore, tmp_path: Path) -> None:
     for number in range(2):
         export_coco(store, tmp_path / f"{number}.json")
@@ -164,6 +175,9 @@ def test_which_images_go_out(store: ProjectStore, tmp_path: Path) -> None:
         return [image["file_name"] for image in load(tmp_path / "a.json")["images"]]
 
     assert names(include_unfinished=False) == ["2.png", "sub/empty.png"]
+    left_out = export_coco(store, tmp_path / "a.json", include_unfinished=False).left_out
+    assert left_out == LeftOut(bare=1, unfinished=2, objects=4)
+    assert left_out.lines()[0] == "left out: 4 objects on 2 images that are not marked done"
     assert names(all_images=True) == ["1.png", "2.png", "sub/1.png", "sub/empty.png", "sub/unseen.png"]
     (store.image_root / "sub" / "empty.png").unlink()
     report = export_coco(store, tmp_path / "a.json")
@@ -265,6 +279,25 @@ def test_bad_places_and_choices(store: ProjectStore, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="is a file"):
         export_polygons(store, tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["set.annot", "SET.ANNOT", "set.annot-wal", "other.annot", "1.png", "new.tif"])
+def test_what_an_export_is_made_from_is_not_replaced(store: ProjectStore, name: str) -> None:
+    folder = store.path.parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(ExportError, match="another name"):
+        export_coco(store, folder / name)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_the_project_by_another_name_is_not_replaced(store: ProjectStore, tmp_path: Path) -> None:
+    (tmp_path / "a.json").symlink_to(store.path)
+    with pytest.raises(ExportError, match=r"a\.json is a project file"):
+        export_coco(store, tmp_path / "a.json")
+    with pytest.raises(ExportError, match="name of a project"):
+        export_polygons(store, tmp_path / "new.annot")
+    with pytest.raises(ProjectError, match="backup cannot replace"):
+        store.backup(tmp_path / "a.json")
 
 
 def test_the_check_finds_every_kind_of_difference(store: ProjectStore, tmp_path: Path) -> None:

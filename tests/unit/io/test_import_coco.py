@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from annotator.domain.errors import ImportFormatError, ProjectReadOnlyError
-from annotator.domain.project import Status, mark_empty_edit
+from annotator.domain.project import Status, mark_empty_edit, status_edit
 from annotator.io.exporters.coco import export_coco
 from annotator.io.importers import coco_parse
 from annotator.io.importers.coco import ImportReport, import_coco
@@ -159,6 +159,24 @@ def test_twice_adds_nothing_but_twins_inside_a_file_are_kept(store: ProjectStore
     assert "2 objects were there already" in report.lines()
 
 
+@pytest.mark.parametrize("ids", [(1, 2), (2, 1), (40, 3), (3, 40), (5, 3), (0, 1)])
+@pytest.mark.parametrize("own", [0, 3])
+def test_classes_of_one_name_stay_apart_when_a_file_comes_again(
+    store: ProjectStore, own: int, ids: tuple[int, int]
+) -> None:
+    accept(store, 1, disc(9, 9, 4))
+    for _ in range(own):
+        store.apply(store.category_edit("cell"))
+    categories = [{"id": n, "name": "cell", "supercategory": f"kind {n}"} for n in ids]
+    rows = [{"segmentation": runs(disc(30, 20, 3 + k)), "category_id": n} for k, n in enumerate(ids)]
+    content = data(*rows, categories=categories)
+    assert take(store, content).objects == 2
+    before = document(store)
+    report = take(store, content)
+    assert (report.objects, report.already_there, report.categories, report.change) == (0, 2, 0, None)
+    assert document(store) == before
+
+
 def test_images_are_matched_by_path_then_by_unique_name(store: ProjectStore) -> None:
     images = [
         {"id": 1, "file_name": ".\\sub\\1.png", "width": WIDTH, "height": HEIGHT},
@@ -203,6 +221,97 @@ def test_status_comes_back(store: ProjectStore, tmp_path: Path) -> None:
         import_coco(other, tmp_path / "a.json")
         assert [i.status for i in other.images()] == [i.status for i in store.images()]
         assert "attributes" not in other.image(1).extra
+
+
+def test_an_import_does_not_take_back_what_is_finished(store: ProjectStore, tmp_path: Path) -> None:
+    """Two people label copies of one folder; one takes in the work of the other."""
+    with ProjectStore.create(tmp_path / "other.annot", store.image_root) as other:
+        other.sync_folder()
+        accept(other, 2, disc(30, 20, 9))
+        other.apply(status_edit(other.image(2), Status.DONE))
+        other.apply(mark_empty_edit(other.image(4), ()))
+        export_coco(other, tmp_path / "other.json", all_images=True)
+    accept(store, 1, disc(9, 9, 4))
+    store.apply(status_edit(store.image(1), Status.DONE))
+    store.apply(mark_empty_edit(store.image(3), ()))
+    accept(store, 4, disc(9, 9, 4))
+    report = import_coco(store, tmp_path / "other.json")
+    assert [i.status for i in store.images()] == [Status.DONE, Status.DONE, Status.EMPTY, Status.IN_PROGRESS]
+    assert report.statuses == 1
+    assert "the status of 1 images changed" in report.lines()
+    take(store, data({"segmentation": [SQUARE]}, images=[{"id": 1, "file_name": "sub/1.png"}]))
+    assert store.image(3).status is Status.IN_PROGRESS, "it is not empty any more"
+
+
+def test_the_own_export_changes_nothing(store: ProjectStore, tmp_path: Path) -> None:
+    store.apply(store.category_edit("cell"))
+    accept(store, 1, disc(9, 9, 4))
+    accept(store, 2, disc(9, 9, 4), category_id=2, score=0.5, clicks=2, extra={"attributes": {"a": 1}})
+    store.apply(status_edit(store.image(1), Status.DONE))
+    store.apply(mark_empty_edit(store.image(3), ()))
+    facts = {"SOPInstanceUID": "1.2", "spacing_mm": [0.5, 0.5], "license": {"id": 3, "name": "CC0"}}
+    store.record_image_facts(2, sha256="ab", width=WIDTH, height=HEIGHT, extra=facts)
+    accept(store, 4, disc(30, 24, 20, hole=3))
+    accept(store, 4, disc(30, 24, 21).union(disc(56, 40, 6)))
+    before = document(store)
+    for segmentation in ("auto", "rle", "polygon"):
+        export_coco(store, tmp_path / "own.json", all_images=True, segmentation=segmentation)
+        report = import_coco(store, tmp_path / "own.json")
+        store.record_image_facts(1, sha256="", width=WIDTH, height=HEIGHT)
+        assert (report.change, report.already_there, report.statuses) == (None, 4, 0)
+    assert [row.extra for row in store.images()] == [row.extra for row in before[0]]
+    assert document(store)[1:] == before[1:]
+
+
+def test_names_are_matched_however_their_letters_are_stored(store: ProjectStore) -> None:
+    composed, apart = "K\u00e4lte.png", "Ka\u0308lte.png"
+    for name in (composed, "sub/" + apart, "a\\b.png"):
+        Image.new("L", (WIDTH, HEIGHT)).save(store.image_root / name)
+    store.sync_folder()
+    ids = {image.path: image.id for image in store.images()}
+    names = (apart, "sub/" + composed, "a\\b.png")
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names, start=1)]
+    report = take(store, data(*({"segmentation": [SQUARE], "image_id": n} for n in (1, 2, 3)), images=images))
+    assert (report.problems, report.notes) == ((), ())
+    assert set(store.annotation_counts()) == {ids[composed], ids["sub/" + apart], ids["a\\b.png"]}
+
+
+def test_both_spellings_of_a_letter_may_be_there(store: ProjectStore) -> None:
+    names = ("K\u00e4lte.png", "Ka\u0308lte.png")
+    for name in names:
+        Image.new("L", (WIDTH, HEIGHT)).save(store.image_root / name)
+    if len(list(store.image_root.glob("K*lte.png"))) == 1:
+        pytest.skip("this file system takes both for one")
+    store.sync_folder()
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names, start=1)]
+    assert take(store, data({"segmentation": [SQUARE], "image_id": 2}, images=images)).problems == ()
+    assert [i.path for i in store.images() if store.annotations(i.id)] == [names[1]]
+
+
+def test_ids_as_text_are_called_so(store: ProjectStore) -> None:
+    categories = [{"id": 1, "name": "thing"}, {"id": "2", "name": "other"}]
+    images = [{"id": "7", "file_name": "1.png"}, {"id": 8, "file_name": "2.png"}]
+    rows = [{"segmentation": [SQUARE], "image_id": "7"}, {"segmentation": [SQUARE], "image_id": 8, "category_id": "2"}]
+    text = "\n".join(take(store, data(*rows, categories=categories, images=images)).problems)
+    for line in ("image 1: id '7' is text", "category 2: id '2' is text", "image_id '7' is text", "category_id '2' is"):
+        assert line in text
+    assert "COCO ids are whole numbers" in text
+
+
+def test_progress_is_told_for_images_too_and_can_stop_the_import(store: ProjectStore) -> None:
+    told: list[tuple[int, int]] = []
+    path = store.path.parent.parent / "in.json"
+    path.write_text(json.dumps(data({"segmentation": [SQUARE]}, images=[{"id": 1, "file_name": "1.png"}] * 3)))
+    import_coco(store, path, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = document(store)
+    with pytest.raises(KeyboardInterrupt):
+        import_coco(store, path, progress=stop)
+    assert document(store) == before
 
 
 def test_a_locked_project_says_who_has_it(store: ProjectStore) -> None:

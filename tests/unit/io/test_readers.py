@@ -4,13 +4,15 @@ import contextlib
 import hashlib
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFile
 
 from annotator.domain.errors import ImageError
 from annotator.io import readers
@@ -206,6 +208,71 @@ def test_a_hundred_megapixels(tmp_path: Path) -> None:
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def exif_chunk(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+
+
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with every picture that is decoded from now on."""
+    found: list[str] = []
+
+    def load(self: ImageFile.ImageFile) -> None:
+        found.append(str(self.format))
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    return found
+
+
+@pytest.mark.parametrize("turned", [0, 1, 6])
+def test_the_size_of_a_png_is_read_without_decoding_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turned: int
+) -> None:
+    data = save(tmp_path / "a.png", GRADIENT).read_bytes()
+    comment = chunk(b"tEXt", b"date:create\0yesterday")
+    exif = exif_chunk(turned) if turned else b""
+    (tmp_path / "a.png").write_bytes(data[:33] + exif + data[33:-12] + comment + data[-12:])
+    shown = (40, 60) if turned == 6 else (60, 40)
+    loaded = load_image(tmp_path / "a.png")
+    assert (loaded.width, loaded.height) == shown
+    found = decodings(monkeypatch)
+    assert read_size(tmp_path / "a.png") == shown
+    assert found == []
+
+
+def test_exif_data_behind_the_pixels_of_a_png_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png", GRADIENT)
+    data = path.read_bytes()
+    path.write_bytes(data[:-12] + exif_chunk(8) + data[-12:])
+    assert read_size(path) == (40, 60) == load_image(path).rgb.shape[:2][::-1]
+    huge = data[:16] + struct.pack(">II", 30_000, 30_000) + data[24:29]
+    head = huge + struct.pack(">I", zlib.crc32(huge[12:]))
+    path.write_bytes(head + data[33:-12] + exif_chunk(8) + data[-12:])
+    found = decodings(monkeypatch)
+    with pytest.raises(ImageError, match="too large"):
+        read_size(path)
+    assert found == []
+    path.write_bytes(head + data[33:])
+    assert read_size(path) == (30_000, 30_000), "a person may have raised the limit, and a header costs nothing"
+    assert found == []
+
+
+@pytest.mark.parametrize("end", [20, 33, 40, -20, -12, -6])
+def test_the_size_of_a_png_that_is_cut_off(tmp_path: Path, end: int) -> None:
+    path = save(tmp_path / "a.png", GRADIENT)
+    path.write_bytes(path.read_bytes()[:end])
+    if end > 0:
+        with pytest.raises(ImageError, match=r"a\.png"):
+            read_size(path)
+    else:
+        assert read_size(path) == (60, 40)
 
 
 def test_missing_empty_and_not_images(tmp_path: Path) -> None:

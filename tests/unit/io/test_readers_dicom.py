@@ -10,7 +10,7 @@ import pydicom
 import pydicom.data
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, generate_uid
 
 from annotator.domain.errors import ImageError
 from annotator.io.readers import is_supported, list_images, load_image, load_thumbnail, read_size
@@ -18,9 +18,9 @@ from annotator.io.readers import is_supported, list_images, load_image, load_thu
 VALUES = np.arange(-1000, 1000, dtype=np.int16).reshape(40, 50)
 
 
-def write(path: Path, values: np.ndarray = VALUES, **tags: object) -> Path:
+def write(path: Path, values: np.ndarray = VALUES, *, syntax: str = ExplicitVRLittleEndian, **tags: object) -> Path:
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
     data = Dataset()
@@ -106,6 +106,34 @@ def test_voi_table_goes_before_the_window(tmp_path: Path) -> None:
     assert shown[0, 0] == 255
     assert shown[-1, -1] == 0
     assert load_image(path).note == "window table"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize(("first", "intercept"), [(-1024, -1024), (0, 0), (40000, 40000)])
+def test_a_voi_table_begins_where_it_says_also_in_files_without_types(
+    tmp_path: Path, syntax: str, first: int, intercept: int
+) -> None:
+    values = np.arange(4000, dtype=np.uint16).reshape(50, 80)
+    table = Dataset()
+    table.LUTDescriptor = [4096, first, 12]
+    table["LUTDescriptor"].VR = "SS" if first < 0 else "US"
+    table.LUTData = np.arange(4096).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    tags = {"RescaleSlope": 1, "RescaleIntercept": intercept, "BitsStored": 12, "HighBit": 11}
+    shown = grey(write(tmp_path / "a.dcm", values, syntax=syntax, VOILUTSequence=[table], **tags))
+    assert shown[0, 0] == 0
+    assert shown[-1, -1] == round(3999 / 4095 * 255)
+    assert (np.diff(shown.ravel().astype(int)) >= 0).all()
+
+
+def test_a_palette_of_sixteen_bits_that_holds_eight(tmp_path: Path) -> None:
+    values = np.arange(240, dtype=np.uint8).reshape(12, 20)
+    palette = np.arange(256).astype("<u2").tobytes()
+    tags: dict[str, object] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        tags[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        tags[f"{colour}PaletteColorLookupTableData"] = palette
+    assert np.array_equal(grey(write(tmp_path / "a.dcm", values, **tags)), values)
 
 
 def test_padding_does_not_decide_the_stretch(tmp_path: Path) -> None:

@@ -106,3 +106,42 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match="cannot be saved"):
         settings.set("theme", "light")
     assert settings.get("theme") == "light"
+
+
+def test_two_windows_keep_each_others_changes(home: Path) -> None:
+    first, second = Settings.load(), Settings.load()
+    first.set("model", "nano")
+    first.remember_folder("/a")
+    second.set("theme", "light")
+    second.remember_folder("/b")
+    first.reset("model")
+    kept = Settings.load()
+    assert (kept.get("model"), kept.get("theme")) == ("", "light")
+    assert kept.get("recent_folders") == ["/b", "/a"]
+    assert first.get("theme") == "dark", "nothing changes under a window that is open"
+
+
+def test_what_could_not_be_saved_is_saved_with_the_next_change(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load()
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("annotator.io.settings.write_atomic", full)
+        with pytest.raises(UserError, match="No space"):
+            settings.set("theme", "light")
+    settings.set("prefetch", False)
+    kept = Settings.load()
+    assert (kept.get("theme"), kept.get("prefetch")) == ("light", False)
+
+
+def test_the_folder_that_was_opened_last_of_all_windows_is_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    first, second = Settings.load(path), Settings.load(path)
+    first.remember_folder("/a")
+    second.remember_folder("/b")
+    first.remember_folder("/a")
+    again = Settings.load(path)
+    assert again.get("last_folder") == "/a"
+    assert again.get("recent_folders") == ["/a", "/b"]

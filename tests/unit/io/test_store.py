@@ -5,21 +5,31 @@ import os
 import sqlite3
 import stat
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from annotator.domain.errors import ImageError, ProjectError, ProjectReadOnlyError
+from annotator.domain.errors import ImageError, ProjectElsewhereError, ProjectError, ProjectReadOnlyError
 from annotator.domain.mask import Mask
-from annotator.domain.project import Edit, RowChange, Status, accept_edit, delete_edit, status_edit
-from annotator.io import store_open, store_place
+from annotator.domain.project import (
+    Annotation,
+    Category,
+    Edit,
+    ImageRecord,
+    RowChange,
+    Status,
+    accept_edit,
+    delete_edit,
+    status_edit,
+)
+from annotator.io import store_lock, store_open, store_place
 from annotator.io.store import UNDO_CAP, ProjectStore
-from annotator.io.store_lock import lock_path
-from annotator.io.store_place import find_project
-from annotator.io.store_schema import SCHEMA_VERSION, migrate
+from annotator.io.store_lock import describe_owner, lock_path
+from annotator.io.store_place import find_project, free_place
+from annotator.io.store_schema import COLUMNS, SCHEMA_VERSION, migrate
 from tests.unit.io.builders import accept, annotation, disc, document, image_folder
 
 
@@ -108,6 +118,62 @@ def test_a_renamed_folder_keeps_its_project(folder: Path, tmp_path: Path) -> Non
         opened.backup(tmp_path / "renamed" / "second.annot")
     with pytest.raises(ProjectError, match="several"):
         find_project(tmp_path / "renamed")
+
+
+def test_a_project_is_not_taken_to_another_folder(tmp_path: Path) -> None:
+    first, second = (image_folder(tmp_path / name, ("1.png",)) for name in ("patient1", "patient2"))
+    place = tmp_path / "set.annot"
+    with ProjectStore.open_folder(first, project_path=place) as made:
+        accept(made, 1, disc(20, 20, 9))
+    with pytest.raises(
+        ProjectElsewhereError, match=r"set\.annot belongs to the folder .*patient1.* Name another place"
+    ):
+        ProjectStore.open_folder(second, project_path=place)
+    assert not lock_path(place).exists()
+    assert free_place(tmp_path, second) == tmp_path / "set-2.annot"
+    assert free_place(tmp_path, first) == place
+    assert free_place(tmp_path / "patient1", first) == tmp_path / "patient1" / "set.annot"
+    with ProjectStore.open(place) as again:
+        assert again.image_root == first
+    os.rename(tmp_path / "patient1", tmp_path / "gone")
+    assert free_place(tmp_path, second) == tmp_path / "set-2.annot"
+    with ProjectStore.open_folder(tmp_path / "gone" / "set", project_path=place) as moved:
+        assert moved.image_root == tmp_path / "gone" / "set"
+        assert "were in" in moved.notices[0]
+        assert len(moved.annotations(1)) == 1
+
+
+def test_a_project_of_a_sub_folder_is_not_that_of_the_folder(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path, ("scans/1.png", "2.png"))
+    with ProjectStore.open_folder(folder / "scans", project_path=folder / "scans.annot") as inner:
+        accept(inner, 1, disc(20, 20, 9))
+    assert find_project(folder) is None
+    with ProjectStore.open_folder(folder) as outer:
+        assert outer.path == folder / "set.annot"
+        assert [image.path for image in outer.images()] == ["2.png", "scans/1.png"]
+    with ProjectStore.open(folder / "scans.annot") as again:
+        assert again.image_root == folder / "scans"
+
+
+def test_a_project_that_cannot_be_read_is_still_the_one_in_its_folder(folder: Path) -> None:
+    (folder / "other.annot").write_text("hello " * 1000)
+    assert find_project(folder) == folder / "other.annot"
+
+
+def test_a_link_to_a_project_is_the_same_project(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "shared.annot"
+    with ProjectStore.open_folder(folder) as first:
+        link.symlink_to(first.path)
+        with ProjectStore.open(link) as second:
+            assert second.is_read_only
+            assert second.image_root == folder
+    with ProjectStore.open(link) as alone:
+        assert not alone.is_read_only
+        assert alone.path == folder / "set.annot"
+    (folder / "set.annot").write_text("hello " * 1000)
+    with pytest.raises(ProjectError, match=r"shared\.annot is damaged"):
+        ProjectStore.open(link)
 
 
 def test_new_files_are_taken_in_and_lost_ones_kept(store: ProjectStore, folder: Path) -> None:
@@ -303,6 +369,80 @@ def test_a_drive_without_locks_is_used_with_a_warning(folder: Path, monkeypatch:
         assert "no locks" in opened.notices[0]
 
 
+def forbid_own_lock(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """As for a lock file that another person made: it may be read only, until it is removed."""
+    real, foreign = os.open, path.stat().st_ino
+
+    def opened(name, flags, *rest, **options):  # type: ignore[no-untyped-def]
+        is_foreign = Path(name) == path and path.exists() and path.stat().st_ino == foreign
+        if is_foreign and flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied", str(name))
+        return real(name, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="flock")
+def test_the_lock_that_somebody_else_left_is_taken_over(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.close()
+    lock = lock_path(store.path)
+    lock.write_text('{"user": "bert", "host": "desk-7", "pid": 4711}')
+    keep = lock.open()  # so that the number of the file is not used again
+    forbid_own_lock(monkeypatch, lock)
+    with ProjectStore.open(store.path) as opened:
+        assert not opened.is_read_only
+        assert describe_owner(store.path) != "bert on desk-7 (process 4711)"
+    keep.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="flock")
+def test_the_lock_that_somebody_else_holds_is_respected(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_own_lock(monkeypatch, lock_path(store.path))
+    with ProjectStore.open(store.path) as second:
+        assert "anna" in second.read_only_reason
+    assert lock_path(store.path).exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="flock")
+def test_a_lock_that_cannot_be_taken_over_says_so(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.close()
+    lock = lock_path(store.path)
+    lock.touch()
+    forbid_own_lock(monkeypatch, lock)
+
+    def sticky(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "unlink", sticky)
+    with ProjectStore.open(store.path) as opened:
+        assert "somebody else's" in opened.read_only_reason
+    monkeypatch.undo()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+def test_the_lock_is_as_open_to_others_as_the_project(store: ProjectStore) -> None:
+    store.close()
+    store.path.chmod(0o666)
+    with ProjectStore.open(store.path) as opened:
+        assert stat.S_IMODE(lock_path(opened.path).stat().st_mode) == 0o666
+
+
+def test_a_full_disk_leaves_the_project_readable(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept(store, 1, disc(20, 20, 9))
+    store.close()
+
+    def full(descriptor: int, author: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_lock, "_write_owner", full)
+    with ProjectStore.open_folder(store.path.parent) as opened:
+        assert opened.read_only_reason == "The disk is full."
+        assert len(opened.annotations(1)) == 1
+        assert not lock_path(opened.path).exists()
+    with pytest.raises(ProjectReadOnlyError, match="The disk is full"):
+        ProjectStore.create(store.path.with_name("new.annot"), store.path.parent)
+
+
 # --- edits -----------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +527,31 @@ def test_the_undo_list_has_an_end(store: ProjectStore) -> None:
     assert names == ["accept object"]
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_an_accept_does_not_look_through_all_edits(folder: Path, is_old: bool) -> None:
+    with ProjectStore.open_folder(folder) as made:
+        if is_old:
+            made._connection.execute("DROP INDEX IF EXISTS edit_undone")
+    asked: list[str] = []
+    with ProjectStore.open_folder(folder) as opened:
+        accept(opened, 1, disc(20, 20, 9))
+        opened._connection.set_trace_callback(asked.append)
+        accept(opened, 2, disc(20, 20, 9))
+        assert opened.edit_mark() == (2, 0)
+        assert (opened.undo_name, opened.redo_name) == ("accept object", None)
+        opened.undo()
+        assert opened.edit_mark() == (2, 1)
+        opened.redo()
+        opened._connection.set_trace_callback(None)
+        plans = {
+            sql: [line for *_, line in opened._connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+            for sql in asked
+            if " edit" in sql and sql.startswith(("SELECT", "DELETE", "UPDATE"))
+        }
+    assert len(plans) >= 6
+    assert {sql: plan for sql, plan in plans.items() if any(line.startswith("SCAN") for line in plan)} == {}
+
+
 def test_edits_are_an_audit_trail(store: ProjectStore) -> None:
     accept(store, 1, disc(20, 20, 9))
     ((author, at, changes),) = store._connection.execute("SELECT author, at, changes FROM edit").fetchall()
@@ -430,6 +595,17 @@ def test_facts_are_merged_and_a_replaced_file_is_noticed(store: ProjectStore) ->
     with pytest.raises(ProjectError, match="was replaced"):
         store.record_image_facts(1, sha256="cd", width=48, height=64)
     assert store.image(1).width == 64
+
+
+def test_another_file_of_the_same_size_is_told_when_there_are_objects(store: ProjectStore) -> None:
+    store.record_image_facts(1, sha256="ab", width=64, height=48)
+    assert store.record_image_facts(1, sha256="cd", width=64, height=48).notice == ""
+    accept(store, 1, disc(20, 20, 9))
+    with ProjectStore.open(store.path, read_only=True) as reader:
+        assert "2.png is another file" in reader.record_image_facts(1, sha256="ef", width=64, height=48).notice
+    assert "1 object(s)" in store.record_image_facts(1, sha256="ef", width=64, height=48).notice
+    assert store.image(1).sha256 == "ef"
+    assert store.record_image_facts(1, sha256="ef", width=64, height=48).notice == ""
 
 
 def test_backup(store: ProjectStore, tmp_path: Path) -> None:
@@ -487,3 +663,26 @@ def test_accepting_is_quick(store: ProjectStore) -> None:
         store.apply(edit)
         times.append(time.perf_counter() - start)
     assert sorted(times)[25] < 0.05  # 0.4 ms on a quiet machine; slow disks and busy ones pass too
+
+
+def test_columns_have_the_order_of_the_fields() -> None:
+    """Rows are made by place."""
+    for table, kind in (("image", ImageRecord), ("category", Category), ("annotation", Annotation)):
+        assert COLUMNS[table] == tuple(field.name for field in fields(kind))
+
+
+def test_a_link_in_the_image_folder_leads_to_its_images(tmp_path: Path) -> None:
+    """As versions wrote it that knew the project by the link's place: the way to the images is "." from there."""
+    folder = image_folder(tmp_path, ("1.png",))
+    away = tmp_path / "away"
+    away.mkdir()
+    (away / "foreign.png").write_bytes((folder / "1.png").read_bytes())
+    with ProjectStore.open_folder(folder) as made:
+        path = made.path
+    path.rename(away / path.name)
+    path.symlink_to(away / path.name)
+    for opened in (ProjectStore.open_folder(folder), ProjectStore.open(path)):
+        with opened:
+            assert opened.image_root == folder
+            assert [image.path for image in opened.images()] == ["1.png"]
+    assert find_project(folder) == path

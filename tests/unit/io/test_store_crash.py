@@ -65,3 +65,25 @@ def test_sigkill_loses_nothing(tmp_path: Path, accepts: int) -> None:
         assert draft[1]["points"][0][0] in (printed, printed + 1)
         again.undo()
         assert len(list(again.all_annotations())) == len(found) - 1
+
+
+_MAKER = """
+import os, signal, sys
+from annotator.io import store_place
+from annotator.io.store import ProjectStore
+store_place._write_first_rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+ProjectStore.open_folder(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_kill_while_a_project_is_made_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path)
+    env = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    killed = subprocess.run([sys.executable, "-c", _MAKER, str(folder)], cwd=_ROOT, env=env, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (folder / "set.annot").exists()
+    with ProjectStore.open_folder(folder) as made:
+        assert not made.is_read_only
+        assert len(made.images()) == 3
+    assert [path.name for path in folder.iterdir() if "annot" in path.name] == ["set.annot"]

@@ -62,7 +62,10 @@ def test_the_table_marks_the_better_one(ours: Path, theirs: Path) -> None:
     assert lines[0].startswith("| ours / theirs | objects | box | box bIoU | 1 click | 3 clicks |")
     assert "**0.900** / 0.600" in lines[2]
     assert "0.200 / **0.400**" in lines[3]
-    assert len({line.count("|") for line in lines}) == 1
+    assert len({line.count("|") for line in lines[:-2]}) == 1
+    assert lines[-1] == "Means over objects; no intervals, because one image says nothing about others."
+    alone = markdown(compare(read_evaluation(ours)), ours="ours", other=None)
+    assert alone.endswith("bootstrap over images within sets, of which 1 with one image add no width.")
 
 
 def test_clicks_needed(ours: Path) -> None:
@@ -104,6 +107,41 @@ def test_evaluations_of_other_objects_are_refused(tmp_path: Path, ours: Path) ->
     other = write(tmp_path / "other.json", "x", {"a": [item(99, 0.5, [0.5])]})
     with pytest.raises(ImportFormatError, match="share no objects"):
         compare(read_evaluation(ours), read_evaluation(other))
+
+
+def test_the_same_id_in_another_picture_is_another_object(tmp_path: Path) -> None:
+    def of(name: str, image: str, area: int, count: int = 4) -> Path:
+        items = [{**item(n, 0.5, [0.5]), "image": f"{n}.png", "area": 9} for n in range(1, count)]
+        return write(
+            tmp_path / name, name, {"all": [*items, {**item(count, 0.5, [0.5]), "image": image, "area": area}]}
+        )
+
+    ours = read_evaluation(of("ours", "x.png", 9))
+    assert compare(ours, read_evaluation(of("same", "x.png", 9)))[0].objects == 4
+    for other in (of("moved", "y.png", 9), of("larger", "x.png", 10)):
+        assert compare(ours, read_evaluation(other))[0].objects == 3
+    strangers = [
+        {**item(n, 0.5, [0.5]), "image": f"other{n}.png" if n > 1 else "1.png", "area": 9} for n in range(1, 5)
+    ]
+    few = read_evaluation(write(tmp_path / "few", "few", {"all": strangers}))
+    with pytest.raises(ImportFormatError, match="share 1 of 4 objects"):
+        compare(ours, few)
+
+
+def test_intervals_are_over_images(tmp_path: Path) -> None:
+    values = [(0.2, 10), (0.8, 10)]
+    items = [
+        {**item(10 * n + k, value, [value]), "image": f"{n}.png"}
+        for n, (value, count) in enumerate(values)
+        for k in range(count)
+    ]
+    row = compare(read_evaluation(write(tmp_path / "two", "two", {"a": items})))[0]
+    assert (row.images, row.has_intervals) == ((2,), True)
+    assert (row.ours.low, row.ours.high) == (pytest.approx(0.2), pytest.approx(0.8))  # of two images either may be both
+    one = compare(read_evaluation(write(tmp_path / "one", "one", {"a": items[:10]})))
+    text = markdown(one, ours="one", other=None)
+    assert "interval |" not in text
+    assert "one image says nothing" in text
 
 
 def test_the_command(ours: Path, theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,17 @@ from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import Prompts
 from annotator.engine.load import load_segmenter, weights_file
-from annotator.engine.nano import NanoConfig, build_nano, load_nano, save_nano
+from annotator.engine.nano import build_nano, load_nano, save_nano
 from annotator.engine.sam2_backend import Sam2Segmenter
 from annotator.engine.tuned_files import check_tuned_path, save_tuned
 from annotator.train.adapter import COPIES_SCALE
 from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import Split, read_source, split, training_images
+from annotator.train.adapter_data import Split
 from annotator.train.adapter_gate import Contestant, judge
 from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
 from annotator.train.decoder_tuning import ENCODER_SIDE, DecoderTrainer
-from annotator.train.prompted import AdapterSettings
-from tests.unit.train.scenes import write_set
-
-SMALL = NanoConfig(
-    image_size=128, channels=64, stage_channels=(16, 24, 32, 48), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-)
-SETTINGS = AdapterSettings(epochs=2, batch=2, patience=50)
+from tests.little_room import little_room
+from tests.small_base import SETTINGS, SMALL
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +42,6 @@ def segmenter(base_path: Path) -> Sam2Segmenter:
     found = load_segmenter(str(base_path), device="cpu", dtype=torch.float32, zoom=False)
     assert isinstance(found, Sam2Segmenter)
     return found
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Split:
-    return split([read_source(write_set(tmp_path_factory.mktemp("sets") / "ellipses", images=10))])
-
-
-@pytest.fixture(scope="module")
-def windows(parts: Split, segmenter: Sam2Segmenter, tmp_path_factory: pytest.TempPathFactory) -> WindowCache:
-    images = training_images(parts.train, "ellipses")
-    cache = WindowCache(tmp_path_factory.mktemp("windows"), segmenter, images, count=6, seed=0)
-    cache.fill(lambda _done, _all: None)
-    return cache
 
 
 def trainer_of(segmenter: Sam2Segmenter, windows: Any, **changes: Any) -> DecoderTrainer:
@@ -168,3 +151,9 @@ def test_a_sam2_checkpoint_keeps_its_format(tmp_path: Path, monkeypatch: pytest.
     for name, tensor in model.state_dict().items():
         moved = name.startswith("sam_mask_decoder.")
         assert torch.equal(loaded[name], tensor + 0.5 if moved else tensor), name
+    if sys.platform != "win32":
+        before = out.read_bytes()
+        with little_room(10_000), pytest.raises(OSError, match="large"):
+            tuned_files.save_tuned(decoder, out, base=base)
+        assert out.read_bytes() == before
+        assert {path.name for path in tmp_path.iterdir()} == {"base.pt", "tuned.pt"}

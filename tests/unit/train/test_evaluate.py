@@ -23,6 +23,8 @@ from annotator.engine.grabcut import GrabCutSegmenter
 from annotator.train.degrade import DEGRADATIONS
 from annotator.train.evaluate import Conditions, EvaluationResult, evaluate_coco
 from annotator.train.evaluation_set import read_evaluation_set
+from annotator.train.evaluation_state import append, appending, read_state
+from tests.little_room import little_room, needs_limits
 
 BoolArray = npt.NDArray[np.bool_]
 Answer = Callable[[Prompts], list[BoolArray]]
@@ -439,7 +441,7 @@ def test_command_refuses_what_does_not_fit(tmp_path: Path, capsys: pytest.Captur
         command.run(parse(*fine, "--json", str(tmp_path / "none" / "out.json")))
     with pytest.raises(ExportError, match="folder"):
         command.run(parse(*fine, "--json", str(tmp_path)))
-    with pytest.raises(ExportError, match="state"):
+    with pytest.raises(ExportError, match="folder"):
         command.run(parse(*fine, "--resume", str(tmp_path)))
     for bad in ("0", "-1", "x"):
         with pytest.raises(SystemExit) as caught:
@@ -479,3 +481,19 @@ def test_other_conditions_are_another_run(tmp_path: Path) -> None:
 def test_an_unknown_degradation_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fog"):
         command.conditions_of(argparse.Namespace(degrade="fog", jitter=0.0))
+
+
+@needs_limits
+def test_a_state_that_the_disk_does_not_take_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "state.jsonl"
+
+    def fill() -> None:
+        with appending(path) as state:
+            assert state is not None
+            append(state, "run", {"number": 1})
+            append(state, "run", {"text": "x" * 4000})
+
+    with little_room(2000), pytest.raises(ExportError, match="File too large") as caught:
+        fill()
+    assert "goes on" in caught.value.advice
+    assert read_state(path, "run", dict) == [{"number": 1}]

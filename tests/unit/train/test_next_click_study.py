@@ -22,7 +22,7 @@ from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.adapter_files import config_of, save_adapter
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import NanoConfig, build_nano, save_nano
+from annotator.engine.nano import build_nano, save_nano
 from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
 from annotator.train import next_click_study
 from annotator.train.adapter_data import read_source
@@ -30,12 +30,10 @@ from annotator.train.click_policies import POLICIES, Move, View, centre
 from annotator.train.evaluation_set import EvaluationSet
 from annotator.train.next_click_study import ObjectStudy, PolicyRun, study_object, study_set
 from annotator.train.next_click_table import figures
+from tests.small_base import SMALL
 from tests.unit.train.scenes import write_set
 
 BoolArray = npt.NDArray[np.bool_]
-SMALL = NanoConfig(
-    image_size=128, channels=64, stage_channels=(16, 24, 32, 48), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-)
 
 
 @dataclass(frozen=True)
@@ -305,6 +303,11 @@ def test_an_adapter_answers_and_proposes_and_another_bases_is_refused(
     assert cli.main([*words, "--adapter", str(tmp_path / "own.safetensors")]) == 0
     assert seen
     assert all(seen)
+    assert cli.main(["adapters", "import", str(tmp_path / "own.safetensors")]) == 0
+    seen.clear()
+    assert cli.main([*words, "--adapter", "own"]) == 0
+    assert all(seen)
+    assert seen, "an installed one, by its name"
     assert cli.main([*words, "--adapter", str(tmp_path / "other.safetensors")]) == 2
     assert "belongs to base (ffffffffffff)" in capsys.readouterr().err
 

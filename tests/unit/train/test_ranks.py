@@ -12,14 +12,12 @@ from torch.distributed.run import main as torchrun
 
 from annotator import cli
 from annotator.engine.adapter_files import adapters_dir
-from annotator.engine.nano import NanoConfig, build_nano, save_nano
+from annotator.engine.nano import build_nano, save_nano
 from annotator.train.ranks import ALONE, joined
+from tests.small_base import SMALL
 from tests.unit.train.scenes import write_set
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = NanoConfig(
-    image_size=128, channels=64, stage_channels=(16, 24, 32, 48), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-)
 
 
 def words(tmp_path: Path, work: str, accumulate: int) -> list[str]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,9 @@ import pytest
 
 import annotator
 from annotator.domain.errors import ImportFormatError
-from annotator.train.data import TrainingImage, WindowSampler, read_coco_sets
+from annotator.train.data import TrainingImage, Window, WindowSampler, read_coco_sets
 from annotator.train.pixel_cache import MappedPixels
-from annotator.train.readers import ReaderDiedError
+from annotator.train.readers import ReaderDiedError, SetWeights
 from annotator.train.stream import AHEAD, WindowStream
 from tests.unit.train.scenes import write_set
 
@@ -123,3 +124,23 @@ def test_readers_end_when_the_training_is_killed(images: list[TrainingImage], tm
     while any(is_alive(pid) for pid in readers):
         assert time.monotonic() < deadline, "a reader outlived the training"
         time.sleep(0.05)
+
+
+def test_a_thread_that_draws_for_long_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing, enough = threading.Event(), threading.Event()
+
+    class Slow:
+        def draw(self, rng: np.random.Generator, weights: SetWeights) -> Window:
+            drawing.set()
+            enough.wait(20)
+            raise ImportFormatError("It was let go.")
+
+    monkeypatch.setattr("annotator.train.stream.STOP_SECONDS", 0.05)
+    stream = WindowStream(Slow(), count=1, seed=0, first_step=0, asked=[np.ones(1)])
+    assert drawing.wait(20)
+    started = time.monotonic()
+    stream.stop()
+    assert time.monotonic() - started < 10
+    enough.set()
+    with pytest.raises(ImportFormatError, match="let go"):
+        stream.next()  # the thread has ended

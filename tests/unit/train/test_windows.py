@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -120,3 +121,21 @@ def test_boxes_are_near_the_object_and_inside_the_window() -> None:
         np.testing.assert_allclose([x0, y0, x1, y1], [0, 10, 40, 30], atol=0.15 * 40)
         exact += (x0, y0, x1, y1) == (0.0, 10.0, 40.0, 30.0)
     assert 20 <= exact <= 60
+
+
+def test_an_image_of_another_size_than_its_masks_is_named(tmp_path: Path) -> None:
+    images = read_coco_sets([write_set(tmp_path / "a", images=1)])
+    cv2.imwrite(str(images[0].path), np.zeros((40, 50, 3), np.uint8))
+    sampler = WindowSampler(images, window_px=64, objects=2)
+    with pytest.raises(ImportFormatError, match=r"1\.png is 50 x 40 pixels, a mask of it is 96 x 96"):
+        sampler.draw(np.random.default_rng(0), sampler.set_weights({}))
+
+
+def test_objects_that_no_window_shows_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (image,) = read_coco_sets([write_set(tmp_path / "a", images=1)])
+    speck = np.zeros((96, 96), bool)
+    speck[40:42, 40:42] = True
+    sampler = WindowSampler([replace(image, masks=(Mask.from_full(speck),))], window_px=64, objects=2)
+    monkeypatch.setattr("annotator.train.data.MOST_TRIES", 30)
+    with pytest.raises(ImportFormatError, match="30 tries found no object"):
+        sampler.draw(np.random.default_rng(0), sampler.set_weights({}))

@@ -1,0 +1,134 @@
+"""Places that were open: the menu that leads back to them, and what the next start opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from annotator.io.settings import Settings
+from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+
+pytestmark = [
+    pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
+    pytest.mark.usefixtures("restored_look"),
+]
+
+
+@pytest.fixture
+def desk(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    yield desk
+    desk.close()
+
+
+def menu_of(desk):
+    file_menu = desk.window.menus["File"]
+    file_menu.aboutToShow.emit()
+    return next(action for action in file_menu.actions() if action.text() == "Open &recent").menu()
+
+
+def kept(desk) -> Settings:
+    """As the next start reads them."""
+    return Settings.load(desk.root / "settings.toml")
+
+
+def test_the_menu_leads_back_and_can_be_cleared(desk):
+    desk.build()
+    assert not menu_of(desk).isEnabled()
+    desk.make_folder(images=2)
+    other = desk.root / "R&D"
+    desk.folder.rename(other)
+    desk.make_folder(images=3)
+    files = desk.window.program.files
+    for folder in (other, desk.folder):
+        files.open_path(folder)
+        desk.until(lambda folder=folder: desk.session.store is not None and desk.session.store.image_root == folder)
+    first, second = menu_of(desk).actions()[:2]
+    assert first.text().startswith("&1  ")
+    assert first.text().endswith("pictures")
+    assert second.text().endswith("R&&D")
+    second.trigger()
+    desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == other)
+    assert menu_of(desk).actions()[0].toolTip() == str(other)
+    assert kept(desk).get("last_folder") == str(other)
+    menu_of(desk).actions()[-1].trigger()
+    assert not menu_of(desk).isEnabled()
+    assert kept(desk).get("recent_folders") == []
+
+
+def test_a_project_kept_elsewhere_is_the_one_that_opens_next(desk):
+    place = desk.root / "projects" / "mine.annot"
+    place.parent.mkdir()
+    desk.build()
+    files = desk.window.program.files
+    files.open_path(desk.make_folder(), project_path=place)
+    desk.until(lambda: desk.session.store is not None)
+    desk.until(lambda: desk.shown_row() == 0)
+    desk.window.canvas.setFocus()
+    desk.key(Qt.Key.Key_X)
+    desk.until(lambda: desk.session.image.status.value == "empty")
+    assert kept(desk).get("last_folder") == str(place)
+    assert files._recent.start_folder == str(place.parent)
+    files.open_path(Path(kept(desk).get("last_folder")))
+    desk.until(lambda: desk.session.store is not None and desk.session.store.path == place)
+    desk.until(lambda: desk.session.image is not None)
+    assert desk.session.image.status.value == "empty"
+    assert not list(desk.folder.glob("*.annot"))
+
+
+def test_a_place_that_went_away_is_told(desk):
+    desk.open()
+    gone = desk.root / "gone"
+    desk.window.program.settings.remember_folder(str(gone))
+    menu_of(desk).actions()[0].trigger()
+    bar = desk.window.area.error_bar
+    desk.until(bar.isVisible)
+    assert "gone" in bar.text
+    assert desk.session.store.image_root == desk.folder, "what was open stays open"
+
+
+def test_a_folder_of_the_same_name_gets_a_project_of_its_own(desk, monkeypatch):
+    """Where folders cannot be written, their projects lie together: "images" of one patient is not that of another."""
+    documents = desk.root / "documents"
+    documents.mkdir()
+    monkeypatch.setattr("platformdirs.user_documents_path", lambda: documents)
+    asked = []
+    monkeypatch.setattr(
+        "annotator.ui.file_actions.QFileDialog.getSaveFileName",
+        lambda _parent, _title, suggestion, _kinds, **_options: (asked.append(suggestion), ("", ""))[1],
+    )
+    patient = desk.root
+    desk.root = patient / "second"
+    desk.root.mkdir()
+    second = desk.make_folder()
+    desk.root = patient
+    place, first = documents / "pictures.annot", desk.make_folder()
+    desk.build()
+    desk.window.program.files.open_path(first, project_path=place)
+    desk.until(lambda: desk.shown_row() == 0)
+    desk.window.program.files.open_path(second, project_path=place)
+    bar = desk.window.area.error_bar
+    desk.until(bar.isVisible)
+    assert "belongs to the folder" in bar.text
+    assert bar.button.text() == "Choose a place…"
+    QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: bool(asked))
+    assert asked == [str(documents / "pictures-2.annot")]
+    assert desk.session.store.image_root == first, "what was open stays open"
+
+
+def test_an_image_whose_file_was_replaced_is_told(desk):
+    desk.open()
+    desk.accept_at(60, 60)
+    pixels = np.random.default_rng(7).integers(0, 255, (120, 160, 3), np.uint8)
+    Image.fromarray(pixels).save(desk.folder / "0.png")
+    desk.window.program.files.open_path(desk.folder)
+    bar = desk.window.area.error_bar
+    desk.until(bar.isVisible)
+    assert "0.png is another file" in bar.text
