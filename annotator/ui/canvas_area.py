@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -28,26 +29,38 @@ FLOOR_PX = STRIP_HEIGHT_PX + 2 * _STRIP_EDGE_PX
 """Height at the canvas's lower edge where the candidates and the class in use float."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    text: str
+    is_error: bool
+    action: tuple[str, Callable[[], object]] | None
+
+
 class ErrorBar(QFrame):
-    """One message with at most one action, above the canvas. The newest replaces an older one."""
+    """One message with at most one action, above the canvas.
+
+    The newest is shown; what it covers comes back when it is withdrawn, closed or acted on. About one topic there is
+    one message: a newer one takes its place.
+    """
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("errorBar")
         self._theme = theme
-        self._action: Callable[[], object] | None = None
-        self._topic = ""
+        self._messages: dict[str, _Message] = {}
+        """By topic, the newest last."""
         self._sign = QLabel()
         self.label = QLabel()
         self.label.setWordWrap(True)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._more = QLabel()
         self.button = QPushButton()
         self.button.clicked.connect(self._act)
         self._close = QToolButton()
         self._close.setObjectName("flat")
         self._close.setAccessibleName("Close this message")
         self._close.setToolTip("Close this message")
-        self._close.clicked.connect(self.hide)
+        self._close.clicked.connect(self._take)
         for button in (self.button, self._close):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         row = QHBoxLayout(self)
@@ -55,6 +68,7 @@ class ErrorBar(QFrame):
         row.setSpacing(12)
         row.addWidget(self._sign)
         row.addWidget(self.label, 1)
+        row.addWidget(self._more)
         row.addWidget(self.button)
         row.addWidget(self._close)
         self.hide()
@@ -73,28 +87,43 @@ class ErrorBar(QFrame):
         topic: str = "",
     ) -> None:
         """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over."""
-        self._topic = topic
-        self.label.setText(text)
-        self.setAccessibleName(text)
-        self.setProperty("level", "error" if is_error else "warn")
-        self.style().unpolish(self)
-        self.style().polish(self)
-        self._action = action[1] if action else None
-        self.button.setText(action[0] if action else "")
-        self.button.setVisible(action is not None)
-        self._retint(self._theme.tokens)
-        self.show()
+        self._messages.pop(topic, None)
+        self._messages[topic] = _Message(text, is_error, action)
+        self._show_newest()
 
     def withdraw(self, topic: str) -> None:
-        """Hide the message when it is about this."""
-        if self._topic == topic:
-            self.hide()
+        """Forget the message about this, shown or covered."""
+        if self._messages.pop(topic, None) is not None:
+            self._show_newest()
+
+    def _take(self) -> _Message:
+        """The message that is shown, which is over now."""
+        _topic, message = self._messages.popitem()
+        self._show_newest()
+        return message
 
     def _act(self) -> None:
-        action, self._action = self._action, None
-        self.hide()
+        _label, action = self._take().action or ("", None)
         if action is not None:
             action()
+
+    def _show_newest(self) -> None:
+        if not self._messages:
+            self.hide()
+            return
+        message = next(reversed(self._messages.values()))
+        self.label.setText(message.text)
+        self.setAccessibleName(message.text)
+        self.setProperty("level", "error" if message.is_error else "warn")
+        self.style().unpolish(self)
+        self.style().polish(self)
+        covered = len(self._messages) - 1
+        self._more.setText(f"{covered} more")
+        self._more.setVisible(covered > 0)
+        self.button.setText(message.action[0] if message.action else "")
+        self.button.setVisible(message.action is not None)
+        self._retint(self._theme.tokens)
+        self.show()
 
     def _retint(self, tokens: Tokens) -> None:
         colour = tokens.warn if self.property("level") == "warn" else tokens.danger

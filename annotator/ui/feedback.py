@@ -12,6 +12,8 @@ from annotator.ui.refine_state import RefineState
 from annotator.ui.worker import EngineClient
 
 _log = logging.getLogger(__name__)
+_MODEL, _ENGINE = "model", "engine"
+"""Topics of the error bar: which model answers, and where; a request that failed."""
 
 
 class EngineFeedback(QObject):
@@ -69,13 +71,14 @@ class EngineFeedback(QObject):
 
     def _on_ready(self, info: ModelInfo) -> None:
         self.set_busy("model", is_busy=False)
+        self._window.area.error_bar.withdraw(_MODEL)
         self._window.status.set_engine(info)
         self._window.status.tell(info.note or f"{info.name} is ready.")
 
     def _on_moved(self, info: ModelInfo) -> None:
         adapter = self._client.adapter
         self._window.status.set_engine(info, adapter="" if adapter is None else adapter.name)
-        self._window.area.error_bar.show_message(info.note, is_error=False)
+        self._window.area.error_bar.show_message(info.note, is_error=False, topic=_MODEL)
 
     def _on_encode_started(self, image_key: str) -> None:
         if image_key == self._image_key:
@@ -90,12 +93,13 @@ class EngineFeedback(QObject):
         self.image_encoded.emit()
 
     def _on_failure(self, failure: EngineFailure) -> None:
-        if failure.epoch == LOAD_EPOCH:
+        is_model = failure.epoch == LOAD_EPOCH
+        if is_model:
             self.set_busy("model", is_busy=False)
             if not self._client.can_answer:
                 self.set_busy("click", is_busy=False)
             self._window.status.set_no_engine(failure.message, has_other=self._client.info is not None)
         self.set_busy("encode", is_busy=False)
-        self._window.area.error_bar.show_message(failure.message)
+        self._window.area.error_bar.show_message(failure.message, topic=_MODEL if is_model else _ENGINE)
         if failure.details:
             _log.error("engine: %s", failure.details)

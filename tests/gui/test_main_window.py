@@ -460,6 +460,19 @@ def test_a_model_that_cannot_be_loaded_is_told(desk):
     desk.until(lambda: "The model fake is missing." in desk.window.area.error_bar.text)
 
 
+def test_a_slow_opening_does_not_hide_for_good_that_the_model_is_missing(desk):
+    desk.engine.load_error = "The model fake is missing."
+    desk.build()
+    bar = desk.window.area.error_bar
+    desk.until(lambda: "The model fake is missing." in bar.text)
+    switch = desk.window.program.files._switch
+    switch.open(desk.make_folder())
+    switch._tell_slow()
+    assert bar.text.startswith("Looking through pictures…")
+    desk.until(lambda: desk.shown_row() == 0)
+    assert "The model fake is missing." in bar.text
+
+
 def test_settings_are_applied_at_once(desk):
     desk.open()
     dialog = desk.window.program.files.show_settings()

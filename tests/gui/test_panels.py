@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
 
 from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate
@@ -254,6 +254,34 @@ def test_error_bar_has_one_action(theme, qtbot):
     assert bar.text == ""
     bar.show_message("Read-only.", is_error=False)
     assert bar.button.isHidden()
+
+
+def test_the_error_bar_gives_back_what_a_newer_message_covered(theme, qtbot):
+    bar = ErrorBar(theme)
+    qtbot.addWidget(bar)
+    bar.show_message("The model is missing.", topic="model")
+    bar.show_message("Looking through scans…", is_error=False, action=("Stop", lambda: None), topic="opening")
+    assert bar.text == "Looking through scans…"
+    bar.withdraw("opening")
+    assert bar.text == "The model is missing."
+    assert bar.property("level") == "error"
+    assert bar.button.isHidden()
+    bar.show_message("The disk is full.", topic="save")
+    bar.withdraw("model")
+    assert bar.text == "The disk is full."
+    bar.show_message("The disk is still full.", topic="save")
+    bar.withdraw("save")
+    assert bar.text == ""
+
+
+def test_closing_a_message_shows_the_one_beneath(theme, qtbot):
+    bar = ErrorBar(theme)
+    qtbot.addWidget(bar)
+    bar.show_message("The model is missing.", topic="model")
+    bar.show_message("The disk is full.", topic="save")
+    for expected in ("The model is missing.", ""):
+        QTest.mouseClick(bar.findChild(QToolButton), Qt.MouseButton.LeftButton)
+        assert bar.text == expected
 
 
 def test_class_chip(theme, qtbot):
