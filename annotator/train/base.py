@@ -126,7 +126,7 @@ class BaseTrainer:
         )
         self._pixels = RamPixels() if pixels is None else pixels
         model = build_nano(config).to(device)
-        self.model: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: nn.Module = model.to(memory_format=torch.channels_last)
         self.ema: nn.Module = copy.deepcopy(self.model).eval()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay

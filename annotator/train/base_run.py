@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -231,7 +232,7 @@ class Run:
             self._judge(self._validate)
         draw_curves(self._files.log, self._files.validation_log, self._files.curves)
 
-    def _log(self, means: np.ndarray, data_wait_share: float) -> None:  # type: ignore[type-arg]
+    def _log(self, means: npt.NDArray[np.float64], data_wait_share: float) -> None:
         trainer = self._trainer
         loss, first, last = means.tolist()
         line = Progress(trainer.step, trainer.seconds / 60, loss, first, last, data_wait_share, trainer.learning_rate())

@@ -171,8 +171,8 @@ def markdown(rows: Sequence[Row], *, ours: str, other: str | None) -> str:
         ranges = [f"{row.ours.low:.3f} to {row.ours.high:.3f}" for row in means]
         lines.append("| 95 % interval | | " + " | ".join(ranges) + " |")
     if other:
-        found = [row.difference for row in means if row.difference is not None]
-        cells = [f"{d.mean:+.3f}" + (f" ({d.low:+.3f} to {d.high:+.3f})" if has_intervals else "") for d in found]
+        differences = [row.difference for row in means if row.difference is not None]
+        cells = [f"{d.mean:+.3f}" + (f" ({d.low:+.3f} to {d.high:+.3f})" if has_intervals else "") for d in differences]
         lines.append("| difference | | " + " | ".join(cells) + " |")
     return "\n".join(lines) + f"\n\n{_footer(means[0])}"
 

@@ -333,7 +333,8 @@ def _warp_pixels(pixels: RgbArray, matrix: npt.NDArray[np.float64], side: int, s
     edge = int(2 * step) + 1
     x0, y0 = (int(np.clip(corners[i].min() - edge, 0, (width, height)[i] - 1)) for i in (0, 1))
     x1, y1 = (int(np.clip(corners[i].max() + edge, 1, (width, height)[i])) for i in (0, 1))
-    piece = cv2.GaussianBlur(pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)], (0, 0), float(0.4 * step))
+    seen = pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    piece = np.asarray(cv2.GaussianBlur(seen, (0, 0), float(0.4 * step)), np.uint8)
     shifted = matrix.copy()
     shifted[:, 2] -= (x0, y0)
     return np.asarray(_affine(piece, shifted, side), np.uint8)
@@ -385,7 +386,7 @@ def _colour_jitter(image: RgbArray, rng: np.random.Generator, *, grey_share: flo
     if rng.random() < 0.3:
         x = np.clip(x, 0.0, 1.0) ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))
     if rng.random() < 0.12:
-        x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.5, 1.8)))
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.5, 1.8))), np.float32)
     if rng.random() < 0.15:
         x = x + rng.standard_normal(x.shape, np.float32) * np.float32(rng.uniform(0.01, 0.07))
     return np.ascontiguousarray(np.clip(x, 0.0, 1.0), np.float32)

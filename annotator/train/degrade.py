@@ -62,7 +62,9 @@ def _turned(image: RgbArray) -> RgbArray:
 
 def _jpeg(image: RgbArray) -> RgbArray:
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 20])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None, "just encoded"
+    return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
 
 
 def _windowed(image: RgbArray) -> RgbArray:

@@ -307,8 +307,8 @@ def _click_through(
         predicted.append(chosen.predicted_iou)
         decode_ms.append(answer.decode_ms)
     carried = clicks - len(ious)
-    series = [values + values[-1:] * carried for values in (ious, bious, predicted)]
-    return _Clicks(prompts.points, *series, decode_ms)
+    ious, bious, predicted = (values + values[-1:] * carried for values in (ious, bious, predicted))
+    return _Clicks(prompts.points, ious, bious, predicted, decode_ms)
 
 
 def _decode_next(

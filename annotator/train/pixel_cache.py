@@ -171,7 +171,7 @@ class MappedPixels:
             return None
         found = np.asarray(mapped)
         if path.name not in self._checked:
-            if zlib.crc32(found) != checksum:
+            if zlib.crc32(found.data) != checksum:
                 return None
             self._checked.add(path.name)
         return found
@@ -179,11 +179,12 @@ class MappedPixels:
     def _written(self, path: Path, pixels: RgbArray) -> RgbArray:
         """The pixels' map, once they are in the file; the pixels themselves where the disk takes none."""
         part = path.with_name(f"{path.stem}.{os.getpid()}.{next(_numbers)}.part")
-        head = _HEADER.pack(_MAGIC, *pixels.shape[:2], zlib.crc32(pixels)).ljust(_HEADER_BYTES, b"\0")
+        data = np.ascontiguousarray(pixels).data
+        head = _HEADER.pack(_MAGIC, *pixels.shape[:2], zlib.crc32(data)).ljust(_HEADER_BYTES, b"\0")
         try:
             with part.open("wb") as file:
                 file.write(head)
-                file.write(np.ascontiguousarray(pixels).data)
+                file.write(data)
             os.replace(part, path)
         except OSError as error:  # training goes on without, a little slower
             _log.warning("Nothing more is kept in %s: %s", self._folder, error)

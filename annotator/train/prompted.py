@@ -172,7 +172,7 @@ class PromptedTrainer(ABC, Generic[NetworkT]):
         for part, numbers in self.ranks.own(list(enumerate(self._numbers()))):
             rng = np.random.default_rng((self.settings.seed, self.step, part))
             found = self._pass(self._batch(numbers), rng)
-            (found.total / self.settings.accumulate).backward()  # type: ignore[no-untyped-call]
+            (found.total / self.settings.accumulate).backward()
             parts.append(replace(found, total=found.total.detach()))  # the graph must not outlive the step
         self.ranks.sum_gradients(list(self.network.parameters()))
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

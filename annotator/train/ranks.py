@@ -57,7 +57,7 @@ class Ranks:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.broadcast(tensor, 0)
-        return tensor.tolist()  # type: ignore[no-any-return]
+        return tensor.tolist()
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Add up all processes' gradients; a parameter that no process has reached keeps None."""

@@ -66,10 +66,10 @@ class SceneSampler:
             image = soft * np.clip(surface * shade, 0, 1) + (1 - soft) * image
             masks.append((mask, hidden))
         light = 1.0 + rng.uniform(-0.35, 0.35) * _ramp(side, rng)[..., None]
-        image = image * light + rng.normal(0, rng.uniform(0.0, 0.05), image.shape)
+        lit = image * light + rng.normal(0, rng.uniform(0.0, 0.05), image.shape)
         if rng.random() < 0.3:
-            image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-        return np.clip(image, 0, 1).astype(np.float32), masks
+            lit = np.repeat(lit.mean(axis=2, keepdims=True), 3, axis=2)
+        return np.clip(lit, 0, 1).astype(np.float32), masks
 
 
 class MixedSampler:
@@ -133,7 +133,7 @@ def shape(rng: np.random.Generator, points: int = 96) -> npt.NDArray[np.float64]
         at = np.sort(rng.uniform(0, 2 * np.pi, corners))
         lengths = rng.uniform(0.6, 1.2, corners)
         vertices = np.column_stack([lengths * np.cos(at), lengths * np.sin(at)])
-        return _turned(np.repeat(vertices, 1, axis=0), rng)
+        return _turned(vertices, rng)
     return _turned(np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]), rng)
 
 
@@ -153,7 +153,7 @@ def texture(side: int, rng: np.random.Generator) -> FloatArray:
     else:
         mix = _ramp(side, rng) * rng.uniform(0.0, 0.5)
     share = np.clip(mix, -0.5, 0.5)[..., None]
-    return np.clip(first + share * (second - first), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(first + share * (second - first), 0, 1), np.float32)
 
 
 def _turned(outline: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -174,7 +174,7 @@ def _filled(outline: npt.NDArray[np.float64], side: int) -> tuple[MaskArray, flo
 
 
 def _is_visible(image: FloatArray, mask: MaskArray) -> bool:
-    ring = cv2.dilate(mask, np.ones((7, 7), np.uint8)) & ~mask
+    ring = np.asarray(cv2.dilate(mask, np.ones((7, 7), np.uint8)), np.uint8) & ~mask
     if not ring.any():
         return False
     inside, around = image[mask > 0].mean(axis=0), image[ring > 0].mean(axis=0)

@@ -43,7 +43,7 @@ class Asked:
 def prompts_of(window: Window, rng: np.random.Generator) -> list[Asked]:
     """Up to two prompts on objects and two beside all of them."""
     half = window.targets[:, 1::2, 1::2].astype(bool)
-    anything = half.any(axis=0)
+    anything = np.asarray(half.any(axis=0))
     found = []
     for index in rng.permutation(len(half))[:2]:
         if half[index].any():

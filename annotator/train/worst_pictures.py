@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,7 +37,7 @@ class WorstAnswer:
 
 
 def worst_of(
-    objects: dict[str, Sequence[EvaluationObject]], results: dict[str, Sequence[ObjectResult]], *, count: int
+    objects: Mapping[str, Sequence[EvaluationObject]], results: Mapping[str, Sequence[ObjectResult]], *, count: int
 ) -> list[WorstAnswer]:
     """The lowest IoU from the box, at most one object per image, over all sets.
 
@@ -88,8 +88,8 @@ def _tile(image: RgbArray, truth: Mask, answer: Mask, caption: str) -> npt.NDArr
     shown = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     for mask, colour in ((truth, TRUE_RGB), (answer, ANSWER_RGB)):
         bits = mask.full()[y0 : y0 + side, x0 : x0 + side].astype(np.uint8)
-        bits = cv2.resize(bits, size, interpolation=cv2.INTER_NEAREST)
-        rings, _ = cv2.findContours(bits, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        resized = cv2.resize(bits, size, interpolation=cv2.INTER_NEAREST)
+        rings, _ = cv2.findContours(resized, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(shown, rings, -1, colour, 2, cv2.LINE_AA)
     tile = np.empty((TILE_PX + CAPTION_PX + GAP_PX, TILE_PX + GAP_PX, 3), np.uint8)
     tile[:] = PAPER_RGB

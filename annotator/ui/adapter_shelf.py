@@ -11,7 +11,7 @@ from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports import Adaptable, AdapterInUse, AdapterSetter, Segmenter
 
 if TYPE_CHECKING:
-    from annotator.engine.adapter_files import Adapter
+    from annotator.engine.adapted_decoder import Adapter
 
 _KEPT_LOADED = 9
 

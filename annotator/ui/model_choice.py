@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPalette, QStandardItem, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 BEST = "The best one that is here"
 _STATE_ROLE = int(Qt.ItemDataRole.UserRole) + 1
@@ -26,22 +26,22 @@ class ModelChoice(QComboBox):
 
     def __init__(self, value: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setEditable(True)
+        self._line = QLineEdit(self)
+        self.setLineEdit(self._line)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.setModel(QStandardItemModel(self))
         self.setItemDelegate(_ModelDelegate(self))
         self.view().setMinimumWidth(_POPUP_WIDTH_PX)
-        line = self.lineEdit()
-        line.setPlaceholderText(BEST)
-        line.setTextMargins(_TEXT_SHIFT_PX, 0, 0, 0)
-        line.editingFinished.connect(self._tell)
+        self._line.setPlaceholderText(BEST)
+        self._line.setTextMargins(_TEXT_SHIFT_PX, 0, 0, 0)
+        self._line.editingFinished.connect(self._tell)
         self.activated.connect(lambda _row: self._tell())
         self._chosen = value
         self.set_models(())
 
     def set_models(self, models: Sequence[Any]) -> None:
         """Offer these (``name``, ``is_present``, ``is_verified``, ``note``); what is in the field stays."""
-        text = self._chosen if self.lineEdit().text() == "" else self.lineEdit().text()
+        text = self._line.text() or self._chosen
         model = QStandardItemModel(self)
         model.appendRow(_row("", "", "The program chooses: " + BEST.lower(), is_usable=True))
         for found in models:

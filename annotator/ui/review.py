@@ -106,7 +106,9 @@ class Review(QObject):
 
     def _follow(self, order: ReviewOrder, annotation_ids: set[int] | frozenset[int]) -> None:
         store = self._session.store
-        for annotation_id in annotation_ids if store is not None else ():
+        if store is None:
+            return
+        for annotation_id in annotation_ids:
             try:
                 row = store.annotation(annotation_id)
             except KeyError:

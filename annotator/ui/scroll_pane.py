@@ -20,6 +20,7 @@ class ScrollPane(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if takes_focus else Qt.FocusPolicy.NoFocus)
         self.setWidgetResizable(True)
+        self._content = content
         self.setWidget(content)
         for part in (self.viewport(), content):
             part.setAutoFillBackground(False)
@@ -29,16 +30,15 @@ class ScrollPane(QScrollArea):
 
     def sizeHint(self) -> QSize:
         # Its least height: fields keep the one height that the style gives them.
-        content = self.widget()
-        return QSize(content.sizeHint().width(), content.minimumSizeHint().height())
+        return QSize(self._content.sizeHint().width(), self._content.minimumSizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
-        content = self.widget().minimumSizeHint()
+        content = self._content.minimumSizeHint()
         return QSize(content.width(), min(content.height(), _LEAST_HEIGHT_PX))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        is_field = isinstance(watched, QComboBox | QAbstractSpinBox)
-        if is_field and event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+        is_wheel = event.type() == QEvent.Type.Wheel
+        if is_wheel and isinstance(watched, QComboBox | QAbstractSpinBox) and not watched.hasFocus():
             event.ignore()  # it goes on to the pane
             return True
         return super().eventFilter(watched, event)
