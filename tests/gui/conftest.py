@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from annotator.ui.worker import EngineClient
+from tests.gui.shell import Desk
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +47,12 @@ def make_client(qtbot: QtBot) -> Iterator[Callable[..., EngineClient]]:
     yield make
     for client in made:
         assert client.stop(20_000), "the engine thread did not end"
+
+
+@pytest.fixture
+def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A window's desk, with settings, logs and models of its own; nothing is open yet. It closes what was opened."""
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    desk = Desk(qtbot, tmp_path)
+    yield desk
+    desk.close()

@@ -98,22 +98,16 @@ class MemoryShelf(AdapterShelf):
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
+def desk(desk):
     desk.shelf = MemoryShelf(entry("cells"), entry("other", "elsewhere"), entry("roofs"), entry("torn"))
     desk.engine.segmenter = AdaptableSegmenter()
-    build = app.build_window
-    monkeypatch.setattr(
-        "tests.gui.shell.build_window", lambda settings, factory: build(settings, factory, shelf=desk.shelf)
-    )
+    desk.options["shelf"] = desk.shelf
     desk.open()
     desk.control = desk.window.program.adapters
     desk.until(lambda: len(desk.control.fitting()) == 3)
     desk.session.classes.add("cell")
     desk.session.classes.pick(1)
-    yield desk
-    desk.close()
+    return desk
 
 
 def settled(desk):

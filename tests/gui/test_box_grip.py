@@ -67,15 +67,12 @@ def test_what_a_drag_makes_of_it(grip, by, wanted):
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
+def desk(desk):
     desk.open()
     desk.key(K.Key_B)
     desk.drag((30, 30), (90, 90))
     desk.wait_mask(60, 60)
-    yield desk
-    desk.close()
+    return desk
 
 
 def box_of(desk: Desk) -> tuple[int, ...]:

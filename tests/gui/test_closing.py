@@ -28,14 +28,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 def stored(project: Path) -> list[Annotation]:
     with ProjectStore.open(project, read_only=True) as store:
         return list(store.all_annotations())

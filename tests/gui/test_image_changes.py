@@ -48,12 +48,9 @@ def reads(monkeypatch):
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch, reads):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    made = Desk(qtbot, tmp_path)
-    yield made
+def desk(desk, reads):
+    yield desk
     reads.gate.set()
-    made.close()
 
 
 def shown_ids(desk: Desk) -> frozenset[int]:

@@ -17,14 +17,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 def click_row(view, row):
     place = view.visualRect(view.model().index(row)).center()
     QTest.mouseClick(view.viewport(), LEFT, NONE, place)

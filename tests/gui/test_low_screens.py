@@ -23,12 +23,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
+def desk(desk):
     desk.build()
-    yield desk
-    desk.close()
+    return desk
 
 
 @pytest.fixture

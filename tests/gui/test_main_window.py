@@ -26,14 +26,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 def test_fifty_objects_by_click_and_key_without_a_dialog(desk, monkeypatch):
     def no_dialog(*_args):
         raise AssertionError("a dialog in the loop")

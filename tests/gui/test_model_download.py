@@ -52,9 +52,7 @@ def registry():
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch, registry):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
+def desk(desk, registry):
     desk.open()
     models = desk.window.program.files.models
     models._list_models, models._fetch = registry.find, registry.fetch
@@ -65,7 +63,6 @@ def desk(qtbot, tmp_path, monkeypatch, registry):
     models.wanted.connect(desk.wanted.append)
     yield desk
     registry.gate.set()
-    desk.close()
 
 
 def start(desk) -> WorkDialog:

@@ -25,14 +25,6 @@ pytestmark = [
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
-@pytest.fixture
 def at_work(desk):
     """One click was made and answered."""
     desk.open()

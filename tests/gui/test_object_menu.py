@@ -18,14 +18,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 def right_click(desk, x, y):
     """A right press with the context menu event that the system sends after it."""
     viewport, at = desk.window.canvas.viewport(), desk._at(x, y)

@@ -19,14 +19,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 def test_an_accept_into_a_deleted_folder_is_told_with_a_way_to_rescue_the_work(desk, monkeypatch, tmp_path):
     desk.open()
     desk.accept_at(40, 40)

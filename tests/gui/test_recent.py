@@ -19,14 +19,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 def menu_of(desk):
     file_menu = desk.window.menus["File"]
     file_menu.aboutToShow.emit()

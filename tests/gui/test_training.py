@@ -17,7 +17,6 @@ from PySide6.QtWidgets import QMessageBox
 
 from annotator.commands import train_adapter
 from annotator.domain.errors import ModelError, UserError
-from annotator.ui import app
 from annotator.ui.training import TrainingRun, read_standing
 from annotator.ui.training_record import Outcome, RunRecord, Wish, open_records, write_record
 from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
@@ -59,25 +58,19 @@ print("The adapter was judged.")
 
 
 @pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+def desk(desk, tmp_path, monkeypatch):
     monkeypatch.setattr("annotator.ui.training.POLL_MS", 20)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
-    desk = Desk(qtbot, tmp_path)
     desk.shelf = MemoryShelf(entry("cells"))
     monkeypatch.setattr(desk.shelf, "checked_name", lambda name: name)
     desk.engine.segmenter = AdaptableSegmenter()
-    build = app.build_window
-    monkeypatch.setattr(
-        "tests.gui.shell.build_window", lambda settings, factory: build(settings, factory, shelf=desk.shelf)
-    )
+    desk.options["shelf"] = desk.shelf
     desk.open()
     desk.control = desk.window.program.adapters
     desk.child = ("0.1", "")
     desk.real_command = Wish.command
     monkeypatch.setattr(Wish, "command", lambda wish: [sys.executable, "-c", CHILD, str(wish.folder), *desk.child])
-    yield desk
-    desk.close()
+    return desk
 
 
 def begin(desk, name="nuclei"):

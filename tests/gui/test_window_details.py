@@ -33,14 +33,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def desk(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
-    desk = Desk(qtbot, tmp_path)
-    yield desk
-    desk.close()
-
-
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
