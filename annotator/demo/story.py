@@ -25,9 +25,10 @@ from annotator.domain.project import Status
 from annotator.io.exporters.coco_check import check_coco
 from annotator.io.exporters.report import ExportReport
 from annotator.io.store import ProjectStore
-from annotator.ui.dialogs import ExportDialog, SettingsDialog
+from annotator.ui.dialogs import ExportDialog
 from annotator.ui.main_window import MainWindow
 from annotator.ui.program import Program
+from annotator.ui.settings_dialog import SettingsDialog
 
 Key = Qt.Key
 

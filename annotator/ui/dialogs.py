@@ -1,28 +1,24 @@
-"""Dialogs around files and settings. None of them belongs to the labelling loop."""
+"""Dialogs around files. None of them belongs to the labelling loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -30,15 +26,9 @@ from PySide6.QtWidgets import (
 from annotator.domain.errors import UserError
 from annotator.io.exporters.coco import SEGMENTATIONS, export_coco
 from annotator.io.exporters.polygons import export_polygons
-from annotator.io.settings import SETTINGS, Setting, Settings
 from annotator.io.store import ProjectStore
 from annotator.io.store_place import is_project_file
 from annotator.ui.background import BackgroundWork, Progress, WorkCancelled
-from annotator.ui.model_choice import ModelChoice
-from annotator.ui.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
-
-_TEXT_INSET_PX = 5
-"""The style sheet's padding does not reach the text of a number field."""
 
 
 class WorkDialog(QDialog):
@@ -161,7 +151,7 @@ class ExportDialog(WorkDialog):
         super().__init__("Export", parent)
         self._project = project
         self._agreed = ""
-        """The file that the person agreed to replace."""
+        """The file or folder that the person agreed to write over."""
         self.format = QComboBox()
         self.format.addItem("COCO (one JSON file)", "coco")
         self.format.addItem("Polygons (one JSON file per image)", "polygons")
@@ -214,15 +204,17 @@ class ExportDialog(WorkDialog):
             name = QFileDialog.getExistingDirectory(self, "Export to", str(self._project.parent))
         if name:
             self.place.setText(name)
-            self._agreed = name  # that dialog has asked
+            if self.format.currentData() == "coco":
+                self._agreed = name  # that dialog has asked
 
     def _on_export(self) -> None:
         project, out = self._project, Path(self.place.text()).expanduser()
         kind, segmentation = self.format.currentData(), self.segmentation.currentData()
-        if kind == "coco" and self._agreed != self.place.text() and not is_project_file(out) and out.is_file():
+        question = "" if self._agreed == self.place.text() else _question(kind, out)
+        if question:
             self._agreed = self.place.text()
             self.start_button.setText("Replace")
-            self.report.setPlainText(f"There is a file {out} already. Press Replace to write the export over it.")
+            self.report.setPlainText(question)
             self.report.show()
             return
         unfinished, every = self.unfinished.isChecked(), self.all_images.isChecked()
@@ -242,133 +234,18 @@ class ExportDialog(WorkDialog):
         self.start(work)
 
 
-class SettingsDialog(QDialog):
-    """Made from the settings table; every change is applied and kept at once."""
-
-    changed = Signal(str)
-    """The key that has a new value."""
-    failed = Signal(str)
-
-    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._settings = settings
-        self.setWindowTitle("Settings")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.editors: dict[str, QWidget] = {}
-        content = QWidget()  # before the button: Tab goes by age
-        grid = self._make_grid()
-        grid.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
-        content.setLayout(grid)
-        close = QPushButton("Close")
-        close.setDefault(True)
-        close.clicked.connect(self.close)
-        buttons = QHBoxLayout()
-        buttons.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
-        buttons.addStretch(1)
-        buttons.addWidget(close)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
-        box.setSpacing(16)
-        box.addWidget(title_label("Settings"))
-        box.addWidget(ScrollPane(content))
-        box.addLayout(buttons)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        if not event.spontaneous():
-            fit_to_screen(self)
-        super().showEvent(event)
-
-    def _make_grid(self) -> QGridLayout:
-        """A heading per group; per setting its name, its editor, and what it is for."""
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(20)
-        grid.setVerticalSpacing(8)
-        grid.setColumnMinimumWidth(0, 150)
-        grid.setColumnMinimumWidth(1, 200)
-        group, row = "", 0
-        for setting in (s for s in SETTINGS if s.group != "state"):
-            if setting.group != group:
-                group = setting.group
-                heading = QLabel(group)
-                heading.setObjectName("heading")
-                if row:
-                    grid.setRowMinimumHeight(row, 12)
-                    row += 1
-                grid.addWidget(heading, row, 0, 1, 3)
-                row += 1
-            name = QLabel(_title(setting))
-            editor = self._make_editor(setting)
-            editor.setAccessibleName(_title(setting))
-            editor.setToolTip(setting.description)
-            editor.setMinimumHeight(26)
-            name.setBuddy(editor)
-            text = setting.description + (" Works from the next start." if setting.is_restart_needed else "")
-            explanation = QLabel(text)
-            explanation.setObjectName("dim")
-            grid.addWidget(name, row, 0)
-            grid.addWidget(editor, row, 1)
-            grid.addWidget(explanation, row, 2)
-            self.editors[setting.key] = editor
-            row += 1
-        return grid
-
-    def set_models(self, models: Sequence[Any]) -> None:
-        """Offer these models, as in :meth:`ModelChoice.set_models`; looking for them takes a moment."""
-        choice = self.editors["model"]
-        if isinstance(choice, ModelChoice):
-            choice.set_models(models)
-
-    def _make_editor(self, setting: Setting) -> QWidget:
-        key, value = setting.key, self._settings.get(setting.key)
-        if isinstance(setting.default, bool):
-            switch = QCheckBox()
-            switch.setChecked(bool(value))
-            switch.toggled.connect(lambda on: self._set(key, on))
-            return switch
-        if setting.choices:
-            choice = QComboBox()
-            choice.addItems(list(setting.choices))
-            choice.setCurrentText(str(value))
-            choice.currentTextChanged.connect(lambda text: self._set(key, text))
-            return choice
-        if isinstance(setting.default, int | float):
-            return self._make_number(setting, value)
-        if key == "model":
-            model = ModelChoice(str(value))
-            model.model_chosen.connect(lambda text: self._set(key, text))
-            return model
-        line = QLineEdit(str(value))
-        line.editingFinished.connect(lambda: self._set(key, line.text().strip()))
-        return line
-
-    def _make_number(self, setting: Setting, value: float) -> QWidget:
-        low = setting.minimum if setting.minimum is not None else -1e9
-        high = setting.maximum if setting.maximum is not None else 1e9
-        key = setting.key
-        if isinstance(setting.default, int):
-            whole = QSpinBox()
-            whole.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
-            whole.setRange(int(low), int(high))
-            whole.setValue(int(value))
-            whole.valueChanged.connect(lambda number: self._set(key, number))
-            return whole
-        real = QDoubleSpinBox()
-        real.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
-        real.setRange(low, high)
-        real.setDecimals(2)
-        real.setSingleStep(0.05 if high <= 1 else 0.5)
-        real.setValue(value)
-        real.valueChanged.connect(lambda number: self._set(key, number))
-        return real
-
-    def _set(self, key: str, value: Any) -> None:
-        try:
-            is_new = self._settings.set(key, value)
-        except UserError as error:
-            self.failed.emit(str(error))
-            is_new = True
-        if is_new:
-            self.changed.emit(key)
+def _question(kind: str, out: Path) -> str:
+    """What to ask before an export is written over something; empty when there is nothing, or it is refused anyway."""
+    if is_project_file(out):
+        return ""
+    if kind == "coco" and out.is_file():
+        return f"There is a file {out} already. Press Replace to write the export over it."
+    if kind == "polygons" and out.is_dir() and any(out.iterdir()):
+        return (
+            f"There are files in {out} already. Press Replace to write the export over those of the same names; the "
+            "others stay."
+        )
+    return ""
 
 
 def title_label(text: str) -> QLabel:
@@ -378,15 +255,13 @@ def title_label(text: str) -> QLabel:
     return label
 
 
-def _title(setting: Setting) -> str:
-    words = setting.key.split("_")
-    units = {
-        "megapixels": "(megapixels)",
-        "px": "(px)",
-        "mib": "(MiB)",
-        "gib": "(GiB)",
-        "ram": "in memory",
-        "disk": "on disk",
-    }
-    text = " ".join(units.get(word, word) for word in words if word != "enabled")
-    return text[:1].upper() + text[1:]
+def closing_row(dialog: QDialog, *, margin_px: int = 0) -> QHBoxLayout:
+    """The last row of a dialog that has nothing to confirm: its Close button, which Enter presses, at the right."""
+    close = QPushButton("Close")
+    close.setDefault(True)
+    close.clicked.connect(dialog.close)
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, margin_px, 0)
+    row.addStretch(1)
+    row.addWidget(close)
+    return row

@@ -16,7 +16,7 @@ from annotator.io.settings import Settings
 from annotator.io.store import ProjectStore
 from annotator.io.store_place import SUFFIX, free_place
 from annotator.ui.background import Errand, Progress
-from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
+from annotator.ui.dialogs import ExportDialog, WorkDialog
 from annotator.ui.main_window import MainWindow
 from annotator.ui.model_menu import ModelMenu
 from annotator.ui.numbers import grouped
@@ -25,6 +25,7 @@ from annotator.ui.project_switch import ProjectSwitch
 from annotator.ui.recent import RecentPlaces
 from annotator.ui.samples import write_samples
 from annotator.ui.session import ProjectSession
+from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.sheets import AboutBox, ShortcutSheet
 
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel,
 
 from annotator.domain.ports import ModelInfo
 from annotator.ui.actions import ACTIONS, MENUS
-from annotator.ui.dialogs import title_label
+from annotator.ui.dialogs import closing_row, title_label
 from annotator.ui.keymap import Keymap, native
 from annotator.ui.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
 from annotator.ui.version import program_version
@@ -37,7 +37,7 @@ class ShortcutSheet(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         content = QWidget()
         row = QHBoxLayout(content)
-        row.setContentsMargins(0, 0, BAR_ROOM_PX, 24)
+        row.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
         row.setSpacing(40)
         sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
         by_name = {name: rows for name, rows in sections if rows}
@@ -48,7 +48,7 @@ class ShortcutSheet(QDialog):
             (("Ctrl+0",), "No adapter"),
         ]
         by_name["Mouse"] = list(MOUSE)
-        for names in (("Object", "Edit"), ("Image", "View"), ("File", "Model", "Help", "Mouse")):
+        for names in (("Object", "Edit", "Model"), ("Image", "View"), ("File", "Help", "Mouse")):
             column = QVBoxLayout()
             grid = QGridLayout()
             grid.setHorizontalSpacing(16)
@@ -60,10 +60,11 @@ class ShortcutSheet(QDialog):
             column.addStretch(1)
             row.addLayout(column)
         box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 0)
+        box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
         box.setSpacing(16)
         box.addWidget(title_label("Keys"))
         box.addWidget(ScrollPane(content, takes_focus=True))
+        box.addLayout(closing_row(self, margin_px=BAR_ROOM_PX))
 
     def showEvent(self, event: QShowEvent) -> None:
         if not event.spontaneous():
@@ -138,4 +139,5 @@ class AboutBox(QDialog):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setObjectName("dim" if text is not lines[0] else "")
             box.addWidget(label)
+        box.addLayout(closing_row(self))
         self.setMinimumWidth(420)

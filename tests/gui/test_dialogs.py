@@ -22,8 +22,9 @@ from annotator.io.store import ProjectStore
 from annotator.ui import dialogs, samples
 from annotator.ui.actions import ACTIONS
 from annotator.ui.crash import CrashHandler, write_report
-from annotator.ui.dialogs import ExportDialog, SettingsDialog, WorkDialog
+from annotator.ui.dialogs import ExportDialog, WorkDialog
 from annotator.ui.keymap import presets
+from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.sheets import AboutBox, ShortcutSheet
 from annotator.ui.theme import Theme
 from tests.gui.shell import restored_look  # noqa: F401 - a fixture
@@ -101,6 +102,23 @@ def test_export_of_polygons(project, qtbot):
     with qtbot.waitSignal(dialog.done_with):
         QTest.mouseClick(dialog.start_button, LEFT)
     assert (project.parent / "set-polygons" / "a.png.json").is_file()
+
+
+def test_polygons_are_written_into_a_used_folder_only_when_the_person_says_so(project, qtbot):
+    old = project.parent / "set-polygons" / "gone.png.json"
+    old.parent.mkdir()
+    old.write_text("{}")
+    dialog = ExportDialog(project)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.format.setCurrentIndex(1)
+    QTest.mouseClick(dialog.start_button, LEFT)
+    assert "the others stay" in dialog.report.toPlainText()
+    assert list(old.parent.iterdir()) == [old]
+    with qtbot.waitSignal(dialog.done_with):
+        QTest.mouseClick(dialog.start_button, LEFT)
+    assert "gone.png.json: delete what an earlier export left" in dialog.report.toPlainText()
+    assert old.is_file()
 
 
 def test_a_failing_export_says_why_and_can_be_tried_again(project, qtbot, monkeypatch):

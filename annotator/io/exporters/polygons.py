@@ -58,6 +58,7 @@ def export_polygons(
     if is_project_file(target):
         raise ExportError(f"{target.name} is the name of a project file.", "Name a folder for the polygon files.")
     ious: list[tuple[float, str]] = []
+    written: set[Path] = set()
     crowd = 0
     with store.snapshot():
         selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
@@ -73,6 +74,7 @@ def export_polygons(
             with export_errors(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(file, _document(image, features))
+                written.add(file)
                 ious.extend(_read_back(file, image, by_image[image.id], categories))
             crowd += sum(annotation.is_crowd for annotation in by_image[image.id])
             if progress is not None:
@@ -80,9 +82,22 @@ def export_polygons(
     check = _check(ious, crowd, exact=tolerance_px <= 0)
     if not check.is_ok:
         raise ExportError(f"Reading back gave other data ({check.problems[0]}).", "The files are not usable.")
+    warnings.extend(_others(target, written))
     return ExportReport(
         target, len(selection.images), total, len(categories), selection.left_out, tuple(warnings), check
     )
+
+
+def _others(folder: Path, written: set[Path]) -> list[str]:
+    """A warning about files that an earlier export may have left: whoever trains from the folder reads them, too."""
+    others = sorted(set(folder.rglob("*.json")) - written)
+    if not others:
+        return []
+    name = others[0].relative_to(folder).as_posix()
+    return [
+        f"The folder has {len(others)} more JSON file(s) that are not of this export, such as {name}: delete what an "
+        "earlier export left before you train from the folder."
+    ]
 
 
 def _document(image: ImageRecord, features: list[dict[str, Any]]) -> bytes:

@@ -268,6 +268,15 @@ def test_a_disk_that_fails(
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_polygon_files_of_another_export_are_named(store: ProjectStore, tmp_path: Path) -> None:
+    out = tmp_path / "poly"
+    first = export_polygons(store, out)
+    assert not [text for text in first.warnings if "JSON" in text]
+    (out / "notes.json").write_text("{}")
+    warnings = export_polygons(store, out, include_unfinished=False).warnings
+    assert next(text for text in warnings if "JSON" in text).startswith("The folder has 4 more JSON file(s)")
+
+
 def test_bad_places_and_choices(store: ProjectStore, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no folder"):
         export_coco(store, tmp_path / "no" / "a.json")
