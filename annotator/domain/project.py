@@ -64,8 +64,8 @@ class Annotation:
         x, y, w, h: tight pixel box of the mask.
         rle: COCO compressed counts of the whole image (ASCII); see :meth:`mask`.
         image_width, image_height: the size the runs are for.
-        score: predicted IoU when it was accepted, 0..1, or None.
-        origin: how it came to be: "click", "import", "refine", "empty" is never used.
+        score: predicted IoU when it was accepted, 0..1, or None; also None when a brush or eraser was over it.
+        origin: how it came to be: "click", "brush" (by hand alone), "import", "refine".
         prompts: :meth:`annotator.domain.prompt.Prompts.to_json` data.
         model, model_sha256, adapter: what made the mask; empty when nothing did.
         clicks: prompts spent; seconds: time from the first prompt to accept.

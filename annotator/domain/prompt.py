@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from annotator.domain.brush import Stroke
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 
@@ -26,15 +27,22 @@ class Prompts:
         points: clicks in the order they were made.
         box: at most one box, edges in image pixels.
         base_mask: an existing object that is being refined, given to the model as a dense prompt.
+        strokes: painted and erased by hand over the model's answer, in this order; the model does not see them.
     """
 
     points: tuple[PointPrompt, ...] = ()
     box: Box | None = None
     base_mask: Mask | None = None
+    strokes: tuple[Stroke, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not self.points and self.box is None and self.base_mask is None
+        return not self.points and self.box is None and self.base_mask is None and not self.strokes
+
+    @property
+    def asked(self) -> Prompts:
+        """What of them is for the model."""
+        return replace(self, strokes=()) if self.strokes else self
 
     @property
     def is_ambiguous(self) -> bool:
@@ -52,30 +60,42 @@ class Prompts:
         )
 
     def with_point(self, point: PointPrompt) -> Prompts:
-        return replace(self, points=(*self.points, point))
+        """With one more click; a stroke of the other sign under it goes, or the click would change nothing there."""
+        kept = tuple(s for s in self.strokes if s.is_positive == point.is_positive or not s.covers(point.x, point.y))
+        return replace(self, points=(*self.points, point), strokes=kept)
+
+    def with_stroke(self, stroke: Stroke) -> Prompts:
+        return replace(self, strokes=(*self.strokes, replace(stroke, after=len(self.points))))
 
     def with_box(self, box: Box) -> Prompts:
         return replace(self, box=box)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for the project file: ``points`` [[x, y, 1|0], ...] and ``box`` [x0, y0, x1, y1] or null."""
-        return {
+        """Plain data for the project file: ``points`` [[x, y, 1|0], ...], ``box`` [x0, y0, x1, y1] or null, and
+        ``strokes`` (:meth:`Stroke.to_json`) when there are any."""
+        data: dict[str, Any] = {
             "points": [[p.x, p.y, int(p.is_positive)] for p in self.points],
             "box": list(self.box.as_xyxy()) if self.box else None,
             "from_mask": self.base_mask is not None,
         }
+        return data | {"strokes": [stroke.to_json() for stroke in self.strokes]} if self.strokes else data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Prompts:
-        """Points and box of :meth:`to_json`; the base mask lives in the object itself."""
+        """Points, box and strokes of :meth:`to_json`; the base mask lives in the object itself.
+
+        Raises:
+            ValueError, TypeError, AttributeError: the data are damaged.
+        """
         points = tuple(PointPrompt(float(x), float(y), bool(sign)) for x, y, sign in data.get("points") or ())
         box = data.get("box")
-        return cls(points, Box.from_corners(*(float(v) for v in box)) if box else None)
+        strokes = tuple(Stroke.from_json(stroke) for stroke in data.get("strokes") or ())
+        return cls(points, Box.from_corners(*(float(v) for v in box)) if box else None, strokes=strokes)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSession:
-    """The steps of one object in work, with a cursor: every click, box and removal is one step.
+    """The steps of one object in work, with a cursor: every click, box, stroke and removal is one step.
 
     ``steps[0]`` is always the start (empty, or an existing object's mask). Steps after the cursor can be redone.
     """
@@ -110,9 +130,14 @@ class PromptSession:
     def set_box(self, box: Box) -> PromptSession:
         return self._push(self.prompts.with_box(box))
 
+    def paint(self, stroke: Stroke) -> PromptSession:
+        return self._push(self.prompts.with_stroke(stroke))
+
     def remove_last(self) -> PromptSession:
-        """Without the newest point, else without the box; itself when there is nothing to remove."""
+        """Without the newest click or stroke, else without the box; itself when there is nothing to remove."""
         now = self.prompts
+        if now.strokes and now.strokes[-1].after >= len(now.points):
+            return self._push(replace(now, strokes=now.strokes[:-1]))
         if now.points:
             return self._push(replace(now, points=now.points[:-1]))
         if now.box is not None:

@@ -65,8 +65,21 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("select_all", "Select all objects", "Edit", When.IMAGE, "Select every object of this image"),
     A("tool_click", "Click tool", "Object", When.WRITABLE, "Click an object to get its mask", "click", True, "tool"),
     A("tool_box", "Box tool", "Object", When.WRITABLE, "Drag a box around an object", "box", True, "tool"),
+    A(
+        "tool_brush",
+        "Brush",
+        "Object",
+        When.WRITABLE,
+        "Paint over the mask in work, or an object",
+        "brush",
+        True,
+        "tool",
+    ),
+    A("tool_eraser", "Eraser", "Object", When.WRITABLE, "Take away from the mask in work", "eraser", True, "tool"),
     A("tool_select", "Select tool", "Object", When.IMAGE, "Select accepted objects", "select", True, "tool"),
     A("toggle_sign", "Removing clicks", "Object", When.WRITABLE, "The left button removes", "sign", True),
+    A("brush_larger", "Larger brush", "Object", When.WRITABLE, "Also Ctrl and the wheel"),
+    A("brush_smaller", "Smaller brush", "Object", When.WRITABLE, "Also Ctrl and the wheel"),
     A("accept", "Accept", "Object", When.REFINING, "Keep the mask as an object", "accept", starts_section=True),
     A("cancel", "Cancel", "Object", When.CANCELLABLE, "Drop the object in work, or the selection", icon="cancel"),
     A("remove_last", "Remove last click", "Object", When.REFINING, "Take the newest click away", icon="backspace"),
@@ -100,11 +113,13 @@ ACTIONS: tuple[ActionSpec, ...] = (
 REPEATING = frozenset(
     {"undo", "redo", "remove_last", "next_candidate", "previous_candidate", "next_image", "previous_image"}
     | {"next_unfinished", "review_next", "review_previous", "suggest_click", "zoom_in", "zoom_out"}
+    | {"brush_larger", "brush_smaller"}
 )
 """Served again and again while the key stays down. The others change something each time: one press, one change."""
 MENUS = ("File", "Edit", "Object", "Image", "View", "Model", "Help")
 TOOL_STRIP = (
-    "tool_click", "tool_box", "tool_select", "", "toggle_sign", "accept", "cancel", "", "undo", "redo", "",
+    "tool_click", "tool_box", "tool_brush", "tool_eraser", "tool_select", "",
+    "toggle_sign", "accept", "cancel", "", "undo", "redo", "",
     "hide_masks", "fit", "", "mark_empty", "done_next",
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 
+from annotator.domain.brush import painted
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
 from annotator.domain.ports import AdapterInUse, DecodeResult, ModelInfo
@@ -104,7 +105,7 @@ class AdapterControl(QObject):
     def _on_compared(self, result: DecodeResult) -> None:
         state, asked = self._refine.state, (result.image_key, result.prompts)
         if asked == (state.image_key, state.prompts):
-            self._base = (asked, result.candidates.chosen.mask)
+            self._base = (asked, painted(result.candidates.chosen.mask, result.prompts.strokes))
             if self._is_comparing:
                 self._show_base(self._base[1])
 

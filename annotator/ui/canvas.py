@@ -5,27 +5,24 @@ Nothing here knows the model: a gesture is over in microseconds, and what follow
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
+from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
-    QDragEnterEvent,
-    QDragMoveEvent,
-    QDropEvent,
     QEnterEvent,
     QFocusEvent,
     QKeyEvent,
     QMouseEvent,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
 
 from annotator.domain.geometry import Box
-from annotator.domain.prompt import PointPrompt
 from annotator.ui.box_grip import BoxGrip, grip_at
 from annotator.ui.canvas_display import CanvasDisplay
 from annotator.ui.cursors import CursorShape, cursor_of
+from annotator.ui.gestures import PAINTING, PROMPTING, Gesture, Press, Tool, point_of
 from annotator.ui.items import PreparedImage, prepare_image
 from annotator.ui.mask_items import ObjectView
 from annotator.ui.overlays import CanvasColours
@@ -51,50 +48,13 @@ _GRIP_CURSORS = {
 }
 
 
-class Tool(StrEnum):
-    """What a left click does: prompt a point, drag a box (a click is a point there too), or pick accepted objects."""
-
-    POINT = "point"
-    BOX = "box"
-    SELECT = "select"
-
-
-class _Gesture(Enum):
-    """What the pressed button is about."""
-
-    NONE = 0
-    POINT = 1
-    BOX = 2
-    PAN = 3
-    PICK = 4
-    GRIP = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Press:
-    """How a gesture began: ``at`` in view pixels, ``where`` in image pixels (the wheel may turn meanwhile)."""
-
-    gesture: _Gesture = _Gesture.NONE
-    button: Qt.MouseButton = Qt.MouseButton.NoButton
-    at: QPointF = field(default_factory=QPointF)
-    where: QPointF = field(default_factory=QPointF)
-    is_positive: bool = True
-    may_drag: bool = False
-    grip: BoxGrip | None = None
-    box: Box | None = None
-    """The box that ``grip`` is a part of."""
-
-
-def _point(press: _Press) -> PointPrompt:
-    return PointPrompt(press.where.x(), press.where.y(), press.is_positive)
-
-
 class Canvas(CanvasDisplay):
     """Shows an image with its objects; turns mouse gestures into prompts.
 
     Left click: positive (or negative, see :meth:`set_negative`). Right click or Shift+click: negative. Left drag: a
     box (with Alt also a short one). Drag at a handle or edge of the shown box: another box in its place. Middle drag
     or Space + drag: pan. Wheel: zoom at the cursor. Right click in the SELECT tool: a menu for objects.
+    In the BRUSH and ERASER tools a drag is a stroke; the right button and Shift do what the other of the two does.
     """
 
     pointed = Signal(object)
@@ -109,8 +69,10 @@ class Canvas(CanvasDisplay):
     """Double click on an object in the SELECT tool."""
     cursor_moved = Signal(float, float, bool)
     """(x, y, inside the image), image pixels"""
-    paths_dropped = Signal(list)
-    """Local files or folders, as str."""
+    painted = Signal(object)
+    """Stroke of the brush or eraser, sent on release; may lie outside the image."""
+    brush_turned = Signal(int)
+    """Ctrl + wheel with a brush in the hand: so many steps larger, or smaller."""
     gesture_changed = Signal()
     """A click or drag was begun or is over; see :attr:`has_gesture`."""
     accept_clicked = Signal()
@@ -120,10 +82,9 @@ class Canvas(CanvasDisplay):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setAcceptDrops(True)
         self.setAccessibleName("Image and its objects")
         self._tool = Tool.POINT
-        self._press = _Press()
+        self._press = Press()
         self._cursor_shape = CursorShape.ARROW
         self._is_negative = False
         self.pan_held.connect(lambda _is_held: self._hover())
@@ -133,7 +94,7 @@ class Canvas(CanvasDisplay):
     @property
     def has_gesture(self) -> bool:
         """Whether a click or drag is half made."""
-        return self._press.gesture is not _Gesture.NONE
+        return self._press.gesture is not Gesture.NONE
 
     @property
     def tool(self) -> Tool:
@@ -157,7 +118,7 @@ class Canvas(CanvasDisplay):
 
     def cancel_gesture(self) -> bool:
         """Drop a half-made click or drag; False when there was none."""
-        was_active = self._press.gesture is not _Gesture.NONE
+        was_active = self._press.gesture is not Gesture.NONE
         self._end_gesture()
         return was_active
 
@@ -168,12 +129,12 @@ class Canvas(CanvasDisplay):
         if event.button() in (Qt.MouseButton.BackButton, Qt.MouseButton.ForwardButton):
             self.accept_clicked.emit()
             return
-        if self._press.gesture is not _Gesture.NONE or not self.has_image:
+        if self._press.gesture is not Gesture.NONE or not self.has_image:
             return
         self._press = self._begin(event)
         self.gesture_changed.emit()
-        if self._press.gesture is _Gesture.POINT:
-            self._overlays.show_provisional(_point(self._press))
+        if self._press.gesture is Gesture.POINT:
+            self._overlays.show_provisional(point_of(self._press))
         self._hover()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
@@ -198,27 +159,38 @@ class Canvas(CanvasDisplay):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         event.accept()
         press = self._press
-        if press.gesture is _Gesture.NONE or event.button() != press.button:
+        if press.gesture is Gesture.NONE or event.button() != press.button:
             return
         # Ended before anyone is told, so that a listener may change image or tool; the dot goes when theirs is there.
-        self._press = _Press()
-        if press.gesture is _Gesture.POINT:
-            self.pointed.emit(_point(press))
-        elif press.gesture is _Gesture.BOX:
+        self._press = Press()
+        if press.gesture is Gesture.POINT:
+            self.pointed.emit(point_of(press))
+        elif press.gesture is Gesture.BOX:
             self._finish_box(press, event.position())
-        elif press.gesture is _Gesture.GRIP:
+        elif press.gesture is Gesture.GRIP:
             self._finish_grip(press, event.position())
-        elif press.gesture is _Gesture.PICK:
+        elif press.gesture is Gesture.PAINT and (stroke := self.brush.end()) is not None:
+            self.painted.emit(stroke)
+        elif press.gesture is Gesture.PICK:
             is_additive = bool(event.modifiers() & (_SHIFT | _CONTROL))
             self.object_clicked.emit(self._hit(event.position()), is_additive)
         self._end_gesture()
         self._hover(event.modifiers())
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        turned = event.angleDelta().y()
+        if self._tool in PAINTING and event.modifiers() & _CONTROL and turned:
+            event.accept()
+            self.brush_turned.emit(1 if turned > 0 else -1)
+        else:
+            super().wheelEvent(event)
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self._update_cross_hair()
         self._hover_at = None
         self._layer.set_hovered(0)
+        self.brush.show_ring(None)
         self.cursor_moved.emit(0.0, 0.0, False)
 
     def enterEvent(self, event: QEnterEvent) -> None:
@@ -258,80 +230,77 @@ class Canvas(CanvasDisplay):
         super().focusOutEvent(event)
         self.hold_pan(False)
 
-    # --- drops --------------------------------------------------------------------------------------------------------
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        event.setAccepted(event.mimeData().hasUrls())
-
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        event.setAccepted(event.mimeData().hasUrls())
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        event.setAccepted(bool(paths))
-        if paths:
-            self.paths_dropped.emit(paths)
-
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _begin(self, event: QMouseEvent) -> _Press:
+    def _begin(self, event: QMouseEvent) -> Press:
         """What a press starts; nothing when it says nothing about the image."""
         at, button, keys = event.position(), event.button(), event.modifiers()
         where = self.view_to_image(at)
         if button == _MIDDLE or (button == _LEFT and self._is_pan_held):
-            return _Press(_Gesture.PAN, button, at, where)
+            return Press(Gesture.PAN, button, at, where)
         is_inside = self.contains_image_point(where.x(), where.y())
         if self._tool is Tool.SELECT:
-            return _Press(_Gesture.PICK, button, at, where, may_drag=True) if button == _LEFT else _Press()
+            return Press(Gesture.PICK, button, at, where, may_drag=True) if button == _LEFT else Press()
+        if self._tool in PAINTING:
+            return self._begin_stroke(event, where) if button in (_LEFT, _RIGHT) else Press()
         grip = self._grip(where) if button == _LEFT and not keys & _ALT else None
         is_positive = button == _LEFT and not (self._is_negative or keys & _SHIFT)
         if grip is not None:
             # Still a click when it does not move: points lie close to the box, too.
-            gesture = _Gesture.POINT if is_inside else _Gesture.GRIP
+            gesture = Gesture.POINT if is_inside else Gesture.GRIP
             box = self._overlays.prompt_box
-            return _Press(gesture, button, at, where, is_positive, may_drag=True, grip=grip, box=box)
+            return Press(gesture, button, at, where, is_positive, may_drag=True, grip=grip, box=box)
         if button == _LEFT and (self._tool is Tool.BOX or keys & _ALT or not is_inside):
             # From outside a drag may still cover the image.
-            return _Press(_Gesture.BOX, button, at, where, is_positive)
+            return Press(Gesture.BOX, button, at, where, is_positive)
         if button in (_LEFT, _RIGHT) and is_inside:
-            return _Press(_Gesture.POINT, button, at, where, is_positive, may_drag=button == _LEFT)
-        return _Press()
+            return Press(Gesture.POINT, button, at, where, is_positive, may_drag=button == _LEFT)
+        return Press()
+
+    def _begin_stroke(self, event: QMouseEvent, where: QPointF) -> Press:
+        is_other = event.button() == _RIGHT or bool(event.modifiers() & _SHIFT)
+        is_positive = (self._tool is Tool.BRUSH) is not is_other
+        colour = self._overlays.candidate_colour if is_positive else self._colours.negative
+        self.brush.begin(where, is_positive=is_positive, colour=colour)
+        return Press(Gesture.PAINT, event.button(), event.position(), where, is_positive)
 
     def _move_gesture(self, now: QPointF) -> None:
         press = self._press
-        if press.gesture is _Gesture.NONE:
+        if press.gesture is Gesture.NONE:
             return
+        if press.gesture is Gesture.PAINT:
+            self.brush.go_to(self.view_to_image(now))
         is_far = (now - press.at).manhattanLength() > DRAG_PX
         if press.may_drag and is_far:
-            gesture = _Gesture.PAN if press.gesture is _Gesture.PICK else _Gesture.BOX
-            gesture = gesture if press.grip is None else _Gesture.GRIP
+            gesture = Gesture.PAN if press.gesture is Gesture.PICK else Gesture.BOX
+            gesture = gesture if press.grip is None else Gesture.GRIP
             press = self._press = replace(press, gesture=gesture, may_drag=False)
             self._overlays.drop_provisional()
-        if press.gesture is _Gesture.PAN:
+        if press.gesture is Gesture.PAN:
             self.pan_by(now.x() - press.at.x(), now.y() - press.at.y())
             self._press = replace(press, at=now)
-        elif press.gesture is _Gesture.GRIP and not press.may_drag:
+        elif press.gesture is Gesture.GRIP and not press.may_drag:
             self._overlays.show_box(self._gripped(press, now))
-        elif press.gesture is _Gesture.BOX and (is_far or self._overlays.is_band_shown):
+        elif press.gesture is Gesture.BOX and (is_far or self._overlays.is_band_shown):
             self._overlays.show_band(self._box_between(press.where, now))
 
-    def _finish_box(self, press: _Press, now: QPointF) -> None:
+    def _finish_box(self, press: Press, now: QPointF) -> None:
         box = self._box_between(press.where, now)
         if min(box.width, box.height) * self.zoom >= SMALLEST_BOX_PX:
             self.boxed.emit(box)
             return
         is_click = self._tool is Tool.BOX and (now - press.at).manhattanLength() <= DRAG_PX
         if is_click and self.contains_image_point(press.where.x(), press.where.y()):
-            self.pointed.emit(_point(press))
+            self.pointed.emit(point_of(press))
 
     def _grip(self, where: QPointF) -> BoxGrip | None:
         """What of the shown box a press here would take."""
         box = self._overlays.prompt_box
-        if box is None or self._tool is Tool.SELECT:
+        if box is None or self._tool not in PROMPTING:
             return None
         return grip_at(box, where.x(), where.y(), zoom=self.zoom)
 
-    def _gripped(self, press: _Press, now: QPointF) -> Box | None:
+    def _gripped(self, press: Press, now: QPointF) -> Box | None:
         """The box as the drag has made it; None when it is gone (the object was accepted meanwhile)."""
         if press.grip is None or press.box is None or press.box != self._overlays.prompt_box:
             return None
@@ -339,7 +308,7 @@ class Canvas(CanvasDisplay):
         size = {"width": self._image_width, "height": self._image_height}
         return press.grip.dragged(press.box, (by.x(), by.y()), **size)
 
-    def _finish_grip(self, press: _Press, now: QPointF) -> None:
+    def _finish_grip(self, press: Press, now: QPointF) -> None:
         box = None if press.may_drag else self._gripped(press, now)
         if box is not None and box != press.box and min(box.width, box.height) * self.zoom >= SMALLEST_BOX_PX:
             self.boxed.emit(box)
@@ -350,28 +319,35 @@ class Canvas(CanvasDisplay):
         return box.clipped(self._image_width, self._image_height)
 
     def _end_gesture(self) -> None:
-        self._press = _Press()
+        self._press = Press()
         self._overlays.show_box(self._overlays.prompt_box)
         self._overlays.drop_band()
         self._overlays.drop_provisional()
+        self.brush.drop()
         self.gesture_changed.emit()
 
     def _wants_cross_hair(self) -> bool:
-        return super()._wants_cross_hair() and self._tool is not Tool.SELECT
+        return super()._wants_cross_hair() and self._tool in PROMPTING
 
     def _hover(self, keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """The cursor says what a press would do; the object under it is brighter in the SELECT tool."""
         found = 0
-        if self._hover_at is not None and self._tool is Tool.SELECT and self._press.gesture is _Gesture.NONE:
+        if self._hover_at is not None and self._tool is Tool.SELECT and self._press.gesture is Gesture.NONE:
             found = self._hit(self._hover_at)
         self._layer.set_hovered(found)
+        self._show_ring()
         shape = self._shape(keys, is_on_object=found != 0)
         if shape is not self._cursor_shape:
             self._cursor_shape = shape
             self.viewport().setCursor(cursor_of(shape))
 
+    def _show_ring(self) -> None:
+        is_in_hand = self._tool in PAINTING and self.has_image and not self._is_pan_held
+        where = self._hover_at if self._press.gesture is not Gesture.PAN and is_in_hand else None
+        self.brush.show_ring(None if where is None else self.view_to_image(where))
+
     def _shape(self, keys: Qt.KeyboardModifier, *, is_on_object: bool) -> CursorShape:
-        if self._press.gesture is _Gesture.PAN:
+        if self._press.gesture is Gesture.PAN:
             return CursorShape.GRABBING
         if not self.has_image or self._hover_at is None:
             return CursorShape.ARROW
@@ -379,11 +355,14 @@ class Canvas(CanvasDisplay):
             return CursorShape.HAND
         if self._tool is Tool.SELECT:
             return CursorShape.PICK if is_on_object else CursorShape.ARROW
+        if self._tool in PAINTING:
+            is_positive = (self._tool is Tool.BRUSH) is not bool(keys & _SHIFT)
+            return CursorShape.POSITIVE if is_positive else CursorShape.NEGATIVE
         where = self.view_to_image(self._hover_at)
-        grip = self._press.grip or (self._grip(where) if self._press.gesture is _Gesture.NONE else None)
+        grip = self._press.grip or (self._grip(where) if self._press.gesture is Gesture.NONE else None)
         if grip is not None and not keys & _ALT:
             return CursorShape.MOVE if grip.is_whole else _GRIP_CURSORS[grip.dx * grip.dy, grip.dx != 0]
-        if self._tool is Tool.BOX or keys & _ALT or self._press.gesture is _Gesture.BOX:
+        if self._tool is Tool.BOX or keys & _ALT or self._press.gesture is Gesture.BOX:
             return CursorShape.BOX
         if not self.contains_image_point(where.x(), where.y()):
             return CursorShape.ARROW

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.ui.brush import Brush
 from annotator.ui.items import PreparedImage
 from annotator.ui.mask_items import ObjectView
 from annotator.ui.overlays import CanvasColours, Overlays
@@ -28,6 +29,7 @@ class CanvasDisplay(ImageView):
         self._are_masks_visible = True
         self._overlays = Overlays(self.scene(), self._colours)
         self._layer = self._overlays.layer
+        self.brush = Brush(self.scene())
         self.set_colours(self._colours)
 
     # --- what is shown ------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from annotator.domain.brush import Stroke, painted
 from annotator.domain.mask import Mask
 from annotator.domain.ports import Candidate, Candidates, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.project import Annotation, ImageRecord
@@ -32,8 +33,8 @@ class OpenImage:
 class Answer:
     """What the model said to one step.
 
-    ``index`` is the candidate that the person uses, ``rle`` its mask's runs, ``adapter`` the record of the one that
-    answered, empty for the base alone.
+    ``index`` is the candidate that the person uses, ``adapter`` the record of the one that answered, empty for the
+    base alone.
     """
 
     prompts: Prompts
@@ -42,7 +43,6 @@ class Answer:
     encode_ms: float
     was_cached: bool
     model: ModelInfo | None
-    rle: bytes | None = None
     adapter: str = ""
 
     @property
@@ -54,7 +54,20 @@ class Answer:
         return sum(item.mask.bits.nbytes + item.logits.nbytes for item in self.candidates.items)
 
     def turned(self, step: int) -> Answer:
-        return replace(self, index=(self.index + step) % len(self.candidates.items), rle=None)
+        return replace(self, index=(self.index + step) % len(self.candidates.items))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painted:
+    """A mask with strokes over it; ``source`` is the one without them, None when there was none."""
+
+    source: Mask | None
+    strokes: tuple[Stroke, ...]
+    mask: Mask
+
+    def is_of(self, draft: Draft) -> bool:
+        """Whether nothing has changed since."""
+        return self.source is draft.source and self.strokes == draft.prompts.strokes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +91,11 @@ class Draft:
         failed: the newest generation that the engine could not answer.
         ticket: set once the person has accepted; nothing is added to the draft from then on.
         started_s: monotonic time of the first prompt.
-        clicks: points and boxes given, removed ones included.
+        clicks: points, boxes and strokes given, removed ones included.
         turns: candidate switches asked for before the answer was there.
         category_id: the class chosen for a refined object, None: the one it has.
+        painted: the mask in use with the strokes over it, see :meth:`repainted`.
+        runs: a mask and its run lengths.
     """
 
     epoch: int
@@ -95,6 +110,8 @@ class Draft:
     clicks: int = 0
     turns: int = 0
     category_id: int | None = None
+    painted: Painted | None = None
+    runs: tuple[Mask, bytes] | None = None
 
     # --- what it says -------------------------------------------------------------------------------------------------
 
@@ -118,6 +135,16 @@ class Draft:
     def has_prompts(self) -> bool:
         """Whether there is anything to ask the model (an untouched base mask needs no answer)."""
         return bool(self.prompts.points) or self.prompts.box is not None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the person has said or painted anything."""
+        return self.has_prompts or bool(self.prompts.strokes)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether :attr:`mask` is what an accept keeps: the answer to exactly these prompts, or painted without any."""
+        return self.has_work and (self.answer is not None or not self.has_prompts)
 
     @property
     def is_touched(self) -> bool:
@@ -150,9 +177,21 @@ class Draft:
         return None
 
     @property
-    def mask(self) -> Mask | None:
+    def source(self) -> Mask | None:
+        """The mask under the strokes: the answer in use, else the object that is being refined."""
         found = self.visible
         return found.candidate.mask if found is not None else self.prompts.base_mask
+
+    @property
+    def mask(self) -> Mask | None:
+        """What to show and to keep: :attr:`source` with the strokes over it."""
+        done = self.repainted().painted
+        return self.source if done is None else done.mask
+
+    @property
+    def rle(self) -> bytes | None:
+        """Run lengths of :attr:`mask`, once they are known."""
+        return self.runs[1] if self.runs is not None and self.runs[0] is self.mask else None
 
     @property
     def previous_logits(self) -> LogitsArray | None:
@@ -172,15 +211,10 @@ class Draft:
     def pushed(self, session: PromptSession, *, at_s: float, is_click: bool = True) -> Draft:
         """With a new step; steps that could have been redone are gone."""
         kept = self.generations[: self.session.cursor + 1]
-        # Taking a prompt away may lead back to prompts that were answered already.
-        known = next(
-            (
-                g
-                for g, step in zip(kept, self.session.steps, strict=False)
-                if g in self.answers and step == session.prompts
-            ),
-            0,
-        )
+        # Taking a prompt away may lead back to prompts that were answered already; a stroke asks for nothing new.
+        asked, now = session.prompts.asked, self.session.prompts
+        steps = zip(kept, self.session.steps, strict=False)
+        known = next((g for g, step in steps if (g in self.answers or step is now) and step.asked == asked), 0)
         generations = (*kept, known)
         return replace(
             self,
@@ -221,10 +255,15 @@ class Draft:
 
     def encoded(self, mask: Mask, rle: bytes) -> Draft:
         """With the runs of ``mask``, when that is the mask in use."""
-        answer = self.answer
-        if answer is None or answer.candidate.mask is not mask:
+        return replace(self, runs=(mask, rle)) if self.mask is mask else self
+
+    def repainted(self) -> Draft:
+        """With the strokes over the mask that is in use now; itself when they are."""
+        if not self.prompts.strokes:
+            return self if self.painted is None else replace(self, painted=None)
+        if self.painted is not None and self.painted.is_of(self):
             return self
-        return replace(self, answers=MappingProxyType({**self.answers, self.generation: replace(answer, rle=rle)}))
+        return replace(self, painted=_painted(self))
 
     def forgotten(self) -> Draft:
         """Without any answer (another model is in use): the step at the cursor is asked again."""
@@ -239,3 +278,11 @@ class Draft:
                 break
             kept[generation] = answers[generation]
         return dict(sorted(kept.items()))
+
+
+def _painted(draft: Draft) -> Painted:
+    source, strokes, before = draft.source, draft.prompts.strokes, draft.painted
+    if before is not None and before.source is source and before.strokes == strokes[: len(before.strokes)]:
+        return Painted(source, strokes, painted(before.mask, strokes[len(before.strokes) :]))
+    height, width = draft.image.rgb.shape[:2]
+    return Painted(source, strokes, painted(source or Mask.empty(width, height), strokes))

@@ -16,6 +16,7 @@ from annotator.io.settings import Settings
 from annotator.io.store import ProjectStore
 from annotator.io.store_place import SUFFIX, free_place
 from annotator.ui.background import Errand, Progress
+from annotator.ui.brush import RADIUS_PX
 from annotator.ui.dialogs import ExportDialog, WorkDialog
 from annotator.ui.main_window import MainWindow
 from annotator.ui.model_menu import ModelMenu
@@ -227,6 +228,7 @@ class FileActions(QObject):
             geometry, state = bytes.fromhex(kept.get("geometry", "")), bytes.fromhex(kept.get("state", ""))
             hidden = [str(name) for name in kept.get("hidden", [])]
             self._window.area.hint.is_wanted = bool(kept.get("hint", True))
+            self._window.canvas.brush.set_radius(float(kept.get("brush_radius_px", RADIUS_PX)))
         except (ValueError, TypeError, AttributeError):
             geometry, state, hidden = b"", b"", []
         self._window.restore_layout(geometry, state, hidden)
@@ -234,7 +236,8 @@ class FileActions(QObject):
     def remember_window(self) -> None:
         geometry, state = self._window.layout_state()
         kept = {"geometry": geometry.hex(), "state": state.hex(), "hidden": self._window.hidden_panels()}
-        text = json.dumps({**kept, "hint": self._window.area.hint.is_wanted})
+        brush = {"brush_radius_px": self._window.canvas.brush.radius_px}
+        text = json.dumps({**kept, **brush, "hint": self._window.area.hint.is_wanted})
         try:
             self._settings.set("panels", text)
         except UserError as error:

@@ -18,6 +18,7 @@ from annotator.ui.steps import Steps
 from annotator.ui.views import Views
 
 _TOOL_ACTIONS = {Tool.POINT: "tool_click", Tool.BOX: "tool_box", Tool.SELECT: "tool_select"}
+_TOOL_ACTIONS |= {Tool.BRUSH: "tool_brush", Tool.ERASER: "tool_eraser"}
 
 
 class LoopCommands(QObject):

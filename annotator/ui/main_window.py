@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from annotator.domain.project import ImageRecord
@@ -15,6 +14,7 @@ from annotator.ui.actions import TOOL_STRIP, ActionSet
 from annotator.ui.canvas import Canvas, CanvasColours
 from annotator.ui.canvas_area import FLOOR_PX, CanvasArea
 from annotator.ui.docks import ClassPanel, ObjectPanel, PanelDock
+from annotator.ui.drops import PathDrops
 from annotator.ui.film import FilmStrip
 from annotator.ui.icons import plain_icon
 from annotator.ui.keymap import KeyGate, Keymap
@@ -61,10 +61,10 @@ class MainWindow(QMainWindow):
         self.theme = theme
         self.setWindowTitle("Annotator")
         self.setMinimumSize(880, 560)
-        self.setAcceptDrops(True)
         self.canvas = Canvas()
         self.area = CanvasArea(theme, self.canvas)
         self.canvas.keep_free(FLOOR_PX)
+        PathDrops(self, self.canvas.viewport(), parent=self).dropped.connect(self.paths_dropped)
         self.objects = ObjectPanel(theme)
         self.classes = ClassPanel(theme)
         self.film = FilmStrip(theme, ask_thumbnail)
@@ -127,10 +127,6 @@ class MainWindow(QMainWindow):
 
     # --- Qt ----------------------------------------------------------------------------------------------------------
 
-    def drop_paths(self, paths: list[str]) -> None:
-        """Paths that were dropped on the canvas, which gets the drop before the window does."""
-        self.paths_dropped.emit([Path(path) for path in paths])
-
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.WindowStateChange:
@@ -149,16 +145,6 @@ class MainWindow(QMainWindow):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._set_strip_compact(event.size().height() < _COMPACT_BELOW_PX)
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths:
-            event.acceptProposedAction()
-            self.paths_dropped.emit(paths)
 
     # --- building ----------------------------------------------------------------------------------------------------
 

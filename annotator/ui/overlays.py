@@ -66,6 +66,11 @@ class Overlays:
         return None if self._is_peeking else self._prompt_box
 
     @property
+    def candidate_colour(self) -> str:
+        """``#rrggbb`` of the object in work, or of the next one."""
+        return self._candidate_colour
+
+    @property
     def is_band_shown(self) -> bool:
         return self._band.isVisible()
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from annotator.domain.brush import Stroke
 from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.ports import EncodeRequest, RgbArray, WarmRequest
@@ -94,8 +95,21 @@ class RefineController(RefineCore):
             return
         self._set_draft(draft.pushed(draft.session.set_box(inside), at_s=self._clock()))
 
+    def paint(self, stroke: Stroke) -> None:
+        """A stroke of the brush or eraser over the mask in work; a brush alone makes an object by hand."""
+        draft = self._open_draft()
+        if draft is None:
+            return
+        height, width = draft.image.rgb.shape[:2]
+        if not stroke.touches(width, height):
+            return
+        if not stroke.is_positive and draft.mask is None and not draft.is_waiting:
+            self.message.emit("There is nothing to erase: click an object, or select one and press R.")
+            return
+        self._set_draft(draft.pushed(draft.session.paint(stroke), at_s=self._clock()))
+
     def remove_last(self) -> None:
-        """Take the newest point away, else the box; itself a step that undo brings back."""
+        """Take the newest click or stroke away, else the box; itself a step that undo brings back."""
         draft = self._draft
         if draft is None or draft.ticket is not None:
             return
@@ -208,16 +222,17 @@ class RefineController(RefineCore):
         draft = self._draft
         if draft is None or draft.ticket is not None or epoch not in (None, draft.epoch):
             return
-        if not draft.has_prompts:
+        if not draft.has_work:
             self._refuse_without_prompts(draft)
             return
         if draft.is_waiting and not self._client.can_answer:
             self.message.emit("No model is loaded, so there is no mask to accept yet.")
             return
-        if draft.answer is None and not draft.is_waiting:
+        if not draft.is_ready and not draft.is_waiting:
             self.message.emit("There is no mask to accept; click once more or press Esc.")
             return
-        category_id = self._category_of(draft)
+        chosen = None if self._category is None else self._category.id
+        category_id = chosen if draft.origin is None else draft.kept_category_id
         if category_id is None:
             self.message.emit("Pick a class first: 1 to 9, or C to search by name.")
             return
@@ -264,8 +279,3 @@ class RefineController(RefineCore):
             self.not_stored.emit(str(error), 0)
             return
         self.message.emit("The class was changed; the mask is as it was.")
-
-    def _category_of(self, draft: Draft) -> int | None:
-        if draft.origin is not None:
-            return draft.kept_category_id
-        return None if self._category is None else self._category.id

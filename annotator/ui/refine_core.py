@@ -190,7 +190,7 @@ class RefineCore(QObject):
             # Without any engine an accept would wait for ever; with the earlier one still in use it does not.
             if self._client.info is None:
                 self._is_encoding = False
-                self._drop_tickets({draft.epoch for draft in self._drafts})
+                self._drop_tickets({draft.epoch for draft in self._drafts if not draft.is_ready})
             return
         if failure.generation == 0 and self._open is not None and failure.epoch >= self._open.epoch:
             self._is_encoding = False
@@ -233,6 +233,7 @@ class RefineCore(QObject):
 
     def _after_change(self) -> None:
         """Store what can be stored, ask what has to be asked, tell what is to be told."""
+        self._drafts = tuple(draft.repainted() for draft in self._drafts)
         self._store_accepted()
         self._ask()
         self.state_changed.emit(self.state)
@@ -252,30 +253,30 @@ class RefineCore(QObject):
                 self._generation,
                 head.image.key,
                 head.image.rgb,
-                head.prompts,
+                head.prompts.asked,
                 head.previous_logits,
             )
         )
 
     def _store_accepted(self) -> None:
-        while self._drafts and self._drafts[0].ticket is not None and self._drafts[0].answer is not None:
+        while self._drafts and self._drafts[0].ticket is not None and self._drafts[0].is_ready:
             head = self._drafts[0]
-            answer, ticket = head.answer, head.ticket
-            if answer is not None and answer.rle is None and self._encoder.is_large(answer.candidate.mask):
-                self._encoder.encode(answer.candidate.mask)
+            mask, ticket = head.mask, head.ticket
+            if mask is not None and head.rle is None and self._encoder.is_large(mask):
+                self._encoder.encode(mask)
                 return
-            if answer is None or ticket is None or not self._store(head, answer, ticket):
+            if mask is None or ticket is None or not self._store(head, mask, ticket):
                 self._take_back(head)
                 return
 
-    def _store(self, head: Draft, answer: Answer, ticket: Ticket) -> bool:
-        if answer.candidate.mask.is_empty:
+    def _store(self, head: Draft, mask: Mask, ticket: Ticket) -> bool:
+        if mask.is_empty:
             self.message.emit("The mask is empty; there is nothing to accept. Click on the object.")
             return False
         try:
             annotation_id = head.origin.id if head.origin is not None else self._sink.new_annotation_id()
             annotation = annotation_of(
-                head, answer, ticket, annotation_id=annotation_id, author=self.author, created_at=self._now()
+                head, mask, ticket, annotation_id=annotation_id, author=self.author, created_at=self._now()
             )
             edit = accept_edit(annotation, head.image.record, replaces=head.origin)
             change = self._sink.apply(edit)

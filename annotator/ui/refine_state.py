@@ -19,6 +19,7 @@ class RefineState:
 
     Attributes:
         candidates, candidate_index: the answer on the screen, None while there is none.
+        mask: what to paint: the candidate in use, else the object that is being refined; with the strokes over it.
         is_waiting: the answer to the newest prompts is still to come.
         is_stale: the mask on the screen answers older prompts than these.
         is_accept_pending: accepted by the person; stored as soon as the answer is here.
@@ -32,6 +33,7 @@ class RefineState:
     prompts: Prompts = field(default_factory=Prompts)
     candidates: Candidates | None = None
     candidate_index: int = 0
+    mask: Mask | None = None
     is_waiting: bool = False
     is_stale: bool = False
     is_accept_pending: bool = False
@@ -50,13 +52,6 @@ class RefineState:
     def is_active(self) -> bool:
         return not self.prompts.is_empty
 
-    @property
-    def mask(self) -> Mask | None:
-        """What to paint: the candidate in use, else the object that is being refined."""
-        if self.candidates is not None:
-            return self.candidates.items[self.candidate_index].mask
-        return self.prompts.base_mask
-
 
 def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState:
     """The state to show for the draft in work; ``can_undo`` tells of steps outside the draft."""
@@ -67,6 +62,7 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
         prompts=draft.prompts,
         candidates=None if shown is None else shown.candidates,
         candidate_index=0 if shown is None else shown.index,
+        mask=draft.mask,
         is_waiting=draft.is_waiting,
         is_stale=draft.has_prompts and draft.mask is not None and draft.answer is None,
         is_accept_pending=draft.ticket is not None,
@@ -85,7 +81,7 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
 
 def draft_json(draft: Draft | None) -> dict[str, Any] | None:
     """Plain data from which :func:`session_from_json` makes the prompts again; None when there are none."""
-    if draft is None or not draft.has_prompts:
+    if draft is None or not draft.has_work:
         return None
     data = draft.prompts.to_json()
     if draft.origin is not None:
@@ -106,40 +102,54 @@ def session_from_json(data: dict[str, Any], *, origin: Annotation | None, width:
     box = prompts.box.clipped(width, height) if prompts.box is not None else None
     if box is not None and box.area > 0:
         session = session.set_box(box)
-    for point in prompts.points:
+    for number, point in enumerate(prompts.points):
+        for stroke in (s for s in prompts.strokes if s.after == number):
+            session = session.paint(stroke)
         x, y = clamp_point(point.x, point.y, width=width, height=height)
         session = session.add_point(PointPrompt(x, y, point.is_positive))
+    for stroke in (s for s in prompts.strokes if not 0 <= s.after < len(prompts.points)):
+        session = session.paint(stroke)
     return session
 
 
 def annotation_of(
-    draft: Draft, answer: Answer, ticket: Ticket, *, annotation_id: int, author: str, created_at: str
+    draft: Draft, mask: Mask, ticket: Ticket, *, annotation_id: int, author: str, created_at: str
 ) -> Annotation:
     """The row to store; a refined object keeps its id and what it carries, and adds the clicks and the time."""
-    mask, model = answer.candidate.mask, answer.model
     seconds = 0.0 if draft.started_s is None else max(0.0, ticket.at_s - draft.started_s)
     x, y, w, h = mask.bbox_xywh
     blank = Annotation(annotation_id, draft.image.record.id, 0, 0, 0, 0, 0, 0, b"", mask.width, mask.height)
     old = draft.origin or blank
+    made = replace(old, origin="brush" if draft.origin is None else "refine", score=None)
+    if draft.answer is not None:
+        made = _answered(made, draft, draft.answer)
     return replace(
-        old,
+        made,
         x=x,
         y=y,
         w=w,
         h=h,
         area=mask.area,
-        rle=mask.rle() if answer.rle is None else answer.rle,
+        rle=draft.rle or mask.rle(),
         image_width=mask.width,
         image_height=mask.height,
         category_id=ticket.category_id,
-        score=min(max(answer.candidate.predicted_iou, 0.0), 1.0),
-        origin="click" if draft.origin is None else "refine",
         prompts=draft.prompts.to_json(),
-        model="" if model is None else model.name,
-        model_sha256="" if model is None else model.sha256,
-        adapter=answer.adapter,
         clicks=old.clicks + draft.clicks,
         seconds=round(old.seconds + seconds, 3),
         author=author or old.author,
         created_at=created_at,
+    )
+
+
+def _answered(row: Annotation, draft: Draft, answer: Answer) -> Annotation:
+    """What the model's part was. Its score is of its own mask, not of one that a hand has changed."""
+    model = answer.model
+    return replace(
+        row,
+        score=None if draft.prompts.strokes else min(max(answer.candidate.predicted_iou, 0.0), 1.0),
+        origin="click" if draft.origin is None else "refine",
+        model="" if model is None else model.name,
+        model_sha256="" if model is None else model.sha256,
+        adapter=answer.adapter,
     )

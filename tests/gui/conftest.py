@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from annotator.ui.worker import EngineClient
+from tests.gui.click_bench import Bench
 from tests.gui.shell import Desk
 
 
@@ -56,3 +57,9 @@ def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     desk = Desk(qtbot, tmp_path)
     yield desk
     desk.close()
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, make_client: Callable[..., EngineClient]) -> Bench:
+    """The click loop without a window, its image open and encoded."""
+    return Bench(qtbot, make_client())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
@@ -43,7 +43,6 @@ class Heard:
         self.activated: list[int] = []
         self.moved: list[tuple[float, float, bool]] = []
         self.zooms: list[float] = []
-        self.dropped: list[list[str]] = []
         self.accepts: list[bool] = []
         canvas.pointed.connect(self.points.append)
         canvas.boxed.connect(self.boxes.append)
@@ -51,7 +50,6 @@ class Heard:
         canvas.object_activated.connect(self.activated.append)
         canvas.cursor_moved.connect(lambda x, y, inside: self.moved.append((x, y, inside)))
         canvas.zoom_changed.connect(self.zooms.append)
-        canvas.paths_dropped.connect(self.dropped.append)
         canvas.accept_clicked.connect(lambda: self.accepts.append(True))
 
 
@@ -663,22 +661,6 @@ def test_the_side_buttons_accept(canvas: Canvas, heard: Heard) -> None:
     click(canvas, QPoint(300, 200), Qt.MouseButton.BackButton)
     click(canvas, QPoint(300, 200), Qt.MouseButton.ForwardButton)
     assert heard.accepts == [True, True]
-
-
-def test_dropped_files_are_told(canvas: Canvas, heard: Heard, tmp_path: Path) -> None:
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(tmp_path)), QUrl("https://example.org/a.png")])
-    enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, data, LEFT, NONE)
-    canvas.dragEnterEvent(enter)
-    assert enter.isAccepted()
-    drop = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, LEFT, NONE)
-    canvas.dropEvent(drop)
-    assert heard.dropped == [[str(tmp_path)]]
-    text = QMimeData()
-    text.setText("hello")
-    enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, text, LEFT, NONE)
-    canvas.dragEnterEvent(enter)
-    assert not enter.isAccepted()
 
 
 # --- high-DPI and thousands -------------------------------------------------------------------------------------------

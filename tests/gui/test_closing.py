@@ -58,14 +58,16 @@ def other_folder(desk: Desk, *, colour: int = 90) -> Path:
 
 
 def drop(desk: Desk, path: Path) -> None:
+    """On the window's edge, or, when there is one, on the image."""
+    place = desk.window.canvas.viewport() if desk.window.canvas.isVisible() else desk.window
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(path))])
     rest = (Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
     entered = QDragEnterEvent(QPoint(400, 300), *rest)
-    QApplication.sendEvent(desk.window, entered)
+    QApplication.sendEvent(place, entered)
     assert entered.isAccepted()
     dropped = QDropEvent(QPointF(400, 300), *rest)
-    QApplication.sendEvent(desk.window, dropped)
+    QApplication.sendEvent(place, dropped)
     assert dropped.isAccepted()
 
 

@@ -17,106 +17,11 @@ from annotator.domain.errors import ModelError, ProjectError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.ports import Engine, WarmRequest
-from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Status
+from annotator.domain.project import Annotation, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
 from annotator.ui import mask_encoder
-from annotator.ui.refine import RefineController
-from annotator.ui.refine_state import RefineState
-from annotator.ui.worker import EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
-
-MakeClient = Callable[..., EngineClient]
-RGB = np.zeros((96, 128, 3), np.uint8)
-CELL = Category(1, "cell", "#e69f00", 1)
-NUCLEUS = Category(2, "nucleus", "#56b4e9", 2)
-
-
-class ListSink:
-    """Keeps edits in memory; ``errors`` are raised by the next applies."""
-
-    def __init__(self) -> None:
-        self.edits: list[Edit] = []
-        self.errors: list[Exception] = []
-        self._next_id = 100
-
-    def new_annotation_id(self) -> int:
-        self._next_id += 1
-        return self._next_id
-
-    def apply(self, edit: Edit) -> Change:
-        if self.errors:
-            raise self.errors.pop(0)
-        self.edits.append(edit)
-        return edit.change()
-
-    @property
-    def annotations(self) -> list[Annotation]:
-        return [c.after for e in self.edits for c in e.changes if isinstance(c.after, Annotation)]
-
-
-class Bench:
-    """A controller with a fake engine, its image open and encoded."""
-
-    def __init__(self, qtbot: QtBot, client: EngineClient, *, is_started: bool = True) -> None:
-        self.qtbot, self.client = qtbot, client
-        self.segmenter, self.sink = FakeSegmenter(), ListSink()
-        self.time_s = 100.0
-        self.controller = RefineController(client, self.sink, clock=lambda: self.time_s, now=lambda: "2026-01-01")
-        self.states: list[RefineState] = []
-        self.messages: list[str] = []
-        self.refused: list[tuple[str, int]] = []
-        self.accepted: list[Annotation] = []
-        self.drafts: list[dict | None] = []
-        self.busy: list[bool] = []
-        self.controller.state_changed.connect(self.states.append)
-        self.controller.message.connect(self.messages.append)
-        self.controller.not_stored.connect(lambda text, epoch: self.refused.append((text, epoch)))
-        self.controller.accepted.connect(lambda annotation, change: self.accepted.append(annotation))
-        self.controller.draft_changed.connect(self.drafts.append)
-        self.controller.busy_changed.connect(self.busy.append)
-        self.controller.set_category(CELL)
-        self.image = ImageRecord(1, "a.png", width=128, height=96)
-        if is_started:
-            with qtbot.waitSignal(client.ready):
-                client.start(fake_engine(self.segmenter))
-            with qtbot.waitSignal(client.encoded):
-                self.controller.open_image(self.image, RGB, "a")
-
-    @property
-    def state(self) -> RefineState:
-        return self.controller.state
-
-    def click(self, x: float, y: float, *, positive: bool = True) -> None:
-        self.controller.add_point(PointPrompt(x, y, positive))
-
-    def settle(self) -> None:
-        self.qtbot.waitUntil(lambda: not self.state.is_waiting and self.state.parked == 0, timeout=10_000)
-
-    def hold(self) -> None:
-        self.segmenter.decode_gate.close()
-
-    def wait_at_decode(self) -> None:
-        self.segmenter.decode_gate.wait_for_arrival()
-
-    def go(self) -> None:
-        self.segmenter.decode_gate.open()
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, make_client: MakeClient) -> Bench:
-    return Bench(qtbot, make_client())
-
-
-def centre(mask: Mask | None) -> tuple[float, float]:
-    assert mask is not None
-    x, y, w, h = mask.bbox_xywh
-    return x + w / 2, y + h / 2
-
-
-def is_at(mask: Mask | None, x: float, y: float) -> bool:
-    found = centre(mask)
-    return math.hypot(found[0] - x, found[1] - y) < 3
-
+from tests.gui.click_bench import CELL, NUCLEUS, RGB, Bench, MakeClient, is_at
 
 # --- one object -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,464 @@
+"""Brush and eraser: strokes over the mask in work, and objects painted by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from annotator.domain.brush import Stroke
+from annotator.domain.errors import ModelError
+from annotator.domain.mask import Mask
+from annotator.domain.ports import Engine
+from annotator.domain.project import Annotation, ImageRecord
+from annotator.ui import mask_encoder
+from annotator.ui.canvas import Tool
+from annotator.ui.cursors import CursorShape
+from tests.fakes import fake_engine
+from tests.gui.click_bench import NUCLEUS, RGB, Bench
+
+K = Qt.Key
+LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+BAR = Stroke(((90, 20), (110, 20)), 5)
+"""Far from the discs of the clicks."""
+
+
+def erased(x: float, y: float, *, radius_px: float = 4) -> Stroke:
+    return Stroke(((x, y),), radius_px, is_positive=False)
+
+
+def stored_object(mask: Mask) -> Annotation:
+    return Annotation(7, 1, 2, 0, 0, 0, 0, 0, b"", 128, 96, score=0.8, model="old", origin="click").with_mask(mask)
+
+
+def square() -> Mask:
+    full = np.zeros((96, 128), bool)
+    full[20:60, 20:60] = True
+    return Mask.from_full(full)
+
+
+# --- over the model's answer ------------------------------------------------------------------------------------------
+
+
+def test_a_stroke_is_in_the_mask_that_is_kept(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    answered = bench.state.mask
+    bench.controller.paint(BAR)
+    bench.controller.paint(erased(40, 40))
+    assert bench.state.mask.contains(100, 20)
+    assert not bench.state.mask.contains(40, 40)
+    bench.controller.accept()
+    kept = bench.accepted[-1]
+    assert kept.mask().contains(100, 20)
+    assert not kept.mask().contains(40, 40)
+    assert kept.mask().iou(answered) < 1
+    assert kept.area == kept.mask().area
+    assert [s["paint"] for s in kept.prompts["strokes"]] == [1, 0]
+    assert (kept.origin, kept.model, kept.clicks) == ("click", "fake", 3)
+    assert kept.score is None, "the model's score is of another mask"
+
+
+def test_a_stroke_asks_the_model_nothing(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    asked = len(bench.segmenter.decodes)
+    bench.controller.paint(BAR)
+    assert not bench.state.is_waiting
+    bench.controller.undo()
+    assert not bench.state.mask.contains(100, 20)
+    bench.controller.redo()
+    assert bench.state.mask.contains(100, 20)
+    bench.controller.remove_last()
+    assert not bench.state.mask.contains(100, 20)
+    assert len(bench.segmenter.decodes) == asked
+    assert bench.state.prompts.points, "the click is older than the stroke"
+
+
+def test_strokes_stay_while_clicks_go_on(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    bench.controller.paint(BAR)
+    bench.click(50, 60)
+    assert bench.state.mask.contains(100, 20), "also while the answer is awaited"
+    bench.settle()
+    assert bench.state.mask.contains(100, 20)
+    assert bench.state.mask.contains(50, 60)
+    assert bench.segmenter.decodes[-1].prompts.strokes == ()
+    assert bench.segmenter.decodes[-1].previous_logits is not None
+    bench.controller.cycle(1)
+    assert bench.state.mask.contains(100, 20)
+
+
+def test_another_candidate_has_the_strokes_too(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    bench.controller.paint(BAR)
+    areas = set()
+    for _ in range(3):
+        bench.controller.cycle(1)
+        assert bench.state.mask.contains(100, 20)
+        areas.add(bench.state.mask.area)
+    assert len(areas) == 3
+
+
+def test_a_click_that_contradicts_a_stroke_wins(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.controller.paint(BAR)
+    bench.click(100, 20, positive=False)
+    bench.settle()
+    assert not bench.state.mask.contains(100, 20)
+    bench.controller.undo()
+    assert bench.state.mask.contains(100, 20)
+
+
+def test_a_stroke_before_the_mask_is_there_counts(bench: Bench) -> None:
+    bench.hold()
+    bench.click(40, 40)
+    bench.wait_at_decode()
+    bench.controller.paint(BAR)
+    bench.controller.accept()
+    assert not bench.accepted
+    assert bench.state.is_accept_pending
+    bench.go()
+    bench.settle()
+    (kept,) = bench.accepted
+    assert kept.mask().contains(100, 20)
+    assert kept.mask().contains(40, 40)
+    assert len(bench.segmenter.decodes) == 1
+
+
+def test_a_large_painted_mask_is_encoded_beside_the_window(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask_encoder, "LARGE_MASK_PIXELS", 50)
+    bench.click(40, 40)
+    bench.settle()
+    bench.controller.paint(BAR)
+    with bench.qtbot.waitSignal(bench.controller.accepted):
+        bench.controller.accept()
+        assert not bench.accepted
+    assert bench.accepted[-1].mask().contains(100, 20)
+
+
+def test_another_model_answers_under_the_same_strokes(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    bench.controller.paint(BAR)
+    bench.controller.model_changed()
+    assert bench.state.is_waiting
+    bench.settle()
+    assert bench.state.mask.contains(100, 20)
+    assert bench.state.mask.contains(40, 40)
+
+
+# --- by hand alone ----------------------------------------------------------------------------------------------------
+
+
+def test_an_object_can_be_painted_without_any_model(qtbot, make_client) -> None:
+    bench = Bench(qtbot, make_client(), is_started=False)
+    bench.controller.open_image(ImageRecord(1, "a.png", width=128, height=96), RGB, "a")
+    bench.controller.paint(BAR)
+    assert bench.state.is_active
+    assert not bench.state.is_waiting
+    bench.time_s += 4
+    bench.controller.accept()
+    (kept,) = bench.accepted
+    assert kept.mask().contains(100, 20)
+    assert (kept.origin, kept.model, kept.score, kept.clicks, kept.seconds) == ("brush", "", None, 1, 4)
+
+
+def test_an_object_that_was_erased_whole_is_not_stored(bench: Bench) -> None:
+    bench.controller.paint(BAR)
+    bench.controller.paint(replace(BAR, radius_px=9, is_positive=False))
+    bench.controller.accept()
+    assert not bench.accepted
+    assert "empty" in bench.messages[-1]
+    bench.controller.undo()
+    bench.controller.accept()
+    assert len(bench.accepted) == 1
+
+
+def test_the_eraser_needs_something_to_erase(bench: Bench) -> None:
+    bench.controller.paint(erased(40, 40))
+    assert "nothing to erase" in bench.messages[-1]
+    assert not bench.state.is_active
+
+
+def test_a_stroke_beside_the_image_is_nothing(bench: Bench) -> None:
+    bench.controller.paint(Stroke(((-50, -50),), 5))
+    assert not bench.state.is_active
+
+
+def test_an_accepted_object_is_corrected_by_hand(bench: Bench) -> None:
+    old = stored_object(square())
+    bench.controller.refine_annotation(old)
+    bench.controller.paint(erased(30, 30, radius_px=6))
+    assert not bench.state.mask.contains(30, 30)
+    bench.controller.accept()
+    (kept,) = bench.accepted
+    assert (kept.id, kept.category_id, kept.model, kept.origin, kept.score) == (7, NUCLEUS.id, "old", "refine", None)
+    assert 1600 - kept.area == pytest.approx(np.pi * 36, abs=15)
+    assert not bench.segmenter.decodes
+
+
+def test_a_painted_object_does_not_wait_for_a_model_that_fails(qtbot, make_client) -> None:
+    bench = Bench(qtbot, make_client(), is_started=False)
+
+    def broken(_progress) -> Engine:
+        raise ModelError("The model is missing.")
+
+    bench.controller.open_image(ImageRecord(1, "a.png", width=128, height=96), RGB, "a")
+    bench.client.start(fake_engine(bench.segmenter))
+    bench.segmenter.encode_gate.close()
+    bench.click(40, 40)
+    bench.controller.accept()
+    bench.controller.paint(BAR)
+    bench.controller.accept()
+    assert not bench.accepted, "the first waits, and the second behind it"
+    bench.segmenter.encode_gate.open()
+    bench.settle()
+    assert [kept.origin for kept in bench.accepted] == ["click", "brush"]
+    other = Bench(qtbot, make_client(), is_started=False)
+    other.controller.open_image(ImageRecord(1, "a.png", width=128, height=96), RGB, "a")
+    other.click(40, 40)
+    other.client.start(broken)
+    other.controller.accept()
+    other.controller.paint(BAR)
+    other.controller.accept()
+    qtbot.waitUntil(lambda: len(other.accepted) == 1)
+    assert other.accepted[0].origin == "brush"
+
+
+# --- the draft that survives ------------------------------------------------------------------------------------------
+
+
+def test_strokes_of_the_object_in_work_are_restored(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.controller.paint(BAR)
+    bench.click(50, 44)
+    bench.controller.paint(erased(40, 40))
+    bench.settle()
+    mask, draft = bench.state.mask, json.loads(json.dumps(bench.drafts[-1]))
+    bench.controller.cancel()
+    bench.controller.restore(draft)
+    bench.settle()
+    assert bench.state.mask.same_pixels(mask)
+    bench.controller.undo()
+    bench.controller.undo()
+    assert len(bench.state.prompts.points) == 1
+    assert len(bench.state.prompts.strokes) == 1
+
+
+@pytest.mark.parametrize("strokes", [[{"path": [1, 2], "radius_px": 0}], ["x"], 5, [{"path": "ab", "radius_px": 3}]])
+def test_damaged_strokes_do_not_bring_the_object_back_half(bench: Bench, strokes) -> None:
+    bench.controller.restore({"points": [[40, 40, 1]], "box": None, "strokes": strokes})
+    assert not bench.state.is_active
+    assert "could not be restored" in bench.messages[-1]
+
+
+# --- in the window ----------------------------------------------------------------------------------------------------
+
+
+def stroke(desk, start, end, *, button=LEFT, modifier=NONE) -> None:
+    viewport = desk.window.canvas.viewport()
+    QTest.mousePress(viewport, button, modifier, desk._at(*start))
+    for part in (0.25, 0.5, 0.75, 1.0):
+        x, y = (a + (b - a) * part for a, b in zip(start, end, strict=True))
+        QTest.mouseMove(viewport, desk._at(x, y))
+    QTest.mouseRelease(viewport, button, modifier, desk._at(*end))
+
+
+def test_paint_erase_and_accept_by_mouse_and_key(desk) -> None:
+    desk.open()
+    desk.click(60, 60)
+    desk.wait_mask(60, 60)
+    desk.key(K.Key_P)
+    assert desk.window.canvas.tool is Tool.BRUSH
+    stroke(desk, (100, 30), (130, 30))
+    assert desk.refine.state.mask.contains(115, 30)
+    desk.key(K.Key_E)
+    stroke(desk, (110, 30), (120, 30))
+    assert not desk.refine.state.mask.contains(115, 30)
+    desk.key(K.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert desk.refine.state.mask.contains(115, 30)
+    desk.key(K.Key_Return)
+    (kept,) = desk.session.annotations
+    assert kept.mask().contains(115, 30)
+    assert kept.mask().contains(60, 60)
+    assert desk.window.canvas.tool is Tool.ERASER, "the tool stays in the hand"
+
+
+@pytest.mark.parametrize(("key", "button", "modifier"), [(K.Key_P, RIGHT, NONE), (K.Key_P, LEFT, SHIFT)])
+def test_the_other_button_and_shift_do_the_opposite(desk, key, button, modifier) -> None:
+    desk.open()
+    desk.key(key)
+    stroke(desk, (60, 30), (100, 30))
+    stroke(desk, (80, 30), (84, 30), button=button, modifier=modifier)
+    assert desk.refine.state.mask.contains(62, 30)
+    assert not desk.refine.state.mask.contains(82, 30)
+
+
+def test_the_line_is_seen_while_it_is_drawn_and_escape_drops_it(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    brush, viewport = desk.window.canvas.brush, desk.window.canvas.viewport()
+    QTest.mousePress(viewport, LEFT, NONE, desk._at(60, 60))
+    QTest.mouseMove(viewport, desk._at(80, 60))
+    assert brush._line.isVisible()
+    assert brush._line.boundingRect().contains(QPointF(80, 60))
+    desk.key(K.Key_Escape)
+    assert not brush._line.isVisible()
+    QTest.mouseRelease(viewport, LEFT, NONE, desk._at(80, 60))
+    assert not desk.refine.state.is_active
+
+
+def test_the_ring_follows_the_brush_and_has_its_size(desk) -> None:
+    desk.open()
+    canvas, ring = desk.window.canvas, desk.window.canvas.brush._ring
+    QTest.mouseMove(canvas.viewport(), desk._at(60, 60))
+    assert not ring.isVisible()
+    desk.key(K.Key_P)
+    QTest.mouseMove(canvas.viewport(), desk._at(70, 60))
+    assert ring.isVisible()
+    assert abs(ring.pos().x() - 70) < 1
+    before = canvas.brush.radius_px
+    desk.key(K.Key_BracketRight)
+    assert canvas.brush.radius_px > before
+    assert ring.boundingRect().width() > 2 * canvas.brush.radius_px
+    assert "px" in desk.window.status.message.text()
+    desk.key(K.Key_BracketLeft)
+    desk.key(K.Key_BracketLeft)
+    assert canvas.brush.radius_px < before
+    desk.key(K.Key_Q)
+    assert not ring.isVisible()
+
+
+def test_the_brush_has_limits(desk) -> None:
+    desk.open()
+    brush = desk.window.canvas.brush
+    brush.resize(-100)
+    assert brush.radius_px == 0.5
+    sizes = []
+    for _ in range(100):
+        brush.resize(1)
+        sizes.append(brush.radius_px)
+    assert sizes[:60] == sorted(sizes[:60])
+    assert len(set(sizes[:10])) == 10, "every step is seen"
+    assert sizes[-1] == 512
+
+
+def test_the_wheel_with_control_turns_the_size_and_not_the_zoom(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    canvas = desk.window.canvas
+    before, zoom = canvas.brush.radius_px, canvas.zoom
+
+    def wheel(modifier) -> None:
+        at = QPointF(desk._at(60, 60))
+        event = QWheelEvent(
+            *(at, canvas.viewport().mapToGlobal(at), QPoint(), QPoint(0, 120)),
+            *(Qt.MouseButton.NoButton, modifier, Qt.ScrollPhase.NoScrollPhase, False),
+        )
+        QApplication.sendEvent(canvas.viewport(), event)
+
+    wheel(Qt.KeyboardModifier.ControlModifier)
+    assert canvas.brush.radius_px > before
+    assert canvas.zoom == zoom
+    wheel(NONE)
+    assert canvas.zoom > zoom
+
+
+def test_the_size_is_remembered(desk) -> None:
+    desk.open()
+    desk.window.canvas.brush.set_radius(21)
+    desk.close()
+    desk.build()
+    assert desk.window.canvas.brush.radius_px == 21
+
+
+@pytest.mark.parametrize("kept", ["NaN", '"a"', "-4", "1e99", "[]"])
+def test_a_kept_size_that_makes_no_sense_is_left_alone(desk, kept) -> None:
+    desk.options = {}
+    (desk.root / "settings.toml").write_text(f"panels = '{{\"brush_radius_px\": {kept}}}'\n")
+    desk.build()
+    assert 0.5 <= desk.window.canvas.brush.radius_px <= 512
+
+
+def test_space_pans_with_the_brush_in_the_hand(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    canvas = desk.window.canvas
+    QTest.keyPress(canvas, K.Key_Space)
+    place = desk._at(60, 60)
+    QTest.mouseMove(canvas.viewport(), place)
+    assert not canvas.brush._ring.isVisible()
+    QTest.mousePress(canvas.viewport(), LEFT, NONE, place)
+    QTest.mouseMove(canvas.viewport(), place + QPoint(30, 0))
+    QTest.mouseRelease(canvas.viewport(), LEFT, NONE, place + QPoint(30, 0))
+    QTest.keyRelease(canvas, K.Key_Space)
+    assert not desk.refine.state.is_active
+
+
+def test_a_stroke_from_outside_reaches_the_edge(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    stroke(desk, (-12, 30), (4, 30))
+    assert desk.refine.state.mask.contains(0, 30)
+
+
+def test_the_cursor_says_whether_it_paints_or_erases(desk) -> None:
+    desk.open()
+    canvas = desk.window.canvas
+    QTest.mouseMove(canvas.viewport(), desk._at(60, 60))
+    desk.key(K.Key_P)
+    assert canvas._shape(NONE, is_on_object=False) is CursorShape.POSITIVE
+    assert canvas._shape(SHIFT, is_on_object=False) is CursorShape.NEGATIVE
+    desk.key(K.Key_E)
+    assert canvas._shape(NONE, is_on_object=False) is CursorShape.NEGATIVE
+
+
+def test_a_read_only_project_is_not_painted_on(desk, monkeypatch) -> None:
+    desk.open()
+    monkeypatch.setattr(type(desk.session), "is_writable", property(lambda _self: False))
+    desk.window.canvas.painted.emit(BAR)
+    assert not desk.refine.state.is_active
+
+
+def test_a_stroke_in_work_survives_a_crash(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    stroke(desk, (60, 30), (100, 30))
+    mask = desk.refine.state.mask
+    desk.crash()
+    desk.open(folder=desk.folder)
+    desk.until(lambda: desk.refine.state.mask is not None)
+    assert desk.refine.state.mask.same_pixels(mask)
+
+
+def test_going_on_and_coming_back_keeps_the_strokes(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    stroke(desk, (60, 30), (100, 30))
+    mask = desk.refine.state.mask
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    assert not desk.refine.state.is_active
+    desk.key(K.Key_A)
+    desk.wait_image(0)
+    desk.until(lambda: desk.refine.state.mask is not None)
+    assert desk.refine.state.mask.same_pixels(mask)
+
+
+def test_a_move_without_a_press_draws_nothing(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    at = QPointF(desk._at(60, 60))
+    move = QMouseEvent(QEvent.Type.MouseMove, at, at, Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, NONE)
+    QApplication.sendEvent(desk.window.canvas.viewport(), move)
+    assert desk.window.canvas.brush.end() is None
