@@ -20,6 +20,7 @@ _STROKE_DEPTH, _RING_DEPTH = 2.5, 12
 _STEP_SHARE = 0.2
 """Of the radius: a shorter move adds nothing that can be seen."""
 _SHORTEST_STEP_PX = 0.25
+_RING_PEN_PX = 3.0
 _DARK, _LIGHT = QColor(0, 0, 0, 170), QColor(255, 255, 255)
 
 
@@ -53,6 +54,9 @@ class Brush:
             raise ValueError("a brush has a radius")
         self.radius_px = min(max(radius_px, SMALLEST_RADIUS_PX), LARGEST_IN_HAND_PX)
         self._ring.set_radius(self.radius_px)
+
+    def set_zoom(self, zoom: float) -> None:
+        self._ring.set_zoom(zoom)
 
     def show_ring(self, where: QPointF | None) -> None:
         """The ring at this place of the image; None: no brush is in the hand, or it is not over the image's view."""
@@ -96,6 +100,7 @@ class _RingItem(QGraphicsItem):
     def __init__(self) -> None:
         super().__init__()
         self._radius_px = RADIUS_PX
+        self._zoom = 1.0
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
     def set_radius(self, radius_px: float) -> None:
@@ -103,14 +108,18 @@ class _RingItem(QGraphicsItem):
             self.prepareGeometryChange()
             self._radius_px = radius_px
 
+    def set_zoom(self, zoom: float) -> None:
+        self.prepareGeometryChange()
+        self._zoom = zoom
+
     def boundingRect(self) -> QRectF:
-        # Its pens are as wide as on the screen, which is most pixels of the image when it is small there.
-        side = self._radius_px * 1.05 + _pen_reach(self)
+        # Its pens are as wide as on the screen: many pixels of an image that is small there.
+        side = self._radius_px + _RING_PEN_PX / self._zoom
         return QRectF(-side, -side, 2 * side, 2 * side)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        for colour, width in ((_DARK, 3.0), (_LIGHT, 1.25)):
+        for colour, width in ((_DARK, _RING_PEN_PX), (_LIGHT, 1.25)):
             pen = QPen(colour, width)
             pen.setCosmetic(True)
             painter.setPen(pen)
@@ -156,10 +165,3 @@ class _LineItem(QGraphicsItem):
     def _margins(self) -> tuple[float, float, float, float]:
         reach = self.radius_px + 1
         return -reach, -reach, reach, reach
-
-
-def _pen_reach(item: QGraphicsItem) -> float:
-    """Two pixels of the screen, in image pixels."""
-    views = item.scene().views() if item.scene() is not None else []
-    scale = views[0].transform().m11() if views else 1.0
-    return 2.0 / max(scale, 1e-3)

@@ -30,6 +30,8 @@ class CanvasDisplay(ImageView):
         self._overlays = Overlays(self.scene(), self._colours)
         self._layer = self._overlays.layer
         self.brush = Brush(self.scene())
+        for part in (self, self.viewport()):
+            part.setAcceptDrops(False)  # what is dropped here is for the window
         self.set_colours(self._colours)
 
     # --- what is shown ------------------------------------------------------------------------------------------------
@@ -144,6 +146,7 @@ class CanvasDisplay(ImageView):
 
     def _zoom_has_changed(self, zoom: float) -> None:
         self._overlays.set_zoom(zoom)
+        self.brush.set_zoom(zoom)
 
     def _hit(self, at: QPointF) -> int:
         where = self.view_to_image(at)

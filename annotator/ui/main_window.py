@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from annotator.domain.project import ImageRecord
@@ -14,7 +16,6 @@ from annotator.ui.actions import TOOL_STRIP, ActionSet
 from annotator.ui.canvas import Canvas, CanvasColours
 from annotator.ui.canvas_area import FLOOR_PX, CanvasArea
 from annotator.ui.docks import ClassPanel, ObjectPanel, PanelDock
-from annotator.ui.drops import PathDrops
 from annotator.ui.film import FilmStrip
 from annotator.ui.icons import plain_icon
 from annotator.ui.keymap import KeyGate, Keymap
@@ -22,13 +23,21 @@ from annotator.ui.status import StatusLine
 from annotator.ui.theme import Theme, Tokens
 
 _STATE_VERSION = 1
-_STRIP_ICON_PX = 22
-_STRIP_BUTTON_PX = 51
-"""Fixed: left to itself a button grows by two pixels when the theme is changed, and the strip with it."""
-_COMPACT_ICON_PX = 16
-_COMPACT_BUTTON_PX = 40
-_COMPACT_BELOW_PX = 780
-"""Windows lower than this get a tighter tool strip, so that no tool hides behind an overflow button."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StripLook:
+    """How the tool strip looks in windows of ``from_height_px`` and more, so that no tool hides behind an overflow
+    button. Buttons have a fixed height: left to itself one grows by two pixels when the theme is changed."""
+
+    from_height_px: int
+    icon_px: int
+    button_px: int
+    shows_keys: bool = True
+
+
+_UNDER_ICON = Qt.ToolButtonStyle.ToolButtonTextUnderIcon
+_STRIP_LOOKS = (_StripLook(840, 22, 51), _StripLook(630, 16, 40), _StripLook(0, 16, 34, shows_keys=False))
 PANELS = ("objects", "classes", "images")
 
 
@@ -61,10 +70,10 @@ class MainWindow(QMainWindow):
         self.theme = theme
         self.setWindowTitle("Annotator")
         self.setMinimumSize(880, 560)
+        self.setAcceptDrops(True)
         self.canvas = Canvas()
         self.area = CanvasArea(theme, self.canvas)
         self.canvas.keep_free(FLOOR_PX)
-        PathDrops(self, self.canvas.viewport(), parent=self).dropped.connect(self.paths_dropped)
         self.objects = ObjectPanel(theme)
         self.classes = ClassPanel(theme)
         self.film = FilmStrip(theme, ask_thumbnail)
@@ -81,6 +90,7 @@ class MainWindow(QMainWindow):
         self.actions_by_id = ActionSet(keymap, {**handlers, **own}, self)
         self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
         self.strip = self._make_tool_strip()
+        self._strip_look: _StripLook | None = None
         self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=on_held)
         self.set_keymap(keymap)
         theme.subscribe(self._retint)
@@ -144,7 +154,18 @@ class MainWindow(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._set_strip_compact(event.size().height() < _COMPACT_BELOW_PX)
+        height_px = event.size().height()
+        self._set_strip_look(next(look for look in _STRIP_LOOKS if look.from_height_px <= height_px))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.paths_dropped.emit(paths)
 
     # --- building ----------------------------------------------------------------------------------------------------
 
@@ -167,7 +188,7 @@ class MainWindow(QMainWindow):
         strip = QToolBar("Tools")
         strip.setObjectName("tools")
         strip.setMovable(False)
-        strip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+        strip.setToolButtonStyle(_UNDER_ICON)
         strip.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)
         for name in TOOL_STRIP:
@@ -181,21 +202,20 @@ class MainWindow(QMainWindow):
             button.setObjectName(f"tool:{name}")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setIconSize(QSize(_STRIP_ICON_PX, _STRIP_ICON_PX))
             strip.addWidget(button)
             # The button shows the key, not the title; an action that changes would bring the title back.
             action.changed.connect(lambda n=name: self._keep_key_text(n))
         return strip
 
-    def _set_strip_compact(self, is_compact: bool) -> None:
-        if self.strip.property("compact") == is_compact:
+    def _set_strip_look(self, look: _StripLook) -> None:
+        if self._strip_look is look:
             return
-        self.strip.setProperty("compact", is_compact)
-        side = _COMPACT_ICON_PX if is_compact else _STRIP_ICON_PX
+        self._strip_look = look
+        self.strip.setProperty("compact", look is not _STRIP_LOOKS[0])
         for button in map(self._strip_button, filter(None, TOOL_STRIP)):
-            button.setIconSize(QSize(side, side))
-            button.setFixedHeight(_COMPACT_BUTTON_PX if is_compact else _STRIP_BUTTON_PX)
+            button.setIconSize(QSize(look.icon_px, look.icon_px))
+            button.setFixedHeight(look.button_px)
+            button.setToolButtonStyle(_UNDER_ICON if look.shows_keys else Qt.ToolButtonStyle.ToolButtonIconOnly)
             button.style().unpolish(button)
             button.style().polish(button)
         self.strip.style().unpolish(self.strip)

@@ -20,6 +20,9 @@ MOUSE = (
     (("Right click", "Shift+click"), "Remove from it"),
     (("Box tool", "Alt+drag"), "Box around it"),
     (("Drag a handle",), "Change the box"),
+    (("Drag",), "Paint or erase (Brush, Eraser)"),
+    (("Right drag", "Shift+drag"), "The other of the two"),
+    (("Ctrl+wheel",), "Size of the brush"),
     (("Side button",), "Accept"),
     (("Double click",), "Refine an object (Select tool)"),
     (("Right click",), "Menu of an object (Select tool)"),
@@ -48,11 +51,11 @@ class ShortcutSheet(QDialog):
             (("Ctrl+0",), "No adapter"),
         ]
         by_name["Mouse"] = list(MOUSE)
-        for names in (("Object", "Edit", "Model"), ("Image", "View"), ("File", "Help", "Mouse")):
+        for names in (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse")):
             column = QVBoxLayout()
             grid = QGridLayout()
             grid.setHorizontalSpacing(16)
-            grid.setVerticalSpacing(6)
+            grid.setVerticalSpacing(5)
             grid.setColumnStretch(0, 1)
             for name in names:
                 _add_section(grid, name, by_name.get(name, []))
