@@ -13,7 +13,7 @@ from typing import Any, cast
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
 from annotator.domain.review import ReviewedObject
-from annotator.io.store_schema import COLUMNS, copy_database, row_from, translated_errors
+from annotator.io.store_schema import COLUMNS, copy_database, rows_from, translated_errors
 
 _CHUNK_ROWS = 500
 
@@ -190,7 +190,7 @@ class ProjectQueries:
         columns = ", ".join(COLUMNS[table])
         found = self._fetch(f"SELECT {columns} FROM {table} {rest}", *arguments)
         try:
-            return [row_from(table, values) for values in found]
+            return rows_from(table, found)
         except (ValueError, TypeError) as error:
             message = f"{self._path.name} is damaged: a row of {table} cannot be read ({error})."
             raise ProjectError(message, "Restore it from a backup copy.") from error

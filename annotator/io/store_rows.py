@@ -9,7 +9,7 @@ from typing import Literal
 
 from annotator.domain.errors import RowGoneError
 from annotator.domain.project import Annotation, Edit, Row, RowChange
-from annotator.io.store_schema import COLUMNS, column_value, row_from, table_of
+from annotator.io.store_schema import COLUMNS, column_value, rows_from, table_of
 
 RowKind = Literal["image", "category", "annotation"]
 
@@ -65,7 +65,7 @@ class RowWriter:
         table, row_id = table_of(change.row), change.row.id
         columns = ", ".join(COLUMNS[table])
         found = self._connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row_id,)).fetchone()
-        current = row_from(table, found) if found else None
+        current = rows_from(table, [found])[0] if found else None
         if change.before is None:
             if current is not None:
                 raise ValueError(f"{table} {row_id} is there already")

@@ -686,3 +686,18 @@ def test_a_link_in_the_image_folder_leads_to_its_images(tmp_path: Path) -> None:
             assert opened.image_root == folder
             assert [image.path for image in opened.images()] == ["1.png"]
     assert find_project(folder) == path
+
+
+@pytest.mark.parametrize(
+    "texts", [("x", "{}"), ('{"a":1', '"b":2}'), ("{},{}", '{"a":1}'), ("[1", "2]"), ("", '{"a":1}')]
+)
+def test_a_damaged_row_is_told_and_not_mixed_with_its_neighbour(tmp_path: Path, texts: tuple[str, str]) -> None:
+    folder = image_folder(tmp_path, ("1.png",))
+    with ProjectStore.open_folder(folder) as store:
+        for place in (10, 40):
+            accept(store, 1, disc(place, 20, 5))
+        assert [row.prompts for row in store.annotations(1)] == [{}, {}]
+        for row_id, text in enumerate(texts, 1):
+            store._connection.execute("UPDATE annotation SET prompts = ? WHERE id = ?", (text, row_id))
+        with pytest.raises(ProjectError, match="a row of annotation cannot be read"):
+            store.annotations(1)
