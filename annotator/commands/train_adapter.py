@@ -15,6 +15,7 @@ from annotator.commands.training_run import (
     encoded_windows,
     folder_of,
     judged,
+    only_run,
     plain,
     settings_of,
     tell_shared_images,
@@ -93,7 +94,6 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands import fine_tuning
     from annotator.engine.adapter_files import installed_path
     from annotator.train.adapter_data import read_source, split
-    from annotator.train.ranks import joined
 
     _check(args)
     if args.give_way:
@@ -109,6 +109,16 @@ def run(args: argparse.Namespace) -> int:
     parts = split(sources, held_back=args.held_back, max_images=args.max_images, seed=args.seed)
     tests = [read_source(path) for path in args.test]
     folder = folder_of(args, f"{args.name}.decoder" if args.fine_tune_decoder else args.name)
+    with only_run(folder):
+        return _train_and_judge(args, sources, parts, tests, folder)
+
+
+def _train_and_judge(
+    args: argparse.Namespace, sources: Sequence[Source], parts: Split, tests: Sequence[Source], folder: RunFolder
+) -> int:
+    from annotator.commands import fine_tuning
+    from annotator.train.ranks import joined
+
     with joined(args.device) as ranks:
         segmenter = _load(args, ranks)
         if ranks.is_first:

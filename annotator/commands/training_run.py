@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from annotator.train.evaluation_set import EvaluationObject
     from annotator.train.prompted import AdapterSettings, PromptedTrainer, Windows
     from annotator.train.ranks import Ranks
+
+_log = logging.getLogger(__name__)
 
 FEW_IMAGES = 10
 """Below this an interval over images is too narrow to be relied upon."""
@@ -74,6 +79,36 @@ def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
     folder = RunFolder(path, is_own=path.resolve().is_relative_to(own.resolve()))
     check_output(folder.state)
     return folder
+
+
+@contextmanager
+def only_run(folder: RunFolder) -> Iterator[None]:
+    """No other training writes into the folder meanwhile; two would overwrite each other's state and windows.
+
+    Raises:
+        UserError: another one is at work in it.
+    """
+    from annotator.domain.errors import UserError
+    from annotator.io.store_lock import ProjectLock, describe_owner
+
+    if int(os.environ.get("RANK") or 0) > 0:
+        yield  # one of several processes of a run that the first of them locks
+        return
+    try:
+        lock = ProjectLock.acquire(folder.state)
+    except OSError as error:
+        _log.warning("%s cannot be locked: %s", folder.path, error)
+        yield
+        return
+    if lock is None:
+        raise UserError(
+            f"Another training is at work in {folder.path}: {describe_owner(folder.state)}.",
+            "Wait for its end, stop it, or name another folder with --work.",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def encoded_windows(

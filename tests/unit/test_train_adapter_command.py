@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from annotator import cli
-from annotator.commands.training_run import folder_of, tell_shared_images
+from annotator.commands.training_run import folder_of, only_run, tell_shared_images
 from annotator.engine.adapter_files import adapters_dir, list_adapters, load_adapter, read_adapter_info
 from annotator.engine.load import load_segmenter
 from annotator.engine.nano import build_nano, save_nano
@@ -247,3 +247,26 @@ def test_a_test_set_that_is_learned_from_is_named(tmp_path: Path, capsys: pytest
     held_back = replace(sources[0], objects=parts.held_back)
     tell_shared_images(parts, [held_back])
     assert capsys.readouterr().out == ""
+
+
+def test_one_training_at_a_time_in_a_folder(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "work")
+    folder.path.mkdir()
+    with only_run(folder):
+        assert cli.main(words) == 2
+        assert "Another training is at work" in capsys.readouterr().err
+        assert [path.name for path in folder.path.iterdir()] == [".run.state.lock"]
+        monkeypatch.setenv("RANK", "1")
+        with only_run(folder):  # one of the processes of that run
+            pass
+    assert not list(folder.path.iterdir())
+    monkeypatch.delenv("RANK")
+    monkeypatch.setattr("annotator.io.store_lock._open_lock", _no_locks)
+    with only_run(folder):  # a drive that knows none
+        pass
+
+
+def _no_locks(*_args: object) -> int:
+    raise OSError(95, "Operation not supported")
