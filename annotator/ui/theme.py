@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -178,6 +180,22 @@ def work_font(size_pt: float) -> QFont:
     return font
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No garbage is collected meanwhile.
+
+    A new style sheet goes through a list of all widgets, and some run Python while it does. A collection there may
+    delete a widget that is further down the list; Qt goes on to it and the process dies.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class Theme:
     """The theme in use. Widgets that paint themselves read ``tokens`` when they paint and subscribe to changes."""
 
@@ -195,6 +213,12 @@ class Theme:
     def apply(self, name: str) -> None:
         """Switch to ``dark``, ``light`` or ``system`` (which follows the system's wish from then on)."""
         self._name = name
+        with undisturbed():
+            self._restyle(name)
+        for listener in self._listeners:
+            listener(self.tokens)
+
+    def _restyle(self, name: str) -> None:
         hints = self._app.styleHints()
         scheme = Qt.ColorScheme
         if name == "system":
@@ -207,8 +231,6 @@ class Theme:
         self._app.setStyleSheet("")
         self._app.setPalette(palette(self.tokens))
         self._app.setStyleSheet(stylesheet(self.tokens))
-        for listener in self._listeners:
-            listener(self.tokens)
 
     def _on_system(self, scheme: Qt.ColorScheme) -> None:
         wanted = LIGHT if scheme == Qt.ColorScheme.Light else DARK

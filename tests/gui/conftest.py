@@ -11,9 +11,11 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from PySide6.QtCore import QEvent
+from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from annotator.ui.theme import undisturbed
 from annotator.ui.worker import EngineClient
 from tests.gui.click_bench import Bench
 from tests.gui.shell import Desk
@@ -51,7 +53,19 @@ def make_client(qtbot: QtBot) -> Iterator[Callable[..., EngineClient]]:
 
 
 @pytest.fixture
-def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def restored_look(qapp: QApplication) -> Iterator[None]:
+    """Give the application its own look back: it lives longer than one test."""
+    font, sheet = qapp.font(), qapp.styleSheet()
+    yield
+    with undisturbed():
+        qapp.setStyleSheet(sheet)
+        qapp.setPalette(QPalette())
+        qapp.setFont(font)
+    qapp.styleHints().unsetColorScheme()
+
+
+@pytest.fixture
+def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_look: None) -> Iterator[Desk]:
     """A window's desk, with settings, logs and models of its own; nothing is open yet. It closes what was opened."""
     monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
     desk = Desk(qtbot, tmp_path)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import ModelError
 from annotator.domain.ports import Engine
@@ -23,17 +20,6 @@ from tests.fakes import FakeSegmenter, fake_engine
 
 LEFT = Qt.MouseButton.LeftButton
 NONE = Qt.KeyboardModifier.NoModifier
-
-
-@pytest.fixture
-def restored_look(qapp: QApplication) -> Iterator[None]:
-    """Give the application its own look back: it lives longer than one test."""
-    font, sheet = qapp.font(), qapp.styleSheet()
-    yield
-    qapp.setStyleSheet(sheet)
-    qapp.setPalette(QPalette())
-    qapp.setFont(font)
-    qapp.styleHints().unsetColorScheme()
 
 
 class HeldEngine:

@@ -18,13 +18,12 @@ from annotator.io.settings import Settings
 from annotator.ui import app
 from annotator.ui.adapter_shelf import AdapterEntry, AdapterShelf
 from tests.fakes import FakeSegmenter
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+from tests.gui.shell import Desk
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

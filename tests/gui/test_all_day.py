@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QLineEdit
 
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Status
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -21,7 +20,6 @@ REDO = CTRL | SHIFT
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

@@ -10,13 +10,12 @@ from PySide6.QtTest import QTest
 from annotator.domain.geometry import Box
 from annotator.ui.box_grip import BoxGrip, grip_at
 from annotator.ui.canvas import Tool
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+from tests.gui.shell import Desk
 
 K = Qt.Key
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 BOX = Box(20, 30, 100, 90)
 

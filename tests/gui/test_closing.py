@@ -18,13 +18,12 @@ from annotator.io.store import ProjectStore
 from annotator.ui.background import WorkCancelled
 from annotator.ui.dialogs import ExportDialog, WorkDialog
 from annotator.ui.project_opening import open_project
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+from tests.gui.shell import Desk
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

@@ -27,7 +27,6 @@ from annotator.ui.keymap import presets
 from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.sheets import AboutBox, ShortcutSheet
 from annotator.ui.theme import Theme
-from tests.gui.shell import restored_look  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
 LEFT = Qt.MouseButton.LeftButton
@@ -245,7 +244,7 @@ def text_left(widget):
     raise AssertionError("no text")
 
 
-def test_the_texts_of_all_fields_begin_in_one_column(tmp_path, qtbot, qapp, restored_look):  # noqa: F811
+def test_the_texts_of_all_fields_begin_in_one_column(tmp_path, qtbot, qapp, restored_look):
     Theme(qapp, "dark")
     dialog, choice = settings_dialog(tmp_path, qtbot, author="Eve", model="Eve", device="cpu")
     theme = dialog.editors["keymap"]

@@ -12,12 +12,11 @@ from PySide6.QtCore import Qt
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Edit, RowChange
 from annotator.ui import loading
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
+from tests.gui.shell import Desk
 
 K = Qt.Key
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 MANY = 60
 """More masks than are decoded within a frame."""

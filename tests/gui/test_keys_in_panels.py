@@ -8,12 +8,11 @@ from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from tests.gui.shell import LEFT, NONE, Desk, restored_look  # noqa: F401 - a fixture
+from tests.gui.shell import LEFT, NONE
 
 K = Qt.Key
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

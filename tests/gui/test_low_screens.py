@@ -13,12 +13,10 @@ from annotator.ui import scroll_pane
 from annotator.ui.train_dialog import TrainDialog
 from annotator.ui.training import Standing, TrainingRun
 from annotator.ui.training_record import Wish
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 LOW_PX = 600
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

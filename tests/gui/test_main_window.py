@@ -16,13 +16,11 @@ from annotator.domain.errors import ProjectError
 from annotator.domain.project import Status
 from annotator.io.store import ProjectStore
 from annotator.ui.dialogs import ExportDialog, WorkDialog
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

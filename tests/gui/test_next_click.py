@@ -15,12 +15,10 @@ from annotator.domain.geometry import Box
 from annotator.domain.ports import UncertaintyMap
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.heat_items import heat_image
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

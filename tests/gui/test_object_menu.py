@@ -8,13 +8,10 @@ from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
-
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

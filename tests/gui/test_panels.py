@@ -19,7 +19,6 @@ from annotator.ui.finder import ClassFinder
 from annotator.ui.hud import CandidateStrip, ClassChip, common_frame, silhouette
 from annotator.ui.models import ROW_ROLE
 from annotator.ui.theme import Theme
-from tests.gui.shell import restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
@@ -27,7 +26,7 @@ CATEGORIES = {1: Category(1, "object", "#e69f00", 1), 2: Category(2, "cell", "#5
 
 
 @pytest.fixture
-def theme(qapp, restored_look):  # noqa: F811
+def theme(qapp, restored_look):
     return Theme(qapp, "dark")
 
 

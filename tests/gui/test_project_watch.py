@@ -9,13 +9,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from annotator.io.store import ProjectStore
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

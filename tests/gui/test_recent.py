@@ -11,11 +11,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from annotator.io.settings import Settings
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

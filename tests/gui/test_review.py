@@ -10,12 +10,10 @@ from PySide6.QtCore import QRectF, Qt
 from annotator.domain.project import Status
 from annotator.io.store import ProjectStore
 from annotator.ui.views import NO_OBJECT
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

@@ -15,11 +15,9 @@ from annotator.domain.errors import UserError
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.mask_picture import MaskLook
 from tests.fakes import FakeSegmenter, fake_engine
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 

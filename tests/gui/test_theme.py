@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 from PySide6.QtGui import QFontInfo
@@ -10,7 +12,6 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.palette import OKABE_ITO, PALETTE, next_colour
 from annotator.ui import icons, theme
-from tests.gui.shell import restored_look  # noqa: F401 - a fixture
 
 GROUNDS = ("background", "surface", "raised", "field")
 
@@ -97,16 +98,55 @@ def test_icons_are_never_scaled_up_on_the_screens_there_are(qapp):
     assert 16 in widths
 
 
-def test_text_is_drawn_with_a_real_font(qapp, restored_look):  # noqa: F811
+def test_text_is_drawn_with_a_real_font(qapp, restored_look):
     look = theme.Theme(qapp, "dark")
     assert QFontInfo(QApplication.font()).family() == "Inter"
     assert look.tokens is theme.DARK
 
 
-def test_switching_tells_subscribers(qapp, restored_look):  # noqa: F811
+def test_switching_tells_subscribers(qapp, restored_look):
     seen: list[str] = []
     look = theme.Theme(qapp, "dark")
     look.subscribe(lambda tokens: seen.append(tokens.name))
     look.apply("light")
     assert seen == ["dark", "light"]
     assert qapp.palette().window().color().name() == theme.LIGHT.surface
+
+
+CYCLES = """
+import gc
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+from annotator.ui.theme import Theme
+
+class Collecting(QWidget):
+    def changeEvent(self, event):
+        if event.type() == QEvent.Type.StyleChange and gc.isenabled():
+            gc.collect()
+        super().changeEvent(event)
+
+app = QApplication([])
+theme = Theme(app, "dark")
+kept = Collecting()
+kept.show()
+gc.collect()
+gc.set_threshold(10**9)
+for _ in range(100):
+    widget = QWidget()
+    box = QVBoxLayout(widget)
+    for _ in range(10):
+        box.addWidget(QLabel("x"))
+    widget.me = widget
+    widget.show()
+    widget.hide()
+    del widget, box
+theme.apply("light")
+print("alive")
+"""
+
+
+def test_a_collection_in_the_middle_of_a_new_look_does_not_end_the_process():
+    """In a process of its own: without care it ends by a fault in Qt."""
+    ended = subprocess.run([sys.executable, "-c", CYCLES], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == "alive"

@@ -19,13 +19,11 @@ from annotator.commands import train_adapter
 from annotator.domain.errors import ModelError, UserError
 from annotator.ui.training import TrainingRun, read_standing
 from annotator.ui.training_record import Outcome, RunRecord, Wish, open_records, write_record
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 from tests.gui.test_adapters import AdaptableSegmenter, MemoryShelf, entry
 
 LEFT = Qt.MouseButton.LeftButton
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 CHILD = """

@@ -23,13 +23,11 @@ from annotator.ui.canvas_area import FLOOR_PX
 from annotator.ui.dialogs import WorkDialog
 from annotator.ui.numbers import grouped
 from annotator.ui.status import StatusLine
-from tests.gui.shell import Desk, restored_look  # noqa: F401 - a fixture
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
-    pytest.mark.usefixtures("restored_look"),
 ]
 
 
