@@ -60,8 +60,13 @@ class Prompts:
         )
 
     def with_point(self, point: PointPrompt) -> Prompts:
-        """With one more click; a stroke of the other sign under it goes, or the click would change nothing there."""
-        kept = tuple(s for s in self.strokes if s.is_positive == point.is_positive or not s.covers(point.x, point.y))
+        """With one more click; strokes that decide against it go, or the click would change nothing there."""
+        against = []
+        for stroke in reversed([s for s in self.strokes if s.covers(point.x, point.y)]):
+            if stroke.is_positive == point.is_positive:
+                break
+            against.append(stroke)
+        kept = tuple(stroke for stroke in self.strokes if not any(stroke is other for other in against))
         return replace(self, points=(*self.points, point), strokes=kept)
 
     def with_stroke(self, stroke: Stroke) -> Prompts:
@@ -85,7 +90,7 @@ class Prompts:
         """Points, box and strokes of :meth:`to_json`; the base mask lives in the object itself.
 
         Raises:
-            ValueError, TypeError, AttributeError: the data are damaged.
+            ValueError, TypeError, AttributeError, OverflowError: the data are damaged.
         """
         points = tuple(PointPrompt(float(x), float(y), bool(sign)) for x, y, sign in data.get("points") or ())
         box = data.get("box")

@@ -8,15 +8,17 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsScene, QStyleOptionGraphicsItem, QWidget
 
-from annotator.domain.brush import LARGEST_RADIUS_PX, MOST_STROKE_POINTS, Stroke
+from annotator.domain.brush import LARGEST_RADIUS_PX, MOST_STROKE_POINTS, Stroke, thinned
+from annotator.ui.view import DEGREES_8_PER_NOTCH
 
 RADIUS_PX = 8.0
 """To begin with, in pixels of the image."""
 SMALLEST_RADIUS_PX = 0.5
-LARGEST_IN_HAND_PX = min(512.0, LARGEST_RADIUS_PX)
 GROWTH = 1.25
 STROKE_OPACITY = 0.55
 _STROKE_DEPTH, _RING_DEPTH = 2.5, 12
+LEAST_THINNED_PX, THINNED_SHARE = 0.25, 0.03
+"""How far a kept path may be from the drawn one: at least this, or this share of the radius."""
 _STEP_SHARE = 0.2
 """Of the radius: a shorter move adds nothing that can be seen."""
 _SHORTEST_STEP_PX = 0.25
@@ -32,10 +34,15 @@ class Brush:
         self._ring, self._line = _RingItem(), _LineItem()
         self._path: list[tuple[float, float]] = []
         self._is_positive = True
+        self._turned = 0.0
         for item, depth in ((self._line, _STROKE_DEPTH), (self._ring, _RING_DEPTH)):
             item.setZValue(depth)
             item.hide()
             scene.addItem(item)
+
+    @property
+    def is_drawing(self) -> bool:
+        return bool(self._path)
 
     def resize(self, steps: int) -> None:
         """So many steps larger, or smaller; every step is seen."""
@@ -46,13 +53,23 @@ class Brush:
             radius = round((radius + change if steps > 0 else radius - change) * 2) / 2
         self.set_radius(radius)
 
+    def steps_of(self, delta: int) -> int:
+        """How many steps a turn of the wheel makes, in eighths of a degree: fine wheels and touchpads send small ones,
+        which add up."""
+        if delta * self._turned < 0:
+            self._turned = 0.0
+        self._turned += delta
+        steps = int(self._turned / DEGREES_8_PER_NOTCH)
+        self._turned -= steps * DEGREES_8_PER_NOTCH
+        return steps
+
     def set_radius(self, radius_px: float) -> None:
         """Raises:
         ValueError: not a number.
         """
         if math.isnan(radius_px):
             raise ValueError("a brush has a radius")
-        self.radius_px = min(max(radius_px, SMALLEST_RADIUS_PX), LARGEST_IN_HAND_PX)
+        self.radius_px = min(max(radius_px, SMALLEST_RADIUS_PX), LARGEST_RADIUS_PX)
         self._ring.set_radius(self.radius_px)
 
     def set_zoom(self, zoom: float) -> None:
@@ -82,7 +99,10 @@ class Brush:
 
     def end(self) -> Stroke | None:
         """What was drawn, None when nothing was. The line stays until :meth:`drop`."""
-        return Stroke(tuple(self._path), self._line.radius_px, self._is_positive) if self._path else None
+        if not self._path:
+            return None
+        radius = self._line.radius_px
+        return Stroke(thinned(self._path, max(LEAST_THINNED_PX, THINNED_SHARE * radius)), radius, self._is_positive)
 
     def drop(self) -> None:
         """Take the line away."""

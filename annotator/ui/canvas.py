@@ -148,6 +148,8 @@ class Canvas(CanvasDisplay):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         event.accept()
+        if self._press.gesture is not Gesture.NONE and not event.buttons() & self._press.button:
+            self.cancel_gesture()  # the button was let go elsewhere, in a dialog that came meanwhile
         self._move_gesture(event.position())
         self._update_cross_hair()
         self._hover_at = event.position()
@@ -178,10 +180,11 @@ class Canvas(CanvasDisplay):
         self._hover(event.modifiers())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        turned = event.angleDelta().y()
-        if self._tool in PAINTING and event.modifiers() & _CONTROL and turned:
+        if self._tool in PAINTING and event.modifiers() & _CONTROL:
             event.accept()
-            self.brush_turned.emit(1 if turned > 0 else -1)
+            steps = self.brush.steps_of(event.angleDelta().y())
+            if steps:
+                self.brush_turned.emit(steps)
         else:
             super().wheelEvent(event)
 

@@ -15,6 +15,8 @@ from annotator.domain.ports import Candidate, Candidates, LogitsArray, ModelInfo
 from annotator.domain.project import Annotation, ImageRecord
 from annotator.domain.prompt import Prompts, PromptSession
 
+KEPT_PAINTED_BYTES = 64 * 1024 * 1024
+"""Painted masks of earlier steps are kept up to this many bytes, so that going back is quick."""
 KEPT_MASK_BYTES = 256 * 1024 * 1024
 """Answers of earlier steps are kept up to this many bytes of mask; older ones are asked for again on undo."""
 
@@ -94,7 +96,7 @@ class Draft:
         clicks: points, boxes and strokes given, removed ones included.
         turns: candidate switches asked for before the answer was there.
         category_id: the class chosen for a refined object, None: the one it has.
-        painted: the mask in use with the strokes over it, see :meth:`repainted`.
+        painted: masks with strokes over them, the newest first; see :meth:`repainted`.
         runs: a mask and its run lengths.
     """
 
@@ -110,7 +112,7 @@ class Draft:
     clicks: int = 0
     turns: int = 0
     category_id: int | None = None
-    painted: Painted | None = None
+    painted: tuple[Painted, ...] = ()
     runs: tuple[Mask, bytes] | None = None
 
     # --- what it says -------------------------------------------------------------------------------------------------
@@ -143,8 +145,13 @@ class Draft:
 
     @property
     def is_ready(self) -> bool:
-        """Whether :attr:`mask` is what an accept keeps: the answer to exactly these prompts, or painted without any."""
-        return self.has_work and (self.answer is not None or not self.has_prompts)
+        """Whether :attr:`mask` is what an accept keeps: the answer to exactly these prompts, or made by hand where no
+        model answers."""
+        if self.has_prompts and not self._has_failed:
+            return self.answer is not None
+        strokes, base = self.prompts.strokes, self.prompts.base_mask
+        is_made_by_hand = not self._has_failed or base is not None or any(stroke.is_positive for stroke in strokes)
+        return bool(strokes) and is_made_by_hand
 
     @property
     def is_touched(self) -> bool:
@@ -185,8 +192,7 @@ class Draft:
     @property
     def mask(self) -> Mask | None:
         """What to show and to keep: :attr:`source` with the strokes over it."""
-        done = self.repainted().painted
-        return self.source if done is None else done.mask
+        return self.repainted().painted[0].mask if self.prompts.strokes else self.source
 
     @property
     def rle(self) -> bytes | None:
@@ -223,15 +229,17 @@ class Draft:
             answers=MappingProxyType({g: a for g, a in self.answers.items() if g in generations}),
             started_s=at_s if self.started_s is None else self.started_s,
             clicks=self.clicks + int(is_click),
-            turns=0,
+            turns=self.turns if asked == now.asked else 0,
         )
 
     def moved(self, session: PromptSession) -> Draft:
         """At another step of the same session; a step whose answer is not known is asked again."""
         generations = list(self.generations)
+        asks_the_same = session.prompts.asked == self.prompts.asked
         if generations[session.cursor] not in self.answers:
-            generations[session.cursor] = 0
-        return replace(self, session=session, generations=tuple(generations), turns=0)
+            generations[session.cursor] = self.generation if asks_the_same else 0
+        turns = self.turns if asks_the_same else 0
+        return replace(self, session=session, generations=tuple(generations), turns=turns)
 
     def asked(self, generation: int) -> Draft:
         generations = list(self.generations)
@@ -242,9 +250,10 @@ class Draft:
         """With an answer; one to a step that is gone changes nothing."""
         if generation not in self.generations:
             return self
+        turns = self.turns
         if generation == self.generation:
-            answer = answer.turned(self.turns)
-        return replace(self, answers=MappingProxyType(self._trimmed({**self.answers, generation: answer})), turns=0)
+            answer, turns = answer.turned(turns), 0
+        return replace(self, answers=MappingProxyType(self._trimmed({**self.answers, generation: answer})), turns=turns)
 
     def turned(self, step: int) -> Draft:
         """With another candidate; remembered while the answer is still to come."""
@@ -259,11 +268,10 @@ class Draft:
 
     def repainted(self) -> Draft:
         """With the strokes over the mask that is in use now; itself when they are."""
-        if not self.prompts.strokes:
-            return self if self.painted is None else replace(self, painted=None)
-        if self.painted is not None and self.painted.is_of(self):
+        if not self.prompts.strokes or (self.painted and self.painted[0].is_of(self)):
             return self
-        return replace(self, painted=_painted(self))
+        known = next((done for done in self.painted if done.is_of(self)), None)
+        return replace(self, painted=_kept((known or _painted(self), *(d for d in self.painted if d is not known))))
 
     def forgotten(self) -> Draft:
         """Without any answer (another model is in use): the step at the cursor is asked again."""
@@ -281,8 +289,23 @@ class Draft:
 
 
 def _painted(draft: Draft) -> Painted:
-    source, strokes, before = draft.source, draft.prompts.strokes, draft.painted
-    if before is not None and before.source is source and before.strokes == strokes[: len(before.strokes)]:
-        return Painted(source, strokes, painted(before.mask, strokes[len(before.strokes) :]))
+    """Painted anew, from the longest beginning that is there already."""
+    source, strokes = draft.source, draft.prompts.strokes
     height, width = draft.image.rgb.shape[:2]
-    return Painted(source, strokes, painted(source or Mask.empty(width, height), strokes))
+    under, count = source or Mask.empty(width, height), 0
+    for done in draft.painted:
+        length = len(done.strokes)
+        if done.source is source and count < length <= len(strokes) and done.strokes == strokes[:length]:
+            under, count = done.mask, length
+    return Painted(source, strokes, painted(under, strokes[count:]))
+
+
+def _kept(done: tuple[Painted, ...]) -> tuple[Painted, ...]:
+    """The newest of them, as far as there is room."""
+    spent, kept = 0, list[Painted]()
+    for one in done:
+        spent += one.mask.bits.nbytes
+        if kept and spent > KEPT_PAINTED_BYTES:
+            break
+        kept.append(one)
+    return tuple(kept)

@@ -41,14 +41,15 @@ def taken_back(line: Line, head: Draft, opened: OpenImage | None) -> Line | None
 def without_tickets(line: Line, epochs: set[int], opened: OpenImage | None) -> tuple[Line, int]:
     """The line when the masks of these accepted drafts do not come, and how many drafts had to be given up.
 
-    The newest of them is in work again, if nothing was begun since.
+    The newest of them is in work again, if nothing was begun since; strokes of a hand are worth more than new clicks.
     """
     failed = [draft for draft in line if draft.epoch in epochs and draft.ticket is not None]
     if not failed:
         return line, 0
     newest, tail = failed[-1], draft_in_work(line, opened)
     is_here = tail is not None and tail.image.epoch == newest.image.epoch
-    can_stay = is_here and tail is not None and (tail is newest or not tail.is_touched)
+    is_worth_more = bool(newest.prompts.strokes) and tail is not None and not tail.prompts.strokes
+    can_stay = is_here and tail is not None and (tail is newest or not tail.is_touched or is_worth_more)
     rest = tuple(draft for draft in line if draft not in failed)
     if can_stay:
         rest = (*(draft for draft in rest if draft.ticket is not None), replace(newest, ticket=None))

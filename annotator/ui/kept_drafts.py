@@ -67,4 +67,4 @@ class KeptDrafts(QObject):
 
 
 def _prompts_of(draft: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in draft.items() if key not in ("annotation_id", "category_id")}
+    return {key: value for key, value in draft.items() if key not in ("annotation_id", "category_id", "turns")}

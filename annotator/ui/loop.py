@@ -10,6 +10,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from annotator.ui.canvas import Tool
 from annotator.ui.main_window import MainWindow
 from annotator.ui.next_click import NextClick
+from annotator.ui.painting import Painting
 from annotator.ui.patience import Patience
 from annotator.ui.project_watch import ProjectWatch
 from annotator.ui.refine import RefineController
@@ -33,6 +34,7 @@ class LoopCommands(QObject):
         self.watch = ProjectWatch(window, session, parent=self)
         self.next_click = NextClick(window, refine, parent=self)
         self.steps = Steps(session, refine)
+        self.painting = Painting(window, session, refine)
         self._emptying_id = 0
         """The image that is marked empty as soon as no accept waits."""
         for digit in range(1, 10):
@@ -40,7 +42,8 @@ class LoopCommands(QObject):
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
 
     def accept(self) -> None:
-        """Place the proposed click, if one is shown; else keep the object."""
+        """Place the proposed click, if one is shown; else keep the object, with a stroke that is still being drawn."""
+        self.painting.finish()
         if not self.next_click.place():
             self._refine.accept()
 

@@ -71,7 +71,9 @@ class NextClick(QObject):
         if self._ghost is not None:
             passed = (*passed, self._ghost)
             self._seen = (*self._seen, as_shown(self._ghost, mask))
-        found = proposals(doubt.map, mask, state.prompts.points, confirmed=self._confirmed)
+        strokes = state.prompts.strokes  # what a hand has decided is not in doubt
+        asked = proposals(doubt.map, mask, state.prompts.points, confirmed=self._confirmed)
+        found = [point for point in asked if not any(stroke.covers(point.x, point.y) for stroke in strokes)]
         left = [point for point in found if point not in passed]
         if not left and found:
             passed, left = (), list(found)
@@ -145,10 +147,11 @@ class NextClick(QObject):
         self._window.status.tell("You have passed all that is in doubt; G shows it again.")
 
     def _remember(self, before: Prompts, now: Prompts) -> None:
-        """A click after a look means that the places passed over were right; another object has places of its own."""
-        if now.extends(before):
+        """A click or stroke after a look means that the places passed over were right; another object has places of its
+        own."""
+        if now.extends(before) or len(now.strokes) > len(before.strokes):
             self._confirm_seen()
-        elif now != before and not before.extends(now):
+        elif now.asked != before.asked and not before.extends(now):
             self._confirmed = ()
 
     def _confirm_seen(self) -> None:

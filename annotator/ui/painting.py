@@ -25,6 +25,14 @@ class Painting(QObject):
         brush.resize(steps)
         self._window.status.tell(f"Brush: {2 * brush.radius_px:g} px")
 
+    def finish(self) -> None:
+        """Keep the stroke that is being drawn, as if the button had been let go."""
+        canvas = self._window.canvas
+        stroke = canvas.brush.end()
+        if stroke is not None:
+            canvas.cancel_gesture()
+            self._on_painted(stroke)
+
     def _on_painted(self, stroke: Stroke) -> None:
         if self._session.is_writable:
             self._refine.paint(stroke)

@@ -20,7 +20,6 @@ from annotator.ui.keymap import PAN, presets
 from annotator.ui.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.loop import LoopCommands
 from annotator.ui.main_window import MainWindow
-from annotator.ui.painting import Painting
 from annotator.ui.refine import RefineController
 from annotator.ui.review import Review
 from annotator.ui.session import ProjectSession
@@ -43,7 +42,6 @@ class Program(QObject):
     views: Views
     adapters: AdapterControl
     review: Review
-    painting: Painting
 
     def __init__(
         self,
@@ -80,7 +78,6 @@ class Program(QObject):
         self.bench, self.adapters, self.review = bench, adapters, review
         self.window, self.commands, self.files, self.views = window, commands, files, views
         self._factory_for = factory_for
-        self.painting = Painting(window, self.session, self.refine)
         self.session.opened.connect(self._forget_pictures)
         self.thumbnails.ready.connect(window.film.set_thumbnail)
         self.client.ready.connect(self._on_model)
@@ -114,8 +111,8 @@ class Program(QObject):
             "tool_select": lambda _on: self.commands.set_tool(Tool.SELECT),
             "tool_brush": lambda _on: self.commands.set_tool(Tool.BRUSH),
             "tool_eraser": lambda _on: self.commands.set_tool(Tool.ERASER),
-            "brush_larger": lambda: self.painting.resize(+1),
-            "brush_smaller": lambda: self.painting.resize(-1),
+            "brush_larger": lambda: self.commands.painting.resize(+1),
+            "brush_smaller": lambda: self.commands.painting.resize(-1),
             "toggle_sign": lambda on: self.commands.set_removing(on),
             "accept": lambda: self.commands.accept(),
             "cancel": lambda: self.commands.cancel(),

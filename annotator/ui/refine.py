@@ -187,12 +187,14 @@ class RefineController(RefineCore):
         height, width = draft.image.rgb.shape[:2]
         try:
             session = session_from_json(prompts_json, origin=origin, width=width, height=height)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             self.message.emit("The object that was in work could not be restored.")
             return
         steps = len(session.steps)
         chosen = prompts_json.get("category_id")
         fresh = replace(self._fresh(draft.image), session=session, origin=origin, generations=(0,) * steps)
+        turns = prompts_json.get("turns")
+        fresh = replace(fresh, turns=turns if isinstance(turns, int) else 0)
         fresh = replace(fresh, category_id=chosen if origin is not None and isinstance(chosen, int) else None)
         self._replace_draft(replace(fresh, started_s=self._clock(), clicks=steps - 1))
 
@@ -226,8 +228,10 @@ class RefineController(RefineCore):
             self._refuse_without_prompts(draft)
             return
         if draft.is_waiting and not self._client.can_answer:
-            self.message.emit("No model is loaded, so there is no mask to accept yet.")
-            return
+            draft = replace(draft, failed=draft.generation)
+            if not draft.is_ready:
+                self.message.emit("No model is loaded, so there is no mask to accept yet.")
+                return
         if not draft.is_ready and not draft.is_waiting:
             self.message.emit("There is no mask to accept; click once more or press Esc.")
             return

@@ -88,7 +88,9 @@ def draft_json(draft: Draft | None) -> dict[str, Any] | None:
         data["annotation_id"] = draft.origin.id
     if draft.category_id is not None:
         data["category_id"] = draft.category_id
-    return data
+    answer = draft.answer
+    turns = draft.turns if answer is None else (answer.index - answer.candidates.best) % len(answer.candidates.items)
+    return data | {"turns": turns} if turns else data
 
 
 def session_from_json(data: dict[str, Any], *, origin: Annotation | None, width: int, height: int) -> PromptSession:

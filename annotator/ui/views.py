@@ -250,7 +250,7 @@ class Views(QObject):
                     holding.append(When.SELECTION)
         if state.is_active or window.canvas.has_gesture or window.objects.has_selection:
             holding.append(When.CANCELLABLE)
-        if state.is_active:
+        if state.is_active or window.canvas.brush.is_drawing:
             holding.append(When.REFINING)
             if state.candidates is not None and len(state.candidates.items) > 1:
                 holding.append(When.CANDIDATES)

@@ -235,6 +235,73 @@ def test_a_painted_object_does_not_wait_for_a_model_that_fails(qtbot, make_clien
     assert other.accepted[0].origin == "brush"
 
 
+def test_painted_work_can_be_kept_when_the_model_failed(bench: Bench) -> None:
+    bench.segmenter.decode_errors = [ModelError("The memory is full.")]
+    bench.click(40, 40)
+    bench.settle()
+    bench.controller.paint(erased(40, 40))
+    bench.controller.accept()
+    assert not bench.accepted, "nothing but an eraser was used"
+    bench.controller.paint(BAR)
+    bench.controller.accept()
+    (kept,) = bench.accepted
+    assert kept.mask().contains(100, 20)
+    assert (kept.origin, kept.model) == ("brush", "")
+
+
+def test_a_click_that_nobody_can_answer_does_not_lock_the_painting_in(qtbot, make_client) -> None:
+    bench = Bench(qtbot, make_client(), is_started=False)
+    bench.controller.open_image(ImageRecord(1, "a.png", width=128, height=96), RGB, "a")
+    bench.click(40, 40)
+    bench.controller.accept()
+    assert "No model is loaded" in bench.messages[-1]
+    bench.controller.paint(BAR)
+    bench.controller.accept()
+    assert [kept.origin for kept in bench.accepted] == ["brush"]
+
+
+def test_strokes_of_an_accept_that_failed_are_in_work_again(bench: Bench) -> None:
+    bench.hold()
+    bench.segmenter.decode_errors = [ModelError("The memory is full.")]
+    bench.click(40, 40)
+    bench.wait_at_decode()
+    bench.controller.paint(BAR)
+    bench.controller.accept()
+    bench.click(60, 80)
+    bench.go()
+    bench.qtbot.waitUntil(lambda: not bench.state.is_waiting)
+    assert bench.state.prompts.strokes
+    assert bench.state.mask.contains(100, 20)
+    assert not bench.accepted
+
+
+def test_a_switch_before_the_answer_survives_a_stroke(bench: Bench) -> None:
+    bench.hold()
+    bench.click(40, 40)
+    bench.wait_at_decode()
+    bench.controller.cycle(1)
+    bench.controller.paint(BAR)
+    bench.controller.paint(BAR)
+    bench.controller.undo()
+    bench.go()
+    bench.settle()
+    assert bench.state.candidate_index == (bench.state.candidates.best + 1) % 3
+
+
+def test_going_back_paints_nothing_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    for place in range(5):
+        bench.controller.paint(Stroke(((80 + 5 * place, 20),), 5))
+    masks = bench.state.mask
+    monkeypatch.setattr("annotator.ui.draft.painted", lambda *_args: pytest.fail("painted again"))
+    for _ in range(4):
+        bench.controller.undo()
+    for _ in range(4):
+        bench.controller.redo()
+    assert bench.state.mask is masks
+
+
 # --- the draft that survives ------------------------------------------------------------------------------------------
 
 
@@ -255,7 +322,28 @@ def test_strokes_of_the_object_in_work_are_restored(bench: Bench) -> None:
     assert len(bench.state.prompts.strokes) == 1
 
 
-@pytest.mark.parametrize("strokes", [[{"path": [1, 2], "radius_px": 0}], ["x"], 5, [{"path": "ab", "radius_px": 3}]])
+def test_the_candidate_under_the_strokes_is_restored(bench: Bench) -> None:
+    bench.click(40, 40)
+    bench.settle()
+    bench.controller.cycle(1)
+    bench.controller.paint(BAR)
+    mask, draft = bench.state.mask, json.loads(json.dumps(bench.drafts[-1]))
+    bench.controller.cancel()
+    bench.controller.restore(draft)
+    bench.settle()
+    assert bench.state.mask.same_pixels(mask)
+
+
+@pytest.mark.parametrize(
+    "strokes",
+    [
+        [{"path": [1, 2], "radius_px": 4, "after": 1e999}],
+        [{"path": [1, 2], "radius_px": 0}],
+        ["x"],
+        5,
+        [{"path": "ab", "radius_px": 3}],
+    ],
+)
 def test_damaged_strokes_do_not_bring_the_object_back_half(bench: Bench, strokes) -> None:
     bench.controller.restore({"points": [[40, 40, 1]], "box": None, "strokes": strokes})
     assert not bench.state.is_active
@@ -359,17 +447,22 @@ def test_the_wheel_with_control_turns_the_size_and_not_the_zoom(desk) -> None:
     canvas = desk.window.canvas
     before, zoom = canvas.brush.radius_px, canvas.zoom
 
-    def wheel(modifier) -> None:
+    def wheel(modifier, turned=120) -> None:
         at = QPointF(desk._at(60, 60))
         event = QWheelEvent(
-            *(at, canvas.viewport().mapToGlobal(at), QPoint(), QPoint(0, 120)),
+            *(at, canvas.viewport().mapToGlobal(at), QPoint(), QPoint(0, turned)),
             *(Qt.MouseButton.NoButton, modifier, Qt.ScrollPhase.NoScrollPhase, False),
         )
         QApplication.sendEvent(canvas.viewport(), event)
 
     wheel(Qt.KeyboardModifier.ControlModifier)
-    assert canvas.brush.radius_px > before
+    once = canvas.brush.radius_px
+    assert once > before
     assert canvas.zoom == zoom
+    canvas.brush.set_radius(before)
+    for _ in range(12):
+        wheel(Qt.KeyboardModifier.ControlModifier, 10)
+    assert canvas.brush.radius_px == once, "fine wheels and touchpads send many small turns"
     wheel(NONE)
     assert canvas.zoom > zoom
 
@@ -462,3 +555,56 @@ def test_a_move_without_a_press_draws_nothing(desk) -> None:
     move = QMouseEvent(QEvent.Type.MouseMove, at, at, Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, NONE)
     QApplication.sendEvent(desk.window.canvas.viewport(), move)
     assert desk.window.canvas.brush.end() is None
+
+
+def test_enter_keeps_the_stroke_that_is_being_drawn(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    viewport = desk.window.canvas.viewport()
+    QTest.mousePress(viewport, LEFT, NONE, desk._at(60, 30))
+    QTest.mouseMove(viewport, desk._at(100, 30))
+    desk.key(K.Key_Return)
+    (kept,) = desk.session.annotations
+    assert kept.mask().contains(80, 30)
+    QTest.mouseMove(viewport, desk._at(100, 60))
+    QTest.mouseRelease(viewport, LEFT, NONE, desk._at(100, 60))
+    assert not desk.refine.state.is_active
+
+
+def test_a_button_that_was_let_go_in_a_dialog_paints_no_more(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    canvas = desk.window.canvas
+    QTest.mousePress(canvas.viewport(), LEFT, NONE, desk._at(60, 30))
+    at = QPointF(desk._at(100, 60))
+    move = QMouseEvent(QEvent.Type.MouseMove, at, at, Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, NONE)
+    QApplication.sendEvent(canvas.viewport(), move)
+    assert not canvas.has_gesture
+    QTest.mouseRelease(canvas.viewport(), LEFT, NONE, desk._at(100, 60))
+    assert not desk.refine.state.is_active
+
+
+def test_a_proposal_is_not_where_a_hand_has_decided(desk) -> None:
+    desk.open()
+    desk.click(60, 60)
+    desk.wait_mask(60, 60)
+    desk.key(K.Key_G)
+    ghost = desk.window.program.commands.next_click.ghost
+    assert ghost is not None
+    desk.refine.paint(Stroke(((ghost.x, ghost.y),), 3, ghost.is_positive))
+    desk.key(K.Key_G)
+    other = desk.window.program.commands.next_click.ghost
+    assert other is None or abs(other.x - ghost.x) + abs(other.y - ghost.y) > 3
+
+
+def test_a_drawn_path_is_kept_thin(desk) -> None:
+    desk.open()
+    desk.key(K.Key_P)
+    viewport = desk.window.canvas.viewport()
+    QTest.mousePress(viewport, LEFT, NONE, desk._at(20, 30))
+    for step in range(100):
+        QTest.mouseMove(viewport, desk._at(20 + step, 30))
+    QTest.mouseRelease(viewport, LEFT, NONE, desk._at(120, 30))
+    (drawn,) = desk.refine.state.prompts.strokes
+    assert len(drawn.path) < 12
+    assert desk.refine.state.mask.contains(70, 30)

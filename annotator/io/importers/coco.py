@@ -29,7 +29,7 @@ _SHOWN_LINES = 40
 _KNOWN_FIELDS = frozenset(
     ("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes", "ignore", "score")
 )
-_ORIGINS = ("click", "refine")
+_ORIGINS = ("click", "refine", "brush")
 _PROGRESS = {Status.UNSEEN: 0, Status.IN_PROGRESS: 1, Status.EMPTY: 2, Status.DONE: 2}
 """An import moves an image forward only."""
 

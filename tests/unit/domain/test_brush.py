@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.domain.brush import MOST_STROKE_POINTS, Stroke, painted
+from annotator.domain import brush
+from annotator.domain.brush import MOST_STROKE_POINTS, Stroke, painted, thinned
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts, PromptSession
@@ -130,14 +132,50 @@ def test_a_stroke_survives_json(stroke: Stroke, after: int) -> None:
         {"path": [1, float("inf")], "radius_px": 4},
         {"path": ["a", 2], "radius_px": 4},
         {"path": [0] * (2 * MOST_STROKE_POINTS + 2), "radius_px": 4},
+        {"path": [1, 2], "radius_px": 4, "after": float("inf")},
         {"path": 5, "radius_px": 4},
         [],
         "stroke",
     ],
 )
 def test_damaged_strokes_are_refused(data: object) -> None:
-    with pytest.raises((ValueError, TypeError, AttributeError)):
+    with pytest.raises((ValueError, TypeError, AttributeError, OverflowError)):
         Stroke.from_json(data)
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=40), st.floats(0.1, 5))
+def test_a_thinned_path_stays_close_to_the_drawn_one(path: list[tuple[float, float]], tolerance_px: float) -> None:
+    kept = thinned(path, tolerance_px)
+    assert (kept[0], kept[-1]) == (path[0], path[-1])
+    assert len(kept) <= max(2, len(path))
+    line = Stroke(kept, 1.0)
+    for x, y in path:
+        assert replace(line, radius_px=max(0.01, tolerance_px + 1e-6)).covers(x, y)
+
+
+def test_a_path_that_ends_where_it_began_is_not_lost() -> None:
+    ring = [(round(50 + 30 * np.cos(t), 2), round(50 + 30 * np.sin(t), 2)) for t in np.linspace(0, 2 * np.pi, 200)]
+    ring[-1] = ring[0]
+    kept = thinned(ring, 0.25)
+    assert 12 < len(kept) < 60
+    assert np.ptp(np.array(kept), axis=0).min() > 59
+
+
+def test_a_long_line_is_drawn_in_small_crops() -> None:
+    mask = painted(Mask.empty(4000, 3000), (Stroke(((10, 10), (3990, 2990)), 3),))
+    assert mask.area == pytest.approx(np.hypot(3980, 2980) * 6, rel=0.05)
+    parts = brush._drawn(Stroke(((10, 10), (3990, 2990)), 3), 4000, 3000)
+    assert sum(part.bits.size for part in parts) < 2_000_000
+
+
+def test_a_stroke_that_goes_to_and_fro_takes_no_more_room_than_the_image() -> None:
+    noise = np.random.default_rng(0)
+    wild = Stroke(tuple((float(x), float(y)) for x, y in noise.uniform(-1e9, 1e9, (200, 2))), 500)
+    parts = brush._drawn(wild, 300, 200)
+    assert sum(part.bits.nbytes for part in parts) < 200_000
+    fine = Stroke(tuple((float(x), float(y)) for x, y in noise.uniform(0, 300, (400, 2))), 5)
+    parts = brush._drawn(fine, 300, 200)
+    assert sum(part.bits.nbytes for part in parts) < 200_000
 
 
 # --- among the prompts ------------------------------------------------------------------------------------------------
@@ -158,6 +196,19 @@ def test_a_click_of_the_other_sign_takes_the_stroke_under_it_away() -> None:
     assert prompts.with_point(PointPrompt(15, 12, True)).strokes == prompts.strokes
     assert prompts.with_point(PointPrompt(15, 30, False)).strokes == prompts.strokes
     assert prompts.with_point(PointPrompt(15, 12, False)).strokes == ()
+
+
+def test_only_strokes_that_decide_against_a_click_go() -> None:
+    cut = Stroke(((0, 10), (60, 10)), 4, is_positive=False)
+    mended = Prompts().with_stroke(cut).with_stroke(DAB)
+    assert mended.with_point(PointPrompt(15, 10, True)).strokes == mended.strokes, "it is painted there"
+    assert mended.with_point(PointPrompt(50, 10, True)).strokes == mended.strokes[1:], "it is cut there"
+    assert mended.with_point(PointPrompt(15, 10, False)).strokes == mended.strokes[:1]
+
+
+def test_a_click_anywhere_in_the_pixel_of_a_fine_stroke_is_on_it() -> None:
+    prompts = Prompts().with_stroke(Stroke(((100.1, 80.1),), 0.5))
+    assert prompts.with_point(PointPrompt(100.5, 80.6, False)).strokes == ()
 
 
 def test_the_newest_of_clicks_and_strokes_is_removed_first() -> None:
