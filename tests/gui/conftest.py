@@ -52,21 +52,23 @@ def make_client(qtbot: QtBot) -> Iterator[Callable[..., EngineClient]]:
         assert client.stop(20_000), "the engine thread did not end"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def restored_look(qapp: QApplication) -> Iterator[None]:
-    """Give the application its own look back: it lives longer than one test."""
-    font, sheet = qapp.font(), qapp.styleSheet()
+    """Give the application its own look back: it lives longer than one test. A sheet that stayed would be put on the
+    widgets of all tests after it; Qt remembers some that are gone by then, and the process ends by a fault."""
+    font = qapp.font()
+    assert not qapp.styleSheet()
     yield
-    # Windows that were closed go first, here: a style sheet is taken off all widgets that Qt knows, and one that the
-    # collector deletes on another thread is known until this one looks at its events.
-    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    gc.collect()
-    QApplication.processEvents()
-    with undisturbed():
-        qapp.setStyleSheet(sheet)
-        qapp.setPalette(QPalette())
-        qapp.setFont(font)
-    qapp.styleHints().unsetColorScheme()
+    if qapp.styleSheet():
+        # Windows that were closed go first.
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        gc.collect()
+        QApplication.processEvents()
+        with undisturbed():
+            qapp.setStyleSheet("")
+            qapp.setPalette(QPalette())
+            qapp.setFont(font)
+        qapp.styleHints().unsetColorScheme()
 
 
 @pytest.fixture

@@ -244,7 +244,7 @@ def text_left(widget):
     raise AssertionError("no text")
 
 
-def test_the_texts_of_all_fields_begin_in_one_column(tmp_path, qtbot, qapp, restored_look):
+def test_the_texts_of_all_fields_begin_in_one_column(tmp_path, qtbot, qapp):
     Theme(qapp, "dark")
     dialog, choice = settings_dialog(tmp_path, qtbot, author="Eve", model="Eve", device="cpu")
     theme = dialog.editors["keymap"]

@@ -26,7 +26,7 @@ CATEGORIES = {1: Category(1, "object", "#e69f00", 1), 2: Category(2, "cell", "#5
 
 
 @pytest.fixture
-def theme(qapp, restored_look):
+def theme(qapp):
     return Theme(qapp, "dark")
 
 

@@ -98,13 +98,13 @@ def test_icons_are_never_scaled_up_on_the_screens_there_are(qapp):
     assert 16 in widths
 
 
-def test_text_is_drawn_with_a_real_font(qapp, restored_look):
+def test_text_is_drawn_with_a_real_font(qapp):
     look = theme.Theme(qapp, "dark")
     assert QFontInfo(QApplication.font()).family() == "Inter"
     assert look.tokens is theme.DARK
 
 
-def test_switching_tells_subscribers(qapp, restored_look):
+def test_switching_tells_subscribers(qapp):
     seen: list[str] = []
     look = theme.Theme(qapp, "dark")
     look.subscribe(lambda tokens: seen.append(tokens.name))
