@@ -504,3 +504,10 @@ def test_orientation_decides_the_size(store: ProjectStore) -> None:
     store.sync_folder()
     right = data({"segmentation": [SQUARE]}, images=[{"id": 1, "file_name": "turned.jpg", "width": 20, "height": 30}])
     assert take(store, right).objects == 1
+
+
+@pytest.mark.parametrize("origin", ["click", "refine", "brush"])
+def test_how_an_object_was_made_comes_back(store: ProjectStore, origin: str) -> None:
+    take(store, data({"segmentation": [SQUARE], "attributes": {"origin": origin}}))
+    (kept,) = store.annotations(1)
+    assert kept.origin == origin
