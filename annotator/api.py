@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from annotator.domain.geometry import Box
-from annotator.domain.ports import Candidates, RgbArray
+from annotator.domain.ports.engine import Candidates, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.load import load_segmenter
-from annotator.io.readers import load_image
+from annotator.io.images.reading import load_image
 
 
 class Segmenter:

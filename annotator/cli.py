@@ -21,8 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "clicks-to-IoU on a COCO set"),
     "compare": ("compare", "two evaluations side by side, with 95 % intervals"),
     "study-clicks": ("study_clicks", "are proposed clicks worth following? simulated annotators"),
-    "train-base": ("train_base", "train the embedded model"),
-    "train-adapter": ("train_adapter", "train a prompt adapter on accepted masks, judge it, install it"),
+    "train-base": ("train.base", "train the embedded model"),
+    "train-adapter": ("train.adapter", "train a prompt adapter on accepted masks, judge it, install it"),
     "adapters": ("adapters", "list, import, export, roll back and remove prompt adapters, show their cards"),
 }
 

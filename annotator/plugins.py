@@ -16,15 +16,15 @@ _log = logging.getLogger(__name__)
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "annotator.readers": {
-        "dicom": "annotator.io.readers.dicom:DicomReader",
-        "raster": "annotator.io.readers.raster:RasterReader",
+        "dicom": "annotator.io.images.dicom:DicomReader",
+        "raster": "annotator.io.images.raster:RasterReader",
     },
     "annotator.exporters": {
-        "coco": "annotator.io.exporters.coco:export_coco",
-        "polygons": "annotator.io.exporters.polygons:export_polygons",
+        "coco": "annotator.io.formats.coco.export:export_coco",
+        "polygons": "annotator.io.formats.polygons:export_polygons",
     },
     "annotator.importers": {
-        "coco": "annotator.io.importers.coco:import_coco",
+        "coco": "annotator.io.formats.coco.import_:import_coco",
     },
 }
 """The same table as in pyproject.toml (a test compares them)."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.errors import EncodeCancelled
-from annotator.domain.logits import mask_from_logits
-from annotator.domain.ports import (
+from annotator.domain.ports.engine import (
     Candidate,
     Candidates,
     Embedding,

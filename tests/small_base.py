@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from annotator.domain.ports import ModelInfo
-from annotator.engine.nano import NanoConfig
+from annotator.domain.ports.engine import ModelInfo
+from annotator.engine.sam2.nano import NanoConfig
 from annotator.train.prompted import AdapterSettings
 
 SMALL = NanoConfig(

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from annotator.engine.adapted_decoder import Adapter
-    from annotator.engine.sam2_backend import Sam2Segmenter
-    from annotator.engine.zoom import ZoomSegmenter
+    from annotator.engine.sam2.adapted_decoder import Adapter
+    from annotator.engine.sam2.segmenter import Sam2Segmenter
+    from annotator.engine.zoom.segmenter import ZoomSegmenter
 
 
 def add_adapter_argument(parser: argparse.ArgumentParser, *, help_text: str) -> None:
@@ -22,7 +22,7 @@ def adapter_path(text: str) -> Path:
     Raises:
         ModelError: no adapter has that name.
     """
-    from annotator.engine.adapter_files import SUFFIX, find_adapter
+    from annotator.engine.sam2.adapter_files import SUFFIX, find_adapter
 
     path = Path(text)
     is_file = path.is_file() or path.suffix == SUFFIX or len(path.parts) > 1
@@ -35,6 +35,6 @@ def load_named_adapter(text: str, segmenter: Sam2Segmenter | ZoomSegmenter) -> A
     Raises:
         ModelError: there is none, it is damaged, or it belongs to another model.
     """
-    from annotator.engine.adapter_files import load_adapter
+    from annotator.engine.sam2.adapter_files import load_adapter
 
     return load_adapter(adapter_path(text), base=segmenter.info, device=segmenter.device)

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: no such adapter or version, or a file that is no adapter, or cannot be written.
     """
-    from annotator.engine import adapter_files as files
+    from annotator.engine.sam2 import adapter_files as files
 
     if args.action == "list":
         print(_listing(), end="")
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _listing() -> str:
     from annotator.domain.adapter import DECIDING
-    from annotator.engine import adapter_files as files
+    from annotator.engine.sam2 import adapter_files as files
 
     lines = []
     for path, info in files.list_adapters():

@@ -19,8 +19,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: a file is no evaluation, or the two share no objects, or few.
     """
     from annotator.commands.output import check_output
-    from annotator.io.atomic import export_errors, write_atomic
-    from annotator.train.compare import calibration, compare, markdown, mean_noc, read_evaluation
+    from annotator.evaluate.compare import calibration, compare, markdown, mean_noc, read_evaluation
+    from annotator.files.atomic import export_errors, write_atomic
 
     ours = read_evaluation(args.ours)
     other = read_evaluation(args.other) if args.other else None

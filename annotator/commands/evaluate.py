@@ -12,8 +12,8 @@ from annotator.commands.adapter_option import add_adapter_argument, load_named_a
 from annotator.domain.errors import ModelError, UserError
 
 if TYPE_CHECKING:
-    from annotator.domain.ports import Segmenter
-    from annotator.train.evaluate import Conditions, EvaluationResult, ObjectResult
+    from annotator.domain.ports.engine import Segmenter
+    from annotator.evaluate.run import Conditions, EvaluationResult, ObjectResult
 
 _SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
 _CLICKS = 20
@@ -117,9 +117,9 @@ def _draw_worst(segmenter: Segmenter, args: argparse.Namespace, results: dict[st
     """
     import cv2
 
-    from annotator.io.atomic import export_errors, write_atomic
-    from annotator.train.evaluation_set import read_evaluation_set
-    from annotator.train.worst_pictures import sheet, worst_of
+    from annotator.evaluate.objects import read_evaluation_set
+    from annotator.evaluate.worst_pictures import sheet, worst_of
+    from annotator.files.atomic import export_errors, write_atomic
 
     sets = zip(results, args.coco, args.images, strict=True)
     objects = {name: read_evaluation_set(coco, images).objects for name, coco, images in sets}
@@ -136,7 +136,7 @@ def finish(args: argparse.Namespace, state_path: Path | None, text: str) -> None
     Raises:
         ExportError: they cannot be written; the state stays.
     """
-    from annotator.io.atomic import export_errors, write_atomic
+    from annotator.files.atomic import export_errors, write_atomic
 
     if args.json is None:
         return
@@ -166,8 +166,8 @@ def conditions_of(args: argparse.Namespace) -> Conditions:
     Raises:
         UserError: no such degradation.
     """
-    from annotator.train.degrade import DEGRADATIONS
-    from annotator.train.evaluate import Conditions
+    from annotator.evaluate.degrade import DEGRADATIONS
+    from annotator.evaluate.run import Conditions
 
     if args.degrade is not None and args.degrade not in DEGRADATIONS:
         raise UserError(f"There is no degradation {args.degrade!r}.", f"Known: {', '.join(DEGRADATIONS)}.")
@@ -258,7 +258,7 @@ def make_segmenter(args: argparse.Namespace) -> Segmenter:
 def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_path: Path | None) -> EvaluationResult:
     from tqdm import tqdm
 
-    from annotator.train.evaluate import evaluate_coco
+    from annotator.evaluate.run import evaluate_coco
 
     with tqdm(desc=set_names(args.coco)[index], unit="object", file=sys.stderr) as bar:
 

@@ -15,7 +15,7 @@ from annotator.commands.output import check_output
 from annotator.domain.errors import UserError
 
 if TYPE_CHECKING:
-    from annotator.train.hqseg44k import HqResult, PairResult
+    from annotator.evaluate.hqseg44k import HqResult, PairResult
 
 _LEFT_OUT_SHOWN = 5
 
@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the folders, model, adapter, an image or an output cannot be used.
     """
-    from annotator.train.hqseg44k import read_pairs
-    from annotator.train.hqseg44k_table import PUBLISHED, table
+    from annotator.evaluate.hqseg44k import read_pairs
+    from annotator.evaluate.hqseg44k_table import PUBLISHED, table
 
     check_options(args)
     if args.json is not None:
@@ -70,7 +70,7 @@ def check_options(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace, state_path: Path | None) -> HqResult:
     from tqdm import tqdm
 
-    from annotator.train.hqseg44k import evaluate_hqseg44k
+    from annotator.evaluate.hqseg44k import evaluate_hqseg44k
 
     segmenter: Any = make_segmenter(args)
     adapter = None if args.adapter is None else load_named_adapter(args.adapter, segmenter)

@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from annotator import plugins
     from annotator.commands.output import check_output
     from annotator.domain.errors import ExportError, ProjectError
-    from annotator.io.store import ProjectStore
-    from annotator.io.store_place import find_project
+    from annotator.io.project.place import find_project
+    from annotator.io.project.store import ProjectStore
 
     if args.segmentation is not None and args.format == "polygons":
         raise ExportError("--segmentation is for COCO only.", "Leave it out.")

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from annotator import plugins
     from annotator.domain.errors import ImportFormatError
-    from annotator.io.store import ProjectStore
+    from annotator.io.project.store import ProjectStore
 
     take_in = cast(Any, plugins.load("annotator.importers", args.format))
     if args.project.is_dir():

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from annotator.domain.errors import ExportError
-from annotator.io.atomic import export_errors
-from annotator.io.store_place import is_project_file
+from annotator.files.atomic import export_errors
+from annotator.io.project.place import is_project_file
 
 
 def check_output(target: Path, *, sources: Iterable[str | Path | None] = ()) -> None:

@@ -14,7 +14,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt, Prompts
 
 if TYPE_CHECKING:
-    from annotator.domain.ports import Candidate, Embedding, ModelInfo, Segmenter
+    from annotator.domain.ports.engine import Candidate, Embedding, ModelInfo, Segmenter
 
 _SUFFIXES = (".png", ".json")
 
@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: no prompts or some outside the image, an unreadable image or model, an output that cannot be written.
     """
     from annotator.commands.output import check_output
-    from annotator.io.atomic import export_errors, write_atomic
-    from annotator.io.readers import load_image
+    from annotator.files.atomic import export_errors, write_atomic
+    from annotator.io.images.reading import load_image
 
     out: Path = args.out
     if out.suffix.lower() not in _SUFFIXES:

@@ -12,10 +12,10 @@ from annotator.commands.adapter_option import adapter_path, add_adapter_argument
 from annotator.domain.errors import UserError
 
 if TYPE_CHECKING:
-    from annotator.engine.sam2_backend import Sam2Segmenter
-    from annotator.engine.zoom import ZoomSegmenter
-    from annotator.train.adapter_data import Source
-    from annotator.train.next_click_study import ObjectStudy
+    from annotator.engine.sam2.segmenter import Sam2Segmenter
+    from annotator.engine.zoom.segmenter import ZoomSegmenter
+    from annotator.studies.next_click_study import ObjectStudy
+    from annotator.train.data.sources import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     """
     from annotator.commands.output import check_output
     from annotator.engine.load import load_segmenter
-    from annotator.io.atomic import export_errors, write_atomic
-    from annotator.train.adapter_data import read_source
-    from annotator.train.next_click_table import figures
+    from annotator.files.atomic import export_errors, write_atomic
+    from annotator.studies.next_click_table import figures
+    from annotator.train.data.sources import read_source
 
     if args.clicks < 1 or (args.max_objects is not None and args.max_objects < 1):
         raise UserError("At least one click and one object are needed.", "Give --clicks and --max-objects above 0.")
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _put_in(path: Path, segmenter: Sam2Segmenter | ZoomSegmenter) -> str:
     """Put the adapter into the segmenter; its file's SHA-256."""
-    from annotator.engine.adapter_files import load_adapter
+    from annotator.engine.sam2.adapter_files import load_adapter
     from annotator.engine.weights import sha256_of
 
     segmenter.set_adapter(load_adapter(path, base=segmenter.info, device=segmenter.device))
@@ -100,8 +100,8 @@ def _studied(
 ) -> list[ObjectStudy]:
     from tqdm import tqdm
 
-    from annotator.train.evaluation_set import EvaluationSet
-    from annotator.train.next_click_study import study_set
+    from annotator.evaluate.objects import EvaluationSet
+    from annotator.studies.next_click_study import study_set
 
     with tqdm(desc=source.name, unit="object", file=sys.stderr) as bar:
 

@@ -18,13 +18,13 @@ import numpy as np
 from pycocotools.coco import COCO
 
 from annotator.demo.hands import StepFailed, require
-from annotator.domain.clicks import SimulatedClick, next_click
+from annotator.domain.answering.clicks import SimulatedClick, next_click
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import MIN_IOU
 from annotator.domain.project import Annotation, Status
 from annotator.domain.prompt import Prompts
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 
 INSIDE_SHARE = 0.7
 BOX_MARGIN = 0.15

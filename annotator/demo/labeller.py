@@ -11,12 +11,12 @@ from PySide6.QtGui import QImage
 
 from annotator.demo.checks import Target, check_stored, correction, misfit
 from annotator.demo.hands import PLAIN, RIGHT, SHIFT, Hands, require
-from annotator.domain.clicks import depth
+from annotator.domain.answering.clicks import depth
+from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Status
-from annotator.ui.main_window import MainWindow
 from annotator.ui.program import Program
-from annotator.ui.refine_state import RefineState
+from annotator.ui.shell.main_window import MainWindow
 
 Key = Qt.Key
 

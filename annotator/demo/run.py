@@ -20,11 +20,11 @@ from annotator.demo.hands import Hands, StepFailed, require, spin
 from annotator.demo.labeller import Row
 from annotator.demo.story import Story
 from annotator.domain.errors import UserError
-from annotator.domain.ports import EngineFactory, EngineFailure
+from annotator.domain.ports.engine import EngineFactory, EngineFailure
+from annotator.io.images.samples import write_samples
 from annotator.io.settings import Settings
 from annotator.ui.app import build_window, default_factory, make_application
-from annotator.ui.main_window import MainWindow
-from annotator.ui.samples import write_samples
+from annotator.ui.shell.main_window import MainWindow
 
 PROJECT_NAME = "demo.annot"
 IMAGES_NAME = "images"

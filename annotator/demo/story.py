@@ -22,13 +22,13 @@ from annotator.demo.labeller import Labeller, deepest
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.project import Status
-from annotator.io.exporters.coco_check import check_coco
-from annotator.io.exporters.report import ExportReport
-from annotator.io.store import ProjectStore
-from annotator.ui.dialogs import ExportDialog
-from annotator.ui.main_window import MainWindow
+from annotator.io.formats.coco.check import check_coco
+from annotator.io.formats.report import ExportReport
+from annotator.io.project.store import ProjectStore
+from annotator.ui.dialogs.settings import SettingsDialog
+from annotator.ui.dialogs.work_dialog import ExportDialog
 from annotator.ui.program import Program
-from annotator.ui.settings_dialog import SettingsDialog
+from annotator.ui.shell.main_window import MainWindow
 
 Key = Qt.Key
 

@@ -20,7 +20,7 @@ class AdapterInfo:
         name: what the person calls it; also the file's stem.
         domain: what it was trained for, in words ("nuclei in fluorescence images").
         base_name, base_sha256: the model it belongs to, and no other.
-        config: the shape, as :class:`annotator.engine.prompt_adapter.AdapterConfig` takes it.
+        config: the shape, as :class:`annotator.engine.sam2.adapter_network.AdapterConfig` takes it.
         data: what it was trained on, in counts (no paths).
         figures: of the gate on held-back images, for base and adapter; empty before it.
         epochs: passes over the training windows. date: ISO, UTC. licence: of the weights.

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
 from annotator.domain.geometry import Box, clamp_point
-from annotator.domain.logits import mask_from_logits
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
 
 ByteArray = npt.NDArray[np.uint8]

@@ -19,13 +19,13 @@ import torch
 from torch import nn
 
 from annotator.domain.errors import ModelError
-from annotator.domain.ports import Engine, ModelInfo
+from annotator.domain.ports.engine import Engine, ModelInfo
 from annotator.engine import weights
-from annotator.engine.embeddings import TieredCache
-from annotator.engine.nano import load_nano
-from annotator.engine.precision_choice import in_best_precision
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.zoom import ZoomSegmenter
+from annotator.engine.cache import TieredCache
+from annotator.engine.sam2.nano import load_nano
+from annotator.engine.sam2.precision import in_best_precision
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.zoom.segmenter import ZoomSegmenter
 
 DISK_BYTES = 20 << 30
 ZOOM_MARGIN = 1.6

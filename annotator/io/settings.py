@@ -14,7 +14,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from annotator.domain.errors import UserError
-from annotator.io.atomic import write_atomic
+from annotator.files.atomic import write_atomic
 
 _log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from annotator.engine.adapted_decoder import AdaptedOutput, decode_adapted
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter_batch import Batch
+from annotator.engine.sam2.adapted_decoder import AdaptedOutput, decode_adapted
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.train.data.batch import Batch
 from annotator.train.prompted import AdapterSettings, PromptedTrainer, Windows
-from annotator.train.ranks import ALONE, Ranks
+from annotator.train.steps.ranks import ALONE, Ranks
 
 GATE_SCALE = 2.0
 """Gates start closed and have far to go, in runs of a few hundred steps."""

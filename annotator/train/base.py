@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.dense_prompt import draw_prompts
-from annotator.engine.nano import NanoConfig, build_nano
-from annotator.train.data import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowRecipe
-from annotator.train.divergence import check_step
-from annotator.train.losses import LossWeights, hard_iou, mask_loss, teacher_loss
-from annotator.train.pixel_cache import PixelSource, RamPixels
-from annotator.train.precision import mixed_precision
-from annotator.train.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
-from annotator.train.scenes import MixedSampler
-from annotator.train.stream import AskedWeights
+from annotator.engine.sam2.dense_prompt import draw_prompts
+from annotator.engine.sam2.nano import NanoConfig, build_nano
+from annotator.train.data.pixels import PixelSource, RamPixels
+from annotator.train.data.scenes import MixedSampler
+from annotator.train.data.stream import AskedWeights
+from annotator.train.data.windows import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowRecipe
+from annotator.train.steps.divergence import check_step
+from annotator.train.steps.losses import LossWeights, hard_iou, mask_loss, teacher_loss
+from annotator.train.steps.precision import mixed_precision
+from annotator.train.steps.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -62,10 +62,11 @@ class TrainSettings:
         synthetic_share: of the windows that are scenes from code (all of them when there are no images).
         schedule: of the learning rate after the warm-up: "cosine" over the whole run, or "flat" with a straight line
             down over its last fifth.
-        cross_entropy_weight, focal_weight, dice_weight, edge_weight: see :class:`~annotator.train.losses.LossWeights`.
+        cross_entropy_weight, focal_weight, dice_weight, edge_weight: see
+            :class:`~annotator.train.steps.losses.LossWeights`.
         round_shares: of the steps that prompt once, twice, three times, ...; sum 1.
         deepest_share: of the simulated clicks that go to the deepest part of an error; the others go anywhere in it.
-        pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.WindowRecipe`.
+        pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.windows.WindowRecipe`.
         teacher_weight: of the teacher's answers, where there is a teacher.
         teacher_sha256: of the teacher's file, empty without one: a run goes on with the same.
         validate_minutes: how often the averaged weights are validated, where there are sets for it.

@@ -19,14 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from annotator.domain.metrics import boundary_iou, iou
-from annotator.engine.adapted_decoder import AdaptedOutput
-from annotator.engine.candidates import FED_BACK_LIMIT
-from annotator.engine.dense_prompt import draw_prompts
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter_batch import Batch, batch_of
-from annotator.train.adapter_cache import CachedWindow
-from annotator.train.adapter_losses import LossParts, adapter_loss
-from annotator.train.adapter_prompts import (
+from annotator.engine.sam2.adapted_decoder import AdaptedOutput
+from annotator.engine.sam2.candidates import FED_BACK_LIMIT
+from annotator.engine.sam2.dense_prompt import draw_prompts
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.train.data.batch import Batch, batch_of
+from annotator.train.data.encoded import CachedWindow
+from annotator.train.steps.adapter_losses import LossParts, adapter_loss
+from annotator.train.steps.adapter_prompts import (
     ROUND_SHARES,
     DrawnPrompts,
     Kind,
@@ -35,10 +35,10 @@ from annotator.train.adapter_prompts import (
     exact_correction,
     sloppy_correction,
 )
-from annotator.train.divergence import check_step
-from annotator.train.precision import mixed_precision
-from annotator.train.prompts import BoolArray, Point
-from annotator.train.ranks import ALONE, Ranks
+from annotator.train.steps.divergence import check_step
+from annotator.train.steps.precision import mixed_precision
+from annotator.train.steps.prompts import BoolArray, Point
+from annotator.train.steps.ranks import ALONE, Ranks
 
 PAPER_EPOCHS, DECAY_EPOCH, WARM_UP_EPOCHS = 21, 10, 5
 DECAY = 0.1

@@ -14,33 +14,33 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import UserError
-from annotator.domain.ports import Engine, EngineFactory
-from annotator.io.readers import is_supported
+from annotator.domain.ports.engine import Engine, EngineFactory
+from annotator.engine.sam2.adapter_shelf import AdapterShelf
+from annotator.io.images.reading import is_supported
+from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
-from annotator.io.store_place import SUFFIX
-from annotator.ui.adapter_shelf import AdapterShelf
-from annotator.ui.adapters import AdapterControl
-from annotator.ui.canvas import Tool
-from annotator.ui.closing import ClosingGate
-from annotator.ui.crash import CrashHandler
-from annotator.ui.feedback import EngineFeedback
-from annotator.ui.file_actions import FileActions
-from annotator.ui.keymap import presets
-from annotator.ui.loading import ImageLoader, ThumbnailLoader
-from annotator.ui.loop import LoopCommands
-from annotator.ui.main_window import MainWindow
-from annotator.ui.model_download import Fetch, fetch_model
-from annotator.ui.model_menu import ListModels, ModelMenu
-from annotator.ui.patience import Patience
+from annotator.ui.adapters.control import AdapterControl
+from annotator.ui.canvas.canvas import Tool
+from annotator.ui.dialogs.model_download import Fetch, fetch_model
+from annotator.ui.labelling.feedback import EngineFeedback
+from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.views import Views
+from annotator.ui.labelling.workbench import SessionSink, Workbench
+from annotator.ui.look.theme import Theme
 from annotator.ui.program import Program, find_models, user_name
-from annotator.ui.project_switch import ProjectSwitch
-from annotator.ui.refine import RefineController
-from annotator.ui.review import Review
-from annotator.ui.session import ProjectSession
-from annotator.ui.theme import Theme
-from annotator.ui.views import Views
-from annotator.ui.workbench import SessionSink, Workbench
-from annotator.ui.worker import EngineClient
+from annotator.ui.project.closing import ClosingGate
+from annotator.ui.project.files import FileActions
+from annotator.ui.project.model_menu import ListModels, ModelMenu
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.project.switch import ProjectSwitch
+from annotator.ui.refine.controller import RefineController
+from annotator.ui.refine.patience import Patience
+from annotator.ui.shell.crash import CrashHandler
+from annotator.ui.shell.keymap import presets
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.loading import ImageLoader, ThumbnailLoader
+from annotator.ui.threads.worker import EngineClient
 
 _SWITCH_INTERVAL_S = 0.001
 FactoryFor = Callable[[str], EngineFactory]

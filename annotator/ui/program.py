@@ -11,22 +11,22 @@ from typing import Any
 from PySide6.QtCore import QObject
 
 from annotator.domain.errors import UserError
-from annotator.domain.ports import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
+from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
 from annotator.io.settings import Settings
-from annotator.ui.adapters import AdapterControl
-from annotator.ui.canvas import Tool
-from annotator.ui.file_actions import FileActions
-from annotator.ui.keymap import PAN, presets
-from annotator.ui.loading import ImageLoader, ThumbnailLoader
-from annotator.ui.loop import LoopCommands
-from annotator.ui.main_window import MainWindow
-from annotator.ui.refine import RefineController
-from annotator.ui.review import Review
-from annotator.ui.session import ProjectSession
-from annotator.ui.theme import Theme
-from annotator.ui.views import Views
-from annotator.ui.workbench import Workbench
-from annotator.ui.worker import EngineClient
+from annotator.ui.adapters.control import AdapterControl
+from annotator.ui.canvas.canvas import Tool
+from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.views import Views
+from annotator.ui.labelling.workbench import Workbench
+from annotator.ui.look.theme import Theme
+from annotator.ui.project.files import FileActions
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.refine.controller import RefineController
+from annotator.ui.shell.keymap import PAN, presets
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.loading import ImageLoader, ThumbnailLoader
+from annotator.ui.threads.worker import EngineClient
 
 _log = logging.getLogger(__name__)
 _ZOOM_STEP = 1.25

@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 import torch
 
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.geometry import Box
-from annotator.domain.logits import mask_from_logits
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidates, ModelInfo, Segmenter
+from annotator.domain.ports.engine import Candidates, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import weights
 from annotator.engine.load import build_config, load_segmenter
-from annotator.engine.nano import load_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.sam2.nano import load_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 from tests.bench.interleaved import Stopwatch
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]

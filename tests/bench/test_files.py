@@ -12,9 +12,9 @@ from PIL import Image
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, accept_edit
-from annotator.io.exporters.coco import export_coco
-from annotator.io.exporters.polygons import export_polygons
-from annotator.io.store import ProjectStore
+from annotator.io.formats.coco.export import export_coco
+from annotator.io.formats.polygons import export_polygons
+from annotator.io.project.store import ProjectStore
 from tests.bench.interleaved import percentiles
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]

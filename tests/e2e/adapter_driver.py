@@ -22,11 +22,11 @@ from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QPushButton, Q
 from annotator.cli import main
 from annotator.demo.hands import spin
 from annotator.domain.project import Annotation
-from annotator.ui.adapter_panel import AdapterPanel
-from annotator.ui.adapter_shelf import AdapterEntry
+from annotator.engine.sam2.adapter_shelf import AdapterEntry
+from annotator.ui.adapters.panel import AdapterPanel
+from annotator.ui.adapters.train_dialog import TrainDialog
 from annotator.ui.app import make_application
-from annotator.ui.main_window import MainWindow
-from annotator.ui.train_dialog import TrainDialog
+from annotator.ui.shell.main_window import MainWindow
 from tests.e2e.nuclei import Nucleus, names, nuclei_of
 
 PATIENCE_S = 240

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from annotator.demo import story
 from annotator.demo.checks import Target
 from annotator.demo.run import run_demo
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.geometry import Box
-from annotator.domain.logits import mask_from_logits
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray
 from annotator.domain.project import Annotation, Change, Edit
 from annotator.domain.prompt import Prompts
 from tests.fakes import FakeEmbedding, FakeSegmenter, fake_engine
@@ -102,14 +102,14 @@ def _deaf(model: KnowingSegmenter) -> None:
 
 
 def _unpainted(_model: KnowingSegmenter) -> None:
-    from annotator.ui.canvas import Canvas
+    from annotator.ui.canvas.canvas import Canvas
 
     Canvas.set_candidate = lambda *_arguments: None  # type: ignore[method-assign]
 
 
 def _not_stored(_model: KnowingSegmenter) -> None:
     """Accepting tells everybody, and writes nothing."""
-    from annotator.ui.session import ProjectSession
+    from annotator.ui.project.session import ProjectSession
 
     original = ProjectSession.apply
 
@@ -125,7 +125,7 @@ def _not_stored(_model: KnowingSegmenter) -> None:
 
 def _other_pixels(_model: KnowingSegmenter) -> None:
     """What is stored is one pixel row smaller than what was shown."""
-    from annotator.ui import refine_state
+    from annotator.domain.drafts import state as refine_state
 
     original: Callable[..., Annotation] = refine_state.annotation_of
 
@@ -141,14 +141,14 @@ def _other_pixels(_model: KnowingSegmenter) -> None:
 
 
 def _no_undo(_model: KnowingSegmenter) -> None:
-    from annotator.io.store import ProjectStore
+    from annotator.io.project.store import ProjectStore
 
     ProjectStore.undo = lambda _self: None  # type: ignore[method-assign]
 
 
 def _lossy_export(_model: KnowingSegmenter) -> None:
     """COCO goes out with every area wrong, after its own self-check."""
-    from annotator.ui import dialogs
+    from annotator.ui.dialogs import work_dialog as dialogs
 
     original = dialogs.export_coco
 
@@ -162,7 +162,7 @@ def _lossy_export(_model: KnowingSegmenter) -> None:
 
 
 def _crash_in_slot(_model: KnowingSegmenter) -> None:
-    from annotator.ui.views import Views
+    from annotator.ui.labelling.views import Views
 
     def on_change(_self: Views, _change: Change) -> None:
         raise RuntimeError("planted")

@@ -22,7 +22,7 @@ from annotator.cli import main
 from annotator.demo.hands import spin
 from annotator.domain.project import Annotation
 from annotator.ui.app import make_application
-from annotator.ui.main_window import MainWindow
+from annotator.ui.shell.main_window import MainWindow
 from tests.e2e.pictures import DISCS, IMAGES
 
 PATIENCE_S = 60

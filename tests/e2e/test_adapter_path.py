@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from annotator.domain.adapter import DECIDING
-from annotator.engine.adapter_files import read_adapter_info
+from annotator.engine.sam2.adapter_files import read_adapter_info
 from annotator.engine.weights import registry, sha256_of
-from annotator.io.store import ProjectStore
-from annotator.ui.training_record import open_records
+from annotator.io.project.store import ProjectStore
+from annotator.jobs.training_record import open_records
 from tests.e2e.adapter_driver import IMAGES, NAME
 from tests.e2e.nuclei import write_nuclei
 

@@ -21,7 +21,7 @@ from annotator.commands import demo
 from annotator.demo import story
 from annotator.domain.errors import ExportError
 from annotator.domain.project import Status
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.e2e.demo_driver import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]

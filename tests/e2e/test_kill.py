@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.e2e.kill_driver import fingerprint
 from tests.e2e.pictures import write_pictures
 

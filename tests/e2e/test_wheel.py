@@ -41,8 +41,8 @@ import json
 from annotator import plugins
 from annotator.engine import weights
 from annotator.io.settings import SETTINGS, Settings
-from annotator.ui.keymap import presets
-from annotator.ui.theme import resource_path
+from annotator.ui.shell.keymap import presets
+from annotator.ui.look.theme import resource_path
 model = weights.status_of(weights.registry()["nano"])
 groups = ("annotator.readers", "annotator.exporters", "annotator.importers")
 settings = Settings.load()

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from pytestqt.qtbot import QtBot
 
+from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.prompt import PointPrompt
-from annotator.ui.refine import RefineController
-from annotator.ui.refine_state import RefineState
-from annotator.ui.worker import EngineClient
+from annotator.ui.refine.controller import RefineController
+from annotator.ui.threads.worker import EngineClient
 from tests.fakes import FakeSegmenter, fake_engine
 
 MakeClient = Callable[..., EngineClient]

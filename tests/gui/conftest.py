@@ -15,8 +15,8 @@ from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from annotator.ui.theme import undisturbed
-from annotator.ui.worker import EngineClient
+from annotator.ui.look.theme import undisturbed
+from annotator.ui.threads.worker import EngineClient
 from tests.gui.click_bench import Bench
 from tests.gui.shell import Desk
 

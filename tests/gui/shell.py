@@ -12,7 +12,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from annotator.domain.errors import ModelError
-from annotator.domain.ports import Engine
+from annotator.domain.ports.engine import Engine
 from annotator.domain.project import Annotation
 from annotator.io.settings import Settings
 from annotator.ui.app import build_window

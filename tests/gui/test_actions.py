@@ -7,9 +7,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QListWidget, QMainWindow, QPlainTextEdit, QSpinBox, QVBoxLayout, QWidget
 
-from annotator.ui.actions import ACTIONS, MENUS, TOOL_STRIP, ActionSet, When
-from annotator.ui.keymap import KeyGate, Keymap, presets
-from annotator.ui.theme import resource_path
+from annotator.ui.look.theme import resource_path
+from annotator.ui.shell.actions import ACTIONS, MENUS, TOOL_STRIP, ActionSet, When
+from annotator.ui.shell.keymap import KeyGate, Keymap, presets
 
 K = Qt.Key
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)

@@ -13,10 +13,10 @@ from PySide6.QtWidgets import QMessageBox
 
 from annotator.domain.adapter import AdapterInfo
 from annotator.domain.errors import ModelError
-from annotator.domain.ports import AdapterInUse
+from annotator.domain.ports.engine import AdapterInUse
+from annotator.engine.sam2.adapter_shelf import AdapterEntry, AdapterShelf
 from annotator.io.settings import Settings
 from annotator.ui import app
-from annotator.ui.adapter_shelf import AdapterEntry, AdapterShelf
 from tests.fakes import FakeSegmenter
 from tests.gui.shell import Desk
 
@@ -271,10 +271,10 @@ def test_the_panel_lists_uses_imports_exports_rolls_back_and_removes(desk, tmp_p
     QTest.mouseClick(panel.roll_back_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: panel.table.item(0, 2).text() == "not cells things")
     place = tmp_path / "new.safetensors"
-    monkeypatch.setattr("annotator.ui.adapter_panel.QFileDialog.getOpenFileName", lambda *_: (str(place), ""))
+    monkeypatch.setattr("annotator.ui.adapters.panel.QFileDialog.getOpenFileName", lambda *_: (str(place), ""))
     QTest.mouseClick(panel.import_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: panel.table.rowCount() == 5)
-    monkeypatch.setattr("annotator.ui.adapter_panel.QFileDialog.getSaveFileName", lambda *_: (str(place), ""))
+    monkeypatch.setattr("annotator.ui.adapters.panel.QFileDialog.getSaveFileName", lambda *_: (str(place), ""))
     QTest.mouseClick(panel.export_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: ("export", place) in desk.shelf.done)
     for answer, rows in ((QMessageBox.StandardButton.No, 5), (QMessageBox.StandardButton.Yes, 4)):
@@ -349,9 +349,9 @@ def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
     weights = pytest.importorskip("annotator.engine.weights")
     if not any(m.is_present and m.name.startswith("nano") for m in weights.list_models()):
         pytest.skip("no bundled model here")
-    from annotator.engine.adapter_files import config_of, save_adapter
     from annotator.engine.load import load_segmenter
-    from annotator.engine.prompt_adapter import PromptAdapter
+    from annotator.engine.sam2.adapter_files import config_of, save_adapter
+    from annotator.engine.sam2.adapter_network import PromptAdapter
 
     torch.manual_seed(0)
     segmenter = load_segmenter(None, device="cpu")

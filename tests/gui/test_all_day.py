@@ -150,7 +150,7 @@ def test_an_image_that_was_not_shown_is_not_marked(desk, monkeypatch, modifier_a
     modifier, key = modifier_and_key
     desk.open(images=4)
     gate = threading.Event()
-    import annotator.ui.loading as loading
+    import annotator.ui.threads.loading as loading
 
     real = loading.load_image
     monkeypatch.setattr(loading, "load_image", lambda *args, **named: gate.wait(10) and real(*args, **named))
@@ -174,7 +174,7 @@ def test_objects_of_an_image_that_is_still_read_are_not_deleted(desk, monkeypatc
     desk.key(K.Key_D)
     desk.wait_image(1)
     gate = threading.Event()
-    import annotator.ui.loading as loading
+    import annotator.ui.threads.loading as loading
 
     real = loading.load_image
     monkeypatch.setattr(loading, "load_image", lambda *args, **named: gate.wait(10) and real(*args, **named))

@@ -8,8 +8,8 @@ from PySide6.QtGui import QCursor
 from PySide6.QtTest import QTest
 
 from annotator.domain.geometry import Box
-from annotator.ui.box_grip import BoxGrip, grip_at
-from annotator.ui.canvas import Tool
+from annotator.ui.canvas.box_grip import BoxGrip, grip_at
+from annotator.ui.canvas.canvas import Tool
 from tests.gui.shell import Desk
 
 K = Qt.Key

@@ -12,9 +12,9 @@ from PySide6.QtCore import Qt
 from annotator.domain.brush import Stroke
 from annotator.domain.errors import ModelError
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Engine
+from annotator.domain.ports.engine import Engine
 from annotator.domain.project import Annotation, ImageRecord
-from annotator.ui import mask_encoder
+from annotator.ui.threads import mask_encoder
 from tests.fakes import fake_engine
 from tests.gui.click_bench import NUCLEUS, RGB, Bench
 
@@ -289,7 +289,7 @@ def test_going_back_paints_nothing_anew(bench: Bench, monkeypatch: pytest.Monkey
     for place in range(5):
         bench.controller.paint(Stroke(((80 + 5 * place, 20),), 5))
     masks = bench.state.mask
-    monkeypatch.setattr("annotator.ui.draft.painted", lambda *_args: pytest.fail("painted again"))
+    monkeypatch.setattr("annotator.domain.drafts.draft.painted", lambda *_args: pytest.fail("painted again"))
     for _ in range(4):
         bench.controller.undo()
     for _ in range(4):

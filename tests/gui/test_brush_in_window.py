@@ -9,8 +9,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.brush import Stroke
-from annotator.ui.canvas import Tool
-from annotator.ui.cursors import CursorShape
+from annotator.ui.canvas.canvas import Tool
+from annotator.ui.canvas.cursors import CursorShape
 
 K = Qt.Key
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton

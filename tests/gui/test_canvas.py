@@ -18,9 +18,9 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui import mask_picture
-from annotator.ui.canvas import Canvas, ObjectView, Tool, prepare_image
-from annotator.ui.items import PointItem
+from annotator.ui.canvas import mask_picture
+from annotator.ui.canvas.canvas import Canvas, ObjectView, Tool, prepare_image
+from annotator.ui.canvas.items import PointItem
 from tests.gui.test_items import pixels_of
 
 LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
@@ -671,8 +671,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from annotator.domain.mask import Mask
-from annotator.ui import mask_picture
-from annotator.ui.canvas import Canvas, ObjectView, prepare_image
+from annotator.ui.canvas import mask_picture
+from annotator.ui.canvas.canvas import Canvas, ObjectView, prepare_image
 from tests.gui.test_items import pixels_of
 
 app = QApplication([])

@@ -14,10 +14,10 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import ModelError, ProjectError
 from annotator.domain.project import Annotation
-from annotator.io.store import ProjectStore
-from annotator.ui.background import WorkCancelled
-from annotator.ui.dialogs import ExportDialog, WorkDialog
-from annotator.ui.project_opening import open_project
+from annotator.io.project.opened import open_project
+from annotator.io.project.store import ProjectStore
+from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.threads.background import WorkCancelled
 from tests.gui.shell import Desk
 
 K = Qt.Key
@@ -302,7 +302,7 @@ def way_out(desk: Desk, text: str) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("annotator.ui.patience.GRACE_MS", 50)
+    monkeypatch.setattr("annotator.ui.refine.patience.GRACE_MS", 50)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -421,7 +421,7 @@ def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
 
         return real(path, **{**named, "on_found": on_found})
 
-    monkeypatch.setattr("annotator.ui.project_switch.open_project", slow)
+    monkeypatch.setattr("annotator.ui.project.switch.open_project", slow)
     desk.window.program.files.open_path(others)
     bar = desk.window.area.error_bar
     desk.until(lambda: "Looking through others" in bar.text)
@@ -431,7 +431,7 @@ def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
     desk.qtbot.wait(100)
     assert desk.session.store.path == old
     assert not list(others.glob("*.annot"))
-    monkeypatch.setattr("annotator.ui.project_switch.open_project", real)
+    monkeypatch.setattr("annotator.ui.project.switch.open_project", real)
     desk.window.program.files.open_path(others)
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
     assert desk.session.is_writable

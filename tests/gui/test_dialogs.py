@@ -17,16 +17,17 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel
 from annotator.domain.errors import ExportError, ImageError
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, accept_edit
+from annotator.io.images import samples
+from annotator.io.project.store import ProjectStore
 from annotator.io.settings import SETTINGS, Settings
-from annotator.io.store import ProjectStore
-from annotator.ui import dialogs, samples
-from annotator.ui.actions import ACTIONS
-from annotator.ui.crash import CrashHandler, write_report
-from annotator.ui.dialogs import ExportDialog, WorkDialog
-from annotator.ui.keymap import presets
-from annotator.ui.settings_dialog import SettingsDialog
-from annotator.ui.sheets import AboutBox, ShortcutSheet
-from annotator.ui.theme import Theme
+from annotator.ui.dialogs import work_dialog as dialogs
+from annotator.ui.dialogs.settings import SettingsDialog
+from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.look.theme import Theme
+from annotator.ui.shell.actions import ACTIONS
+from annotator.ui.shell.crash import CrashHandler, write_report
+from annotator.ui.shell.keymap import presets
+from annotator.ui.shell.sheets import AboutBox, ShortcutSheet
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
 LEFT = Qt.MouseButton.LeftButton

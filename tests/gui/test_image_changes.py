@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Edit, RowChange
-from annotator.ui import loading
+from annotator.ui.threads import loading
 from tests.gui.shell import Desk
 
 K = Qt.Key

@@ -15,10 +15,10 @@ from PySide6.QtWidgets import QApplication, QGraphicsItem, QGraphicsScene
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt
-from annotator.ui import items, mask_picture
-from annotator.ui.items import BoxItem, ImageItem, PointItem, prepare_image
-from annotator.ui.mask_items import MaskItem, ObjectLayer, ObjectView
-from annotator.ui.mask_picture import MaskLook, MaskPicture, pixel_edges
+from annotator.ui.canvas import items, mask_picture
+from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem, prepare_image
+from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer, ObjectView
+from annotator.ui.canvas.mask_picture import MaskLook, MaskPicture, pixel_edges
 
 GREEN = "#00c000"
 

@@ -9,10 +9,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QScrollArea
 
 from annotator.domain.adapter import DECIDING
-from annotator.ui import scroll_pane
-from annotator.ui.train_dialog import TrainDialog
-from annotator.ui.training import Standing, TrainingRun
-from annotator.ui.training_record import Wish
+from annotator.jobs.training_record import Wish
+from annotator.ui.adapters.train_dialog import TrainDialog
+from annotator.ui.adapters.training import Standing, TrainingRun
+from annotator.ui.dialogs import scroll_pane
 
 LOW_PX = 600
 pytestmark = [
@@ -28,7 +28,7 @@ def desk(desk):
 
 @pytest.fixture
 def low_screen(monkeypatch):
-    for name in ("annotator.ui.scroll_pane.room_for", "annotator.ui.train_dialog.room_for"):
+    for name in ("annotator.ui.dialogs.scroll_pane.room_for", "annotator.ui.adapters.train_dialog.room_for"):
         monkeypatch.setattr(name, lambda _dialog: QSize(1280, LOW_PX))
 
 

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QApplication, QDialog, QLineEdit
 
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Status
-from annotator.io.store import ProjectStore
-from annotator.ui.dialogs import ExportDialog, WorkDialog
+from annotator.io.project.store import ProjectStore
+from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
 
 K = Qt.Key
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -410,7 +410,7 @@ def test_an_empty_window_has_two_buttons(desk, monkeypatch, tmp_path):
     desk.build()
     area = desk.window.area
     assert area.stack.currentWidget() is area.empty
-    monkeypatch.setattr("annotator.ui.file_actions.platformdirs.user_data_path", lambda *_a, **_k: tmp_path)
+    monkeypatch.setattr("annotator.ui.project.files.platformdirs.user_data_path", lambda *_a, **_k: tmp_path)
     QTest.mouseClick(area.empty.samples_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.shown_row() == 0)
     assert len(desk.session.images) >= 10

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from annotator.domain.errors import ModelError
-from annotator.ui.dialogs import WorkDialog
+from annotator.ui.dialogs.work_dialog import WorkDialog
 
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),

@@ -12,9 +12,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from annotator.domain.geometry import Box
-from annotator.domain.ports import UncertaintyMap
+from annotator.domain.ports.engine import UncertaintyMap
 from annotator.domain.prompt import PointPrompt
-from annotator.ui.heat_items import heat_image
+from annotator.ui.canvas.heat_items import heat_image
 
 K = Qt.Key
 pytestmark = [

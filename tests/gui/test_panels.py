@@ -10,15 +10,15 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
 
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate
+from annotator.domain.ports.engine import Candidate
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
-from annotator.ui.canvas_area import ErrorBar
-from annotator.ui.docks import ClassPanel, ObjectPanel
-from annotator.ui.film import FilmStrip
-from annotator.ui.finder import ClassFinder
-from annotator.ui.hud import CandidateStrip, ClassChip, common_frame, silhouette
-from annotator.ui.models import ROW_ROLE
-from annotator.ui.theme import Theme
+from annotator.ui.look.theme import Theme
+from annotator.ui.panels.dock import ClassPanel, ObjectPanel
+from annotator.ui.panels.film import FilmStrip
+from annotator.ui.panels.list_models import ROW_ROLE
+from annotator.ui.shell.area import ErrorBar
+from annotator.ui.shell.finder import ClassFinder
+from annotator.ui.shell.hud import CandidateStrip, ClassChip, common_frame, silhouette
 
 K = Qt.Key
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier

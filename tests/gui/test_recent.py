@@ -90,7 +90,7 @@ def test_a_folder_of_the_same_name_gets_a_project_of_its_own(desk, monkeypatch):
     monkeypatch.setattr("platformdirs.user_documents_path", lambda: documents)
     asked = []
     monkeypatch.setattr(
-        "annotator.ui.file_actions.QFileDialog.getSaveFileName",
+        "annotator.ui.project.files.QFileDialog.getSaveFileName",
         lambda _parent, _title, suggestion, _kinds, **_options: (asked.append(suggestion), ("", ""))[1],
     )
     patient = desk.root

@@ -16,10 +16,10 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.errors import ModelError, ProjectError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Engine, WarmRequest
+from annotator.domain.ports.engine import Engine, WarmRequest
 from annotator.domain.project import Annotation, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
-from annotator.ui import mask_encoder
+from annotator.ui.threads import mask_encoder
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
 from tests.gui.click_bench import CELL, NUCLEUS, RGB, Bench, MakeClient, is_at
 

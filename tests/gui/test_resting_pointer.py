@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from annotator.domain.ports import DecodeRequest, Embedding, EncodeRequest, WarmRequest
+from annotator.domain.ports.engine import DecodeRequest, Embedding, EncodeRequest, WarmRequest
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.resting_pointer import REST_MS, RestingPointer
-from annotator.ui.worker import EngineClient
+from annotator.ui.labelling.resting_pointer import REST_MS, RestingPointer
+from annotator.ui.threads.worker import EngineClient
 from tests.fakes import FakeSegmenter, Gate, fake_engine
 
 RGB = np.zeros((48, 64, 3), np.uint8)

@@ -8,8 +8,8 @@ import pytest
 from PySide6.QtCore import QRectF, Qt
 
 from annotator.domain.project import Status
-from annotator.io.store import ProjectStore
-from annotator.ui.views import NO_OBJECT
+from annotator.io.project.store import ProjectStore
+from annotator.ui.labelling.views import NO_OBJECT
 
 K = Qt.Key
 pytestmark = [

@@ -12,8 +12,8 @@ from PIL import Image
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Status, accept_edit
-from annotator.io.store import ProjectStore
-from annotator.ui.session import ProjectSession
+from annotator.io.project.store import ProjectStore
+from annotator.ui.project.session import ProjectSession
 
 
 def make_folder(root: Path, *, images: int = 3) -> Path:

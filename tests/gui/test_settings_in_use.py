@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 
 from annotator.domain.errors import UserError
 from annotator.io.settings import SETTINGS, Settings
-from annotator.ui.mask_picture import MaskLook
+from annotator.ui.canvas.mask_picture import MaskLook
 from tests.fakes import FakeSegmenter, fake_engine
 
 pytestmark = [

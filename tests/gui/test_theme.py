@@ -11,7 +11,7 @@ from PySide6.QtGui import QFontInfo
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.palette import OKABE_ITO, PALETTE, next_colour
-from annotator.ui import icons, theme
+from annotator.ui.look import icons, theme
 
 GROUNDS = ("background", "surface", "raised", "field")
 
@@ -117,7 +117,7 @@ CYCLES = """
 import gc
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
-from annotator.ui.theme import Theme
+from annotator.ui.look.theme import Theme
 
 class Collecting(QWidget):
     def changeEvent(self, event):

@@ -15,10 +15,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox
 
-from annotator.commands import train_adapter
+from annotator.commands.train import adapter as train_adapter
 from annotator.domain.errors import ModelError, UserError
-from annotator.ui.training import TrainingRun, read_standing
-from annotator.ui.training_record import Outcome, RunRecord, Wish, open_records, write_record
+from annotator.jobs.training_record import Outcome, RunRecord, Wish, open_records, write_record
+from annotator.ui.adapters.training import TrainingRun, read_standing
 from tests.gui.test_adapters import AdaptableSegmenter, MemoryShelf, entry
 
 LEFT = Qt.MouseButton.LeftButton
@@ -57,7 +57,7 @@ print("The adapter was judged.")
 
 @pytest.fixture
 def desk(desk, tmp_path, monkeypatch):
-    monkeypatch.setattr("annotator.ui.training.POLL_MS", 20)
+    monkeypatch.setattr("annotator.ui.adapters.training.POLL_MS", 20)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
     desk.shelf = MemoryShelf(entry("cells"))
     monkeypatch.setattr(desk.shelf, "checked_name", lambda name: name)

@@ -15,14 +15,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
 
 from annotator.domain.errors import UserError
-from annotator.io.store import ProjectStore
-from annotator.ui.actions import TOOL_STRIP
+from annotator.io.project.store import ProjectStore
 from annotator.ui.app import named_place
-from annotator.ui.canvas import Tool
-from annotator.ui.canvas_area import FLOOR_PX
-from annotator.ui.dialogs import WorkDialog
-from annotator.ui.numbers import grouped
-from annotator.ui.status import StatusLine
+from annotator.ui.canvas.canvas import Tool
+from annotator.ui.dialogs.work_dialog import WorkDialog
+from annotator.ui.look.numbers import grouped
+from annotator.ui.shell.actions import TOOL_STRIP
+from annotator.ui.shell.area import FLOOR_PX
+from annotator.ui.shell.status import StatusLine
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier

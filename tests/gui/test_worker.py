@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
 from annotator.domain.errors import ModelError, PromptError
-from annotator.domain.ports import (
+from annotator.domain.ports.engine import (
     LOAD_EPOCH,
     DecodeRequest,
     DecodeResult,
@@ -23,7 +23,7 @@ from annotator.domain.ports import (
     ModelInfo,
 )
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.worker import BUG_MESSAGE, EngineClient
+from annotator.ui.threads.worker import BUG_MESSAGE, EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
 
 MakeClient = Callable[..., EngineClient]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from annotator import cli
-from annotator.engine import adapter_files as files
 from annotator.engine import weights
+from annotator.engine.sam2 import adapter_files as files
 from tests.unit.engine.test_adapter_files import write_adapter
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from annotator import cli
 from annotator.engine import load, weights
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import HEIGHT, WIDTH, accept, disc, document, image_folder
 from tests.unit.train.scenes import write_set
 

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from annotator.cli import COMMANDS
-from annotator.ui.actions import ACTIONS, MENUS
-from annotator.ui.keymap import RESERVED
-from annotator.ui.sheets import MOUSE
+from annotator.ui.shell.actions import ACTIONS, MENUS
+from annotator.ui.shell.keymap import RESERVED
+from annotator.ui.shell.sheets import MOUSE
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

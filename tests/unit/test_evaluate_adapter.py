@@ -13,13 +13,13 @@ import torch
 
 from annotator import cli
 from annotator.domain.adapter import AdapterInfo
-from annotator.engine.adapter_files import adapters_dir, load_adapter, save_adapter
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import build_nano, save_nano
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.evaluate import evaluate_coco
-from annotator.train.evaluation_state import adapter_digest
+from annotator.engine.sam2.adapter_files import adapters_dir, load_adapter, save_adapter
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.sam2.nano import build_nano, save_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.evaluate.progress import adapter_digest
+from annotator.evaluate.run import evaluate_coco
 from tests.small_base import SMALL
 from tests.unit.train.hq_scenes import write_hq
 from tests.unit.train.scenes import write_set

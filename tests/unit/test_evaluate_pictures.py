@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from annotator import cli
-from annotator.train.evaluation_set import read_evaluation_set
-from annotator.train.worst_pictures import ANSWER_RGB, COLUMNS, TRUE_RGB, worst_of
+from annotator.evaluate.objects import read_evaluation_set
+from annotator.evaluate.worst_pictures import ANSWER_RGB, COLUMNS, TRUE_RGB, worst_of
 from tests.unit.train.scenes import write_set
 
 
@@ -45,7 +45,7 @@ def test_the_worst_come_first_and_no_image_twice(tmp_path: Path) -> None:
     root = write_set(tmp_path / "cells", images=4)
     out = tmp_path / "out.json"
     assert evaluate(root, "--json", str(out)) == 0
-    from annotator.train.evaluate import ObjectResult
+    from annotator.evaluate.run import ObjectResult
 
     results = [ObjectResult(**record) for record in json.loads(out.read_text())["per_object"]]
     items = read_evaluation_set(root / "annotations.json", root / "images").objects

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotator.demo.failures import ANSWER_RGB, COLUMNS, FAILURES, PROMPT_RGB
+from annotator.studies.failures import ANSWER_RGB, COLUMNS, FAILURES, PROMPT_RGB
 
 
 def near(pixels: np.ndarray, rgb: tuple[int, int, int]) -> int:
@@ -20,9 +20,9 @@ def near(pixels: np.ndarray, rgb: tuple[int, int, int]) -> int:
 def test_every_tile_shows_the_prompt_and_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "failures.png"
     monkeypatch.setattr(sys, "argv", ["failures", str(target)])
-    monkeypatch.delitem(sys.modules, "annotator.demo.failures")
+    monkeypatch.delitem(sys.modules, "annotator.studies.failures")
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("annotator.demo.failures", run_name="__main__")
+        runpy.run_module("annotator.studies.failures", run_name="__main__")
     assert ended.value.code == 0
     pixels = np.asarray(Image.open(target))
     rows = len(FAILURES) // COLUMNS

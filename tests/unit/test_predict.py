@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from annotator.commands import predict
 from annotator.domain.errors import ExportError, ImageError, PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.ports import Candidates, Embedding, LogitsArray, ModelInfo, Segmenter
+from annotator.domain.ports.engine import Candidates, Embedding, LogitsArray, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
 

@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from annotator import cli
-from annotator.commands.training_run import folder_of, only_run, tell_shared_images
-from annotator.engine.adapter_files import adapters_dir, list_adapters, load_adapter, read_adapter_info
+from annotator.commands.train.run import folder_of, only_run, tell_shared_images
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import build_nano, save_nano
-from annotator.train import adapter_gate
-from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import read_source, split
-from annotator.train.adapter_run import RunFolder
-from annotator.train.evaluate import ObjectResult, evaluate_object
-from annotator.train.state_file import write_state
+from annotator.engine.sam2.adapter_files import adapters_dir, list_adapters, load_adapter, read_adapter_info
+from annotator.engine.sam2.nano import build_nano, save_nano
+from annotator.evaluate.run import ObjectResult, evaluate_object
+from annotator.train.data.encoded import WindowCache
+from annotator.train.data.sources import read_source, split
+from annotator.train.run import gate as adapter_gate
+from annotator.train.run.adapter_run import RunFolder
+from annotator.train.run.state_file import write_state
 from tests.small_base import SMALL
 from tests.unit.train.scenes import write_set
 
@@ -204,8 +204,8 @@ def test_more_labels_are_trained_on_under_the_same_name(
     def trained(_trainer: Any, _validation: Any, folder: RunFolder, *, key: str) -> None:
         write_state({"key": key, "is_over": True}, folder.state)
 
-    monkeypatch.setattr("annotator.commands.train_adapter.train_with_bar", trained)
-    monkeypatch.setattr("annotator.commands.train_adapter._judge_and_install", lambda *_args: 0)
+    monkeypatch.setattr("annotator.commands.train.adapter.train_with_bar", trained)
+    monkeypatch.setattr("annotator.commands.train.adapter._judge_and_install", lambda *_args: 0)
     place = words.index("--work")
     words = words[:place] + words[place + 2 :]  # in the folder that the program names
     folder = platformdirs.user_cache_path("annotator", appauthor=False) / "train-adapter" / "cells"
@@ -263,7 +263,7 @@ def test_one_training_at_a_time_in_a_folder(
             pass
     assert not list(folder.path.iterdir())
     monkeypatch.delenv("RANK")
-    monkeypatch.setattr("annotator.io.store_lock._open_lock", _no_locks)
+    monkeypatch.setattr("annotator.io.project.lock._open_lock", _no_locks)
     with only_run(folder):  # a drive that knows none
         pass
 

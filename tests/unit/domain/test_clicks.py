@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotator.domain.clicks import SimulatedClick, depth, next_click
+from annotator.domain.answering.clicks import SimulatedClick, depth, next_click
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.domain.hypotheses import (
+from annotator.domain.answering.hypotheses import (
     EXPECTATION,
     Hypothesis,
     RatingWeights,
@@ -20,10 +20,10 @@ from annotator.domain.hypotheses import (
     rate,
     sampled_iou,
 )
+from annotator.domain.answering.zoom import Region, click_regions
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate
+from annotator.domain.ports.engine import Candidate
 from annotator.domain.prompt import PointPrompt
-from annotator.domain.zoom import Region, click_regions
 
 WIDTH, HEIGHT = 400, 300
 WHOLE = Region(0, 0, WIDTH, HEIGHT)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotator.domain import logits as cutting
-from annotator.domain.logits import mask_from_logits
+from annotator.domain.answering import logits as cutting
+from annotator.domain.answering.logits import mask_from_logits
 
 ROUNDING = 1e-4
 

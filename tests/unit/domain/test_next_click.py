@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotator.domain.geometry import Box
-from annotator.domain.logits import mask_from_logits
-from annotator.domain.mask import Mask
-from annotator.domain.next_click import (
+from annotator.domain.answering.logits import mask_from_logits
+from annotator.domain.answering.next_click import (
     LEAST_DISTANCE_PX,
     as_shown,
     doubt_map,
@@ -25,7 +23,9 @@ from annotator.domain.next_click import (
     sign_against,
     still_shown,
 )
-from annotator.domain.ports import Candidate, Candidates, UncertaintyMap
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import Candidate, Candidates, UncertaintyMap
 from annotator.domain.prompt import PointPrompt
 
 SIDE = 64

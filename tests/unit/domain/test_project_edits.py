@@ -22,7 +22,7 @@ from annotator.domain.project import (
     reclass_edit,
     status_edit,
 )
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import annotation, document, image_folder
 
 _steps = st.lists(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.domain.answering.object_score import LEAST_BOX_LOGIT, LEAST_CLICK_LOGIT, sees_no_object
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.object_score import LEAST_BOX_LOGIT, LEAST_CLICK_LOGIT, sees_no_object
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.review import ReviewedObject, ReviewOrder
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.domain.answering.tidy import tidied
 from annotator.domain.prompt import PointPrompt
-from annotator.domain.tidy import tidied
 
 
 def grid(*rows: str) -> np.ndarray:

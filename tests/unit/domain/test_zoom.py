@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.domain.answering.zoom import Region, zoom_region
 from annotator.domain.geometry import Box
-from annotator.domain.zoom import Region, zoom_region
 
 sizes = st.integers(1, 5000)
 places = st.floats(-6000, 6000, allow_nan=False)

@@ -10,8 +10,8 @@ import torch
 
 from annotator.domain.adapter import DECIDING, AdapterInfo
 from annotator.domain.errors import ModelError
-from annotator.engine import adapter_files as files
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
+from annotator.engine.sam2 import adapter_files as files
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
 from tests.little_room import little_room, needs_limits
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from annotator.domain.logits import mask_from_logits
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.prompt import PointPrompt
-from annotator.engine.candidates import FED_BACK_LIMIT, by_area, cut_candidates
+from annotator.engine.sam2.candidates import FED_BACK_LIMIT, by_area, cut_candidates
 
 
 def raw() -> torch.Tensor:

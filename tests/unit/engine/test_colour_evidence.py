@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.engine.colour_evidence import (
+from annotator.engine.sam2.colour_evidence import (
     CHROMA_BINS,
     LIMIT_LOGIT,
     LUMA_BINS,
@@ -15,7 +15,7 @@ from annotator.engine.colour_evidence import (
     log_ratio,
     mean_of_nine,
 )
-from annotator.engine.dense_prompt import draw_prompts
+from annotator.engine.sam2.dense_prompt import draw_prompts
 
 
 def scene(side: int = 64) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from annotator.engine.dense_prompt import (
+from annotator.engine.sam2.dense_prompt import (
     BOX_INSIDE,
     BOX_OUTSIDE,
     BUMP_LOGIT,

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.embeddings import TieredCache
-from annotator.engine.nano import build_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.sam2_embedding import Sam2Embedding
+from annotator.engine.cache import TieredCache
+from annotator.engine.sam2.embedding import Sam2Embedding
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 from tests.small_base import BASE, SMALL
 
 CLICK = Prompts((PointPrompt(30.0, 20.0),))

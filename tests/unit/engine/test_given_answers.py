@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from annotator.domain.hypotheses import Hypothesis
+from annotator.domain.answering.hypotheses import Hypothesis
+from annotator.domain.answering.zoom import Region
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate
-from annotator.domain.zoom import Region
-from annotator.engine.given_answers import ANSWERS_KEPT, GivenAnswer, GivenAnswers
+from annotator.domain.ports.engine import Candidate
+from annotator.engine.zoom.given_answers import ANSWERS_KEPT, GivenAnswer, GivenAnswers
 
 SIDE = 100
 WHOLE = Region(0, 0, SIDE, SIDE)

@@ -12,7 +12,7 @@ from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import iou
-from annotator.domain.ports import Segmenter
+from annotator.domain.ports.engine import Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.grabcut import LOGITS_SIDE, GrabCutSegmenter, GrabCutSettings
 

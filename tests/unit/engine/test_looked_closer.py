@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.zoom import ZoomSegmenter
+from annotator.engine.zoom.segmenter import ZoomSegmenter
 from tests.unit.engine.test_zoom_segmenter import IdealSegmenter, picture
 
 

@@ -12,12 +12,12 @@ import torch
 from annotator.domain.errors import EncodeCancelled, ImageError, ModelError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.ports import ModelInfo
+from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.dense_prompt import stamp_prompts
-from annotator.engine.embeddings import TieredCache
-from annotator.engine.nano import NanoConfig, build_nano, count_parameters, load_nano, save_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.cache import TieredCache
+from annotator.engine.sam2.dense_prompt import stamp_prompts
+from annotator.engine.sam2.nano import NanoConfig, build_nano, count_parameters, load_nano, save_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 TINY = NanoConfig(
     image_size=128, channels=64, stage_channels=(16, 16, 32, 32), stage_blocks=(1, 1, 1, 1), mlp_channels=64

@@ -15,16 +15,16 @@ from annotator.domain.adapter import AdapterInfo
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.ports import ModelInfo
+from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import weights
-from annotator.engine.adapted_decoder import Adapter
-from annotator.engine.adapter_files import config_of, load_adapter, save_adapter
-from annotator.engine.dense_prompt import draw_prompts
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import NanoConfig, build_nano, load_nano, with_video_memory
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
-from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.sam2.adapted_decoder import Adapter
+from annotator.engine.sam2.adapter_files import config_of, load_adapter, save_adapter
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.sam2.dense_prompt import draw_prompts
+from annotator.engine.sam2.nano import NanoConfig, build_nano, load_nano, with_video_memory
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 NANO_1_SHA256 = "db71bc71b6ac742c93c0b8d7a3e331e8cfa409d1143578b841eb2db5fcc9aa79"
 """Of the first version's file, which is not shipped any more."""

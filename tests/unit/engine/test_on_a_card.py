@@ -13,14 +13,14 @@ import torch
 from annotator.domain.errors import DeviceMemoryError
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import Prompts
-from annotator.engine.adapted_decoder import Adapter
-from annotator.engine.embeddings import TieredCache
+from annotator.engine.cache import TieredCache
 from annotator.engine.load import build_config
-from annotator.engine.nano import build_nano
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.sam2_embedding import Sam2Embedding
-from annotator.engine.zoom import ZoomSegmenter
+from annotator.engine.sam2.adapted_decoder import Adapter
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.sam2.embedding import Sam2Embedding
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.zoom.segmenter import ZoomSegmenter
 from tests.strict_card import OnCard, strict_card
 from tests.unit.engine.test_prompt_adapter import BASE, CASES, SMALL, info_for, logits_of, trained
 
@@ -114,7 +114,7 @@ def test_an_encode_is_over_when_its_time_is_told(
 ) -> None:
     engine = Sam2Segmenter(nano().to(card), replace(BASE, device="cuda"))
     clock = [0.0]
-    monkeypatch.setattr("annotator.engine.sam2_backend.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("annotator.engine.sam2.segmenter.time.perf_counter", lambda: clock[0])
 
     def finish(device: torch.device) -> None:
         assert device == card

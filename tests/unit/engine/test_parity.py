@@ -23,15 +23,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.geometry import Box
-from annotator.domain.logits import mask_from_logits
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, LogitsArray, ModelInfo
+from annotator.domain.ports.engine import Candidate, LogitsArray, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.load import build_config
-from annotator.engine.mask_prompt import mask_to_logits
-from annotator.engine.sam2_backend import EXACT_PIXELS_LIMIT, Sam2Segmenter
-from annotator.engine.sam2_embedding import Sam2Embedding
+from annotator.engine.sam2.embedding import Sam2Embedding
+from annotator.engine.sam2.mask_prompt import mask_to_logits
+from annotator.engine.sam2.segmenter import EXACT_PIXELS_LIMIT, Sam2Segmenter
 
 CONFIGS = {"tiny": "hiera_t", "small": "hiera_s", "base-plus": "hiera_b+", "large": "hiera_l"}
 SIZES_HW = [(97, 211), (480, 640), (60, 1), pytest.param((1, 75), marks=pytest.mark.slow)]

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, Candidates, ModelInfo
-from annotator.engine import precision_choice, weights
-from annotator.engine.nano import load_nano
-from annotator.engine.precision_choice import Trial, in_best_precision, picture, prompts_of_picture
-from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.domain.ports.engine import Candidate, Candidates, ModelInfo
+from annotator.engine import weights
+from annotator.engine.sam2 import precision as precision_choice
+from annotator.engine.sam2.nano import load_nano
+from annotator.engine.sam2.precision import Trial, in_best_precision, picture, prompts_of_picture
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 CPU = torch.device("cpu")
 SHA = "a" * 64

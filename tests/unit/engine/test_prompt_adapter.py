@@ -15,15 +15,15 @@ from safetensors.torch import save_file
 from annotator.domain.adapter import AdapterInfo
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
-from annotator.domain.ports import Candidates, ModelInfo
+from annotator.domain.ports.engine import Candidates, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine import adapter_files
-from annotator.engine.adapted_decoder import Adapter, decode_adapted
 from annotator.engine.load import build_config
-from annotator.engine.nano import build_nano
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter, gated_attention, guide_input
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.zoom import ZoomSegmenter
+from annotator.engine.sam2 import adapter_files
+from annotator.engine.sam2.adapted_decoder import Adapter, decode_adapted
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter, gated_attention, guide_input
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.zoom.segmenter import ZoomSegmenter
 from tests.small_base import BASE, SMALL
 
 CASES = {
@@ -174,7 +174,7 @@ def test_batches_on_an_official_configuration(batch: int) -> None:
         assert found.maps.cells.shape == (batch, 8)
         engine = Sam2Segmenter(model, ModelInfo("tiny", "b" * 64, "cpu", "float32", 1024))
         assert engine._decoder.fast is not None
-        from annotator.engine.adapted_decoder import AdaptedDecoder
+        from annotator.engine.sam2.adapted_decoder import AdaptedDecoder
 
         fast = AdaptedDecoder(engine._decoder.fast, network)
         state = engine._decoder.fast.prepare(features[2], features[0], features[1])

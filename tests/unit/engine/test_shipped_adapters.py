@@ -9,8 +9,8 @@ from annotator.domain.adapter import DECIDING
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import weights
-from annotator.engine.adapter_files import list_adapters, load_adapter, read_card
 from annotator.engine.load import load_segmenter
+from annotator.engine.sam2.adapter_files import list_adapters, load_adapter, read_card
 
 FOLDER = weights.shipped_dir() / "adapters"
 PATHS = sorted(FOLDER.glob("*.safetensors"))

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from annotator.domain.answering.logits import mask_from_logits
+from annotator.domain.answering.tidy import tidied
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.logits import mask_from_logits
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.domain.tidy import tidied
-from annotator.engine.embeddings import TieredCache
+from annotator.engine.cache import TieredCache
 from annotator.engine.load import build_config
-from annotator.engine.nano import NanoConfig, build_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.zoom import CROPS_KEPT, ZoomSegmenter
+from annotator.engine.sam2.nano import NanoConfig, build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.zoom.segmenter import CROPS_KEPT, ZoomSegmenter
 
 CPU = torch.device("cpu")
 INFO = ModelInfo("ideal", "0" * 64, "cpu", "float32", 128)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, accept_edit
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 
 WIDTH, HEIGHT = 64, 48
 

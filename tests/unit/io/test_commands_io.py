@@ -9,7 +9,7 @@ import pytest
 
 from annotator.commands import export, import_
 from annotator.domain.errors import ExportError, ImportFormatError, ProjectError, ProjectReadOnlyError
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc, image_folder
 
 

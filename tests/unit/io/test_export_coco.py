@@ -22,11 +22,11 @@ from pycocotools.cocoeval import COCOeval
 from annotator.domain.errors import ExportError, ProjectError
 from annotator.domain.mask import Mask
 from annotator.domain.project import Edit, RowChange, Status, mark_empty_edit, status_edit
-from annotator.io.exporters import coco as coco_module
-from annotator.io.exporters.coco import check_coco, export_coco
-from annotator.io.exporters.polygons import export_polygons
-from annotator.io.exporters.report import LeftOut
-from annotator.io.store import ProjectStore
+from annotator.io.formats.coco import export as coco_module
+from annotator.io.formats.coco.export import check_coco, export_coco
+from annotator.io.formats.polygons import export_polygons
+from annotator.io.formats.report import LeftOut
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import HEIGHT, WIDTH, accept, disc, image_folder
 
 # pycocotools 2.0.11 in numpy 2.4: only its decode to arrays, which the program itself does not use.

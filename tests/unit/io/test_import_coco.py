@@ -11,10 +11,10 @@ from pycocotools import mask as coco_mask
 
 from annotator.domain.errors import ImportFormatError, ProjectReadOnlyError
 from annotator.domain.project import Status, mark_empty_edit, status_edit
-from annotator.io.exporters.coco import export_coco
-from annotator.io.importers import coco_parse
-from annotator.io.importers.coco import ImportReport, import_coco
-from annotator.io.store import ProjectStore
+from annotator.io.formats.coco import parse as coco_parse
+from annotator.io.formats.coco.export import export_coco
+from annotator.io.formats.coco.import_ import ImportReport, import_coco
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import HEIGHT, WIDTH, accept, disc, document, image_folder
 
 # pycocotools 2.0.11 in numpy 2.4: only its decode to arrays, which the program itself does not use.

@@ -15,9 +15,9 @@ import tifffile
 from PIL import Image, ImageFile
 
 from annotator.domain.errors import ImageError
-from annotator.io import readers
-from annotator.io.display import ALPHA_BACKGROUND, orient, percentile_range, scale_to_bytes
-from annotator.io.readers import is_supported, list_images, load_image, load_thumbnail, natural_key, read_size
+from annotator.io.images import reading as readers
+from annotator.io.images.display import ALPHA_BACKGROUND, orient, percentile_range, scale_to_bytes
+from annotator.io.images.reading import is_supported, list_images, load_image, load_thumbnail, natural_key, read_size
 
 GRADIENT = np.dstack(
     np.broadcast_arrays(np.arange(60, dtype=np.uint8)[None, :] * 4, np.arange(40, dtype=np.uint8)[:, None] * 6, 77)

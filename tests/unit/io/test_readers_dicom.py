@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, generate_uid
 
 from annotator.domain.errors import ImageError
-from annotator.io.readers import is_supported, list_images, load_image, load_thumbnail, read_size
+from annotator.io.images.reading import is_supported, list_images, load_image, load_thumbnail, read_size
 
 VALUES = np.arange(-1000, 1000, dtype=np.int16).reshape(40, 50)
 

@@ -25,11 +25,13 @@ from annotator.domain.project import (
     delete_edit,
     status_edit,
 )
-from annotator.io import store_lock, store_open, store_place
-from annotator.io.store import UNDO_CAP, ProjectStore
-from annotator.io.store_lock import describe_owner, lock_path
-from annotator.io.store_place import find_project, free_place
-from annotator.io.store_schema import COLUMNS, SCHEMA_VERSION, migrate
+from annotator.io.project import connect as store_open
+from annotator.io.project import lock as store_lock
+from annotator.io.project import place as store_place
+from annotator.io.project.lock import describe_owner, lock_path
+from annotator.io.project.place import find_project, free_place
+from annotator.io.project.schema import COLUMNS, SCHEMA_VERSION, migrate
+from annotator.io.project.store import UNDO_CAP, ProjectStore
 from tests.unit.io.builders import accept, annotation, disc, document, image_folder
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import image_folder
 
 _WORKER = """
 import sys
-from annotator.io.store import ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc
 store = ProjectStore.open_folder(sys.argv[1])
 for number in range(1, 100000):
@@ -69,8 +69,8 @@ def test_sigkill_loses_nothing(tmp_path: Path, accepts: int) -> None:
 
 _MAKER = """
 import os, signal, sys
-from annotator.io import store_place
-from annotator.io.store import ProjectStore
+from annotator.io.project import place as store_place
+from annotator.io.project.store import ProjectStore
 store_place._write_first_rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 ProjectStore.open_folder(sys.argv[1])
 """

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from annotator.engine.nano import build_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import Split, read_source, split, training_images
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.train.data.encoded import WindowCache
+from annotator.train.data.sources import Split, read_source, split, training_images
 from tests.small_base import BASE, SMALL
 from tests.unit.train.scenes import write_set
 

@@ -13,15 +13,15 @@ import torch
 from PIL import Image
 
 from annotator.domain.errors import DivergedError, ExportError, UserError
-from annotator.engine.nano import build_nano
-from annotator.engine.prompt_adapter import AdapterConfig
-from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.sam2.adapter_network import AdapterConfig
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.train.adapter import COPIES, COPIES_SCALE, AdapterTrainer
-from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import Split, training_images
-from annotator.train.adapter_prompts import Kind
-from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
+from annotator.train.data.encoded import WindowCache
+from annotator.train.data.sources import Split, training_images
 from annotator.train.prompted import DECAY
+from annotator.train.run.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
+from annotator.train.steps.adapter_prompts import Kind
 from tests.little_room import little_room, needs_limits
 from tests.small_base import BASE, SETTINGS, SMALL
 

@@ -16,11 +16,11 @@ from PIL import Image
 from annotator import cli
 from annotator.domain.errors import ImportFormatError, UserError
 from annotator.domain.mask import Mask
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.io.store import ProjectStore
-from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import ReadableImage, Split, image_count, read_source, split, training_images
-from annotator.train.evaluation_set import EvaluationObject
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.evaluate.objects import EvaluationObject
+from annotator.io.project.store import ProjectStore
+from annotator.train.data.encoded import WindowCache
+from annotator.train.data.sources import ReadableImage, Split, image_count, read_source, split, training_images
 from tests.unit.train.scenes import write_set
 
 

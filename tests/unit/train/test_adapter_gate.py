@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.commands.training_run import verdict
+from annotator.commands.train.run import verdict
 from annotator.domain.adapter import AdapterInfo
 from annotator.domain.metrics import boundary_iou
-from annotator.engine.adapted_decoder import Adapter
-from annotator.engine.adapter_files import config_of
-from annotator.engine.prompt_adapter import PromptAdapter
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train.adapter_data import Split, read_source
-from annotator.train.adapter_gate import DECIDING, Contestant, GateResult, judge, summarize
-from annotator.train.evaluate import ObjectResult, evaluate_object
-from annotator.train.evaluation_set import EvaluationSet
+from annotator.engine.sam2.adapted_decoder import Adapter
+from annotator.engine.sam2.adapter_files import config_of
+from annotator.engine.sam2.adapter_network import PromptAdapter
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.evaluate.objects import EvaluationSet
+from annotator.evaluate.run import ObjectResult, evaluate_object
+from annotator.train.data.sources import Split, read_source
+from annotator.train.run.gate import DECIDING, Contestant, GateResult, judge, summarize
 from tests.small_base import BASE
 from tests.unit.train.scenes import write_set
 
@@ -95,7 +95,7 @@ def test_a_killed_gate_goes_on(
         asked.append(item.id)
         return evaluate_object(engine, embedding, item, target, clicks=clicks)
 
-    monkeypatch.setattr("annotator.train.adapter_gate.evaluate_object", counted)
+    monkeypatch.setattr("annotator.train.run.gate.evaluate_object", counted)
     network = PromptAdapter.on(segmenter.model)
     torch.nn.init.constant_(network.query_gate, 0.5)
     info = AdapterInfo("x", "", BASE.name, BASE.sha256, config_of(network))

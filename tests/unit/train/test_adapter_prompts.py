@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.engine.prompt_adapter import AdapterMaps
-from annotator.train.adapter_losses import adapter_loss, bce_dice, uncertain_band
-from annotator.train.adapter_prompts import (
+from annotator.engine.sam2.adapter_network import AdapterMaps
+from annotator.train.steps.adapter_losses import adapter_loss, bce_dice, uncertain_band
+from annotator.train.steps.adapter_prompts import (
     NEAR_OUTLINE_SHARE,
     SHARES,
     Kind,

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.domain.ports import ModelInfo
+from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.nano import NanoConfig, build_nano, load_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.train import base_run
+from annotator.engine.sam2.nano import NanoConfig, build_nano, load_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.train.base import BaseTrainer, Stage, TrainSettings, decode_with_pe
-from annotator.train.base_run import Progress, Reading, Run, RunFiles, Validated, run_training
-from annotator.train.data import Window, WindowSampler, read_coco_sets
-from annotator.train.losses import hard_iou, mask_loss
-from annotator.train.precision import mixed_precision
-from annotator.train.stream import AHEAD, AskedWeights, WindowStream
-from annotator.train.validation import Validation
+from annotator.train.data.stream import AHEAD, AskedWeights, WindowStream
+from annotator.train.data.windows import Window, WindowSampler, read_coco_sets
+from annotator.train.run import base_run
+from annotator.train.run.base_run import Progress, Reading, Run, RunFiles, Validated, run_training
+from annotator.train.run.validation import Validation
+from annotator.train.steps.losses import hard_iou, mask_loss
+from annotator.train.steps.precision import mixed_precision
 from tests.unit.train.scenes import write_set
 
 CPU = torch.device("cpu")
@@ -204,7 +204,7 @@ def test_going_on_from_a_saved_state_is_the_same_run(root: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
 def test_a_device_that_emulates_bf16_trains_in_float32(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotator.engine.precision_choice.cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr("annotator.engine.sam2.precision.cpu_has_bfloat16", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     linear = torch.nn.Linear(4, 4)
     with mixed_precision(torch.device(kind)):
@@ -213,7 +213,7 @@ def test_a_device_that_emulates_bf16_trains_in_float32(kind: str, monkeypatch: p
 
 
 def test_mixed_precision_on_a_cpu_is_bf16_without_the_fused_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotator.engine.precision_choice.cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("annotator.engine.sam2.precision.cpu_has_bfloat16", lambda: True)
     linear, fused_before = torch.nn.Linear(4, 4), torch.backends.cuda.flash_sdp_enabled()
     with mixed_precision(CPU):
         assert linear(torch.zeros(1, 4)).dtype == torch.bfloat16

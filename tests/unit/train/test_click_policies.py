@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from annotator.domain.answering.next_click import MOST_PROPOSALS, doubt_map, proposals
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.next_click import MOST_PROPOSALS, doubt_map, proposals
-from annotator.domain.ports import Candidate, Candidates, UncertaintyMap
+from annotator.domain.ports.engine import Candidate, Candidates, UncertaintyMap
 from annotator.domain.prompt import PointPrompt
-from annotator.train.click_policies import (
+from annotator.studies.click_policies import (
     View,
     centre,
     outline_band,

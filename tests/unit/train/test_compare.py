@@ -10,7 +10,7 @@ import pytest
 
 from annotator import cli
 from annotator.domain.errors import ImportFormatError
-from annotator.train.compare import calibration, compare, markdown, mean_noc, read_evaluation
+from annotator.evaluate.compare import calibration, compare, markdown, mean_noc, read_evaluation
 
 
 def item(number: int, box: float, ious: list[float]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotator.train.curves import curve_of, draw_curves, read_log
+from annotator.train.run.curves import curve_of, draw_curves, read_log
 
 LOG = "step,minutes,loss,iou_first,iou_last\n25,1.0,2.0,0.2,0.3\n50,2.0,1.0,0.4,0.5\n75,3.0,0.8,0.5,0.6\n"
 

@@ -16,15 +16,15 @@ from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import Prompts
 from annotator.engine.load import load_segmenter, weights_file
-from annotator.engine.nano import build_nano, load_nano, save_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.tuned_files import check_tuned_path, save_tuned
+from annotator.engine.sam2.nano import build_nano, load_nano, save_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.studies.decoder_tuning import ENCODER_SIDE, DecoderTrainer
+from annotator.studies.tuned_files import check_tuned_path, save_tuned
 from annotator.train.adapter import COPIES_SCALE
-from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import Split
-from annotator.train.adapter_gate import Contestant, judge
-from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
-from annotator.train.decoder_tuning import ENCODER_SIDE, DecoderTrainer
+from annotator.train.data.encoded import WindowCache
+from annotator.train.data.sources import Split
+from annotator.train.run.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
+from annotator.train.run.gate import Contestant, judge
 from tests.little_room import little_room
 from tests.small_base import SETTINGS, SMALL
 
@@ -137,8 +137,9 @@ def test_the_base_is_never_written_over(base_path: Path, tmp_path: Path) -> None
 
 
 def test_a_sam2_checkpoint_keeps_its_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from annotator.engine import load, tuned_files
+    from annotator.engine import load
     from annotator.engine.load import WeightsFile
+    from annotator.studies import tuned_files
 
     torch.manual_seed(0)
     model: Any = build_nano(SMALL).eval()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt
-from annotator.train.degrade import DEGRADATIONS, jittered_box, jittered_point
+from annotator.evaluate.degrade import DEGRADATIONS, jittered_box, jittered_point
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
 IMAGE[10:20, 15:35] = (230, 30, 30)

@@ -17,13 +17,13 @@ import pytest
 from annotator.commands import evaluate as command
 from annotator.domain.errors import ExportError, ImportFormatError, ModelError, UserError
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo
 from annotator.domain.prompt import Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
-from annotator.train.degrade import DEGRADATIONS
-from annotator.train.evaluate import Conditions, EvaluationResult, evaluate_coco
-from annotator.train.evaluation_set import read_evaluation_set
-from annotator.train.evaluation_state import append, appending, read_state
+from annotator.evaluate.degrade import DEGRADATIONS
+from annotator.evaluate.objects import read_evaluation_set
+from annotator.evaluate.progress import append, appending, read_state
+from annotator.evaluate.run import Conditions, EvaluationResult, evaluate_coco
 from tests.little_room import little_room, needs_limits
 
 BoolArray = npt.NDArray[np.bool_]

@@ -16,10 +16,10 @@ from PIL import Image
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError, ModelError
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import boundary_iou, iou
-from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray
 from annotator.domain.prompt import Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
-from annotator.train.hqseg44k import (
+from annotator.evaluate.hqseg44k import (
     BAND,
     SETS,
     HqFigures,
@@ -29,8 +29,8 @@ from annotator.train.hqseg44k import (
     subset,
     true_box,
 )
-from annotator.train.hqseg44k_table import PUBLISHED, table
-from annotator.train.sample_files import read_grey, read_rgb
+from annotator.evaluate.hqseg44k_table import PUBLISHED, table
+from annotator.evaluate.sample_files import read_grey, read_rgb
 from tests.unit.train.hq_scenes import FOLDERS, ellipse, write_hq, write_pair
 from tests.unit.train.test_evaluate import ScriptedSegmenter
 
@@ -287,7 +287,7 @@ def test_an_absurdly_large_image_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_hq(tmp_path, sets=("DIS",), images=1)
-    monkeypatch.setattr("annotator.train.sample_files.DEFAULT_MAX_PIXELS", 1000)
+    monkeypatch.setattr("annotator.evaluate.sample_files.DEFAULT_MAX_PIXELS", 1000)
     with pytest.raises(ImageError, match="too large"):
         evaluate_hqseg44k(Boxed(), tmp_path)
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from annotator.domain.statistics import Interval
-from annotator.train.curves import COLOURS, PANEL_PX
-from annotator.train.mask_curve import Gain, main, read_card, table
+from annotator.studies.mask_curve import Gain, main, read_card, table
+from annotator.train.run.curves import COLOURS, PANEL_PX
 
 CARD = """# Adapter: {name}
 

@@ -15,21 +15,21 @@ import torch
 
 from annotator import cli
 from annotator.domain.adapter import AdapterInfo
-from annotator.domain.clicks import next_click
+from annotator.domain.answering.clicks import next_click
 from annotator.domain.errors import ExportError, ImportFormatError
 from annotator.domain.mask import Mask
-from annotator.domain.ports import Candidate, Candidates, Embedding, LogitsArray, ModelInfo
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.adapter_files import config_of, save_adapter
 from annotator.engine.load import load_segmenter
-from annotator.engine.nano import build_nano, save_nano
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
-from annotator.train import next_click_study
-from annotator.train.adapter_data import read_source
-from annotator.train.click_policies import POLICIES, Move, View, centre
-from annotator.train.evaluation_set import EvaluationSet
-from annotator.train.next_click_study import ObjectStudy, PolicyRun, study_object, study_set
-from annotator.train.next_click_table import figures
+from annotator.engine.sam2.adapter_files import config_of, save_adapter
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.sam2.nano import build_nano, save_nano
+from annotator.evaluate.objects import EvaluationSet
+from annotator.studies import next_click_study
+from annotator.studies.click_policies import POLICIES, Move, View, centre
+from annotator.studies.next_click_study import ObjectStudy, PolicyRun, study_object, study_set
+from annotator.studies.next_click_table import figures
+from annotator.train.data.sources import read_source
 from tests.small_base import SMALL
 from tests.unit.train.scenes import write_set
 

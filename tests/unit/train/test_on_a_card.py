@@ -13,20 +13,20 @@ import torch
 
 from annotator.domain.adapter import AdapterInfo
 from annotator.domain.errors import DeviceMemoryError
-from annotator.engine.adapted_decoder import Adapter
-from annotator.engine.adapter_files import config_of, load_adapter, save_adapter
-from annotator.engine.nano import build_nano
-from annotator.engine.prompt_adapter import AdapterConfig, PromptAdapter
-from annotator.engine.sam2_backend import Sam2Segmenter
+from annotator.engine.sam2.adapted_decoder import Adapter
+from annotator.engine.sam2.adapter_files import config_of, load_adapter, save_adapter
+from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.studies.decoder_tuning import DecoderTrainer
 from annotator.train.adapter import AdapterTrainer
-from annotator.train.adapter_cache import WindowCache
-from annotator.train.adapter_data import Split, training_images
-from annotator.train.adapter_gate import Contestant, judge
-from annotator.train.adapter_losses import LossParts
-from annotator.train.adapter_prompts import Kind
-from annotator.train.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
-from annotator.train.decoder_tuning import DecoderTrainer
+from annotator.train.data.encoded import WindowCache
+from annotator.train.data.sources import Split, training_images
 from annotator.train.prompted import PromptedTrainer
+from annotator.train.run.adapter_run import EpochDone, RunFolder, StepDone, run_adapter_training
+from annotator.train.run.gate import Contestant, judge
+from annotator.train.steps.adapter_losses import LossParts
+from annotator.train.steps.adapter_prompts import Kind
 from tests.small_base import BASE, SETTINGS, SMALL
 from tests.strict_card import CARD, strict_card
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from annotator.train import pixel_cache
-from annotator.train.data import TrainingImage, WindowSampler, most_drawn_first, read_coco_sets
-from annotator.train.pixel_cache import MappedPixels, RamPixels
+from annotator.train.data import pixels as pixel_cache
+from annotator.train.data.pixels import MappedPixels, RamPixels
+from annotator.train.data.windows import TrainingImage, WindowSampler, most_drawn_first, read_coco_sets
 from tests.unit.train.scenes import write_set
 
 IMAGE_BYTES = 96 * 96 * 3

@@ -11,9 +11,9 @@ import torch
 from torch.distributed.run import main as torchrun
 
 from annotator import cli
-from annotator.engine.adapter_files import adapters_dir
-from annotator.engine.nano import build_nano, save_nano
-from annotator.train.ranks import ALONE, joined
+from annotator.engine.sam2.adapter_files import adapters_dir
+from annotator.engine.sam2.nano import build_nano, save_nano
+from annotator.train.steps.ranks import ALONE, joined
 from tests.small_base import SMALL
 from tests.unit.train.scenes import write_set
 

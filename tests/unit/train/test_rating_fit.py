@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.domain.hypotheses import FITTED, RatingWeights
-from annotator.domain.ports import ModelInfo
-from annotator.engine.nano import NanoConfig, build_nano
-from annotator.engine.sam2_backend import Sam2Segmenter
-from annotator.engine.zoom import ZoomSegmenter
-from annotator.train.rating_fit import chosen_iou, expectation_rank, fit, fit_expectation, samples
+from annotator.domain.answering.hypotheses import FITTED, RatingWeights
+from annotator.domain.ports.engine import ModelInfo
+from annotator.engine.sam2.nano import NanoConfig, build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.zoom.segmenter import ZoomSegmenter
+from annotator.studies.rating_fit import chosen_iou, expectation_rank, fit, fit_expectation, samples
 from tests.unit.train.scenes import write_set
 
 

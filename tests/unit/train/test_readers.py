@@ -16,10 +16,10 @@ import pytest
 
 import annotator
 from annotator.domain.errors import ImportFormatError
-from annotator.train.data import TrainingImage, Window, WindowSampler, read_coco_sets
-from annotator.train.pixel_cache import MappedPixels
-from annotator.train.readers import ReaderDiedError, SetWeights
-from annotator.train.stream import AHEAD, WindowStream
+from annotator.train.data.pixels import MappedPixels
+from annotator.train.data.processes import ReaderDiedError, SetWeights
+from annotator.train.data.stream import AHEAD, WindowStream
+from annotator.train.data.windows import TrainingImage, Window, WindowSampler, read_coco_sets
 from tests.unit.train.scenes import write_set
 
 
@@ -94,8 +94,8 @@ def test_a_reader_that_dies_is_an_error_and_no_endless_wait(images: list[Trainin
 _TRAINING = """
 import multiprocessing, sys, time
 from pathlib import Path
-from annotator.train.data import WindowSampler, read_coco_sets
-from annotator.train.stream import AHEAD, WindowStream
+from annotator.train.data.windows import WindowSampler, read_coco_sets
+from annotator.train.data.stream import AHEAD, WindowStream
 if __name__ == "__main__":
     sampler = WindowSampler(read_coco_sets([Path(sys.argv[1])]), window_px=64, objects=2)
     stream = WindowStream(sampler, count=3, seed=4, first_step=0, asked=[sampler.set_weights({})] * AHEAD, readers=2)
@@ -135,7 +135,7 @@ def test_a_thread_that_draws_for_long_does_not_hold_up_the_end(monkeypatch: pyte
             enough.wait(20)
             raise ImportFormatError("It was let go.")
 
-    monkeypatch.setattr("annotator.train.stream.STOP_SECONDS", 0.05)
+    monkeypatch.setattr("annotator.train.data.stream.STOP_SECONDS", 0.05)
     stream = WindowStream(Slow(), count=1, seed=0, first_step=0, asked=[np.ones(1)])
     assert drawing.wait(20)
     started = time.monotonic()

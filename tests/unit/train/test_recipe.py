@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from annotator.domain.mask import Mask
-from annotator.engine.dense_prompt import DECAY_CELLS, draw_prompts
+from annotator.engine.sam2.dense_prompt import DECAY_CELLS, draw_prompts
 from annotator.train.base import BaseTrainer, decode_prompts, encode_windows
-from annotator.train.data import TrainingImage, WindowRecipe, WindowSampler, read_coco_sets
-from annotator.train.losses import LossWeights, mask_loss, outline, teacher_loss
-from annotator.train.prompts import click_inside
+from annotator.train.data.windows import TrainingImage, WindowRecipe, WindowSampler, read_coco_sets
+from annotator.train.steps.losses import LossWeights, mask_loss, outline, teacher_loss
+from annotator.train.steps.prompts import click_inside
 from tests.unit.train.scenes import write_set
 from tests.unit.train.test_base import CPU, SETTINGS, TINY, trainer_of, windows_of
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.engine.nano import NanoConfig, build_nano
-from annotator.train.data import Window, WindowSampler, read_coco_sets
-from annotator.train.score_fit import area_under_curve, fit_score, judge, prompts_of
+from annotator.engine.sam2.nano import NanoConfig, build_nano
+from annotator.studies.score_fit import area_under_curve, fit_score, judge, prompts_of
+from annotator.train.data.windows import Window, WindowSampler, read_coco_sets
 from tests.unit.train.scenes import write_set
 
 CONFIG = NanoConfig(

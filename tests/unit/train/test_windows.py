@@ -12,8 +12,8 @@ import pytest
 
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
-from annotator.train.data import WindowSampler, read_coco_sets, warp_mask
-from annotator.train.prompts import NOTHING, click_inside, click_near_outline, corrective_click, noisy_box
+from annotator.train.data.windows import WindowSampler, read_coco_sets, warp_mask
+from annotator.train.steps.prompts import NOTHING, click_inside, click_near_outline, corrective_click, noisy_box
 from tests.unit.train.scenes import write_set
 
 
@@ -136,6 +136,6 @@ def test_objects_that_no_window_shows_end_the_training(tmp_path: Path, monkeypat
     speck = np.zeros((96, 96), bool)
     speck[40:42, 40:42] = True
     sampler = WindowSampler([replace(image, masks=(Mask.from_full(speck),))], window_px=64, objects=2)
-    monkeypatch.setattr("annotator.train.data.MOST_TRIES", 30)
+    monkeypatch.setattr("annotator.train.data.windows.MOST_TRIES", 30)
     with pytest.raises(ImportFormatError, match="30 tries found no object"):
         sampler.draw(np.random.default_rng(0), sampler.set_weights({}))

@@ -1,0 +1,400 @@
+"""``annotator train-base``: train the embedded model on COCO sets."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from annotator.domain.errors import UserError
+    from annotator.engine.sam2.nano import NanoConfig
+    from annotator.train.base import Stage, TrainSettings
+    from annotator.train.run.base_run import Progress, SetDigests, Validated
+    from annotator.train.run.validation import Validation
+
+_RECIPE_FIELDS = (
+    "schedule",
+    "warmup_steps",
+    "weight_decay",
+    "ema_decay",
+    "cross_entropy_weight",
+    "focal_weight",
+    "dice_weight",
+    "edge_weight",
+    "box_share",
+    "round_shares",
+    "deepest_share",
+    "pasted_share",
+    "grey_share",
+    "hard_sets",
+    "teacher_weight",
+    "stage_channels",
+    "stage_blocks",
+    "mlp_channels",
+    "dense_prompt",
+)
+_OPTION_FIELDS = {
+    "seed": "--seed",
+    "learning_rate": "--lr",
+    "objects_per_window": "--objects",
+    "synthetic_share": "--synthetic",
+}
+"""Settings with an option of their own that a run keeps to the end. How long it is and its stages may change."""
+_SHAPE_FIELDS = ("image_size", "channels", "stage_channels", "stage_blocks", "mlp_channels", "dense_prompt")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sets", nargs="*", type=Path, help="folders with annotations.json (RLE masks) and images/")
+    parser.add_argument("--out", type=Path, required=True, help="weights file to write (.safetensors)")
+    parser.add_argument("--state", type=Path, help="resumable state (default: OUT with .state); continued when present")
+    parser.add_argument("--minutes", type=float, default=90.0, help="length of the run (default 90)")
+    parser.add_argument(
+        "--stages",
+        default="0.4:160:16,0.35:256:12,0.25:320:10",
+        help="share of the time : window side in pixels : windows per step, one after the other (default %(default)s)",
+    )
+    parser.add_argument(
+        "--validate", nargs="+", type=Path, default=[], metavar="SET", help="sets to validate on; the best is kept"
+    )
+    parser.add_argument("--validate-minutes", type=float, default=10.0, help="how often (default 10)")
+    parser.add_argument("--validate-objects", type=int, default=6, help="objects of each set (default 6)")
+    parser.add_argument(
+        "--synthetic",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the windows that are scenes drawn from code (default 0; with 1 no sets are needed)",
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder for decoded images, shared by runs")
+    parser.add_argument("--cache-gb", type=float, default=3.0, help="size of decoded images kept (default 3)")
+    parser.add_argument("--readers", type=int, default=0, help="processes that read images (default 0: a thread)")
+    parser.add_argument("--objects", type=int, default=2, help="objects per window at most (default 2)")
+    parser.add_argument("--size", type=int, default=320, help="the model's input side in pixels (default 320)")
+    parser.add_argument("--channels", type=int, default=128, help="decoder width (default 128)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default 0.001)")
+    parser.add_argument("--teacher", type=Path, metavar="MODEL", help="embedded model whose answers are learned, too")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other number of the recipe or of the model's shape, as often as needed: "
+        + ", ".join(_RECIPE_FIELDS)
+        + "; lists have commas between their numbers",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default=None, help="cpu or cuda (default: cuda when there is one)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
+
+
+def parse_stages(text: str) -> tuple[Stage, ...]:
+    """``share:side:batch`` triples with commas between them.
+
+    Raises:
+        UserError: not that form, or a side that is no multiple of 32.
+    """
+    from annotator.domain.errors import UserError
+    from annotator.train.base import Stage
+
+    stages = []
+    for part in text.split(","):
+        try:
+            share, side, batch = part.split(":")
+            stage = Stage(float(share), int(side), int(batch))
+        except ValueError as error:
+            raise UserError(f"--stages: {part!r} is not share:side:batch.", "Example: 0.6:160:16,0.4:320:10") from error
+        if stage.share <= 0 or stage.side_px < 64 or stage.side_px % 32 or stage.batch < 2:
+            raise UserError(f"--stages: {part!r} needs a share above 0, a side that 32 divides, 2 windows or more.")
+        stages.append(stage)
+    return tuple(stages)
+
+
+def parse_recipe(pairs: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as values of the types that the recipe has.
+
+    Raises:
+        UserError: an unknown name, or a value that makes no training.
+    """
+    from annotator.domain.errors import UserError
+    from annotator.engine.sam2.dense_prompt import KINDS
+    from annotator.engine.sam2.nano import NanoConfig
+    from annotator.train.base import SCHEDULES, TrainSettings
+
+    defaults = {**asdict(TrainSettings()), **asdict(NanoConfig())}
+    words = {"schedule": SCHEDULES, "dense_prompt": KINDS}
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in _RECIPE_FIELDS:
+            raise UserError(f"--set: there is no {name!r} to set.", "There are " + ", ".join(_RECIPE_FIELDS) + ".")
+        kind = type(defaults[name])
+        try:
+            if name in words:
+                value: Any = text
+                is_good = text in words[name]
+            elif kind is tuple:
+                number = type(defaults[name][0])
+                value = tuple(number(part) for part in text.split(","))
+                is_good = all(0 <= part < math.inf for part in value)
+            else:
+                value = kind(text)
+                is_good = 0 <= value < math.inf
+        except ValueError:
+            is_good = False
+        if is_good and name in ("stage_channels", "stage_blocks"):
+            is_good = len(value) == 4 and min(value) > 0
+        elif is_good and name == "round_shares":
+            is_good = math.isclose(sum(value), 1.0, abs_tol=1e-6)
+        elif is_good and (name.endswith("_share") or name == "ema_decay"):
+            is_good = value <= 1
+        elif is_good and name in ("warmup_steps", "mlp_channels"):
+            is_good = value > 0
+        if not is_good:
+            raise UserError(f"--set: {pair!r} is not a value for {name}.", f"The default is {_shown(defaults[name])}.")
+        found[name] = value
+    return found
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]:
+    """An embedded model to learn from.
+
+    Raises:
+        ModelError: the file is no embedded model, or one of another input side.
+    """
+    from annotator.domain.errors import ModelError
+    from annotator.engine.sam2.nano import load_nano
+
+    model, of_teacher, _ = load_nano(path)
+    if of_teacher.image_size != config.image_size:
+        raise ModelError(
+            f"{path.name} sees {of_teacher.image_size} pixels, the model to train {config.image_size}.",
+            "Give the same --size, or another --teacher.",
+        )
+    return model, of_teacher
+
+
+def check_state(path: Path, config: NanoConfig, settings: TrainSettings, sets: SetDigests | None = None) -> None:
+    """See that a run can go on from the state, before anything is read or trained.
+
+    Args:
+        sets: names and digests of what would be trained on; None to leave them alone. A state from before they were
+            kept may go on with any.
+
+    Raises:
+        UserError: the file is damaged, no training state, or that of a model of another shape or of another training.
+    """
+    import torch
+
+    from annotator.domain.errors import UserError
+    from annotator.engine.load import TORCH_LOAD_ERRORS
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        kept = state["config"]
+        differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
+        # States from before a number could be set do not hold it: it was what is the default now.
+        recipe, wanted = {**asdict(type(settings)()), **state["settings"]}, asdict(settings)
+        compared = [n for n in ("teacher_sha256", *_OPTION_FIELDS, *_RECIPE_FIELDS) if n in wanted]
+        other = [n for n in compared if _plain(recipe[n]) != _plain(wanted[n])]
+        kept_sets = {(str(name), str(digest)) for name, digest in state.get("sets", sets or ())}
+    except TORCH_LOAD_ERRORS as error:
+        raise UserError(
+            f"{path} is damaged, or not the state of a training.", "Move it away, or name another one with --state."
+        ) from error
+    if differing:
+        name = differing[0]
+        raise UserError(
+            f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
+            "Give the same --size, --channels and --set, or another --state to start anew.",
+        )
+    if other:
+        raise _another_recipe(path, other[0], recipe, wanted)
+    if sets is not None and kept_sets != set(sets):
+        name = min(kept_sets ^ set(sets))[0]
+        raise UserError(
+            f"{path} was trained on other sets, or their annotations have changed since ({name}).",
+            "Give the same sets, or another --state to start anew.",
+        )
+
+
+def _another_recipe(path: Path, name: str, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> UserError:
+    from annotator.domain.errors import UserError
+
+    if name == "teacher_sha256":
+        said = f"{path} was trained with another teacher, or with none where there is one now."
+        return UserError(said, "Give the same --teacher, or another --state to start anew.")
+    return UserError(
+        f"{path} was trained with {name}={_shown(kept[name])}, not {_shown(wanted[name])}.",
+        f"Give the same {_OPTION_FIELDS.get(name, '--set')}, or another --state to start anew.",
+    )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _check(args: argparse.Namespace) -> None:
+    from annotator.domain.errors import UserError
+
+    numbers = (args.minutes, args.objects, args.validate_minutes, args.validate_objects)
+    is_good = all(number > 0 for number in numbers) and args.seed >= 0 and 0 < args.lr < math.inf
+    if not is_good or args.size < 64 or args.size % 32 or args.channels < 32 or args.channels % 32:
+        raise UserError(
+            "These numbers make no training.",
+            "Minutes, objects and --lr are above 0, --seed is 0 or more, --size is a multiple of 32 from 64 on,"
+            " --channels one from 32 on.",
+        )
+    if not 0 <= args.cache_gb < 1e6 or not 0 <= args.readers <= 64:
+        raise UserError("--cache-gb is a size from 0 on, and --readers a number from 0 to 64.")
+    if not 0 <= args.synthetic <= 1:
+        raise UserError(f"--synthetic is a share from 0 to 1, not {args.synthetic}.")
+    if not args.sets and args.synthetic < 1:
+        raise UserError("There is nothing to train on.", "Name sets, or draw scenes alone with --synthetic 1.")
+
+
+def _recipe(args: argparse.Namespace) -> tuple[TrainSettings, NanoConfig]:
+    """The options as a training's settings and a model's shape.
+
+    Raises:
+        UserError: an option is none, or there is no such teacher.
+    """
+    from annotator.domain.errors import ModelError
+    from annotator.engine.sam2.nano import NanoConfig
+    from annotator.engine.weights import sha256_of
+    from annotator.train.base import TrainSettings
+
+    settings = TrainSettings(
+        minutes=args.minutes,
+        stages=parse_stages(args.stages),
+        objects_per_window=args.objects,
+        learning_rate=args.lr,
+        seed=args.seed,
+        validate_minutes=args.validate_minutes,
+        synthetic_share=args.synthetic,
+    )
+    of_settings = {field.name for field in fields(settings)}
+    own = parse_recipe(args.set)
+    settings = replace(settings, **{name: value for name, value in own.items() if name in of_settings})
+    if args.teacher is not None:
+        if not args.teacher.is_file():
+            raise ModelError(f"There is no model file {args.teacher}.", "Check --teacher.")
+        settings = replace(settings, teacher_sha256=sha256_of(args.teacher))
+    shape = {name: value for name, value in own.items() if name not in of_settings}
+    return settings, replace(NanoConfig(image_size=args.size, channels=args.channels), **shape)
+
+
+class _Bar:
+    """Progress of a run in the terminal."""
+
+    def __init__(self, minutes: float) -> None:
+        from tqdm import tqdm
+
+        self._minutes, self._write = minutes, tqdm.write
+        self._bar = tqdm(total=minutes, unit="min", bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} min {postfix}")
+
+    def show(self, line: Progress | Validated) -> None:
+        from annotator.train.run.base_run import Validated
+
+        if isinstance(line, Validated):
+            figures = ", ".join(f"{name} {line.figures[name]:.3f}" for name in ("mean", "box", "click_1", "click_3"))
+            self._write(f"{line.minutes:.0f} min: validation {figures}{', the best so far' if line.is_best else ''}")
+            return
+        self._bar.n = min(line.minutes, self._minutes)
+        self._bar.set_postfix_str(
+            f"step {line.step} loss {line.loss:.3f} IoU first {line.iou_first:.3f} last {line.iou_last:.3f} "
+            f"data wait {line.data_wait_share:.0%}"
+        )
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train until the time is over.
+
+    Raises:
+        UserError: a set, device, state or output cannot be used.
+    """
+    import torch
+
+    from annotator.engine.load import pick_device
+    from annotator.train.run.base_run import Reading, RunFiles, run_training, set_digests
+
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    _check(args)
+    device = pick_device(args.device)
+    settings, config = _recipe(args)
+    annotations = [root / "annotations.json" for root in (*args.sets, *args.validate)]
+    _check_place(args.out, sources=(args.teacher, *annotations))
+    files = RunFiles(args.out, args.state or args.out.with_suffix(".state"))
+    _check_place(files.state)
+    teacher = None if args.teacher is None else read_teacher(args.teacher, config)
+    if files.state.exists():
+        check_state(files.state, config, settings, set_digests(args.sets))
+    validate = _validation(args)
+    bar = _Bar(args.minutes)
+    try:
+        out = run_training(
+            roots=args.sets,
+            files=files,
+            settings=settings,
+            config=config,
+            device=device,
+            report=bar.show,
+            validate=validate,
+            reading=Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers),
+            teacher=teacher,
+        )
+    except KeyboardInterrupt:
+        bar.close()  # its line would run into what is said
+        _tell_kept(files.state, settings)
+        raise
+    finally:
+        bar.close()
+    print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def _validation(args: argparse.Namespace) -> Validation | None:
+    """What judges the model now and then, if there are sets for it; they were read once."""
+    from annotator.train.run.validation import Validation
+
+    if not args.validate:
+        return None
+    found = Validation(args.validate, per_set=args.validate_objects)
+    found.check()
+    return found
+
+
+def _check_place(path: Path, *, sources: tuple[Path | None, ...] = ()) -> None:
+    """See that a file can be written there, and is none of those that are read; its folder is made."""
+    from annotator.commands.output import check_output
+    from annotator.files.atomic import export_errors
+
+    if not path.parent.exists():
+        with export_errors(path):
+            path.parent.mkdir(parents=True)
+    check_output(path, sources=sources)
+
+
+def _tell_kept(state: Path, settings: TrainSettings) -> None:
+    """What is left of a run that was stopped."""
+    import sys
+
+    often = f"the state is written every {settings.state_minutes:g} minutes"
+    if state.exists():
+        text = f"{state} holds the training so far ({often}): the same command goes on from there."
+    else:
+        text = f"nothing of this training is kept: {often}, and it was stopped before."
+    print(f"annotator: {text}", file=sys.stderr)

@@ -1,0 +1,157 @@
+"""What the object in work looks like to the views, to the crash-safe draft, and to the document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from annotator.domain.drafts.draft import Answer, Draft, Ticket
+from annotator.domain.geometry import clamp_point
+from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import Candidates
+from annotator.domain.project import Annotation
+from annotator.domain.prompt import PointPrompt, Prompts, PromptSession
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefineState:
+    """All that views show of the object in work.
+
+    Attributes:
+        candidates, candidate_index: the answer on the screen, None while there is none.
+        mask: what to paint: the candidate in use, else the object that is being refined; with the strokes over it.
+        is_waiting: the answer to the newest prompts is still to come.
+        is_stale: the mask on the screen answers older prompts than these.
+        is_accept_pending: accepted by the person; stored as soon as the answer is here.
+        parked: accepted objects before this one whose masks are still to come.
+        origin_id: the annotation that is being refined (not to be painted beside its new mask).
+        category_id: the class that it has, or that was chosen for it since.
+        image_key: of the image that the prompts are on.
+        decode_ms, encode_ms, was_cached, looked_closer: of the answer on the screen.
+    """
+
+    prompts: Prompts = field(default_factory=Prompts)
+    candidates: Candidates | None = None
+    candidate_index: int = 0
+    mask: Mask | None = None
+    is_waiting: bool = False
+    is_stale: bool = False
+    is_accept_pending: bool = False
+    parked: int = 0
+    origin_id: int | None = None
+    category_id: int | None = None
+    image_key: str = ""
+    can_undo: bool = False
+    can_redo: bool = False
+    decode_ms: float = 0.0
+    encode_ms: float = 0.0
+    was_cached: bool = False
+    looked_closer: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return not self.prompts.is_empty
+
+
+def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState:
+    """The state to show for the draft in work; ``can_undo`` tells of steps outside the draft."""
+    if draft is None:
+        return RefineState(parked=parked)
+    shown = draft.visible
+    return RefineState(
+        prompts=draft.prompts,
+        candidates=None if shown is None else shown.candidates,
+        candidate_index=0 if shown is None else shown.index,
+        mask=draft.mask,
+        is_waiting=draft.is_waiting,
+        is_stale=draft.has_prompts and draft.mask is not None and draft.answer is None,
+        is_accept_pending=draft.ticket is not None,
+        parked=parked,
+        origin_id=None if draft.origin is None else draft.origin.id,
+        category_id=draft.kept_category_id,
+        image_key=draft.image.key,
+        can_undo=can_undo or draft.session.can_undo,
+        can_redo=draft.session.can_redo and draft.ticket is None,
+        decode_ms=0.0 if shown is None else shown.candidates.decode_ms,
+        encode_ms=0.0 if shown is None else shown.encode_ms,
+        was_cached=shown is not None and shown.was_cached,
+        looked_closer=shown is not None and shown.candidates.looked_closer,
+    )
+
+
+def draft_json(draft: Draft | None) -> dict[str, Any] | None:
+    """Plain data from which :func:`session_from_json` makes the prompts again; None when there are none."""
+    if draft is None or not draft.has_work:
+        return None
+    data = draft.prompts.to_json()
+    if draft.origin is not None:
+        data["annotation_id"] = draft.origin.id
+    if draft.category_id is not None:
+        data["category_id"] = draft.category_id
+    answer = draft.answer
+    turns = draft.turns if answer is None else (answer.index - answer.candidates.best) % len(answer.candidates.items)
+    return data | {"turns": turns} if turns else data
+
+
+def session_from_json(data: dict[str, Any], *, origin: Annotation | None, width: int, height: int) -> PromptSession:
+    """A session whose steps lead to the prompts of :func:`draft_json`.
+
+    Raises:
+        ValueError, TypeError, AttributeError: the data are damaged.
+    """
+    prompts = Prompts.from_json(data)
+    session = PromptSession.refining(origin.mask()) if origin is not None else PromptSession()
+    box = prompts.box.clipped(width, height) if prompts.box is not None else None
+    if box is not None and box.area > 0:
+        session = session.set_box(box)
+    for number, point in enumerate(prompts.points):
+        for stroke in (s for s in prompts.strokes if s.after == number):
+            session = session.paint(stroke)
+        x, y = clamp_point(point.x, point.y, width=width, height=height)
+        session = session.add_point(PointPrompt(x, y, point.is_positive))
+    for stroke in (s for s in prompts.strokes if not 0 <= s.after < len(prompts.points)):
+        session = session.paint(stroke)
+    return session
+
+
+def annotation_of(
+    draft: Draft, mask: Mask, ticket: Ticket, *, annotation_id: int, author: str, created_at: str
+) -> Annotation:
+    """The row to store; a refined object keeps its id and what it carries, and adds the clicks and the time."""
+    seconds = 0.0 if draft.started_s is None else max(0.0, ticket.at_s - draft.started_s)
+    x, y, w, h = mask.bbox_xywh
+    blank = Annotation(annotation_id, draft.image.record.id, 0, 0, 0, 0, 0, 0, b"", mask.width, mask.height)
+    old = draft.origin or blank
+    made = replace(old, origin="brush" if draft.origin is None else "refine", score=None)
+    if draft.answer is not None:
+        made = _answered(made, draft, draft.answer)
+    return replace(
+        made,
+        x=x,
+        y=y,
+        w=w,
+        h=h,
+        area=mask.area,
+        rle=draft.rle or mask.rle(),
+        image_width=mask.width,
+        image_height=mask.height,
+        category_id=ticket.category_id,
+        prompts=draft.prompts.to_json(),
+        clicks=old.clicks + draft.clicks,
+        seconds=round(old.seconds + seconds, 3),
+        author=author or old.author,
+        created_at=created_at,
+    )
+
+
+def _answered(row: Annotation, draft: Draft, answer: Answer) -> Annotation:
+    """What the model's part was. Its score is of its own mask, not of one that a hand has changed."""
+    model = answer.model
+    return replace(
+        row,
+        score=None if draft.prompts.strokes else min(max(answer.candidate.predicted_iou, 0.0), 1.0),
+        origin="click" if draft.origin is None else "refine",
+        model="" if model is None else model.name,
+        model_sha256="" if model is None else model.sha256,
+        adapter=answer.adapter,
+    )

@@ -1,0 +1,312 @@
+"""Encode and decode on SAM 2's own modules: ``forward_image``, ``sam_prompt_encoder``, ``sam_mask_decoder``.
+
+Preprocessing and the decode path are ours: no torchvision, no hydra, no image-sized float masks. The official decoder
+module stays as the fallback for models that the fast one does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.devices import is_out_of_memory, memory_errors
+from annotator.engine.sam2.adapted_decoder import Adapter, check_base, uncertainty_map
+from annotator.engine.sam2.arrays import mask_input_of, prompt_arrays
+from annotator.engine.sam2.candidates import by_area, cut_candidates
+from annotator.engine.sam2.decoder import PromptDecoder, RawAnswer
+from annotator.engine.sam2.embedding import Sam2Embedding
+
+_Answer = TypeVar("_Answer")
+
+PREPROCESSING_VERSION = 1
+EXACT_PIXELS_LIMIT = 2_500_000
+"""Above this the image is resized as 8-bit (within one grey level of the float path, a tenth of its time)."""
+
+
+class Sam2Segmenter:
+    """A SAM 2 model behind the ``Segmenter`` protocol. Not for several threads at once.
+
+    Args:
+        model: eval-mode ``SAM2Base`` on its device.
+        info: what the status bar shows.
+        dtype: float32 or bfloat16 (autocast in the encoder, cast weights in the decoder).
+        dense_prompt: "stamps-1" for models trained with stamped clicks, else "".
+        use_fast_decoder: false takes the official decoder module.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        info: ModelInfo,
+        *,
+        dtype: torch.dtype = torch.float32,
+        dense_prompt: str = "",
+        use_fast_decoder: bool = True,
+    ) -> None:
+        self._model: Any = model.eval().requires_grad_(False)
+        self._info, self._dtype, self._dense_prompt = info, dtype, dense_prompt
+        self._device = next(model.parameters()).device
+        sam: Any = model
+        self._size = int(sam.image_size)
+        self._mean = torch.tensor([0.485, 0.456, 0.406], device=self._device).view(1, 3, 1, 1)
+        self._std = torch.tensor([0.229, 0.224, 0.225], device=self._device).view(1, 3, 1, 1)
+        self._use_fast = use_fast_decoder
+        self._decoder = self._make_decoder()
+        self._adapter: Adapter | None = None
+        self._cancel: Callable[[], bool] | None = None
+        self._hook_blocks()
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def model(self) -> nn.Module:
+        return self._model  # type: ignore[no-any-return]
+
+    @property
+    def dense_prompt(self) -> str:
+        return self._dense_prompt
+
+    @property
+    def adapter(self) -> Adapter | None:
+        return self._adapter
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """Decode with a prompt adapter from now on, or without; embeddings stay valid, nothing is encoded again.
+
+        Raises:
+            ModelError: the adapter belongs to another base.
+        """
+        if adapter is not None:
+            check_base(adapter.info, self._info)
+        self._in_memory(lambda: self._decoder.set_adapter(adapter))
+        self._adapter = adapter
+
+    def embedding_key(self, image_key: str) -> str:
+        parts = (image_key, self._info.sha256, self._info.name, str(self._size), str(self._dtype))
+        return hashlib.sha256("|".join((*parts, f"pre{PREPROCESSING_VERSION}")).encode()).hexdigest()
+
+    def encode(
+        self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
+    ) -> Sam2Embedding:
+        """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise ImageError(f"An image must be height x width x 3 bytes, not {image.shape} {image.dtype}.")
+        return self._in_memory(lambda: self._encode(image, image_key, is_cancelled))
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        previous_logits: LogitsArray | None = None,
+        tidies: bool = False,
+    ) -> Candidates:
+        """See :meth:`annotator.domain.ports.engine.Segmenter.decode`.
+
+        Args:
+            tidies: whether small islands and holes are taken out of the masks (:mod:`annotator.domain.answering.tidy`).
+
+        Raises:
+            DeviceMemoryError: there is too little memory, on the processor too.
+        """
+        started = time.perf_counter()
+        if not isinstance(embedding, Sam2Embedding):
+            raise TypeError("this engine decodes its own embeddings")
+        if prompts.is_empty:
+            raise PromptError("There is nothing to decode.", "Click the object or draw a box.")
+        tidied_for = prompts.points if tidies else None
+        return self._in_memory(lambda: self._decode(embedding, prompts, previous_logits, started, tidied_for))
+
+    def _decode(
+        self,
+        embedding: Sam2Embedding,
+        prompts: Prompts,
+        previous_logits: LogitsArray | None,
+        started: float,
+        tidied_for: Sequence[PointPrompt] | None,
+    ) -> Candidates:
+        embedding = self._here(embedding)
+        points, labels = self._arrays(embedding, prompts)
+        side = self._size // 4
+        mask_input = mask_input_of(prompts, previous_logits, side=side, device=self._device)
+        found = self._decoder.decode(
+            [embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous
+        )[0]
+        return self._candidates_of(found, embedding, started, tidied_for)
+
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
+        """Answers to first prompts on several images or pieces: the same as of :meth:`decode` to rounding.
+
+        Small models answer prompts of one kind (as many clicks everywhere) in one pass, in half the time.
+
+        Raises:
+            PromptError, TypeError, DeviceMemoryError: as :meth:`decode`.
+        """
+        return self._in_memory(lambda: self._decode_each(requests, tidies=tidies))
+
+    def _decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool) -> list[Candidates]:
+        started = time.perf_counter()
+        kinds = {(len(p.points), p.box is None, p.is_ambiguous) for _, p in requests}
+        can_join = len(kinds) == 1 and len(requests) > 1 and self._decoder.can_join
+        embeddings = [e for e, _ in requests if isinstance(e, Sam2Embedding) and e.low.device == self._device]
+        if not can_join or len(embeddings) < len(requests) or any(p.base_mask or p.is_empty for _, p in requests):
+            return [self.decode(embedding, prompts, tidies=tidies) for embedding, prompts in requests]
+        arrays = [self._arrays(e, p) for e, (_, p) in zip(embeddings, requests, strict=True)]
+        points, labels = (torch.cat([a for a in column if a is not None]) for column in zip(*arrays, strict=True))
+        answers = self._decoder.decode(
+            embeddings, points, labels, mask_input=None, multimask=requests[0][1].is_ambiguous
+        )
+        return [
+            self._candidates_of(found, e, started, prompts.points if tidies else None)
+            for found, e, (_, prompts) in zip(answers, embeddings, requests, strict=True)
+        ]
+
+    def _arrays(self, embedding: Embedding, prompts: Prompts) -> tuple[Tensor | None, Tensor | None]:
+        size = (embedding.width, embedding.height)
+        return prompt_arrays(prompts, size, model_size=self._size, device=self._device)
+
+    def _candidates_of(
+        self, found: RawAnswer, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
+    ) -> Candidates:
+        items = self._candidates(found, embedding.width, embedding.height, tidied_for)
+        return by_area(items, object_score=found.object_score, decode_ms=(time.perf_counter() - started) * 1e3)
+
+    def decode_raw(
+        self,
+        embedding: Sam2Embedding,
+        points: Tensor | None,
+        labels: Tensor | None,
+        *,
+        mask_input: Tensor | None,
+        multimask: bool,
+    ) -> tuple[Tensor, Tensor, float]:
+        """Low-resolution logits of one prompt set.
+
+        Args:
+            points: 1 x N x 2 in the model's S x S square, box corners first; labels: 1 x N; None for no points.
+            mask_input: 1 x 1 x S/4 x S/4 logits or None.
+
+        Returns:
+            Logits K x S/4 x S/4 (not clamped) and predicted IoU K, float32 on the CPU, and the object score.
+        """
+        found = self._decoder.decode([embedding], points, labels, mask_input=mask_input, multimask=multimask)[0]
+        return found.masks, found.iou, found.object_score
+
+    @torch.inference_mode()
+    def _encode(self, image: RgbArray, image_key: str, is_cancelled: Callable[[], bool] | None) -> Sam2Embedding:
+        started = time.perf_counter()
+        pixels = self.preprocess(image)
+        self._cancel = is_cancelled
+        try:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16):
+                normal = (pixels - self._mean) / self._std
+                fine, coarse, low = self._model.forward_image(normal)["backbone_fpn"]
+        finally:
+            self._cancel = None
+        if self._model.directly_add_no_mem_embed:
+            low = low + self._model.no_mem_embed.view(1, -1, 1, 1)
+        fine, coarse, low, thumbnail = (t.to(self._dtype) for t in (fine, coarse, low, F.avg_pool2d(pixels, 4)))
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # or the time of the encode would be told as that of the first click
+        return Sam2Embedding(
+            key=self.embedding_key(image_key),
+            width=image.shape[1],
+            height=image.shape[0],
+            encode_ms=(time.perf_counter() - started) * 1e3,
+            fine=fine,
+            coarse=coarse,
+            low=low,
+            thumbnail=thumbnail,
+        )
+
+    def preprocess(self, image: RgbArray) -> Tensor:
+        """H x W x 3 uint8 to 1 x 3 x S x S float32 in 0..1: squashed, bilinear with antialias, as SAM 2 does."""
+        whole = torch.from_numpy(np.array(image, np.uint8, copy=not image.flags.writeable, order="C"))
+        whole = whole.permute(2, 0, 1)[None]
+        if image.shape[0] * image.shape[1] > EXACT_PIXELS_LIMIT:
+            small = F.interpolate(whole, (self._size, self._size), mode="bilinear", antialias=True)
+            return small.to(self._device).float() / 255
+        exact = (whole.to(self._device).float() / 255).contiguous()
+        return F.interpolate(exact, (self._size, self._size), mode="bilinear", antialias=True)
+
+    def _candidates(
+        self, found: RawAnswer, width: int, height: int, tidied_for: Sequence[PointPrompt] | None
+    ) -> list[Candidate]:
+        uncertain = None
+        if found.maps is not None:
+            grid = (self._size // 16, self._size // 16)
+            uncertain = uncertainty_map(found.maps, grid, width=width, height=height)
+        return cut_candidates(
+            found.masks, found.iou, width=width, height=height, uncertainty=uncertain, tidied_for=tidied_for
+        )
+
+    def _make_decoder(self) -> PromptDecoder:
+        return PromptDecoder(self._model, dtype=self._dtype, dense_prompt=self._dense_prompt, use_fast=self._use_fast)
+
+    def _hook_blocks(self) -> None:
+        """Ask between the encoder's blocks whether the encode is still wanted."""
+        trunk = self._model.image_encoder.trunk
+        blocks = list(getattr(trunk, "blocks", [])) or [m for stage in trunk.stages for m in stage]
+
+        def check(_module: nn.Module, _inputs: Any) -> None:
+            if self._cancel is not None and self._cancel():
+                raise EncodeCancelled
+
+        for block in blocks:
+            block.register_forward_pre_hook(check)
+
+    def _in_memory(self, work: Callable[[], _Answer]) -> _Answer:
+        """Do it; where a graphics card has no room for it, move to the processor and do it there.
+
+        Raises:
+            DeviceMemoryError: the processor has no room for it either.
+        """
+        if self._device.type == "cpu":
+            with memory_errors("Close other programs or use a smaller model."):
+                return work()
+        try:
+            return work()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        self._fall_back_to_cpu()
+        return self._in_memory(work)
+
+    def _here(self, embedding: Sam2Embedding) -> Sam2Embedding:
+        """The embedding on this device; a copy is made once."""
+        if embedding.low.device == self._device:
+            return embedding
+        moved = embedding.states.get(self._device)
+        if moved is None:
+            moved = embedding.to(self._device)
+            embedding.states[self._device] = moved
+        return moved
+
+    def _fall_back_to_cpu(self) -> None:
+        """Leave the card. Its embeddings stay valid: they are copied when they are asked for."""
+        self._device = torch.device("cpu")
+        self._dtype = torch.float32
+        self._model = self._model.to(self._device).float()
+        self._mean, self._std = self._mean.cpu(), self._std.cpu()
+        note = "The graphics card ran out of memory; the processor is used now."
+        self._info = replace(self._info, device="cpu", dtype="float32", note=note)
+        self._decoder = self._make_decoder()
+        self._decoder.set_adapter(self._adapter)
+        torch.cuda.empty_cache()  # what was the model's is another program's now; without a card it does nothing

@@ -1,0 +1,383 @@
+"""Zoom-in: an object that covers little of the image is decoded on a piece of it that was encoded again.
+
+A small encoder sees a small object in a handful of cells. A box says where to look. Clicks do not say how large their
+object is: the first is asked in pieces of several sizes round it, and the answers are rated against each other
+(:mod:`annotator.domain.answering.hypotheses`). Later clicks go on in the piece of the answer that they correct, or with
+another of the first answers when that explains all clicks better. Pieces are encoded once and kept with the image's
+embedding. The person never sees any of this: masks come back in image pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from annotator.domain.answering.hypotheses import (
+    SAME_IOU,
+    Hypothesis,
+    alternatives,
+    is_cut,
+    judge,
+    pairwise_iou,
+    rate,
+    sampled_iou,
+)
+from annotator.domain.answering.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
+from annotator.domain.geometry import Box
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
+from annotator.domain.prompt import Prompts
+from annotator.engine.sam2.adapted_decoder import Adapter
+from annotator.engine.sam2.candidates import LABELS_BY_AREA
+from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers
+from annotator.engine.zoom.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
+
+SMALL_SHARE = 0.3
+"""An object whose longer side is less than this share of its piece is looked at more closely."""
+CROPS_KEPT = 24
+HYPOTHESES_KEPT = 32
+CLOSER_LOOKS = 2
+ALIKE_SIZES = 1.25
+"""A piece this much smaller or larger than the last shows nothing new."""
+STAY_BONUS = 0.05
+"""Added to the rating of an answer that goes on from what the person sees: it must not jump about."""
+
+
+class CropSegmenter(Segmenter, Protocol):
+    """A segmenter on a torch device, as :class:`~annotator.engine.sam2.segmenter.Sam2Segmenter` is."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def adapter(self) -> Adapter | None: ...
+    def set_adapter(self, adapter: Adapter | None) -> None: ...
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        previous_logits: LogitsArray | None = None,
+        tidies: bool = False,
+    ) -> Candidates:
+        """See the engine's."""
+        ...
+
+    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
+        """As decode, for first prompts on several embeddings."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ZoomEmbedding:
+    """The whole image's embedding, the pixels, and the pieces that were looked at lately."""
+
+    base: Embedding
+    image: RgbArray
+    crops: OrderedDict[Region, Embedding] = field(default_factory=OrderedDict)
+
+    @property
+    def key(self) -> str:
+        return self.base.key
+
+    @property
+    def width(self) -> int:
+        return self.base.width
+
+    @property
+    def height(self) -> int:
+        return self.base.height
+
+    @property
+    def whole(self) -> Region:
+        return Region(0, 0, self.width, self.height)
+
+    @property
+    def encode_ms(self) -> float:
+        return self.base.encode_ms
+
+    @property
+    def nbytes(self) -> int:
+        return self.base.nbytes * (1 + CROPS_KEPT) + self.image.nbytes
+
+
+class ZoomSegmenter:
+    """A segmenter that looks closer where the object is small. Not for several threads at once.
+
+    Args:
+        base: encodes and decodes pieces.
+        margin: side of a piece over the longer side of the object's box; what the model was trained with.
+        tidies: whether small islands and holes are taken out of its masks (:mod:`annotator.domain.answering.tidy`).
+    """
+
+    def __init__(self, base: CropSegmenter, *, margin: float, tidies: bool = False) -> None:
+        self._base, self._margin, self._tidies = base, margin, tidies
+        self._given = GivenAnswers()
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._base.info
+
+    @property
+    def device(self) -> torch.device:
+        return self._base.device
+
+    @property
+    def base(self) -> CropSegmenter:
+        """The segmenter without zoom-in."""
+        return self._base
+
+    @property
+    def adapter(self) -> Adapter | None:
+        return self._base.adapter
+
+    def set_adapter(self, adapter: Adapter | None) -> None:
+        """See :meth:`annotator.engine.sam2.segmenter.Sam2Segmenter.set_adapter`; pieces that are kept stay valid."""
+        self._base.set_adapter(adapter)
+
+    def embedding_key(self, image_key: str) -> str:
+        """See :meth:`annotator.domain.ports.engine.Segmenter.embedding_key`."""
+        return self._base.embedding_key(image_key)
+
+    def encode(
+        self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
+    ) -> ZoomEmbedding:
+        """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
+        return ZoomEmbedding(self._base.encode(image, image_key, is_cancelled=is_cancelled), image)
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
+    ) -> Candidates:
+        """See :meth:`annotator.domain.ports.engine.Segmenter.decode`. Logits belong to the piece that was looked at."""
+        started = time.perf_counter()
+        if not isinstance(embedding, ZoomEmbedding):
+            raise TypeError("this engine decodes its own embeddings")
+        previous = self._given.known(previous_logits)
+        has_clicks_only = prompts.box is None and prompts.base_mask is None and bool(prompts.points)
+        if not is_finite(prompts) or prompts.is_empty:
+            return self._base.decode(embedding.base, prompts)  # refuses them
+        if previous is not None:
+            found = self._correct(embedding, prompts, previous)
+        elif has_clicks_only:
+            found = self._search(embedding, prompts)
+        else:
+            region = self._named_region(embedding, prompts)
+            found = self._answered(self._decode_in(embedding, region, prompts, None), region)
+        seen = self._given.known(found.chosen.logits)
+        looked_closer = seen is not None and seen.region != embedding.whole
+        return replace(found, decode_ms=(time.perf_counter() - started) * 1e3, looked_closer=looked_closer)
+
+    def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
+        """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.
+
+        Called while the pointer rests, one piece at a time, so that a click finds the pieces ready.
+        """
+        if not isinstance(embedding, ZoomEmbedding):
+            return False
+        for region in click_regions(x, y, width=embedding.width, height=embedding.height)[1:]:
+            if region not in embedding.crops:
+                self._crop(embedding, region, is_cancelled)
+                return True
+        return False
+
+    # --- clicks alone: how large is it? -------------------------------------------------------------------------------
+
+    def hypotheses(self, embedding: ZoomEmbedding, prompts: Prompts) -> list[Hypothesis]:
+        """Answers to clicks alone, from pieces of several sizes and more closely round the best; none is empty."""
+        return self._gather(embedding, prompts)[1]
+
+    def _gather(
+        self, embedding: ZoomEmbedding, prompts: Prompts
+    ) -> tuple[Candidates, list[Hypothesis], npt.NDArray[np.float64]]:
+        """The whole image's answer, all hypotheses, and how they overlap."""
+        regions = self._regions_of_clicks(embedding, prompts)
+        answers = self._decode_in_each(embedding, regions, prompts)
+        plain = answers[0]
+        found = [h for answer, region in zip(answers, regions, strict=True) for h in _hypotheses(answer, region)]
+        overlaps = pairwise_iou([h.candidate.mask for h in found])
+        for _ in range(CLOSER_LOOKS if found else 0):
+            best = found[int(rate(found, prompts.points, overlaps=overlaps).argmax())]
+            wanted = self._wanted(embedding, with_points(_box_of(best), prompts))
+            is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
+            if is_alike or any(h.region == wanted for h in found):
+                break
+            found += _hypotheses(self._decode_in(embedding, wanted, prompts, None), wanted)
+            overlaps = pairwise_iou([h.candidate.mask for h in found], overlaps)
+        return plain, found, overlaps
+
+    def _search(self, embedding: ZoomEmbedding, prompts: Prompts) -> Candidates:
+        """The best of the hypotheses, and where that is asked for, others that differ from it."""
+        plain, hypotheses, overlaps = self._gather(embedding, prompts)
+        if not hypotheses:
+            return self._answered(plain, embedding.whole)
+        judged = judge(hypotheses, prompts.points, overlaps)
+        ratings = judged.ratings
+        count = 3 if prompts.is_ambiguous else 1
+        shown = alternatives(hypotheses, ratings, count)
+        shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
+        chosen = [_expecting(hypotheses[i], judged.expected_iou[i]) for i in shown]
+        empty = [Hypothesis(item, embedding.whole) for item in plain.items if item.mask.is_empty]
+        return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
+
+    def _regions_of_clicks(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Region, ...]:
+        """Pieces round the first positive click that hold all positive clicks."""
+        wanted = [point for point in prompts.points if point.is_positive]
+        if not wanted:
+            return (embedding.whole,)
+        regions = click_regions(wanted[0].x, wanted[0].y, width=embedding.width, height=embedding.height)
+        return (regions[0], *(r for r in regions[1:] if all(r.contains(p.x, p.y) for p in wanted[1:])))
+
+    def _shown(self, chosen: list[Hypothesis], plain: Candidates, others: tuple[Hypothesis, ...]) -> Candidates:
+        """The chosen answers by area, the first of them to be shown."""
+        order = sorted(range(len(chosen)), key=lambda i: chosen[i].candidate.mask.area)
+        items = []
+        for rank, index in enumerate(order):
+            label = LABELS_BY_AREA[rank] if len(chosen) == 3 else ""
+            item = replace(chosen[index].candidate, label=label)
+            self._given.remember(GivenAnswer(item, chosen[index].region, others))
+            items.append(item)
+        return replace(plain, items=tuple(items), best=order.index(0))
+
+    # --- corrections --------------------------------------------------------------------------------------------------
+
+    def _correct(self, embedding: ZoomEmbedding, prompts: Prompts, previous: GivenAnswer) -> Candidates:
+        """Go on from the answer that was shown, or from one of the others where that explains the clicks better."""
+        region = self._region_after(embedding, prompts, previous)
+        found = self._decode_in(embedding, region, prompts, previous)
+        if not previous.others or prompts.box is not None or prompts.base_mask is not None:
+            return self._answered(found, region)
+        stayed = _hypotheses(found, region)
+        other = self._best_other(prompts, previous, stayed)
+        if other is None:
+            return self._answered(found, region, previous.others)
+        other_region = self._region_after(embedding, prompts, other)
+        turned = _hypotheses(self._decode_in(embedding, other_region, prompts, other), other_region)
+        pool = [*stayed, *turned, *previous.others]
+        judged = judge(pool, prompts.points)
+        ratings = judged.ratings[: len(stayed) + len(turned)]
+        if not ratings.size:
+            return self._answered(found, region, previous.others)
+        bonus = np.where(np.arange(ratings.size) < len(stayed), STAY_BONUS, 0.0)
+        best = int((ratings + bonus).argmax())
+        shown = _expecting(pool[best], judged.expected_iou[best])
+        return self._shown([shown], found, tuple(pool[:HYPOTHESES_KEPT]))
+
+    def _best_other(self, prompts: Prompts, previous: GivenAnswer, stayed: list[Hypothesis]) -> GivenAnswer | None:
+        """The best rated of the earlier answers that is not what there is already, if it is rated as high as that."""
+        seen = [previous.candidate.mask, *(h.candidate.mask for h in stayed)]
+        ratings = rate([*stayed, *previous.others], prompts.points)
+        least = ratings[: len(stayed)].max(initial=-np.inf)
+        others = ratings[len(stayed) :]
+        for index in np.argsort(-others, kind="stable").tolist()[:6]:
+            other = previous.others[index]
+            if others[index] < least:
+                break
+            if all(sampled_iou(other.candidate.mask, mask) <= SAME_IOU for mask in seen):
+                return GivenAnswer(other.candidate, other.region)
+        return None
+
+    def _region_after(self, embedding: ZoomEmbedding, prompts: Prompts, previous: GivenAnswer) -> Region:
+        """Where to go on from an answer: its piece, a wider one when it is cut, a closer one when it is small there."""
+        if previous.box is None:
+            return previous.region
+        box = with_points(previous.box, prompts)
+        was_cut = is_cut(previous.candidate.mask, previous.region)
+        is_large = max(box.width, box.height) >= SMALL_SHARE * longer(previous.region)
+        if previous.region.covers(box) and not was_cut and is_large:
+            return previous.region
+        return self._wanted(embedding, box)
+
+    # --- one piece ----------------------------------------------------------------------------------------------------
+
+    def _named_region(self, embedding: ZoomEmbedding, prompts: Prompts) -> Region:
+        """The piece that a box, or a mask to refine, asks for."""
+        box: Box | None = None
+        if prompts.box is not None:
+            clipped = prompts.box.clipped(embedding.width, embedding.height)
+            box = clipped if clipped.area > 0 else None
+        elif prompts.base_mask is not None:
+            box = mask_box(prompts.base_mask)
+        return embedding.whole if box is None else self._wanted(embedding, with_points(box, prompts))
+
+    def _wanted(self, embedding: ZoomEmbedding, box: Box) -> Region:
+        width, height = embedding.width, embedding.height
+        region = zoom_region(box, width=width, height=height, margin=self._margin)
+        return embedding.whole if region.width * region.height >= WHOLE_SHARE * width * height else region
+
+    def _decode_in(
+        self, embedding: ZoomEmbedding, region: Region, prompts: Prompts, previous: GivenAnswer | None
+    ) -> Candidates:
+        """Candidates in image pixels from one piece."""
+        logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
+        embedded, inside = self._part(embedding, region, prompts)
+        found = self._base.decode(embedded, inside, previous_logits=logits, tidies=self._tidies)
+        return self._in_image(found, embedding, region)
+
+    def _decode_in_each(
+        self, embedding: ZoomEmbedding, regions: Sequence[Region], prompts: Prompts
+    ) -> list[Candidates]:
+        """First answers from several pieces, asked at once."""
+        parts = [self._part(embedding, region, prompts) for region in regions]
+        answers = self._base.decode_each(parts, tidies=self._tidies)
+        return [self._in_image(found, embedding, region) for found, region in zip(answers, regions, strict=True)]
+
+    def _part(self, embedding: ZoomEmbedding, region: Region, prompts: Prompts) -> tuple[Embedding, Prompts]:
+        """A piece's embedding, and the prompts in its pixels."""
+        if region == embedding.whole:
+            return embedding.base, prompts
+        return self._crop(embedding, region), moved(prompts, region)
+
+    def _in_image(self, found: Candidates, embedding: ZoomEmbedding, region: Region) -> Candidates:
+        """A piece's answer in image pixels."""
+        if region == embedding.whole:
+            return found
+        whole = (embedding.width, embedding.height)
+        return replace(found, items=tuple(_in_image(c, region, whole) for c in found.items))
+
+    def _crop(
+        self, embedding: ZoomEmbedding, region: Region, is_cancelled: Callable[[], bool] | None = None
+    ) -> Embedding:
+        kept = embedding.crops.get(region)
+        if kept is None:
+            pixels = np.ascontiguousarray(embedding.image[region.y0 : region.y1, region.x0 : region.x1])
+            place = f"{region.x0},{region.y0},{region.x1},{region.y1}"
+            kept = self._base.encode(pixels, f"{embedding.key}|{place}", is_cancelled=is_cancelled)
+            embedding.crops[region] = kept
+            while len(embedding.crops) > CROPS_KEPT:
+                embedding.crops.popitem(last=False)
+        embedding.crops.move_to_end(region)
+        return kept
+
+    # --- what was given out -------------------------------------------------------------------------------------------
+
+    def _answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
+        for item in found.items:
+            self._given.remember(GivenAnswer(item, region, others))
+        return found
+
+
+def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> Candidate:
+    """A piece's candidate with its mask and its uncertainty in image pixels; the logits stay the piece's."""
+    seen = candidate.uncertainty
+    moved_map = None if seen is None else seen.moved(region.x0, region.y0)
+    box = Box(region.x0, region.y0, region.x1, region.y1)
+    return replace(candidate, mask=placed(candidate.mask, region, whole), uncertainty=moved_map, logits_box=box)
+
+
+def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
+    return [Hypothesis(item, region) for item in found.items if not item.mask.is_empty]
+
+
+def _expecting(hypothesis: Hypothesis, iou: float) -> Hypothesis:
+    """With what its pieces together say as its predicted IoU: they know more than the model did with one of them."""
+    return replace(hypothesis, candidate=replace(hypothesis.candidate, predicted_iou=float(iou)))
+
+
+def _box_of(hypothesis: Hypothesis) -> Box:
+    x, y, w, h = hypothesis.candidate.mask.bbox_xywh
+    return Box(x, y, x + w, y + h)

@@ -1,0 +1,346 @@
+"""COCO data sets into a project, as one undoable edit: what fits is taken, and what does not is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from annotator.domain.errors import ProjectReadOnlyError
+from annotator.domain.mask import Mask
+from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
+from annotator.domain.project import Annotation, Change, Edit, ImageRecord, RowChange, Status
+from annotator.io.formats.coco.categories import CategoryPlan, plan_categories
+from annotator.io.formats.coco.images import ImagePlan, plan_images
+from annotator.io.formats.coco.parse import (
+    decode_segmentation,
+    plain_json,
+    read_coco,
+    shown,
+    text_id,
+    whole_number,
+)
+from annotator.io.project.store import ProjectStore
+
+_SHOWN_LINES = 40
+_KNOWN_FIELDS = frozenset(
+    ("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes", "ignore", "score")
+)
+_ORIGINS = ("click", "refine", "brush")
+_PROGRESS = {Status.UNSEEN: 0, Status.IN_PROGRESS: 1, Status.EMPTY: 2, Status.DONE: 2}
+"""An import moves an image forward only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What was taken in, and what was not.
+
+    Attributes:
+        path: the JSON file.
+        images: images of the project that the file speaks of.
+        objects: objects added; ``already_there``: the same pixels and class on the same image, left as they are.
+        categories: classes added.
+        statuses: images that were moved forward (to in progress, empty or done).
+        skipped: objects that were not taken, each named or counted in ``problems``.
+        problems: one line each, in the order of the file.
+        notes: one line each: things that were decided, without loss.
+        change: what views have to refresh; None when nothing was added.
+    """
+
+    path: Path
+    images: int
+    objects: int
+    already_there: int
+    categories: int
+    statuses: int
+    skipped: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    change: Change | None
+
+    def lines(self) -> list[str]:
+        """For the command line and the window."""
+        out = [
+            f"imported {self.path}: {self.objects} objects on {self.images} images, {self.categories} new classes, "
+            f"{self.skipped} objects skipped"
+        ]
+        if self.already_there:
+            out.append(f"{self.already_there} objects were there already")
+        if self.statuses:
+            out.append(f"the status of {self.statuses} images changed")
+        out.extend(f"note: {line}" for line in self.notes)
+        out.extend(f"problem: {line}" for line in self.problems[:_SHOWN_LINES])
+        if len(self.problems) > _SHOWN_LINES:
+            out.append(f"... and {len(self.problems) - _SHOWN_LINES} more problems")
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """The objects that an image has before the import: (class, run lengths, crowd), and by id."""
+
+    pixels: frozenset[tuple[int, bytes, bool]]
+    by_id: dict[int, Annotation]
+
+
+@dataclass(slots=True)
+class _Log:
+    """Collects what the report says."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    skipped: int = 0
+    already_there: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def skip(self, line: str) -> None:
+        self.skipped += 1
+        self.problems.append(line)
+
+    def skip_counted(self, reason: str) -> None:
+        """For reasons that a whole data set can have: one line with a count."""
+        self.skipped += 1
+        self.unknown[reason] += 1
+
+
+def import_coco(
+    store: ProjectStore, json_path: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> ImportReport:
+    """Take in polygons (several parts too), compressed and uncompressed run lengths, crowds, classes, attributes.
+
+    Images are matched by relative path, else by a file name that only one image has. An object that cannot be used is
+    reported and skipped; importing a file twice adds nothing. A status that the file states is taken only where it
+    moves an image forward: what was finished here stays finished.
+
+    Args:
+        progress: told (entries done, entries in all), images and then objects; what it raises stops the import.
+
+    Raises:
+        ImportFormatError: the file as a whole cannot be used; nothing was changed.
+        ProjectReadOnlyError: another program has the project.
+        ProjectError: the project cannot be written; nothing was changed.
+    """
+    path = Path(json_path).absolute()
+    if store.is_read_only:
+        message = f"{store.path.name} cannot take in anything: it is open read-only. {store.read_only_reason}"
+        raise ProjectReadOnlyError(message, "Close it there first.")
+    coco = read_coco(path)
+    log = _Log(notes=list(coco.notes))
+    total = len(coco.images) + len(coco.annotations)
+    tell = progress or (lambda _done, _total: None)
+    images = plan_images(coco, store, problems=log.problems, notes=log.notes, progress=lambda done: tell(done, total))
+    categories = plan_categories(coco.categories, store, problems=log.problems, notes=log.notes)
+    builder = _Builder(store, images, categories, log)
+    for done, row in enumerate(coco.annotations, start=1):
+        builder.add(done, row)
+        tell(len(coco.images) + done, total)
+    log.problems.extend(f"{reason}: {count} object(s) skipped" for reason, count in log.unknown.items())
+    image_changes = builder.image_changes()
+    changes = (*categories.changes, *builder.annotation_changes, *image_changes)
+    change = store.apply(Edit(f"import {path.name}", changes)) if changes else None
+    return ImportReport(
+        path=path,
+        images=len(images.by_id),
+        objects=len(builder.annotation_changes),
+        already_there=log.already_there,
+        categories=sum(change.after is not None and change.before is None for change in categories.changes),
+        statuses=sum(_status(change.before) != _status(change.after) for change in image_changes),
+        skipped=log.skipped,
+        problems=tuple(log.problems),
+        notes=tuple(log.notes),
+        change=change,
+    )
+
+
+class _Builder:
+    """Turns annotation rows into row changes, and remembers what they mean for their images."""
+
+    def __init__(self, store: ProjectStore, images: ImagePlan, categories: CategoryPlan, log: _Log) -> None:
+        self._store = store
+        self._images = images
+        self._categories = categories
+        self._log = log
+        self._now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._present: dict[int, _Present] = {}
+        self._seen_ids: set[int] = set()
+        self._touched: set[int] = set()
+        self.annotation_changes: list[RowChange] = []
+
+    def add(self, number: int, row: Any) -> None:
+        """One entry of ``annotations``; ``number`` from 1, for messages."""
+        if not isinstance(row, dict):
+            self._log.skip(f"annotation {number} is not an object")
+            return
+        own_id = whole_number(row.get("id"))
+        name = f"annotation {number}" if own_id is None else f"annotation {number} (id {own_id})"
+        if own_id is not None and own_id in self._seen_ids:
+            self._log.notes.append(f"{name}: the id was used before; it got a new one")
+        elif own_id is not None:
+            self._seen_ids.add(own_id)
+        image = self._image_of(row)
+        category_id = self._category_of(row)
+        if image is None or category_id is None:
+            return
+        try:
+            mask, lost = decode_segmentation(row.get("segmentation"), width=image.width, height=image.height)
+            if mask.is_empty:
+                raise ValueError("covers no pixel of the image")
+        except ValueError as error:
+            self._log.skip(f"{name} {error}")
+            return
+        self._log.problems.extend(f"{name}: {line}, the other polygons were taken" for line in lost)
+        self._keep(name, row, image, category_id, mask)
+
+    def image_changes(self) -> list[RowChange]:
+        """Fields that the file adds to its images, and their status."""
+        changes: list[RowChange] = []
+        for source_id, image in self._images.by_id.items():
+            planned = self._images.changed[source_id]
+            stated = planned.status if self._images.has_status[source_id] else None
+            after = replace(planned, status=self._status_after(image, stated))
+            if after != image:
+                changes.append(RowChange(image, after))
+        return changes
+
+    def _status_after(self, image: ImageRecord, stated: Status | None) -> Status:
+        status, is_touched = image.status, image.id in self._touched
+        if stated is not None and _PROGRESS[stated] > _PROGRESS[status]:
+            status = stated
+        elif stated is None and is_touched and status is Status.UNSEEN:
+            status = Status.IN_PROGRESS
+        if status is Status.EMPTY and (
+            is_touched or (image.status is not status and self._store.annotations(image.id))
+        ):
+            return Status.IN_PROGRESS
+        return status
+
+    def _keep(self, name: str, row: dict[str, Any], image: ImageRecord, category_id: int, mask: Mask) -> None:
+        is_crowd = self._crowd_flag(name, row)
+        rle = mask.rle()
+        present = self._present_on(image.id)
+        own = present.by_id.get(whole_number(row.get("id")) or 0)
+        is_own = own is not None and (own.category_id, is_crowd) == (category_id, False)
+        is_drawn = own is not None and is_own and _is_drawn_from(own, row["segmentation"])
+        if is_drawn or (category_id, rle, is_crowd) in present.pixels:
+            self._log.already_there += 1
+            return
+        x, y, w, h = mask.bbox_xywh
+        fields, extra = self._provenance(name, row)
+        annotation = Annotation(
+            id=self._store.new_id("annotation"),
+            image_id=image.id,
+            category_id=category_id,
+            x=x,
+            y=y,
+            w=w,
+            h=h,
+            area=mask.area,
+            rle=rle,
+            image_width=mask.width,
+            image_height=mask.height,
+            is_crowd=is_crowd,
+            author=self._store.author,
+            created_at=self._now,
+            extra=extra,
+            **fields,
+        )
+        self.annotation_changes.append(RowChange(None, annotation))
+        self._touched.add(image.id)
+
+    def _image_of(self, row: dict[str, Any]) -> ImageRecord | None:
+        source_id = whole_number(row.get("image_id"))
+        if source_id is not None and source_id in self._images.by_id:
+            return self._images.by_id[source_id]
+        known = self._images.unusable.get(source_id) if source_id is not None else None
+        missing = f"image_id {shown(row.get('image_id'))} is not in the file's images"
+        self._log.skip_counted(known or text_id(row, "image_id") or missing)
+        return None
+
+    def _category_of(self, row: dict[str, Any]) -> int | None:
+        source_id = whole_number(row.get("category_id"))
+        if source_id is not None and source_id in self._categories.by_id:
+            return self._categories.by_id[source_id]
+        if whole_number(row.get("image_id")) in self._images.by_id:  # else it was counted already
+            missing = f"category_id {shown(row.get('category_id'))} is not a usable class of the file"
+            self._log.skip_counted(text_id(row, "category_id") or missing)
+        return None
+
+    def _present_on(self, image_id: int) -> _Present:
+        if image_id not in self._present:
+            rows = self._store.annotations(image_id)
+            pixels = frozenset((row.category_id, row.rle, row.is_crowd) for row in rows)
+            self._present[image_id] = _Present(pixels, {row.id: row for row in rows})
+        return self._present[image_id]
+
+    def _crowd_flag(self, name: str, row: dict[str, Any]) -> bool:
+        flag = row.get("iscrowd", 0)
+        if flag not in (0, 1):
+            self._log.problems.append(f"{name}: iscrowd {shown(flag)} is neither 0 nor 1; taken as 0")
+            return False
+        return bool(flag)
+
+    def _provenance(self, name: str, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Fields of our own export that come back to where they were, and everything else to keep."""
+        extra: dict[str, Any] = {}
+        for key, value in row.items():
+            if key in _KNOWN_FIELDS and key != "attributes":
+                continue
+            try:
+                extra[key] = plain_json(value)
+                plain_json(key)
+            except ValueError as error:
+                extra.pop(key, None)
+                self._log.problems.append(f"{name}: the field {key[:40]!a} {error}; it was left out")
+        fields: dict[str, Any] = {"origin": "import"}
+        attributes = extra.get("attributes")
+        if isinstance(attributes, dict):
+            own = _own_fields(attributes)
+            fields.update(own)
+            kept = {key: value for key, value in attributes.items() if key not in own}
+            if kept or not attributes:
+                extra["attributes"] = kept
+            else:
+                del extra["attributes"]
+        elif "attributes" in extra:
+            self._log.problems.append(f"{name}: attributes are not an object; they were left out")
+            del extra["attributes"]
+        if "score" not in fields and _is_share(row.get("score")):
+            fields["score"] = float(row["score"])
+        return fields, extra
+
+
+def _is_drawn_from(present: Annotation, segmentation: Any) -> bool:
+    """Whether polygons are what an export draws of an object: they leave out vertices, so other pixels come back."""
+    if present.is_crowd or not isinstance(segmentation, list):
+        return False
+    parts = mask_to_polygons(present.mask(), tolerance_px=DEFAULT_TOLERANCE_PX)
+    return segmentation == [part.exterior.ravel().tolist() for part in parts]
+
+
+def _status(row: Any) -> Status | None:
+    return row.status if isinstance(row, ImageRecord) else None
+
+
+def _own_fields(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The provenance fields among COCO attributes, as far as they are what we would have written."""
+    found: dict[str, Any] = {}
+    if attributes.get("origin") in _ORIGINS:
+        found["origin"] = attributes["origin"]
+    clicks, seconds = whole_number(attributes.get("clicks")), attributes.get("seconds")
+    if clicks is not None and clicks > 0:
+        found["clicks"] = clicks
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 1e9:
+        found["seconds"] = float(seconds)
+    for key in ("model", "model_sha256", "adapter"):
+        if isinstance(attributes.get(key), str) and attributes[key]:
+            found[key] = attributes[key]
+    if _is_share(attributes.get("score")):
+        found["score"] = float(attributes["score"])
+    return found
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

@@ -1,0 +1,216 @@
+"""What an export says about itself, and which images and objects go out: the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from annotator.domain.errors import ExportError, ImageError
+from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.io.images.reading import read_size
+from annotator.io.project.queries import ProjectQueries
+
+Progress = Callable[[int, int], None]
+"""Told (done, total) objects."""
+
+_SHOWN_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The result of reading an export back.
+
+    Attributes:
+        objects: objects compared, of which ``crowd`` are crowds and ``rle`` are run lengths.
+        worst_iou, worst_name: of the object that fits worst (1.0 and "" when there are none).
+        below: (object name, IoU) of polygons under the bound, worst first.
+        problems: everything that must not be: an export with one is not put into place.
+    """
+
+    objects: int
+    crowd: int = 0
+    rle: int = 0
+    worst_iou: float = 1.0
+    worst_name: str = ""
+    below: tuple[tuple[str, float], ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What stays in the project.
+
+    Attributes:
+        bare: images without objects that were not marked done or empty.
+        unfinished: images with objects that were not, when only finished ones are wanted; objects: theirs.
+    """
+
+    bare: int = 0
+    unfinished: int = 0
+    objects: int = 0
+
+    def plus(self, objects: int) -> LeftOut:
+        """One image more, with so many objects."""
+        if objects:
+            return replace(self, unfinished=self.unfinished + 1, objects=self.objects + objects)
+        return replace(self, bare=self.bare + 1)
+
+    def lines(self) -> list[str]:
+        """For the command line and the window: a line for each kind."""
+        out = []
+        if self.unfinished:
+            out.append(f"left out: {self.objects} objects on {self.unfinished} images that are not marked done")
+        if self.bare:
+            out.append(f"left out: {self.bare} images without objects that are not marked done or empty")
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written.
+
+    Attributes:
+        path: the file, or the folder of many.
+        images, objects, categories: how many.
+        warnings: one line each.
+        check: the self-check.
+    """
+
+    path: Path
+    images: int
+    objects: int
+    categories: int
+    left_out: LeftOut
+    warnings: tuple[str, ...]
+    check: CheckReport
+
+    def lines(self) -> list[str]:
+        """For the command line and the window."""
+        check = self.check
+        out = [f"wrote {self.path}: {self.images} images, {self.objects} objects, {self.categories} classes"]
+        out.extend(self.left_out.lines())
+        out.extend(f"warning: {line}" for line in shortened(self.warnings))
+        worst = f", worst IoU {check.worst_iou:.4f} ({check.worst_name})" if check.objects else ""
+        out.append(f"self-check: {check.objects} objects read back and compared ({check.crowd} crowd){worst}")
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Images that go out, with known sizes, in the order of ids; ``counts`` are objects by image id."""
+
+    images: tuple[ImageRecord, ...]
+    counts: dict[int, int]
+    left_out: LeftOut
+    warnings: tuple[str, ...]
+
+
+def shortened(lines: tuple[str, ...]) -> list[str]:
+    """At most twenty lines, the last one counting the rest."""
+    if len(lines) <= _SHOWN_LINES:
+        return list(lines)
+    return [*lines[: _SHOWN_LINES - 1], f"... and {len(lines) - _SHOWN_LINES + 1} more"]
+
+
+def select_images(store: ProjectQueries, *, include_unfinished: bool, all_images: bool) -> Selection:
+    """Images with objects and images marked done or empty.
+
+    Args:
+        include_unfinished: also images with objects that are still in progress.
+        all_images: every image, also those nobody looked at.
+    """
+    counts = store.annotation_counts()
+    chosen: list[ImageRecord] = []
+    warnings: list[str] = []
+    left_out = LeftOut()
+    for image in store.images():
+        finished = image.status in (Status.DONE, Status.EMPTY)
+        if not (all_images or finished or (include_unfinished and counts.get(image.id, 0))):
+            left_out = left_out.plus(counts.get(image.id, 0))
+            continue
+        check_relative(image.path)
+        sized = _with_size(store, image)
+        if sized is None:
+            warnings.append(f"{image.path} is left out: its file cannot be read, so its size is unknown")
+        else:
+            chosen.append(sized)
+    return Selection(tuple(chosen), counts, left_out, tuple(warnings))
+
+
+def writable_objects(
+    store: ProjectQueries, selection: Selection, names: dict[int, Category], warnings: list[str]
+) -> Iterator[tuple[ImageRecord, Annotation]]:
+    """Objects of the selected images in the order of their ids; those that cannot be written go into ``warnings``."""
+    images = {image.id: image for image in selection.images}
+    for annotation in store.all_annotations():
+        image = images.get(annotation.image_id)
+        if image is None:
+            continue
+        name = object_name(annotation, image, names)
+        if (annotation.image_width, annotation.image_height) != (image.width, image.height):
+            made_at = f"{annotation.image_width} x {annotation.image_height}"
+            warnings.append(f"{name} is left out: made at {made_at}, the image is {image.width} x {image.height}")
+        elif annotation.area <= 0:
+            warnings.append(f"{name} is left out: it has no pixels")
+        else:
+            yield image, annotation
+
+
+def object_name(annotation: Annotation, image: ImageRecord, categories: dict[int, Category]) -> str:
+    """For messages: object 12 (coin) in sub/a.png."""
+    category = categories.get(annotation.category_id)
+    return f"object {annotation.id} ({category.name if category else '?'}) in {image.path}"
+
+
+def provenance(annotation: Annotation) -> dict[str, Any]:
+    """How an object came to be, as COCO ``attributes``: only what is known. Imported objects have nothing to add."""
+    found: dict[str, Any] = {}
+    if annotation.origin and annotation.origin != "import":
+        found["origin"] = annotation.origin
+    if annotation.clicks:
+        found["clicks"] = annotation.clicks
+    if annotation.seconds:
+        found["seconds"] = annotation.seconds
+    for key in ("model", "model_sha256", "adapter"):
+        if getattr(annotation, key):
+            found[key] = getattr(annotation, key)
+    if annotation.score is not None:
+        found["score"] = annotation.score
+    return found
+
+
+def attributes_of(annotation: Annotation) -> dict[str, Any] | None:
+    """Imported attributes and the provenance; None when there is nothing to write."""
+    imported = annotation.extra.get("attributes")
+    known = provenance(annotation)
+    if isinstance(imported, dict):
+        return {**imported, **known}
+    return known or None
+
+
+def check_relative(path: str) -> None:
+    """Raises:
+    ExportError: a path from the project file would leave the export's folder.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts:
+        raise ExportError(f"The image path {path!r} leaves the image folder.", "Remove that image from the project.")
+
+
+def _with_size(store: ProjectQueries, image: ImageRecord) -> ImageRecord | None:
+    if image.width > 0 and image.height > 0:
+        return image
+    try:
+        width, height = read_size(store.image_path(image))
+    except ImageError:
+        objects = store.annotations(image.id)
+        if not objects:
+            return None
+        width, height = objects[0].image_width, objects[0].image_height
+    return replace(image, width=width, height=height)

@@ -1,0 +1,109 @@
+"""Connections to a project file: for the one writer, for readers beside it, and for media that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from pathlib import Path
+
+from annotator.domain.errors import ProjectError
+from annotator.io.project.schema import RESTORE
+
+_BUSY_TIMEOUT_MS = 3000
+_CHECKED_FULLY_BYTES = 32 << 20
+_NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs", "ncpfs")
+
+SLOW_JOURNAL_NOTE = "This drive does not allow SQLite's fast journal; saving is a little slower, and as safe."
+
+
+def connect_writer(path: Path, *, create: bool = False) -> tuple[sqlite3.Connection, bool]:
+    """A connection whose commits survive a power cut, and whether it got the write-ahead journal.
+
+    The write-ahead journal needs shared memory, which network drives lack: there it is the classic one.
+    """
+    connection = _connect(path, "rwc" if create else "rw")
+    try:
+        wanted = "DELETE" if is_on_network(path) else "WAL"
+        (granted,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+        is_wal = str(granted).lower() == "wal"
+        if not is_wal:
+            connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection, is_wal
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, also beside a writer, and also on a medium that cannot be written at all."""
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        connection = _connect(path, "rw")
+    else:
+        connection = _connect(path, "ro")
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            # A file in write-ahead mode needs its side files even for reading; without pending ones it may be taken
+            # as it is.
+            if path.with_name(f"{path.name}-wal").exists():
+                raise
+            connection = _connect(path, "ro&immutable=1")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises:
+    ProjectError: SQLite finds damage. Large files are only looked at where they are used.
+    """
+    if path.stat().st_size > _CHECKED_FULLY_BYTES:
+        return
+    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if answer != "ok":
+        raise ProjectError(f"{path.name} is damaged ({str(answer).splitlines()[-1]}).", RESTORE)
+
+
+def is_on_network(path: Path) -> bool:
+    """Whether a path lies on a network drive, as far as the system says (Linux and Windows)."""
+    if sys.platform == "win32":  # pragma: no cover - not run on the systems the tests run on
+        import ctypes
+
+        drive_remote = 4
+        drive = os.path.splitdrive(path)[0]
+        return drive.startswith("\\\\") or ctypes.windll.kernel32.GetDriveTypeW(f"{drive}\\") == drive_remote
+    try:
+        lines = Path("/proc/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:  # not Linux: the journal's own answer decides
+        return False
+    best, kind = "", ""
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        place = fields[1].replace("\\040", " ").rstrip("/") or "/"
+        inside = place == "/" or str(path) == place or str(path).startswith(f"{place}/")
+        if inside and len(place) >= len(best):
+            best, kind = place, fields[2]
+    return kind in _NETWORK_TYPES
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=_BUSY_TIMEOUT_MS / 1000,
+        # One thread at a time, but not always the same: a store is opened beside the window and handed over to it.
+        check_same_thread=False,
+    )
+    # A project file may come from somebody else: its schema must not call functions of ours.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection

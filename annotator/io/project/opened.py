@@ -1,0 +1,81 @@
+"""Opening a project: everything that reads the disk, so that it can run beside the GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotator.domain.project import Category, ImageRecord
+from annotator.io.project.store import ProjectStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedProject:
+    """A project that is open and read; whoever takes it closes its ``store``.
+
+    Attributes:
+        images: in the order of the film strip. ``row_of``: place in it by image id.
+        categories: by id.
+        first_id: the image to show, 0 when there is none.
+        category_id: the class that was in use, 0 when none is known.
+    """
+
+    store: ProjectStore
+    images: list[ImageRecord]
+    row_of: dict[int, int]
+    categories: dict[int, Category]
+    first_id: int
+    category_id: int
+
+
+def open_project(
+    path: Path,
+    *,
+    project_path: Path | None = None,
+    author: str = "",
+    on_found: Callable[[int], None] | None = None,
+) -> OpenedProject:
+    """Open a folder of images or a ``.annot`` file, and take in what is new in its folder. Any thread.
+
+    Args:
+        on_found: told now and then how many images were found; what it raises stops the opening, without a trace.
+
+    Raises:
+        ProjectReadOnlyError: the folder cannot be written and has no project: ask for a ``project_path``.
+        ProjectError, ImageError: it cannot be opened.
+    """
+    if path.is_file():
+        store = ProjectStore.open(path, author=author)
+    else:
+        store = ProjectStore.open_folder(path, project_path=project_path, author=author, on_found=on_found)
+    try:
+        if path.is_file() and not store.is_read_only and store.image_root.is_dir():
+            store.sync_folder(on_found=on_found)
+        images = store.images()
+        row_of = {image.id: row for row, image in enumerate(images)}
+        first_id = number(store.meta_get("position"))
+        if first_id not in row_of:
+            first_id = images[0].id if images else 0
+        categories = {category.id: category for category in store.categories()}
+        return OpenedProject(store, images, row_of, categories, first_id, number(store.meta_get("class")))
+    except BaseException:
+        store.close()
+        raise
+
+
+def number(text: str | None) -> int:
+    """A remembered number; 0 for anything else."""
+    return int(text) if text and text.isdecimal() else 0
+
+
+def is_same_project(store: ProjectStore, path: Path, project_path: Path | None) -> bool:
+    """Whether ``path`` names the project that ``store`` has open, so that it has to be closed first.
+
+    The same project file with another folder is refused while its own folder is there: then it stays open.
+    """
+    if path.is_file():
+        return path.resolve() == store.path.resolve()
+    return path.resolve() == store.image_root.resolve() or (
+        project_path is not None and project_path.resolve() == store.path.resolve() and not store.image_root.is_dir()
+    )

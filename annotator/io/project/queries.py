@@ -1,0 +1,216 @@
+"""What can be asked of an open project. Every answer comes from the file: there is no second truth in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from annotator.domain.errors import ProjectError
+from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
+from annotator.domain.review import ReviewedObject
+from annotator.io.project.schema import COLUMNS, copy_database, rows_from, translated_errors
+
+_CHUNK_ROWS = 500
+
+
+class ProjectQueries:
+    """The reading half of :class:`annotator.io.project.store.ProjectStore`. Used by the thread that opened it only."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, named: Path | None = None) -> None:
+        """``named``: the path that the person gave, where that is a link to ``path``."""
+        self._connection = connection
+        self._path, self._named = path, named or path
+        self._known_root: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The project file, absolute."""
+        return self._path
+
+    @property
+    def image_root(self) -> Path:
+        """The folder that image paths are relative to: found from the project file, else by its last known place.
+
+        It is looked for once: every thumbnail asks.
+        """
+        if self._known_root is None:
+            relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
+            self._known_root = _find_image_root(self._path, self._named, relative, absolute)
+        return self._known_root
+
+    def image_path(self, image: ImageRecord) -> Path:
+        """Where an image's file is (it may be missing).
+
+        Raises:
+            ProjectError: the stored path leaves the image folder.
+        """
+        relative = PurePosixPath(image.path)
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+            raise ProjectError(f"The image path {image.path!r} leaves the image folder.", "Remove it from the project.")
+        return self.image_root.joinpath(*relative.parts)
+
+    def images(self) -> list[ImageRecord]:
+        """All images in the order of their ids."""
+        return cast(list[ImageRecord], self._rows("image", "ORDER BY id"))
+
+    def image(self, image_id: int) -> ImageRecord:
+        """Raises:
+        KeyError: there is none.
+        """
+        return cast(ImageRecord, self._one("image", image_id))
+
+    def annotations(self, image_id: int) -> list[Annotation]:
+        """Objects of one image in the order of their ids."""
+        return cast(list[Annotation], self._rows("annotation", "WHERE image_id = ? ORDER BY id", image_id))
+
+    def annotation(self, annotation_id: int) -> Annotation:
+        """Raises:
+        KeyError: there is none.
+        """
+        return cast(Annotation, self._one("annotation", annotation_id))
+
+    def all_annotations(self) -> Iterator[Annotation]:
+        """Every object in the order of ids, read in pieces."""
+        last = -1
+        while True:
+            rows = self._rows("annotation", f"WHERE id > ? ORDER BY id LIMIT {_CHUNK_ROWS}", last)
+            yield from cast(list[Annotation], rows)
+            if len(rows) < _CHUNK_ROWS:
+                return
+            last = rows[-1].id
+
+    def reviewed_objects(self) -> list[ReviewedObject]:
+        """Every object with its predicted IoU, in no order. Reads all rows: for a thread other than the window's."""
+        return [ReviewedObject(*row) for row in self._fetch("SELECT id, image_id, score FROM annotation")]
+
+    def annotation_counts(self) -> dict[int, int]:
+        """Number of objects by image id; images without are left out."""
+        return dict(self._fetch("SELECT image_id, COUNT(*) FROM annotation GROUP BY image_id"))
+
+    def category_counts(self) -> dict[int, int]:
+        """Number of objects by category id; categories without are left out."""
+        return dict(self._fetch("SELECT category_id, COUNT(*) FROM annotation GROUP BY category_id"))
+
+    def categories(self) -> list[Category]:
+        """All classes in the order of their ids."""
+        return cast(list[Category], self._rows("category", "ORDER BY id"))
+
+    def status_counts(self) -> dict[Status, int]:
+        """Number of images by status; every status is there."""
+        counted = dict(self._fetch("SELECT status, COUNT(*) FROM image GROUP BY status"))
+        return {status: counted.get(status.value, 0) for status in Status}
+
+    def edit_mark(self) -> tuple[int, int]:
+        """Another one after every edit, undo and redo (the last edit's number, how many are undone)."""
+        ((last,),) = self._fetch("SELECT COALESCE(MAX(seq), 0) FROM edit")
+        ((undone,),) = self._fetch("SELECT COUNT(*) FROM edit WHERE undone = 1")
+        return last, undone
+
+    @property
+    def undo_name(self) -> str | None:
+        """What Ctrl+Z would take back, or None."""
+        found = self._fetch("SELECT name FROM edit WHERE undone = 0 ORDER BY seq DESC LIMIT 1")
+        return found[0][0] if found else None
+
+    @property
+    def redo_name(self) -> str | None:
+        """What redo would bring back, or None."""
+        found = self._fetch("SELECT name FROM edit WHERE undone = 1 ORDER BY seq LIMIT 1")
+        return found[0][0] if found else None
+
+    def meta_get(self, key: str, default: str | None = None) -> str | None:
+        """A remembered text of the project (position, class, ...)."""
+        found = self._fetch("SELECT v FROM meta WHERE k = ?", key)
+        return found[0][0] if found else default
+
+    def draft(self) -> tuple[int, dict[str, Any]] | None:
+        """The unaccepted object: (image id, prompts as saved), or None. It survives a crash."""
+        found = self._fetch("SELECT image_id, prompts FROM draft")
+        return (int(found[0][0]), json.loads(found[0][1])) if found else None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Inside, every query sees the project as it was at the first one, whatever others write meanwhile."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with translated_errors(self._path, "read"):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def backup(self, to: str | os.PathLike[str]) -> None:
+        """Write a consistent copy of the project file; an existing file is replaced only by a complete one.
+
+        Raises:
+            ProjectError: the copy cannot be written.
+        """
+        target = Path(to).resolve()
+        if target == self._path.resolve():
+            raise ProjectError("A backup cannot replace the project itself.", "Choose another name.")
+        partial = target.with_name(f".{target.name}.part")
+        with translated_errors(target, "written"):
+            try:
+                partial.unlink(missing_ok=True)
+                copy_database(self._connection, partial)
+                os.replace(partial, target)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def check_same_size(self, image: ImageRecord, width: int, height: int) -> None:
+        """Raises:
+        ProjectError: the image has objects that were made at another size: its file was replaced.
+        """
+        ((other_width, other_height, count),) = self._fetch(
+            "SELECT image_width, image_height, COUNT(*) FROM annotation "
+            "WHERE image_id = ? AND (image_width <> ? OR image_height <> ?)",
+            *(image.id, width, height),
+        )
+        if count:
+            raise ProjectError(
+                f"{image.path} was replaced: it is {width} x {height} pixels now, and its {count} object(s) were "
+                f"made at {other_width} x {other_height}.",
+                "Put the old file back, or delete those objects.",
+            )
+
+    def _one(self, table: str, row_id: int) -> Row:
+        rows = self._rows(table, "WHERE id = ?", row_id)
+        if not rows:
+            raise KeyError(f"no {table} {row_id}")
+        return rows[0]
+
+    def _rows(self, table: str, rest: str, *arguments: Any) -> list[Row]:
+        columns = ", ".join(COLUMNS[table])
+        found = self._fetch(f"SELECT {columns} FROM {table} {rest}", *arguments)
+        try:
+            return rows_from(table, found)
+        except (ValueError, TypeError) as error:
+            message = f"{self._path.name} is damaged: a row of {table} cannot be read ({error})."
+            raise ProjectError(message, "Restore it from a backup copy.") from error
+
+    def _fetch(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        with translated_errors(self._path, "read"):
+            return self._connection.execute(sql, arguments).fetchall()
+
+
+def _find_image_root(project: Path, named: Path, relative: str | None, absolute: str | None) -> Path:
+    if named.parent != project.parent:
+        # Through a link: the relative way may have been written from the one place or from the other.
+        ways = [] if relative is None else [named.parent / relative, project.parent / relative]
+        for way in (*([] if absolute is None else [Path(absolute)]), *ways):
+            if way.is_dir():
+                return way.resolve()
+    if relative is not None:
+        beside = (project.parent / relative).resolve()
+        if beside.is_dir() or absolute is None:
+            return beside
+    if absolute is None:
+        raise ProjectError(f"{project.name} does not say where its images are.", "Open the image folder instead.")
+    return Path(absolute)

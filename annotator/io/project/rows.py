@@ -1,0 +1,111 @@
+"""Writes rows of a project inside the caller's transaction, and gives out ids that are never used twice."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Literal
+
+from annotator.domain.errors import RowGoneError
+from annotator.domain.project import Annotation, Edit, Row, RowChange
+from annotator.io.project.schema import COLUMNS, column_value, rows_from, table_of
+
+RowKind = Literal["image", "category", "annotation"]
+
+
+class RowWriter:
+    """One per writing store."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        rows = connection.execute("SELECT kind, next FROM sequence").fetchall()
+        self._next_ids: dict[str, int] = {kind: int(value) for kind, value in rows}
+
+    def new_id(self, kind: RowKind) -> int:
+        """The next id. It is used up in the file when a row with it is inserted."""
+        value = self._next_ids[kind]
+        self._next_ids[kind] = value + 1
+        return value
+
+    def peek_id(self, kind: RowKind) -> int:
+        """What :meth:`new_id` would give; from it on, every id is unused."""
+        return self._next_ids[kind]
+
+    def write(self, edit: Edit) -> Edit:
+        """Write an edit's rows.
+
+        Returns:
+            The edit with the rows as they really were and are now: what undo needs.
+
+        Raises:
+            ValueError: a new row's id is taken, or a changed row is not there.
+        """
+        real = tuple(self._write_change(change) for change in edit.changes)
+        created = [c.after for c in real if c.after is not None and c.before is None]
+        for kind in {table_of(row) for row in created}:
+            self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
+        return Edit(edit.name, real)
+
+    def insert(self, table: str, rows: Sequence[Row]) -> None:
+        """New rows of one table, and their ids are used up."""
+        self._insert(table, rows)
+        self._raise_sequence(table, max(row.id for row in rows) + 1)
+
+    def update(self, before: Row, after: Row) -> None:
+        """Write the fields that differ."""
+        table = table_of(after)
+        columns = [name for name in COLUMNS[table] if getattr(before, name) != getattr(after, name)]
+        if columns:
+            assignments = ", ".join(f"{name} = ?" for name in columns)
+            values = [column_value(after, name) for name in columns]
+            self._connection.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", (*values, after.id))
+
+    def _write_change(self, change: RowChange) -> RowChange:
+        table, row_id = table_of(change.row), change.row.id
+        columns = ", ".join(COLUMNS[table])
+        found = self._connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row_id,)).fetchone()
+        current = rows_from(table, [found])[0] if found else None
+        if change.before is None:
+            if current is not None:
+                raise ValueError(f"{table} {row_id} is there already")
+            self._insert(table, [change.row])
+            return change
+        if current is None:
+            raise RowGoneError(f"{table} {row_id} is not there (any more)")
+        if change.after is None:
+            self._connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
+            return RowChange(current, None)
+        after = _with_difference(current, change.before, change.after)
+        self.update(current, after)
+        return RowChange(current, after)
+
+    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        columns = COLUMNS[table]
+        marks = ", ".join("?" * len(columns))
+        values = [tuple(column_value(row, name) for name in columns) for row in rows]
+        self._connection.executemany(f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})", values)
+
+    def _raise_sequence(self, kind: str, following: int) -> None:
+        self._connection.execute("UPDATE sequence SET next = MAX(next, ?) WHERE kind = ?", (following, kind))
+        self._next_ids[kind] = max(self._next_ids[kind], following)
+
+
+def images_with_new_pixels(edit: Edit) -> set[int]:
+    """Images that an edit gave a new object, or an object of other pixels."""
+    found: set[int] = set()
+    for change in edit.changes:
+        before, after = change.before, change.after
+        if isinstance(after, Annotation) and (not isinstance(before, Annotation) or before.rle != after.rle):
+            found.add(after.image_id)
+    return found
+
+
+def _with_difference(current: Row, before: Row, after: Row) -> Row:
+    """``current`` with the fields that differ between ``before`` and ``after``."""
+    changed = {
+        field.name: getattr(after, field.name)
+        for field in fields(after)
+        if getattr(before, field.name) != getattr(after, field.name)
+    }
+    return replace(current, **changed)

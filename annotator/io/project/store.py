@@ -1,0 +1,400 @@
+"""The project file: one SQLite database per image folder. What ``apply`` accepted is on the disk when it returns."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from annotator.domain.errors import ProjectError, ProjectReadOnlyError
+from annotator.domain.palette import next_colour
+from annotator.domain.project import Category, Change, Edit, ImageRecord, RowChange
+from annotator.io.images.reading import list_images
+from annotator.io.project.connect import SLOW_JOURNAL_NOTE, check_integrity, connect_reader, connect_writer
+from annotator.io.project.lock import ProjectLock
+from annotator.io.project.place import (
+    NAME_A_PLACE,
+    belongs_elsewhere,
+    default_project_path,
+    elsewhere,
+    find_project,
+    make_project_file,
+    now_text,
+    root_rows,
+    take_lock,
+    unwritable,
+)
+from annotator.io.project.queries import ProjectQueries
+from annotator.io.project.rows import RowKind, RowWriter, images_with_new_pixels
+from annotator.io.project.schema import (
+    RESTORE,
+    check_version,
+    edit_from_blob,
+    edit_to_blob,
+    migrate,
+    relaxed,
+    to_json,
+    transaction,
+    translated_errors,
+)
+
+UNDO_CAP = 10_000
+"""Edits that are kept for undo and as an audit trail; the oldest go first."""
+
+
+class ProjectStore(ProjectQueries):
+    """An open project: the queries of :class:`ProjectQueries`, and every way to change it.
+
+    One thread uses one store; another thread or program opens its own with ``read_only=True``. A second opener that
+    asks to write gets a store with ``is_read_only`` set and the reason.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        author: str = "",
+        lock: ProjectLock | None = None,
+        read_only_reason: str = "",
+        notices: tuple[str, ...] = (),
+        is_wal: bool = False,
+    ) -> None:
+        """Use :meth:`open`, :meth:`open_folder` or :meth:`create`."""
+        super().__init__(connection, path)
+        self.author = author
+        self.notices = notices
+        """Sentences for the person about how the project was opened (a slower journal, a migration's backup)."""
+        self._lock = lock
+        self._read_only_reason = read_only_reason
+        self._is_wal = is_wal
+        self._rows_out = RowWriter(connection)
+
+    # --- opening and closing ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def open_folder(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        project_path: str | os.PathLike[str] | None = None,
+        author: str = "",
+        on_found: Callable[[int], None] | None = None,
+    ) -> ProjectStore:
+        """Open the project of an image folder, or start it: ``FOLDER.annot`` in the folder, else ``project_path``.
+        New images are taken in (:meth:`sync_folder`). What ``on_found`` raises leaves no project that was not there.
+        A project whose images were moved or renamed gets this folder as their place.
+
+        Raises:
+            ProjectElsewhereError: the project's images are in another folder, which exists: name a ``project_path``.
+            ProjectReadOnlyError: there is no project yet, and the folder cannot be written: name a ``project_path``.
+            ProjectError: no such folder, several projects in it, or the project cannot be opened.
+        """
+        root = Path(folder).absolute()
+        if not root.is_dir():
+            raise ProjectError(f"There is no folder {root}.", "Check the name.")
+        path = Path(project_path).absolute() if project_path is not None else find_project(root)
+        is_new = path is None or not path.exists()
+        if path is not None and not is_new:
+            store = cls.open(path, author=author)
+            store._take_folder(root)
+        else:
+            path = path or default_project_path(root)
+            if not os.access(path.parent, os.W_OK):
+                raise unwritable(path)
+            store = cls.create(path, root, author=author)
+        if not store.is_read_only:
+            try:
+                store.sync_folder(on_found=on_found)
+            except BaseException:
+                store.close()
+                if is_new:
+                    path.unlink(missing_ok=True)
+                raise
+        return store
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, author: str = "", read_only: bool = False) -> ProjectStore:
+        """Open a project file.
+
+        Args:
+            read_only: do not even try to become its writer (exports, worker threads).
+
+        Raises:
+            ProjectError: missing, damaged, not a project, or of a newer major version.
+        """
+        named = Path(path).absolute()
+        if not named.is_file():
+            raise ProjectError(f"There is no project file {named}.", "Open the image folder to start one.")
+        if named.stat().st_size == 0:
+            raise ProjectError(f"{named.name} is empty: it is not an annotator project.", RESTORE)
+        # SQLite follows links: the lock has to lie beside the file itself, or there are two writers by two names.
+        file = named.resolve()
+        lock, reason, notices = (None, "It was opened for reading only.", ()) if read_only else take_lock(file, author)
+        try:
+            with translated_errors(named, "opened"):
+                store = cls._open_locked(file, author, lock, reason, notices)
+                store._named = named
+                return store
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], image_root: str | os.PathLike[str], *, author: str = ""
+    ) -> ProjectStore:
+        """Start a project with one class, "object", and no images yet.
+
+        Raises:
+            ProjectError: the file is there already, or cannot be written.
+        """
+        file = Path(path).resolve()
+        lock, reason, notices = take_lock(file, author, is_new=True)
+        if reason:
+            raise ProjectReadOnlyError(f"{file.name} cannot be made: {reason}", NAME_A_PLACE)
+        try:
+            if file.exists():
+                raise ProjectError(f"{file.name} is there already.", "Open it, or choose another name.")
+            with translated_errors(file, "made"):
+                make_project_file(file, Path(image_root).absolute())
+                connection, is_wal = connect_writer(file)
+                notices = notices if is_wal else (*notices, SLOW_JOURNAL_NOTE)
+                return cls(connection, file, author=author, lock=lock, notices=notices, is_wal=is_wal)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    def close(self) -> None:
+        """Close the file and give the lock back; doing it twice is harmless."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> ProjectStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def is_read_only(self) -> bool:
+        return bool(self._read_only_reason)
+
+    @property
+    def read_only_reason(self) -> str:
+        """One sentence, e.g. who has the project open; empty when it can be written."""
+        return self._read_only_reason
+
+    # --- the document -----------------------------------------------------------------------------------------------
+
+    def new_id(self, kind: RowKind) -> int:
+        """An id that no row of that kind has or ever had (from 1)."""
+        return self._rows_out.new_id(kind)
+
+    def peek_id(self, kind: RowKind) -> int:
+        """The id that :meth:`new_id` would give; it and all larger ones are unused."""
+        return self._rows_out.peek_id(kind)
+
+    def apply(self, edit: Edit) -> Change:
+        """Do an edit in one transaction; durable when it returns. It can be undone, and what was undone is forgotten.
+
+        Only fields that differ between a change's old and new row are written, so an edit made from a slightly old
+        row does not take back what was written since. An edit that adds an object, or changes an object's pixels,
+        ends the draft of its image.
+
+        Raises:
+            ProjectReadOnlyError: another program has the project.
+            ProjectError: the disk is full or fails, or objects would lose their class or image; nothing was changed.
+            ValueError: the edit does not fit (a new row's id is taken, a changed row is gone).
+        """
+        self._require_writable()
+        if not edit.changes:
+            return Change(edit.name)
+        with self._transaction():
+            real = self._rows_out.write(edit)
+            self._connection.execute("DELETE FROM edit WHERE undone = 1")
+            self._connection.execute(
+                "INSERT INTO edit(at, author, name, changes) VALUES (?, ?, ?, ?)",
+                (now_text(), self.author, real.name, edit_to_blob(real)),
+            )
+            self._connection.execute("DELETE FROM edit WHERE seq <= (SELECT MAX(seq) FROM edit) - ?", (UNDO_CAP,))
+            for image_id in images_with_new_pixels(real):
+                self._connection.execute("DELETE FROM draft WHERE image_id = ?", (image_id,))
+        return real.change()
+
+    def undo(self) -> Change | None:
+        """Take back the newest edit (also one of an earlier session); None when there is none.
+
+        Raises:
+            as :meth:`apply`.
+        """
+        return self._step("undone = 0 ORDER BY seq DESC", 1)
+
+    def redo(self) -> Change | None:
+        """Do again what was undone last; None when there is nothing.
+
+        Raises:
+            as :meth:`apply`.
+        """
+        return self._step("undone = 1 ORDER BY seq", 0)
+
+    def category_edit(self, name: str, *, colour: str = "") -> Edit:
+        """An edit that adds a class with a new id, the next colour of the palette, and the next free digit key."""
+        present = self.categories()
+        keys = {category.key for category in present}
+        key = next((digit for digit in range(1, 10) if digit not in keys), 0)
+        shown = colour or next_colour([category.colour for category in present])
+        return Edit("add class", (RowChange(None, Category(self.new_id("category"), name, shown, key)),))
+
+    def sync_folder(
+        self, *, on_problem: Callable[[str], None] | None = None, on_found: Callable[[int], None] | None = None
+    ) -> Change:
+        """Take in files that are new in the image folder; images that vanished stay. Not undoable. For the callables
+        see :func:`annotator.io.images.reading.list_images`.
+
+        Raises:
+            ImageError: the folder is gone. ProjectError: as :meth:`apply`.
+        """
+        self._require_writable()
+        known = {path for (path,) in self._fetch("SELECT path FROM image")}
+        new = [p for p in list_images(self.image_root, on_problem=on_problem, on_found=on_found) if p not in known]
+        if not new:
+            return Change("sync folder")
+        records = [ImageRecord(self.new_id("image"), path) for path in new]
+        with self._transaction():
+            self._rows_out.insert("image", records)
+        return Change("sync folder", frozenset(record.id for record in records))
+
+    def record_image_facts(
+        self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any] | None = None
+    ) -> Change:
+        """Remember what reading a file showed; ``extra`` is merged. Not undoable; nothing when read-only or known.
+        The change's ``notice`` says when the file is another one than the image's objects were made on.
+
+        Raises:
+            KeyError: no such image.
+            ProjectError: the image has objects that were made at another size: the file was replaced.
+        """
+        image = self.image(image_id)
+        changed = replace(
+            image,
+            sha256=sha256 or image.sha256,
+            width=width or image.width,
+            height=height or image.height,
+            extra={**image.extra, **(extra or {})},
+        )
+        notice = self._replaced_notice(image, changed)
+        if changed == image or self.is_read_only:
+            return Change("image facts", notice=notice)
+        self.check_same_size(image, changed.width, changed.height)
+        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
+            self._rows_out.update(image, changed)
+        return Change("image facts", frozenset((image_id,)), notice=notice)
+
+    # --- beside the document ------------------------------------------------------------------------------------------
+
+    def meta_set(self, key: str, value: str) -> None:
+        """Remember a text (position, class, ...). Does nothing when read-only; survives a crash of the program."""
+        if self.is_read_only or self.meta_get(key) == value:
+            return
+        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", (key, value))
+
+    def save_draft(self, image_id: int, prompts: dict[str, Any] | None) -> None:
+        """Remember the object in work (plain JSON data; None: there is none) through a crash, not a power cut. Does
+        nothing when read-only."""
+        if self.is_read_only:
+            return
+        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
+            self._connection.execute("DELETE FROM draft")
+            if prompts is not None:
+                self._connection.execute("INSERT INTO draft VALUES (1, ?, ?)", (image_id, to_json(prompts)))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _open_locked(
+        cls, file: Path, author: str, lock: ProjectLock | None, reason: str, notices: tuple[str, ...]
+    ) -> ProjectStore:
+        # The version is read before anything is written: a foreign database must not even change its journal.
+        probe = connect_reader(file)
+        try:
+            version = check_version(probe, file)
+            check_integrity(probe, file)
+        except BaseException:
+            probe.close()
+            raise
+        if reason:
+            return cls(probe, file, author=author, read_only_reason=reason, notices=notices)
+        probe.close()
+        connection, is_wal = connect_writer(file)
+        try:
+            backup = migrate(connection, file, version=version)
+            if backup is not None:
+                notices = (*notices, f"The project was brought up to date; the file as it was is {backup.name}.")
+            if not is_wal:
+                notices = (*notices, SLOW_JOURNAL_NOTE)
+            return cls(connection, file, author=author, lock=lock, notices=notices, is_wal=is_wal)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _replaced_notice(self, old: ImageRecord, new: ImageRecord) -> str:
+        is_other = old.sha256 not in ("", new.sha256)
+        count = self._fetch("SELECT COUNT(*) FROM annotation WHERE image_id = ?", old.id)[0][0] if is_other else 0
+        told = f"{old.path} is another file than its {count} object(s) were made on: look at them again."
+        return told if count else ""
+
+    def _require_writable(self) -> None:
+        if self.is_read_only:
+            reason = self._read_only_reason
+            raise ProjectReadOnlyError(f"{self._path.name} is open read-only. {reason}", "Close it there first.")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with translated_errors(self._path, "written"):
+            try:
+                with transaction(self._connection):
+                    yield
+            except sqlite3.IntegrityError as error:
+                if "FOREIGN KEY" not in str(error):
+                    raise
+                message = "The change would leave objects without their class or image; it was not made."
+                raise ProjectError(message, "Delete those objects or give them another class first.") from error
+
+    def _step(self, which: str, undone: int) -> Change | None:
+        self._require_writable()
+        found = self._fetch(f"SELECT seq, name, changes FROM edit WHERE {which} LIMIT 1")
+        if not found:
+            return None
+        seq, name, blob = found[0]
+        done = edit_from_blob(name, blob)
+        edit = done.inverted() if undone else done
+        with self._transaction():
+            real = self._rows_out.write(edit)
+            self._connection.execute("UPDATE edit SET undone = ? WHERE seq = ?", (undone, seq))
+        return real.change()
+
+    def _take_folder(self, root: Path) -> None:
+        """Go on with the images in ``root``, unless the project's own are where they were. Closes on any failure."""
+        try:
+            if belongs_elsewhere(self.image_root, root):
+                raise elsewhere(self.path, self.image_root)
+            if not self.is_read_only and self.image_root.resolve() != root.resolve():
+                moved = f"The images of {self.path.name} were in {self.image_root}; now they are taken from {root}."
+                self._known_root = None
+                with self._transaction():
+                    rows = root_rows(self.path, root)
+                    self._connection.executemany("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", rows)
+                self.notices = (*self.notices, moved)
+        except BaseException:
+            self.close()
+            raise

@@ -1,0 +1,159 @@
+"""What the canvas shows: the image, the masks on it, the prompts, the cross-hair. ``canvas.py`` adds the gestures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
+
+from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.ui.canvas.brush import Brush
+from annotator.ui.canvas.items import PreparedImage
+from annotator.ui.canvas.mask_items import ObjectView
+from annotator.ui.canvas.overlays import CanvasColours, Overlays
+from annotator.ui.canvas.view import ImageView
+
+
+class CanvasDisplay(ImageView):
+    """An image with its objects; everything here only changes what is painted."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._colours = CanvasColours()
+        self._hover_at: QPointF | None = None
+        self._has_cross_hair = self._is_peeking = False
+        self._are_masks_visible = True
+        self._overlays = Overlays(self.scene(), self._colours)
+        self._layer = self._overlays.layer
+        self.brush = Brush(self.scene())
+        for part in (self, self.viewport()):
+            part.setAcceptDrops(False)  # what is dropped here is for the window
+        self.set_colours(self._colours)
+
+    # --- what is shown ------------------------------------------------------------------------------------------------
+
+    def set_colours(self, colours: CanvasColours) -> None:
+        self._colours = colours
+        self.setBackgroundBrush(QColor(colours.background))
+        self._overlays.set_colours(colours)
+        self._update_cross_hair()
+
+    def set_image(self, prepared: PreparedImage | None) -> None:
+        """Another image, fitted, without objects, candidate and prompts; None for an empty canvas."""
+        self._overlays.set_image(prepared)
+        self.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
+
+    def set_objects(self, objects: Iterable[ObjectView]) -> None:
+        """All accepted objects of the image. One whose mask is the very same object is not computed again."""
+        self._layer.set_objects(objects)
+
+    def put_object(self, view: ObjectView) -> None:
+        """Add an object or replace the one with its id; only its box is painted again."""
+        self._layer.put(view)
+
+    def remove_object(self, annotation_id: int) -> None:
+        self._layer.remove(annotation_id)
+
+    def set_selected(self, ids: Iterable[int]) -> None:
+        self._layer.set_selected(frozenset(ids))
+
+    def set_hidden(self, ids: Iterable[int]) -> None:
+        """Objects that are not painted and cannot be hit (the one that is being refined)."""
+        self._layer.set_hidden(frozenset(ids))
+
+    def set_candidate(self, mask: Mask | None, colour: str = "#ffffff") -> None:
+        """The mask of the object in work, stronger than the accepted ones."""
+        self._overlays.set_candidate(mask, colour)
+
+    def set_prompts(self, prompts: Prompts) -> None:
+        """The dots and the box of the object in work."""
+        self._overlays.set_prompts(prompts)
+
+    def set_heat(self, image: QImage | None, box: Box | None) -> None:
+        """The layer of doubt over everything but the prompts: a small picture over ``box``; None for none."""
+        self._overlays.set_heat(image, box)
+
+    def set_ghost(self, point: PointPrompt | None) -> None:
+        """A proposed click, brought into view when it lies outside; None for none."""
+        self._overlays.set_ghost(point)
+        if point is not None:
+            self.bring_into_view(point.x, point.y)
+
+    def set_masks_visible(self, is_visible: bool) -> None:
+        self._are_masks_visible = is_visible
+        self._show_overlays()
+
+    def set_peek(self, is_peeking: bool) -> None:
+        """The bare image, while true."""
+        self._is_peeking = is_peeking
+        self._show_overlays()
+
+    def set_opacity(self, opacity: float) -> None:
+        """Of the fill of accepted objects, 0..1; the object in work is a little stronger."""
+        self._overlays.set_opacity(opacity)
+
+    def set_outline_width(self, width_px: float) -> None:
+        """Of all outlines, in logical screen pixels; 0 for none."""
+        self._overlays.set_outline(width_px)
+
+    def set_cross_hair(self, is_shown: bool) -> None:
+        self._update_cross_hair()
+        self._has_cross_hair = is_shown
+        self._update_cross_hair()
+
+    # --- painting -----------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        inverse, _ = self.viewportTransform().inverted()
+        self._layer.exposed_rects = tuple(inverse.mapRect(QRectF(rect)) for rect in event.region())  # type: ignore[attr-defined]
+        try:
+            super().paintEvent(event)
+        finally:
+            self._layer.exposed_rects = ()
+
+    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
+        if not self._wants_cross_hair() or self._hover_at is None or not self.has_image:
+            return
+        painter.save()
+        painter.resetTransform()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        x, y = int(self._hover_at.x()), int(self._hover_at.y())
+        for colour, style in (
+            (QColor(0, 0, 0, 110), Qt.PenStyle.SolidLine),
+            (self._line_colour(), Qt.PenStyle.DashLine),
+        ):
+            painter.setPen(QPen(colour, 1, style))
+            painter.drawLine(x, 0, x, self.viewport().height())
+            painter.drawLine(0, y, self.viewport().width(), y)
+        painter.restore()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _wants_cross_hair(self) -> bool:
+        return self._has_cross_hair
+
+    def _line_colour(self) -> QColor:
+        colour = QColor(self._colours.cross_hair)
+        colour.setAlpha(170)
+        return colour
+
+    def _show_overlays(self) -> None:
+        self._overlays.set_visible(are_masks_shown=self._are_masks_visible, is_peeking=self._is_peeking)
+
+    def _zoom_has_changed(self, zoom: float) -> None:
+        self._overlays.set_zoom(zoom)
+        self.brush.set_zoom(zoom)
+
+    def _hit(self, at: QPointF) -> int:
+        where = self.view_to_image(at)
+        return self._layer.hit(where.x(), where.y()) if self._layer.isVisible() else 0
+
+    def _update_cross_hair(self) -> None:
+        if self._has_cross_hair and self._hover_at is not None:
+            x, y = int(self._hover_at.x()), int(self._hover_at.y())
+            self.viewport().update(QRect(x - 1, 0, 3, self.viewport().height()))
+            self.viewport().update(QRect(0, y - 1, self.viewport().width(), 3))

@@ -1,0 +1,229 @@
+"""Masks in the scene: the object in work, and all accepted objects as one item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from annotator.domain.mask import Mask
+from annotator.ui.canvas.items import device_scale, spilled
+from annotator.ui.canvas.mask_picture import OUTLINE_PX, MaskBrush, MaskLook, MaskPicture
+
+
+class MaskItem(QGraphicsItem):
+    """One mask: the object in work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture: MaskPicture | None = None
+        self._look = MaskLook("#ffffff", 0.5)
+        self._zoom = 1.0
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
+        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+
+    @property
+    def mask(self) -> Mask | None:
+        return None if self._picture is None else self._picture.mask
+
+    def set_mask(self, mask: Mask | None, look: MaskLook) -> None:
+        """Nothing is computed or repainted when both are what they were."""
+        if mask is self.mask and look == self._look:
+            return
+        if mask is not self.mask or look.outline_px != self._look.outline_px:
+            self.prepareGeometryChange()
+        if mask is not self.mask:
+            self._picture = None if mask is None or mask.bits.size == 0 else MaskPicture(mask)
+        self._look = look
+        self.update()
+
+    def set_zoom(self, zoom: float) -> None:
+        self.prepareGeometryChange()
+        self._zoom = zoom
+
+    def boundingRect(self) -> QRectF:
+        if self._picture is None:
+            return QRectF()
+        return spilled(self._picture.place, self._zoom, outline_px=self._look.outline_px)
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        if self._picture is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+            self._picture.paint(
+                painter,
+                MaskBrush(self._look, device_scale(painter), ratio=painter.device().devicePixelRatioF()),
+                option.exposedRect,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectView:
+    """An accepted object as painted. ``colour`` is ``#rrggbb``."""
+
+    id: int
+    mask: Mask
+    colour: str
+    name: str = ""
+
+
+def _box_of(mask: Mask) -> tuple[int, int, int, int]:
+    height, width = mask.bits.shape
+    return mask.x, mask.y, mask.x + width, mask.y + height
+
+
+class ObjectLayer(QGraphicsItem):
+    """All accepted objects in one item: thousands are culled by numpy instead of asked one by one.
+
+    Larger objects are painted first, so that a small one on top of them can be seen and hit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._views: dict[int, ObjectView] = {}
+        self._pictures: dict[int, MaskPicture] = {}
+        self._selected: frozenset[int] = frozenset()
+        self._hidden: frozenset[int] = frozenset()
+        self._hovered = 0
+        self._opacity = 0.4
+        self._outline_px = OUTLINE_PX
+        self._zoom = 1.0
+        self._bounds = QRectF()
+        self._order: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._areas: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
+        self.exposed_rects: tuple[QRectF, ...] = ()
+        """Set by the view around a paint event: several small rectangles instead of the one around them all."""
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
+        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+
+    # --- content ------------------------------------------------------------------------------------------------------
+
+    @property
+    def ids(self) -> frozenset[int]:
+        return frozenset(self._views)
+
+    def set_image_size(self, width: int, height: int) -> None:
+        self.prepareGeometryChange()
+        self._bounds = QRectF(-width, -height, 3 * width, 3 * height)
+
+    def set_zoom(self, zoom: float) -> None:
+        self._zoom = zoom
+
+    def set_objects(self, objects: Iterable[ObjectView]) -> None:
+        views = {view.id: view for view in objects if not view.mask.is_empty}
+        kept = {i: p for i, p in self._pictures.items() if i in views and views[i].mask is p.mask}
+        self._views, self._pictures, self._hovered = views, kept, 0
+        largest_first = sorted(views.values(), key=lambda view: (-view.mask.area, view.id))
+        self._order = np.array([view.id for view in largest_first], np.int64)
+        self._areas = np.array([view.mask.area for view in largest_first], np.int64)
+        self._boxes = np.array([_box_of(view.mask) for view in largest_first], np.int64).reshape(-1, 4)
+        self.update()
+
+    def put(self, view: ObjectView) -> None:
+        old = self._views.get(view.id)
+        if old is not None and old.mask is view.mask:
+            self._views[view.id] = view
+            self._update_of(view.id)
+            return
+        self.remove(view.id)
+        if view.mask.is_empty:
+            return
+        place = int(np.searchsorted(-self._areas, -view.mask.area, side="right"))
+        self._views[view.id] = view
+        self._order = np.insert(self._order, place, view.id)
+        self._areas = np.insert(self._areas, place, view.mask.area)
+        self._boxes = np.insert(self._boxes, place, _box_of(view.mask), axis=0)
+        self._update_of(view.id)
+
+    def remove(self, object_id: int) -> None:
+        self._update_of(object_id)
+        if self._views.pop(object_id, None) is None:
+            return
+        self._pictures.pop(object_id, None)
+        stays = self._order != object_id
+        self._order, self._areas, self._boxes = self._order[stays], self._areas[stays], self._boxes[stays]
+
+    def set_selected(self, ids: frozenset[int]) -> None:
+        changed, self._selected = self._selected ^ ids, ids
+        for object_id in changed:
+            self._update_of(object_id)
+
+    def set_hidden(self, ids: frozenset[int]) -> None:
+        changed, self._hidden = self._hidden ^ ids, ids
+        for object_id in changed:
+            self._update_of(object_id)
+
+    def set_hovered(self, object_id: int) -> None:
+        if object_id != self._hovered:
+            self._update_of(self._hovered)
+            self._hovered = object_id
+            self._update_of(object_id)
+
+    def set_opacity(self, opacity: float) -> None:
+        self._opacity = opacity
+        self.update()
+
+    def set_outline(self, width_px: float) -> None:
+        """Width of outlines in logical screen pixels; 0 for none."""
+        self._outline_px = width_px
+        self.update()
+
+    def hit(self, x: float, y: float) -> int:
+        """The smallest painted object at an image position; 0 when there is none."""
+        for object_id in reversed(self._within(((x, y, x, y),))):
+            if self._views[object_id].mask.contains(x, y):
+                return object_id
+        return 0
+
+    # --- painting -----------------------------------------------------------------------------------------------------
+
+    def boundingRect(self) -> QRectF:
+        return self._bounds
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        ratio = painter.device().devicePixelRatioF()
+        spill = (self._outline_px + 2) * ratio / device_scale(painter)
+        rects = self.exposed_rects or (option.exposedRect,)
+        within = self._within(
+            tuple((r.left() - spill, r.top() - spill, r.right() + spill, r.bottom() + spill) for r in rects)
+        )
+        exposed, scale = option.exposedRect, device_scale(painter)
+        brushes: dict[tuple[str, bool, bool], MaskBrush] = {}
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for object_id in sorted(within, key=self._is_raised):
+            view = self._views[object_id]
+            picture = self._pictures.get(object_id)
+            if picture is None:
+                picture = self._pictures[object_id] = MaskPicture(view.mask)
+            key = (view.colour, object_id == self._hovered, object_id in self._selected)
+            brush = brushes.get(key)
+            if brush is None:
+                look = MaskLook(
+                    *(view.colour, self._opacity), is_hovered=key[1], is_selected=key[2], outline_px=self._outline_px
+                )
+                brush = brushes[key] = MaskBrush(look, scale, ratio=ratio)
+            picture.paint(painter, brush, exposed)
+
+    def _is_raised(self, object_id: int) -> bool:
+        return object_id == self._hovered or object_id in self._selected
+
+    def _within(self, rects: tuple[tuple[float, float, float, float], ...]) -> list[int]:
+        """Ids that are not hidden and whose box meets one of the rectangles (x0, y0, x1, y1), largest first."""
+        order, boxes = self._order, self._boxes
+        meets = np.zeros(len(order), np.bool_)
+        for x0, y0, x1, y1 in rects:
+            meets |= (boxes[:, 0] <= x1) & (boxes[:, 2] >= x0) & (boxes[:, 1] <= y1) & (boxes[:, 3] >= y0)
+        return [object_id for object_id in order[meets].tolist() if object_id not in self._hidden]
+
+    def _update_of(self, object_id: int) -> None:
+        view = self._views.get(object_id)
+        if view is not None:
+            height, width = view.mask.bits.shape
+            place = QRectF(view.mask.x, view.mask.y, width, height)
+            self.update(spilled(place, self._zoom, outline_px=self._outline_px))

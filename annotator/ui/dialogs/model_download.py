@@ -1,0 +1,52 @@
+"""Fetching a model from the window: progress, Stop, and the model in use afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtWidgets import QWidget
+
+from annotator.ui.dialogs.work_dialog import WorkDialog
+from annotator.ui.threads.background import Progress
+
+Fetch = Callable[[str, Progress], None]
+"""Brings a model of the registry to this computer; runs beside the GUI thread.
+
+Raises:
+    UserError: no network, a full disk, a wrong file.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """What came out."""
+
+    name: str
+
+    def lines(self) -> list[str]:
+        return [f"{self.name} is here and verified. It is being loaded."]
+
+
+def fetch_model(name: str, progress: Progress) -> None:
+    """See :data:`Fetch`; what a stopped transfer has brought is kept, the next one goes on from there."""
+    from annotator.engine import weights
+
+    weights.download(name, progress=progress)
+
+
+def download_dialog(name: str, fetch: Fetch, parent: QWidget) -> WorkDialog:
+    """An open dialog that fetches the model; ``done_with`` carries a :class:`Downloaded`."""
+    dialog = WorkDialog(f"Download {name}", parent)
+    dialog.form.hide()
+    dialog.start_button.setText("Try again")  # shown after a failure or a stop
+    dialog.start_button.hide()
+
+    def work(progress: Progress) -> object:
+        fetch(name, progress)
+        return Downloaded(name)
+
+    dialog.start_button.clicked.connect(lambda: dialog.start(work))
+    dialog.open()
+    dialog.start(work)
+    return dialog

@@ -1,0 +1,267 @@
+"""Dialogs around files. None of them belongs to the labelling loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator.domain.errors import UserError
+from annotator.io.formats.coco.export import SEGMENTATIONS, export_coco
+from annotator.io.formats.polygons import export_polygons
+from annotator.io.project.place import is_project_file
+from annotator.io.project.store import ProjectStore
+from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
+
+
+class WorkDialog(QDialog):
+    """A form (optional), a progress bar, and what came out. Closing it while work runs stops the work."""
+
+    done_with = Signal(object)
+    """The result of the work, once it succeeded."""
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(560)
+        self._thread: BackgroundWork | None = None
+        self.form = QWidget()
+        self.fields = QFormLayout(self.form)
+        self.fields.setContentsMargins(0, 0, 0, 0)
+        self.fields.setHorizontalSpacing(16)
+        self.fields.setVerticalSpacing(10)
+        self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(4)
+        self.bar.hide()
+        self.report = QPlainTextEdit()
+        self.report.setReadOnly(True)
+        self.report.setAccessibleName("Result")
+        self.report.setMinimumHeight(120)
+        self.report.hide()
+        buttons = self._make_buttons()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 16)
+        box.setSpacing(16)
+        for widget in (title_label(title), self.form, self.bar, self.report):
+            box.addWidget(widget)
+        box.addLayout(buttons)
+
+    def _make_buttons(self) -> QHBoxLayout:
+        self.start_button = QPushButton("Start")
+        self.start_button.setObjectName("primary")
+        self.start_button.setDefault(True)
+        self.close_button = QPushButton("Cancel")
+        self.close_button.setAutoDefault(False)
+        self.close_button.clicked.connect(self.reject)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addStretch(1)
+        buttons.addWidget(self.close_button)
+        buttons.addWidget(self.start_button)
+        return buttons
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None
+
+    def start(self, work: Callable[[Progress], object]) -> None:
+        """Run ``work``; its result's ``lines()`` are shown."""
+        self.form.setEnabled(False)
+        self.start_button.setEnabled(False)
+        self.close_button.setText("Stop")
+        self.report.hide()
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        thread = BackgroundWork(work, self)
+        thread.progressed.connect(self._on_progress)
+        thread.succeeded.connect(self._on_success)
+        thread.failed.connect(self._on_failure)
+        self._thread = thread
+        thread.start()
+
+    def stop(self) -> None:
+        """Stop the work and wait for its end."""
+        thread = self._thread
+        if thread is not None:
+            thread.cancel()
+            thread.wait()
+
+    def reject(self) -> None:
+        """Esc, the Cancel button and the window's cross end here: running work is stopped first."""
+        if self._thread is not None:
+            self._thread.cancel()
+        else:
+            super().reject()
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self.bar.setRange(0, max(1, total))
+        self.bar.setValue(done)
+
+    def _on_success(self, result: Any) -> None:
+        self._end("\n".join(result.lines()), is_over=True)
+        self.done_with.emit(result)
+
+    def _on_failure(self, error: Exception) -> None:
+        if isinstance(error, WorkCancelled):
+            self._end("Stopped. Nothing was changed.", is_over=False)
+        elif isinstance(error, UserError):
+            self._end(str(error), is_over=False)
+        else:
+            self._end(f"An error in the program stopped this ({type(error).__name__}).", is_over=False)
+            raise error
+
+    def _end(self, text: str, *, is_over: bool) -> None:
+        if self._thread is not None:
+            self._thread.wait()
+            self._thread.deleteLater()
+            self._thread = None
+        self.bar.hide()
+        self.form.setEnabled(True)
+        self.report.setPlainText(text)
+        self.report.show()
+        self.start_button.setEnabled(True)
+        self.start_button.setVisible(not is_over)
+        self.close_button.setText("Close")
+
+
+class ExportDialog(WorkDialog):
+    """COCO or polygons; written on a thread of its own from a second, read-only view of the project."""
+
+    def __init__(self, project: Path, parent: QWidget | None = None) -> None:
+        super().__init__("Export", parent)
+        self._project = project
+        self._agreed = ""
+        """The file or folder that the person agreed to write over."""
+        self.format = QComboBox()
+        self.format.addItem("COCO (one JSON file)", "coco")
+        self.format.addItem("Polygons (one JSON file per image)", "polygons")
+        self.format.currentIndexChanged.connect(lambda _at: self._suggest())
+        self.segmentation = QComboBox()
+        for name, text in (
+            ("auto", "Polygons, run lengths where an object has holes"),
+            ("rle", "Run lengths (exact)"),
+            ("polygon", "Polygons"),
+        ):
+            if name in SEGMENTATIONS:
+                self.segmentation.addItem(text, name)
+        self.unfinished = QCheckBox("Also images in progress")
+        self.unfinished.setChecked(True)
+        self.all_images = QCheckBox("Also images without objects that nobody marked done or empty")
+        self.place = QLineEdit()
+        self.place.setAccessibleName("Where to write")
+        self.place.textChanged.connect(lambda _text: self._forget_agreed())
+        browse = QPushButton("Browse…")
+        browse.setAutoDefault(False)
+        browse.clicked.connect(self._browse)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.place, 1)
+        row.addWidget(browse)
+        self.fields.addRow("Format", self.format)
+        self.fields.addRow("Objects as", self.segmentation)
+        self.fields.addRow("Images", self.unfinished)
+        self.fields.addRow("", self.all_images)
+        self.fields.addRow("File", row)
+        self.start_button.setText("Export")
+        self.start_button.clicked.connect(self._on_export)
+        self.start_button.setFocus()
+        self._suggest()
+
+    def _suggest(self) -> None:
+        is_coco = self.format.currentData() == "coco"
+        self.segmentation.setEnabled(is_coco)
+        name = f"{self._project.stem}-coco.json" if is_coco else f"{self._project.stem}-polygons"
+        self.place.setText(str(self._project.parent / name))
+
+    def _forget_agreed(self) -> None:
+        self._agreed = ""
+        self.start_button.setText("Export")
+
+    def _browse(self) -> None:
+        if self.format.currentData() == "coco":
+            name, _ = QFileDialog.getSaveFileName(self, "Export to", self.place.text(), "JSON (*.json)")
+        else:
+            name = QFileDialog.getExistingDirectory(self, "Export to", str(self._project.parent))
+        if name:
+            self.place.setText(name)
+            if self.format.currentData() == "coco":
+                self._agreed = name  # that dialog has asked
+
+    def _on_export(self) -> None:
+        project, out = self._project, Path(self.place.text()).expanduser()
+        kind, segmentation = self.format.currentData(), self.segmentation.currentData()
+        question = "" if self._agreed == self.place.text() else _question(kind, out)
+        if question:
+            self._agreed = self.place.text()
+            self.start_button.setText("Replace")
+            self.report.setPlainText(question)
+            self.report.show()
+            return
+        unfinished, every = self.unfinished.isChecked(), self.all_images.isChecked()
+
+        def work(progress: Progress) -> object:
+            with ProjectStore.open(project, read_only=True) as store:
+                if kind == "coco":
+                    return export_coco(
+                        *(store, out),
+                        segmentation=segmentation,
+                        include_unfinished=unfinished,
+                        all_images=every,
+                        progress=progress,
+                    )
+                return export_polygons(store, out, include_unfinished=unfinished, all_images=every, progress=progress)
+
+        self.start(work)
+
+
+def _question(kind: str, out: Path) -> str:
+    """What to ask before an export is written over something; empty when there is nothing, or it is refused anyway."""
+    if is_project_file(out):
+        return ""
+    if kind == "coco" and out.is_file():
+        return f"There is a file {out} already. Press Replace to write the export over it."
+    if kind == "polygons" and out.is_dir() and any(out.iterdir()):
+        return (
+            f"There are files in {out} already. Press Replace to write the export over those of the same names; the "
+            "others stay."
+        )
+    return ""
+
+
+def title_label(text: str) -> QLabel:
+    """A dialog's heading: not every system draws the title of a window that belongs to another."""
+    label = QLabel(text)
+    label.setObjectName("title")
+    return label
+
+
+def closing_row(dialog: QDialog, *, margin_px: int = 0) -> QHBoxLayout:
+    """The last row of a dialog that has nothing to confirm: its Close button, which Enter presses, at the right."""
+    close = QPushButton("Close")
+    close.setDefault(True)
+    close.clicked.connect(dialog.close)
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, margin_px, 0)
+    row.addStretch(1)
+    row.addWidget(close)
+    return row

@@ -1,0 +1,212 @@
+"""What the keys of the labelling loop do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QPoint
+from PySide6.QtGui import QKeySequence, QShortcut
+
+from annotator.ui.canvas.canvas import Tool
+from annotator.ui.labelling.next_click import NextClick
+from annotator.ui.labelling.painting import Painting
+from annotator.ui.labelling.steps import Steps
+from annotator.ui.labelling.views import Views
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.project.watch import ProjectWatch
+from annotator.ui.refine.controller import RefineController
+from annotator.ui.refine.patience import Patience
+from annotator.ui.shell.main_window import MainWindow
+
+_TOOL_ACTIONS = {Tool.POINT: "tool_click", Tool.BOX: "tool_box", Tool.SELECT: "tool_select"}
+_TOOL_ACTIONS |= {Tool.BRUSH: "tool_brush", Tool.ERASER: "tool_eraser"}
+
+
+class LoopCommands(QObject):
+    """Commands that need more than one part: prompts and document, selection and classes."""
+
+    def __init__(
+        self, window: MainWindow, session: ProjectSession, refine: RefineController, *, views: Views, patience: Patience
+    ) -> None:
+        super().__init__(window)
+        self._patience = patience
+        self._window, self._session, self._refine, self._views = window, session, refine, views
+        self.watch = ProjectWatch(window, session, parent=self)
+        self.next_click = NextClick(window, refine, parent=self)
+        self.steps = Steps(session, refine)
+        self.painting = Painting(window, session, refine)
+        self._emptying_id = 0
+        """The image that is marked empty as soon as no accept waits."""
+        for digit in range(1, 10):
+            shortcut = QShortcut(QKeySequence(str(digit)), window)
+            shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
+
+    def accept(self) -> None:
+        """Place the proposed click, if one is shown; else keep the object, with a stroke that is still being drawn."""
+        self.painting.finish()
+        if not self.next_click.place():
+            self._refine.accept()
+
+    def cancel(self) -> None:
+        """The half-made drag, else the proposed click, else the object in work, else the selection."""
+        if not (self._window.canvas.cancel_gesture() or self.next_click.drop() or self._refine.cancel()):
+            self._window.objects.select_ids(frozenset())
+
+    def delete_selected(self) -> None:
+        if self._can_see():
+            self.delete(self._window.objects.selected_ids())
+
+    def select_all(self) -> None:
+        if self._can_see():
+            self._window.objects.view.selectAll()
+
+    def delete(self, ids: frozenset[int]) -> None:
+        self._put_down(ids)
+        self._session.delete(ids)
+
+    def reclass(self, ids: frozenset[int], category_id: int) -> None:
+        self._session.reclass(ids, category_id)
+
+    def mark_empty(self) -> None:
+        """Nothing here: an accept that still waits is stored first, so that undo brings it back with the others."""
+        image = self._session.image
+        if image is None or image.id == self._emptying_id:
+            return  # it waits already: a second press must not take the mark away again
+        if not (self._views.has_failed and not self._session.annotations) and not self._can_see():
+            return
+        state = self._refine.state
+        if state.is_active and not state.is_accept_pending:
+            self._refine.cancel()
+        self._emptying_id = image.id
+
+        def over() -> None:
+            self._emptying_id = 0
+
+        def empty() -> None:
+            self._refine.drop_accepts(image.id)
+            self._session.mark_empty()
+
+        self._on_this_image(empty, over, then="The image is marked empty", way_out="Mark it without it")
+
+    def done_and_next(self) -> None:
+        """Done means that what was accepted is kept: an accept that still waits for its mask comes first."""
+        if self._views.has_failed or self._can_see():
+            done = self._session.done_and_next
+            self._on_this_image(done, lambda: None, then="The next image comes", way_out="Go on without it")
+
+    def _on_this_image(self, do: Callable[[], None], over: Callable[[], None], *, then: str, way_out: str) -> None:
+        """Once no accept waits; not when the person is on another image by then. ``over`` in any case."""
+        shown = self._session.image
+
+        def finish() -> None:
+            over()
+            now = self._session.image
+            if shown is not None and now is not None and now.id == shown.id:
+                do()
+
+        self._patience.wait(finish, then=then, way_out=way_out, give_up=over)
+
+    def _can_see(self) -> bool:
+        """Whether the image is on the screen: nobody marks or deletes what was never shown."""
+        if self._session.image is not None and not self._views.has_picture:
+            self._window.status.tell("Not before the image is on the screen.")
+        return self._views.has_picture
+
+    def tell_saved(self) -> None:
+        """Answer the habit of saving: accepted objects are on the disk already, but for those that wait."""
+        if self._session.store is None:
+            return
+        if not self._session.is_writable:
+            self._window.status.tell("This project is read-only: nothing in it was changed.")
+        elif not self.watch.is_there():
+            self._window.status.tell("Not saved: the project file is gone.")
+        elif self._refine.can_leave():
+            self._window.status.tell(f"Everything accepted is saved in {self._session.store.path.name}.")
+        else:
+            self._window.status.tell("Saved, but for an accepted object whose mask is still to come; it is kept then.")
+
+    def pick_by_key(self, digit: int) -> None:
+        """A number key: the class of the selected objects, else of the next object."""
+        category = self._session.classes.by_key(digit)
+        if category is None:
+            if self._session.store is not None:
+                self._window.status.tell(f"No class has the key {digit}.")
+            return
+        self.pick_class(category.id)
+
+    def pick_class(self, category_id: int) -> None:
+        """Give the selected objects this class; without any, the next object gets it."""
+        selected = self._window.objects.selected_ids()
+        if selected and not self._refine.state.is_active:
+            self.reclass(selected, category_id)
+        else:
+            self._session.classes.pick(category_id)
+
+    def use_new_class(self, name: str) -> None:
+        """Add a class and use it as if it had been chosen."""
+        category_id = self._session.classes.add(name)
+        if category_id:
+            self.pick_class(category_id)
+
+    def find_class(self) -> None:
+        if self._session.store is not None:
+            categories = list(self._session.categories.values())
+            self._window.area.finder.open_for(categories, can_add=self._session.is_writable)
+
+    def add_class(self) -> None:
+        """A new class with a stand-in name, which is edited at once."""
+        category_id = self._session.classes.add()
+        if category_id:
+            self._window.classes.edit_name(category_id)
+
+    def refine_object(self, annotation_id: int) -> None:
+        """Take an accepted object up again, with its mask as the first prompt."""
+        found = next((a for a in self._session.annotations if a.id == annotation_id), None)
+        if found is None or not self._session.is_writable:
+            return
+        state = self._refine.state
+        if state.is_active and not state.is_accept_pending:
+            self._window.status.tell("There is an object in work: Enter keeps it, Esc drops it.")
+            return
+        if self._window.canvas.tool is Tool.SELECT:
+            self.set_tool(Tool.POINT)
+        self._window.objects.select_ids(frozenset())
+        self._refine.refine_annotation(found)
+        self._window.canvas.setFocus()
+
+    def refine_selected(self) -> None:
+        """Take the one selected object up again."""
+        selected = self._window.objects.selected_ids()
+        if len(selected) == 1:
+            self.refine_object(next(iter(selected)))
+        elif selected:
+            self._window.status.tell("Select one object to refine it.")
+
+    def select_clicked(self, annotation_id: int, is_additive: bool) -> None:
+        """A click on an object (0: beside all) in the select tool."""
+        selected = self._window.objects.selected_ids()
+        clicked = frozenset({annotation_id} if annotation_id else ())
+        self._window.objects.select_ids(selected ^ clicked if is_additive else clicked)
+
+    def show_menu(self, annotation_id: int, place: QPoint) -> None:
+        """The menu of an object (0: of the selected ones) on the canvas; it acts on the selection if that has it."""
+        objects = self._window.objects
+        if annotation_id and annotation_id not in objects.selected_ids():
+            objects.select_ids(frozenset({annotation_id}))
+        menu = objects.make_menu(objects.selected_ids(), self._window.canvas)
+        if menu is not None:
+            menu.popup(place)
+
+    def set_tool(self, tool: Tool) -> None:
+        self._window.actions_by_id[_TOOL_ACTIONS[tool]].setChecked(True)
+        self._window.canvas.set_tool(tool)
+
+    def set_removing(self, is_removing: bool) -> None:
+        self._window.canvas.set_negative(is_removing)
+        self._views.refresh_chip()
+
+    def _put_down(self, ids: frozenset[int]) -> None:
+        """An object that is being refined cannot be deleted under the person's hands."""
+        origin = self._refine.state.origin_id
+        if origin is not None and origin in ids:
+            self._refine.cancel()

@@ -1,0 +1,52 @@
+"""One way back and forth through clicks and changes of the project, in the order in which the person made them."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.refine.controller import RefineController
+
+_KEPT = 1000
+
+
+class _Step(Enum):
+    """What a step back took away."""
+
+    CLICK = auto()
+    CHANGE = auto()
+
+
+class Steps:
+    """Serves undo and redo: prompts of the object in work first, then the document."""
+
+    def __init__(self, session: ProjectSession, refine: RefineController) -> None:
+        self._session, self._refine = session, refine
+        self._undone: deque[_Step] = deque(maxlen=_KEPT)
+
+    def undo(self) -> None:
+        if self._refine.undo():
+            self._undone.append(_Step.CLICK)
+        elif self._refine.state.is_active:
+            # An accepted object that was taken up again, with no step to take back: putting it down is the step.
+            self._refine.cancel()
+        else:
+            self._session.undo()
+            self._undone.append(_Step.CHANGE)
+
+    def redo(self) -> None:
+        """What was undone last comes back first: a click that was taken back before its object waits for its turn."""
+        while self._undone:
+            if self._redo(self._undone.pop()):
+                return
+        if not self._redo(_Step.CLICK):
+            self._redo(_Step.CHANGE)
+
+    def _redo(self, step: _Step) -> bool:
+        if step is _Step.CLICK:
+            return self._refine.redo()
+        if self._refine.state.is_active or not self._session.can_redo:
+            return False
+        self._session.redo()
+        return True

@@ -1,0 +1,261 @@
+"""Keeps panels, canvas overlays and actions in step with the session and the object in work. It decides nothing."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QRectF
+
+from annotator.domain.answering.object_score import sees_no_object
+from annotator.domain.drafts.state import RefineState
+from annotator.domain.mask import Mask
+from annotator.domain.palette import PALETTE
+from annotator.domain.project import Annotation, Category, Change
+from annotator.ui.canvas.canvas import ObjectView
+from annotator.ui.look.numbers import grouped
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.shell.actions import When
+from annotator.ui.shell.hud import common_frame
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
+
+NO_OBJECT = "The model sees no object here."
+HINT = "Click an object. Right click removes. Enter accepts."
+_Shown = tuple[bytes, str, str]
+FEW_MASKS = 40
+"""Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
+_KEPT_MASKS = 4000
+"""Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
+
+
+class Views(QObject):
+    """What is on the screen follows ``session.changed`` and ``RefineController.state_changed``."""
+
+    def __init__(self, window: MainWindow, session: ProjectSession) -> None:
+        super().__init__(window)
+        self._window, self._session = window, session
+        self._shown: dict[int, _Shown] = {}
+        self._masks: KnownMasks = {}
+        self._reader = MaskReader(self)
+        self._reader.decoded.connect(self._on_masks)
+        self._late: frozenset[int] = frozenset()
+        """Objects of the image that is shown whose masks are still decoded."""
+        self.has_picture = False
+        """Whether the canvas shows the image that is open."""
+        self.has_failed = False
+        """Whether that image cannot be read, which was told."""
+        self.state = RefineState()
+        self._instead: Mask | None = None
+        session.opened.connect(self.on_opened)
+        session.changed.connect(self.on_change)
+        session.class_changed.connect(self.on_class)
+        window.objects.selection_changed.connect(self._on_selection)
+        window.canvas.gesture_changed.connect(self.update_actions)
+        self._candidates_frame: QRectF | None = None
+        """Where the candidates lie, in image pixels; None while there is no choice."""
+        window.canvas.view_changed.connect(self._make_way)
+
+    # --- the document -----------------------------------------------------------------------------------------------
+
+    def on_opened(self) -> None:
+        """Another project, or none."""
+        window, session = self._window, self._session
+        window.film.set_rows(session.images)
+        window.area.show_canvas(session.store is not None)
+        title = session.store.image_root.name if session.store else ""
+        window.setWindowTitle(f"{title} – Annotator" if title else "Annotator")
+        self.refresh_progress()
+        self._refresh_lists()
+        self.update_actions()
+
+    def on_change(self, change: Change) -> None:
+        session, window = self._session, self._window
+        rows = [image for image in session.images if image.id in change.image_ids]
+        window.film.model.update_rows(rows)
+        self.refresh_progress()
+        self._refresh_lists()
+        if self.has_picture:
+            self._sync_objects()
+        self.update_actions()
+
+    def on_class(self, category: Category | None) -> None:
+        self._refresh_classes()
+        self.refresh_chip()
+        self._paint_candidate()
+
+    def show_picture(self, has_picture: bool) -> None:
+        """The canvas shows an image now (or none): its objects follow."""
+        self.has_picture = has_picture
+        if len(self._masks) > _KEPT_MASKS:
+            self._masks = {}
+        self._show_objects()
+        self._refresh_lists()
+        self.refresh_chip()
+        self.refresh_hint()
+        self.update_actions()
+
+    @property
+    def _category(self) -> Category | None:
+        """The class that the object in work gets: a refined one has its own."""
+        session, own = self._session, self.state.category_id
+        return session.category if own is None else session.categories.get(own, session.category)
+
+    def refresh_progress(self) -> None:
+        has_images = bool(self._session.images)
+        self._window.docks["images"].detail.setText(self._window.film.progress_text() if has_images else "")
+
+    def refresh_chip(self) -> None:
+        chip = self._window.area.chip
+        is_removing = self._window.actions_by_id["toggle_sign"].isChecked()
+        is_shown = self._session.store is not None and self._session.is_writable
+        chip.set_category(self._category if is_shown else None, note="clicks remove" if is_removing else "")
+
+    def refresh_hint(self) -> None:
+        hint = self._window.area.hint
+        if hint.is_wanted and not hint.is_heeded and self.has_picture and self._session.is_writable:
+            hint.show_text(HINT)
+        else:
+            hint.hide()
+
+    def _refresh_lists(self) -> None:
+        session, window = self._session, self._window
+        window.objects.set_rows(session.annotations, session.categories, is_writable=session.is_writable)
+        window.docks["objects"].detail.setText(grouped(len(session.annotations)) if session.annotations else "")
+        self._refresh_classes()
+
+    def _refresh_classes(self) -> None:
+        session = self._session
+        counts = session.store.category_counts() if session.store else {}
+        current = session.category.id if session.category else 0
+        rows = list(session.categories.values())
+        self._window.classes.set_rows(rows, counts, current=current, is_writable=session.is_writable)
+
+    # --- objects on the canvas ----------------------------------------------------------------------------------------
+
+    def _show_objects(self) -> None:
+        """All objects anew; those whose masks take longer than a frame to decode follow together."""
+        rows = self._session.annotations if self.has_picture else ()
+        unknown = [row for row in rows if self._known(row) is None]
+        if len(unknown) > FEW_MASKS:
+            self._late = frozenset(row.id for row in unknown)
+            self._reader.decode(unknown)
+        else:
+            self._late = frozenset()
+            self._reader.forget()
+        there = [row for row in rows if row.id not in self._late]
+        self._window.canvas.set_objects([self._view(row) for row in there])
+        self._shown = {row.id: self._key(row) for row in there}
+
+    def _on_masks(self, masks: KnownMasks) -> None:
+        self._masks.update(masks)
+        self._show_objects()
+
+    def _sync_objects(self) -> None:
+        """Only what differs is painted anew."""
+        wanted = {a.id: a for a in self._session.annotations}
+        canvas = self._window.canvas
+        for annotation_id in [known for known in self._shown if known not in wanted]:
+            canvas.remove_object(annotation_id)
+            del self._shown[annotation_id]
+            self._masks.pop(annotation_id, None)
+        stale = [a for a in wanted.values() if a.id not in self._late and self._shown.get(a.id) != self._key(a)]
+        if len(stale) > FEW_MASKS:
+            self._show_objects()
+        else:
+            for annotation in stale:
+                canvas.put_object(self._view(annotation))
+                self._shown[annotation.id] = self._key(annotation)
+        canvas.set_selected(self._window.objects.selected_ids())
+
+    def _key(self, annotation: Annotation) -> _Shown:
+        category = self._session.categories.get(annotation.category_id)
+        return annotation.rle, category.colour if category else PALETTE[0], category.name if category else ""
+
+    def _view(self, annotation: Annotation) -> ObjectView:
+        rle, colour, name = self._key(annotation)
+        mask = self._known(annotation)
+        if mask is None:
+            mask = annotation.mask()
+            self._masks[annotation.id] = (rle, mask)
+        return ObjectView(annotation.id, mask, colour, name)
+
+    def _known(self, annotation: Annotation) -> Mask | None:
+        rle, mask = self._masks.get(annotation.id, (b"", None))
+        return mask if rle == annotation.rle else None
+
+    def shut_down(self) -> None:
+        """Wait for what still runs."""
+        self._reader.shut_down()
+
+    def _on_selection(self, ids: frozenset[int]) -> None:
+        self._window.canvas.set_selected(ids)
+        self.update_actions()
+
+    # --- the object in work -------------------------------------------------------------------------------------------
+
+    def on_refine(self, state: RefineState) -> None:
+        before, self.state = self.state, state
+        if state.prompts != before.prompts:
+            self._instead = None
+        if state.category_id != before.category_id:
+            self.refresh_chip()
+        canvas = self._window.canvas
+        canvas.set_hidden({state.origin_id} if state.origin_id is not None and state.mask is not None else ())
+        canvas.set_prompts(state.prompts)
+        if state.is_active and not self._window.area.hint.is_heeded:
+            self._window.area.hint.is_heeded = True
+            self.refresh_hint()
+        self._paint_candidate()
+        self._refresh_notice()
+        self.update_actions()
+
+    def _refresh_notice(self) -> None:
+        state, notice = self.state, self._window.area.notice
+        answer = state.candidates if state.is_active and not state.is_stale else None
+        if answer is not None and sees_no_object(state.prompts, answer.object_score):
+            notice.show_text(NO_OBJECT)
+        else:
+            notice.hide()
+
+    def show_instead(self, mask: Mask | None) -> None:
+        """Paint this mask in place of the one in work, until it is None or the prompts change."""
+        self._instead = mask
+        self._paint_candidate()
+
+    def _paint_candidate(self) -> None:
+        state, category = self.state, self._category
+        colour = category.colour if category else PALETTE[0]
+        self._window.canvas.set_candidate(self._instead or state.mask, colour)
+        items = state.candidates.items if state.candidates is not None and state.is_active else ()
+        self._window.area.candidates.show_candidates(items, state.candidate_index, colour=colour)
+        self._candidates_frame = QRectF(*common_frame([item.mask for item in items])) if len(items) > 1 else None
+        self._make_way()
+
+    def _make_way(self) -> None:
+        """The strip of candidates keeps clear of them, wherever pan, zoom and the window's size put them."""
+        frame, view = self._candidates_frame, self._window.canvas.image_to_view
+        if frame is not None:
+            corners = view(frame.left(), frame.top()), view(frame.right(), frame.bottom())
+            self._window.area.make_way_for(QRectF(*corners))
+
+    def update_actions(self) -> None:
+        """Enable what can be done now."""
+        window, session, state = self._window, self._session, self.state
+        holding: list[When] = []
+        if session.store is not None:
+            holding.append(When.PROJECT)
+        if session.image is not None:
+            holding.append(When.IMAGE)
+            if session.is_writable:
+                holding.append(When.WRITABLE)
+                if window.objects.has_selection:
+                    holding.append(When.SELECTION)
+        if state.is_active or window.canvas.has_gesture or window.objects.has_selection:
+            holding.append(When.CANCELLABLE)
+        if state.is_active or window.canvas.brush.is_drawing:
+            holding.append(When.REFINING)
+            if state.candidates is not None and len(state.candidates.items) > 1:
+                holding.append(When.CANDIDATES)
+        if state.can_undo or state.is_active or session.can_undo:
+            holding.append(When.UNDO)
+        if state.can_redo or (not state.is_active and session.can_redo):
+            holding.append(When.REDO)
+        window.actions_by_id.enable(holding)

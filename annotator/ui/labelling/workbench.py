@@ -1,0 +1,276 @@
+"""Image after image: what is shown, who is told, what survives. Joins session, object in work, canvas and loader."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Qt, Signal
+
+from annotator.domain.drafts.state import RefineState
+from annotator.domain.errors import UserError
+from annotator.domain.geometry import Box
+from annotator.domain.project import Annotation, Change, Edit, ImageRecord
+from annotator.domain.prompt import PointPrompt
+from annotator.io.settings import Settings
+from annotator.ui.canvas.canvas import Tool
+from annotator.ui.labelling.feedback import EngineFeedback
+from annotator.ui.labelling.kept_drafts import KeptDrafts
+from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.resting_pointer import RestingPointer
+from annotator.ui.labelling.views import Views
+from annotator.ui.look.numbers import grouped
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.refine.controller import RefineController
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.loading import ImageLoader, Picture
+
+_log = logging.getLogger(__name__)
+
+
+class SessionSink:
+    """Where the object in work is accepted to: the session."""
+
+    def __init__(self, session: ProjectSession) -> None:
+        self._session = session
+
+    def new_annotation_id(self) -> int:
+        store = self._session.store
+        if store is None:
+            raise UserError("No project is open.", "Open a folder first.")
+        return store.new_id("annotation")
+
+    def apply(self, edit: Edit) -> Change:
+        """As :meth:`ProjectSession.apply`."""
+        return self._session.apply(edit)
+
+
+class Workbench(QObject):
+    """One per window."""
+
+    picture_shown = Signal(int)
+    """The id of the image that the canvas shows now, with its objects."""
+
+    def __init__(
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        refine: RefineController,
+        *,
+        loader: ImageLoader,
+        views: Views,
+        commands: LoopCommands,
+        feedback: EngineFeedback,
+        settings: Settings,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._session, self._refine = window, session, refine
+        self._loader, self._views, self._settings = loader, views, settings
+        self._commands, self._feedback = commands, feedback
+        self._epoch = 0
+        self._picture: Picture | None = None
+        self._drafts = KeptDrafts(session, refine, parent=self)
+        self._tool_before: Tool | None = None
+        """What a read-only project took out of the hand."""
+        self._wire_session()
+        self._wire_panels()
+        self._wire_canvas()
+
+    # --- wiring -----------------------------------------------------------------------------------------------------
+
+    def _wire_session(self) -> None:
+        session, loader = self._session, self._loader
+        session.opened.connect(self._begin_project)
+        session.image_changed.connect(self._on_image_wanted)
+        session.changed.connect(self._on_change)
+        session.class_changed.connect(self._refine.set_category)
+        session.class_picked.connect(self._refine.pick_category)
+        session.told.connect(self._tell)
+        show = self._window.area.error_bar.show_message
+        session.warned.connect(lambda text: show(text, is_error=False, topic="image"))
+        session.failed.connect(self._tell_failure)
+        loader.loaded.connect(self._on_picture)
+        loader.failed.connect(self._on_unreadable)
+        loader.preloaded.connect(self._on_preloaded)
+        self._feedback.image_encoded.connect(self._preload_neighbours)
+
+    def _wire_panels(self) -> None:
+        window, commands, classes = self._window, self._commands, self._session.classes
+        window.film.picked.connect(self._go_to)
+        window.objects.refine_wanted.connect(commands.refine_object)
+        window.objects.delete_wanted.connect(commands.delete)
+        window.objects.reclass_wanted.connect(commands.reclass)
+        window.classes.picked.connect(classes.pick)
+        window.classes.add_wanted.connect(commands.add_class)
+        window.classes.rename_wanted.connect(lambda cid, name: classes.change(cid, name=name))
+        window.classes.colour_wanted.connect(lambda cid, colour: classes.change(cid, colour=colour))
+        window.classes.delete_wanted.connect(classes.delete)
+        window.area.chip.clicked.connect(commands.find_class)
+        window.area.finder.picked.connect(commands.pick_class)
+        window.area.finder.new_wanted.connect(commands.use_new_class)
+        window.area.finder.closed.connect(window.canvas.setFocus)
+
+    def _wire_canvas(self) -> None:
+        canvas, refine, status = self._window.canvas, self._refine, self._window.status
+        canvas.pointed.connect(self._on_pointed)
+        canvas.boxed.connect(self._on_boxed)
+        canvas.object_clicked.connect(self._commands.select_clicked)
+        canvas.menu_wanted.connect(self._commands.show_menu)
+        canvas.object_activated.connect(self._commands.refine_object)
+        canvas.accept_clicked.connect(self._commands.accept)
+        canvas.zoom_changed.connect(status.set_zoom)
+        canvas.cursor_moved.connect(RestingPointer(self._refine, self).move)
+        canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
+        refine.state_changed.connect(self._on_refine)
+        refine.accepted.connect(self._on_accepted)
+        refine.not_stored.connect(self._on_not_stored)
+        refine.message.connect(status.tell)
+        refine.busy_changed.connect(self._feedback.on_deciding)
+        self._window.area.candidates.chosen.connect(refine.choose)
+
+    @property
+    def picture(self) -> Picture | None:
+        """What the canvas shows; None while the next image is read."""
+        return self._picture
+
+    # --- image after image ------------------------------------------------------------------------------------------
+
+    def _go_to(self, image_id: int) -> None:
+        self._session.go_to(image_id)
+        self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_image_wanted(self, record: ImageRecord | None) -> None:
+        if record is not None and self._picture is not None and self._picture.image_id == record.id:
+            return
+        self._epoch += 1
+        self._views.has_failed = False
+        self._leave_picture()
+        self._feedback.set_busy("image", is_busy=record is not None)
+        self._window.area.error_bar.withdraw("image")
+        if record is not None:
+            self._window.film.set_current(record.id)
+            self._loader.request(self._epoch, record.id, self._session.image_path(record))
+
+    def try_again(self) -> None:
+        """Read the current image again when it could not be shown."""
+        if self._session.image is not None and self._views.has_failed:
+            self._on_image_wanted(self._session.image)
+
+    def _begin_project(self) -> None:
+        """Nothing of the project before it is offered any more."""
+        self._drafts.forget()
+        self._window.area.error_bar.withdraw("save")
+        self._leave_picture()
+
+    def _leave_picture(self) -> None:
+        """Clear the canvas. What is in work is kept: coming back brings it back."""
+        self._window.area.error_bar.withdraw("accept")
+        self._drafts.close()
+        self._refine.close_image()
+        self._picture = None
+        self._window.canvas.set_image(None)
+        self._views.show_picture(False)
+        self._feedback.show_image("")
+        self._window.status.withdraw("image")
+
+    def leave_project(self) -> None:
+        """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
+        self._drafts.close()
+        self._refine.reset()
+
+    def _on_picture(self, epoch: int, picture: Picture) -> None:
+        record = self._session.image
+        if epoch != self._epoch or record is None:
+            return
+        self._picture, loaded = picture, picture.loaded
+        self._feedback.set_busy("image", is_busy=False)
+        self._session.record_facts(
+            record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
+        )
+        self._feedback.show_image(loaded.image_key)
+        self._window.canvas.set_image(picture.prepared)
+        self._views.show_picture(True)
+        if self._session.is_writable:
+            self._refine.set_category(self._session.category)
+            self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
+            if self._drafts.open(record):
+                self._tell("The object in work is back.")
+        self._fit_tool()
+        if loaded.note:
+            self._tell(f"{record.path}: {loaded.note}")
+        if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
+            self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.picture_shown.emit(record.id)
+
+    def _fit_tool(self) -> None:
+        """In a read-only project there is only something to select; the next one gives the tool back."""
+        tool = self._window.canvas.tool
+        if not self._session.is_writable:
+            self._tool_before = self._tool_before or tool
+            self._commands.set_tool(Tool.SELECT)
+        elif self._tool_before is not None:
+            self._commands.set_tool(self._tool_before)
+            self._tool_before = None
+
+    def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
+        if epoch == self._epoch:
+            self._views.has_failed = True
+            self._feedback.set_busy("image", is_busy=False)
+            action = ("Next image", lambda: self._session.step(+1))
+            self._window.area.error_bar.show_message(message, action=action, topic="image")
+
+    def _preload_neighbours(self) -> None:
+        """Once the current image is encoded there is time for those beside it."""
+        for step in (+1, -1):
+            record = self._session.neighbour(step)
+            if record is not None:
+                self._loader.preload(record.id, self._session.image_path(record))
+
+    def _on_preloaded(self, picture: Picture) -> None:
+        following = self._session.neighbour(+1)
+        if following is not None and following.id == picture.image_id and self._settings.get("prefetch"):
+            self._refine.prefetch(picture.loaded.image_key, picture.loaded.rgb)
+
+    def _on_change(self, change: Change) -> None:
+        if self._refine.state.category_id not in (None, *self._session.categories):
+            self._refine.pick_category(self._session.category)  # the one that was chosen was deleted
+        record = self._session.image
+        if record is not None and record.id in change.image_ids and self._picture is not None:
+            self._refine.update_image(record)
+
+    # --- the object in work -----------------------------------------------------------------------------------------
+
+    def _on_pointed(self, point: PointPrompt) -> None:
+        if self._session.is_writable:
+            self._refine.add_point(point)
+
+    def _on_boxed(self, box: Box) -> None:
+        if self._session.is_writable:
+            self._refine.set_box(box)
+
+    def _on_refine(self, state: RefineState) -> None:
+        self._views.on_refine(state)
+        self._feedback.show_refine(state)
+
+    def _on_accepted(self, annotation: Annotation, _change: Change) -> None:
+        self._window.area.hint.is_wanted = False
+        self._views.refresh_hint()
+        for topic in ("save", "accept"):
+            self._window.area.error_bar.withdraw(topic)
+        category = self._session.categories.get(annotation.category_id)
+        name = category.name if category else "object"
+        self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
+
+    def _tell(self, text: str) -> None:
+        """What is told while an image is there is about that image, and goes when the person leaves it."""
+        self._window.status.tell(text, topic="image" if self._session.image is not None else "")
+
+    def _on_not_stored(self, text: str, draft_epoch: int) -> None:
+        """The disk refused an accept: the very same object can be tried again, as long as it is in work."""
+        _log.warning("%s", text)
+        retry = ("Try again", lambda: self._refine.accept(epoch=draft_epoch)) if draft_epoch else None
+        self._window.area.error_bar.show_message(text, action=retry, topic="accept")
+
+    def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
+        action = ("Try again", retry) if retry is not None else None
+        self._window.area.error_bar.show_message(text, action=action, topic="save")

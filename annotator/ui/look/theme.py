@@ -1,0 +1,243 @@
+"""Dark and light from one token table, and the place where bundled resources are found."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication, QStyleFactory
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def resource_path(name: str) -> Path:
+    """A bundled file or folder by its name below ``resources``: in an installed wheel, else in a checkout.
+
+    Raises:
+        FileNotFoundError: neither place has it; the installation is damaged.
+    """
+    for root in (_PACKAGE / "_data" / "resources", _PACKAGE.parent / "resources"):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"the program's resource {name!r} is missing; install the program again")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """All colours of the window, as ``#rrggbb``.
+
+    ``background`` surrounds the image, ``surface`` is a panel, ``raised`` a control or a popped up strip, ``field``
+    takes typed text, ``line`` parts areas, ``text`` and ``dim`` are read on all of them, ``faint`` is what cannot be
+    used now, ``on_accent`` is read on ``accent``.
+    """
+
+    name: str
+    background: str
+    surface: str
+    raised: str
+    field: str
+    line: str
+    text: str
+    dim: str
+    faint: str
+    accent: str
+    on_accent: str
+    selection: str
+    danger: str
+    warn: str
+    ok: str
+
+
+DARK = Tokens(
+    name="dark",
+    background="#111315",
+    surface="#191c1f",
+    raised="#25292e",
+    field="#0d0f11",
+    line="#343a41",
+    text="#e6e9ec",
+    dim="#a2abb5",
+    faint="#69727c",
+    accent="#5aa9ff",
+    on_accent="#06182b",
+    selection="#1f3d5e",
+    danger="#ff8177",
+    warn="#f2b84b",
+    ok="#58c98f",
+)
+LIGHT = Tokens(
+    name="light",
+    background="#dfe2e6",
+    surface="#f3f4f6",
+    raised="#ffffff",
+    field="#ffffff",
+    line="#c3c9d0",
+    text="#1a1e23",
+    dim="#4d565f",
+    faint="#848d96",
+    accent="#0a5cb8",
+    on_accent="#ffffff",
+    selection="#c8def8",
+    danger="#a81f1f",
+    warn="#744900",
+    ok="#0d6236",
+)
+THEMES = {"dark": DARK, "light": LIGHT}
+
+RADIUS_PX = 4
+GRID_PX = 4
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2 contrast of two ``#rrggbb`` colours, 1..21."""
+
+    def luminance(colour: str) -> float:
+        def linear(value: float) -> float:
+            return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+        red, green, blue = (linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def readable_on(colour: str) -> str:
+    """Near-black or white, whichever reads better on ``colour``."""
+    return max("#0c0e10", "#ffffff", key=lambda ink: contrast(ink, colour))
+
+
+def palette(tokens: Tokens) -> QPalette:
+    """Qt's palette for the tokens."""
+    role, group = QPalette.ColorRole, QPalette.ColorGroup
+    result = QPalette()
+    for where, colour in (
+        (role.Window, tokens.surface),
+        (role.Base, tokens.field),
+        (role.AlternateBase, tokens.surface),
+        (role.Button, tokens.raised),
+        (role.ToolTipBase, tokens.raised),
+        (role.WindowText, tokens.text),
+        (role.Text, tokens.text),
+        (role.ButtonText, tokens.text),
+        (role.ToolTipText, tokens.text),
+        (role.BrightText, tokens.danger),
+        (role.PlaceholderText, tokens.dim),
+        (role.Highlight, tokens.selection),
+        (role.HighlightedText, tokens.text),
+        (role.Accent, tokens.accent),
+        (role.Link, tokens.accent),
+        (role.LinkVisited, tokens.accent),
+        (role.Light, tokens.raised),
+        (role.Midlight, tokens.raised),
+        (role.Mid, tokens.line),
+        (role.Dark, tokens.line),
+        (role.Shadow, tokens.background),
+    ):
+        result.setColor(where, QColor(colour))
+    for where in (role.WindowText, role.Text, role.ButtonText, role.PlaceholderText):
+        result.setColor(group.Disabled, where, QColor(tokens.faint))
+    return result
+
+
+def stylesheet(tokens: Tokens) -> str:
+    """``resources/style.qss`` with ``@token`` replaced by its value.
+
+    Raises:
+        ValueError: the sheet names a token that does not exist.
+    """
+    values = {field.name: str(getattr(tokens, field.name)) for field in fields(tokens)}
+    values["radius"] = f"{RADIUS_PX}px"
+    values["icons"] = resource_path("icons").as_posix()
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise ValueError(f"style.qss names an unknown token @{match[1]}")
+        return values[match[1]]
+
+    return re.sub(r"@(\w+)", value, resource_path("style.qss").read_text(encoding="utf-8"))
+
+
+def work_font(size_pt: float) -> QFont:
+    """The font of the window, with tabular figures where the font has them.
+
+    Off screen, and where the system has no fonts at all (a bare container), the bundled one is used: text is never
+    invisible, and a picture of the window is the same on every machine.
+    """
+    font = QFont(QApplication.font())
+    if QGuiApplication.platformName() in ("offscreen", "minimal") or not QFontDatabase.families():
+        for name in ("Inter-Regular.otf", "Inter-SemiBold.otf"):
+            QFontDatabase.addApplicationFont(str(resource_path(f"fonts/{name}")))
+        font = QFont("Inter")
+    font.setPointSizeF(size_pt)
+    font.setFeature(QFont.Tag("tnum"), 1)
+    return font
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No garbage is collected meanwhile.
+
+    A new style sheet goes through a list of all widgets, and some run Python while it does. A collection there may
+    delete a widget that is further down the list; Qt goes on to it and the process dies.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class Theme:
+    """The theme in use. Widgets that paint themselves read ``tokens`` when they paint and subscribe to changes."""
+
+    def __init__(self, app: QApplication, name: str = "dark", *, size_pt: float = 10.0) -> None:
+        self._app = app
+        self._listeners: list[Callable[[Tokens], None]] = []
+        self.tokens = DARK
+        if (style := QStyleFactory.create("Fusion")) is not None:
+            app.setStyle(style)
+        app.setFont(work_font(size_pt))
+        self._name = name
+        self.apply(name)
+        app.styleHints().colorSchemeChanged.connect(self._on_system)
+
+    def apply(self, name: str) -> None:
+        """Switch to ``dark``, ``light`` or ``system`` (which follows the system's wish from then on)."""
+        self._name = name
+        with undisturbed():
+            self._restyle(name)
+        for listener in self._listeners:
+            listener(self.tokens)
+
+    def _restyle(self, name: str) -> None:
+        hints = self._app.styleHints()
+        scheme = Qt.ColorScheme
+        if name == "system":
+            hints.unsetColorScheme()
+            name = "light" if hints.colorScheme() == scheme.Light else "dark"
+        else:
+            hints.setColorScheme(scheme.Light if name == "light" else scheme.Dark)
+        self.tokens = THEMES.get(name, DARK)
+        # Without its sheet the program takes the palette and then the new sheet in half the time.
+        self._app.setStyleSheet("")
+        self._app.setPalette(palette(self.tokens))
+        self._app.setStyleSheet(stylesheet(self.tokens))
+
+    def _on_system(self, scheme: Qt.ColorScheme) -> None:
+        wanted = LIGHT if scheme == Qt.ColorScheme.Light else DARK
+        if self._name == "system" and wanted is not self.tokens:
+            self.apply("system")
+
+    def subscribe(self, listener: Callable[[Tokens], None]) -> None:
+        """Call ``listener`` now and after every change; it must live as long as the theme."""
+        self._listeners.append(listener)
+        listener(self.tokens)

@@ -1,0 +1,189 @@
+"""How rows of the panels are painted."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.ui.look.numbers import grouped
+from annotator.ui.look.theme import RADIUS_PX, Theme, readable_on
+from annotator.ui.panels.list_models import CATEGORY_ROLE, COUNT_ROLE, IS_CURRENT_ROLE, ROW_ROLE
+
+Index = QModelIndex | QPersistentModelIndex
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_CENTER = Qt.AlignmentFlag.AlignCenter
+ROW_HEIGHT_PX = 28
+THUMB_PX = (112, 72)
+TILE_PX = (124, 104)
+
+
+class _RowDelegate(QStyledItemDelegate):
+    """What all rows share: size, background of hovered and selected rows."""
+
+    def __init__(self, theme: Theme, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(120, ROW_HEIGHT_PX)
+
+    def _background(self, painter: QPainter, option: QStyleOptionViewItem) -> QRect:
+        rect: QRect = option.rect
+        state = option.state
+        tokens = self._theme.tokens
+        if state & QStyle.StateFlag.State_Selected:
+            painter.fillRect(rect, QColor(tokens.selection))
+        elif state & QStyle.StateFlag.State_MouseOver:
+            painter.fillRect(rect, QColor(tokens.raised))
+        if state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QPen(QColor(tokens.accent), 1))
+            painter.drawRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5))
+        return rect.adjusted(12, 0, -12, 0)
+
+    def _text(self, painter: QPainter, rect: QRect, text: str, colour: str, align: Qt.AlignmentFlag = _LEFT) -> None:
+        painter.setPen(QColor(colour))
+        elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, int(align), elided)
+
+
+def paint_chip(painter: QPainter, rect: QRectF, colour: str, text: str = "") -> None:
+    """A small square in a class's colour, with its key in it."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(colour))
+    painter.drawRoundedRect(rect, RADIUS_PX, RADIUS_PX)
+    if text:
+        font = QFont(painter.font())
+        font.setWeight(QFont.Weight.DemiBold)
+        font.setPixelSize(round(rect.height() * 0.7))
+        painter.setFont(font)
+        painter.setPen(QColor(readable_on(colour)))
+        painter.drawText(rect, int(_CENTER), text)
+    painter.restore()
+
+
+class ObjectDelegate(_RowDelegate):
+    """Number, class colour and name, area in pixels."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        painter.save()
+        row: Annotation = index.data(ROW_ROLE)
+        category: Category | None = index.data(CATEGORY_ROLE)
+        tokens = self._theme.tokens
+        rect = self._background(painter, option)
+        self._text(painter, QRect(rect.left(), rect.top(), 24, rect.height()), str(index.row() + 1), tokens.dim, _RIGHT)
+        chip = QRectF(rect.left() + 34, rect.center().y() - 5.5, 12, 12)
+        paint_chip(painter, chip, category.colour if category else tokens.dim)
+        area = grouped(row.area)
+        width = painter.fontMetrics().horizontalAdvance(area) + 4
+        self._text(painter, rect, area, tokens.dim, _RIGHT)
+        name_rect = rect.adjusted(56, 0, -width - 8, 0)
+        crowd = " (crowd)" if row.is_crowd else ""
+        self._text(painter, name_rect, (category.name if category else "no class") + crowd, tokens.text)
+        painter.restore()
+
+
+class ClassDelegate(_RowDelegate):
+    """Colour chip with the number key, name, count of objects; the class in use has a bar at its left edge."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        painter.save()
+        row: Category = index.data(ROW_ROLE)
+        tokens = self._theme.tokens
+        rect = self._background(painter, option)
+        is_current = bool(index.data(IS_CURRENT_ROLE))
+        if is_current:
+            painter.fillRect(QRect(rect.left() - 12, rect.top(), 3, rect.height()), QColor(tokens.accent))
+            font = QFont(painter.font())
+            font.setWeight(QFont.Weight.DemiBold)
+            painter.setFont(font)
+        chip = QRectF(rect.left(), rect.center().y() - 8.5, 18, 18)
+        paint_chip(painter, chip, row.colour, str(row.key) if row.key else "")
+        self._text(painter, rect, grouped(index.data(COUNT_ROLE)), tokens.dim, _RIGHT)
+        self._text(painter, rect.adjusted(30, 0, -52, 0), row.name, tokens.text)
+        painter.restore()
+
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
+        editor = QLineEdit(parent)
+        editor.setAccessibleName("Class name")
+        editor.setMaxLength(200)
+        return editor
+
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
+        """Once: rows change while a name is typed (their counts do), and the text is the person's then."""
+        if not editor.property("isFilled"):
+            super().setEditorData(editor, index)
+            editor.setProperty("isFilled", True)
+
+    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
+        rect: QRect = option.rect
+        editor.setGeometry(rect.adjusted(36, 0, -8, 0))
+
+
+class FilmDelegate(_RowDelegate):
+    """A thumbnail, the file's name and its state by shape and colour."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(*TILE_PX)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        tokens = self._theme.tokens
+        tile: QRect = option.rect
+        row: ImageRecord = index.data(ROW_ROLE)
+        state = option.state
+        frame = QRectF(tile.left() + 6, tile.top() + 6, *THUMB_PX)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(tokens.background))
+        painter.drawRoundedRect(frame, RADIUS_PX, RADIUS_PX)
+        pixmap = index.data(int(Qt.ItemDataRole.DecorationRole))
+        if isinstance(pixmap, QPixmap) and not pixmap.isNull():
+            size = pixmap.deviceIndependentSize().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
+            target = QRectF(QPointF(), size)
+            target.moveCenter(frame.center())
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawPixmap(target, pixmap, QRectF(pixmap.rect()))
+        elif isinstance(pixmap, QPixmap):
+            self._text(painter, frame.toRect(), "cannot be read", tokens.danger, _CENTER)
+        is_shown = bool(index.data(IS_CURRENT_ROLE))
+        is_pointed_at = bool(state & (QStyle.StateFlag.State_MouseOver | QStyle.StateFlag.State_HasFocus))
+        if is_shown or is_pointed_at:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(tokens.accent if is_shown else tokens.dim), 2))
+            painter.drawRoundedRect(frame.adjusted(-2, -2, 2, 2), RADIUS_PX + 1, RADIUS_PX + 1)
+        line = QRect(tile.left() + 6, int(frame.bottom()) + 4, THUMB_PX[0], 18)
+        paint_status(painter, QRectF(line.left() + 1, line.center().y() - 4.5, 10, 10), row.status, self._theme)
+        self._text(painter, line.adjusted(17, 0, 0, 0), index.data(), tokens.text if is_shown else tokens.dim)
+        painter.restore()
+
+
+def paint_status(painter: QPainter, rect: QRectF, status: Status, theme: Theme) -> None:
+    """A state as a shape: unseen ring, in progress half disc, empty struck ring, done tick."""
+    tokens = theme.tokens
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    if status is Status.UNSEEN:
+        painter.setPen(QPen(QColor(tokens.dim), 1.5))
+        painter.drawEllipse(rect.adjusted(1, 1, -1, -1))
+    elif status is Status.IN_PROGRESS:
+        painter.setPen(QPen(QColor(tokens.warn), 1.5))
+        painter.drawEllipse(rect.adjusted(1, 1, -1, -1))
+        painter.setBrush(QColor(tokens.warn))
+        painter.drawPie(rect.adjusted(1, 1, -1, -1), 90 * 16, 180 * 16)
+    elif status is Status.EMPTY:
+        painter.setPen(QPen(QColor(tokens.ok), 1.5))
+        painter.drawEllipse(rect.adjusted(1, 1, -1, -1))
+        painter.drawLine(rect.bottomLeft() + QPointF(2, -2), rect.topRight() + QPointF(-2, 2))
+    else:
+        tick = QPainterPath(QPointF(rect.left() + 1, rect.center().y()))
+        tick.lineTo(rect.left() + 4, rect.bottom() - 1.5)
+        tick.lineTo(rect.right() - 0.5, rect.top() + 1.5)
+        painter.setPen(QPen(QColor(tokens.ok), 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.drawPath(tick)
+    painter.restore()

@@ -1,0 +1,224 @@
+"""Qt list models over the project's frozen values: objects of the image, classes, images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QPixmap
+
+from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.ui.look.numbers import grouped
+
+Index = QModelIndex | QPersistentModelIndex
+_ROOT = QModelIndex()
+_ROLE = Qt.ItemDataRole
+ROW_ROLE = int(_ROLE.UserRole)
+"""The domain value of a row."""
+CATEGORY_ROLE = ROW_ROLE + 1
+COUNT_ROLE = ROW_ROLE + 2
+IS_CURRENT_ROLE = ROW_ROLE + 3
+_FINISHED = frozenset((Status.DONE, Status.EMPTY))
+
+
+class ObjectModel(QAbstractListModel):
+    """Accepted objects of the image that is shown, in the order they were accepted."""
+
+    def __init__(self, parent: object = None) -> None:
+        super().__init__(parent)  # type: ignore[arg-type]
+        self._rows: tuple[Annotation, ...] = ()
+        self._categories: Mapping[int, Category] = {}
+
+    @property
+    def rows(self) -> tuple[Annotation, ...]:
+        return self._rows
+
+    def set_rows(self, rows: Sequence[Annotation], categories: Mapping[int, Category]) -> None:
+        """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position."""
+        new = tuple(rows)
+        self._categories = categories
+        old, self_rows = len(self._rows), self._rows
+        if len(new) == old + 1 and [r.id for r in new[:-1]] == [r.id for r in self_rows]:
+            self.beginInsertRows(QModelIndex(), old, old)
+            self._rows = new
+            self.endInsertRows()
+            if old:
+                self.dataChanged.emit(self.index(0), self.index(old - 1))
+        elif [r.id for r in new] == [r.id for r in self_rows]:
+            self._rows = new
+            if new:
+                self.dataChanged.emit(self.index(0), self.index(len(new) - 1))
+        else:
+            self.beginResetModel()
+            self._rows = new
+            self.endResetModel()
+
+    def row_of(self, annotation_id: int) -> int:
+        """The row of an object, or -1."""
+        return next((i for i, row in enumerate(self._rows) if row.id == annotation_id), -1)
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self._rows)
+
+    def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
+        row = self._rows[index.row()]
+        category = self._categories.get(row.category_id)
+        if role == ROW_ROLE:
+            return row
+        if role == CATEGORY_ROLE:
+            return category
+        name = category.name if category else "no class"
+        if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
+            return f"{index.row() + 1} {name}, {grouped(row.area)} pixels"
+        if role == _ROLE.ToolTipRole:
+            score = "" if row.score is None else f", predicted IoU {row.score:.2f}"
+            made = f"{row.clicks} prompts, {row.seconds:.0f} s" if row.clicks else row.origin
+            size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{score}"
+            return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip()
+        return None
+
+
+class ClassModel(QAbstractListModel):
+    """The project's classes, with how many objects each has. Editing a row asks for a rename."""
+
+    rename_wanted = Signal(int, str)
+
+    def __init__(self, parent: object = None) -> None:
+        super().__init__(parent)  # type: ignore[arg-type]
+        self._rows: tuple[Category, ...] = ()
+        self._counts: Mapping[int, int] = {}
+        self._current = 0
+        self.is_editable = True
+
+    @property
+    def rows(self) -> tuple[Category, ...]:
+        return self._rows
+
+    def set_rows(self, rows: Sequence[Category], counts: Mapping[int, int], current: int) -> None:
+        new = tuple(rows)
+        same = [r.id for r in new] == [r.id for r in self._rows]
+        if not same:
+            self.beginResetModel()
+        self._rows, self._counts, self._current = new, counts, current
+        if not same:
+            self.endResetModel()
+        elif new:
+            self.dataChanged.emit(self.index(0), self.index(len(new) - 1))
+
+    @property
+    def current(self) -> int:
+        """Id of the class in use; 0: none."""
+        return self._current
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self._rows)
+
+    def count(self, category_id: int) -> int:
+        return self._counts.get(category_id, 0)
+
+    def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
+        row = self._rows[index.row()]
+        if role == ROW_ROLE:
+            return row
+        if role == COUNT_ROLE:
+            return self.count(row.id)
+        if role == IS_CURRENT_ROLE:
+            return row.id == self._current
+        if role in (_ROLE.DisplayRole, _ROLE.EditRole):
+            return row.name
+        if role == _ROLE.AccessibleTextRole:
+            key = f", key {row.key}" if row.key else ""
+            return f"class {row.name}{key}, {grouped(self.count(row.id))} objects"
+        if role == _ROLE.ToolTipRole:
+            key = f"Key {row.key}. " if row.key else ""
+            return f"{row.name}\n{key}Click to use it; double click to rename."
+        return None
+
+    def setData(self, index: Index, value: object, role: int = _ROLE.EditRole) -> bool:
+        name = str(value).strip()
+        row = self._rows[index.row()]
+        if role != _ROLE.EditRole or not name or name == row.name:
+            return False
+        self.rename_wanted.emit(row.id, name)
+        return True
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        editable = Qt.ItemFlag.ItemIsEditable if self.is_editable else Qt.ItemFlag.NoItemFlags
+        return super().flags(index) | editable
+
+
+class ImageModel(QAbstractListModel):
+    """The project's images. Pictures are asked for when a row is painted and arrive later."""
+
+    def __init__(self, ask: Callable[[ImageRecord], None], parent: object = None) -> None:
+        super().__init__(parent)  # type: ignore[arg-type]
+        self._ask = ask
+        self._rows: list[ImageRecord] = []
+        self._row_of: dict[int, int] = {}
+        self._pixmaps: dict[int, QPixmap] = {}
+        self._asked: set[int] = set()
+        self._current = 0
+        # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
+        self._finished: set[int] = set()
+
+    @property
+    def rows(self) -> list[ImageRecord]:
+        return self._rows
+
+    def set_rows(self, rows: Sequence[ImageRecord]) -> None:
+        self.beginResetModel()
+        self._rows = list(rows)
+        self._row_of = {row.id: i for i, row in enumerate(self._rows)}
+        self._pixmaps, self._asked, self._current = {}, set(), 0
+        self._finished = {row.id for row in self._rows if row.status in _FINISHED}
+        self.endResetModel()
+
+    def set_current(self, image_id: int) -> None:
+        """The image that is shown."""
+        before, self._current = self._current, image_id
+        for row in {self.row_of(before), self.row_of(image_id)} - {-1}:
+            self.dataChanged.emit(self.index(row), self.index(row), [IS_CURRENT_ROLE])
+
+    def update_rows(self, rows: Sequence[ImageRecord]) -> None:
+        """New values of some images."""
+        for record in rows:
+            at = self._row_of.get(record.id)
+            if at is not None:
+                self._rows[at] = record
+                (self._finished.add if record.status in _FINISHED else self._finished.discard)(record.id)
+                self.dataChanged.emit(self.index(at), self.index(at))
+
+    def set_pixmap(self, image_id: int, pixmap: QPixmap) -> None:
+        """A thumbnail arrived; a null pixmap says that the image cannot be read."""
+        at = self._row_of.get(image_id)
+        if at is not None:
+            self._pixmaps[image_id] = pixmap
+            self.dataChanged.emit(self.index(at), self.index(at), [int(_ROLE.DecorationRole)])
+
+    def row_of(self, image_id: int) -> int:
+        """The row of an image, or -1."""
+        return self._row_of.get(image_id, -1)
+
+    def finished_count(self) -> int:
+        return len(self._finished)
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self._rows)
+
+    def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
+        row = self._rows[index.row()]
+        if role == ROW_ROLE:
+            return row
+        if role == _ROLE.DecorationRole:
+            if row.id not in self._pixmaps and row.id not in self._asked:
+                self._asked.add(row.id)
+                self._ask(row)
+            return self._pixmaps.get(row.id)
+        if role == IS_CURRENT_ROLE:
+            return row.id == self._current
+        if role == _ROLE.DisplayRole:
+            return row.path.rsplit("/", 1)[-1]
+        if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
+            size = f", {row.width} × {row.height}" if row.width else ""
+            return f"{row.path}{size}: {row.status.value}"
+        return None

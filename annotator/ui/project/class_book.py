@@ -1,0 +1,80 @@
+"""The classes of the open project: which one is in use, and every change of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from annotator.domain.project import Category, Edit, RowChange
+
+if TYPE_CHECKING:
+    from annotator.ui.project.session import ProjectSession
+
+
+class ClassBook:
+    """Part of a :class:`ProjectSession`; failures and changes are told through its signals."""
+
+    def __init__(self, session: ProjectSession) -> None:
+        self._session = session
+        self.current_id = 0
+        """Id of the class that the next object gets; 0: none."""
+
+    def make_valid(self) -> None:
+        """Use the first class when the one in use is gone."""
+        if self.current_id not in self._session.categories:
+            self.current_id = next(iter(self._session.categories), 0)
+
+    def pick(self, category_id: int) -> None:
+        """Use a class; it is remembered with the project."""
+        session = self._session
+        if category_id in session.categories:
+            self.current_id = category_id
+            session.remember("class", str(category_id))
+            session.class_changed.emit(session.category)
+            session.class_picked.emit(session.category)
+
+    def by_key(self, key: int) -> Category | None:
+        return next((c for c in self._session.categories.values() if c.key == key), None)
+
+    def add(self, name: str = "") -> int:
+        """Add a class and use it; returns its id, or 0 when that failed. Without a name it gets a stand-in."""
+        session, given = self._session, name.strip()
+        store = session.store
+        if store is None:
+            return 0
+        names = {c.name.casefold() for c in session.categories.values()}
+        if not given:
+            given = next(n for i in range(1, 10_000) if (n := f"class {i}") not in names)
+        if given.casefold() in names:
+            session.told.emit(f"There is a class “{given}” already.")
+            return 0
+
+        def work() -> None:
+            edit = store.category_edit(given)
+            session.apply(edit)
+            self.pick(edit.changes[0].row.id)
+
+        return self.current_id if session.attempt(work) else 0
+
+    def change(self, category_id: int, **fields: Any) -> None:
+        """Change a class's ``name`` or ``colour``."""
+        session = self._session
+        old = session.categories.get(category_id)
+        if old is None or old == (new := replace(old, **fields)):
+            return
+        if any(c.id != old.id and c.name.casefold() == new.name.casefold() for c in session.categories.values()):
+            session.told.emit(f"There is a class “{new.name}” already.")
+            return
+        title = "rename class" if "name" in fields else "change class"
+        session.attempt(lambda: session.apply(Edit(title, (RowChange(old, new),))))
+
+    def delete(self, category_id: int) -> None:
+        """Delete a class that no object has."""
+        session = self._session
+        old = session.categories.get(category_id)
+        if old is None or session.store is None:
+            return
+        if session.store.category_counts().get(category_id) or len(session.categories) < 2:
+            session.told.emit(f"“{old.name}” is in use and stays.")
+            return
+        session.attempt(lambda: session.apply(Edit("delete class", (RowChange(old, None),))))

@@ -1,0 +1,250 @@
+"""What the File, Model and Help menus do: opening, importing, exporting, settings, sheets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QFileDialog
+
+from annotator.domain.errors import ProjectElsewhereError, ProjectReadOnlyError, UserError
+from annotator.io.formats.coco.import_ import import_coco
+from annotator.io.images.samples import write_samples
+from annotator.io.project.place import SUFFIX, free_place
+from annotator.io.project.store import ProjectStore
+from annotator.io.settings import Settings
+from annotator.ui.canvas.brush import RADIUS_PX
+from annotator.ui.dialogs.settings import SettingsDialog
+from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.look.numbers import grouped
+from annotator.ui.project.model_menu import ModelMenu
+from annotator.ui.project.recent import RecentPlaces
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.project.switch import ProjectSwitch
+from annotator.ui.refine.patience import Patience
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.sheets import AboutBox, ShortcutSheet
+from annotator.ui.threads.background import Errand, Progress
+
+
+class FileActions(QObject):
+    """Serves the menus around the labelling loop."""
+
+    setting_changed = Signal(str)
+
+    def __init__(
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        settings: Settings,
+        *,
+        patience: Patience,
+        switch: ProjectSwitch,
+        models: ModelMenu,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._session, self._settings = window, session, settings
+        self._patience, self._switch = patience, switch
+        self.models = models
+        self._recent = RecentPlaces(window, settings, self.open_path)
+        self._errand = Errand(self)
+        window.paths_dropped.connect(self.open_dropped)
+        window.area.empty.open_wanted.connect(self.open_folder)
+        window.area.empty.samples_wanted.connect(self.open_samples)
+        switch.opened.connect(self._on_opened)
+        switch.failed.connect(self._on_not_opened)
+        switch.slow.connect(self._on_slow_opening)
+        switch.ended.connect(lambda: window.area.error_bar.withdraw("opening"))
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    def open_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self._window, "Open a folder of images", self._recent.start_folder)
+        if name:
+            self.open_path(Path(name))
+
+    def open_project(self) -> None:
+        kinds = f"Annotator projects (*{SUFFIX})"
+        name, _ = QFileDialog.getOpenFileName(self._window, "Open a project", self._recent.start_folder, kinds)
+        if name:
+            self.open_path(Path(name))
+
+    def open_samples(self) -> None:
+        """Copy the sample images, beside the GUI thread, and open their folder."""
+        folder = platformdirs.user_data_path("annotator", appauthor=False) / "samples"
+        self._errand.start(
+            lambda: write_samples(folder), self.open_path, lambda error: self._on_not_opened(folder, error)
+        )
+
+    def open_dropped(self, paths: list[Path]) -> None:
+        """A folder, a project, or images (then their folder)."""
+        path = paths[0]
+        if path.is_file() and path.suffix.lower() != SUFFIX:
+            path = path.parent
+        self.open_path(path)
+
+    def open_path(self, path: Path, *, project_path: Path | None = None) -> None:
+        """Open a folder or project beside the GUI thread; the work in the one that is open can go on meanwhile.
+
+        A failure is told in the window, with the way on where there is one.
+        """
+        self._window.area.error_bar.withdraw("file")
+        self._switch.open(path, project_path=project_path)
+
+    def _on_not_opened(self, path: Path, error: Exception) -> None:
+        if isinstance(error, ProjectReadOnlyError | ProjectElsewhereError) and path.is_dir():
+            self.show_error(str(error), action=("Choose a place…", lambda: self._ask_place(path)))
+        elif isinstance(error, UserError):
+            is_project = path.suffix.lower() == SUFFIX
+            another = ("Open another…", self.open_project) if is_project else ("Open another folder…", self.open_folder)
+            self.show_error(str(error), action=another)
+        else:
+            raise error
+
+    def _on_slow_opening(self, path: Path, found: int) -> None:
+        count = f" {grouped(found)} images so far." if found else ""
+        self._window.area.error_bar.show_message(
+            f"Looking through {path.name}…{count}",
+            is_error=False,
+            action=("Stop", self._switch.cancel),
+            topic="opening",
+        )
+
+    def _ask_place(self, folder: Path) -> None:
+        """A place for a folder's project file. Many folders are called "images": the name must not be that of another
+        one's project."""
+        documents = platformdirs.user_documents_path()
+        self._errand.start(
+            lambda: free_place(documents, folder),
+            lambda place: self._choose_place(folder, place),
+            lambda error: self._on_not_opened(folder, error),
+        )
+
+    def _choose_place(self, folder: Path, suggestion: Path) -> None:
+        kinds = f"Annotator projects (*{SUFFIX})"
+        name, _ = QFileDialog.getSaveFileName(
+            *(self._window, "Where shall the project file be?", str(suggestion), kinds),
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if name:
+            place = Path(name)
+            self.open_path(folder, project_path=place if place.suffix else place.with_suffix(SUFFIX))
+
+    def _on_opened(self, _path: Path) -> None:
+        store = self._session.store
+        if store is None:
+            return
+        self._recent.remember(store.path, store.image_root)
+        if store.is_read_only:
+            self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
+        elif not self._session.images:
+            self.show_error(f"There are no images in {store.image_root}.", is_error=False)
+
+    # --- files out and in -----------------------------------------------------------------------------------------
+
+    def export(self) -> None:
+        """Export what is in the project file, as soon as no accepted object is missing there."""
+        self._patience.wait(self._show_export, then="The export opens", way_out="Export without it")
+
+    def _show_export(self) -> None:
+        if self._session.store is None:
+            return
+        dialog = ExportDialog(self._session.store.path, self._window)
+        dialog.done_with.connect(lambda report: self._window.status.tell(report.lines()[0]))
+        dialog.open()
+
+    def import_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self._window, "Import COCO", "", "COCO annotations (*.json)")
+        if name:
+            self.import_path(Path(name))
+
+    def import_path(self, path: Path) -> None:
+        """Import on a thread of its own, which is the project's one writer meanwhile."""
+        store = self._session.store
+        if store is None:
+            return
+        if store.is_read_only:
+            self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
+            return
+        self._switch.cancel()
+        project, author = store.path, store.author
+        self._switch.close_then(
+            lambda: self._start_import(path, project, author),
+            then="The import begins",
+            way_out="Import without it",
+        )
+
+    def _start_import(self, path: Path, project: Path, author: str) -> None:
+        dialog = WorkDialog("Import COCO", self._window)
+        dialog.form.hide()
+        dialog.start_button.setText("Try again")  # shown after a failure or a stop
+        dialog.start_button.hide()
+        dialog.finished.connect(lambda _code: self.open_path(project))
+
+        def work(progress: Progress) -> object:
+            with ProjectStore.open(project, author=author) as writer:
+                return import_coco(writer, path, progress=progress)
+
+        dialog.start_button.clicked.connect(lambda: dialog.start(work))
+        dialog.open()
+        dialog.start(work)
+
+    # --- settings and sheets ---------------------------------------------------------------------------------------
+
+    def show_settings(self) -> SettingsDialog:
+        dialog = SettingsDialog(self._settings, self._window)
+        dialog.changed.connect(self.setting_changed)
+        dialog.failed.connect(self._window.status.tell)
+        self.models.found.connect(dialog.set_models)
+        dialog.set_models(self.models.names)
+        self.models.look()
+        dialog.open()
+        return dialog
+
+    def show_keys(self) -> ShortcutSheet:
+        sheet = ShortcutSheet(self._window.actions_by_id.keymap, self._window)
+        sheet.open()
+        return sheet
+
+    def show_about(self) -> AboutBox:
+        box = AboutBox(self.models.info, self._window)
+        box.open()
+        return box
+
+    def show_error(
+        self, text: str, *, is_error: bool = True, action: tuple[str, Callable[[], None]] | None = None
+    ) -> None:
+        self._window.area.error_bar.show_message(text, is_error=is_error, action=action, topic="file")
+
+    # --- what the window remembers ----------------------------------------------------------------------------------
+
+    def restore_window(self) -> None:
+        """Put panels where they were; text that makes no sense is left alone."""
+        try:
+            kept = json.loads(self._settings.get("panels") or "{}")
+            geometry, state = bytes.fromhex(kept.get("geometry", "")), bytes.fromhex(kept.get("state", ""))
+            hidden = [str(name) for name in kept.get("hidden", [])]
+            self._window.area.hint.is_wanted = bool(kept.get("hint", True))
+            self._window.canvas.brush.set_radius(float(kept.get("brush_radius_px", RADIUS_PX)))
+        except (ValueError, TypeError, AttributeError):
+            geometry, state, hidden = b"", b"", []
+        self._window.restore_layout(geometry, state, hidden)
+
+    def remember_window(self) -> None:
+        geometry, state = self._window.layout_state()
+        kept = {"geometry": geometry.hex(), "state": state.hex(), "hidden": self._window.hidden_panels()}
+        brush = {"brush_radius_px": self._window.canvas.brush.radius_px}
+        text = json.dumps({**kept, **brush, "hint": self._window.area.hint.is_wanted})
+        try:
+            self._settings.set("panels", text)
+        except UserError as error:
+            self._window.status.tell(str(error))
+
+    def shut_down(self) -> None:
+        """Wait for what still runs."""
+        self._errand.shut_down()
+        self._switch.shut_down()
+        self.models.shut_down()

@@ -1,0 +1,106 @@
+"""The Model menu: the registry's models to use or to download, and the way to the adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QActionGroup
+from PySide6.QtWidgets import QMenu
+
+from annotator.domain.ports.engine import ModelInfo
+from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.background import BackgroundWork
+
+ListModels = Callable[[], list[Any]]
+"""All models of the registry: objects with ``name``, ``is_present``, ``is_verified`` and ``note``."""
+
+
+class ModelMenu(QObject):
+    """Fills the menu when it is opened.
+
+    Args:
+        list_models: asked on a thread of its own (it hashes files); None leaves the menu to one line.
+
+    Attributes:
+        names: the models that were found, empty until the menu was opened.
+        info: the model in use; None while none is.
+    """
+
+    wanted = Signal(str)
+    """Name of a model that shall be loaded."""
+    found = Signal(object)
+    """The list of all models, once it was looked up."""
+
+    def __init__(self, window: MainWindow, *, list_models: ListModels | None, fetch: Fetch = fetch_model) -> None:
+        super().__init__(window)
+        self._window, self._list_models, self._fetch = window, list_models, fetch
+        self._work: BackgroundWork | None = None
+        self.names: list[Any] = []
+        self.info: ModelInfo | None = None
+        self._menu: QMenu = window.menus["Model"]
+        self._menu.aboutToShow.connect(self._fill)
+        self._fill()
+
+    def look(self) -> None:
+        """Find the models, unless that was done. Not before the window is there: it would delay it."""
+        if self._list_models is None or self._work is not None or self.names or not self._window.isVisible():
+            return
+        find = self._list_models
+        work = self._work = BackgroundWork(lambda _progress: find(), self)
+        work.succeeded.connect(self._on_found)
+        work.failed.connect(lambda error: self._window.status.tell(f"The models cannot be listed: {error}"))
+        work.finished.connect(self._end_work)
+        work.start()
+
+    def shut_down(self) -> None:
+        """Wait for what still runs."""
+        if self._work is not None:
+            self._work.wait()
+            self._end_work()
+
+    def _fill(self) -> None:
+        self._menu.clear()
+        if self.names:
+            self._add_models()
+        else:
+            note = self._menu.addAction("Looking for models…" if self._list_models else "No models to choose from")
+            note.setEnabled(False)
+        self._menu.addSeparator()
+        self._menu.addAction(self._window.actions_by_id["adapters"])
+        self.look()
+
+    def _add_models(self) -> None:
+        group = QActionGroup(self._menu)
+        for model in self.names:
+            if not model.is_present:
+                action = self._menu.addAction(f"Download {model.name}…")
+                action.triggered.connect(lambda _=False, name=model.name: self._download(name))
+                continue
+            action = self._menu.addAction(model.name)
+            action.setCheckable(True)
+            action.setChecked(self.info is not None and self.info.name == model.name)
+            action.setToolTip(model.note or ("" if model.is_verified else "not verified"))
+            group.addAction(action)
+            action.triggered.connect(lambda _=False, name=model.name: self.wanted.emit(name))
+
+    def _on_found(self, found: object) -> None:
+        self.names = list(found) if isinstance(found, list | tuple) else []
+        self._fill()
+        self.found.emit(self.names)
+
+    def _end_work(self) -> None:
+        if self._work is not None:
+            self._work.deleteLater()
+            self._work = None
+
+    def _download(self, name: str) -> None:
+        """Fetch a model with progress, then use it."""
+        download_dialog(name, self._fetch, self._window).done_with.connect(self._on_downloaded)
+
+    def _on_downloaded(self, result: Downloaded) -> None:
+        self.names = []  # looked up again: one more is here now
+        self.wanted.emit(result.name)
+        self.look()

@@ -1,0 +1,77 @@
+"""The folders and projects that were open: the menu that goes back to one, and what is opened at the next start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QMenu
+
+from annotator.domain.errors import UserError
+from annotator.io.project.place import SUFFIX
+from annotator.io.settings import Settings
+from annotator.ui.shell.main_window import MainWindow
+
+_LABEL_PX = 360
+
+
+class RecentPlaces(QObject):
+    """Serves *File, Open recent*.
+
+    Args:
+        open_path: opens a folder or a project file.
+    """
+
+    def __init__(self, window: MainWindow, settings: Settings, open_path: Callable[[Path], None]) -> None:
+        super().__init__(window)
+        self._window, self._settings, self._open_path = window, settings, open_path
+        self.menu = QMenu("Open &recent", window)
+        actions = window.actions_by_id
+        window.menus["File"].insertMenu(actions["open_samples"], self.menu)
+        window.menus["File"].aboutToShow.connect(self.fill)
+        self.fill()
+
+    @property
+    def start_folder(self) -> str:
+        """Where a dialog that opens something begins."""
+        last = str(self._settings.get("last_folder"))
+        if last.endswith(SUFFIX):
+            return str(Path(last).parent)
+        return last or str(Path.home())
+
+    def remember(self, project: Path, image_root: Path) -> None:
+        """What leads back to a project: its folder, or the file itself when nobody would look for it there."""
+        is_plain = project.parent == image_root and project.stem == image_root.name
+        try:
+            self._settings.remember_folder(str(image_root if is_plain else project))
+        except UserError as error:
+            self._window.status.tell(str(error))
+
+    def fill(self) -> None:
+        """Name the places, newest first; the disk is not asked whether they are still there."""
+        self.menu.clear()
+        places = [str(place) for place in self._settings.get("recent_folders")]
+        for number, place in enumerate(places, start=1):
+            label = self._label(place)
+            action = self.menu.addAction(f"&{number}  {label}" if number < 10 else f"{number}  {label}")
+            action.setToolTip(place)
+            action.triggered.connect(lambda _=False, place=place: self._open_path(Path(place)))
+        if places:
+            self.menu.addSeparator()
+            self.menu.addAction("Clear this list").triggered.connect(self._clear)
+        self.menu.setEnabled(bool(places))
+
+    def _label(self, place: str) -> str:
+        home = str(Path.home())
+        short = f"~{place.removeprefix(home)}" if place.startswith(home + os.sep) else place
+        fitting = self.menu.fontMetrics().elidedText(short, Qt.TextElideMode.ElideMiddle, _LABEL_PX)
+        return fitting.replace("&", "&&")
+
+    def _clear(self) -> None:
+        try:
+            self._settings.reset("recent_folders")
+        except UserError as error:
+            self._window.status.tell(str(error))
+        self.fill()

@@ -1,0 +1,365 @@
+"""The open project as the window sees it: where the person is, which class is in use, every change of it.
+
+Every change goes through :meth:`ProjectSession.apply`, is durable when it returns, and is broadcast once as a
+``Change``. A failing disk is reported with a way to try again, and changes nothing on the screen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from annotator.domain.errors import ProjectReadOnlyError, UserError
+from annotator.domain.project import (
+    Annotation,
+    Category,
+    Change,
+    Edit,
+    ImageRecord,
+    Status,
+    delete_edit,
+    mark_empty_edit,
+    reclass_edit,
+    status_edit,
+)
+from annotator.io.project.opened import OpenedProject, is_same_project, open_project
+from annotator.io.project.store import ProjectStore
+from annotator.ui.project.class_book import ClassBook
+
+_log = logging.getLogger(__name__)
+_FINISHED = (Status.DONE, Status.EMPTY)
+_FEW_ROWS = 32
+
+
+class ProjectSession(QObject):
+    """One project at a time, used on the GUI thread."""
+
+    opened = Signal()
+    """Another project (or none) is open now."""
+    image_changed = Signal(object)
+    """The ImageRecord that is to be shown, or None."""
+    changed = Signal(object)
+    """A domain Change: what views have to refresh."""
+    class_changed = Signal(object)
+    """The Category that the next object gets, or None."""
+    class_picked = Signal(object)
+    """The Category that the person chose just now, also when it was in use already."""
+    told = Signal(str)
+    """A quiet line."""
+    warned = Signal(str)
+    """A sentence about the current image that must not be overlooked."""
+    failed = Signal(str, object)
+    """(message, callable that tries again or None)"""
+
+    def __init__(self, parent: QObject | None = None, *, author: str = "") -> None:
+        super().__init__(parent)
+        self.author = author
+        self.store: ProjectStore | None = None
+        self.images: list[ImageRecord] = []
+        self.categories: dict[int, Category] = {}
+        self.annotations: tuple[Annotation, ...] = ()
+        """Objects of the current image."""
+        self._row_of: dict[int, int] = {}
+        self._history = (False, False)
+        self._current_id = 0
+        self.classes = ClassBook(self)
+
+    # --- opening and closing ----------------------------------------------------------------------------------------
+
+    def open_path(self, path: Path, *, project_path: Path | None = None) -> None:
+        """Open a folder of images or a ``.annot`` file.
+
+        Raises:
+            ProjectReadOnlyError: the folder cannot be written and has no project: ask for a ``project_path``.
+            ProjectError, ImageError: it cannot be opened; the project that was open stays open.
+        """
+        # The lock belongs to an opener, not to a process: opening the same project again means closing it first.
+        if self.store is not None and is_same_project(self.store, path, project_path):
+            self.close()
+        opened = open_project(path, project_path=project_path, author=self.author)
+        replaced = self.adopt(opened)
+        if replaced is not None:
+            replaced.close()
+        self.go_to(opened.first_id)
+
+    def adopt(self, opened: OpenedProject) -> ProjectStore | None:
+        """Go on with this project, in the place of the one that is open; no image is shown yet.
+
+        Returns:
+            The store that was open: the caller closes it.
+        """
+        store, replaced = opened.store, self._let_go()
+        self.store = store
+        self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
+        self._read_history()
+        self.classes.current_id = opened.category_id
+        self.classes.make_valid()
+        self.opened.emit()
+        self.class_changed.emit(self.category)
+        for notice in store.notices:
+            self.told.emit(notice)
+        return replaced
+
+    def close(self, *, is_replaced: bool = False) -> None:
+        """Close the project; everything accepted is on the disk already."""
+        store = self._let_go()
+        if store is None:
+            return
+        store.close()
+        if not is_replaced:
+            self.opened.emit()
+            self.image_changed.emit(None)
+
+    def _let_go(self) -> ProjectStore | None:
+        """Forget the project; its store stays open."""
+        store, self.store = self.store, None
+        self._read_history()
+        self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
+        self._current_id = self.classes.current_id = 0
+        return store
+
+    @property
+    def is_writable(self) -> bool:
+        return self.store is not None and not self.store.is_read_only
+
+    # --- where the person is ----------------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> ImageRecord | None:
+        """The current image."""
+        row = self._row_of.get(self._current_id)
+        return None if row is None else self.images[row]
+
+    def image_path(self, image: ImageRecord) -> Path:
+        if self.store is None:
+            raise RuntimeError("no project is open")
+        return self.store.image_path(image)
+
+    def training_source(self) -> tuple[Path, str] | None:
+        """The project's file and a word that changes with what is in it; None when none is open."""
+        if self.store is None:
+            return None
+        return self.store.path, repr((sorted(self.store.category_counts().items()), self.store.edit_mark()))
+
+    def neighbour(self, step: int) -> ImageRecord | None:
+        """The image ``step`` places further, or None at the ends."""
+        row = self._row_of.get(self._current_id)
+        if row is None or not 0 <= row + step < len(self.images):
+            return None
+        return self.images[row + step]
+
+    def go_to(self, image_id: int) -> None:
+        """Show an image; the position is remembered."""
+        self._current_id = image_id
+        self._read_annotations()
+        self.remember("position", str(image_id))
+        self.image_changed.emit(self.image)
+
+    def step(self, count: int) -> None:
+        """Next (+1) or previous (-1) image."""
+        target = self.neighbour(count)
+        if target is None:
+            self.told.emit("This is the last image." if count > 0 else "This is the first image.")
+        else:
+            self.go_to(target.id)
+
+    def next_unfinished(self) -> None:
+        """The next image that is neither done nor empty, from here on and round."""
+        row = self._row_of.get(self._current_id, -1)
+        order = self.images[row + 1 :] + self.images[: max(0, row)]
+        target = next((image for image in order if image.status not in _FINISHED), None)
+        if target is None:
+            self.told.emit("All other images are done.")
+        else:
+            self.go_to(target.id)
+
+    # --- changes of the document --------------------------------------------------------------------------------------
+
+    def apply(self, edit: Edit) -> Change:
+        """Apply an edit and tell everyone.
+
+        Raises:
+            ProjectError: nothing was changed.
+        """
+        if self.store is None:
+            raise ProjectReadOnlyError("No project is open.", "Open a folder first.")
+        change = self.store.apply(edit)
+        self._broadcast(change)
+        return change
+
+    def delete(self, ids: Iterable[int]) -> None:
+        chosen = self._chosen(ids)
+        if chosen:
+            self.attempt(lambda: self.apply(delete_edit(chosen)))
+
+    def reclass(self, ids: Iterable[int], category_id: int) -> None:
+        chosen = tuple(a for a in self._chosen(ids) if a.category_id != category_id)
+        if chosen and category_id in self.categories:
+            self.attempt(lambda: self.apply(reclass_edit(chosen, category_id)))
+
+    def mark_empty(self) -> None:
+        """Nothing to annotate on this image: its objects go (one undo brings them back)."""
+        image = self.image
+        if image is None:
+            return
+        if image.status is Status.EMPTY and not self.annotations:
+            self.attempt(lambda: self.apply(status_edit(image, Status.UNSEEN)))
+            self.told.emit("No longer marked empty.")
+            return
+        objects = len(self.annotations)
+        if self.attempt(lambda: self.apply(mark_empty_edit(image, self.annotations))):
+            count = (
+                "1 object deleted, undo brings it" if objects == 1 else f"{objects} objects deleted, undo brings them"
+            )
+            self.told.emit(f"Marked empty: {f'{count} back.' if objects else 'nothing to annotate here.'}")
+
+    def done_and_next(self) -> None:
+        """Mark the image done (an empty one stays empty) and go to the next."""
+        image = self.image
+        if image is None:
+            return
+        is_done = image.status in _FINISHED or self.attempt(lambda: self.apply(status_edit(image, Status.DONE)))
+        if is_done:
+            self.step(+1)
+
+    def undo(self) -> None:
+        self._step_history("undo")
+
+    def redo(self) -> None:
+        self._step_history("redo")
+
+    @property
+    def can_undo(self) -> bool:
+        return self._history[0]
+
+    @property
+    def can_redo(self) -> bool:
+        return self._history[1]
+
+    def _read_history(self) -> None:
+        # Asked for after every change only: views want to know it at every click.
+        store = self.store
+        writable = store is not None and not store.is_read_only
+        self._history = (
+            (store.undo_name is not None, store.redo_name is not None) if store and writable else (False, False)
+        )
+
+    def _step_history(self, which: str) -> None:
+        store = self.store
+        if store is None:
+            return
+        name = store.undo_name if which == "undo" else store.redo_name
+
+        def work() -> None:
+            change = store.undo() if which == "undo" else store.redo()
+            if change is None:
+                self.told.emit(f"Nothing to {which}.")
+                return
+            self._show_where(change)
+            self._broadcast(change)
+            self.told.emit(f"{'Undone' if which == 'undo' else 'Done again'}: {name}.")
+
+        self.attempt(work)
+
+    def _show_where(self, change: Change) -> None:
+        """Jump to the image that a step back or forward changed, so that nothing changes unseen."""
+        if change.image_ids and self._current_id not in change.image_ids:
+            self.go_to(min(change.image_ids))
+
+    def _chosen(self, ids: Iterable[int]) -> tuple[Annotation, ...]:
+        wanted = set(ids)
+        return tuple(a for a in self.annotations if a.id in wanted)
+
+    @property
+    def category(self) -> Category | None:
+        """The class that the next object gets."""
+        return self.categories.get(self.classes.current_id)
+
+    # --- beside the document ------------------------------------------------------------------------------------------
+
+    def record_facts(self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any]) -> None:
+        """Remember what reading an image showed; a replaced image file is reported."""
+        store = self.store
+        if store is None:
+            return
+
+        def work() -> None:
+            change = store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)
+            self._broadcast(change)
+            if change.notice:
+                self.warned.emit(change.notice)
+
+        self.attempt(work)
+
+    def save_draft(self, image_id: int, draft: dict[str, Any] | None) -> None:
+        """Keep the object in work through a crash."""
+        store = self.store
+        if store is not None and self.is_writable:
+            self.attempt(lambda: store.save_draft(image_id, draft))
+
+    def remember(self, key: str, value: str) -> None:
+        store = self.store
+        if store is not None:
+            self.attempt(lambda: store.meta_set(key, value))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def attempt(self, work: Callable[[], object]) -> bool:
+        """Do ``work``; a failure of the person's world is reported with a way to try again, in this project only."""
+        store = self.store
+
+        def retry() -> None:
+            if self.store is store:
+                self.attempt(work)
+
+        try:
+            work()
+        except UserError as error:
+            _log.warning("%s", error)
+            can_retry = not isinstance(error, ProjectReadOnlyError)
+            self.failed.emit(str(error), retry if can_retry else None)
+            return False
+        return True
+
+    def _broadcast(self, change: Change) -> None:
+        if change.category_ids:
+            self._read_categories()
+            self.classes.make_valid()
+            self.class_changed.emit(self.category)
+        if self.store is not None:
+            for image_id in change.image_ids:
+                row = self._row_of.get(image_id)
+                if row is not None:
+                    self.images[row] = self.store.image(image_id)
+        self._read_history()
+        self._reread_annotations(change)
+        self.changed.emit(change)
+
+    def _read_categories(self) -> None:
+        self.categories = {c.id: c for c in self.store.categories()} if self.store else {}
+
+    def _reread_annotations(self, change: Change) -> None:
+        """Only what changed is read again: an accept must not cost more on an image with thousands of objects."""
+        if self.store is None or not change.annotation_ids:
+            return
+        if len(change.annotation_ids) > _FEW_ROWS:
+            self._read_annotations()
+            return
+        rows = {annotation.id: annotation for annotation in self.annotations}
+        for annotation_id in sorted(change.annotation_ids):
+            rows.pop(annotation_id, None)
+            try:
+                row = self.store.annotation(annotation_id)
+            except KeyError:
+                continue
+            if row.image_id == self._current_id:
+                rows[annotation_id] = row
+        self.annotations = tuple(rows[annotation_id] for annotation_id in sorted(rows))
+
+    def _read_annotations(self) -> None:
+        known = self.store is not None and self._current_id in self._row_of
+        self.annotations = tuple(self.store.annotations(self._current_id)) if known and self.store else ()

@@ -1,0 +1,103 @@
+"""What must not happen before the last accepted mask is stored waits for it: quietly, and never for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, QTimer
+
+from annotator.ui.refine.controller import RefineController
+from annotator.ui.shell.main_window import MainWindow
+
+WAITING = "Finishing the last mask…"
+GRACE_MS = 3000
+"""A mask that takes longer may never come: from then on there is a way out."""
+_TOPIC = "patience"
+
+
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """What is to be done, once. ``then`` says what happens by itself, ``way_out`` names doing it at once."""
+
+    do: Callable[[], None]
+    give_up: Callable[[], None] | None
+    then: str
+    way_out: str
+    is_over: bool = False
+
+
+class Patience(QObject):
+    """Lets closing, exporting, importing and changing the project wait for accepts whose mask is still computed."""
+
+    def __init__(self, window: MainWindow, refine: RefineController) -> None:
+        super().__init__(window)
+        self._window, self._refine = window, refine
+        self._wishes: list[_Wish] = []
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.offer_way_out)
+        window.closing.connect(self._forget_all)
+
+    def wait(
+        self, do: Callable[[], None], *, then: str, way_out: str, give_up: Callable[[], None] | None = None
+    ) -> None:
+        """Do it once no accept waits for its mask: at once, later, or when the person does not want to wait.
+
+        Whoever leaves the project without the mask keeps its prompts: they are in the project file as a draft.
+
+        Args:
+            then: what happens when the mask is there, e.g. "The window closes by itself".
+            way_out: the button that does not wait, e.g. "Close without it".
+            give_up: called instead of ``do`` when the mask did not come or was taken back; the person sees to that.
+        """
+        wish = _Wish(do, give_up, then, way_out)
+        if not self._refine.can_leave():
+            self._wishes.append(wish)
+            self._window.status.tell(WAITING, stays=True)
+            self._timer.start(GRACE_MS)
+        self._refine.when_idle(lambda: self._fulfil(wish), otherwise=lambda: self._drop(wish))
+
+    def offer_way_out(self) -> None:
+        """Show now how the newest wish can go on without the mask."""
+        if not self._wishes:
+            return
+        wish = self._wishes[-1]
+        self._timer.stop()
+        self._window.area.error_bar.show_message(
+            f"The last accepted mask is not there yet. {wish.then} as soon as it is stored.",
+            is_error=False,
+            action=(wish.way_out, lambda: self._fulfil(wish)),
+            topic=_TOPIC,
+        )
+
+    def _fulfil(self, wish: _Wish) -> None:
+        if not wish.is_over:
+            self._end(wish)
+            wish.do()
+
+    def _drop(self, wish: _Wish) -> None:
+        if not wish.is_over:
+            self._end(wish)
+            if wish.give_up is not None:
+                wish.give_up()
+
+    def _forget_all(self) -> None:
+        """The window closes: nothing else happens any more."""
+        self._timer.stop()
+        for wish in self._wishes:
+            wish.is_over = True
+        self._wishes.clear()
+
+    def _end(self, wish: _Wish) -> None:
+        wish.is_over = True
+        if wish not in self._wishes:
+            return
+        self._wishes.remove(wish)
+        self._window.area.error_bar.withdraw(_TOPIC)
+        if self._wishes:
+            self._timer.start(GRACE_MS)
+            return
+        self._timer.stop()
+        if self._window.status.message.text() == WAITING:
+            self._window.status.tell("")

@@ -1,0 +1,195 @@
+"""Which key does what: presets from ``resources/keymap.toml``, conflicts, and the gate that keeps text fields safe."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import shiboken6
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
+
+from annotator.ui.look.theme import resource_path
+
+DEFAULT_PRESET = "annotator"
+_TEXT_WIDGETS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
+_PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.KeypadModifier)
+PAN = "pan"
+"""What Space does while it is held: not an action, because no preset gives it another key."""
+RESERVED = {
+    "Space": "hold to pan",
+    **{str(digit): "class by its number" for digit in range(1, 10)},
+    **{f"Ctrl+{digit}": "adapter by its number" for digit in range(1, 10)},
+    "Ctrl+0": "no adapter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keymap:
+    """Keys by action id, in Qt's portable notation ("Ctrl+Z", "D", "PgDown")."""
+
+    name: str
+    bindings: Mapping[str, tuple[str, ...]]
+
+    def keys(self, action: str) -> tuple[str, ...]:
+        return self.bindings.get(action, ())
+
+    def label(self, action: str) -> str:
+        """The first key as the person's system writes it; empty when there is none."""
+        keys = self.keys(action)
+        return native(keys[0]) if keys else ""
+
+    def conflicts(self) -> list[str]:
+        """One sentence per key that two actions, or an action and a reserved key, want."""
+        owners: dict[str, list[str]] = {
+            QKeySequence(key).toString(): [f"({purpose})"] for key, purpose in RESERVED.items()
+        }
+        problems = []
+        for action, keys in self.bindings.items():
+            for key in keys:
+                portable = QKeySequence(key).toString()
+                if not portable:
+                    problems.append(f"{action}: {key!r} is not a key")
+                    continue
+                owners.setdefault(portable, []).append(action)
+        problems += [f"{key} is wanted by {', '.join(who)}" for key, who in owners.items() if len(who) > 1]
+        return problems
+
+
+def presets() -> dict[str, Keymap]:
+    """All presets of the bundled file. A preset other than the default holds only what differs from it."""
+    data = tomllib.loads(resource_path("keymap.toml").read_text(encoding="utf-8"))
+    base = {action: tuple(keys) for action, keys in data[DEFAULT_PRESET].items()}
+    return {name: Keymap(name, {**base, **{a: tuple(k) for a, k in own.items()}}) for name, own in data.items()}
+
+
+def native(key: str) -> str:
+    """A key as it is written on the person's system, with signs for the long names."""
+    text = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
+    for name, sign in (("Return", "Enter"), ("PgDown", "Page ↓"), ("PgUp", "Page ↑")):
+        text = text.replace(name, sign)
+    return text
+
+
+def is_text_input(widget: QObject | None) -> bool:
+    """Whether typed keys belong to this widget: text fields, item editors, spin boxes, editable combo boxes."""
+    return isinstance(widget, _TEXT_WIDGETS) or (isinstance(widget, QComboBox) and widget.isEditable())
+
+
+class KeyGate(QObject):
+    """Decides, before Qt looks for a shortcut, whether a key belongs to the widget that has the focus.
+
+    It filters the events of the focused widget only, so no other event of the program passes through Python.
+
+    Args:
+        is_canvas: tells whether a widget is the canvas, where ``Tab`` switches candidates and never moves the focus.
+        on_held: called with (action id, is pressed) for keys that act while they are held.
+    """
+
+    def __init__(
+        self, window: QWidget, *, is_canvas: Callable[[QObject], bool], on_held: Callable[[str, bool], None]
+    ) -> None:
+        super().__init__(window)
+        self._window = window
+        self._is_canvas = is_canvas
+        self._on_held = on_held
+        self._held: dict[str, str] = {}
+        self._down: set[str] = set()
+        """Actions whose key is held now."""
+        self._watched: QWidget | None = None
+        cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow)
+
+    def set_held(self, keys: Mapping[str, str]) -> None:
+        """Keys that act while held, as {key: action id}."""
+        self._held = {QKeySequence(key).toString(): action for key, action in keys.items()}
+
+    def _follow(self, old: QWidget | None, new: QWidget | None) -> None:
+        if self._watched is not None and shiboken6.isValid(self._watched):
+            self._watched.removeEventFilter(self)
+        self._watched = None
+        if new is not None and shiboken6.isValid(self._window) and new.window() is self._window:
+            new.installEventFilter(self)
+            self._watched = new
+        else:
+            self._let_go()  # the release of a held key goes to another window
+
+    def _let_go(self) -> None:
+        for action in sorted(self._down):
+            self._on_held(action, False)
+        self._down.clear()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        kind = event.type()
+        if kind not in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+            return False
+        key_event = cast(QKeyEvent, event)
+        if kind == QEvent.Type.ShortcutOverride:
+            if self._belongs_to(watched, key_event):
+                event.accept()
+                return True
+            return False
+        if kind == QEvent.Type.KeyRelease:
+            return self._serve_release(key_event)
+        if is_text_input(watched):
+            return False
+        return (
+            self._serve_space(watched, key_event) or self._serve_held(key_event) or self._keep_tab(watched, key_event)
+        )
+
+    def _belongs_to(self, widget: QObject, event: QKeyEvent) -> bool:
+        plain = (event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier) in _PLAIN
+        if is_text_input(widget):
+            is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+            return (plain and not Qt.Key.Key_F1 <= event.key() <= Qt.Key.Key_F35) or is_enter
+        if self._is_canvas(widget):
+            return False
+        if event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+            return True
+        return isinstance(widget, QAbstractItemView) and event.matches(QKeySequence.StandardKey.SelectAll)
+
+    def _serve_held(self, event: QKeyEvent) -> bool:
+        action = self._held.get(QKeySequence(event.key()).toString())
+        if action is None or event.modifiers() != Qt.KeyboardModifier.NoModifier:
+            return False
+        if not event.isAutoRepeat():
+            self._down.add(action)
+            self._on_held(action, True)
+        return True
+
+    def _serve_release(self, event: QKeyEvent) -> bool:
+        """A key that was pressed alone may be released with another one, or in a text field."""
+        is_space = event.key() == Qt.Key.Key_Space
+        action = PAN if is_space else self._held.get(QKeySequence(event.key()).toString())
+        if action is None or action not in self._down:
+            return False
+        if not event.isAutoRepeat():
+            self._down.discard(action)
+            self._on_held(action, False)
+        return True
+
+    def _serve_space(self, widget: QObject, event: QKeyEvent) -> bool:
+        """Space pans also after a click in a list; a button is pressed by it."""
+        is_space = event.key() == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier
+        if not is_space or self._is_canvas(widget) or isinstance(widget, QAbstractButton):
+            return False
+        if not event.isAutoRepeat():
+            self._down.add(PAN)
+            self._on_held(PAN, True)
+        return True
+
+    def _keep_tab(self, widget: QObject, event: QKeyEvent) -> bool:
+        is_tab = event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
+        return is_tab and self._is_canvas(widget)

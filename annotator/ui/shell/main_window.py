@@ -1,0 +1,242 @@
+"""The window: where everything is. ``workbench.py`` wires what happens; ``actions.py`` lists what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
+
+from annotator.domain.project import ImageRecord
+from annotator.ui.canvas.canvas import Canvas, CanvasColours
+from annotator.ui.look.icons import plain_icon
+from annotator.ui.look.theme import Theme, Tokens
+from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
+from annotator.ui.panels.film import FilmStrip
+from annotator.ui.shell.actions import TOOL_STRIP, ActionSet
+from annotator.ui.shell.area import FLOOR_PX, CanvasArea
+from annotator.ui.shell.keymap import KeyGate, Keymap
+from annotator.ui.shell.status import StatusLine
+
+_STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _StripLook:
+    """How the tool strip looks in windows of ``from_height_px`` and more, so that no tool hides behind an overflow
+    button. Buttons have a fixed height: left to itself one grows by two pixels when the theme is changed."""
+
+    from_height_px: int
+    icon_px: int
+    button_px: int
+    shows_keys: bool = True
+
+
+_UNDER_ICON = Qt.ToolButtonStyle.ToolButtonTextUnderIcon
+_STRIP_LOOKS = (_StripLook(840, 22, 51), _StripLook(630, 16, 40), _StripLook(0, 16, 34, shows_keys=False))
+PANELS = ("objects", "classes", "images")
+
+
+class MainWindow(QMainWindow):
+    """Tool strip at the left, canvas in the middle, objects and classes at the right, images at the bottom.
+
+    Args:
+        handlers: what each action does, by id (panel and full-screen actions are the window's own).
+        on_held: see :class:`KeyGate`.
+        ask_thumbnail: called for images whose thumbnail is needed.
+    """
+
+    closing = Signal()
+    paths_dropped = Signal(list)
+    """Folders or files that were dropped anywhere on the window, as ``Path``."""
+
+    def __init__(
+        self,
+        theme: Theme,
+        keymap: Keymap,
+        handlers: Mapping[str, Callable[..., object]],
+        *,
+        on_held: Callable[[str, bool], None],
+        ask_thumbnail: Callable[[ImageRecord], None],
+    ) -> None:
+        super().__init__()
+        self.program: Any = None
+        self.may_close: Callable[[], bool] = lambda: True
+        """Asked before the window closes; when it says no, whoever set it closes the window later."""
+        self.theme = theme
+        self.setWindowTitle("Annotator")
+        self.setMinimumSize(880, 560)
+        self.setAcceptDrops(True)
+        self.canvas = Canvas()
+        self.area = CanvasArea(theme, self.canvas)
+        self.canvas.keep_free(FLOOR_PX)
+        self.objects = ObjectPanel(theme)
+        self.classes = ClassPanel(theme)
+        self.film = FilmStrip(theme, ask_thumbnail)
+        self.status = StatusLine(self)
+        self.setCentralWidget(self.area)
+        self.setStatusBar(self.status)
+        self.docks = self._make_docks()
+        own = {
+            "full_screen": self.set_full_screen,
+            "panel_objects": lambda is_shown: self.show_panel("objects", is_shown),
+            "panel_classes": lambda is_shown: self.show_panel("classes", is_shown),
+            "panel_images": lambda is_shown: self.show_panel("images", is_shown),
+        }
+        self.actions_by_id = ActionSet(keymap, {**handlers, **own}, self)
+        self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
+        self.strip = self._make_tool_strip()
+        self._strip_look: _StripLook | None = None
+        self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=on_held)
+        self.set_keymap(keymap)
+        theme.subscribe(self._retint)
+        self.resize(1440, 900)
+
+    # --- panels and looks ---------------------------------------------------------------------------------------------
+
+    def show_panel(self, name: str, is_shown: bool) -> None:
+        """Show or hide "objects", "classes" or "images"."""
+        self.docks[name].setVisible(is_shown)
+        self.actions_by_id[f"panel_{name}"].setChecked(is_shown)
+        if not is_shown:
+            self.canvas.setFocus()
+
+    def hidden_panels(self) -> list[str]:
+        return [name for name, dock in self.docks.items() if dock.isHidden()]
+
+    def set_full_screen(self, is_full: bool) -> None:
+        """The rest of the window's state stays: a maximised window is maximised again afterwards."""
+        state, full = self.windowState(), Qt.WindowState.WindowFullScreen
+        self.setWindowState(state | full if is_full else state & ~full)
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        self.actions_by_id.set_keymap(keymap)
+        self.gate.set_held({key: spec.id for spec in self.actions_by_id.specs.values() if spec.is_held
+                            for key in keymap.keys(spec.id)})  # fmt: skip
+        for name in TOOL_STRIP:
+            if name:
+                self._strip_button(name).setText(keymap.label(name))
+
+    def layout_state(self) -> tuple[bytes, bytes]:
+        """Geometry and dock sizes, to be remembered."""
+        return bytes(self.saveGeometry().data()), bytes(self.saveState(_STATE_VERSION).data())
+
+    def restore_layout(self, geometry: bytes, state: bytes, hidden: list[str]) -> None:
+        """Put everything where it was; data of another version is left alone."""
+        if geometry:
+            self.restoreGeometry(QByteArray(geometry))
+        if state:
+            self.restoreState(QByteArray(state), _STATE_VERSION)
+        for name in PANELS:
+            self.docks[name].setVisible(name not in hidden)
+            self.actions_by_id[f"panel_{name}"].setChecked(name not in hidden)
+
+    # --- Qt ----------------------------------------------------------------------------------------------------------
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange:
+            # Also by the system's own keys, and where the window was left in full screen.
+            self.actions_by_id["full_screen"].setChecked(self.isFullScreen())
+        elif event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
+            self.canvas.hold_pan(False)  # the key is let go elsewhere
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self.may_close():
+            event.ignore()
+            return
+        self.closing.emit()
+        super().closeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        height_px = event.size().height()
+        self._set_strip_look(next(look for look in _STRIP_LOOKS if look.from_height_px <= height_px))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.paths_dropped.emit(paths)
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    def _make_docks(self) -> dict[str, PanelDock]:
+        self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
+        docks = {
+            "objects": PanelDock("Objects", "dock_objects", self.objects, self),
+            "classes": PanelDock("Classes", "dock_classes", self.classes, self),
+            "images": PanelDock("Images", "dock_images", self.film, self),
+        }
+        for name in ("objects", "classes"):
+            docks[name].setMinimumWidth(220)
+            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[name])
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, docks["images"])
+        self.resizeDocks([docks["objects"], docks["classes"]], [420, 260], Qt.Orientation.Vertical)
+        self.resizeDocks([docks["objects"]], [260], Qt.Orientation.Horizontal)
+        return docks
+
+    def _make_tool_strip(self) -> QToolBar:
+        strip = QToolBar("Tools")
+        strip.setObjectName("tools")
+        strip.setMovable(False)
+        strip.setToolButtonStyle(_UNDER_ICON)
+        strip.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)
+        for name in TOOL_STRIP:
+            if not name:
+                strip.addSeparator()
+                continue
+            button = QToolButton()
+            action = self.actions_by_id[name]
+            button.setDefaultAction(action)
+            button.setAccessibleName(action.iconText())
+            button.setObjectName(f"tool:{name}")
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            strip.addWidget(button)
+            # The button shows the key, not the title; an action that changes would bring the title back.
+            action.changed.connect(lambda n=name: self._keep_key_text(n))
+        return strip
+
+    def _set_strip_look(self, look: _StripLook) -> None:
+        if self._strip_look is look:
+            return
+        self._strip_look = look
+        self.strip.setProperty("compact", look is not _STRIP_LOOKS[0])
+        for button in map(self._strip_button, filter(None, TOOL_STRIP)):
+            button.setIconSize(QSize(look.icon_px, look.icon_px))
+            button.setFixedHeight(look.button_px)
+            button.setToolButtonStyle(_UNDER_ICON if look.shows_keys else Qt.ToolButtonStyle.ToolButtonIconOnly)
+            button.style().unpolish(button)
+            button.style().polish(button)
+        self.strip.style().unpolish(self.strip)
+        self.strip.style().polish(self.strip)
+        # Its layout asks for the sheet's spacing only then.
+        QCoreApplication.sendEvent(self.strip, QEvent(QEvent.Type.StyleChange))
+
+    def _strip_button(self, name: str) -> QToolButton:
+        button = self.strip.findChild(QToolButton, f"tool:{name}")
+        if not isinstance(button, QToolButton):
+            raise KeyError(name)
+        return button
+
+    def _keep_key_text(self, name: str) -> None:
+        self._strip_button(name).setText(self.actions_by_id.keymap.label(name))
+
+    def _is_canvas(self, widget: object) -> bool:
+        return widget is self.canvas or (isinstance(widget, QWidget) and self.canvas.isAncestorOf(widget))
+
+    def _retint(self, tokens: Tokens) -> None:
+        self.actions_by_id.set_tokens(tokens)
+        self.setWindowIcon(plain_icon("app", tokens.text))
+        self.canvas.set_colours(CanvasColours(background=tokens.background))
+        self.area.update()

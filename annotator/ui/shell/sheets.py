@@ -1,0 +1,146 @@
+"""The shortcut sheet and "About": made from the action table, so that they cannot be out of date."""
+
+from __future__ import annotations
+
+import platform
+
+from PySide6.QtCore import Qt, qVersion
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from annotator.domain.ports.engine import ModelInfo
+from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
+from annotator.ui.dialogs.work_dialog import closing_row, title_label
+from annotator.ui.shell.actions import ACTIONS, MENUS
+from annotator.ui.shell.keymap import Keymap, native
+from annotator.ui.shell.version import program_version
+
+MOUSE = (
+    (("Left click",), "Add to the object"),
+    (("Right click", "Shift+click"), "Remove from it"),
+    (("Box tool", "Alt+drag"), "Box around it"),
+    (("Drag a handle",), "Change the box"),
+    (("Drag",), "Paint or erase (Brush, Eraser)"),
+    (("Right drag", "Shift+drag"), "The other of the two"),
+    (("Ctrl+wheel",), "Size of the brush"),
+    (("Side button",), "Accept"),
+    (("Double click",), "Refine an object (Select tool)"),
+    (("Right click",), "Menu of an object (Select tool)"),
+    (("Wheel",), "Zoom at the cursor"),
+    (("Space+drag", "Middle drag"), "Pan"),
+)
+
+
+class ShortcutSheet(QDialog):
+    """All keys on one sheet."""
+
+    def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keys")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        content = QWidget()
+        row = QHBoxLayout(content)
+        row.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
+        row.setSpacing(40)
+        sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
+        by_name = {name: rows for name, rows in sections if rows}
+        by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
+        by_name["Model"] = [
+            *by_name.get("Model", []),
+            (("Ctrl+1 … 9",), "Adapter by number"),
+            (("Ctrl+0",), "No adapter"),
+        ]
+        by_name["Mouse"] = list(MOUSE)
+        for names in (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse")):
+            column = QVBoxLayout()
+            grid = QGridLayout()
+            grid.setHorizontalSpacing(16)
+            grid.setVerticalSpacing(5)
+            grid.setColumnStretch(0, 1)
+            for name in names:
+                _add_section(grid, name, by_name.get(name, []))
+            column.addLayout(grid)
+            column.addStretch(1)
+            row.addLayout(column)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
+        box.setSpacing(16)
+        box.addWidget(title_label("Keys"))
+        box.addWidget(ScrollPane(content, takes_focus=True))
+        box.addLayout(closing_row(self, margin_px=BAR_ROOM_PX))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        if not event.spontaneous():
+            fit_to_screen(self)
+        super().showEvent(event)
+
+
+Row = tuple[tuple[str, ...], str]
+
+
+def _rows_of(menu: str, keymap: Keymap) -> list[Row]:
+    rows = []
+    for spec in ACTIONS:
+        keys = keymap.keys(spec.id)
+        if spec.menu == menu and keys:
+            # Both Return and Enter are "the Enter key" to a person.
+            shown = list(dict.fromkeys(native(key) for key in keys))
+            if spec.is_held:
+                shown[0] = f"hold {shown[0]}"
+            rows.append((tuple(shown), spec.title.rstrip("…")))
+    return rows
+
+
+def _add_section(grid: QGridLayout, title: str, rows: list[Row]) -> None:
+    """A heading and its keys below what the grid has."""
+    at = grid.rowCount()
+    if grid.count():
+        grid.setRowMinimumHeight(at, 10)
+        at += 1
+    heading = QLabel(title)
+    heading.setObjectName("heading")
+    grid.addWidget(heading, at, 0, 1, 2)
+    line = QFrame()
+    line.setFixedHeight(1)
+    line.setObjectName("rule")
+    grid.addWidget(line, at + 1, 0, 1, 2)
+    for number, (keys, text) in enumerate(rows, at + 2):
+        caps = QHBoxLayout()
+        caps.setSpacing(4)
+        for key in keys:
+            cap = QLabel(key)
+            cap.setObjectName("key")
+            caps.addWidget(cap)
+        caps.addStretch(1)
+        grid.addLayout(caps, number, 1)
+        grid.addWidget(QLabel(text), number, 0)
+
+
+class AboutBox(QDialog):
+    """Version, what runs, licences."""
+
+    def __init__(self, info: ModelInfo | None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("About Annotator")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        title = title_label(f"Annotator {program_version()}")
+        lines = [
+            "Click an object, get its mask, export COCO that trains.",
+            f"Python {platform.python_version()}, Qt {qVersion()}, {platform.system()} {platform.machine()}",
+        ]
+        if info is not None:
+            checked = "verified" if info.is_verified else "not verified"
+            lines.append(f"Model {info.name} ({checked}), {info.device}, {info.dtype}\n{info.sha256[:16]}…")
+        lines.append("Apache-2.0. Qt is used under the LGPL; the font Inter under the SIL Open Font License.")
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        box.addWidget(title)
+        for text in lines:
+            label = QLabel(text)
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setObjectName("dim" if text is not lines[0] else "")
+            box.addWidget(label)
+        box.addLayout(closing_row(self))
+        self.setMinimumWidth(420)

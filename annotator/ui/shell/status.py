@@ -1,0 +1,146 @@
+"""The status bar: a quiet line at the left, facts about the engine and the view at the right."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
+
+from annotator.domain.ports.engine import ModelInfo
+
+_MESSAGE_MS = 8000
+_CLICK_TIP = "Time from a click to its mask"
+_ZOOM_TIP = "zoom: the object is small, so it was looked at again in an enlarged piece of the image"
+_PADDING_PX = 16
+"""Left and right of a fact, as in the style sheet."""
+
+
+class _MessageLabel(QLabel):
+    """Cut off with an ellipsis where it does not fit, so that it never pushes the facts out of the window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # It gets what the facts leave.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self.setAccessibleDescription(text)
+        self._fit()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.contentsRect().width())
+        role = self.foregroundRole()
+        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.style().drawItemText(painter, self.contentsRect(), flags, self.palette(), self.isEnabled(), shown, role)
+
+    def _fit(self) -> None:
+        """The whole text is in the tooltip when a part of it is hidden."""
+        is_cut = self.fontMetrics().horizontalAdvance(self.text()) > self.contentsRect().width()
+        self.setToolTip(self.text() if is_cut else "")
+
+
+class StatusLine(QStatusBar):
+    """Messages fade after a while; facts stay."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizeGripEnabled(False)
+        self.message = _MessageLabel()
+        self.message.setObjectName("message")
+        self.addWidget(self.message, 1)
+        self.engine = self._fact("Model and device", "")
+        self.encode = self._fact("Encoding time", "Time the image took to be encoded; once per image")
+        self.decode = self._fact("Click time", _CLICK_TIP)
+        self.place = self._fact("Cursor position", "Image pixel under the cursor")
+        self.zoom = self._fact("Zoom", "Screen pixels per image pixel")
+        self._topic = ""
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.message.clear)
+        self.message.setAccessibleName("Messages")
+        # Room for the longest text, so that nothing beside them moves with the cursor.
+        for label, longest in ((self.place, "00000, 00000"), (self.zoom, "0000 %")):
+            label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            label.hide()
+            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(longest) + _PADDING_PX)
+        self.clear_times()
+        self.set_place(None, None)
+
+    def _fact(self, name: str, tip: str) -> QLabel:
+        label = QLabel()
+        label.setAccessibleName(name)
+        label.setToolTip(tip)
+        self.addPermanentWidget(label)
+        return label
+
+    def tell(self, text: str, *, stays: bool = False, topic: str = "") -> None:
+        """Show a line; the next one replaces it. Lines that ``stay`` describe work under way.
+
+        ``topic`` names what the line is about, so that it can be withdrawn when that is over.
+        """
+        self._topic = topic
+        self.message.setText(text)
+        if stays:
+            self._timer.stop()
+        else:
+            self._timer.start(_MESSAGE_MS)
+
+    def withdraw(self, topic: str) -> None:
+        """Take the line away when it is about this."""
+        if self._topic == topic:
+            self._timer.stop()
+            self.message.clear()
+
+    def set_engine(self, info: ModelInfo | None, *, adapter: str = "") -> None:
+        if info is None:
+            self.engine.setText("loading model")
+            return
+        mark = "" if info.is_verified else " (unverified)"
+        dtype = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(info.dtype, info.dtype)
+        device = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}.get(info.device, info.device)
+        self.engine.setText(f"{device} · {info.name}{mark}{f' + {adapter}' if adapter else ''} · {dtype}")
+        self.engine.setToolTip(info.note or f"{info.name}: {info.sha256[:16]}")
+
+    def set_no_engine(self, reason: str, *, has_other: bool) -> None:
+        """Loading a model failed; another one may still be in use."""
+        if not has_other:
+            self.engine.setText("no model")
+            self.engine.setToolTip(reason)
+
+    def clear_times(self) -> None:
+        for label in (self.encode, self.decode):
+            label.clear()
+            label.hide()
+
+    @staticmethod
+    def _show(label: QLabel, text: str) -> None:
+        label.setText(text)
+        label.show()
+
+    def set_encode_ms(self, encode_ms: float, *, was_cached: bool) -> None:
+        self._show(self.encode, f"encode {_ms(encode_ms)}{' cached' if was_cached else ''}")
+
+    def set_encoding(self) -> None:
+        self._show(self.encode, "encoding…")
+
+    def set_decode_ms(self, decode_ms: float, *, looked_closer: bool = False) -> None:
+        """``looked_closer``: the mask was found in an enlarged piece of the image."""
+        self._show(self.decode, f"click {_ms(decode_ms)}{' · zoom' if looked_closer else ''}")
+        self.decode.setToolTip(f"{_CLICK_TIP}\n{_ZOOM_TIP}" if looked_closer else _CLICK_TIP)
+
+    def set_zoom(self, scale: float) -> None:
+        self._show(self.zoom, f"{scale * 100:.0f} %")
+        self.place.show()
+
+    def set_place(self, x: float | None, y: float | None) -> None:
+        self.place.setText("" if x is None or y is None else f"{int(x)}, {int(y)}")
+
+
+def _ms(value: float) -> str:
+    return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.0f} ms"

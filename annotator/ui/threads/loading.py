@@ -1,0 +1,245 @@
+"""Images and thumbnails are read off the GUI thread; answers come back as queued signals."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, Slot
+from PySide6.QtGui import QImage, QPixmap
+
+from annotator.domain.errors import UserError
+from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
+from annotator.io.images.reading import load_image, load_thumbnail
+from annotator.ui.canvas.items import PreparedImage, prepare_image
+
+_log = logging.getLogger(__name__)
+
+LRU_BYTES = 768 << 20
+LRU_IMAGES = 8
+_THUMB_PX = 224
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """An image that is ready to be shown: what was read, and what the canvas paints."""
+
+    image_id: int
+    loaded: LoadedImage
+    prepared: PreparedImage
+
+    @property
+    def nbytes(self) -> int:
+        # The canvas keeps a copy in Qt's four-byte format beside the RGB that the encoder gets.
+        return self.loaded.rgb.nbytes * 7 // 3
+
+
+class PoolJob(QRunnable):
+    """Runs ``work`` on a pool thread and hands its result, or its error, to ``done`` (which emits a signal)."""
+
+    def __init__(self, work: Callable[[], object], done: Callable[[object, Exception | None], None]) -> None:
+        super().__init__()
+        self._work, self._done = work, done
+
+    def run(self) -> None:
+        try:
+            result = self._work()
+        except Exception as error:  # handed on: the GUI thread decides
+            self._done(None, error)
+        else:
+            self._done(result, None)
+
+
+class ImageLoader(QObject):
+    """Loads the image that is wanted, and neighbours ahead of time.
+
+    Every request carries an epoch; the answer carries it back, so that the receiver can drop answers for an image that
+    is no longer wanted. The newest request is read first, and it is the only one: what was asked for before it, also
+    ahead of time, is given up where its read has come to.
+    """
+
+    loaded = Signal(int, object)
+    """(epoch, Picture)"""
+    preloaded = Signal(object)
+    """A Picture that was loaded ahead of time, or was there already."""
+    failed = Signal(int, int, str)
+    """(epoch, image id, message)"""
+    _arrived = Signal(int, int, object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(2)
+        self._cache: OrderedDict[int, Picture] = OrderedDict()
+        self._wanted: dict[int, tuple[int, Path]] = {}
+        """What is still to come, by image id: its epoch, 0 for "ahead of time". Asked by the reading threads, too."""
+        self._reading: set[int] = set()
+        """Images whose read waits or runs, also those that are not wanted any more."""
+        self._order = 0
+        self._arrived.connect(self._on_arrived)
+        self._generation = 0
+        self.max_pixels = DEFAULT_MAX_PIXELS
+        """Larger images are refused."""
+
+    def request(self, epoch: int, image_id: int, path: Path) -> None:
+        """Load an image; answers at once (inside this call) when it is in memory."""
+        picture = self._cache.get(image_id)
+        if picture is not None:
+            self._wanted = {}
+            self._cache.move_to_end(image_id)
+            self.loaded.emit(epoch, picture)
+            return
+        # A new dict: the threads that read an image which is not in it stop.
+        self._wanted = {image_id: (epoch, path)}
+        self._order += 1
+        self._start(image_id, path, priority=self._order)
+
+    def preload(self, image_id: int, path: Path) -> None:
+        """Load an image that will probably be wanted next; silent when it fails."""
+        if image_id in self._cache:
+            self.preloaded.emit(self._cache[image_id])
+        elif image_id not in self._wanted:
+            self._wanted[image_id] = (0, path)
+            self._start(image_id, path, priority=0)
+
+    def cached(self, image_id: int) -> Picture | None:
+        return self._cache.get(image_id)
+
+    def clear(self) -> None:
+        """Forget everything (another project); running reads end unheard."""
+        self._generation += 1
+        self._cache.clear()
+        self._wanted = {}
+        self._reading.clear()
+
+    def shut_down(self) -> None:
+        """Wait for running reads; call before the program ends."""
+        self.clear()
+        self._pool.clear()
+        self._pool.waitForDone(5000)
+
+    def _start(self, image_id: int, path: Path, *, priority: int) -> None:
+        if image_id in self._reading:
+            return
+        self._reading.add(image_id)
+        generation, max_pixels = self._generation, self.max_pixels
+
+        def is_wanted() -> bool:
+            return generation == self._generation and image_id in self._wanted
+
+        def work() -> Picture | None:
+            if not is_wanted():
+                return None
+            loaded = load_image(path, max_pixels=max_pixels)
+            return Picture(image_id, loaded, prepare_image(loaded.rgb)) if is_wanted() else None
+
+        def done(result: object, error: Exception | None) -> None:
+            self._arrived.emit(generation, image_id, result, error)
+
+        self._pool.start(PoolJob(work, done), priority)
+
+    @Slot(int, int, object, object)
+    def _on_arrived(self, generation: int, image_id: int, result: object, error: object) -> None:
+        if generation != self._generation:
+            return
+        self._reading.discard(image_id)
+        if isinstance(result, Picture):
+            self._keep(result)
+        if image_id not in self._wanted:
+            return
+        epoch, path = self._wanted[image_id]
+        if result is None and error is None:
+            # Given up, and wanted again meanwhile.
+            self._order += 1
+            self._start(image_id, path, priority=self._order if epoch else 0)
+            return
+        del self._wanted[image_id]
+        if isinstance(result, Picture):
+            if epoch:
+                self.loaded.emit(epoch, result)
+            else:
+                self.preloaded.emit(result)
+        elif epoch:
+            self.failed.emit(epoch, image_id, _message(error))
+
+    def _keep(self, picture: Picture) -> None:
+        self._cache[picture.image_id] = picture
+        while len(self._cache) > 1 and (
+            len(self._cache) > LRU_IMAGES or sum(p.nbytes for p in self._cache.values()) > LRU_BYTES
+        ):
+            self._cache.popitem(last=False)
+
+
+class ThumbnailLoader(QObject):
+    """Thumbnails on one thread of their own, newest request first: what is in view comes before what was."""
+
+    ready = Signal(int, QPixmap)
+    """(image id, pixmap); a null pixmap when the image cannot be read."""
+    _arrived = Signal(int, int, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(1)
+        self._waiting: list[tuple[int, Path]] = []
+        self._is_running = False
+        self._generation = 0
+        self._arrived.connect(self._on_arrived)
+        self.max_pixels = DEFAULT_MAX_PIXELS
+        """Larger images have no thumbnail."""
+
+    def request(self, image_id: int, path: Path) -> None:
+        self._waiting.append((image_id, path))
+        if not self._is_running:
+            self._next()
+
+    def clear(self) -> None:
+        self._generation += 1
+        self._waiting.clear()
+        self._is_running = False
+
+    def shut_down(self) -> None:
+        self.clear()
+        self._pool.clear()
+        self._pool.waitForDone(5000)
+
+    def _next(self) -> None:
+        if not self._waiting:
+            self._is_running = False
+            return
+        self._is_running = True
+        image_id, path = self._waiting.pop()
+        generation, max_pixels = self._generation, self.max_pixels
+
+        def work() -> QImage:
+            rgb = load_thumbnail(path, max_side=_THUMB_PX, max_pixels=max_pixels)
+            height, width = rgb.shape[:2]
+            return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+        def done(result: object, error: Exception | None) -> None:
+            if error is not None and not isinstance(error, UserError):
+                _log.error("thumbnail of %s: %s", path, "".join(traceback.format_exception(error)))
+            self._arrived.emit(generation, image_id, result)
+
+        self._pool.start(PoolJob(work, done))
+
+    @Slot(int, int, object)
+    def _on_arrived(self, generation: int, image_id: int, result: object) -> None:
+        if generation != self._generation:
+            return
+        pixmap = QPixmap.fromImage(result) if isinstance(result, QImage) else QPixmap()
+        self.ready.emit(image_id, pixmap)
+        self._next()
+
+
+def _message(error: object) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, Exception):
+        _log.error("an image could not be loaded: %s", "".join(traceback.format_exception(error)))
+        return f"The image cannot be shown because of an error in the program ({type(error).__name__}: {error})."
+    return "The image cannot be shown."
