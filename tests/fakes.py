@@ -16,7 +16,6 @@ from annotator.domain.ports.engine import (
     Embedding,
     Engine,
     EngineFactory,
-    LogitsArray,
     ModelInfo,
     RgbArray,
 )
@@ -58,7 +57,7 @@ class DecodeCall:
 
     image_key: str
     prompts: Prompts
-    previous_logits: LogitsArray | None
+    continue_from: Candidate | None
     thread_id: int
 
 
@@ -137,12 +136,10 @@ class FakeSegmenter:
         height, width = image.shape[:2]
         return FakeEmbedding(self.embedding_key(image_key), width, height, image)
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         self.thread_ids.add(threading.get_ident())
         image_key = embedding.key.split(":", 1)[1]
-        self.decodes.append(DecodeCall(image_key, prompts, previous_logits, threading.get_ident()))
+        self.decodes.append(DecodeCall(image_key, prompts, continue_from, threading.get_ident()))
         self.decode_gate.pass_through()
         if self.decode_errors:
             raise self.decode_errors.pop(0)

@@ -131,8 +131,8 @@ def predict_stepwise(
     chosen = None if box is None else segmenter.decode(embedding, prompts).chosen
     for point in points:
         extended = prompts.with_point(point)
-        previous = chosen.logits if chosen is not None and extended.extends(prompts) else None
-        chosen = segmenter.decode(embedding, extended, previous_logits=previous).chosen
+        previous = chosen if extended.extends(prompts) else None
+        chosen = segmenter.decode(embedding, extended, continue_from=previous).chosen
         prompts = extended
     if chosen is None:
         raise PromptError("There is no prompt.", "Give a point or a box.")

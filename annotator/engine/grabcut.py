@@ -124,13 +124,11 @@ class GrabCutSegmenter:
         kept.setflags(write=False)
         return GrabCutEmbedding(self.embedding_key(image_key), kept, (time.perf_counter() - start) * 1e3)
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         """One candidate; its logits are +-8, softened at the outline.
 
         Args:
-            previous_logits: 128 x 128, the answer that the new prompts extend: the cut starts from it.
+            continue_from: the answer that the new prompts extend: the cut starts from its mask.
 
         Raises:
             PromptError: no prompts, or not finite.
@@ -139,18 +137,18 @@ class GrabCutSegmenter:
         if not isinstance(embedding, GrabCutEmbedding):
             raise TypeError(f"an embedding of {type(embedding).__name__} is not GrabCut's")
         prompts = _checked(prompts, width=embedding.width, height=embedding.height)
-        trimap = self._trimap(prompts, previous_logits, width=embedding.width, height=embedding.height)
+        trimap = self._trimap(prompts, continue_from, width=embedding.width, height=embedding.height)
         mask = Mask.from_full(_cut(embedding.rgb, trimap, prompts, self._settings))
         candidate = Candidate(_soft_logits(mask), predicted_iou=0.5, stability=1.0, mask=mask)
         return Candidates((candidate,), 0, 0.0 if mask.is_empty else _LOGIT, (time.perf_counter() - start) * 1e3)
 
-    def _trimap(self, prompts: Prompts, previous_logits: LogitsArray | None, *, width: int, height: int) -> ByteArray:
+    def _trimap(self, prompts: Prompts, continue_from: Candidate | None, *, width: int, height: int) -> ByteArray:
         """What is known before the cut: H x W of OpenCV's four labels."""
         settings = self._settings
         prior_px = max(2.0, settings.prior_radius * min(width, height))
         correction_px = max(2.0, settings.correction_radius * min(width, height))
         trimap = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
-        before = _before(prompts, previous_logits, width=width, height=height)
+        before = _before(prompts, continue_from, width=width, height=height)
         if before is not None:
             trimap[before] = cv2.GC_PR_FGD
         elif prompts.box is not None:
@@ -185,11 +183,11 @@ def _checked(prompts: Prompts, *, width: int, height: int) -> Prompts:
 
 
 def _before(
-    prompts: Prompts, previous_logits: LogitsArray | None, *, width: int, height: int
+    prompts: Prompts, continue_from: Candidate | None, *, width: int, height: int
 ) -> npt.NDArray[np.bool_] | None:
     """The answer to start from, H x W, or None when there is none (an empty one says nothing)."""
-    if previous_logits is not None:
-        mask = mask_from_logits(previous_logits, width=width, height=height)
+    if continue_from is not None:
+        mask = mask_from_logits(continue_from.logits, width=width, height=height)
     elif prompts.base_mask is not None:
         mask = prompts.base_mask
     else:

@@ -314,8 +314,7 @@ def _click_through(
 def _decode_next(
     segmenter: Segmenter, embedding: Embedding, before: Prompts, now: Prompts, chosen: Candidate | None
 ) -> Candidates:
-    previous = chosen.logits if chosen is not None and now.extends(before) else None
-    return segmenter.decode(embedding, now, previous_logits=previous)
+    return segmenter.decode(embedding, now, continue_from=chosen if now.extends(before) else None)
 
 
 def _mean(values: Iterable[float]) -> float:

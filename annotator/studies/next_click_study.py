@@ -171,7 +171,7 @@ def _click_through(
         if move is None:
             break
         prompts, confirmed = prompts.with_point(move.point), (*confirmed, *move.confirmed)
-        answer = segmenter.decode(embedding, prompts, previous_logits=answer.chosen.logits)
+        answer = segmenter.decode(embedding, prompts, continue_from=answer.chosen)
         ious.append(iou(answer.chosen.mask.full(), truth))
         looks.append(move.looks)
         fallbacks.append(move.is_fallback)

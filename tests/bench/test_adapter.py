@@ -85,12 +85,12 @@ def test_overhead_of_a_click_and_time_of_a_swap(number: int, tmp_path: Path) -> 
         (who, engine, engine.encode(photograph(), "picture")) for who, engine in (("base", plain), ("adapter", adapted))
     ]
     watch = Stopwatch()
-    logits = [engine.decode(embedding, prompts_of(1)).chosen.logits for _, engine, embedding in sides]
+    firsts = [engine.decode(embedding, prompts_of(1)).chosen for _, engine, embedding in sides]
     for turn in range(ROUNDS + 2):
         into = watch if turn >= 2 else Stopwatch()  # the first rounds also make what is made once
-        for (who, engine, embedding), before in zip(sides, logits, strict=True):
+        for (who, engine, embedding), before in zip(sides, firsts, strict=True):
             into.time("first click", who, lambda: engine.decode(embedding, prompts_of(1)))  # noqa: B023
-            into.time("fifth click", who, lambda: engine.decode(embedding, prompts_of(5), previous_logits=before))  # noqa: B023
+            into.time("fifth click", who, lambda: engine.decode(embedding, prompts_of(5), continue_from=before))  # noqa: B023
             into.time("box", who, lambda: engine.decode(embedding, Prompts(box=Box(*BOX_XYXY))))  # noqa: B023
     print(watch.table(f"{name}, {info.dtype}, {device}, threads: {torch.get_num_threads()}", [("base", "adapter")]))
     for step, by_who in watch.ms.items():

@@ -86,10 +86,10 @@ class Side:
         yield "encode", embedding
         first = kept(lambda: segmenter.decode(embedding.value, prompts_of(1)))
         yield "first click", first
-        logits = first.value.chosen.logits
+        chosen = first.value.chosen
         for _ in range(CLICKS_PER_ROUND):
             yield "same click again", lambda: segmenter.decode(embedding.value, prompts_of(1))
-            yield "fifth click", lambda: segmenter.decode(embedding.value, prompts_of(5), previous_logits=logits)
+            yield "fifth click", lambda: segmenter.decode(embedding.value, prompts_of(5), continue_from=chosen)
             yield "box", lambda: segmenter.decode(embedding.value, Prompts(box=Box(*BOX_XYXY)))
 
     def _official_steps(self, image: np.ndarray) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -19,7 +19,7 @@ from annotator.demo.run import run_demo
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding
 from annotator.domain.project import Annotation, Change, Edit
 from annotator.domain.prompt import Prompts
 from tests.fakes import FakeEmbedding, FakeSegmenter, fake_engine
@@ -44,9 +44,7 @@ class KnowingSegmenter(FakeSegmenter):
     shift_px = 0.0
     """Every mask lies this far beside the object."""
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         assert isinstance(embedding, FakeEmbedding)
         here = [target for target in TARGETS if _is_of(target, embedding)]
         scales = (0.8, 1.0, 1.2) if prompts.is_ambiguous else (1.0,)

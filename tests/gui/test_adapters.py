@@ -37,11 +37,11 @@ class AdaptableSegmenter(FakeSegmenter):
     def set_adapter(self, adapter: float | None) -> None:
         self.adapter = adapter
 
-    def decode(self, embedding, prompts, *, previous_logits=None):
+    def decode(self, embedding, prompts, *, continue_from=None):
         plain = self.radius_px
         self.radius_px = plain * (self.adapter or 1.0)
         try:
-            return super().decode(embedding, prompts, previous_logits=previous_logits)
+            return super().decode(embedding, prompts, continue_from=continue_from)
         finally:
             self.radius_px = plain
 
@@ -143,10 +143,10 @@ def test_a_model_that_leaves_the_card_says_so_and_keeps_its_adapter(desk):
     desk.until(lambda: desk.client.adapter is not None)
     note = "The graphics card ran out of memory; the processor is used now."
 
-    def leave_the_card(embedding, prompts, *, previous_logits=None):
+    def leave_the_card(embedding, prompts, *, continue_from=None):
         segmenter.info = replace(segmenter.info, device="cpu", dtype="bfloat16", note=note)
         del segmenter.decode
-        return segmenter.decode(embedding, prompts, previous_logits=previous_logits)
+        return segmenter.decode(embedding, prompts, continue_from=continue_from)
 
     segmenter.decode = leave_the_card
     desk.click(60, 50)

@@ -87,7 +87,7 @@ def test_strokes_stay_while_clicks_go_on(bench: Bench) -> None:
     assert bench.state.mask.contains(100, 20)
     assert bench.state.mask.contains(50, 60)
     assert bench.segmenter.decodes[-1].prompts.strokes == ()
-    assert bench.segmenter.decodes[-1].previous_logits is not None
+    assert bench.segmenter.decodes[-1].continue_from is not None
     bench.controller.cycle(1)
     assert bench.state.mask.contains(100, 20)
 

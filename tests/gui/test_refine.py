@@ -82,14 +82,14 @@ def test_logits_go_back_only_when_the_prompts_extend(bench: Bench) -> None:
     bench.settle()
     bench.click(44, 30)
     bench.settle()
-    chosen = bench.segmenter.decodes[1].previous_logits
+    chosen = bench.segmenter.decodes[1].continue_from
     assert chosen is not None
     bench.controller.set_box(Box(10, 10, 60, 60))
     bench.settle()
-    assert bench.segmenter.decodes[2].previous_logits is None
+    assert bench.segmenter.decodes[2].continue_from is None
     bench.click(50, 30)
     bench.settle()
-    assert bench.segmenter.decodes[3].previous_logits is not None
+    assert bench.segmenter.decodes[3].continue_from is not None
     bench.controller.remove_last()
     bench.click(70, 30)
     bench.settle()
@@ -105,7 +105,7 @@ def test_the_logits_of_the_candidate_in_use_go_back(bench: Bench) -> None:
     assert bench.state.candidate_index == 2
     bench.click(44, 30)
     bench.settle()
-    assert bench.segmenter.decodes[1].previous_logits is items[2].logits
+    assert bench.segmenter.decodes[1].continue_from is items[2]
 
 
 def test_logits_are_not_sent_while_the_step_before_is_unknown(bench: Bench) -> None:
@@ -116,7 +116,7 @@ def test_logits_are_not_sent_while_the_step_before_is_unknown(bench: Bench) -> N
     bench.click(40, 20)
     bench.go()
     bench.settle()
-    assert [call.previous_logits for call in bench.segmenter.decodes] == [None, None]
+    assert [call.continue_from for call in bench.segmenter.decodes] == [None, None]
 
 
 def test_cycling_wraps_and_choosing_picks(bench: Bench) -> None:
@@ -215,10 +215,10 @@ def test_a_new_branch_after_undo_forgets_the_old_one(bench: Bench) -> None:
     bench.click(50, 20)
     bench.settle()
     bench.controller.undo()
-    first = bench.state.candidates.items[bench.state.candidate_index].logits
+    first = bench.state.candidates.items[bench.state.candidate_index]
     bench.click(80, 60)
     bench.settle()
-    assert bench.segmenter.decodes[-1].previous_logits is first
+    assert bench.segmenter.decodes[-1].continue_from is first
     assert not bench.controller.redo()
 
 
@@ -250,7 +250,7 @@ def test_after_a_removal_unknown_prompts_are_asked_without_logits(bench: Bench) 
     bench.controller.remove_last()
     bench.go()
     bench.settle()
-    assert bench.segmenter.decodes[-1].previous_logits is None
+    assert bench.segmenter.decodes[-1].continue_from is None
     assert len(bench.segmenter.decodes[-1].prompts.points) == 2
     assert is_at(bench.state.mask, 50, 20)
 
@@ -642,7 +642,7 @@ def test_another_model_answers_the_same_prompts_again(bench: Bench) -> None:
         bench.client.restart(fake_engine(other, FakeCache()))
     bench.settle()
     assert bench.state.mask.area > small
-    assert other.decodes[0].previous_logits is None
+    assert other.decodes[0].continue_from is None
     bench.controller.accept()
     assert bench.accepted[0].model == "other"
 

@@ -369,10 +369,10 @@ def test_switching_the_model_interrupts_an_encode_and_drops_old_logits(qtbot: Qt
     qtbot.waitUntil(lambda: bool(heard.decoded))
     assert old.cancelled == ["a"]
     assert old.decodes == []
-    assert new.decodes[0].previous_logits is None
+    assert new.decodes[0].continue_from is None
     client.submit_decode(DecodeRequest(1, 2, "a", RGB, request.prompts, np.zeros((64, 64), np.float32)))
     qtbot.waitUntil(lambda: len(heard.decoded) == 2)
-    assert new.decodes[1].previous_logits is not None
+    assert new.decodes[1].continue_from is not None
 
 
 def test_a_newer_model_wish_ends_a_load_that_reports(qtbot: QtBot, make_client: MakeClient) -> None:

@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from annotator.commands import predict
 from annotator.domain.errors import ExportError, ImageError, PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidates, Embedding, LogitsArray, ModelInfo, Segmenter
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
 
@@ -32,11 +32,9 @@ class RecordingSegmenter(GrabCutSegmenter):
         super().__init__()
         self.asked: list[tuple[Prompts, bool]] = []
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
-        self.asked.append((prompts, previous_logits is not None))
-        return super().decode(embedding, prompts, previous_logits=previous_logits)
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
+        self.asked.append((prompts, continue_from is not None))
+        return super().decode(embedding, prompts, continue_from=continue_from)
 
 
 @pytest.fixture

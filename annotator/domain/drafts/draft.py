@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from annotator.domain.brush import Stroke, painted
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Candidate, Candidates, LogitsArray, ModelInfo, RgbArray
+from annotator.domain.ports.engine import Candidate, Candidates, ModelInfo, RgbArray
 from annotator.domain.project import Annotation, ImageRecord
 from annotator.domain.prompt import Prompts, PromptSession
 
@@ -200,13 +200,13 @@ class Draft:
         return self.runs[1] if self.runs is not None and self.runs[0] is self.mask else None
 
     @property
-    def previous_logits(self) -> LogitsArray | None:
-        """The logits in use at the step before, when the prompts at the cursor extend that step's."""
+    def continued(self) -> Candidate | None:
+        """The candidate in use at the step before, when the prompts at the cursor extend that step's."""
         cursor = self.session.cursor
         if cursor == 0 or not self.prompts.extends(self.session.steps[cursor - 1]):
             return None
         before = self.answers.get(self.generations[cursor - 1])
-        return None if before is None else before.candidate.logits
+        return None if before is None else before.candidate
 
     @property
     def _has_failed(self) -> bool:

@@ -104,6 +104,8 @@ class Candidate:
         label: "part", "whole", "group" for three candidates by area, "" for a single one.
         uncertainty: of the decode that the mask is from, when a prompt adapter is in use; else None.
         logits_box: the part of the image that ``logits`` are of, in image pixels; None for the whole image.
+        token: names this candidate to the engine that gave it, when that remembers more of it than stands here
+            (what it was chosen from); empty when there is nothing more to know. Forgotten tokens do no harm.
     """
 
     logits: LogitsArray
@@ -113,6 +115,7 @@ class Candidate:
     label: str = ""
     uncertainty: UncertaintyMap | None = None
     logits_box: Box | None = None
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +161,11 @@ class Segmenter(Protocol):
         """
         ...
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         """Masks for prompts in image pixels; prompts outside the image are pulled to its edge.
 
-        Three candidates when ``prompts.is_ambiguous``, else one. ``previous_logits`` (L x L) only when the prompts
-        extend the ones that gave them.
+        Three candidates when ``prompts.is_ambiguous``, else one. ``continue_from`` is the candidate that the person
+        went on from, as an engine gave it: only when the prompts extend the ones that gave it.
 
         Raises:
             PromptError: no prompts, or not finite.
@@ -275,7 +276,7 @@ class DecodeRequest:
     image_key: str
     image: RgbArray
     prompts: Prompts
-    previous_logits: LogitsArray | None = None
+    continue_from: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,17 +110,17 @@ class Sam2Segmenter:
             raise ImageError(f"An image must be height x width x 3 bytes, not {image.shape} {image.dtype}.")
         return self._in_memory(lambda: self._encode(image, image_key, is_cancelled))
 
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Prompts,
-        *,
-        previous_logits: LogitsArray | None = None,
-        tidies: bool = False,
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
+        """See :meth:`annotator.domain.ports.engine.Segmenter.decode`."""
+        return self.decode_from(None if continue_from is None else continue_from.logits, embedding, prompts)
+
+    def decode_from(
+        self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
     ) -> Candidates:
-        """See :meth:`annotator.domain.ports.engine.Segmenter.decode`.
+        """As :meth:`decode`, for prompts that extend those of low-resolution logits.
 
         Args:
+            logits: L x L float32, or None for prompts that begin.
             tidies: whether small islands and holes are taken out of the masks (:mod:`annotator.domain.answering.tidy`).
 
         Raises:
@@ -132,20 +132,20 @@ class Sam2Segmenter:
         if prompts.is_empty:
             raise PromptError("There is nothing to decode.", "Click the object or draw a box.")
         tidied_for = prompts.points if tidies else None
-        return self._in_memory(lambda: self._decode(embedding, prompts, previous_logits, started, tidied_for))
+        return self._in_memory(lambda: self._decode(embedding, prompts, logits, started, tidied_for))
 
     def _decode(
         self,
         embedding: Sam2Embedding,
         prompts: Prompts,
-        previous_logits: LogitsArray | None,
+        logits: LogitsArray | None,
         started: float,
         tidied_for: Sequence[PointPrompt] | None,
     ) -> Candidates:
         embedding = self._here(embedding)
         points, labels = self._arrays(embedding, prompts)
         side = self._size // 4
-        mask_input = mask_input_of(prompts, previous_logits, side=side, device=self._device)
+        mask_input = mask_input_of(prompts, logits, side=side, device=self._device)
         found = self._decoder.decode(
             [embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous
         )[0]
@@ -167,7 +167,7 @@ class Sam2Segmenter:
         can_join = len(kinds) == 1 and len(requests) > 1 and self._decoder.can_join
         embeddings = [e for e, _ in requests if isinstance(e, Sam2Embedding) and e.low.device == self._device]
         if not can_join or len(embeddings) < len(requests) or any(p.base_mask or p.is_empty for _, p in requests):
-            return [self.decode(embedding, prompts, tidies=tidies) for embedding, prompts in requests]
+            return [self.decode_from(None, embedding, prompts, tidies=tidies) for embedding, prompts in requests]
         arrays = [self._arrays(e, p) for e, (_, p) in zip(embeddings, requests, strict=True)]
         points, labels = (torch.cat([a for a in column if a is not None]) for column in zip(*arrays, strict=True))
         answers = self._decoder.decode(

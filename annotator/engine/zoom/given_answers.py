@@ -1,15 +1,16 @@
-"""What was answered lately, known again by the logits that are given back with the next click."""
+"""What was answered lately, known again by the token of the candidate that the next click goes on from."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
 from annotator.domain.answering.hypotheses import Hypothesis
 from annotator.domain.answering.zoom import Region
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidate, LogitsArray
+from annotator.domain.ports.engine import Candidate
 from annotator.engine.zoom.pieces import mask_box
 
 ANSWERS_KEPT = 128
@@ -19,7 +20,7 @@ MASK_BYTES_KEPT = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
-    """A candidate (kept, so that its logits' identity stays theirs) and where it was found.
+    """A candidate and where it was found.
 
     ``others`` are the answers it was chosen from, empty where a box or a mask said what was meant.
     """
@@ -39,19 +40,27 @@ class GivenAnswers:
 
     def __init__(self, *, mask_bytes: int = MASK_BYTES_KEPT) -> None:
         self._mask_bytes = mask_bytes
-        self._kept: OrderedDict[int, GivenAnswer] = OrderedDict()
+        self._kept: OrderedDict[str, GivenAnswer] = OrderedDict()
+        self._mine = uuid4().hex
+        self._count = 0
 
-    def known(self, logits: LogitsArray | None) -> GivenAnswer | None:
-        """The answer of given-back logits; None for logits too old to be remembered (the prompts then start anew)."""
-        answer = None if logits is None else self._kept.get(id(logits))
-        return answer if answer is not None and answer.candidate.logits is logits else None
+    def of(self, candidate: Candidate, whole: Region) -> GivenAnswer:
+        """What is known of a candidate; of one that was forgotten, or that another engine gave, what it says itself.
 
-    def remember(self, answer: GivenAnswer) -> None:
-        self._kept[id(answer.candidate.logits)] = answer
-        self._kept.move_to_end(id(answer.candidate.logits))
+        Args:
+            whole: the image, for a candidate that was found in all of it.
+        """
+        return self._kept.get(candidate.token) or GivenAnswer(candidate, piece_of(candidate, whole))
+
+    def remembered(self, answer: GivenAnswer) -> Candidate:
+        """The answer's candidate with the token that it is known by from now on."""
+        self._count += 1
+        candidate = replace(answer.candidate, token=f"{self._mine}-{self._count}")
+        self._kept[candidate.token] = replace(answer, candidate=candidate)
         while len(self._kept) > ANSWERS_KEPT:
             self._kept.popitem(last=False)
         self._fit()
+        return candidate
 
     @property
     def nbytes(self) -> int:
@@ -76,6 +85,12 @@ class GivenAnswers:
                 self._kept[key] = answer
             seen.update(new)
             total += sum(new.values())
+
+
+def piece_of(candidate: Candidate, whole: Region) -> Region:
+    """The piece of the image that a candidate's logits are of."""
+    box = candidate.logits_box
+    return whole if box is None else Region(*(round(edge) for edge in box.as_xyxy()))
 
 
 def _unseen(answer: GivenAnswer, seen: Mapping[int, int]) -> dict[int, int]:

@@ -35,7 +35,7 @@ from annotator.domain.ports.engine import Candidate, Candidates, Embedding, Logi
 from annotator.domain.prompt import Prompts
 from annotator.engine.sam2.adapted_decoder import Adapter
 from annotator.engine.sam2.candidates import LABELS_BY_AREA
-from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers
+from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers, piece_of
 from annotator.engine.zoom.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
 
 SMALL_SHARE = 0.3
@@ -57,13 +57,8 @@ class CropSegmenter(Segmenter, Protocol):
     @property
     def adapter(self) -> Adapter | None: ...
     def set_adapter(self, adapter: Adapter | None) -> None: ...
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Prompts,
-        *,
-        previous_logits: LogitsArray | None = None,
-        tidies: bool = False,
+    def decode_from(
+        self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
     ) -> Candidates:
         """See the engine's."""
         ...
@@ -150,14 +145,12 @@ class ZoomSegmenter:
         """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
         return ZoomEmbedding(self._base.encode(image, image_key, is_cancelled=is_cancelled), image)
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         """See :meth:`annotator.domain.ports.engine.Segmenter.decode`. Logits belong to the piece that was looked at."""
         started = time.perf_counter()
         if not isinstance(embedding, ZoomEmbedding):
             raise TypeError("this engine decodes its own embeddings")
-        previous = self._given.known(previous_logits)
+        previous = None if continue_from is None else self._given.of(continue_from, embedding.whole)
         has_clicks_only = prompts.box is None and prompts.base_mask is None and bool(prompts.points)
         if not is_finite(prompts) or prompts.is_empty:
             return self._base.decode(embedding.base, prompts)  # refuses them
@@ -168,8 +161,7 @@ class ZoomSegmenter:
         else:
             region = self._named_region(embedding, prompts)
             found = self._answered(self._decode_in(embedding, region, prompts, None), region)
-        seen = self._given.known(found.chosen.logits)
-        looked_closer = seen is not None and seen.region != embedding.whole
+        looked_closer = piece_of(found.chosen, embedding.whole) != embedding.whole
         return replace(found, decode_ms=(time.perf_counter() - started) * 1e3, looked_closer=looked_closer)
 
     def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
@@ -239,8 +231,7 @@ class ZoomSegmenter:
         for rank, index in enumerate(order):
             label = LABELS_BY_AREA[rank] if len(chosen) == 3 else ""
             item = replace(chosen[index].candidate, label=label)
-            self._given.remember(GivenAnswer(item, chosen[index].region, others))
-            items.append(item)
+            items.append(self._given.remembered(GivenAnswer(item, chosen[index].region, others)))
         return replace(plain, items=tuple(items), best=order.index(0))
 
     # --- corrections --------------------------------------------------------------------------------------------------
@@ -315,7 +306,7 @@ class ZoomSegmenter:
         """Candidates in image pixels from one piece."""
         logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
         embedded, inside = self._part(embedding, region, prompts)
-        found = self._base.decode(embedded, inside, previous_logits=logits, tidies=self._tidies)
+        found = self._base.decode_from(logits, embedded, inside, tidies=self._tidies)
         return self._in_image(found, embedding, region)
 
     def _decode_in_each(
@@ -356,9 +347,8 @@ class ZoomSegmenter:
     # --- what was given out -------------------------------------------------------------------------------------------
 
     def _answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
-        for item in found.items:
-            self._given.remember(GivenAnswer(item, region, others))
-        return found
+        items = tuple(self._given.remembered(GivenAnswer(item, region, others)) for item in found.items)
+        return replace(found, items=items)
 
 
 def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> Candidate:

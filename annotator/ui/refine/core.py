@@ -254,7 +254,7 @@ class RefineCore(QObject):
                 head.image.key,
                 head.image.rgb,
                 head.prompts.asked,
-                head.previous_logits,
+                head.continued,
             )
         )
 

@@ -173,8 +173,8 @@ class EngineWorker(QObject):
             # Clicks went on while the image was encoded: only the newest is worth an answer.
             return
         engine = self._loaded_engine()
-        previous = request.previous_logits if job.model == self._model else None
-        candidates = engine.segmenter.decode(embedding, request.prompts, previous_logits=previous)
+        previous = request.continue_from if job.model == self._model else None
+        candidates = engine.segmenter.decode(embedding, request.prompts, continue_from=previous)
         self.decoded.emit(
             DecodeResult(
                 request.epoch,

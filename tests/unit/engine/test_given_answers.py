@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from annotator.domain.answering.hypotheses import Hypothesis
 from annotator.domain.answering.zoom import Region
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate
 from annotator.engine.zoom.given_answers import ANSWERS_KEPT, GivenAnswer, GivenAnswers
@@ -29,50 +32,60 @@ def search(count: int) -> list[GivenAnswer]:
 def test_masks_that_answers_share_count_once() -> None:
     given = GivenAnswers()
     for answer in search(5):
-        given.remember(answer)
+        given.remembered(answer)
     assert given.nbytes == 8 * MASK_BYTES
 
 
 def test_old_answers_lose_first_what_they_were_chosen_from_then_their_place() -> None:
     given = GivenAnswers(mask_bytes=13 * MASK_BYTES)
-    clicks = [search(5) for _ in range(4)]
-    for answers in clicks:
-        for answer in answers:
-            given.remember(answer)
+    clicks = []
+    for _ in range(4):
+        clicks.append([])
+        for answer in search(5):
+            clicks[-1].append(given.remembered(answer))
             assert given.nbytes <= 13 * MASK_BYTES
-    assert all(given.known(answer.candidate.logits) is answer for answer in clicks[-1])
-    before = given.known(clicks[-2][-1].candidate.logits)
-    assert before is not None
-    assert before.others == ()
-    assert all(given.known(answer.candidate.logits) is None for answer in clicks[0])
+    assert all(len(given.of(one, WHOLE).others) == 5 for one in clicks[-1])
+    assert given.of(clicks[-2][-1], WHOLE) == GivenAnswer(clicks[-2][-1], WHOLE)
+    assert [is_known(given, one) for one in clicks[-2]] == [False, False, True]
+    assert not any(is_known(given, one) for one in clicks[0])
+
+
+def is_known(given: GivenAnswers, one: Candidate) -> bool:
+    """A forgotten candidate is taken to be of the image that is named."""
+    elsewhere = Region(0, 0, 7, 7)
+    return given.of(one, elsewhere).region != elsewhere
 
 
 def test_the_newest_is_kept_however_large() -> None:
     given = GivenAnswers(mask_bytes=MASK_BYTES)
-    (first, *_) = search(5)
-    given.remember(first)
-    assert given.known(first.candidate.logits) is first
-    (second, *_) = search(5)
-    given.remember(second)
-    assert given.known(second.candidate.logits) is second
-    assert given.known(first.candidate.logits) is None
+    first = given.remembered(search(5)[0])
+    assert is_known(given, first)
+    second = given.remembered(search(5)[0])
+    assert is_known(given, second)
+    assert not is_known(given, first)
 
 
 def test_small_answers_go_by_their_number() -> None:
     given = GivenAnswers()
-    answers = [GivenAnswer(candidate(), WHOLE) for _ in range(ANSWERS_KEPT + 1)]
-    for answer in answers:
-        given.remember(answer)
-    assert given.known(answers[0].candidate.logits) is None
-    assert given.known(answers[1].candidate.logits) is answers[1]
-    assert given.known(np.zeros((4, 4), np.float32)) is None
-    assert given.known(None) is None
+    answers = [given.remembered(GivenAnswer(candidate(), WHOLE)) for _ in range(ANSWERS_KEPT + 1)]
+    assert not is_known(given, answers[0])
+    assert is_known(given, answers[1])
+
+
+def test_a_token_means_nothing_to_another_memory() -> None:
+    mine, yours = GivenAnswers(), GivenAnswers()
+    candidates = [memory.remembered(GivenAnswer(candidate(), WHOLE)) for memory in (mine, yours)]
+    assert not is_known(yours, candidates[0])
+    assert candidates[0].token != candidates[1].token
+
+
+def test_what_was_forgotten_says_itself_where_it_was_found() -> None:
+    away = replace(candidate(), logits_box=Box(20, 30, 60, 90))
+    assert GivenAnswers().of(away, WHOLE).region == Region(20, 30, 60, 90)
 
 
 def test_answers_of_one_click_stay_together_however_large() -> None:
     given = GivenAnswers(mask_bytes=MASK_BYTES)
     others = tuple(Hypothesis(candidate(), WHOLE) for _ in range(5))
-    answers = [GivenAnswer(other.candidate, WHOLE, others) for other in others[:3]]
-    for answer in answers:
-        given.remember(answer)
-    assert all(given.known(answer.candidate.logits) is answer for answer in answers), "they share every byte"
+    answers = [given.remembered(GivenAnswer(other.candidate, WHOLE, others)) for other in others[:3]]
+    assert all(is_known(given, answer) for answer in answers), "they share every byte"

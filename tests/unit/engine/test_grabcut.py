@@ -66,8 +66,8 @@ def test_clicks_grow_to_an_object_larger_than_the_first_guess() -> None:
     prompts, previous, ious = Prompts(), None, []
     for x, y in ((90.5, 70.5), (115.5, 70.5), (65.5, 70.5), (90.5, 100.5), (90.5, 40.5)):
         prompts = prompts.with_point(PointPrompt(x, y))
-        answer = segmenter.decode(embedding, prompts, previous_logits=previous).chosen
-        previous = answer.logits
+        answer = segmenter.decode(embedding, prompts, continue_from=previous).chosen
+        previous = answer
         ious.append(iou(answer.mask.full(), truth))
     assert ious[-1] > 0.95 > ious[0]
 
@@ -101,10 +101,10 @@ def test_later_clicks_add_and_take_away() -> None:
     one = segmenter.decode(embedding, first).chosen
     assert iou(one.mask.full(), disc_of(60, 80, 22)) > 0.95
     second = first.with_point(PointPrompt(130.5, 80.5))
-    two = segmenter.decode(embedding, second, previous_logits=one.logits).chosen
+    two = segmenter.decode(embedding, second, continue_from=one).chosen
     assert iou(two.mask.full(), both) > 0.9
     third = second.with_point(PointPrompt(130.5, 80.5, is_positive=False))
-    assert not segmenter.decode(embedding, third, previous_logits=two.logits).chosen.mask.contains(130, 80)
+    assert not segmenter.decode(embedding, third, continue_from=two).chosen.mask.contains(130, 80)
 
 
 def test_an_existing_mask_is_refined() -> None:
@@ -170,7 +170,7 @@ def test_never_raises_on_degenerate_input(data: st.DataObject) -> None:
     embedding = segmenter.encode(image, "odd")
     first = segmenter.decode(embedding, Prompts(points, box)).chosen
     again = Prompts((*points, PointPrompt(width / 2, height / 2)), box)
-    second = segmenter.decode(embedding, again, previous_logits=first.logits).chosen
+    second = segmenter.decode(embedding, again, continue_from=first).chosen
     for candidate in (first, second):
         assert (candidate.mask.width, candidate.mask.height) == (width, height)
         assert np.isfinite(candidate.logits).all()

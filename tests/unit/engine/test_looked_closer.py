@@ -15,7 +15,7 @@ def test_a_small_object_was_looked_at_more_closely() -> None:
     first = zoom.decode(embedding, Prompts((PointPrompt(315, 215),)))
     assert first.looked_closer
     more = Prompts((PointPrompt(315, 215), PointPrompt(320, 220)))
-    assert zoom.decode(embedding, more, previous_logits=first.chosen.logits).looked_closer
+    assert zoom.decode(embedding, more, continue_from=first.chosen).looked_closer
     assert zoom.decode(embedding, Prompts(box=Box(300, 200, 340, 230))).looked_closer
 
 

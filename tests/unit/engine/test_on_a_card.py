@@ -102,7 +102,7 @@ def test_every_prompt_with_and_without_an_adapter(
             for name, engine in engines.items():
                 engine.set_adapter(Adapter(adapter.network, adapter.info) if worn else None)
                 first = engine.decode(embeddings[name], prompts)
-                again = engine.decode(embeddings[name], prompts, previous_logits=first.chosen.logits)
+                again = engine.decode(embeddings[name], prompts, continue_from=first.chosen)
                 answers[name] = np.concatenate([logits_of(first), logits_of(again)])
                 assert (first.chosen.uncertainty is not None) == bool(worn)
                 adapter.network.cpu()  # one network serves both here

@@ -197,7 +197,7 @@ def test_logits_scores_and_masks_are_the_official_ones(scene: Scene, make_case: 
         official = Official(*scene.predictor.predict(**case.official, return_logits=True))
         for is_fast in (True, False):
             engine = Sam2Segmenter(scene.model, info(), use_fast_decoder=is_fast)
-            ours = engine.decode(scene.embedding, case.prompts, previous_logits=case.previous)
+            ours = engine.decode_from(case.previous, scene.embedding, case.prompts)
             figures = compare(ours.items, official)
             print(f"{scene.name} {make_case.__name__} fast={is_fast}: {figures}")
 

@@ -66,27 +66,22 @@ class IdealSegmenter:
         self.encoded.append((image.shape[1], image.shape[0]))
         return Pixels(image_key, image)
 
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Prompts,
-        *,
-        previous_logits: LogitsArray | None = None,
-        tidies: bool = False,
+    def decode_from(
+        self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
     ) -> Candidates:
         assert isinstance(embedding, Pixels)
-        self.asked.append((prompts, previous_logits))
+        self.asked.append((prompts, logits))
         rows = (np.arange(32) + 0.5) * embedding.height / 32
         columns = (np.arange(32) + 0.5) * embedding.width / 32
         bright = embedding.image[rows.astype(int)][:, columns.astype(int), 0] > 100
-        logits = np.where(bright, 4.0, -4.0).astype(np.float32)
+        seen = np.where(bright, 4.0, -4.0).astype(np.float32)
         size = {"width": embedding.width, "height": embedding.height}
-        mask = mask_from_logits(tidied(logits, prompts.points, **size) if tidies else logits, **size)
+        mask = mask_from_logits(tidied(seen, prompts.points, **size) if tidies else seen, **size)
         is_cut = bool(bright[0].any() or bright[-1].any() or bright[:, 0].any() or bright[:, -1].any())
-        return Candidates((Candidate(logits, 0.3 if is_cut else 0.9, 0.9, mask),), 0, 1.0, 1.0)
+        return Candidates((Candidate(seen, 0.3 if is_cut else 0.9, 0.9, mask),), 0, 1.0, 1.0)
 
     def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
-        return [self.decode(embedding, prompts, tidies=tidies) for embedding, prompts in requests]
+        return [self.decode_from(None, embedding, prompts, tidies=tidies) for embedding, prompts in requests]
 
 
 def picture(x: int, y: int, w: int, h: int) -> tuple[RgbArray, Mask]:
@@ -103,7 +98,7 @@ def test_a_small_object_is_found_exactly_from_one_click() -> None:
     embedding = zoom.encode(image, "k")
     prompts = Prompts((PointPrompt(315, 215),))
     found = zoom.decode(embedding, prompts).chosen.mask
-    coarse = ideal.decode(embedding.base, prompts).chosen.mask
+    coarse = ideal.decode_from(None, embedding.base, prompts).chosen.mask
     assert (found.width, found.height) == (640, 480)
     assert found.iou(truth) > 0.85 > coarse.iou(truth) + 0.1
 
@@ -139,7 +134,7 @@ def test_a_correction_goes_on_in_the_same_piece_with_its_logits() -> None:
     box = Box(300, 200, 340, 230)
     first = zoom.decode(embedding, Prompts(box=box)).chosen
     pieces = len(ideal.encoded)
-    zoom.decode(embedding, Prompts((PointPrompt(338, 232, False),), box), previous_logits=first.logits)
+    zoom.decode(embedding, Prompts((PointPrompt(338, 232, False),), box), continue_from=first)
     assert len(ideal.encoded) == pieces
     assert ideal.asked[-1][1] is first.logits
 
@@ -176,21 +171,16 @@ def test_pieces_that_were_warmed_are_not_encoded_again() -> None:
 class PartOrWhole(IdealSegmenter):
     """In the whole image the first click means the whole bright object, in pieces only its very bright part."""
 
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Prompts,
-        *,
-        previous_logits: LogitsArray | None = None,
-        tidies: bool = False,
+    def decode_from(
+        self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
     ) -> Candidates:
-        found = super().decode(embedding, prompts, previous_logits=previous_logits, tidies=tidies)
-        if embedding.width == 640 or previous_logits is not None:
+        found = super().decode_from(logits, embedding, prompts, tidies=tidies)
+        if embedding.width == 640 or logits is not None:
             return found
         assert isinstance(embedding, Pixels)
         part = embedding.image.copy()
         part[part < 250] = 0
-        return super().decode(Pixels(embedding.key, part), prompts)
+        return super().decode_from(None, Pixels(embedding.key, part), prompts)
 
 
 def test_a_click_that_the_answer_contradicts_turns_to_another_answer() -> None:
@@ -204,10 +194,10 @@ def test_a_click_that_the_answer_contradicts_turns_to_another_answer() -> None:
     answer = zoom.decode(embedding, Prompts((first,))).chosen
     assert answer.mask.iou(part) > 0.8
     more = Prompts((first, PointPrompt(400, 320)))
-    assert zoom.decode(embedding, more, previous_logits=answer.logits).chosen.mask.iou(whole) > 0.9
+    assert zoom.decode(embedding, more, continue_from=answer).chosen.mask.iou(whole) > 0.9
 
 
-def test_forgotten_logits_start_a_new_search_that_holds_all_positive_clicks() -> None:
+def test_clicks_without_an_answer_start_a_search_that_holds_all_positive_ones() -> None:
     image, truth = picture(100, 100, 60, 300)
     ideal = IdealSegmenter()
     zoom = ZoomSegmenter(ideal, margin=1.6)
@@ -226,7 +216,7 @@ def test_a_click_beyond_the_piece_widens_it_and_carries_the_logits_along() -> No
     embedding = zoom.encode(image, "k")
     first = zoom.decode(embedding, Prompts(box=Box(300, 200, 340, 230))).chosen
     more = Prompts((PointPrompt(420, 215),), Box(300, 200, 340, 230))
-    zoom.decode(embedding, more, previous_logits=first.logits)
+    zoom.decode(embedding, more, continue_from=first)
     assert max(ideal.encoded[-1]) >= 120 * 1.6
     prompts, carried = ideal.asked[-1]
     assert carried is not None
@@ -244,17 +234,24 @@ def test_an_object_that_runs_out_of_its_piece_gets_a_wider_one() -> None:
     boxed = zoom.decode(embedding, Prompts(box=Box(300, 200, 340, 240))).chosen  # a box too small on purpose
     assert boxed.mask.area < truth.area / 2
     more = Prompts((PointPrompt(320, 220),), Box(300, 200, 340, 240))
-    again = zoom.decode(embedding, more, previous_logits=boxed.logits).chosen
+    again = zoom.decode(embedding, more, continue_from=boxed).chosen
     assert again.mask.area > boxed.mask.area
 
 
-def test_logits_of_another_engine_are_not_trusted() -> None:
+def test_a_forgotten_candidate_is_continued_where_it_was_found() -> None:
     image, _ = picture(300, 200, 40, 30)
     ideal = IdealSegmenter()
-    zoom = ZoomSegmenter(ideal, margin=1.6)
-    embedding = zoom.encode(image, "k")
-    zoom.decode(embedding, Prompts((PointPrompt(315, 215),)), previous_logits=np.zeros((32, 32), np.float32))
-    assert all(previous is None for _, previous in ideal.asked)
+    box = Box(300, 200, 340, 230)
+    first = ZoomSegmenter(ideal, margin=1.6).decode(
+        ZoomSegmenter(ideal, margin=1.6).encode(image, "k"), Prompts(box=box)
+    )
+    fresh = ZoomSegmenter(ideal, margin=1.6)  # has never seen that answer
+    embedding = fresh.encode(image, "k")
+    before = len(ideal.asked)
+    found = fresh.decode(embedding, Prompts((PointPrompt(338, 228, False),), box), continue_from=first.chosen)
+    assert [given is first.chosen.logits for _, given in ideal.asked[before:]] == [True]
+    assert found.chosen.logits_box == first.chosen.logits_box
+    assert found.chosen.token != first.chosen.token
 
 
 def test_few_pieces_are_kept() -> None:
@@ -311,7 +308,7 @@ def test_the_real_engine_answers_in_image_pixels_whatever_the_size(
         assert all((c.mask.width, c.mask.height) == (width, height) for c in answer.items)
         assert len(answer.items) == (3 if prompts.is_ambiguous else 1)
         more = prompts.with_point(PointPrompt(width * 0.9, height * 0.1))
-        real.decode(embedding, more, previous_logits=answer.chosen.logits)
+        real.decode(embedding, more, continue_from=answer.chosen)
 
 
 @pytest.mark.parametrize(

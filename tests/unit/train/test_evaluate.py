@@ -17,7 +17,7 @@ import pytest
 from annotator.commands import evaluate as command
 from annotator.domain.errors import ExportError, ImportFormatError, ModelError, UserError
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, ModelInfo
 from annotator.domain.prompt import Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
 from annotator.evaluate.degrade import DEGRADATIONS
@@ -54,7 +54,7 @@ class ScriptedSegmenter:
     answer: Answer
     sha256: str = "0" * 64
     encoded: list[str] = field(default_factory=list)
-    asked: list[tuple[Prompts, LogitsArray | None]] = field(default_factory=list)
+    asked: list[tuple[Prompts, Candidate | None]] = field(default_factory=list)
 
     @property
     def info(self) -> ModelInfo:
@@ -67,10 +67,8 @@ class ScriptedSegmenter:
         self.encoded.append(image_key)
         return FakeEmbedding(image_key, image.shape[1], image.shape[0])
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
-        self.asked.append((prompts, previous_logits))
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
+        self.asked.append((prompts, continue_from))
         number = float(len(self.asked))
         items = tuple(
             Candidate(np.full((4, 4), number, np.float32), 0.9, 1.0, Mask.from_full(mask))
@@ -116,7 +114,7 @@ def test_a_perfect_engine(tmp_path: Path) -> None:
     assert target[int(click[1]), int(click[0])]
 
 
-def test_click_protocol_and_previous_logits(tmp_path: Path) -> None:
+def test_click_protocol_and_what_is_continued(tmp_path: Path) -> None:
     target = rectangle(10, 10, 50, 40)
     half = rectangle(10, 10, 30, 40)
     too_much = rectangle(10, 10, 70, 40)
@@ -134,7 +132,7 @@ def test_click_protocol_and_previous_logits(tmp_path: Path) -> None:
     second, third = result.points[1], result.points[2]
     assert 30 < second[0] < 50
     assert 50 < third[0] < 70
-    fed_back = [None if previous is None else float(previous[0, 0]) for _, previous in segmenter.asked]
+    fed_back = [None if previous is None else float(previous.logits[0, 0]) for _, previous in segmenter.asked]
     assert fed_back == [None, 1.0, 2.0, None]
 
 
@@ -218,13 +216,11 @@ class DyingSegmenter:
     def encode(self, image: Any, image_key: str, *, is_cancelled: Callable[[], bool] | None = None) -> Embedding:
         return self.inner.encode(image, image_key, is_cancelled=is_cancelled)
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         self.lives -= 1
         if self.lives < 0:
             raise KilledError
-        return self.inner.decode(embedding, prompts, previous_logits=previous_logits)
+        return self.inner.decode(embedding, prompts, continue_from=continue_from)
 
 
 def without_times(result: EvaluationResult) -> dict[str, Any]:
@@ -452,7 +448,7 @@ def test_command_refuses_what_does_not_fit(tmp_path: Path, capsys: pytest.Captur
 
 def test_harder_conditions_change_images_boxes_and_clicks(tmp_path: Path) -> None:
     coco, images = write_set(tmp_path, [[rectangle(10, 10, 50, 40)]])
-    asked: list[list[tuple[Prompts, LogitsArray | None]]] = []
+    asked: list[list[tuple[Prompts, Candidate | None]]] = []
     for conditions in (Conditions(), Conditions(jitter=0.1), Conditions(DEGRADATIONS["turned"])):
         engine = ScriptedSegmenter(lambda _prompts: [rectangle(0, 0, 20, 20)])
         if conditions.degradation:

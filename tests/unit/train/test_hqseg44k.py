@@ -16,7 +16,7 @@ from PIL import Image
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError, ModelError
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import boundary_iou, iou
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding
 from annotator.domain.prompt import Prompts
 from annotator.engine.grabcut import GrabCutSegmenter
 from annotator.evaluate.hqseg44k import (
@@ -48,10 +48,8 @@ class Boxed(ScriptedSegmenter):
         self.shapes.append(image.shape)
         return super().encode(image, image_key)
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
-        self.asked.append((prompts, previous_logits))
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
+        self.asked.append((prompts, continue_from))
         return Candidates((candidate(filled(embedding, prompts)),), 0, 1.0, 3.0)
 
 

@@ -51,7 +51,7 @@ class ScriptedSegmenter:
 
     answer: Callable[[tuple[PointPrompt, ...]], BoolArray]
     encoded: list[str] = field(default_factory=list)
-    asked: list[tuple[Prompts, LogitsArray | None]] = field(default_factory=list)
+    asked: list[tuple[Prompts, Candidate | None]] = field(default_factory=list)
     given: list[LogitsArray] = field(default_factory=list)
     stop_at: int | None = None
 
@@ -68,10 +68,8 @@ class ScriptedSegmenter:
         self.encoded.append(image_key)
         return FakeEmbedding(image_key, image.shape[1], image.shape[0])
 
-    def decode(
-        self, embedding: Embedding, prompts: Prompts, *, previous_logits: LogitsArray | None = None
-    ) -> Candidates:
-        self.asked.append((prompts, previous_logits))
+    def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
+        self.asked.append((prompts, continue_from))
         mask = self.answer(prompts.points)
         logits = np.where(mask, 1, -1).astype(np.float32)
         self.given.append(logits)
@@ -115,7 +113,8 @@ def test_all_start_with_the_standard_click_and_feed_their_own_last_answer_back(c
         if len(prompts.points) == 1:
             assert previous is None
         else:
-            assert previous is segmenter.given[place - 1]
+            assert previous is not None
+            assert previous.logits is segmenter.given[place - 1]
             assert prompts.extends(segmenter.asked[place - 1][0])
 
 
