@@ -25,6 +25,7 @@ from annotator.io.images.samples import write_samples
 from annotator.io.settings import Settings
 from annotator.ui.app import build_window, default_factory, make_application
 from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.screens import WANTED_PX
 
 PROJECT_NAME = "demo.annot"
 IMAGES_NAME = "images"
@@ -160,6 +161,7 @@ def _run_steps(
     def show() -> None:
         nonlocal is_shown
         window.program.files.restore_window()
+        window.resize(*WANTED_PX)  # the same pictures on every machine
         window.show()
         window.activateWindow()
         hands.until(window.isVisible, "the window is there")

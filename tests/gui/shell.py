@@ -16,6 +16,7 @@ from annotator.domain.ports.engine import Engine
 from annotator.domain.project import Annotation
 from annotator.io.settings import Settings
 from annotator.ui.app import build_window
+from annotator.ui.shell.screens import WANTED_PX
 from tests.fakes import FakeSegmenter, fake_engine
 
 LEFT = Qt.MouseButton.LeftButton
@@ -78,6 +79,7 @@ class Desk:
 
     def build(self) -> None:
         self.window = build_window(Settings.load(self.root / "settings.toml"), self.engine.factory, **self.options)
+        self.window.resize(*WANTED_PX)  # the screen of the tests has 800 x 800
         program = self.window.program
         self.session, self.refine, self.client, self.loader = (
             *(program.session, program.refine, program.client),

@@ -1,20 +1,30 @@
-"""Dialogs on a screen that is too low for them: 1080 lines at 150 % leave about 670."""
+"""Window and dialogs on screens that are small for them: 1080 lines at 150 % leave about 670, 720 lines about 440."""
 
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, QSize, Qt
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtCore import QPoint, QPointF, QRect, QSize, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QPushButton, QScrollArea
+from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QScrollArea, QToolButton
 
 from annotator.domain.adapter import DECIDING
 from annotator.jobs.training_record import Wish
+from annotator.ui.adapters.panel import AdapterPanel
 from annotator.ui.adapters.train_dialog import TrainDialog
 from annotator.ui.adapters.training import Standing, TrainingRun
 from annotator.ui.dialogs import scroll_pane
+from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX
+from annotator.ui.shell import screens
+from annotator.ui.shell.actions import TOOL_STRIP
+from annotator.ui.shell.screens import placed
 
 LOW_PX = 600
+SMALLEST = QSize(853, 400)
+"""What 1280 x 720 at 150 % leaves beside a task bar and a title bar."""
+FULL_HD, LAPTOP = QRect(0, 0, 1920, 1040), QRect(0, 0, 1366, 728)
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
 ]
@@ -109,3 +119,141 @@ def test_the_result_of_a_training_keeps_its_buttons(desk, low_screen, tmp_path):
     assert is_seen(dialog.close_button)
     assert dialog.table.verticalScrollBar().maximum() > 0
     dialog.close()
+
+
+# --- where nothing is larger than 853 x 400 ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def smallest_screen(monkeypatch):
+    for name in ("annotator.ui.dialogs.scroll_pane.room_for", "annotator.ui.adapters.train_dialog.room_for"):
+        monkeypatch.setattr(name, lambda _dialog: SMALLEST)
+
+
+def show_export(desk):
+    desk.window.program.files.export()
+    return QApplication.activeModalWidget()
+
+
+def show_adapters(desk):
+    panel = AdapterPanel(desk.window)
+    panel.open()
+    return panel
+
+
+def show_training(desk):
+    dialog = TrainDialog(lambda *_: None, lambda _wish: None, desk.window)
+    dialog.show()
+    return dialog
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda desk: desk.window.program.files.show_settings(),
+        lambda desk: desk.window.program.files.show_keys(),
+        lambda desk: desk.window.program.files.show_about(),
+        show_export,
+        show_adapters,
+        show_training,
+    ],
+    ids=["settings", "keys", "about", "export", "adapters", "training"],
+)
+def test_every_dialog_is_wholly_on_the_smallest_screen(qtbot, desk_with_folder, smallest_screen, show):
+    dialog = show(desk_with_folder)
+    assert isinstance(dialog, QDialog)
+    qtbot.waitExposed(dialog)
+    assert dialog.width() <= SMALLEST.width()
+    assert dialog.height() <= SMALLEST.height()
+    for button in dialog.findChildren(QPushButton):
+        assert button.isHidden() or is_seen(button) or isinstance_of_pane(button), button.text()
+    for pane in dialog.findChildren(scroll_pane.ScrollPane):
+        cut_px = pane.widget().width() - pane.viewport().width()
+        assert cut_px <= scroll_pane.BAR_ROOM_PX, "the scroll bar covers nothing but the margin for it"
+    dialog.close()
+
+
+def isinstance_of_pane(widget):
+    """Whether a widget lies in a part that scrolls."""
+    return any(pane.isAncestorOf(widget) for pane in widget.window().findChildren(QScrollArea))
+
+
+@pytest.fixture
+def desk_with_folder(desk):
+    desk.window.close()
+    desk.window.deleteLater()
+    desk.open(images=2)
+    return desk
+
+
+def test_a_report_that_comes_does_not_push_the_buttons_out(desk_with_folder, smallest_screen):
+    dialog = show_export(desk_with_folder)
+    dialog._end("a line\n" * 40, is_over=False)
+    desk_with_folder.until(dialog.report.isVisible)
+    assert dialog.height() <= SMALLEST.height()
+    assert is_seen(dialog.close_button)
+    assert is_seen(dialog.start_button)
+    dialog.close()
+
+
+def test_the_window_takes_the_smallest_screen_and_shows_every_part(desk):
+    window = desk.window
+    window.resize(SMALLEST)
+    desk.until(lambda: window.size() == SMALLEST)
+    overflow = window.strip.findChild(QToolButton, "qt_toolbar_ext_button")
+    assert overflow is None or overflow.isHidden()
+    for name in filter(None, TOOL_STRIP):
+        assert is_seen(window.strip.button(name)), name
+    assert is_seen(window.film.view)
+    assert window.film._delegate.thumb_px == SMALL_THUMB_PX
+    assert window.area.stack.height() >= 200, "most of it is for the image"
+    for button in window.classes._buttons.values():
+        assert is_seen(button)
+    window.resize(800, 740)
+    desk.until(lambda: window.film._delegate.thumb_px == THUMB_PX)
+
+
+# --- where the window goes --------------------------------------------------------------------------------------------
+
+corner, length = st.integers(-4000, 4000), st.integers(300, 4000)
+rectangles = st.builds(QRect, corner, corner, length, length)
+
+
+@given(rectangles, st.lists(rectangles, min_size=1, max_size=3))
+def test_a_window_is_wholly_on_one_screen_and_no_smaller_than_it_has_to_be(wanted, there):
+    found = placed(wanted, there)
+    homes = [screen for screen in there if screen.contains(found)]
+    assert homes
+    assert any(found.size() == wanted.size().boundedTo(home.size()) for home in homes)
+    if any(screen.contains(wanted) for screen in there):
+        assert found == wanted
+
+
+def test_what_no_screen_shows_goes_to_the_first():
+    assert LAPTOP.contains(placed(QRect(2500, 100, 1440, 900), [LAPTOP]))
+    assert placed(QRect(100, 50, 1000, 600), [LAPTOP, FULL_HD]) == QRect(100, 50, 1000, 600)
+
+
+@pytest.mark.parametrize("room", [QRect(0, 0, 853, 440), QRect(0, 25, 1366, 700), QRect(0, 0, 2560, 1400)])
+def test_the_first_window_fits_the_screen(desk, monkeypatch, room):
+    monkeypatch.setattr(screens, "_rooms", lambda: [room])
+    place = screens.first_place(desk.window)
+    assert room.contains(place.adjusted(0, -screens.FRAME_PX[1], 0, 0))
+    assert place.width() == min(1440, room.width())
+    assert place.height() == min(900, room.height() - screens.FRAME_PX[1])
+
+
+def test_a_geometry_of_a_larger_screen_is_brought_into_sight(desk, monkeypatch):
+    window = desk.window
+    window.setGeometry(QRect(2100, 300, 1900, 1000))
+    geometry, state = window.layout_state()
+    room = QRect(0, 0, 853, 440)
+    monkeypatch.setattr(screens, "_rooms", lambda: [room])
+    window.restore_layout(geometry, state, [])
+    assert room.contains(window.geometry())
+    # One that fits stays where it was.
+    window.setGeometry(QRect(40, 50, 700, 380))
+    geometry, state = window.layout_state()
+    window.setGeometry(QRect(0, 32, 850, 400))
+    window.restore_layout(geometry, state, [])
+    assert window.geometry() == QRect(40, 50, 700, 380)

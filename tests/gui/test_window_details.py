@@ -234,8 +234,8 @@ def test_every_tool_shows_its_leading_key(desk):
     desk.build()
     keymap = desk.window.actions_by_id.keymap
     for name in filter(None, TOOL_STRIP):
-        assert desk.window._strip_button(name).text() == keymap.label(name)
-    assert desk.window._strip_button("redo").text() == "Ctrl+Shift+Z"
+        assert desk.window.strip.button(name).text() == keymap.label(name)
+    assert desk.window.strip.button("redo").text() == "Ctrl+Shift+Z"
 
 
 def test_a_low_window_shows_every_tool(desk):
@@ -248,7 +248,7 @@ def test_a_low_window_shows_every_tool(desk):
         desk.qtbot.wait(30)
         overflow = strip.findChild(QToolButton, "qt_toolbar_ext_button")
         assert overflow is None or overflow.isHidden(), height
-        button = window._strip_button(last)
+        button = window.strip.button(last)
         assert button.isVisible()
         assert button.geometry().bottom() <= strip.height()
         text_px = button.fontMetrics().height() if height >= 630 else 0
@@ -263,11 +263,11 @@ def test_the_tool_strip_stands_still_when_the_theme_is_changed(desk):
     window.resize(1000, 900)
     desk.qtbot.wait(50)
     names = [name for name in TOOL_STRIP if name]
-    before = [window._strip_button(name).geometry() for name in names]
+    before = [window.strip.button(name).geometry() for name in names]
     for theme in ("light", "dark"):
         window.theme.apply(theme)
         desk.qtbot.wait(50)
-        assert [window._strip_button(name).geometry() for name in names] == before
+        assert [window.strip.button(name).geometry() for name in names] == before
 
 
 # --- files that cannot be opened --------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def fetch_model(name: str, progress: Progress) -> None:
 def download_dialog(name: str, fetch: Fetch, parent: QWidget) -> WorkDialog:
     """An open dialog that fetches the model; ``done_with`` carries a :class:`Downloaded`."""
     dialog = WorkDialog(f"Download {name}", parent)
-    dialog.form.hide()
+    dialog.pane.hide()
     dialog.start_button.setText("Try again")  # shown after a failure or a stop
     dialog.start_button.hide()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDialog, QFrame, QScrollArea, QWidget
 
 BAR_ROOM_PX = 20
@@ -24,9 +25,12 @@ class ScrollPane(QScrollArea):
         self.setWidget(content)
         for part in (self.viewport(), content):
             part.setAutoFillBackground(False)
-        for field in [*content.findChildren(QComboBox), *content.findChildren(QAbstractSpinBox)]:
+
+    def showEvent(self, event: QShowEvent) -> None:
+        for field in [*self._content.findChildren(QComboBox), *self._content.findChildren(QAbstractSpinBox)]:
             field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             field.installEventFilter(self)
+        super().showEvent(event)
 
     def sizeHint(self) -> QSize:
         # Its least height: fields keep the one height that the style gives them.
@@ -52,3 +56,8 @@ def room_for(dialog: QDialog) -> QSize:
 def fit_to_screen(dialog: QDialog) -> None:
     """Give a dialog the size that it wants, or what the screen has; left alone, Qt stops at two thirds of that."""
     dialog.resize(dialog.sizeHint().boundedTo(room_for(dialog)))
+
+
+def fits_beside(dialog: QDialog, content: QWidget, *, margin_px: int) -> bool:
+    """Whether ``content`` and ``margin_px`` beside it are not wider than a dialog's screen."""
+    return content.minimumSizeHint().width() + margin_px <= room_for(dialog).width()

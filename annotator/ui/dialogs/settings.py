@@ -23,11 +23,13 @@ from PySide6.QtWidgets import (
 from annotator.domain.errors import UserError
 from annotator.io.settings import SETTINGS, Setting, Settings
 from annotator.ui.dialogs.model_choice import ModelChoice
-from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
+from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen, fits_beside
 from annotator.ui.dialogs.work_dialog import closing_row, title_label
 
 _TEXT_INSET_PX = 5
 """The style sheet's padding does not reach the text of a number field."""
+_SIDE_PX = 48
+"""The dialog's margins left and right."""
 
 
 class SettingsDialog(QDialog):
@@ -43,10 +45,14 @@ class SettingsDialog(QDialog):
         self.setWindowTitle("Settings")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.editors: dict[str, QWidget] = {}
+        self._explanations: list[QLabel] = []
         content = QWidget()  # before the button: Tab goes by age
         grid = self._make_grid()
         grid.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
         content.setLayout(grid)
+        if not fits_beside(self, content, margin_px=_SIDE_PX):
+            for explanation in self._explanations:
+                explanation.setWordWrap(True)
         box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
         box.setSpacing(16)
@@ -66,6 +72,8 @@ class SettingsDialog(QDialog):
         grid.setVerticalSpacing(8)
         grid.setColumnMinimumWidth(0, 150)
         grid.setColumnMinimumWidth(1, 200)
+        grid.setColumnMinimumWidth(2, 180)
+        grid.setColumnStretch(2, 1)
         group, row = "", 0
         for setting in (s for s in SETTINGS if s.group != "state"):
             if setting.group != group:
@@ -88,6 +96,7 @@ class SettingsDialog(QDialog):
             explanation.setObjectName("dim")
             grid.addWidget(name, row, 0)
             grid.addWidget(editor, row, 1)
+            self._explanations.append(explanation)
             grid.addWidget(explanation, row, 2)
             self.editors[setting.key] = editor
             row += 1

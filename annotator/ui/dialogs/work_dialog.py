@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -28,7 +29,10 @@ from annotator.io.formats.coco.export import SEGMENTATIONS, export_coco
 from annotator.io.formats.polygons import export_polygons
 from annotator.io.project.place import is_project_file
 from annotator.io.project.store import ProjectStore
+from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen
 from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
+
+_LEAST_REPORT_PX = 96
 
 
 class WorkDialog(QDialog):
@@ -56,15 +60,21 @@ class WorkDialog(QDialog):
         self.report = QPlainTextEdit()
         self.report.setReadOnly(True)
         self.report.setAccessibleName("Result")
-        self.report.setMinimumHeight(120)
+        self.report.setMinimumHeight(_LEAST_REPORT_PX)
         self.report.hide()
         buttons = self._make_buttons()
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(16)
-        for widget in (title_label(title), self.form, self.bar, self.report):
+        self.pane = ScrollPane(self.form)
+        for widget in (title_label(title), self.pane, self.bar, self.report):
             box.addWidget(widget)
         box.addLayout(buttons)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        if not event.spontaneous():
+            fit_to_screen(self)
+        super().showEvent(event)
 
     def _make_buttons(self) -> QHBoxLayout:
         self.start_button = QPushButton("Start")
@@ -181,7 +191,9 @@ class ExportDialog(WorkDialog):
         self.fields.addRow("Objects as", self.segmentation)
         self.fields.addRow("Images", self.unfinished)
         self.fields.addRow("", self.all_images)
-        self.fields.addRow("File", row)
+        self._place_name = QLabel("File")
+        self._place_name.setBuddy(self.place)
+        self.fields.addRow(self._place_name, row)
         self.start_button.setText("Export")
         self.start_button.clicked.connect(self._on_export)
         self.start_button.setFocus()
@@ -190,6 +202,7 @@ class ExportDialog(WorkDialog):
     def _suggest(self) -> None:
         is_coco = self.format.currentData() == "coco"
         self.segmentation.setEnabled(is_coco)
+        self._place_name.setText("File" if is_coco else "Folder")
         name = f"{self._project.stem}-coco.json" if is_coco else f"{self._project.stem}-polygons"
         self.place.setText(str(self._project.parent / name))
 

@@ -16,8 +16,8 @@ _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _CENTER = Qt.AlignmentFlag.AlignCenter
 ROW_HEIGHT_PX = 28
-THUMB_PX = (112, 72)
-TILE_PX = (124, 104)
+THUMB_PX, SMALL_THUMB_PX = (112, 72), (72, 46)
+_TILE_MARGIN_PX, _TILE_TEXT_PX = 6, 20
 
 
 class _RowDelegate(QStyledItemDelegate):
@@ -127,8 +127,16 @@ class ClassDelegate(_RowDelegate):
 class FilmDelegate(_RowDelegate):
     """A thumbnail, the file's name and its state by shape and colour."""
 
+    thumb_px = THUMB_PX
+
+    @property
+    def tile(self) -> QSize:
+        """Of one image, with its name."""
+        width, height = self.thumb_px
+        return QSize(width + 2 * _TILE_MARGIN_PX, height + 2 * _TILE_MARGIN_PX + _TILE_TEXT_PX)
+
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(*TILE_PX)
+        return self.tile
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
@@ -137,7 +145,7 @@ class FilmDelegate(_RowDelegate):
         tile: QRect = option.rect
         row: ImageRecord = index.data(ROW_ROLE)
         state = option.state
-        frame = QRectF(tile.left() + 6, tile.top() + 6, *THUMB_PX)
+        frame = QRectF(tile.left() + 6, tile.top() + 6, *self.thumb_px)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(tokens.background))
         painter.drawRoundedRect(frame, RADIUS_PX, RADIUS_PX)
@@ -156,7 +164,7 @@ class FilmDelegate(_RowDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(tokens.accent if is_shown else tokens.dim), 2))
             painter.drawRoundedRect(frame.adjusted(-2, -2, 2, 2), RADIUS_PX + 1, RADIUS_PX + 1)
-        line = QRect(tile.left() + 6, int(frame.bottom()) + 4, THUMB_PX[0], 18)
+        line = QRect(tile.left() + 6, int(frame.bottom()) + 4, self.thumb_px[0], 18)
         paint_status(painter, QRectF(line.left() + 1, line.center().y() - 4.5, 10, 10), row.status, self._theme)
         self._text(painter, line.adjusted(17, 0, 0, 0), index.data(), tokens.text if is_shown else tokens.dim)
         painter.restore()

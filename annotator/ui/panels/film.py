@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSize, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QPixmap, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QVBoxLayout, QWidget
 
 from annotator.domain.project import ImageRecord
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme, Tokens
-from annotator.ui.panels.delegates import TILE_PX, FilmDelegate
+from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX, FilmDelegate
 from annotator.ui.panels.list_models import ROW_ROLE, ImageModel, Index
+
+SMALL_BELOW_PX = 620
+"""Height of the window."""
 
 
 class _Strip(QListView):
@@ -49,7 +52,8 @@ class FilmStrip(QWidget):
         view.setObjectName("film")
         view.setAccessibleName("Images of the folder")
         view.setModel(self.model)
-        view.setItemDelegate(FilmDelegate(theme, view))
+        self._delegate = FilmDelegate(theme, view)
+        view.setItemDelegate(self._delegate)
         view.setFlow(QListView.Flow.LeftToRight)
         view.setWrapping(False)
         view.setUniformItemSizes(True)
@@ -58,8 +62,7 @@ class FilmStrip(QWidget):
         view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        view.setFixedHeight(TILE_PX[1] + 12)
-        view.setIconSize(QSize(*TILE_PX))
+        self._size_tiles()
         # Marked is the image that is shown; arrow keys only move the frame of the focus, and Enter goes there.
         view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         view.clicked.connect(self._on_click)
@@ -68,6 +71,19 @@ class FilmStrip(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(view)
         theme.subscribe(self._repaint)
+
+    def fit(self, window_height_px: int) -> None:
+        """Smaller thumbnails in a low window: the image that is labelled needs the room."""
+        thumb_px = SMALL_THUMB_PX if window_height_px < SMALL_BELOW_PX else THUMB_PX
+        if thumb_px != self._delegate.thumb_px:
+            self._delegate.thumb_px = thumb_px
+            self._size_tiles()
+            self.view.scheduleDelayedItemsLayout()
+
+    def _size_tiles(self) -> None:
+        tile = self._delegate.tile
+        self.view.setFixedHeight(tile.height() + 12)
+        self.view.setIconSize(tile)
 
     def set_rows(self, rows: Sequence[ImageRecord]) -> None:
         self.model.set_rows(rows)

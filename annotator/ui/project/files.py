@@ -179,7 +179,7 @@ class FileActions(QObject):
 
     def _start_import(self, path: Path, project: Path, author: str) -> None:
         dialog = WorkDialog("Import COCO", self._window)
-        dialog.form.hide()
+        dialog.pane.hide()
         dialog.start_button.setText("Try again")  # shown after a failure or a stop
         dialog.start_button.hide()
         dialog.finished.connect(lambda _code: self.open_path(project))

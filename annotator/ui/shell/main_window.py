@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
-from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QWidget
 
 from annotator.domain.project import ImageRecord
 from annotator.ui.canvas.canvas import Canvas, CanvasColours
@@ -20,24 +19,15 @@ from annotator.ui.panels.film import FilmStrip
 from annotator.ui.shell.actions import TOOL_STRIP, ActionSet
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
 from annotator.ui.shell.keymap import KeyGate, Keymap
+from annotator.ui.shell.screens import first_place, in_sight
 from annotator.ui.shell.status import StatusLine
+from annotator.ui.shell.tool_strip import ToolStrip
 
 _STATE_VERSION = 1
+_LEAST_PX = (640, 380)
+"""A screen of 1280 x 720 at 150 % has 853 x 480, and a task bar."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StripLook:
-    """How the tool strip looks in windows of ``from_height_px`` and more, so that no tool hides behind an overflow
-    button. Buttons have a fixed height: left to itself one grows by two pixels when the theme is changed."""
-
-    from_height_px: int
-    icon_px: int
-    button_px: int
-    shows_keys: bool = True
-
-
-_UNDER_ICON = Qt.ToolButtonStyle.ToolButtonTextUnderIcon
-_STRIP_LOOKS = (_StripLook(840, 22, 51), _StripLook(630, 16, 40), _StripLook(0, 16, 34, shows_keys=False))
 PANELS = ("objects", "classes", "images")
 
 
@@ -69,7 +59,7 @@ class MainWindow(QMainWindow):
         """Asked before the window closes; when it says no, whoever set it closes the window later."""
         self.theme = theme
         self.setWindowTitle("Annotator")
-        self.setMinimumSize(880, 560)
+        self.setMinimumSize(*_LEAST_PX)
         self.setAcceptDrops(True)
         self.canvas = Canvas()
         self.area = CanvasArea(theme, self.canvas)
@@ -89,12 +79,12 @@ class MainWindow(QMainWindow):
         }
         self.actions_by_id = ActionSet(keymap, {**handlers, **own}, self)
         self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
-        self.strip = self._make_tool_strip()
-        self._strip_look: _StripLook | None = None
+        self.strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.strip)
         self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=on_held)
         self.set_keymap(keymap)
         theme.subscribe(self._retint)
-        self.resize(1440, 900)
+        self.setGeometry(first_place(self))
 
     # --- panels and looks ---------------------------------------------------------------------------------------------
 
@@ -119,7 +109,7 @@ class MainWindow(QMainWindow):
                             for key in keymap.keys(spec.id)})  # fmt: skip
         for name in TOOL_STRIP:
             if name:
-                self._strip_button(name).setText(keymap.label(name))
+                self.strip.set_key_text(name, keymap.label(name))
 
     def layout_state(self) -> tuple[bytes, bytes]:
         """Geometry and dock sizes, to be remembered."""
@@ -129,6 +119,8 @@ class MainWindow(QMainWindow):
         """Put everything where it was; data of another version is left alone."""
         if geometry:
             self.restoreGeometry(QByteArray(geometry))
+            if not self.windowState() & (Qt.WindowState.WindowMaximized | Qt.WindowState.WindowFullScreen):
+                self.setGeometry(in_sight(self))
         if state:
             self.restoreState(QByteArray(state), _STATE_VERSION)
         for name in PANELS:
@@ -154,8 +146,8 @@ class MainWindow(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        height_px = event.size().height()
-        self._set_strip_look(next(look for look in _STRIP_LOOKS if look.from_height_px <= height_px))
+        self.strip.fit(event.size().height())
+        self.film.fit(event.size().height())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):
@@ -183,54 +175,6 @@ class MainWindow(QMainWindow):
         self.resizeDocks([docks["objects"], docks["classes"]], [420, 260], Qt.Orientation.Vertical)
         self.resizeDocks([docks["objects"]], [260], Qt.Orientation.Horizontal)
         return docks
-
-    def _make_tool_strip(self) -> QToolBar:
-        strip = QToolBar("Tools")
-        strip.setObjectName("tools")
-        strip.setMovable(False)
-        strip.setToolButtonStyle(_UNDER_ICON)
-        strip.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)
-        for name in TOOL_STRIP:
-            if not name:
-                strip.addSeparator()
-                continue
-            button = QToolButton()
-            action = self.actions_by_id[name]
-            button.setDefaultAction(action)
-            button.setAccessibleName(action.iconText())
-            button.setObjectName(f"tool:{name}")
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            strip.addWidget(button)
-            # The button shows the key, not the title; an action that changes would bring the title back.
-            action.changed.connect(lambda n=name: self._keep_key_text(n))
-        return strip
-
-    def _set_strip_look(self, look: _StripLook) -> None:
-        if self._strip_look is look:
-            return
-        self._strip_look = look
-        self.strip.setProperty("compact", look is not _STRIP_LOOKS[0])
-        for button in map(self._strip_button, filter(None, TOOL_STRIP)):
-            button.setIconSize(QSize(look.icon_px, look.icon_px))
-            button.setFixedHeight(look.button_px)
-            button.setToolButtonStyle(_UNDER_ICON if look.shows_keys else Qt.ToolButtonStyle.ToolButtonIconOnly)
-            button.style().unpolish(button)
-            button.style().polish(button)
-        self.strip.style().unpolish(self.strip)
-        self.strip.style().polish(self.strip)
-        # Its layout asks for the sheet's spacing only then.
-        QCoreApplication.sendEvent(self.strip, QEvent(QEvent.Type.StyleChange))
-
-    def _strip_button(self, name: str) -> QToolButton:
-        button = self.strip.findChild(QToolButton, f"tool:{name}")
-        if not isinstance(button, QToolButton):
-            raise KeyError(name)
-        return button
-
-    def _keep_key_text(self, name: str) -> None:
-        self._strip_button(name).setText(self.actions_by_id.keymap.label(name))
 
     def _is_canvas(self, widget: object) -> bool:
         return widget is self.canvas or (isinstance(widget, QWidget) and self.canvas.isAncestorOf(widget))

@@ -9,7 +9,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
-from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen
+from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen, fits_beside
 from annotator.ui.dialogs.work_dialog import closing_row, title_label
 from annotator.ui.shell.actions import ACTIONS, MENUS
 from annotator.ui.shell.keymap import Keymap, native
@@ -38,30 +38,11 @@ class ShortcutSheet(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        content = QWidget()
-        row = QHBoxLayout(content)
-        row.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
-        row.setSpacing(40)
-        sections = [(menu, _rows_of(menu, keymap)) for menu in MENUS]
-        by_name = {name: rows for name, rows in sections if rows}
-        by_name["Object"] = [*by_name["Object"], (("1 … 9",), "Class by its number")]
-        by_name["Model"] = [
-            *by_name.get("Model", []),
-            (("Ctrl+1 … 9",), "Adapter by number"),
-            (("Ctrl+0",), "No adapter"),
-        ]
-        by_name["Mouse"] = list(MOUSE)
-        for names in (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse")):
-            column = QVBoxLayout()
-            grid = QGridLayout()
-            grid.setHorizontalSpacing(16)
-            grid.setVerticalSpacing(5)
-            grid.setColumnStretch(0, 1)
-            for name in names:
-                _add_section(grid, name, by_name.get(name, []))
-            column.addLayout(grid)
-            column.addStretch(1)
-            row.addLayout(column)
+        sections = _sections(keymap)
+        for columns in _COLUMNS:
+            content = _sheet(sections, columns)
+            if fits_beside(self, content, margin_px=48):
+                break
         box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
         box.setSpacing(16)
@@ -76,6 +57,41 @@ class ShortcutSheet(QDialog):
 
 
 Row = tuple[tuple[str, ...], str]
+_Columns = tuple[tuple[str, ...], ...]
+_COLUMNS: tuple[_Columns, ...] = (
+    (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse")),
+    (("Object", "Edit", "Image"), ("View", "Model", "File", "Help", "Mouse")),
+    (("Object", "Edit", "Image", "View", "Model", "File", "Help", "Mouse"),),
+)
+"""Which sections stand in which column; the first that the screen is wide enough for."""
+
+
+def _sections(keymap: Keymap) -> dict[str, list[Row]]:
+    by_name = {menu: _rows_of(menu, keymap) for menu in MENUS}
+    by_name["Object"] += [(("1 … 9",), "Class by its number")]
+    by_name["Model"] += [(("Ctrl+1 … 9",), "Adapter by number"), (("Ctrl+0",), "No adapter")]
+    by_name["Mouse"] = list(MOUSE)
+    return by_name
+
+
+def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
+    content = QWidget()
+    row = QHBoxLayout(content)
+    row.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
+    row.setSpacing(40)
+    for names in columns:
+        column = QVBoxLayout()
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(5)
+        grid.setColumnStretch(0, 1)
+        for name in names:
+            if sections[name]:
+                _add_section(grid, name, sections[name])
+        column.addLayout(grid)
+        column.addStretch(1)
+        row.addLayout(column)
+    return content
 
 
 def _rows_of(menu: str, keymap: Keymap) -> list[Row]:
