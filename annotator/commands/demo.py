@@ -10,6 +10,8 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+from annotator.files.children import PROGRAM_FOLDER, child_environment, python_command
+
 DEFAULT_OUT = "demo-out"
 WATCHED_PAUSE_MS = 250
 TRY_LIMIT_S = 30
@@ -71,7 +73,14 @@ def use_offscreen_without_display() -> bool:
 def _can_start_qt() -> bool:
     code = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
     try:
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=TRY_LIMIT_S).returncode == 0
+        done = subprocess.run(
+            python_command("-c", code),
+            env=child_environment(),
+            cwd=PROGRAM_FOLDER,
+            capture_output=True,
+            timeout=TRY_LIMIT_S,
+        )
+        return done.returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

@@ -18,8 +18,9 @@ segmentations (COCO):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from annotator import plugins
+    from annotator.io.formats.registry import EXPORTERS
 
-    formats = [plugin.name for plugin in plugins.find("annotator.exporters")]
+    formats = [plugin.name for plugin in plugins.find("annotator.exporters", EXPORTERS)]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _SEGMENTATIONS
     parser.add_argument("project", type=Path, help="project file (.annot), or the image folder that holds it")
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator import plugins
     from annotator.commands.output import check_output
     from annotator.domain.errors import ExportError, ProjectError
+    from annotator.io.formats.registry import EXPORTERS
     from annotator.io.project.place import find_project
     from annotator.io.project.store import ProjectStore
 
@@ -51,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {"all_images": args.all_images, "include_unfinished": not args.finished_only}
     if args.segmentation is not None:
         options["segmentation"] = args.segmentation
-    export = cast(Any, plugins.load("annotator.exporters", args.format))
+    formats = plugins.load_all("annotator.exporters", EXPORTERS)
+    export = cast(Any, formats[args.format])
     # Reading only: the project may be open in the window meanwhile.
     with ProjectStore.open(path, read_only=True) as store, tqdm(unit="object", leave=False, disable=None) as bar:
 

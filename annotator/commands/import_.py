@@ -9,8 +9,9 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from annotator import plugins
+    from annotator.io.formats.registry import IMPORTERS
 
-    formats = [plugin.name for plugin in plugins.find("annotator.importers")]
+    formats = [plugin.name for plugin in plugins.find("annotator.importers", IMPORTERS)]
     parser.add_argument("project", type=Path, help="project file (.annot), or an image folder (its project is made)")
     parser.add_argument("annotations", type=Path, help="file to take in")
     parser.add_argument("--format", choices=formats, default="coco", help="default: coco")
@@ -29,9 +30,11 @@ def run(args: argparse.Namespace) -> int:
 
     from annotator import plugins
     from annotator.domain.errors import ImportFormatError
+    from annotator.io.formats.registry import IMPORTERS
     from annotator.io.project.store import ProjectStore
 
-    take_in = cast(Any, plugins.load("annotator.importers", args.format))
+    formats = plugins.load_all("annotator.importers", IMPORTERS)
+    take_in = cast(Any, formats[args.format])
     if args.project.is_dir():
         opened = ProjectStore.open_folder(args.project, author=args.author)
     else:

@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from annotator.files.children import python_command
+
 _log = logging.getLogger(__name__)
 
 RECORD = "record.json"
@@ -53,15 +55,18 @@ class Wish:
         return self.windows + max(16, self.windows // 8)
 
     def command(self) -> list[str]:
-        """Nothing is installed by the process: the person sees the figures first. It gives way to the window."""
+        """Nothing is installed by the process: the person sees the figures first. It gives way to the window.
+
+        To be started with :func:`~annotator.files.children.child_environment`, in the run's own folder.
+        """
         judged = round(min(_MOST_JUDGED, max(_LEAST_JUDGED, _JUDGED_PER_MINUTE * self.minutes)))
         return [
-            *(sys.executable, "-m", "annotator", "train-adapter", str(self.project), "--name", self.name),
+            *python_command("-m", "annotator", "train-adapter", str(self.project.absolute()), "--name", self.name),
             *("--domain", self.domain or self.name, "--model", self.model, "--minutes", f"{self.minutes:g}"),
             *(("--config", self.config) if self.config else ()),
             *(("--device", self.device) if self.device else ()),
             *("--windows", str(self.windows), "--gate-objects", str(judged)),
-            *("--work", str(self.folder), "--no-install", "--give-way"),
+            *("--work", str(self.folder.absolute()), "--no-install", "--give-way"),
         ]
 
 

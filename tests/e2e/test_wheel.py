@@ -40,18 +40,21 @@ LOOK = (
 import json
 from annotator import plugins
 from annotator.engine import weights
+from annotator.io.formats import registry
+from annotator.io.images import reading
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.shell.keymap import presets
 from annotator.ui.look.theme import resource_path
 model = weights.status_of(weights.registry()["nano"])
-groups = ("annotator.readers", "annotator.exporters", "annotator.importers")
 settings = Settings.load()
 print(json.dumps({
     "weights": str(model.path), "is_verified": model.is_verified, "default": weights.default_model().name,
     "resources": str(resource_path("icons").parent),
     "presets": {name: keymap.label("accept") for name, keymap in presets().items()},
     "defaults": {s.key: settings.get(s.key) for s in SETTINGS},
-    "plugins": {group: sorted(p.name for p in plugins.find(group)) for group in groups},
+    "readers": sorted(reader.name for reader in reading._readers()),
+    "exporters": sorted(plugins.load_all("annotator.exporters", registry.EXPORTERS)),
+    "importers": sorted(plugins.load_all("annotator.importers", registry.IMPORTERS)),
 }))
 """
 )
@@ -132,9 +135,9 @@ def test_weights_icons_keymap_and_settings_are_found(installed: Installed) -> No
     assert found["presets"]["annotator"] == "Enter"
     assert found["defaults"]["keymap"] in found["presets"]
     assert 0 < found["defaults"]["mask_opacity"] < 1
-    assert found["plugins"]["annotator.exporters"] == ["coco", "polygons"]
-    assert found["plugins"]["annotator.importers"] == ["coco"]
-    assert {"raster", "dicom"} <= set(found["plugins"]["annotator.readers"])
+    assert found["exporters"] == ["coco", "polygons"]
+    assert found["importers"] == ["coco"]
+    assert {"raster", "dicom"} <= set(found["readers"])
 
 
 def test_models_list_and_card(installed: Installed) -> None:

@@ -20,6 +20,7 @@ from annotator.domain.project import Annotation, accept_edit
 from annotator.io.images import samples
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import SETTINGS, Settings
+from annotator.plugins import Package
 from annotator.ui.dialogs import work_dialog as dialogs
 from annotator.ui.dialogs.settings import SettingsDialog
 from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
@@ -283,6 +284,23 @@ def test_about_names_version_and_licences(qtbot):
     text = " ".join(label.text() for label in box.findChildren(QLabel))
     assert "LGPL" in text
     assert "Apache-2.0" in text
+    qtbot.waitUntil(lambda: box.plugins.text() == "No plug-ins.")
+
+
+def test_about_lists_the_plug_ins(qtbot, monkeypatch):
+    added = (Package("annotator-nd2", "0.3", ("image reader nd2",)), Package("yo", "1", ("export format a", "x b")))
+    monkeypatch.setattr("annotator.plugins.packages", lambda: added)
+    box = AboutBox(None)
+    qtbot.addWidget(box)
+    box.show()
+    qtbot.waitUntil(lambda: "annotator-nd2 0.3: image reader nd2" in box.plugins.text())
+    assert "yo 1: export format a, x b" in box.plugins.text()
+
+
+def test_about_can_be_closed_at_once(qtbot):
+    box = AboutBox(None)
+    box.open()
+    box.close()
 
 
 def test_samples_are_real_images_from_the_wheels(tmp_path):

@@ -373,8 +373,8 @@ def test_the_command_is_one_that_the_program_takes(tmp_path):
     wish = Wish(tmp_path / "p.annot", "nuclei", "", "nano", 2.5, tmp_path / "work")
     parser = argparse.ArgumentParser()
     train_adapter.add_arguments(parser)
-    args = parser.parse_args(wish.command()[4:])
-    assert wish.command()[1:4] == ["-m", "annotator", "train-adapter"]
+    args = parser.parse_args(wish.command()[5:])
+    assert wish.command()[1:5] == ["-P", "-m", "annotator", "train-adapter"]
     assert (args.name, args.minutes, args.no_install, args.work) == ("nuclei", 2.5, True, tmp_path / "work")
     assert replace(wish, domain="cells").command() != wish.command()
 
@@ -395,3 +395,19 @@ def test_figures_of_an_earlier_run_do_not_pass_for_this_ones(tmp_path, qtbot):
         run.start()
     assert ended.args == [3]
     assert run.standing.rows == ()
+
+
+def test_a_training_runs_nothing_that_lies_among_the_images(tmp_path, qtbot, monkeypatch):
+    """The real command, started by a window that stands in a folder with files named like modules."""
+    sprung = tmp_path / "sprung"
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("json", "random", "typing", "annotator", "torch"):
+        (images / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(sprung)!r}).write_text(__name__)\n")
+    monkeypatch.chdir(images)
+    run = TrainingRun(Wish(Path("missing.annot"), "a", "", "nano", 1, tmp_path / "a" / "state"))
+    with qtbot.waitSignal(run.ended, timeout=60_000) as ended:
+        run.start()
+    assert ended.args == [2]
+    assert f"{images / 'missing.annot'}" in run.output.read_text()
+    assert not sprung.exists(), sprung.read_text()

@@ -179,10 +179,17 @@ def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return width, height
 
 
+_OWN_READERS = {
+    "dicom": "annotator.io.images.dicom:DicomReader",
+    "raster": "annotator.io.images.raster:RasterReader",
+}
+"""Imported when the first image is read. Plug-ins come from the entry points ``annotator.readers``."""
+
+
 @cache
 def _readers() -> tuple[Reader, ...]:
     made: list[Reader] = []
-    for name, factory in plugins.load_all("annotator.readers").items():
+    for name, factory in plugins.load_all("annotator.readers", _OWN_READERS).items():
         reader = factory() if callable(factory) else factory
         if isinstance(reader, Reader):
             made.append(reader)

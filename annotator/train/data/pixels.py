@@ -128,7 +128,7 @@ class MappedPixels:
                 wanted.add(name)
                 planned_bytes += size
         _make_room(folder, wanted, limit_bytes - planned_bytes)
-        return cls(folder, frozenset(kept))
+        return cls(folder.absolute(), frozenset(kept))
 
     def pixels(self, image: Decodable) -> RgbArray:
         """See :class:`PixelSource`."""

@@ -1,12 +1,14 @@
 """Processes that draw training windows, in turns, so that one GPU or several cores do not wait for one interpreter.
 
-Started fresh (not forked: torch's threads do not survive that), they import no torch. Each talks through a pipe of its
+Started fresh (not forked: torch's threads do not survive that), they import no torch, and nothing that lies in the
+current folder. Each talks through a pipe of its
 own; when the training process dies, even by a kill, the pipe ends and so does the reader.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.files.children import PROGRAM_FOLDER, safe_spawning
 from annotator.train.data.windows import Window
 
 SetWeights = npt.NDArray[np.float64]
@@ -58,7 +61,8 @@ class ReaderProcesses:
         for number in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(target=_read, args=(theirs, sampler), name=f"reader-{number}", daemon=True)
-            process.start()
+            with safe_spawning():
+                process.start()
             theirs.close()  # so that ours ends when the process does
             self._pipes.append(ours)
             self._processes.append(process)
@@ -108,6 +112,7 @@ class ReaderProcesses:
 def _read(pipe: Connection, sampler: Sampler) -> None:
     """The life of a reader process: a window for each task until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training process decides what an interrupt means
+    os.chdir(PROGRAM_FOLDER)  # the sampler's paths are absolute
     cv2.setNumThreads(1)
     while True:
         try:

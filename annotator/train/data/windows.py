@@ -136,7 +136,8 @@ def most_drawn_first(images: list[TrainingImage]) -> list[TrainingImage]:
 
 
 def _image_path(root: Path, file_name: str) -> Path:
-    """COCO files name images from the set's folder or from its images/ folder; both are common."""
+    """COCO files name images from the set's folder or from its images/ folder; both are common. Absolute."""
+    root = root.absolute()
     return root / file_name if (root / file_name).is_file() else root / "images" / file_name
 
 

@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import UserError
+from annotator.files.children import child_environment
 from annotator.jobs.training_record import Outcome, RunRecord, Wish, held, new_record, settle, write_record
 
 POLL_MS = 500
@@ -129,7 +130,8 @@ class TrainingRun(QObject):
                         stdin=subprocess.DEVNULL,
                         stdout=output,
                         stderr=subprocess.STDOUT,
-                        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                        env=child_environment(PYTHONUNBUFFERED="1"),
+                        cwd=folder,
                         start_new_session=True,
                         pass_fds=descriptors,
                     )

@@ -8,12 +8,14 @@ from PySide6.QtCore import Qt, qVersion
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from annotator import plugins
 from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen, fits_beside
 from annotator.ui.dialogs.work_dialog import closing_row, title_label
 from annotator.ui.shell.actions import ACTIONS, MENUS
 from annotator.ui.shell.keymap import Keymap, native
 from annotator.ui.shell.version import program_version
+from annotator.ui.threads.background import Errand
 
 MOUSE = (
     (("Left click",), "Add to the object"),
@@ -56,6 +58,7 @@ class ShortcutSheet(QDialog):
         super().showEvent(event)
 
 
+_LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
 _COLUMNS: tuple[_Columns, ...] = (
@@ -133,7 +136,7 @@ def _add_section(grid: QGridLayout, title: str, rows: list[Row]) -> None:
 
 
 class AboutBox(QDialog):
-    """Version, what runs, licences."""
+    """Version, what runs, what other packages add, licences."""
 
     def __init__(self, info: ModelInfo | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -147,6 +150,7 @@ class AboutBox(QDialog):
         if info is not None:
             checked = "verified" if info.is_verified else "not verified"
             lines.append(f"Model {info.name} ({checked}), {info.device}, {info.dtype}\n{info.sha256[:16]}…")
+        lines.append(_LOOKING)
         lines.append("Apache-2.0. Qt is used under the LGPL; the font Inter under the SIL Open Font License.")
         box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24, 20)
@@ -158,5 +162,15 @@ class AboutBox(QDialog):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setObjectName("dim" if text is not lines[0] else "")
             box.addWidget(label)
+            if text is _LOOKING:
+                self.plugins = label
         box.addLayout(closing_row(self))
         self.setMinimumWidth(420)
+        errand = Errand(self)
+        self.finished.connect(lambda _code: errand.shut_down())
+        errand.start(plugins.packages, self._show_plugins, lambda error: self.plugins.setText(f"Plug-ins: {error}"))
+
+    def _show_plugins(self, packages: tuple[plugins.Package, ...]) -> None:
+        lines = [f"{package.name} {package.version}: {', '.join(package.adds)}" for package in packages]
+        self.plugins.setText("\n".join(["Plug-ins from installed packages:", *lines]) if lines else "No plug-ins.")
+        self.adjustSize()
