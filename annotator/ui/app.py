@@ -25,6 +25,7 @@ from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.workbench import SessionSink, Workbench
 from annotator.ui.look.theme import Theme
@@ -78,26 +79,40 @@ def build_window(
         ask_thumbnail=lambda image: thumbs.request(image.id, session.image_path(image)),
     )
     views = Views(window, session)
-    patience = Patience(window, refine)
+    notices = window.notices
+    NoticeUpkeep(*(notices, session, refine), canvas=window.canvas, objects=window.objects, parent=window)
+    patience = Patience(notices, refine, window)
     commands = LoopCommands(window, session, refine, views=views, patience=patience)
     bench = Workbench(
         *(window, session, refine),
         loader=loader,
         views=views,
         commands=commands,
-        feedback=EngineFeedback(window, client),
+        feedback=EngineFeedback(client, notices, status=window.status, busy=window.area.busy),
         settings=settings,
     )
-    review = Review(window, session, refine, bench=bench)
+    review = Review(
+        *(session, refine, notices),
+        canvas=window.canvas,
+        objects=window.objects,
+        bench=bench,
+        key_of=window.key_of,
+    )
     switch = ProjectSwitch(session, patience, leave=bench.leave_project, parent=window)
     files = FileActions(
         *(window, session, settings),
         patience=patience,
         switch=switch,
-        models=ModelMenu(window, list_models=list_models if factory_for else None, fetch=fetch),
+        models=ModelMenu(
+            *(window.menus["Model"], notices),
+            last=window.actions_by_id["adapters"],
+            list_models=list_models if factory_for else None,
+            fetch=fetch,
+            parent=window,
+        ),
     )
     ClosingGate(window, refine, patience)
-    adapters = AdapterControl(window, client, refine, views=views, shelf=shelf)
+    adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
     program.attach(
         window,
@@ -162,13 +177,13 @@ def run(args: argparse.Namespace) -> int:
     )
     crash = CrashHandler(platformdirs.user_log_path("annotator", appauthor=False))
     crash.install()
-    crash.crashed.connect(window.area.error_bar.show_message)
+    crash.crashed.connect(lambda text: window.notices.warn(text, about="crash"))
     window.program.files.restore_window()
     # What is there once the model is loaded stays: the collector need not stop the window to look through all of torch.
     window.program.client.ready.connect(lambda _info: gc.freeze())
     window.show()
     for warning in settings.warnings:
-        window.status.tell(warning)
+        window.notices.tell(warning, about="settings")
     folder = target or (Path(settings.get("last_folder")) if settings.get("last_folder") else None)
     if folder is not None and folder.exists():
         project = getattr(args, "project", None)

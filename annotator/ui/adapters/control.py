@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
 
 from annotator.domain.brush import painted
 from annotator.domain.errors import UserError
@@ -18,11 +19,13 @@ from annotator.ui.adapters.panel import AdapterPanel
 from annotator.ui.adapters.training import TrainingRun
 from annotator.ui.adapters.training_control import TrainingControl
 from annotator.ui.labelling.views import Views
+from annotator.ui.notices import Notices, Subject
 from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.status import StatusLine
 from annotator.ui.threads.background import BackgroundWork
 from annotator.ui.threads.worker import EngineClient
 
+_COMPARING = f"{Subject.PROMPTS}/compared"
 _Asked = tuple[str, Prompts]
 """The image's key and the prompts: the same click on the next image is another question."""
 
@@ -35,24 +38,27 @@ class AdapterControl(QObject):
 
     def __init__(
         self,
-        window: MainWindow,
         client: EngineClient,
         refine: RefineController,
+        notices: Notices,
         *,
         views: Views,
+        status: StatusLine,
         shelf: AdapterShelf | None,
+        parent: QWidget,
     ) -> None:
-        super().__init__(window)
-        self._window, self._client, self._refine = window, client, refine
+        super().__init__(parent)
+        self._client, self._refine, self._notices = client, refine, notices
+        self._status, self._parent = status, parent
         self._views, self._shelf = views, shelf
         self._entries: list[AdapterEntry] = []
         self._works: list[BackgroundWork] = []
         self._is_comparing = False
-        self.training = TrainingControl(window, client, shelf, run_aside=self._run)
+        self.training = TrainingControl(client, shelf, notices, run_aside=self._run, parent=parent)
         self.training.install_wanted.connect(self._install)
         self._base: tuple[_Asked, Mask] | None = None
         for digit in range(10):
-            shortcut = QShortcut(QKeySequence(f"Ctrl+{digit}"), window)
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{digit}"), parent)
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
         client.ready.connect(self._on_model)
         client.adapter_changed.connect(self._on_adapter)
@@ -73,14 +79,16 @@ class AdapterControl(QObject):
         fitting = self.fitting()
         if digit > len(fitting):
             name = "no model" if self._client.info is None else self._client.info.name
-            self._window.status.tell(f"There is no adapter {digit} for {name}; see Model, Adapters.")
+            text = f"There is no adapter {digit} for {name}; see Model, Adapters."
+            self._notices.tell(text, about=Subject.ADAPTER)
             return
         self.use(fitting[digit - 1])
 
     def use(self, entry: AdapterEntry | None) -> None:
         """Let this adapter answer from now on; the object in work is asked again at once."""
+        self._notices.withdraw(Subject.ADAPTER)
         if self._shelf is None or not self._client.can_answer:
-            self._window.status.tell("There are no adapters before a model is loaded.")
+            self._notices.tell("There are no adapters before a model is loaded.", about=Subject.MODEL)
             return
         self._client.use_adapter(self._shelf.setter(entry))
 
@@ -91,16 +99,16 @@ class AdapterControl(QObject):
         self._is_comparing = is_down
         if not is_down:
             self._views.show_instead(None)
-            self._window.status.withdraw("compare")
+            self._notices.withdraw(_COMPARING)
             return
         if self._client.adapter is None:
-            self._window.status.tell("No adapter is in use: the mask is the base's.")
+            self._notices.tell("No adapter is in use: the mask is the base's.", about=Subject.ADAPTER)
             return
         state = self._refine.state
         if self._base is not None and self._base[0] == (state.image_key, state.prompts) and state.is_active:
             self._show_base(self._base[1])
         elif not self._refine.ask_base():
-            self._window.status.tell("There is no mask in work to compare.")
+            self._notices.tell("There is no mask in work to compare.", about=Subject.PROMPTS)
 
     def _on_compared(self, result: DecodeResult) -> None:
         state, asked = self._refine.state, (result.image_key, result.prompts)
@@ -111,7 +119,7 @@ class AdapterControl(QObject):
 
     def _show_base(self, mask: Mask) -> None:
         self._views.show_instead(mask)
-        self._window.status.tell("The base's mask, without the adapter.", stays=True, topic="compare")
+        self._notices.tell("The base's mask, without the adapter.", about=_COMPARING, stays=True)
 
     # --- the engine ---------------------------------------------------------------------------------------------------
 
@@ -123,9 +131,9 @@ class AdapterControl(QObject):
     def _on_adapter(self, adapter: AdapterInUse | None, took_ms: float) -> None:
         self._base = None
         name = "" if adapter is None else adapter.name
-        self._window.status.set_engine(self._client.info, adapter=name)
+        self._status.set_engine(self._client.info, adapter=name)
         what = f"Adapter {name} is in use" if name else "No adapter: the base answers"
-        self._window.status.tell(f"{what} ({took_ms:.0f} ms, nothing was encoded again).")
+        self._notices.tell(f"{what} ({took_ms:.0f} ms, nothing was encoded again).", about=Subject.ADAPTER)
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -133,9 +141,9 @@ class AdapterControl(QObject):
         """The list, with what can be done to it; None when this window has no place for adapters."""
         shelf = self._shelf
         if shelf is None:
-            self._window.status.tell("This window has no adapters.")
+            self._notices.tell("This window has no adapters.", about=Subject.ADAPTER)
             return None
-        panel = AdapterPanel(self._window)
+        panel = AdapterPanel(self._parent)
         self.listed.connect(panel.on_listed)
         self._client.adapter_changed.connect(panel.on_adapter)
         panel.use_wanted.connect(self.use)
@@ -178,7 +186,7 @@ class AdapterControl(QObject):
             self._reload(run.wish.name)
             number = next((n for n, e in enumerate(self.fitting(), 1) if e.name == run.wish.name and n <= 9), 0)
             key = f" Ctrl+{number} uses it." if number else ""
-            self._window.status.tell(f"The adapter {run.wish.name} is installed.{key}")
+            self._notices.tell(f"The adapter {run.wish.name} is installed.{key}", about=Subject.ADAPTER)
 
         self._do(change, "", done)
 
@@ -214,7 +222,7 @@ class AdapterControl(QObject):
         def done(found: object) -> None:
             self._on_entries(found)
             if told:
-                self._window.status.tell(told)
+                self._notices.tell(told, about=Subject.ADAPTER)
             if then is not None:
                 then()
 
@@ -237,6 +245,6 @@ class AdapterControl(QObject):
     def _on_failure(self, error: Exception) -> None:
         if not isinstance(error, UserError):
             raise error
-        self._window.area.error_bar.show_message(str(error), topic="file")
+        self._notices.warn(str(error), about="file")
         self.training.refresh()
         self.listed.emit(self._entries, self._client.info, self._client.adapter)

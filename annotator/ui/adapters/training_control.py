@@ -8,13 +8,14 @@ from pathlib import Path
 
 import platformdirs
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QWidget
 
 from annotator.domain.errors import UserError
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.jobs.training_record import Outcome, RunRecord, Wish, clear_siblings, open_records
 from annotator.ui.adapters.train_dialog import TrainDialog
 from annotator.ui.adapters.training import TrainingRun
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.notices import Notices, Subject
 from annotator.ui.threads.worker import EngineClient
 
 Do = Callable[[Callable[[], object], Callable[[object], None]], None]
@@ -39,9 +40,12 @@ class TrainingControl(QObject):
     install_wanted = Signal(object)
     """TrainingRun, whose candidate the person wants"""
 
-    def __init__(self, window: MainWindow, client: EngineClient, shelf: AdapterShelf | None, *, run_aside: Do) -> None:
-        super().__init__(window)
-        self._window, self._client, self._shelf, self._run_aside = window, client, shelf, run_aside
+    def __init__(
+        self, client: EngineClient, shelf: AdapterShelf | None, notices: Notices, *, run_aside: Do, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self._client, self._shelf, self._run_aside = client, shelf, run_aside
+        self._notices, self._parent = notices, parent
         self.run: TrainingRun | None = None
         self.project: Callable[[], tuple[Path, str] | None] = lambda: None
         """Asked for the file of the project that is open and a word for what is in it now; None when none is open."""
@@ -60,14 +64,15 @@ class TrainingControl(QObject):
     def show(self) -> TrainDialog | None:
         """The dialog of the run that there is, else of a new one; None when there is nothing to train from."""
         if self._shelf is None or (self.run is None and not self._can_train()):
-            self._window.status.tell("Open a project, and wait for the model, before an adapter is trained.")
+            about = Subject.MODEL if self._client.info is None else Subject.PROJECT
+            self._notices.tell("Open a project, and wait for the model, before an adapter is trained.", about=about)
             return None
-        self._window.area.error_bar.withdraw(TOPIC)
+        self._notices.withdraw(TOPIC)
         if self._dialog is not None:
             self._dialog.raise_()
             self._dialog.activateWindow()
             return self._dialog
-        dialog = self._dialog = TrainDialog(self._wish, self.start, self._window, run=self.run)
+        dialog = self._dialog = TrainDialog(self._wish, self.start, self._parent, run=self.run)
         dialog.install_wanted.connect(self.install_wanted)
         dialog.discard_wanted.connect(self._discard)
         dialog.finished.connect(self._forget_dialog)
@@ -97,6 +102,7 @@ class TrainingControl(QObject):
         """Its adapter was installed or discarded: nothing is open about it any more."""
         if self.run is run:
             self.run = None
+        self._notices.withdraw(TOPIC)
         run.changed.emit()
         self.changed.emit(self.word)
 
@@ -142,17 +148,17 @@ class TrainingControl(QObject):
         self._tell_found(chosen)
 
     def _tell_found(self, run: TrainingRun) -> None:
-        name, bar = run.wish.name, self._window.area.error_bar
+        name = run.wish.name
         if run.is_running:
             text = f"The adapter {name} is still being trained."
         elif run.has_result:
             text = f"The adapter {name} is trained and waits: install it or discard it."
         else:
             text = f"The training of {name} ended without a result. {run.standing.line}".strip()
-        if bar.text:
-            self._window.status.tell(f"{text} See Model, Adapters.")  # an error is not pushed aside
+        if self._notices.is_warning:
+            self._notices.tell(f"{text} See Model, Adapters.", about=TOPIC)  # an error is not pushed aside
         else:
-            bar.show_message(text, is_error=False, action=("Show…", self.show), topic=TOPIC)
+            self._notices.warn(text, about=TOPIC, is_error=False, action=("Show…", self.show))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -180,12 +186,12 @@ class TrainingControl(QObject):
         if not is_done:
             run.give_up()
         text = "is trained; see Model, Adapters, Result" if is_done else "was not trained to the end"
-        self._window.status.tell(f"The adapter {run.wish.name} {text}.")
+        self._notices.tell(f"The adapter {run.wish.name} {text}.", about=TOPIC)
         self.changed.emit(self.word)
 
     def _discard(self, run: TrainingRun) -> None:
         def done(_none: object) -> None:
             self.decided(run)
-            self._window.status.tell(f"{run.wish.name} was not installed; what was trained is deleted.")
+            self._notices.tell(f"{run.wish.name} was not installed; what was trained is deleted.", about=TOPIC)
 
         self._run_aside(lambda: run.decide(Outcome.DISCARDED), done)

@@ -8,12 +8,14 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.ports.engine import LOAD_EPOCH, EncodeResult, EngineFailure, ModelInfo
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.notices import Notices, Subject
+from annotator.ui.shell.hud import BusyLine
+from annotator.ui.shell.status import StatusLine
 from annotator.ui.threads.worker import EngineClient
 
 _log = logging.getLogger(__name__)
-_MODEL, _ENGINE = "model", "engine"
-"""Topics of the error bar: which model answers, and where; a request that failed."""
+_ENGINE = "engine"
+"""A request that failed."""
 
 
 class EngineFeedback(QObject):
@@ -21,9 +23,10 @@ class EngineFeedback(QObject):
 
     image_encoded = Signal()
 
-    def __init__(self, window: MainWindow, client: EngineClient) -> None:
-        super().__init__(window)
-        self._window, self._client = window, client
+    def __init__(self, client: EngineClient, notices: Notices, *, status: StatusLine, busy: BusyLine) -> None:
+        super().__init__(status)
+        self._client, self._notices = client, notices
+        self._status, self._busy = status, busy
         self._image_key = ""
         self._reasons = {"model"}
         client.loading.connect(self._on_progress)
@@ -37,15 +40,15 @@ class EngineFeedback(QObject):
     def show_image(self, image_key: str) -> None:
         """Another image is shown; an empty key: none, or one that is still read."""
         self._image_key = image_key
-        self._window.status.clear_times()
+        self._status.clear_times()
         self.set_busy("encode", is_busy=False)
 
     def show_refine(self, state: RefineState) -> None:
         """Times of the newest answer."""
         if state.decode_ms:
-            self._window.status.set_decode_ms(state.decode_ms, looked_closer=state.looked_closer)
+            self._status.set_decode_ms(state.decode_ms, looked_closer=state.looked_closer)
         if state.encode_ms and "encode" not in self._reasons:
-            self._window.status.set_encode_ms(state.encode_ms, was_cached=state.was_cached)
+            self._status.set_encode_ms(state.encode_ms, was_cached=state.was_cached)
 
     def set_busy(self, reason: str, *, is_busy: bool) -> None:
         """The busy line moves while there is any reason."""
@@ -63,43 +66,44 @@ class EngineFeedback(QObject):
             self.set_busy("encode", is_busy=False)
 
     def _refresh(self) -> None:
-        self._window.area.busy.set_busy(bool(self._reasons))
+        self._busy.set_busy(bool(self._reasons))
 
     def _on_progress(self, line: str) -> None:
         self.set_busy("model", is_busy=True)
-        self._window.status.tell(line, stays=True)
+        self._notices.tell(line, about=Subject.MODEL, stays=True)
 
     def _on_ready(self, info: ModelInfo) -> None:
         self.set_busy("model", is_busy=False)
-        self._window.area.error_bar.withdraw(_MODEL)
-        self._window.status.set_engine(info)
-        self._window.status.tell(info.note or f"{info.name} is ready.")
+        self._notices.withdraw(Subject.MODEL)
+        self._status.set_engine(info)
+        self._notices.tell(info.note or f"{info.name} is ready.", about=Subject.MODEL)
 
     def _on_moved(self, info: ModelInfo) -> None:
         adapter = self._client.adapter
-        self._window.status.set_engine(info, adapter="" if adapter is None else adapter.name)
-        self._window.area.error_bar.show_message(info.note, is_error=False, topic=_MODEL)
+        self._status.set_engine(info, adapter="" if adapter is None else adapter.name)
+        self._notices.warn(info.note, about=Subject.MODEL, is_error=False)
 
     def _on_encode_started(self, image_key: str) -> None:
         if image_key == self._image_key:
             self.set_busy("encode", is_busy=True)
-            self._window.status.set_encoding()
+            self._status.set_encoding()
 
     def _on_encoded(self, result: EncodeResult) -> None:
         if result.image_key != self._image_key:
             return
         self.set_busy("encode", is_busy=False)
-        self._window.status.set_encode_ms(result.encode_ms, was_cached=result.was_cached)
+        self._status.set_encode_ms(result.encode_ms, was_cached=result.was_cached)
         self.image_encoded.emit()
 
     def _on_failure(self, failure: EngineFailure) -> None:
         is_model = failure.epoch == LOAD_EPOCH
         if is_model:
             self.set_busy("model", is_busy=False)
+            self._notices.withdraw(Subject.MODEL)  # also that it is being loaded
             if not self._client.can_answer:
                 self.set_busy("click", is_busy=False)
-            self._window.status.set_no_engine(failure.message, has_other=self._client.info is not None)
+            self._status.set_no_engine(failure.message, has_other=self._client.info is not None)
         self.set_busy("encode", is_busy=False)
-        self._window.area.error_bar.show_message(failure.message, topic=_MODEL if is_model else _ENGINE)
+        self._notices.warn(failure.message, about=Subject.MODEL if is_model else _ENGINE)
         if failure.details:
             _log.error("engine: %s", failure.details)

@@ -12,6 +12,7 @@ from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.steps import Steps
 from annotator.ui.labelling.views import Views
+from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.watch import ProjectWatch
 from annotator.ui.refine.controller import RefineController
@@ -31,10 +32,11 @@ class LoopCommands(QObject):
         super().__init__(window)
         self._patience = patience
         self._window, self._session, self._refine, self._views = window, session, refine, views
-        self.watch = ProjectWatch(window, session, parent=self)
-        self.next_click = NextClick(window, refine, parent=self)
+        self._notices = notices = window.notices
+        self.watch = ProjectWatch(session, notices, parent=window)
+        self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.steps = Steps(session, refine)
-        self.painting = Painting(window, session, refine)
+        self.painting = Painting(window.canvas, session, refine, notices)
         self._emptying_id = 0
         """The image that is marked empty as soon as no accept waits."""
         for digit in range(1, 10):
@@ -109,7 +111,7 @@ class LoopCommands(QObject):
     def _can_see(self) -> bool:
         """Whether the image is on the screen: nobody marks or deletes what was never shown."""
         if self._session.image is not None and not self._views.has_picture:
-            self._window.status.tell("Not before the image is on the screen.")
+            self._notices.tell("Not before the image is on the screen.", about=Subject.READING)
         return self._views.has_picture
 
     def tell_saved(self) -> None:
@@ -117,20 +119,22 @@ class LoopCommands(QObject):
         if self._session.store is None:
             return
         if not self._session.is_writable:
-            self._window.status.tell("This project is read-only: nothing in it was changed.")
+            text, about = "This project is read-only: nothing in it was changed.", Subject.PROJECT
         elif not self.watch.is_there():
-            self._window.status.tell("Not saved: the project file is gone.")
+            text, about = "Not saved: the project file is gone.", Subject.FILE
         elif self._refine.can_leave():
-            self._window.status.tell(f"Everything accepted is saved in {self._session.store.path.name}.")
+            text, about = f"Everything accepted is saved in {self._session.store.path.name}.", Subject.CHANGE
         else:
-            self._window.status.tell("Saved, but for an accepted object whose mask is still to come; it is kept then.")
+            text = "Saved, but for an accepted object whose mask is still to come; it is kept then."
+            about = Subject.CHANGE
+        self._notices.tell(text, about=about)
 
     def pick_by_key(self, digit: int) -> None:
         """A number key: the class of the selected objects, else of the next object."""
         category = self._session.classes.by_key(digit)
         if category is None:
             if self._session.store is not None:
-                self._window.status.tell(f"No class has the key {digit}.")
+                self._notices.tell(f"No class has the key {digit}.", about=Subject.CLASSES)
             return
         self.pick_class(category.id)
 
@@ -166,7 +170,7 @@ class LoopCommands(QObject):
             return
         state = self._refine.state
         if state.is_active and not state.is_accept_pending:
-            self._window.status.tell("There is an object in work: Enter keeps it, Esc drops it.")
+            self._notices.tell("There is an object in work: Enter keeps it, Esc drops it.", about=Subject.WORK)
             return
         if self._window.canvas.tool is Tool.SELECT:
             self.set_tool(Tool.POINT)
@@ -180,7 +184,7 @@ class LoopCommands(QObject):
         if len(selected) == 1:
             self.refine_object(next(iter(selected)))
         elif selected:
-            self._window.status.tell("Select one object to refine it.")
+            self._notices.tell("Select one object to refine it.", about=Subject.SELECTION)
 
     def select_clicked(self, annotation_id: int, is_additive: bool) -> None:
         """A click on an object (0: beside all) in the select tool."""
@@ -200,6 +204,7 @@ class LoopCommands(QObject):
     def set_tool(self, tool: Tool) -> None:
         self._window.actions_by_id[_TOOL_ACTIONS[tool]].setChecked(True)
         self._window.canvas.set_tool(tool)
+        self._notices.withdraw(Subject.TOOL)
 
     def set_removing(self, is_removing: bool) -> None:
         self._window.canvas.set_negative(is_removing)

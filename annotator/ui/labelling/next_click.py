@@ -10,9 +10,12 @@ from annotator.domain.answering.next_click import as_shown, doubt_map, proposals
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.ports.engine import Candidate, UncertaintyMap
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.ui.canvas.canvas import Canvas
 from annotator.ui.canvas.heat_items import heat_image
+from annotator.ui.notices import Notices, Subject
 from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.main_window import MainWindow
+
+_TOPIC = f"{Subject.PROMPTS}/doubt"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +29,9 @@ class _Doubt:
 class NextClick(QObject):
     """Follows the object in work. Nothing is computed while neither the layer nor a proposal is wanted."""
 
-    def __init__(self, window: MainWindow, refine: RefineController, *, parent: QObject) -> None:
+    def __init__(self, canvas: Canvas, refine: RefineController, notices: Notices, *, parent: QObject) -> None:
         super().__init__(parent)
-        self._window, self._refine = window, refine
+        self._canvas, self._refine, self._notices = canvas, refine, notices
         self._state = RefineState()
         self._doubt: _Doubt | None = None
         self._painted: _Doubt | None = None
@@ -50,7 +53,9 @@ class NextClick(QObject):
         self._is_heat_wanted = is_shown
         self._paint_heat()
         if is_shown and not self._state.is_active:
-            self._window.status.tell("Doubt is shown with the next mask.")
+            self._tell("Doubt is shown with the next mask.")
+        elif not is_shown:
+            self._notices.withdraw(_TOPIC)
 
     def go(self) -> None:
         """Show the strongest proposal, or the next after the one that is shown; after the last the first again.
@@ -65,7 +70,7 @@ class NextClick(QObject):
             return
         doubt = self._current()
         if doubt is None:
-            self._window.status.tell("There is no answer of the model to doubt yet; click the object.")
+            self._tell("There is no answer of the model to doubt yet; click the object.")
             return
         mask, passed = doubt.candidate.mask, self._passed
         if self._ghost is not None:
@@ -84,7 +89,7 @@ class NextClick(QObject):
         self._show_ghost(left[0])
         sign = "adds" if left[0].is_positive else "removes"
         place = len(passed) + 1
-        self._window.status.tell(f"Suggested click {place} of {len(found)}: it {sign}. Enter places it, G goes on.")
+        self._tell(f"Suggested click {place} of {len(found)}: it {sign}. Enter places it, G goes on.")
 
     def place(self) -> bool:
         """Make the proposed click; False when none is shown."""
@@ -101,6 +106,8 @@ class NextClick(QObject):
         """Take the ghost away; False when none is shown."""
         had_ghost = self._ghost is not None
         self._forget()
+        if had_ghost:
+            self._notices.withdraw(_TOPIC)
         return had_ghost
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -135,16 +142,16 @@ class NextClick(QObject):
             return
         self._painted = doubt
         if doubt is None:
-            self._window.canvas.set_heat(None, None)
+            self._canvas.set_heat(None, None)
         else:
-            self._window.canvas.set_heat(heat_image(doubt.map.values), doubt.map.box)
+            self._canvas.set_heat(heat_image(doubt.map.values), doubt.map.box)
 
     def _tell_nothing_left(self) -> None:
         if not self._confirmed:
-            self._window.status.tell("The model has no doubt about this mask.")
+            self._tell("The model has no doubt about this mask.")
             return
         self._confirmed = ()
-        self._window.status.tell("You have passed all that is in doubt; G shows it again.")
+        self._tell("You have passed all that is in doubt; G shows it again.")
 
     def _remember(self, before: Prompts, now: Prompts) -> None:
         """A click or stroke after a look means that the places passed over were right; another object has places of its
@@ -159,13 +166,16 @@ class NextClick(QObject):
 
     def _show_ghost(self, point: PointPrompt) -> None:
         self._ghost = point
-        self._window.canvas.set_ghost(point)
+        self._canvas.set_ghost(point)
 
     def _forget(self) -> None:
         self._passed, self._seen, self._is_awaited = (), (), False
         if self._ghost is not None:
             self._ghost = None
-            self._window.canvas.set_ghost(None)
+            self._canvas.set_ghost(None)
+
+    def _tell(self, text: str) -> None:
+        self._notices.tell(text, about=_TOPIC)
 
 
 def _shown(state: RefineState) -> Candidate | None:

@@ -5,32 +5,32 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from annotator.domain.brush import Stroke
+from annotator.ui.canvas.canvas import Canvas
+from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.main_window import MainWindow
 
 
 class Painting(QObject):
     """Strokes on the canvas change the object in work."""
 
-    def __init__(self, window: MainWindow, session: ProjectSession, refine: RefineController) -> None:
-        super().__init__(window)
-        self._window, self._session, self._refine = window, session, refine
-        window.canvas.painted.connect(self._on_painted)
-        window.canvas.brush_turned.connect(self.resize)
+    def __init__(self, canvas: Canvas, session: ProjectSession, refine: RefineController, notices: Notices) -> None:
+        super().__init__(canvas)
+        self._canvas, self._session, self._refine, self._notices = canvas, session, refine, notices
+        canvas.painted.connect(self._on_painted)
+        canvas.brush_turned.connect(self.resize)
 
     def resize(self, steps: int) -> None:
         """Make the brush so many steps larger, or smaller; its diameter is told."""
-        brush = self._window.canvas.brush
+        brush = self._canvas.brush
         brush.resize(steps)
-        self._window.status.tell(f"Brush: {2 * brush.radius_px:g} px")
+        self._notices.tell(f"Brush: {2 * brush.radius_px:g} px", about=Subject.TOOL)
 
     def finish(self) -> None:
         """Keep the stroke that is being drawn, as if the button had been let go."""
-        canvas = self._window.canvas
-        stroke = canvas.brush.end()
+        stroke = self._canvas.brush.end()
         if stroke is not None:
-            canvas.cancel_gesture()
+            self._canvas.cancel_gesture()
             self._on_painted(stroke)
 
     def _on_painted(self, stroke: Stroke) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QRectF
@@ -10,26 +11,41 @@ from annotator.domain.errors import UserError
 from annotator.domain.project import Annotation, Change, ImageRecord
 from annotator.domain.review import Place, ReviewedObject, ReviewOrder
 from annotator.io.project.store import ProjectStore
+from annotator.ui.canvas.canvas import Canvas
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.look.numbers import grouped
+from annotator.ui.notices import Notices, Subject
+from annotator.ui.panels.dock import ObjectPanel
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.background import BackgroundWork
 
-_TOPIC = "review"
+_TOPIC = f"{Subject.PROJECT}/review"
 _FEW_OBJECTS = 64
 """More changes than that at once (an import) and the order is read anew."""
 
 
 class Review(QObject):
-    """One per window. The order is read from the project file on a thread, once, and then kept up with the changes."""
+    """One per window. The order is read from the project file on a thread, once, and then kept up with the changes.
+
+    Args:
+        key_of: the key of an action by its id, as it is written to the person; empty for none.
+    """
 
     def __init__(
-        self, window: MainWindow, session: ProjectSession, refine: RefineController, *, bench: Workbench
+        self,
+        session: ProjectSession,
+        refine: RefineController,
+        notices: Notices,
+        *,
+        canvas: Canvas,
+        objects: ObjectPanel,
+        bench: Workbench,
+        key_of: Callable[[str], str],
     ) -> None:
-        super().__init__(window)
-        self._window, self._session, self._refine, self._bench = window, session, refine, bench
+        super().__init__(canvas)
+        self._session, self._refine, self._notices = session, refine, notices
+        self._canvas, self._objects, self._bench, self._key_of = canvas, objects, bench, key_of
         self._order: ReviewOrder | None = None
         self._place: Place | None = None
         self._wanted: ReviewedObject | None = None
@@ -41,12 +57,13 @@ class Review(QObject):
         session.changed.connect(self._on_change)
         session.image_changed.connect(self._on_image)
         bench.picture_shown.connect(self._on_picture)
-        window.objects.selection_changed.connect(self._on_selection)
+        objects.selection_changed.connect(self._on_selection)
 
     def go(self, step: int) -> None:
         """Show the next less trusted object (+1), or the one before (-1)."""
         if self._refine.state.is_active:
-            self._tell("There is an object in work: Enter keeps it, Esc drops it. Then the review goes on.")
+            text = "There is an object in work: Enter keeps it, Esc drops it. Then the review goes on."
+            self._notices.tell(text, about=Subject.WORK)
         elif self._order is not None:
             self._go(self._order, step)
         elif self._reading is None and self._session.store is not None:
@@ -82,7 +99,7 @@ class Review(QObject):
     def _on_failure(self, error: Exception) -> None:
         if not isinstance(error, UserError):
             raise error
-        self._window.area.error_bar.show_message(str(error), topic="file")
+        self._notices.warn(str(error), about="file")
 
     def _end(self, work: BackgroundWork) -> None:
         if self._reading is work:
@@ -123,10 +140,11 @@ class Review(QObject):
         if found is None:
             had_place, self._place = self._place is not None, None
             if not len(order):
-                self._tell("There are no accepted objects to review yet.")
+                self._notices.tell("There are no accepted objects to review yet.", about=Subject.CHANGE)
             elif had_place:
                 end = "the most certain" if step > 0 else "the least certain"
-                self._tell(f"That was {end} of {grouped(len(order))} objects; the next key starts again.")
+                text = f"That was {end} of {grouped(len(order))} objects; the next key starts again."
+                self._notices.tell(text, about=_TOPIC)
             return
         self._place, self._wanted = found.place, found
         shown = self._bench.picture
@@ -140,14 +158,14 @@ class Review(QObject):
         image_id = 0 if image is None else image.id
         if self._shown is not None and self._shown.image_id != image_id:
             self._shown = None
-            self._window.status.withdraw(_TOPIC)
+            self._notices.withdraw(_TOPIC)
         if self._wanted is not None and self._wanted.image_id != image_id:
             self._wanted = None  # the person went elsewhere; the walk waits to be asked again
 
     def _on_selection(self, ids: frozenset[int]) -> None:
         if self._shown is not None and self._shown.annotation_id not in ids:
             self._shown = None
-            self._window.status.withdraw(_TOPIC)
+            self._notices.withdraw(_TOPIC)
 
     def _on_picture(self, image_id: int) -> None:
         if self._wanted is not None and self._wanted.image_id == image_id:
@@ -159,17 +177,13 @@ class Review(QObject):
         row = next((a for a in self._session.annotations if a.id == found.annotation_id), None)
         if row is None or self._order is None or self._refine.state.is_active:
             return
-        self._window.canvas.show_place(QRectF(row.x, row.y, row.w, row.h))
-        self._window.objects.select_ids(frozenset({row.id}))
+        self._canvas.show_place(QRectF(row.x, row.y, row.w, row.h))
+        self._objects.select_ids(frozenset({row.id}))
         self._shown = found
         rank = f"{grouped(self._order.rank(found))} of {grouped(len(self._order))}"
-        keys = self._window.actions_by_id.keymap.label
-        refine, delete = keys("refine_selected"), keys("delete")
+        refine, delete = self._key_of("refine_selected"), self._key_of("delete")
         what = f" {refine} refines it, {delete} deletes it." if refine and delete else ""
-        self._window.status.tell(f"Review {rank}: {trust_text(row)}.{what}", stays=True, topic=_TOPIC)
-
-    def _tell(self, text: str) -> None:
-        self._window.status.tell(text, topic=_TOPIC)
+        self._notices.tell(f"Review {rank}: {trust_text(row)}.{what}", about=_TOPIC, stays=True)
 
 
 def trust_text(row: Annotation) -> str:

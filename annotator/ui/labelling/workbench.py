@@ -20,6 +20,7 @@ from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.resting_pointer import RestingPointer
 from annotator.ui.labelling.views import Views
 from annotator.ui.look.numbers import grouped
+from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
@@ -66,7 +67,7 @@ class Workbench(QObject):
         super().__init__(window)
         self._window, self._session, self._refine = window, session, refine
         self._loader, self._views, self._settings = loader, views, settings
-        self._commands, self._feedback = commands, feedback
+        self._commands, self._feedback, self._notices = commands, feedback, window.notices
         self._epoch = 0
         self._picture: Picture | None = None
         self._drafts = KeptDrafts(session, refine, parent=self)
@@ -86,8 +87,7 @@ class Workbench(QObject):
         session.class_changed.connect(self._refine.set_category)
         session.class_picked.connect(self._refine.pick_category)
         session.told.connect(self._tell)
-        show = self._window.area.error_bar.show_message
-        session.warned.connect(lambda text: show(text, is_error=False, topic="image"))
+        session.warned.connect(lambda text: self._notices.warn(text, about=Subject.IMAGE, is_error=False))
         session.failed.connect(self._tell_failure)
         loader.loaded.connect(self._on_picture)
         loader.failed.connect(self._on_unreadable)
@@ -124,7 +124,7 @@ class Workbench(QObject):
         refine.state_changed.connect(self._on_refine)
         refine.accepted.connect(self._on_accepted)
         refine.not_stored.connect(self._on_not_stored)
-        refine.message.connect(status.tell)
+        refine.message.connect(lambda text: self._notices.tell(text, about=Subject.CLICK))
         refine.busy_changed.connect(self._feedback.on_deciding)
         self._window.area.candidates.chosen.connect(refine.choose)
 
@@ -146,7 +146,7 @@ class Workbench(QObject):
         self._views.has_failed = False
         self._leave_picture()
         self._feedback.set_busy("image", is_busy=record is not None)
-        self._window.area.error_bar.withdraw("image")
+        self._notices.withdraw(Subject.IMAGE)
         if record is not None:
             self._window.film.set_current(record.id)
             self._loader.request(self._epoch, record.id, self._session.image_path(record))
@@ -159,19 +159,19 @@ class Workbench(QObject):
     def _begin_project(self) -> None:
         """Nothing of the project before it is offered any more."""
         self._drafts.forget()
-        self._window.area.error_bar.withdraw("save")
+        self._notices.withdraw("save")
         self._leave_picture()
 
     def _leave_picture(self) -> None:
         """Clear the canvas. What is in work is kept: coming back brings it back."""
-        self._window.area.error_bar.withdraw("accept")
+        self._notices.withdraw("accept")
         self._drafts.close()
         self._refine.close_image()
         self._picture = None
         self._window.canvas.set_image(None)
         self._views.show_picture(False)
         self._feedback.show_image("")
-        self._window.status.withdraw("image")
+        self._notices.withdraw(Subject.IMAGE)
 
     def leave_project(self) -> None:
         """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
@@ -190,14 +190,15 @@ class Workbench(QObject):
         self._feedback.show_image(loaded.image_key)
         self._window.canvas.set_image(picture.prepared)
         self._views.show_picture(True)
+        self._notices.withdraw(Subject.READING)
         if self._session.is_writable:
             self._refine.set_category(self._session.category)
             self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
             if self._drafts.open(record):
-                self._tell("The object in work is back.")
+                self._notices.tell("The object in work is back.", about=Subject.PROMPTS)
         self._fit_tool()
         if loaded.note:
-            self._tell(f"{record.path}: {loaded.note}")
+            self._notices.tell(f"{record.path}: {loaded.note}", about=Subject.IMAGE)
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
@@ -217,7 +218,8 @@ class Workbench(QObject):
             self._views.has_failed = True
             self._feedback.set_busy("image", is_busy=False)
             action = ("Next image", lambda: self._session.step(+1))
-            self._window.area.error_bar.show_message(message, action=action, topic="image")
+            self._notices.withdraw(Subject.READING)
+            self._notices.warn(message, about=Subject.IMAGE, action=action)
 
     def _preload_neighbours(self) -> None:
         """Once the current image is encoded there is time for those beside it."""
@@ -256,21 +258,21 @@ class Workbench(QObject):
         self._window.area.hint.is_wanted = False
         self._views.refresh_hint()
         for topic in ("save", "accept"):
-            self._window.area.error_bar.withdraw(topic)
+            self._notices.withdraw(topic)
         category = self._session.categories.get(annotation.category_id)
         name = category.name if category else "object"
         self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
 
     def _tell(self, text: str) -> None:
-        """What is told while an image is there is about that image, and goes when the person leaves it."""
-        self._window.status.tell(text, topic="image" if self._session.image is not None else "")
+        """What is told while an image is there is about that image, and goes with the next change or image."""
+        self._notices.tell(text, about=Subject.PROJECT if self._session.image is None else Subject.CHANGE)
 
     def _on_not_stored(self, text: str, draft_epoch: int) -> None:
         """The disk refused an accept: the very same object can be tried again, as long as it is in work."""
         _log.warning("%s", text)
         retry = ("Try again", lambda: self._refine.accept(epoch=draft_epoch)) if draft_epoch else None
-        self._window.area.error_bar.show_message(text, action=retry, topic="accept")
+        self._notices.warn(text, about="accept", action=retry)
 
     def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
         action = ("Try again", retry) if retry is not None else None
-        self._window.area.error_bar.show_message(text, action=action, topic="save")
+        self._notices.warn(text, about="save", action=action)

@@ -21,6 +21,7 @@ class ClosingGate(QObject):
         self._window, self._refine, self._patience = window, refine, patience
         self._is_waiting = self._is_due = False
         window.may_close = self.may_close
+        window.closing.connect(patience.forget_all)
 
     def may_close(self) -> bool:
         """Asked by the window for every wish to close it."""

@@ -20,6 +20,7 @@ from annotator.ui.canvas.brush import RADIUS_PX
 from annotator.ui.dialogs.settings import SettingsDialog
 from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
 from annotator.ui.look.numbers import grouped
+from annotator.ui.notices import Subject
 from annotator.ui.project.model_menu import ModelMenu
 from annotator.ui.project.recent import RecentPlaces
 from annotator.ui.project.session import ProjectSession
@@ -47,9 +48,16 @@ class FileActions(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._session, self._settings = window, session, settings
+        self._notices = window.notices
         self._patience, self._switch = patience, switch
         self.models = models
-        self._recent = RecentPlaces(window, settings, self.open_path)
+        self._recent = RecentPlaces(
+            *(settings, self._notices),
+            menu=window.menus["File"],
+            before=window.actions_by_id["open_samples"],
+            open_path=self.open_path,
+            parent=window,
+        )
         self._errand = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
         window.area.empty.open_wanted.connect(self.open_folder)
@@ -57,7 +65,7 @@ class FileActions(QObject):
         switch.opened.connect(self._on_opened)
         switch.failed.connect(self._on_not_opened)
         switch.slow.connect(self._on_slow_opening)
-        switch.ended.connect(lambda: window.area.error_bar.withdraw("opening"))
+        switch.ended.connect(lambda: self._notices.withdraw("opening"))
 
     # --- opening --------------------------------------------------------------------------------------------------
 
@@ -91,7 +99,7 @@ class FileActions(QObject):
 
         A failure is told in the window, with the way on where there is one.
         """
-        self._window.area.error_bar.withdraw("file")
+        self._notices.withdraw("file")
         self._switch.open(path, project_path=project_path)
 
     def _on_not_opened(self, path: Path, error: Exception) -> None:
@@ -106,12 +114,8 @@ class FileActions(QObject):
 
     def _on_slow_opening(self, path: Path, found: int) -> None:
         count = f" {grouped(found)} images so far." if found else ""
-        self._window.area.error_bar.show_message(
-            f"Looking through {path.name}…{count}",
-            is_error=False,
-            action=("Stop", self._switch.cancel),
-            topic="opening",
-        )
+        text, stop = f"Looking through {path.name}…{count}", ("Stop", self._switch.cancel)
+        self._notices.warn(text, about="opening", is_error=False, action=stop)
 
     def _ask_place(self, folder: Path) -> None:
         """A place for a folder's project file. Many folders are called "images": the name must not be that of another
@@ -153,7 +157,7 @@ class FileActions(QObject):
         if self._session.store is None:
             return
         dialog = ExportDialog(self._session.store.path, self._window)
-        dialog.done_with.connect(lambda report: self._window.status.tell(report.lines()[0]))
+        dialog.done_with.connect(lambda report: self._notices.tell(report.lines()[0], about=Subject.PROJECT))
         dialog.open()
 
     def import_file(self) -> None:
@@ -197,7 +201,7 @@ class FileActions(QObject):
     def show_settings(self) -> SettingsDialog:
         dialog = SettingsDialog(self._settings, self._window)
         dialog.changed.connect(self.setting_changed)
-        dialog.failed.connect(self._window.status.tell)
+        dialog.failed.connect(lambda text: self._notices.tell(text, about="settings"))
         self.models.found.connect(dialog.set_models)
         dialog.set_models(self.models.names)
         self.models.look()
@@ -217,7 +221,7 @@ class FileActions(QObject):
     def show_error(
         self, text: str, *, is_error: bool = True, action: tuple[str, Callable[[], None]] | None = None
     ) -> None:
-        self._window.area.error_bar.show_message(text, is_error=is_error, action=action, topic="file")
+        self._notices.warn(text, about="file", is_error=is_error, action=action)
 
     # --- what the window remembers ----------------------------------------------------------------------------------
 
@@ -241,7 +245,7 @@ class FileActions(QObject):
         try:
             self._settings.set("panels", text)
         except UserError as error:
-            self._window.status.tell(str(error))
+            self._notices.tell(str(error), about="settings")
 
     def shut_down(self) -> None:
         """Wait for what still runs."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QMenu
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QMenu, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.notices import Notices, Subject
 from annotator.ui.threads.background import BackgroundWork
 
 ListModels = Callable[[], list[Any]]
@@ -22,6 +22,7 @@ class ModelMenu(QObject):
     """Fills the menu when it is opened.
 
     Args:
+        menu, last: what is filled, and the action that stands last in it.
         list_models: asked on a thread of its own (it hashes files); None leaves the menu to one line.
 
     Attributes:
@@ -34,24 +35,33 @@ class ModelMenu(QObject):
     found = Signal(object)
     """The list of all models, once it was looked up."""
 
-    def __init__(self, window: MainWindow, *, list_models: ListModels | None, fetch: Fetch = fetch_model) -> None:
-        super().__init__(window)
-        self._window, self._list_models, self._fetch = window, list_models, fetch
+    def __init__(
+        self,
+        menu: QMenu,
+        notices: Notices,
+        *,
+        last: QAction,
+        list_models: ListModels | None,
+        parent: QWidget,
+        fetch: Fetch = fetch_model,
+    ) -> None:
+        super().__init__(parent)
+        self._menu, self._notices, self._last, self._parent = menu, notices, last, parent
+        self._list_models, self._fetch = list_models, fetch
         self._work: BackgroundWork | None = None
         self.names: list[Any] = []
         self.info: ModelInfo | None = None
-        self._menu: QMenu = window.menus["Model"]
         self._menu.aboutToShow.connect(self._fill)
         self._fill()
 
     def look(self) -> None:
         """Find the models, unless that was done. Not before the window is there: it would delay it."""
-        if self._list_models is None or self._work is not None or self.names or not self._window.isVisible():
+        if self._list_models is None or self._work is not None or self.names or not self._parent.isVisible():
             return
         find = self._list_models
         work = self._work = BackgroundWork(lambda _progress: find(), self)
         work.succeeded.connect(self._on_found)
-        work.failed.connect(lambda error: self._window.status.tell(f"The models cannot be listed: {error}"))
+        work.failed.connect(self._on_failure)
         work.finished.connect(self._end_work)
         work.start()
 
@@ -69,7 +79,7 @@ class ModelMenu(QObject):
             note = self._menu.addAction("Looking for models…" if self._list_models else "No models to choose from")
             note.setEnabled(False)
         self._menu.addSeparator()
-        self._menu.addAction(self._window.actions_by_id["adapters"])
+        self._menu.addAction(self._last)
         self.look()
 
     def _add_models(self) -> None:
@@ -91,6 +101,9 @@ class ModelMenu(QObject):
         self._fill()
         self.found.emit(self.names)
 
+    def _on_failure(self, error: Exception) -> None:
+        self._notices.tell(f"The models cannot be listed: {error}", about=Subject.MODEL)
+
     def _end_work(self) -> None:
         if self._work is not None:
             self._work.deleteLater()
@@ -98,7 +111,7 @@ class ModelMenu(QObject):
 
     def _download(self, name: str) -> None:
         """Fetch a model with progress, then use it."""
-        download_dialog(name, self._fetch, self._window).done_with.connect(self._on_downloaded)
+        download_dialog(name, self._fetch, self._parent).done_with.connect(self._on_downloaded)
 
     def _on_downloaded(self, result: Downloaded) -> None:
         self.names = []  # looked up again: one more is here now

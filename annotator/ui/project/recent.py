@@ -7,30 +7,41 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QMenu
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu, QWidget
 
 from annotator.domain.errors import UserError
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.notices import Notices
 
 _LABEL_PX = 360
+_SETTINGS = "settings"
 
 
 class RecentPlaces(QObject):
     """Serves *File, Open recent*.
 
     Args:
+        menu, before: where its own menu is put in.
         open_path: opens a folder or a project file.
     """
 
-    def __init__(self, window: MainWindow, settings: Settings, open_path: Callable[[Path], None]) -> None:
-        super().__init__(window)
-        self._window, self._settings, self._open_path = window, settings, open_path
-        self.menu = QMenu("Open &recent", window)
-        actions = window.actions_by_id
-        window.menus["File"].insertMenu(actions["open_samples"], self.menu)
-        window.menus["File"].aboutToShow.connect(self.fill)
+    def __init__(
+        self,
+        settings: Settings,
+        notices: Notices,
+        *,
+        menu: QMenu,
+        before: QAction,
+        open_path: Callable[[Path], None],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._settings, self._notices, self._open_path = settings, notices, open_path
+        self.menu = QMenu("Open &recent", parent)
+        menu.insertMenu(before, self.menu)
+        menu.aboutToShow.connect(self.fill)
         self.fill()
 
     @property
@@ -47,7 +58,7 @@ class RecentPlaces(QObject):
         try:
             self._settings.remember_folder(str(image_root if is_plain else project))
         except UserError as error:
-            self._window.status.tell(str(error))
+            self._notices.tell(str(error), about=_SETTINGS)
 
     def fill(self) -> None:
         """Name the places, newest first; the disk is not asked whether they are still there."""
@@ -73,5 +84,5 @@ class RecentPlaces(QObject):
         try:
             self._settings.reset("recent_folders")
         except UserError as error:
-            self._window.status.tell(str(error))
+            self._notices.tell(str(error), about=_SETTINGS)
         self.fill()

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import platformdirs
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from annotator.domain.errors import UserError
 from annotator.domain.project import Change
 from annotator.io.project.place import SUFFIX
+from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
-from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.loading import PoolJob
 
-TOPIC = "gone"
+TOPIC = f"{Subject.FILE}/gone"
 
 
 class ProjectWatch(QObject):
@@ -23,15 +23,14 @@ class ProjectWatch(QObject):
 
     _arrived = Signal(object, bool)
 
-    def __init__(self, window: MainWindow, session: ProjectSession, parent: QObject) -> None:
+    def __init__(self, session: ProjectSession, notices: Notices, parent: QWidget) -> None:
         super().__init__(parent)
-        self._window, self._session = window, session
+        self._session, self._notices, self._parent = session, notices, parent
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._is_looking = self._is_over = False
         self._arrived.connect(self._on_arrived)
         session.changed.connect(self._look)
-        session.opened.connect(lambda: window.area.error_bar.withdraw(TOPIC))
 
     def is_there(self) -> bool:
         """Look now, because the person asked; what is wrong is told."""
@@ -65,15 +64,14 @@ class ProjectWatch(QObject):
             self._tell(path, is_there=is_there)
 
     def _tell(self, path: Path, *, is_there: bool) -> None:
-        bar = self._window.area.error_bar
         if is_there:
-            bar.withdraw(TOPIC)
+            self._notices.withdraw(Subject.FILE)
             return
-        bar.show_message(
+        self._notices.warn(
             f"{path.name} is not in its place any more: the file or its folder was moved or deleted. Put it back, or "
             "save a copy; until then nothing that you accept is safe.",
+            about=TOPIC,
             action=("Save a copy…", self._ask_copy),
-            topic=TOPIC,
         )
 
     def _ask_copy(self) -> None:
@@ -82,13 +80,13 @@ class ProjectWatch(QObject):
             return
         suggestion = platformdirs.user_documents_path() / store.path.name
         kinds = f"Annotator projects (*{SUFFIX})"
-        name, _ = QFileDialog.getSaveFileName(self._window, "Save a copy of the project", str(suggestion), kinds)
+        name, _ = QFileDialog.getSaveFileName(self._parent, "Save a copy of the project", str(suggestion), kinds)
         if not name:
             return
         try:
             # Only this connection still knows what is in the file; another thread could not open it.
             store.backup(name)
         except UserError as error:
-            self._window.area.error_bar.show_message(str(error), action=("Save a copy…", self._ask_copy), topic=TOPIC)
+            self._notices.warn(str(error), about=TOPIC, action=("Save a copy…", self._ask_copy))
         else:
-            self._window.status.tell(f"The copy is saved as {Path(name).name}. Open it to go on.")
+            self._notices.tell(f"The copy is saved as {Path(name).name}. Open it to go on.", about=Subject.FILE)

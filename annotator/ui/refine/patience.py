@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, QTimer
 
+from annotator.ui.notices import Notices
 from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.main_window import MainWindow
 
 WAITING = "Finishing the last mask…"
 GRACE_MS = 3000
@@ -30,14 +30,13 @@ class _Wish:
 class Patience(QObject):
     """Lets closing, exporting, importing and changing the project wait for accepts whose mask is still computed."""
 
-    def __init__(self, window: MainWindow, refine: RefineController) -> None:
-        super().__init__(window)
-        self._window, self._refine = window, refine
+    def __init__(self, notices: Notices, refine: RefineController, parent: QObject) -> None:
+        super().__init__(parent)
+        self._notices, self._refine = notices, refine
         self._wishes: list[_Wish] = []
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.offer_way_out)
-        window.closing.connect(self._forget_all)
 
     def wait(
         self, do: Callable[[], None], *, then: str, way_out: str, give_up: Callable[[], None] | None = None
@@ -54,7 +53,7 @@ class Patience(QObject):
         wish = _Wish(do, give_up, then, way_out)
         if not self._refine.can_leave():
             self._wishes.append(wish)
-            self._window.status.tell(WAITING, stays=True)
+            self._notices.tell(WAITING, about=_TOPIC, stays=True)
             self._timer.start(GRACE_MS)
         self._refine.when_idle(lambda: self._fulfil(wish), otherwise=lambda: self._drop(wish))
 
@@ -64,11 +63,11 @@ class Patience(QObject):
             return
         wish = self._wishes[-1]
         self._timer.stop()
-        self._window.area.error_bar.show_message(
+        self._notices.warn(
             f"The last accepted mask is not there yet. {wish.then} as soon as it is stored.",
+            about=_TOPIC,
             is_error=False,
             action=(wish.way_out, lambda: self._fulfil(wish)),
-            topic=_TOPIC,
         )
 
     def _fulfil(self, wish: _Wish) -> None:
@@ -82,7 +81,7 @@ class Patience(QObject):
             if wish.give_up is not None:
                 wish.give_up()
 
-    def _forget_all(self) -> None:
+    def forget_all(self) -> None:
         """The window closes: nothing else happens any more."""
         self._timer.stop()
         for wish in self._wishes:
@@ -94,10 +93,9 @@ class Patience(QObject):
         if wish not in self._wishes:
             return
         self._wishes.remove(wish)
-        self._window.area.error_bar.withdraw(_TOPIC)
+        self._notices.withdraw(_TOPIC)
         if self._wishes:
+            self._notices.tell(WAITING, about=_TOPIC, stays=True)
             self._timer.start(GRACE_MS)
             return
         self._timer.stop()
-        if self._window.status.message.text() == WAITING:
-            self._window.status.tell("")

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from annotator.ui.look.icons import plain_icon, tinted_pixmap
 from annotator.ui.look.theme import Theme, Tokens
+from annotator.ui.notices import is_part_of
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
 
@@ -92,8 +93,11 @@ class ErrorBar(QFrame):
         self._show_newest()
 
     def withdraw(self, topic: str) -> None:
-        """Forget the message about this, shown or covered."""
-        if self._messages.pop(topic, None) is not None:
+        """Forget what is about this, or about a part of it, shown or covered."""
+        over = [known for known in self._messages if is_part_of(known, topic)]
+        for known in over:
+            del self._messages[known]
+        if over:
             self._show_newest()
 
     def _take(self) -> _Message:

@@ -14,6 +14,7 @@ from annotator.domain.project import ImageRecord
 from annotator.ui.canvas.canvas import Canvas, CanvasColours
 from annotator.ui.look.icons import plain_icon
 from annotator.ui.look.theme import Theme, Tokens
+from annotator.ui.notices import Notices
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.shell.actions import TOOL_STRIP, ActionSet
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         self.classes = ClassPanel(theme)
         self.film = FilmStrip(theme, ask_thumbnail)
         self.status = StatusLine(self)
+        self.notices = Notices(self.status, self.area.error_bar)
         self.setCentralWidget(self.area)
         self.setStatusBar(self.status)
         self.docks = self._make_docks()
@@ -110,6 +112,10 @@ class MainWindow(QMainWindow):
         for name in TOOL_STRIP:
             if name:
                 self.strip.set_key_text(name, keymap.label(name))
+
+    def key_of(self, action: str) -> str:
+        """The key of an action as the person's system writes it; empty when there is none."""
+        return self.actions_by_id.keymap.label(action)
 
     def layout_state(self) -> tuple[bytes, bytes]:
         """Geometry and dock sizes, to be remembered."""

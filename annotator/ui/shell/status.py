@@ -7,6 +7,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
+from annotator.ui.notices import is_part_of
 
 _MESSAGE_MS = 8000
 _CLICK_TIP = "Time from a click to its mask"
@@ -92,8 +93,8 @@ class StatusLine(QStatusBar):
             self._timer.start(_MESSAGE_MS)
 
     def withdraw(self, topic: str) -> None:
-        """Take the line away when it is about this."""
-        if self._topic == topic:
+        """Take the line away when it is about this, or about a part of it."""
+        if is_part_of(self._topic, topic):
             self._timer.stop()
             self.message.clear()
 
