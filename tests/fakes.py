@@ -43,7 +43,7 @@ class FakeCache:
         self.embeddings: dict[str, Embedding] = {}
         self.gets: list[str] = []
 
-    def get(self, key: str) -> Embedding | None:
+    def get(self, key: str, image: RgbArray | None = None) -> Embedding | None:
         self.gets.append(key)
         return self.embeddings.get(key)
 

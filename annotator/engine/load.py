@@ -127,7 +127,7 @@ def make_engine(
     folder = None
     if disk_bytes:
         folder = disk_dir or platformdirs.user_cache_path("annotator") / "embeddings"
-    cache = TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes or 0)
+    cache = TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes or 0, codec=segmenter)
     return Engine(segmenter, cache)
 
 

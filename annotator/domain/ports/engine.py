@@ -222,7 +222,10 @@ AdapterSetter = Callable[[Segmenter], AdapterInUse | None]
 class EmbeddingCache(Protocol):
     """Embeddings by key: memory first, then disk. Used by the engine thread only."""
 
-    def get(self, key: str) -> Embedding | None: ...
+    def get(self, key: str, image: RgbArray | None = None) -> Embedding | None:
+        """What is in memory; with the image's pixels (H x W x 3), also what is on the disk."""
+        ...
+
     def put(self, embedding: Embedding) -> None: ...
 
 

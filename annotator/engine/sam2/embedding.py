@@ -8,6 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from annotator.engine.cache import StoredEmbedding
+
+LEVELS = ("fine", "coarse", "low", "thumbnail")
+
 
 @dataclass(frozen=True, eq=False)
 class Sam2Embedding:
@@ -32,11 +36,28 @@ class Sam2Embedding:
     @property
     def nbytes(self) -> int:
         """With what decoders keep: that is more than the features, once there was a click."""
-        tensors = (self.fine, self.coarse, self.low, self.thumbnail)
+        tensors = [getattr(self, name) for name in LEVELS]
         return sum(_bytes_of(held) for held in (*tensors, *self.states.values()))
 
+    def stored(self) -> StoredEmbedding:
+        """What the disk has to keep of it."""
+        tensors = {name: getattr(self, name).cpu() for name in LEVELS}
+        facts = {"width": str(self.width), "height": str(self.height), "encode_ms": f"{self.encode_ms:.3f}"}
+        return StoredEmbedding(tensors, facts)
+
+    @classmethod
+    def restored(cls, key: str, stored: StoredEmbedding) -> Sam2Embedding:
+        """On the processor.
+
+        Raises:
+            KeyError, ValueError: it is none.
+        """
+        width, height, encode_ms = (stored.facts[name] for name in ("width", "height", "encode_ms"))
+        fine, coarse, low, thumbnail = (stored.tensors[name] for name in LEVELS)
+        return cls(key, int(width), int(height), float(encode_ms), fine, coarse, low, thumbnail)
+
     def to(self, device: torch.device) -> Sam2Embedding:
-        moved = {name: getattr(self, name).to(device) for name in ("fine", "coarse", "low", "thumbnail")}
+        moved = {name: getattr(self, name).to(device) for name in LEVELS}
         return replace(self, **moved, states={})
 
 

@@ -14,24 +14,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
+from annotator.domain.errors import ImageError, PromptError
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.cache import StoredEmbedding
 from annotator.engine.devices import is_out_of_memory, memory_errors
 from annotator.engine.sam2.adapted_decoder import Adapter, check_base, uncertainty_map
 from annotator.engine.sam2.arrays import mask_input_of, prompt_arrays
 from annotator.engine.sam2.candidates import by_area, cut_candidates
 from annotator.engine.sam2.decoder import PromptDecoder, RawAnswer
 from annotator.engine.sam2.embedding import Sam2Embedding
+from annotator.engine.sam2.encoder import ImageEncoder
 
 _Answer = TypeVar("_Answer")
 
 PREPROCESSING_VERSION = 1
-EXACT_PIXELS_LIMIT = 2_500_000
-"""Above this the image is resized as 8-bit (within one grey level of the float path, a tenth of its time)."""
 
 
 class Sam2Segmenter:
@@ -59,13 +58,10 @@ class Sam2Segmenter:
         self._device = next(model.parameters()).device
         sam: Any = model
         self._size = int(sam.image_size)
-        self._mean = torch.tensor([0.485, 0.456, 0.406], device=self._device).view(1, 3, 1, 1)
-        self._std = torch.tensor([0.229, 0.224, 0.225], device=self._device).view(1, 3, 1, 1)
+        self._encoder = ImageEncoder(model, dtype=dtype)
         self._use_fast = use_fast_decoder
         self._decoder = self._make_decoder()
         self._adapter: Adapter | None = None
-        self._cancel: Callable[[], bool] | None = None
-        self._hook_blocks()
 
     @property
     def info(self) -> ModelInfo:
@@ -108,7 +104,21 @@ class Sam2Segmenter:
         """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ImageError(f"An image must be height x width x 3 bytes, not {image.shape} {image.dtype}.")
-        return self._in_memory(lambda: self._encode(image, image_key, is_cancelled))
+        key = self.embedding_key(image_key)
+        return self._in_memory(lambda: self._encoder.encode(image, key, is_cancelled))
+
+    def stored(self, embedding: Embedding) -> StoredEmbedding:
+        """See :class:`annotator.engine.cache.EmbeddingCodec`."""
+        if not isinstance(embedding, Sam2Embedding):
+            raise TypeError("this engine keeps its own embeddings")
+        return embedding.stored()
+
+    def restored(self, key: str, stored: StoredEmbedding, image: RgbArray) -> Sam2Embedding:
+        """See :class:`annotator.engine.cache.EmbeddingCodec`; it is taken to the device by the first decode."""
+        found = Sam2Embedding.restored(key, stored)
+        if (found.height, found.width) != image.shape[:2]:
+            raise ValueError(f"it is of {found.width} x {found.height} pixels")
+        return found
 
     def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         """See :meth:`annotator.domain.ports.engine.Segmenter.decode`."""
@@ -209,43 +219,6 @@ class Sam2Segmenter:
         found = self._decoder.decode([embedding], points, labels, mask_input=mask_input, multimask=multimask)[0]
         return found.masks, found.iou, found.object_score
 
-    @torch.inference_mode()
-    def _encode(self, image: RgbArray, image_key: str, is_cancelled: Callable[[], bool] | None) -> Sam2Embedding:
-        started = time.perf_counter()
-        pixels = self.preprocess(image)
-        self._cancel = is_cancelled
-        try:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype == torch.bfloat16):
-                normal = (pixels - self._mean) / self._std
-                fine, coarse, low = self._model.forward_image(normal)["backbone_fpn"]
-        finally:
-            self._cancel = None
-        if self._model.directly_add_no_mem_embed:
-            low = low + self._model.no_mem_embed.view(1, -1, 1, 1)
-        fine, coarse, low, thumbnail = (t.to(self._dtype) for t in (fine, coarse, low, F.avg_pool2d(pixels, 4)))
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)  # or the time of the encode would be told as that of the first click
-        return Sam2Embedding(
-            key=self.embedding_key(image_key),
-            width=image.shape[1],
-            height=image.shape[0],
-            encode_ms=(time.perf_counter() - started) * 1e3,
-            fine=fine,
-            coarse=coarse,
-            low=low,
-            thumbnail=thumbnail,
-        )
-
-    def preprocess(self, image: RgbArray) -> Tensor:
-        """H x W x 3 uint8 to 1 x 3 x S x S float32 in 0..1: squashed, bilinear with antialias, as SAM 2 does."""
-        whole = torch.from_numpy(np.array(image, np.uint8, copy=not image.flags.writeable, order="C"))
-        whole = whole.permute(2, 0, 1)[None]
-        if image.shape[0] * image.shape[1] > EXACT_PIXELS_LIMIT:
-            small = F.interpolate(whole, (self._size, self._size), mode="bilinear", antialias=True)
-            return small.to(self._device).float() / 255
-        exact = (whole.to(self._device).float() / 255).contiguous()
-        return F.interpolate(exact, (self._size, self._size), mode="bilinear", antialias=True)
-
     def _candidates(
         self, found: RawAnswer, width: int, height: int, tidied_for: Sequence[PointPrompt] | None
     ) -> list[Candidate]:
@@ -259,18 +232,6 @@ class Sam2Segmenter:
 
     def _make_decoder(self) -> PromptDecoder:
         return PromptDecoder(self._model, dtype=self._dtype, dense_prompt=self._dense_prompt, use_fast=self._use_fast)
-
-    def _hook_blocks(self) -> None:
-        """Ask between the encoder's blocks whether the encode is still wanted."""
-        trunk = self._model.image_encoder.trunk
-        blocks = list(getattr(trunk, "blocks", [])) or [m for stage in trunk.stages for m in stage]
-
-        def check(_module: nn.Module, _inputs: Any) -> None:
-            if self._cancel is not None and self._cancel():
-                raise EncodeCancelled
-
-        for block in blocks:
-            block.register_forward_pre_hook(check)
 
     def _in_memory(self, work: Callable[[], _Answer]) -> _Answer:
         """Do it; where a graphics card has no room for it, move to the processor and do it there.
@@ -304,7 +265,7 @@ class Sam2Segmenter:
         self._device = torch.device("cpu")
         self._dtype = torch.float32
         self._model = self._model.to(self._device).float()
-        self._mean, self._std = self._mean.cpu(), self._std.cpu()
+        self._encoder.move(self._device, torch.float32)
         note = "The graphics card ran out of memory; the processor is used now."
         self._info = replace(self._info, device="cpu", dtype="float32", note=note)
         self._decoder = self._make_decoder()

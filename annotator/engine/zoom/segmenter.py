@@ -10,10 +10,8 @@ embedding. The person never sees any of this: masks come back in image pixels.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,74 +29,23 @@ from annotator.domain.answering.hypotheses import (
 )
 from annotator.domain.answering.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray, Segmenter
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
+from annotator.engine.cache import StoredEmbedding
 from annotator.engine.sam2.adapted_decoder import Adapter
 from annotator.engine.sam2.candidates import LABELS_BY_AREA
 from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers, piece_of
-from annotator.engine.zoom.pieces import carried, is_finite, longer, mask_box, moved, placed, with_points
+from annotator.engine.zoom.pieces import is_finite, longer, mask_box, with_points
+from annotator.engine.zoom.piecewise import CropSegmenter, Piecewise, ZoomEmbedding
 
 SMALL_SHARE = 0.3
 """An object whose longer side is less than this share of its piece is looked at more closely."""
-CROPS_KEPT = 24
 HYPOTHESES_KEPT = 32
 CLOSER_LOOKS = 2
 ALIKE_SIZES = 1.25
 """A piece this much smaller or larger than the last shows nothing new."""
 STAY_BONUS = 0.05
 """Added to the rating of an answer that goes on from what the person sees: it must not jump about."""
-
-
-class CropSegmenter(Segmenter, Protocol):
-    """A segmenter on a torch device, as :class:`~annotator.engine.sam2.segmenter.Sam2Segmenter` is."""
-
-    @property
-    def device(self) -> torch.device: ...
-    @property
-    def adapter(self) -> Adapter | None: ...
-    def set_adapter(self, adapter: Adapter | None) -> None: ...
-    def decode_from(
-        self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
-    ) -> Candidates:
-        """See the engine's."""
-        ...
-
-    def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
-        """As decode, for first prompts on several embeddings."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class ZoomEmbedding:
-    """The whole image's embedding, the pixels, and the pieces that were looked at lately."""
-
-    base: Embedding
-    image: RgbArray
-    crops: OrderedDict[Region, Embedding] = field(default_factory=OrderedDict)
-
-    @property
-    def key(self) -> str:
-        return self.base.key
-
-    @property
-    def width(self) -> int:
-        return self.base.width
-
-    @property
-    def height(self) -> int:
-        return self.base.height
-
-    @property
-    def whole(self) -> Region:
-        return Region(0, 0, self.width, self.height)
-
-    @property
-    def encode_ms(self) -> float:
-        return self.base.encode_ms
-
-    @property
-    def nbytes(self) -> int:
-        return self.base.nbytes * (1 + CROPS_KEPT) + self.image.nbytes
 
 
 class ZoomSegmenter:
@@ -111,7 +58,8 @@ class ZoomSegmenter:
     """
 
     def __init__(self, base: CropSegmenter, *, margin: float, tidies: bool = False) -> None:
-        self._base, self._margin, self._tidies = base, margin, tidies
+        self._base, self._margin = base, margin
+        self._pieces = Piecewise(base, tidies=tidies)
         self._given = GivenAnswers()
 
     @property
@@ -160,9 +108,19 @@ class ZoomSegmenter:
             found = self._search(embedding, prompts)
         else:
             region = self._named_region(embedding, prompts)
-            found = self._answered(self._decode_in(embedding, region, prompts, None), region)
+            found = self._answered(self._pieces.decode(embedding, region, prompts, None), region)
         looked_closer = piece_of(found.chosen, embedding.whole) != embedding.whole
         return replace(found, decode_ms=(time.perf_counter() - started) * 1e3, looked_closer=looked_closer)
+
+    def stored(self, embedding: Embedding) -> StoredEmbedding:
+        """The whole image's embedding; pieces are quickly encoded again."""
+        if not isinstance(embedding, ZoomEmbedding):
+            raise TypeError("this engine keeps its own embeddings")
+        return self._base.stored(embedding.base)
+
+    def restored(self, key: str, stored: StoredEmbedding, image: RgbArray) -> ZoomEmbedding:
+        """See :class:`annotator.engine.cache.EmbeddingCodec`."""
+        return ZoomEmbedding(self._base.restored(key, stored, image), image)
 
     def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
         """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.
@@ -173,7 +131,7 @@ class ZoomSegmenter:
             return False
         for region in click_regions(x, y, width=embedding.width, height=embedding.height)[1:]:
             if region not in embedding.crops:
-                self._crop(embedding, region, is_cancelled)
+                self._pieces.embedding(embedding, region, is_cancelled)
                 return True
         return False
 
@@ -188,7 +146,7 @@ class ZoomSegmenter:
     ) -> tuple[Candidates, list[Hypothesis], npt.NDArray[np.float64]]:
         """The whole image's answer, all hypotheses, and how they overlap."""
         regions = self._regions_of_clicks(embedding, prompts)
-        answers = self._decode_in_each(embedding, regions, prompts)
+        answers = self._pieces.decode_each(embedding, regions, prompts)
         plain = answers[0]
         found = [h for answer, region in zip(answers, regions, strict=True) for h in _hypotheses(answer, region)]
         overlaps = pairwise_iou([h.candidate.mask for h in found])
@@ -198,7 +156,7 @@ class ZoomSegmenter:
             is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
             if is_alike or any(h.region == wanted for h in found):
                 break
-            found += _hypotheses(self._decode_in(embedding, wanted, prompts, None), wanted)
+            found += _hypotheses(self._pieces.decode(embedding, wanted, prompts, None), wanted)
             overlaps = pairwise_iou([h.candidate.mask for h in found], overlaps)
         return plain, found, overlaps
 
@@ -239,7 +197,7 @@ class ZoomSegmenter:
     def _correct(self, embedding: ZoomEmbedding, prompts: Prompts, previous: GivenAnswer) -> Candidates:
         """Go on from the answer that was shown, or from one of the others where that explains the clicks better."""
         region = self._region_after(embedding, prompts, previous)
-        found = self._decode_in(embedding, region, prompts, previous)
+        found = self._pieces.decode(embedding, region, prompts, previous)
         if not previous.others or prompts.box is not None or prompts.base_mask is not None:
             return self._answered(found, region)
         stayed = _hypotheses(found, region)
@@ -247,7 +205,7 @@ class ZoomSegmenter:
         if other is None:
             return self._answered(found, region, previous.others)
         other_region = self._region_after(embedding, prompts, other)
-        turned = _hypotheses(self._decode_in(embedding, other_region, prompts, other), other_region)
+        turned = _hypotheses(self._pieces.decode(embedding, other_region, prompts, other), other_region)
         pool = [*stayed, *turned, *previous.others]
         judged = judge(pool, prompts.points)
         ratings = judged.ratings[: len(stayed) + len(turned)]
@@ -300,63 +258,11 @@ class ZoomSegmenter:
         region = zoom_region(box, width=width, height=height, margin=self._margin)
         return embedding.whole if region.width * region.height >= WHOLE_SHARE * width * height else region
 
-    def _decode_in(
-        self, embedding: ZoomEmbedding, region: Region, prompts: Prompts, previous: GivenAnswer | None
-    ) -> Candidates:
-        """Candidates in image pixels from one piece."""
-        logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
-        embedded, inside = self._part(embedding, region, prompts)
-        found = self._base.decode_from(logits, embedded, inside, tidies=self._tidies)
-        return self._in_image(found, embedding, region)
-
-    def _decode_in_each(
-        self, embedding: ZoomEmbedding, regions: Sequence[Region], prompts: Prompts
-    ) -> list[Candidates]:
-        """First answers from several pieces, asked at once."""
-        parts = [self._part(embedding, region, prompts) for region in regions]
-        answers = self._base.decode_each(parts, tidies=self._tidies)
-        return [self._in_image(found, embedding, region) for found, region in zip(answers, regions, strict=True)]
-
-    def _part(self, embedding: ZoomEmbedding, region: Region, prompts: Prompts) -> tuple[Embedding, Prompts]:
-        """A piece's embedding, and the prompts in its pixels."""
-        if region == embedding.whole:
-            return embedding.base, prompts
-        return self._crop(embedding, region), moved(prompts, region)
-
-    def _in_image(self, found: Candidates, embedding: ZoomEmbedding, region: Region) -> Candidates:
-        """A piece's answer in image pixels."""
-        if region == embedding.whole:
-            return found
-        whole = (embedding.width, embedding.height)
-        return replace(found, items=tuple(_in_image(c, region, whole) for c in found.items))
-
-    def _crop(
-        self, embedding: ZoomEmbedding, region: Region, is_cancelled: Callable[[], bool] | None = None
-    ) -> Embedding:
-        kept = embedding.crops.get(region)
-        if kept is None:
-            pixels = np.ascontiguousarray(embedding.image[region.y0 : region.y1, region.x0 : region.x1])
-            place = f"{region.x0},{region.y0},{region.x1},{region.y1}"
-            kept = self._base.encode(pixels, f"{embedding.key}|{place}", is_cancelled=is_cancelled)
-            embedding.crops[region] = kept
-            while len(embedding.crops) > CROPS_KEPT:
-                embedding.crops.popitem(last=False)
-        embedding.crops.move_to_end(region)
-        return kept
-
     # --- what was given out -------------------------------------------------------------------------------------------
 
     def _answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
         items = tuple(self._given.remembered(GivenAnswer(item, region, others)) for item in found.items)
         return replace(found, items=items)
-
-
-def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> Candidate:
-    """A piece's candidate with its mask and its uncertainty in image pixels; the logits stay the piece's."""
-    seen = candidate.uncertainty
-    moved_map = None if seen is None else seen.moved(region.x0, region.y0)
-    box = Box(region.x0, region.y0, region.x1, region.y1)
-    return replace(candidate, mask=placed(candidate.mask, region, whole), uncertainty=moved_map, logits_box=box)
 
 
 def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:

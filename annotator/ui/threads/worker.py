@@ -221,7 +221,7 @@ class EngineWorker(QObject):
     def _embedding(self, job: Job, image: RgbArray, image_key: str) -> tuple[Embedding, bool]:
         """The image's embedding and whether it was in the cache."""
         engine = self._loaded_engine()
-        cached = engine.cache.get(engine.segmenter.embedding_key(image_key))
+        cached = engine.cache.get(engine.segmenter.embedding_key(image_key), image)
         if cached is not None:
             return cached, True
         self.encode_started.emit(image_key)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from annotator.domain.ports.engine import RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.cache import TieredCache
 from annotator.engine.sam2.embedding import Sam2Embedding
@@ -26,15 +28,25 @@ def segmenter() -> Sam2Segmenter:
 
 
 def encoded(segmenter: Sam2Segmenter, number: int) -> Sam2Embedding:
-    pixels = np.random.default_rng(number).integers(0, 255, (48, 64, 3)).astype(np.uint8)
-    return segmenter.encode(pixels, f"image {number}")
+    return segmenter.encode(pixels(number), f"image {number}")
 
 
-def cache(folder: Path | None = None, *, ram_bytes: int = 1 << 30) -> TieredCache:
-    return TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=1 << 30)
+def pixels(number: int) -> RgbArray:
+    return np.random.default_rng(number).integers(0, 255, (48, 64, 3)).astype(np.uint8)
 
 
-def test_what_decoders_keep_counts_against_the_memory(segmenter: Sam2Segmenter) -> None:
+Cache = Callable[..., TieredCache]
+
+
+@pytest.fixture
+def cache(segmenter: Sam2Segmenter) -> Cache:
+    def make(folder: Path | None = None, *, ram_bytes: int = 1 << 30, disk_bytes: int = 1 << 30) -> TieredCache:
+        return TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes, codec=segmenter)
+
+    return make
+
+
+def test_what_decoders_keep_counts_against_the_memory(segmenter: Sam2Segmenter, cache: Cache) -> None:
     first = encoded(segmenter, 0)
     bare = first.nbytes
     segmenter.decode(first, CLICK)
@@ -50,20 +62,20 @@ def test_what_decoders_keep_counts_against_the_memory(segmenter: Sam2Segmenter) 
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100])
-def test_a_damaged_file_is_written_anew(segmenter: Sam2Segmenter, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_written_anew(segmenter: Sam2Segmenter, cache: Cache, tmp_path: Path, content: bytes) -> None:
     embedding = encoded(segmenter, 0)
     cache(tmp_path).put(embedding)
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(content)
     later = cache(tmp_path)
-    assert later.get(embedding.key) is None
+    assert later.get(embedding.key, pixels(0)) is None
     later.put(embedding)
-    again = cache(tmp_path).get(embedding.key)
+    again = cache(tmp_path).get(embedding.key, pixels(0))
     assert isinstance(again, Sam2Embedding)
     assert torch.equal(again.low, embedding.low)
 
 
-def test_what_a_killed_program_left_half_written_goes(segmenter: Sam2Segmenter, tmp_path: Path) -> None:
+def test_what_a_killed_program_left_half_written_goes(segmenter: Sam2Segmenter, cache: Cache, tmp_path: Path) -> None:
     old, new = tmp_path / "a.safetensors.1.part", tmp_path / "b.safetensors.2.part"
     for path in (old, new):
         path.write_bytes(b"x")
@@ -74,7 +86,7 @@ def test_what_a_killed_program_left_half_written_goes(segmenter: Sam2Segmenter, 
 
 
 def test_a_file_whose_age_may_not_be_changed_is_used_and_kept(
-    segmenter: Sam2Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    segmenter: Sam2Segmenter, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedding = encoded(segmenter, 0)
     cache(tmp_path).put(embedding)
@@ -83,5 +95,25 @@ def test_a_file_whose_age_may_not_be_changed_is_used_and_kept(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("os.utime", denied)
-    assert cache(tmp_path).get(embedding.key) is not None
+    assert cache(tmp_path).get(embedding.key, pixels(0)) is not None
     assert list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_full_disk_tier_is_looked_through_once_and_loses_the_oldest(
+    segmenter: Sam2Segmenter, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encoded(segmenter, 0)
+    cache(tmp_path).put(first)
+    (path,) = tmp_path.glob("*.safetensors")
+    size = path.stat().st_size
+    os.utime(path, (1, 1))
+    walks: list[int] = []
+    real = TieredCache._trim
+    monkeypatch.setattr(TieredCache, "_trim", lambda self: walks.append(1) or real(self))
+    kept = cache(tmp_path, disk_bytes=round(3.5 * size))
+    for number in range(1, 3):
+        kept.put(encoded(segmenter, number))
+    assert (len(walks), path.exists()) == (1, True)
+    kept.put(encoded(segmenter, 3))
+    assert (len(walks), path.exists()) == (2, False)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3

@@ -149,24 +149,25 @@ def test_the_cache_gives_back_the_same_masks_from_disk_and_survives_damage(
     engine: Sam2Segmenter, tmp_path: Path
 ) -> None:
     def cache() -> TieredCache:
-        return TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30)
+        return TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30, codec=engine)
 
     embedding = engine.encode(picture(), "x")
     first = cache()
     first.put(embedding)
     assert first.get(embedding.key) is embedding
-    again = cache().get(embedding.key)
+    assert cache().get(embedding.key) is None, "without pixels only memory is asked"
+    again = cache().get(embedding.key, picture())
     assert again is not None
     prompts = Prompts((PointPrompt(20, 30),))
     np.testing.assert_array_equal(
         engine.decode(again, prompts).chosen.logits, engine.decode(embedding, prompts).chosen.logits
     )
     (tmp_path / f"{embedding.key}.safetensors").write_bytes(b"damaged")
-    assert cache().get(embedding.key) is None
+    assert cache().get(embedding.key, picture()) is None
 
 
 def test_the_disk_tier_keeps_to_its_budget(engine: Sam2Segmenter, tmp_path: Path) -> None:
-    cache = TieredCache(ram_bytes=1, disk_dir=tmp_path, disk_bytes=1)
+    cache = TieredCache(ram_bytes=1, disk_dir=tmp_path, disk_bytes=1, codec=engine)
     cache.put(engine.encode(picture(), "a"))
     assert list(tmp_path.iterdir()) == []
 

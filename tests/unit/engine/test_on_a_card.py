@@ -114,7 +114,7 @@ def test_an_encode_is_over_when_its_time_is_told(
 ) -> None:
     engine = Sam2Segmenter(nano().to(card), replace(BASE, device="cuda"))
     clock = [0.0]
-    monkeypatch.setattr("annotator.engine.sam2.segmenter.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("annotator.engine.sam2.encoder.time.perf_counter", lambda: clock[0])
 
     def finish(device: torch.device) -> None:
         assert device == card
@@ -129,8 +129,9 @@ def test_embeddings_from_the_disk_are_taken_to_the_card(
 ) -> None:
     engine = Sam2Segmenter(nano().to(card), replace(BASE, device="cuda"))
     fresh = engine.encode(picture, "k")
-    TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30).put(fresh)
-    kept = TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30).get(fresh.key)
+    TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30, codec=engine).put(fresh)
+    later = TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 30, codec=engine)
+    kept = later.get(fresh.key, picture)
     assert isinstance(kept, Sam2Embedding)
     for prompts in CASES.values():
         answers = [logits_of(engine.decode(embedding, prompts)) for embedding in (fresh, kept)]

@@ -30,8 +30,9 @@ from annotator.domain.ports.engine import Candidate, LogitsArray, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.load import build_config
 from annotator.engine.sam2.embedding import Sam2Embedding
+from annotator.engine.sam2.encoder import EXACT_PIXELS_LIMIT, ImageEncoder
 from annotator.engine.sam2.mask_prompt import mask_to_logits
-from annotator.engine.sam2.segmenter import EXACT_PIXELS_LIMIT, Sam2Segmenter
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 CONFIGS = {"tiny": "hiera_t", "small": "hiera_s", "base-plus": "hiera_b+", "large": "hiera_l"}
 SIZES_HW = [(97, 211), (480, 640), (60, 1), pytest.param((1, 75), marks=pytest.mark.slow)]
@@ -298,7 +299,7 @@ def test_large_images_are_resized_within_a_grey_level(scene: Scene) -> None:
     height, width = 1601, 1699
     assert height * width > EXACT_PIXELS_LIMIT
     image = np.random.default_rng(8).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    ours = Sam2Segmenter(scene.model, info()).preprocess(image)
+    ours = ImageEncoder(scene.model, dtype=torch.float32).preprocess(image)
     exact = F.interpolate(
         torch.from_numpy(image).permute(2, 0, 1)[None].float(), (1024, 1024), mode="bilinear", antialias=True
     )

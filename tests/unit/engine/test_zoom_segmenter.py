@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from annotator.engine.cache import TieredCache
 from annotator.engine.load import build_config
 from annotator.engine.sam2.nano import NanoConfig, build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
-from annotator.engine.zoom.segmenter import CROPS_KEPT, ZoomSegmenter
+from annotator.engine.zoom.piecewise import CROPS_KEPT, ZoomEmbedding
+from annotator.engine.zoom.segmenter import ZoomSegmenter
 
 CPU = torch.device("cpu")
 INFO = ModelInfo("ideal", "0" * 64, "cpu", "float32", 128)
@@ -326,13 +328,28 @@ def test_nonsense_is_refused(real: ZoomSegmenter, prompts: Prompts) -> None:
         real.decode(embedding, prompts)
 
 
-def test_the_cache_keeps_them_in_memory_alone(real: ZoomSegmenter, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("cache")
-    cache = TieredCache(ram_bytes=1 << 20, disk_dir=folder, disk_bytes=1 << 20)
-    embedding = real.encode(np.zeros((40, 40, 3), np.uint8), "black")
-    cache.put(embedding)
-    assert cache.get(embedding.key) is embedding
-    assert list(folder.iterdir()) == []
+def test_the_disk_gives_them_back_with_the_images_pixels(real: ZoomSegmenter, tmp_path: Path) -> None:
+    def cache() -> TieredCache:
+        return TieredCache(ram_bytes=1 << 20, disk_dir=tmp_path, disk_bytes=1 << 20, codec=real)
+
+    image, _ = picture(300, 200, 40, 30)
+    embedding = real.encode(image, "k")
+    cache().put(embedding)
+    again = cache().get(embedding.key, image)
+    assert isinstance(again, ZoomEmbedding)
+    prompts = Prompts(box=Box(300, 200, 340, 230))
+    answers = [real.decode(one, prompts).chosen for one in (embedding, again)]
+    np.testing.assert_array_equal(answers[0].logits, answers[1].logits)
+    assert answers[0].logits_box == answers[1].logits_box
+    assert again.encode_ms == pytest.approx(embedding.encode_ms, abs=1e-3)
+
+
+def test_pixels_of_another_size_get_no_embedding_from_the_disk(real: ZoomSegmenter, tmp_path: Path) -> None:
+    image, _ = picture(300, 200, 40, 30)
+    embedding = real.encode(image, "k")
+    TieredCache(ram_bytes=1, disk_dir=tmp_path, disk_bytes=1 << 20, codec=real).put(embedding)
+    later = TieredCache(ram_bytes=1, disk_dir=tmp_path, disk_bytes=1 << 20, codec=real)
+    assert later.get(embedding.key, image[:-1]) is None
 
 
 @pytest.mark.slow
