@@ -11,6 +11,7 @@ from annotator.domain.palette import PALETTE
 from annotator.domain.project import Annotation, Category, Change
 from annotator.ui.canvas.canvas import ObjectView
 from annotator.ui.look.numbers import grouped
+from annotator.ui.look.plain import title_text
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.actions import When
 from annotator.ui.shell.hud import common_frame
@@ -61,7 +62,7 @@ class Views(QObject):
         window.film.set_rows(session.images)
         window.area.show_canvas(session.store is not None)
         title = session.store.image_root.name if session.store else ""
-        window.setWindowTitle(f"{title} – Annotator" if title else "Annotator")
+        window.setWindowTitle(f"{title_text(title)} – Annotator" if title else "Annotator")
         self.refresh_progress()
         self._refresh_lists()
         self.update_actions()

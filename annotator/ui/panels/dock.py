@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from annotator.domain.project import Annotation, Category
 from annotator.ui.look.icons import icon, plain_icon
+from annotator.ui.look.plain import menu_text, title_text
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.delegates import ClassDelegate, ObjectDelegate
 from annotator.ui.panels.list_models import ROW_ROLE, ClassModel, ObjectModel
@@ -154,7 +155,7 @@ class ObjectPanel(QWidget):
             refine.triggered.connect(lambda: self.refine_wanted.emit(next(iter(ids))))
         classes = menu.addMenu(icon("tag", tokens), "Change class")
         for category in self._categories:
-            name = category.name.replace("&", "&&")
+            name = menu_text(category.name)
             label = f"{name}\t{category.key}" if category.key else name
             action = classes.addAction(colour_icon(category.colour), label)
             action.triggered.connect(lambda _=False, cid=category.id: self.reclass_wanted.emit(ids, cid))
@@ -266,7 +267,7 @@ class ClassPanel(QWidget):
             return
         dialog = QColorDialog(self)
         dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog, True)
-        dialog.setWindowTitle(f"Colour of {category.name}")
+        dialog.setWindowTitle(title_text(f"Colour of {category.name}"))
         dialog.setCurrentColor(category.colour)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.colorSelected.connect(lambda colour: self.colour_wanted.emit(category.id, colour.name()))

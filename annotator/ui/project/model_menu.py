@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model
+from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.threads.background import BackgroundWork
 
@@ -86,10 +87,10 @@ class ModelMenu(QObject):
         group = QActionGroup(self._menu)
         for model in self.names:
             if not model.is_present:
-                action = self._menu.addAction(f"Download {model.name}…")
+                action = self._menu.addAction(f"Download {menu_text(model.name)}…")
                 action.triggered.connect(lambda _=False, name=model.name: self._download(name))
                 continue
-            action = self._menu.addAction(model.name)
+            action = self._menu.addAction(menu_text(model.name))
             action.setCheckable(True)
             action.setChecked(self.info is not None and self.info.name == model.name)
             action.setToolTip(model.note or ("" if model.is_verified else "not verified"))

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from annotator.domain.errors import UserError
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
+from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices
 
 _LABEL_PX = 360
@@ -78,7 +79,7 @@ class RecentPlaces(QObject):
         home = str(Path.home())
         short = f"~{place.removeprefix(home)}" if place.startswith(home + os.sep) else place
         fitting = self.menu.fontMetrics().elidedText(short, Qt.TextElideMode.ElideMiddle, _LABEL_PX)
-        return fitting.replace("&", "&&")
+        return menu_text(fitting)
 
     def _clear(self) -> None:
         try:
