@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor, QPixmap
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
 
@@ -13,9 +15,10 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.look.theme import Theme
+from annotator.ui.panels.chips import class_icon, paint_class_chip
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
-from annotator.ui.panels.list_models import ROW_ROLE
+from annotator.ui.panels.list_models import NUMBER_ROLE, ROW_ROLE
 from annotator.ui.shell.area import ErrorBar
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import CandidateStrip, ClassChip, common_frame, silhouette
@@ -190,6 +193,8 @@ def test_candidates_show_only_when_there_is_a_choice(theme, qtbot):
     with qtbot.waitSignal(strip.chosen) as seen:
         QTest.mouseClick(strip._buttons[2], Qt.MouseButton.LeftButton)
     assert seen.args == [2]
+    strip.show_candidates((one, two, three), 1, colour="#56b4e9")
+    assert strip._buttons[0]._colour == "#56b4e9", "another class was chosen"
     strip.show_candidates((), 0, colour="#e69f00")
     assert strip.isHidden()
 
@@ -292,3 +297,28 @@ def test_class_chip(theme, qtbot):
         QTest.mouseClick(chip, Qt.MouseButton.LeftButton)
     chip.set_category(None)
     assert chip.isHidden()
+
+
+def painted_chip(category, number=0):
+    image = QImage(24, 24, QImage.Format.Format_ARGB32_Premultiplied)
+    image.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(image)
+    paint_class_chip(painter, QRectF(3, 3, 18, 18), category, "#808080", number)
+    painter.end()
+    return image
+
+
+def test_chips_differ_by_shape_and_by_number_in_one_colour(qapp):
+    same = [Category(n, "a", "#e69f00") for n in range(1, 6)]
+    shapes = [painted_chip(category) for category in same]
+    assert all(a != b for a, b in itertools.combinations(shapes, 2))
+    numbers = [painted_chip(same[0], number) for number in (0, 1, 9, 12, 128)]
+    assert all(a != b for a, b in itertools.combinations(numbers, 2))
+    icons = [class_icon(category).pixmap(16).toImage() for category in same]
+    assert all(a != b for a, b in itertools.combinations(icons, 2))
+
+
+def test_a_class_without_key_has_a_number_too(classes):
+    classes.set_rows([*CATEGORIES.values(), Category(3, "third", "#009e73")], {}, current=1)
+    model = classes.model
+    assert [model.index(row).data(NUMBER_ROLE) for row in range(3)] == [1, 2, 10]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QRectF
 
 from annotator.domain.answering.object_score import sees_no_object
+from annotator.domain.class_marks import numbers_of
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
-from annotator.domain.palette import PALETTE
+from annotator.domain.palette import OKABE_ITO
 from annotator.domain.project import Annotation, Category, Change
 from annotator.ui.canvas.canvas import ObjectView
 from annotator.ui.look.numbers import grouped
@@ -107,7 +108,9 @@ class Views(QObject):
         chip = self._window.area.chip
         is_removing = self._window.actions_by_id["toggle_sign"].isChecked()
         is_shown = self._session.store is not None and self._session.is_writable
-        chip.set_category(self._category if is_shown else None, note="clicks remove" if is_removing else "")
+        category = self._category if is_shown else None
+        number = numbers_of(self._session.categories.values())[category.id] if category is not None else 0
+        chip.set_category(category, number=number, note="clicks remove" if is_removing else "")
 
     def refresh_hint(self) -> None:
         hint = self._window.area.hint
@@ -168,7 +171,7 @@ class Views(QObject):
 
     def _key(self, annotation: Annotation) -> _Shown:
         category = self._session.categories.get(annotation.category_id)
-        return annotation.rle, category.colour if category else PALETTE[0], category.name if category else ""
+        return annotation.rle, category.colour if category else OKABE_ITO[0], category.name if category else ""
 
     def _view(self, annotation: Annotation) -> ObjectView:
         rle, colour, name = self._key(annotation)
@@ -223,7 +226,7 @@ class Views(QObject):
 
     def _paint_candidate(self) -> None:
         state, category = self.state, self._category
-        colour = category.colour if category else PALETTE[0]
+        colour = category.colour if category else OKABE_ITO[0]
         self._window.canvas.set_candidate(self._instead or state.mask, colour)
         items = state.candidates.items if state.candidates is not None and state.is_active else ()
         self._window.area.candidates.show_candidates(items, state.candidate_index, colour=colour)

@@ -8,8 +8,9 @@ from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOpti
 
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.look.numbers import grouped
-from annotator.ui.look.theme import RADIUS_PX, Theme, readable_on
-from annotator.ui.panels.list_models import CATEGORY_ROLE, COUNT_ROLE, IS_CURRENT_ROLE, ROW_ROLE
+from annotator.ui.look.theme import RADIUS_PX, Theme
+from annotator.ui.panels.chips import paint_class_chip
+from annotator.ui.panels.list_models import CATEGORY_ROLE, COUNT_ROLE, IS_CURRENT_ROLE, NUMBER_ROLE, ROW_ROLE
 
 Index = QModelIndex | QPersistentModelIndex
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -49,23 +50,6 @@ class _RowDelegate(QStyledItemDelegate):
         painter.drawText(rect, int(align), elided)
 
 
-def paint_chip(painter: QPainter, rect: QRectF, colour: str, text: str = "") -> None:
-    """A small square in a class's colour, with its key in it."""
-    painter.save()
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(colour))
-    painter.drawRoundedRect(rect, RADIUS_PX, RADIUS_PX)
-    if text:
-        font = QFont(painter.font())
-        font.setWeight(QFont.Weight.DemiBold)
-        font.setPixelSize(round(rect.height() * 0.7))
-        painter.setFont(font)
-        painter.setPen(QColor(readable_on(colour)))
-        painter.drawText(rect, int(_CENTER), text)
-    painter.restore()
-
-
 class ObjectDelegate(_RowDelegate):
     """Number, class colour and name, area in pixels."""
 
@@ -77,7 +61,7 @@ class ObjectDelegate(_RowDelegate):
         rect = self._background(painter, option)
         self._text(painter, QRect(rect.left(), rect.top(), 24, rect.height()), str(index.row() + 1), tokens.dim, _RIGHT)
         chip = QRectF(rect.left() + 34, rect.center().y() - 5.5, 12, 12)
-        paint_chip(painter, chip, category.colour if category else tokens.dim)
+        paint_class_chip(painter, chip, category, tokens.dim)
         area = grouped(row.area)
         width = painter.fontMetrics().horizontalAdvance(area) + 4
         self._text(painter, rect, area, tokens.dim, _RIGHT)
@@ -88,7 +72,7 @@ class ObjectDelegate(_RowDelegate):
 
 
 class ClassDelegate(_RowDelegate):
-    """Colour chip with the number key, name, count of objects; the class in use has a bar at its left edge."""
+    """Chip with the number, name, count of objects; the class in use has a bar at its left edge."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
@@ -102,7 +86,7 @@ class ClassDelegate(_RowDelegate):
             font.setWeight(QFont.Weight.DemiBold)
             painter.setFont(font)
         chip = QRectF(rect.left(), rect.center().y() - 8.5, 18, 18)
-        paint_chip(painter, chip, row.colour, str(row.key) if row.key else "")
+        paint_class_chip(painter, chip, row, tokens.dim, index.data(NUMBER_ROLE))
         self._text(painter, rect, grouped(index.data(COUNT_ROLE)), tokens.dim, _RIGHT)
         self._text(painter, rect.adjusted(30, 0, -52, 0), row.name, tokens.text)
         painter.restore()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -20,9 +19,10 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.project import Annotation, Category
-from annotator.ui.look.icons import icon, plain_icon
+from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
 from annotator.ui.look.theme import Theme, Tokens
+from annotator.ui.panels.chips import class_icon
 from annotator.ui.panels.delegates import ClassDelegate, ObjectDelegate
 from annotator.ui.panels.list_models import ROW_ROLE, ClassModel, ObjectModel
 
@@ -157,7 +157,7 @@ class ObjectPanel(QWidget):
         for category in self._categories:
             name = menu_text(category.name)
             label = f"{name}\t{category.key}" if category.key else name
-            action = classes.addAction(colour_icon(category.colour), label)
+            action = classes.addAction(class_icon(category), label)
             action.triggered.connect(lambda _=False, cid=category.id: self.reclass_wanted.emit(ids, cid))
         menu.addSeparator()
         text = "Delete object" if len(ids) == 1 else f"Delete {len(ids)} objects"
@@ -306,8 +306,3 @@ class ClassPanel(QWidget):
         for name, button in self._buttons.items():
             button.setIcon(icon(name, tokens))
         self.view.viewport().update()
-
-
-def colour_icon(colour: str) -> QIcon:
-    """A filled square for menus."""
-    return plain_icon("chip", colour)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QPixmap
 
+from annotator.domain.class_marks import numbers_of
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.look.numbers import grouped
 
@@ -18,6 +19,8 @@ ROW_ROLE = int(_ROLE.UserRole)
 CATEGORY_ROLE = ROW_ROLE + 1
 COUNT_ROLE = ROW_ROLE + 2
 IS_CURRENT_ROLE = ROW_ROLE + 3
+NUMBER_ROLE = ROW_ROLE + 4
+"""Of a class, in its chip."""
 _FINISHED = frozenset((Status.DONE, Status.EMPTY))
 
 
@@ -88,6 +91,7 @@ class ClassModel(QAbstractListModel):
         self._rows: tuple[Category, ...] = ()
         self._counts: Mapping[int, int] = {}
         self._current = 0
+        self._numbers: Mapping[int, int] = {}
         self.is_editable = True
 
     @property
@@ -100,6 +104,7 @@ class ClassModel(QAbstractListModel):
         if not same:
             self.beginResetModel()
         self._rows, self._counts, self._current = new, counts, current
+        self._numbers = numbers_of(new)
         if not same:
             self.endResetModel()
         elif new:
@@ -124,6 +129,8 @@ class ClassModel(QAbstractListModel):
             return self.count(row.id)
         if role == IS_CURRENT_ROLE:
             return row.id == self._current
+        if role == NUMBER_ROLE:
+            return self._numbers[row.id]
         if role in (_ROLE.DisplayRole, _ROLE.EditRole):
             return row.name
         if role == _ROLE.AccessibleTextRole:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from annotator.domain.project import Category
-from annotator.ui.panels.dock import colour_icon
+from annotator.ui.panels.chips import class_icon
 
 _MAX_ROWS = 8
 
@@ -87,7 +87,7 @@ class ClassFinder(QFrame):
         found.sort(key=lambda c: not c.name.casefold().startswith(wanted))
         for category in found:
             label = f"{category.name}   {category.key}" if category.key else category.name
-            item = QListWidgetItem(colour_icon(category.colour), label)
+            item = QListWidgetItem(class_icon(category), label)
             item.setData(Qt.ItemDataRole.UserRole, category.id)
             self.list.addItem(item)
         if wanted and self._can_add and all(c.name.casefold() != wanted for c in self._categories):

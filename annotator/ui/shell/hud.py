@@ -14,7 +14,7 @@ from annotator.domain.ports.engine import Candidate
 from annotator.domain.project import Category
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import RADIUS_PX, Theme
-from annotator.ui.panels.delegates import paint_chip
+from annotator.ui.panels.chips import paint_class_chip
 
 _SHAPE_PX = 32
 _BUTTON_PX = (112, 44)
@@ -119,6 +119,7 @@ class CandidateStrip(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._items: tuple[Candidate, ...] = ()
+        self._colour = ""
         self._buttons: list[_CandidateButton] = []
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(*[_STRIP_MARGIN_PX] * 4)
@@ -137,8 +138,8 @@ class CandidateStrip(QWidget):
             self.hide()
             return
         # By identity: candidates hold arrays, which have no plain equality.
-        if [id(item) for item in items] != [id(item) for item in self._items]:
-            self._items = items
+        if colour != self._colour or [id(item) for item in items] != [id(item) for item in self._items]:
+            self._items, self._colour = items, colour
             for button in self._buttons:
                 self._row.removeWidget(button)
                 button.deleteLater()
@@ -167,13 +168,13 @@ class ClassChip(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._category: Category | None = None
-        self._note = ""
+        self._number, self._note = 0, ""
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setToolTip("Class of the next object. 1 to 9 switch, C searches.")
 
-    def set_category(self, category: Category | None, *, note: str = "") -> None:
-        """``note`` follows the name, e.g. that clicks remove."""
-        self._category, self._note = category, note
+    def set_category(self, category: Category | None, *, number: int = 0, note: str = "") -> None:
+        """``number`` stands in the chip; ``note`` follows the name, e.g. that clicks remove."""
+        self._category, self._number, self._note = category, number, note
         self.setAccessibleName(f"Class in use: {category.name if category else 'none'} {note}".strip())
         self.setVisible(category is not None)
         self.adjustSize()
@@ -196,8 +197,7 @@ class ClassChip(QWidget):
         _paint_card(self, self._theme)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        key = str(self._category.key) if self._category.key else ""
-        paint_chip(painter, QRectF(8, 7, 18, 18), self._category.colour, key)
+        paint_class_chip(painter, QRectF(8, 7, 18, 18), self._category, "", self._number)
         painter.setPen(QColor(self._theme.tokens.text))
         flags = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
         painter.drawText(QRectF(36, 0, self.width() - 40, self.height()), flags, self._text())

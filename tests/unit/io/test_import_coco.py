@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from annotator.domain.errors import ImportFormatError, ProjectReadOnlyError
+from annotator.domain.palette import distances
 from annotator.domain.project import Status, mark_empty_edit, status_edit
 from annotator.io.formats.coco import parse as coco_parse
 from annotator.io.formats.coco.export import export_coco
@@ -511,3 +512,20 @@ def test_how_an_object_was_made_comes_back(store: ProjectStore, origin: str) -> 
     take(store, data({"segmentation": [SQUARE], "attributes": {"origin": origin}}))
     (kept,) = store.annotations(1)
     assert kept.origin == origin
+
+
+def test_classes_keep_the_colours_of_the_file_and_the_others_are_far_from_them(store: ProjectStore) -> None:
+    colours = {1: [230, 159, 0], 2: "#56B4E9", 3: None, 4: "none", 5: [1, 2]}
+    categories = [{"id": n, "name": f"c{n}", **({"color": c} if c is not None else {})} for n, c in colours.items()]
+    take(store, data(categories=categories))
+    found = [category.colour for category in store.categories()]
+    assert found[:2] == ["#e69f00", "#56b4e9"]
+    assert len(set(found)) == len(colours)
+    apart = distances(found)
+    assert apart[np.triu_indices(len(found), 1)].min() > 0.1
+    assert store.categories()[0].extra["color"] == colours[1], "an export gives it back as it came"
+
+
+def test_hundreds_of_classes_have_as_many_colours(store: ProjectStore) -> None:
+    take(store, data(categories=[{"id": n, "name": f"c{n}"} for n in range(1, 301)]))
+    assert len({category.colour for category in store.categories()}) == 300

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from annotator.domain.palette import next_colour
+from annotator.domain.palette import as_colour, colours_after
 from annotator.domain.project import Category, RowChange
 from annotator.io.formats.coco.parse import clean_text, plain_json, text_id, whole_number
 from annotator.io.project.place import DEFAULT_CATEGORY
@@ -48,11 +48,13 @@ def plan_categories(rows: Sequence[Any], store: ProjectStore, *, problems: list[
     by_id = {source_id: match.id for source_id, match in matches.items()}
     new = [item for item in wanted if item.source_id not in matches]
     ids = _new_ids(new, first_new, named={item.source_id for item in wanted})
-    colours, keys = [category.colour for category in present], {category.key for category in present}
+    keys = {category.key for category in present}
+    own = {item.source_id: colour for item in new if (colour := as_colour(item.extra.get("color"))) is not None}
+    colours = colours_after([*(category.colour for category in present), *own.values()])
     for item in new:
         key = next((digit for digit in range(1, 10) if digit not in keys), 0)
-        category = Category(ids[item.source_id], item.name, next_colour(colours), key, item.extra)
-        colours.append(category.colour)
+        colour = own.get(item.source_id) or next(colours)
+        category = Category(ids[item.source_id], item.name, colour, key, item.extra)
         keys.add(key)
         changes.append(RowChange(None, category))
         by_id[item.source_id] = category.id
