@@ -23,7 +23,8 @@ from annotator.domain.ports.engine import (
     ModelInfo,
 )
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.threads.worker import BUG_MESSAGE, EngineClient
+from annotator.engine.session import BUG_MESSAGE
+from annotator.ui.threads.worker import EngineClient
 from tests.fakes import FakeCache, FakeSegmenter, fake_engine
 
 MakeClient = Callable[..., EngineClient]
@@ -438,7 +439,7 @@ def test_the_engine_goes_on_its_own_thread_whatever_it_was_doing(qtbot: QtBot, m
     engine_threads = set(segmenter.thread_ids)
     del segmenter
     assert client.stop()
-    assert client._worker._engine is None
+    assert client._worker._session._engine is None
     assert set(went_on) == engine_threads != {threading.get_ident()}
     assert not client._worker._idle_timer.isActive()
 

@@ -1,54 +1,30 @@
-"""The engine on a thread of its own: one-slot mailboxes, where the newest request replaces a waiting one.
-
-The engine thread owns the model. Only requests, results and numpy arrays cross the border. After each job the worker
-looks at the mailboxes from the top again: load, adapter, decode, compare, encode, warm, prefetch. A decode is short
-and never cancelled; an encode gives way between the blocks of the encoder when something more urgent is waiting.
-"""
+"""The engine session on a Qt thread: its news are signals there, and requests come from the GUI thread."""
 
 from __future__ import annotations
 
-import logging
-import time
-import traceback
-from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
-from annotator.domain.errors import EncodeCancelled, UserError
 from annotator.domain.ports.engine import (
-    ADAPTER_EPOCH,
     LOAD_EPOCH,
-    Adaptable,
     AdapterInUse,
     AdapterSetter,
     DecodeRequest,
     DecodeResult,
-    Embedding,
     EncodeRequest,
     EncodeResult,
-    Engine,
     EngineFactory,
     EngineFailure,
     ModelInfo,
-    RgbArray,
-    Warmable,
     WarmRequest,
 )
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
-
-_log = logging.getLogger(__name__)
-
-BUG_MESSAGE = "Something went wrong in the engine; the session goes on."
-
-
-class LoadCancelled(Exception):  # noqa: N818 - a signal to the factory, not a failure
-    """Raised out of the factory's progress callback when the program ends or another model is wanted."""
+from annotator.engine.session import EngineSession
 
 
 class EngineWorker(QObject):
-    """Lives on the engine thread and does one job at a time. Its signals are the client's, from that thread."""
+    """Lives on the engine thread and gives it to the session. Its signals are the client's, from that thread."""
 
     loading = Signal(str)
     loaded = Signal(object, int)  # ModelInfo, how many models were loaded
@@ -62,14 +38,7 @@ class EngineWorker(QObject):
 
     def __init__(self, mailboxes: Mailboxes, *, prefetch_idle_ms: int) -> None:
         super().__init__()
-        self._mailboxes = mailboxes
-        self._engine: Engine | None = None
-        self._model = 0
-        self._info: ModelInfo | None = None
-        self._adapter: AdapterInUse | None = None
-        # Work on an accelerator is queued ahead and cannot be called back: a prefetch waits for quiet.
-        self._prefetch_idle_s = prefetch_idle_ms / 1000
-        self._busy_until_s = 0.0
+        self._session = EngineSession(mailboxes, self, prefetch_idle_ms=prefetch_idle_ms)
         self._idle_timer = QTimer(self)
         self._idle_timer.setSingleShot(True)
         self._idle_timer.timeout.connect(self.drain)
@@ -77,172 +46,44 @@ class EngineWorker(QObject):
     @Slot()
     def drain(self) -> None:
         """Do all that waits, most urgent first."""
-        while (job := self._mailboxes.take(is_ready=self._engine is not None)) is not None:
-            if job.lane is Lane.PREFETCH and self._waits_for_quiet():
-                self._mailboxes.put_back(job)
-                return
-            self._do(job)
-            self._tell_if_moved()
-            if job.lane is not Lane.PREFETCH:
-                self._busy_until_s = time.monotonic() + self._prefetch_idle_s
+        again_s = self._session.work()
+        if again_s is not None:
+            self._idle_timer.start(int(again_s * 1000) + 1)
 
     @Slot()
     def release(self) -> None:
         """Let the engine go on the thread that owns it."""
         self._idle_timer.stop()
-        self._engine = None
+        self._session.release()
 
-    def _waits_for_quiet(self) -> bool:
-        left_s = self._busy_until_s - time.monotonic()
-        if left_s <= 0:
-            return False
-        self._idle_timer.start(int(left_s * 1000) + 1)
-        return True
+    # --- what the session tells ---------------------------------------------------------------------------------------
 
-    def _do(self, job: Job) -> None:
-        content = job.content
-        try:
-            if job.lane is Lane.COMPARE and isinstance(content, DecodeRequest):
-                self._compare(job, content)
-            elif isinstance(content, DecodeRequest):
-                self._decode(job, content)
-            elif isinstance(content, EncodeRequest):
-                self._encode_ahead(job, content)
-            elif isinstance(content, WarmRequest):
-                self._warm(job, content)
-            elif job.lane is Lane.ADAPTER:
-                self._set_adapter(cast(AdapterSetter, content))
-            else:
-                self._load(cast(EngineFactory, content))
-        except EncodeCancelled:
-            self._give_way(job)
-        except LoadCancelled:
-            _log.info("loading a model was given up for a newer wish")
-        except UserError as error:
-            _log.warning("%s", error)
-            self._fail(job, str(error))
-        except Exception as error:
-            _log.exception("engine job failed")
-            self._fail(job, f"{BUG_MESSAGE} ({type(error).__name__})", traceback.format_exc())
-
-    def _fail(self, job: Job, message: str, details: str = "") -> None:
-        if job.lane in (Lane.WARM, Lane.PREFETCH):
-            # Nobody asked for that yet: it fails again, and is reported, when somebody does.
-            return
-        no_request = ADAPTER_EPOCH if job.lane is Lane.ADAPTER else LOAD_EPOCH
-        epoch = no_request if job.request is None else job.request.epoch
-        generation = job.content.generation if isinstance(job.content, DecodeRequest) else 0
-        self.failed.emit(EngineFailure(epoch, generation, message, details))
-
-    def _load(self, factory: EngineFactory) -> None:
-        # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.
-        engine = factory(self._report)
-        self._engine = engine
-        self._adapter = None
-        self._model += 1
-        self._info = engine.segmenter.info
-        self.loaded.emit(self._info, self._model)
-
-    def _tell_if_moved(self) -> None:
-        """A model leaves a graphics card that has become too small for it in the middle of any job."""
-        info = None if self._engine is None else self._engine.segmenter.info
-        if info is not None and info != self._info:
-            self._info = info
-            self.moved.emit(info, self._model)
-
-    def _set_adapter(self, setter: AdapterSetter) -> None:
-        """Nothing is encoded again: an adapter works on the embeddings that there are."""
-        started = time.perf_counter()
-        self._adapter = setter(self._loaded_engine().segmenter)
-        self.adapter_set.emit(self._adapter, (time.perf_counter() - started) * 1e3, self._model)
-
-    def _report(self, line: str) -> None:
-        if self._mailboxes.is_stopping or self._mailboxes.peek(Lane.LOAD) is not None:
-            raise LoadCancelled
+    def on_loading(self, line: str) -> None:
         self.loading.emit(line)
 
-    def _encode_ahead(self, job: Job, request: EncodeRequest) -> None:
-        embedding, was_cached = self._embedding(job, request.image, request.image_key)
-        self.encoded.emit(
-            EncodeResult(request.epoch, request.image_key, embedding.encode_ms, was_cached, request.is_prefetch)
-        )
+    def on_loaded(self, info: ModelInfo, model: int) -> None:
+        self.loaded.emit(info, model)
 
-    def _decode(self, job: Job, request: DecodeRequest) -> None:
-        embedding, was_cached = self._embedding(job, request.image, request.image_key)
-        if not was_cached and self._has_newer(request):
-            # Clicks went on while the image was encoded: only the newest is worth an answer.
-            return
-        engine = self._loaded_engine()
-        previous = request.continue_from if job.model == self._model else None
-        candidates = engine.segmenter.decode(embedding, request.prompts, continue_from=previous)
-        self.decoded.emit(
-            DecodeResult(
-                request.epoch,
-                request.generation,
-                request.image_key,
-                request.prompts,
-                candidates,
-                embedding.encode_ms,
-                was_cached,
-                "" if self._adapter is None else self._adapter.record,
-            )
-        )
+    def on_moved(self, info: ModelInfo, model: int) -> None:
+        self.moved.emit(info, model)
 
-    def _compare(self, job: Job, request: DecodeRequest) -> None:
-        """What the base alone says; the adapter is back before anything else is answered."""
-        embedding, was_cached = self._embedding(job, request.image, request.image_key)
-        segmenter = self._loaded_engine().segmenter
-        if not isinstance(segmenter, Adaptable):
-            return
-        kept = segmenter.adapter
-        segmenter.set_adapter(None)
-        try:
-            found = segmenter.decode(embedding, request.prompts)
-        finally:
-            segmenter.set_adapter(kept)
-        about = (request.epoch, request.generation, request.image_key, request.prompts)
-        self.compared.emit(DecodeResult(*about, found, embedding.encode_ms, was_cached))
+    def on_adapter_set(self, adapter: AdapterInUse | None, took_ms: float, model: int) -> None:
+        self.adapter_set.emit(adapter, took_ms, model)
 
-    def _warm(self, job: Job, request: WarmRequest) -> None:
-        """One piece of the work; then the mailboxes are looked at again."""
-        engine = self._loaded_engine()
-        segmenter = engine.segmenter
-        embedding = engine.cache.get(segmenter.embedding_key(request.image_key))
-        if embedding is None or not isinstance(segmenter, Warmable):
-            return
-        if segmenter.warm(embedding, request.x, request.y, is_cancelled=self._question(job)):
-            self._mailboxes.put_back(job)
-
-    def _has_newer(self, request: DecodeRequest) -> bool:
-        waiting = self._mailboxes.peek(Lane.DECODE)
-        newer = waiting.content if waiting is not None else None
-        return isinstance(newer, DecodeRequest) and newer.epoch == request.epoch
-
-    def _embedding(self, job: Job, image: RgbArray, image_key: str) -> tuple[Embedding, bool]:
-        """The image's embedding and whether it was in the cache."""
-        engine = self._loaded_engine()
-        cached = engine.cache.get(engine.segmenter.embedding_key(image_key), image)
-        if cached is not None:
-            return cached, True
+    def on_encode_started(self, image_key: str) -> None:
         self.encode_started.emit(image_key)
-        embedding = engine.segmenter.encode(image, image_key, is_cancelled=self._question(job))
-        engine.cache.put(embedding)
-        return embedding, False
 
-    def _question(self, job: Job) -> Callable[[], bool]:
-        return lambda: self._mailboxes.has_to_yield(job)
+    def on_encoded(self, result: EncodeResult) -> None:
+        self.encoded.emit(result)
 
-    def _give_way(self, job: Job) -> None:
-        """After a cancelled encode: keep the job unless nobody wants it any more."""
-        urgent = [self._mailboxes.peek(lane) for lane in (Lane.DECODE, Lane.ENCODE)]
-        has_left = any(job.is_left_behind_by(other) for other in urgent)
-        if job.lane is Lane.PREFETCH or not has_left:
-            self._mailboxes.put_back(job)
+    def on_decoded(self, result: DecodeResult) -> None:
+        self.decoded.emit(result)
 
-    def _loaded_engine(self) -> Engine:
-        if self._engine is None:
-            raise RuntimeError("a job was taken before the engine was loaded")
-        return self._engine
+    def on_compared(self, result: DecodeResult) -> None:
+        self.compared.emit(result)
+
+    def on_failed(self, failure: EngineFailure) -> None:
+        self.failed.emit(failure)
 
 
 class EngineClient(QObject):

@@ -1,0 +1,240 @@
+"""The engine without a window: what waits is done one by one, the most urgent first.
+
+Whoever owns the session gives it a thread: the window a QThread, a batch or a server a plain one. Only requests,
+results and numpy arrays cross the border. After each job the mailboxes are looked at from the top again: load, adapter,
+decode, compare, encode, warm, prefetch. A decode is short and never cancelled; an encode yields between the blocks of
+the encoder when something more urgent is waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from annotator.domain.errors import EncodeCancelled, UserError
+from annotator.domain.ports.engine import (
+    ADAPTER_EPOCH,
+    LOAD_EPOCH,
+    Adaptable,
+    AdapterInUse,
+    AdapterSetter,
+    DecodeRequest,
+    DecodeResult,
+    Embedding,
+    EncodeRequest,
+    EncodeResult,
+    Engine,
+    EngineFactory,
+    EngineFailure,
+    ModelInfo,
+    RgbArray,
+    Warmable,
+    WarmRequest,
+)
+from annotator.engine.mailboxes import Job, Lane, Mailboxes
+
+_log = logging.getLogger(__name__)
+
+BUG_MESSAGE = "Something went wrong in the engine; the session goes on."
+
+
+class LoadCancelled(Exception):  # noqa: N818 - a signal to the factory, not a failure
+    """Raised out of the factory's progress callback when the program ends or another model is wanted."""
+
+
+class SessionListener(Protocol):
+    """Who hears of what the session does, on the session's thread. ``model`` counts the models that were loaded."""
+
+    def on_loading(self, line: str) -> None: ...
+    def on_loaded(self, info: ModelInfo, model: int) -> None: ...
+    def on_moved(self, info: ModelInfo, model: int) -> None: ...
+    def on_adapter_set(self, adapter: AdapterInUse | None, took_ms: float, model: int) -> None: ...
+    def on_encode_started(self, image_key: str) -> None: ...
+    def on_encoded(self, result: EncodeResult) -> None: ...
+    def on_decoded(self, result: DecodeResult) -> None: ...
+    def on_compared(self, result: DecodeResult) -> None: ...
+    def on_failed(self, failure: EngineFailure) -> None: ...
+
+
+class EngineSession:
+    """Owns the engine and does what lies in the mailboxes. All methods belong to one thread.
+
+    Args:
+        mailboxes: any thread may put jobs there; the owner then has to call :meth:`work`.
+        prefetch_idle_ms: how long nothing else may have happened before an image is encoded ahead. Work on an
+            accelerator is queued ahead and cannot be called back.
+    """
+
+    def __init__(self, mailboxes: Mailboxes, listener: SessionListener, *, prefetch_idle_ms: int = 0) -> None:
+        self._mailboxes, self._listener = mailboxes, listener
+        self._engine: Engine | None = None
+        self._model = 0
+        self._info: ModelInfo | None = None
+        self._adapter: AdapterInUse | None = None
+        self._prefetch_idle_s = prefetch_idle_ms / 1000
+        self._busy_until_s = 0.0
+        self._handlers: Mapping[Lane, Callable[[Job, Any], None]] = {
+            Lane.LOAD: self._load,
+            Lane.ADAPTER: self._set_adapter,
+            Lane.DECODE: self._decode,
+            Lane.COMPARE: self._compare,
+            Lane.ENCODE: self._encode_ahead,
+            Lane.WARM: self._warm,
+            Lane.PREFETCH: self._encode_ahead,
+        }
+
+    def work(self) -> float | None:
+        """Do all that waits, most urgent first.
+
+        Returns:
+            After how many seconds to call again, for work that waits for quiet; None when nothing is left.
+        """
+        while (job := self._mailboxes.take(is_ready=self._engine is not None)) is not None:
+            left_s = self._busy_until_s - time.monotonic()
+            if job.lane is Lane.PREFETCH and left_s > 0:
+                self._mailboxes.put_back(job)
+                return left_s
+            self._do(job)
+            self._tell_if_moved()
+            if job.lane is not Lane.PREFETCH:
+                self._busy_until_s = time.monotonic() + self._prefetch_idle_s
+        return None
+
+    def release(self) -> None:
+        """Let the engine go, on the thread that owns it."""
+        self._engine = None
+
+    def _do(self, job: Job) -> None:
+        try:
+            self._handlers[job.lane](job, job.content)
+        except EncodeCancelled:
+            self._yield(job)
+        except LoadCancelled:
+            _log.info("loading a model was given up for a newer wish")
+        except UserError as error:
+            _log.warning("%s", error)
+            self._fail(job, str(error))
+        except Exception as error:
+            _log.exception("engine job failed")
+            self._fail(job, f"{BUG_MESSAGE} ({type(error).__name__})", traceback.format_exc())
+
+    def _fail(self, job: Job, message: str, details: str = "") -> None:
+        if job.lane in (Lane.WARM, Lane.PREFETCH):
+            # Nobody asked for that yet: it fails again, and is reported, when somebody does.
+            return
+        no_request = ADAPTER_EPOCH if job.lane is Lane.ADAPTER else LOAD_EPOCH
+        epoch = no_request if job.request is None else job.request.epoch
+        generation = job.content.generation if isinstance(job.content, DecodeRequest) else 0
+        self._listener.on_failed(EngineFailure(epoch, generation, message, details))
+
+    def _load(self, _job: Job, factory: EngineFactory) -> None:
+        # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.
+        engine = factory(self._report)
+        self._engine = engine
+        self._adapter = None
+        self._model += 1
+        self._info = engine.segmenter.info
+        self._listener.on_loaded(self._info, self._model)
+
+    def _tell_if_moved(self) -> None:
+        """A model leaves a graphics card that has become too small for it in the middle of any job."""
+        info = None if self._engine is None else self._engine.segmenter.info
+        if info is not None and info != self._info:
+            self._info = info
+            self._listener.on_moved(info, self._model)
+
+    def _set_adapter(self, _job: Job, setter: AdapterSetter) -> None:
+        """Nothing is encoded again: an adapter works on the embeddings that there are."""
+        started = time.perf_counter()
+        self._adapter = setter(self._loaded_engine().segmenter)
+        self._listener.on_adapter_set(self._adapter, (time.perf_counter() - started) * 1e3, self._model)
+
+    def _report(self, line: str) -> None:
+        if self._mailboxes.is_stopping or self._mailboxes.peek(Lane.LOAD) is not None:
+            raise LoadCancelled
+        self._listener.on_loading(line)
+
+    def _encode_ahead(self, job: Job, request: EncodeRequest) -> None:
+        embedding, was_cached = self._embedding(job, request.image, request.image_key)
+        self._listener.on_encoded(
+            EncodeResult(request.epoch, request.image_key, embedding.encode_ms, was_cached, request.is_prefetch)
+        )
+
+    def _decode(self, job: Job, request: DecodeRequest) -> None:
+        embedding, was_cached = self._embedding(job, request.image, request.image_key)
+        if not was_cached and self._has_newer(request):
+            # Clicks went on while the image was encoded: only the newest is worth an answer.
+            return
+        previous = request.continue_from if job.model == self._model else None
+        candidates = self._loaded_engine().segmenter.decode(embedding, request.prompts, continue_from=previous)
+        self._listener.on_decoded(
+            DecodeResult(
+                request.epoch,
+                request.generation,
+                request.image_key,
+                request.prompts,
+                candidates,
+                embedding.encode_ms,
+                was_cached,
+                "" if self._adapter is None else self._adapter.record,
+            )
+        )
+
+    def _compare(self, job: Job, request: DecodeRequest) -> None:
+        """What the base alone says; the adapter is back before anything else is answered."""
+        embedding, was_cached = self._embedding(job, request.image, request.image_key)
+        segmenter = self._loaded_engine().segmenter
+        if not isinstance(segmenter, Adaptable):
+            return
+        kept = segmenter.adapter
+        segmenter.set_adapter(None)
+        try:
+            found = segmenter.decode(embedding, request.prompts)
+        finally:
+            segmenter.set_adapter(kept)
+        about = (request.epoch, request.generation, request.image_key, request.prompts)
+        self._listener.on_compared(DecodeResult(*about, found, embedding.encode_ms, was_cached))
+
+    def _warm(self, job: Job, request: WarmRequest) -> None:
+        """One piece of the work; then the mailboxes are looked at again."""
+        engine = self._loaded_engine()
+        segmenter = engine.segmenter
+        embedding = engine.cache.get(segmenter.embedding_key(request.image_key))
+        if embedding is None or not isinstance(segmenter, Warmable):
+            return
+        if segmenter.warm(embedding, request.x, request.y, is_cancelled=self._question(job)):
+            self._mailboxes.put_back(job)
+
+    def _has_newer(self, request: DecodeRequest) -> bool:
+        waiting = self._mailboxes.peek(Lane.DECODE)
+        newer = waiting.content if waiting is not None else None
+        return isinstance(newer, DecodeRequest) and newer.epoch == request.epoch
+
+    def _embedding(self, job: Job, image: RgbArray, image_key: str) -> tuple[Embedding, bool]:
+        """The image's embedding and whether it was in the cache."""
+        engine = self._loaded_engine()
+        cached = engine.cache.get(engine.segmenter.embedding_key(image_key), image)
+        if cached is not None:
+            return cached, True
+        self._listener.on_encode_started(image_key)
+        embedding = engine.segmenter.encode(image, image_key, is_cancelled=self._question(job))
+        engine.cache.put(embedding)
+        return embedding, False
+
+    def _question(self, job: Job) -> Callable[[], bool]:
+        return lambda: self._mailboxes.has_to_yield(job)
+
+    def _yield(self, job: Job) -> None:
+        """After a cancelled encode: keep the job unless nobody wants it any more."""
+        urgent = [self._mailboxes.peek(lane) for lane in (Lane.DECODE, Lane.ENCODE)]
+        has_left = any(job.is_left_behind_by(other) for other in urgent)
+        if job.lane is Lane.PREFETCH or not has_left:
+            self._mailboxes.put_back(job)
+
+    def _loaded_engine(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("a job was taken before the engine was loaded")
+        return self._engine

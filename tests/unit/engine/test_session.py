@@ -1,0 +1,158 @@
+"""The engine's session without Qt: a plain thread, or none, does what waits; the most urgent first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from annotator.domain.errors import PromptError
+from annotator.domain.ports.engine import (
+    LOAD_EPOCH,
+    DecodeRequest,
+    DecodeResult,
+    EncodeRequest,
+    EncodeResult,
+    EngineFailure,
+    ModelInfo,
+)
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.mailboxes import Job, Lane, Mailboxes
+from annotator.engine.session import EngineSession
+from tests.fakes import FakeSegmenter, fake_engine
+
+RGB = np.zeros((48, 64, 3), np.uint8)
+
+
+@dataclass
+class Heard:
+    """What a session said, in order."""
+
+    said: list[tuple[str, Any]] = field(default_factory=list)
+
+    def on_loading(self, line: str) -> None:
+        self.said.append(("loading", line))
+
+    def on_loaded(self, info: ModelInfo, model: int) -> None:
+        self.said.append(("loaded", model))
+
+    def on_moved(self, info: ModelInfo, model: int) -> None:
+        self.said.append(("moved", info))
+
+    def on_adapter_set(self, adapter: object, took_ms: float, model: int) -> None:
+        self.said.append(("adapter", adapter))
+
+    def on_encode_started(self, image_key: str) -> None:
+        self.said.append(("encode", image_key))
+
+    def on_encoded(self, result: EncodeResult) -> None:
+        self.said.append(("encoded", (result.image_key, result.was_cached)))
+
+    def on_decoded(self, result: DecodeResult) -> None:
+        self.said.append(("decoded", result.generation))
+
+    def on_compared(self, result: DecodeResult) -> None:
+        self.said.append(("compared", result.generation))
+
+    def on_failed(self, failure: EngineFailure) -> None:
+        self.said.append(("failed", (failure.epoch, failure.message)))
+
+
+def decode(generation: int, key: str = "a") -> DecodeRequest:
+    return DecodeRequest(1, generation, key, RGB, Prompts((PointPrompt(20.0, 20.0),)))
+
+
+def loaded(segmenter: FakeSegmenter, **keywords: int) -> tuple[Mailboxes, Heard, EngineSession]:
+    mailboxes, heard = Mailboxes(), Heard()
+    session = EngineSession(mailboxes, heard, **keywords)
+    mailboxes.put(Job(Lane.LOAD, fake_engine(segmenter)))
+    assert session.work() is None
+    heard.said.clear()
+    return mailboxes, heard, session
+
+
+def test_nothing_is_taken_before_the_engine_is_there_and_then_all_of_it() -> None:
+    mailboxes, heard = Mailboxes(), Heard()
+    session = EngineSession(mailboxes, heard)
+    mailboxes.put(Job(Lane.DECODE, decode(1)))
+    session.work()
+    assert heard.said == []
+    mailboxes.put(Job(Lane.LOAD, fake_engine(FakeSegmenter())))
+    session.work()
+    assert heard.said == [("loading", "loading fake"), ("loaded", 1), ("encode", "a"), ("decoded", 1)]
+
+
+def test_the_most_urgent_goes_first_and_the_newest_click_takes_the_place_of_one_that_waits() -> None:
+    mailboxes, heard, session = loaded(FakeSegmenter())
+    mailboxes.put(Job(Lane.PREFETCH, EncodeRequest(1, "c", RGB, is_prefetch=True)))
+    mailboxes.put(Job(Lane.ENCODE, EncodeRequest(1, "b", RGB)))
+    for generation in (1, 2, 3):
+        mailboxes.put(Job(Lane.DECODE, decode(generation)))
+    session.work()
+    assert [what for what in heard.said if what[0] != "encode"] == [
+        ("decoded", 3),
+        ("encoded", ("b", False)),
+        ("encoded", ("c", False)),
+    ]
+
+
+def test_what_waits_for_quiet_says_for_how_long() -> None:
+    mailboxes, heard, session = loaded(FakeSegmenter(), prefetch_idle_ms=60_000)
+    mailboxes.put(Job(Lane.PREFETCH, EncodeRequest(1, "c", RGB, is_prefetch=True)))
+    again_s = session.work()
+    assert again_s is not None
+    assert 0 < again_s <= 60
+    assert heard.said == []
+    assert mailboxes.peek(Lane.PREFETCH) is not None
+
+
+def test_errors_of_the_persons_world_and_bugs_end_a_job_and_not_the_session() -> None:
+    segmenter = FakeSegmenter()
+    mailboxes, heard, session = loaded(segmenter)
+    segmenter.decode_errors = [PromptError("Nothing there.", "Click."), ZeroDivisionError()]
+    for generation in (1, 2, 3):
+        mailboxes.put(Job(Lane.DECODE, decode(generation)))
+        session.work()
+    kinds = [what for what, _ in heard.said]
+    assert kinds == ["encode", "failed", "failed", "decoded"]
+    assert heard.said[1][1] == (1, "Nothing there. Click.")
+    assert "ZeroDivisionError" in heard.said[2][1][1]
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_one_in_use() -> None:
+    mailboxes, heard, session = loaded(FakeSegmenter())
+
+    def broken(_report: object) -> Any:
+        raise PromptError("No such model.", "")
+
+    mailboxes.put(Job(Lane.LOAD, broken))
+    mailboxes.put(Job(Lane.DECODE, decode(1)))
+    session.work()
+    assert [what for what, _ in heard.said] == ["failed", "encode", "decoded"]
+    assert heard.said[0][1][0] == LOAD_EPOCH
+
+
+def test_a_plain_thread_is_enough() -> None:
+    segmenter = FakeSegmenter()
+    mailboxes, heard, session = loaded(segmenter)
+    segmenter.encode_gate.close()
+    mailboxes.put(Job(Lane.ENCODE, EncodeRequest(1, "a", RGB)))
+    thread = threading.Thread(target=session.work)
+    thread.start()
+    segmenter.encode_gate.wait_for_arrival()
+    mailboxes.put(Job(Lane.DECODE, decode(1, "b")))  # a click on another image: the encode yields, and goes on after it
+    segmenter.encode_gate.wait_for_arrival()
+    segmenter.encode_gate.open()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert ("decoded", 1) in heard.said
+    assert heard.said[-1] == ("encoded", ("a", False))
+
+
+def test_no_qt_comes_along() -> None:
+    code = "import sys, annotator.engine.session; sys.exit(any(name.startswith('PySide6') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
