@@ -74,8 +74,8 @@ def build_window(
     refine = RefineController(client, SessionSink(session), author=author)
     program = Program(theme, settings, session, client, refine=refine, loader=loader, thumbnails=thumbs)
     window = MainWindow(
-        *(theme, presets()[settings.get("keymap")], program.handlers()),
-        on_held=program.on_held,
+        *(theme, presets()[settings.get("keymap")]),
+        run=program.run,
         ask_thumbnail=lambda image: thumbs.request(image.id, session.image_path(image)),
     )
     views = Views(window, session)

@@ -1,4 +1,4 @@
-"""The running program: which handler serves which action, settings that change, and an orderly end."""
+"""The running program: its parts, which actions reach by their paths, settings that change, and an orderly end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from PySide6.QtCore import QObject
@@ -14,7 +15,6 @@ from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
-from annotator.ui.canvas.canvas import Tool
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.views import Views
@@ -23,13 +23,13 @@ from annotator.ui.look.theme import Theme
 from annotator.ui.project.files import FileActions
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.keymap import PAN, presets
+from annotator.ui.shell.action_rows import ActionRow
+from annotator.ui.shell.keymap import presets
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.threads.worker import EngineClient
 
 _log = logging.getLogger(__name__)
-_ZOOM_STEP = 1.25
 
 
 class Program(QObject):
@@ -91,64 +91,13 @@ class Program(QObject):
             self._on_setting(key)
         views.on_opened()
 
-    def handlers(self) -> dict[str, Callable[..., object]]:
-        """What every action does. Looked up when it is triggered: the parts are joined later."""
-        return {
-            "open_folder": lambda: self.files.open_folder(),
-            "open_project": lambda: self.files.open_project(),
-            "open_samples": lambda: self.files.open_samples(),
-            "save": lambda: self.commands.tell_saved(),
-            "import": lambda: self.files.import_file(),
-            "export": lambda: self.files.export(),
-            "settings": lambda: self.files.show_settings(),
-            "quit": lambda: self.window.close(),
-            "undo": lambda: self.commands.steps.undo(),
-            "redo": lambda: self.commands.steps.redo(),
-            "delete": lambda: self.commands.delete_selected(),
-            "select_all": lambda: self.commands.select_all(),
-            "tool_click": lambda _on: self.commands.set_tool(Tool.POINT),
-            "tool_box": lambda _on: self.commands.set_tool(Tool.BOX),
-            "tool_select": lambda _on: self.commands.set_tool(Tool.SELECT),
-            "tool_brush": lambda _on: self.commands.set_tool(Tool.BRUSH),
-            "tool_eraser": lambda _on: self.commands.set_tool(Tool.ERASER),
-            "brush_larger": lambda: self.commands.painting.resize(+1),
-            "brush_smaller": lambda: self.commands.painting.resize(-1),
-            "toggle_sign": lambda on: self.commands.set_removing(on),
-            "accept": lambda: self.commands.accept(),
-            "cancel": lambda: self.commands.cancel(),
-            "remove_last": self.refine.remove_last,
-            "next_candidate": lambda: self.refine.cycle(+1),
-            "previous_candidate": lambda: self.refine.cycle(-1),
-            "refine_selected": lambda: self.commands.refine_selected(),
-            "suggest_click": lambda: self.commands.next_click.go(),
-            "find_class": lambda: self.commands.find_class(),
-            "next_image": lambda: self.session.step(+1),
-            "previous_image": lambda: self.session.step(-1),
-            "next_unfinished": lambda: self.session.next_unfinished(),
-            "review_next": lambda: self.review.go(+1),
-            "review_previous": lambda: self.review.go(-1),
-            "done_next": lambda: self.commands.done_and_next(),
-            "mark_empty": lambda: self.commands.mark_empty(),
-            "hide_masks": lambda on: self.window.canvas.set_masks_visible(not on),
-            "peek": lambda: None,
-            "compare_base": lambda: None,
-            "adapters": lambda: self.adapters.show_panel(),
-            "show_doubt": lambda on: self.commands.next_click.show_heat(on),
-            "fit": lambda: self.window.canvas.fit(),
-            "zoom_in": lambda: self.window.canvas.zoom_by(_ZOOM_STEP),
-            "zoom_out": lambda: self.window.canvas.zoom_by(1 / _ZOOM_STEP),
-            "keys": lambda: self.files.show_keys(),
-            "about": lambda: self.files.show_about(),
-        }
-
-    def on_held(self, action: str, is_down: bool) -> None:
-        """A key that acts while it is held."""
-        if action == "peek":
-            self.window.canvas.set_peek(is_down)
-        elif action == PAN:
-            self.window.canvas.hold_pan(is_down)
-        elif action == "compare_base":
-            self.adapters.compare(is_down)
+    def run(self, row: ActionRow, is_on: bool) -> None:
+        """Do what an action's row says. Looked up when it is triggered: the parts are joined later."""
+        handler = attrgetter(row.run)(self)
+        if row.is_switch or row.is_held:
+            handler(*row.args, is_on)
+        else:
+            handler(*row.args)
 
     def start_engine(self, factory: EngineFactory) -> None:
         """Load the first model, unless the window was closed before."""

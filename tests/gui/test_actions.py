@@ -1,33 +1,78 @@
-"""The action table, keymaps and their conflicts, and the gate that keeps text fields safe."""
+"""The action rows, keymaps and their conflicts, and the gate that keeps text fields safe."""
 
 from __future__ import annotations
 
+import inspect
+from operator import attrgetter
+
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QListWidget, QMainWindow, QPlainTextEdit, QSpinBox, QVBoxLayout, QWidget
 
+from annotator.domain.drafts.state import RefineState
+from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.look.theme import resource_path
-from annotator.ui.shell.actions import ACTIONS, MENUS, TOOL_STRIP, ActionSet, When
+from annotator.ui.shell import window_state
+from annotator.ui.shell.action_rows import ACTIONS, MENUS, TOOL_STRIP
+from annotator.ui.shell.actions import ActionSet
 from annotator.ui.shell.keymap import KeyGate, Keymap, presets
+from annotator.ui.shell.panel_specs import PANELS
+from annotator.ui.shell.window_state import Document, Hand, WindowState
 
 K = Qt.Key
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
 
 
 def test_every_action_has_its_row_once():
-    names = [spec.id for spec in ACTIONS]
+    names = [row.id for row in ACTIONS]
     assert len(names) == len(set(names))
-    assert {spec.menu for spec in ACTIONS} <= set(MENUS)
-    assert {name for name in TOOL_STRIP if name} <= set(names)
-    for spec in ACTIONS:
-        assert spec.tip
-        if spec.icon:
-            assert resource_path(f"icons/{spec.icon}.svg").is_file()
+    assert {row.menu for row in ACTIONS} <= set(MENUS)
+    assert len(set(TOOL_STRIP) - {""}) == sum(bool(row.strip) for row in ACTIONS)
+    for row in ACTIONS:
+        assert row.tip
+        assert row.icon or not row.strip
+        if row.icon:
+            assert resource_path(f"icons/{row.icon}.svg").is_file()
+
+
+def test_every_row_leads_to_something_that_takes_what_it_is_given(desk):
+    desk.build()
+    program = desk.window.program
+    for row in ACTIONS:
+        given = (*row.args, True) if row.is_switch or row.is_held else row.args
+        handler = attrgetter(row.run)(program)
+        if inspect.isbuiltin(handler):  # one of Qt's
+            assert given == ()
+        else:
+            inspect.signature(handler).bind(*given)
+
+
+def test_every_panel_has_a_dock_and_a_key_that_hides_it(desk):
+    desk.open()
+    for spec in PANELS:
+        assert desk.window.docks[spec.id].isVisible()
+        desk.key(QKeySequence(spec.keys[0])[0].key())
+        assert desk.window.hidden_panels() == [spec.id]
+        desk.key(QKeySequence(spec.keys[0])[0].key())
+        assert desk.window.hidden_panels() == []
+
+
+def test_more_is_enabled_the_more_there_is():
+    """Nothing but what is always possible without a project, and all of it with everything in hand."""
+    work = RefineState(prompts=Prompts(points=(PointPrompt(1, 1, True),)), can_undo=True, can_redo=True)
+    some = [row for row in ACTIONS if not row.enabled(WindowState())]
+    assert {"accept", "export", "undo", "tool_click", "delete"} <= {row.id for row in some}
+    full = WindowState(Document(True, True, True, True, True), work, Hand(True, True, True))
+    assert [row.id for row in ACTIONS if not row.enabled(full)] == ["next_candidate", "previous_candidate"]
+    read_only = WindowState(Document(True, True), RefineState(), Hand(has_selection=True))
+    assert not window_state.selecting(read_only)
+    assert window_state.cancellable(read_only)
 
 
 def test_presets_name_only_known_actions():
-    names = {spec.id for spec in ACTIONS}
+    names = {row.id for row in ACTIONS}
     assert set(presets()) == {"annotator", "x-anylabeling", "isat"}
     for keymap in presets().values():
         assert set(keymap.bindings) <= names
@@ -66,24 +111,21 @@ class Bench:
         for row in range(2):
             item = self.list.item(row)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-        handlers = {spec.id: self._note(spec.id) for spec in ACTIONS}
         keymap = presets()["annotator"]
-        self.actions = ActionSet(keymap, handlers, self.window)
-        self.actions.enable(list(When))
+        self.actions = ActionSet(keymap, lambda row, _is_on: self.log.append(row.id), self.window)
+        for action in self.actions.actions.values():
+            action.setEnabled(True)
         self.gate = KeyGate(
             self.window,
             is_canvas=lambda widget: widget is self.canvas,
             on_held=lambda name, down: self.held.append((name, down)),
         )
-        self.gate.set_held(dict.fromkeys(keymap.keys("peek"), "peek"))
+        self.gate.set_held(self.actions.held_keys())
         qtbot.addWidget(self.window)
         self.window.show()
         self.window.activateWindow()
         qtbot.waitActive(self.window).__enter__()
         qtbot.waitUntil(self.window.isActiveWindow)
-
-    def _note(self, name):
-        return lambda *_: self.log.append(name)
 
     def press(self, widget, key, modifier=Qt.KeyboardModifier.NoModifier) -> list[str]:
         widget.setFocus()
@@ -197,7 +239,7 @@ def test_peek_is_held(bench):
 
 
 def test_disabled_actions_do_nothing(bench):
-    bench.actions.enable([])
+    bench.actions.enable(WindowState())
     assert bench.press(bench.canvas, K.Key_Return) == []
     assert bench.press(bench.canvas, K.Key_D) == []
     assert bench.press(bench.canvas, K.Key_O, CTRL) == ["open_folder"]
@@ -212,8 +254,3 @@ def test_another_keymap_takes_over(bench):
     bench.actions.set_keymap(presets()["x-anylabeling"])
     assert bench.press(bench.canvas, K.Key_F) == ["accept"]
     assert bench.press(bench.canvas, K.Key_R) == ["tool_box"]
-
-
-def test_a_handler_too_few_is_refused(qapp):
-    with pytest.raises(ValueError, match="accept"):
-        ActionSet(presets()["annotator"], {s.id: lambda: None for s in ACTIONS if s.id != "accept"}, QWidget())

@@ -433,7 +433,7 @@ def test_the_select_tool_picks_objects(canvas: Canvas, heard: Heard) -> None:
     canvas.set_hidden({8})
     click(canvas, at(canvas, 60, 60))
     assert heard.clicked[-1] == (7, False)
-    canvas.set_masks_visible(False)
+    canvas.hide_masks(True)
     click(canvas, at(canvas, 60, 60))
     assert heard.clicked[-1] == (0, False)
     assert heard.points == []
@@ -533,12 +533,12 @@ def test_hiding_and_peeking(canvas: Canvas) -> None:
     canvas.set_peek(False)
     canvas.set_prompts(prompts)
     np.testing.assert_array_equal(shot(canvas), full)
-    canvas.set_masks_visible(False)
+    canvas.hide_masks(True)
     hidden = shot(canvas)
     where = at(canvas, 60, 70)
     np.testing.assert_array_equal(hidden[where.y(), where.x()], bare[where.y(), where.x()])
     assert len(dots(canvas)) == 2
-    canvas.set_masks_visible(True)
+    canvas.hide_masks(False)
     np.testing.assert_array_equal(shot(canvas), full)
 
 

@@ -25,7 +25,7 @@ from annotator.ui.dialogs import work_dialog as dialogs
 from annotator.ui.dialogs.settings import SettingsDialog
 from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
 from annotator.ui.look.theme import Theme
-from annotator.ui.shell.actions import ACTIONS
+from annotator.ui.shell.action_rows import ACTIONS
 from annotator.ui.shell.crash import CrashHandler, write_report
 from annotator.ui.shell.keymap import presets
 from annotator.ui.shell.sheets import AboutBox, ShortcutSheet
@@ -272,9 +272,9 @@ def test_shortcut_sheet_lists_every_key(qtbot):
         sheet = ShortcutSheet(keymap)
         qtbot.addWidget(sheet)
         texts = {label.text() for label in sheet.findChildren(QLabel)}
-        for spec in ACTIONS:
-            if keymap.keys(spec.id):
-                assert spec.title.rstrip("…") in texts
+        for row in ACTIONS:
+            if keymap.keys(row.id):
+                assert row.name in texts
         assert {"Enter", "Ctrl+Z", "hold H", "1 … 9"} <= texts
 
 

@@ -18,7 +18,7 @@ from annotator.ui.adapters.training import Standing, TrainingRun
 from annotator.ui.dialogs import scroll_pane
 from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX
 from annotator.ui.shell import screens
-from annotator.ui.shell.actions import TOOL_STRIP
+from annotator.ui.shell.action_rows import TOOL_STRIP
 from annotator.ui.shell.screens import placed
 
 LOW_PX = 600

@@ -20,7 +20,7 @@ from annotator.ui.app import named_place
 from annotator.ui.canvas.canvas import Tool
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.numbers import grouped
-from annotator.ui.shell.actions import TOOL_STRIP
+from annotator.ui.shell.action_rows import TOOL_STRIP
 from annotator.ui.shell.area import FLOOR_PX
 from annotator.ui.shell.status import StatusLine
 

@@ -9,16 +9,15 @@ import argparse
 import importlib
 import re
 import shlex
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from annotator.cli import COMMANDS
-from annotator.ui.shell.actions import ACTIONS, MENUS
-from annotator.ui.shell.keymap import RESERVED
+from annotator.ui.shell.action_rows import ACTIONS, MENUS
+from annotator.ui.shell.keymap import DEFAULT_PRESET, RESERVED, differences
 from annotator.ui.shell.sheets import MOUSE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,19 +36,22 @@ pytestmark = pytest.mark.skipif(not README.is_file(), reason="not in a checkout"
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
+def keys_by_preset() -> dict[str, dict[str, tuple[str, ...]]]:
+    """The default preset, and what the others have in another place."""
+    return {DEFAULT_PRESET: {row.id: row.keys for row in ACTIONS if row.keys}, **differences()}
+
+
 def key_tables() -> str:
-    """Everything of the keymap file, in the order and words of the menus."""
-    keymap = tomllib.loads((ROOT / "resources" / "keymap.toml").read_text("utf-8"))
+    """Every row that has a key, in the order and words of the menus."""
+    keymap = keys_by_preset()
     names = list(keymap)
     parts = []
     for menu in MENUS:
-        rows = [spec for spec in ACTIONS if spec.menu == menu and any(spec.id in own for own in keymap.values())]
+        rows = [row for row in ACTIONS if row.menu == menu and any(row.id in own for own in keymap.values())]
         if not rows:
             continue
         head = ("", *(f"`{name}`" for name in names), "what it does")
-        body = [
-            (spec.title.rstrip("…"), *(shown(keymap[name].get(spec.id)) for name in names), spec.tip) for spec in rows
-        ]
+        body = [(row.name, *(shown(keymap[name].get(row.id, ())) for name in names), row.tip) for row in rows]
         parts.append(f"## {menu}\n\n{markdown_table(head, body)}")
     by_use: dict[str, list[str]] = {}
     for key, use in RESERVED.items():
@@ -61,9 +63,9 @@ def key_tables() -> str:
     return "\n".join(parts)
 
 
-def shown(keys: list[str] | None) -> str:
+def shown(keys: Iterable[str]) -> str:
     """Empty: as in the first preset, or no key at all."""
-    return " ".join(f"`{key}`" for key in keys or ())
+    return " ".join(f"`{key}`" for key in keys)
 
 
 def markdown_table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
@@ -83,10 +85,10 @@ def test_the_keys_in_the_documentation_are_those_of_the_keymap() -> None:
     assert written()[1] == key_tables(), "run: python -m tests.unit.test_docs"
 
 
-def test_every_key_of_the_keymap_file_is_in_the_documentation() -> None:
+def test_every_key_of_every_preset_is_in_the_documentation() -> None:
     tables = written()[1]
-    keymap = tomllib.loads((ROOT / "resources" / "keymap.toml").read_text("utf-8"))
-    missing = [key for own in keymap.values() for keys in own.values() for key in keys if f"`{key}`" not in tables]
+    every = [keys for own in keys_by_preset().values() for keys in own.values()]
+    missing = [key for keys in every for key in keys if f"`{key}`" not in tables]
     assert not missing
 
 

@@ -83,8 +83,9 @@ class CanvasDisplay(ImageView):
         if point is not None:
             self.bring_into_view(point.x, point.y)
 
-    def set_masks_visible(self, is_visible: bool) -> None:
-        self._are_masks_visible = is_visible
+    def hide_masks(self, is_hidden: bool) -> None:
+        """Whether the masks are hidden, until they are wanted again."""
+        self._are_masks_visible = not is_hidden
         self._show_overlays()
 
     def set_peek(self, is_peeking: bool) -> None:

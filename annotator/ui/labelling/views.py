@@ -14,9 +14,9 @@ from annotator.ui.canvas.canvas import ObjectView
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.plain import title_text
 from annotator.ui.project.session import ProjectSession
-from annotator.ui.shell.actions import When
 from annotator.ui.shell.hud import common_frame
 from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.window_state import Document, Hand, WindowState
 from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
 
 NO_OBJECT = "The model sees no object here."
@@ -242,24 +242,17 @@ class Views(QObject):
 
     def update_actions(self) -> None:
         """Enable what can be done now."""
-        window, session, state = self._window, self._session, self.state
-        holding: list[When] = []
-        if session.store is not None:
-            holding.append(When.PROJECT)
-        if session.image is not None:
-            holding.append(When.IMAGE)
-            if session.is_writable:
-                holding.append(When.WRITABLE)
-                if window.objects.has_selection:
-                    holding.append(When.SELECTION)
-        if state.is_active or window.canvas.has_gesture or window.objects.has_selection:
-            holding.append(When.CANCELLABLE)
-        if state.is_active or window.canvas.brush.is_drawing:
-            holding.append(When.REFINING)
-            if state.candidates is not None and len(state.candidates.items) > 1:
-                holding.append(When.CANDIDATES)
-        if state.can_undo or state.is_active or session.can_undo:
-            holding.append(When.UNDO)
-        if state.can_redo or (not state.is_active and session.can_redo):
-            holding.append(When.REDO)
-        window.actions_by_id.enable(holding)
+        session, canvas = self._session, self._window.canvas
+        document = Document(
+            has_project=session.store is not None,
+            has_image=session.image is not None,
+            is_writable=session.is_writable,
+            can_undo=session.can_undo,
+            can_redo=session.can_redo,
+        )
+        hand = Hand(
+            has_gesture=canvas.has_gesture,
+            is_drawing=canvas.brush.is_drawing,
+            has_selection=self._window.objects.has_selection,
+        )
+        self._window.actions_by_id.enable(WindowState(document, self.state, hand))

@@ -1,4 +1,5 @@
-"""Which key does what: presets from ``resources/keymap.toml``, conflicts, and the gate that keeps text fields safe."""
+"""Which key does what: the rows' own keys, presets that differ (``resources/keymap.toml``), conflicts, and the gate
+that keeps text fields safe."""
 
 from __future__ import annotations
 
@@ -23,14 +24,12 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.ui.look.theme import resource_path
+from annotator.ui.shell.action_rows import ACTIONS
 
 DEFAULT_PRESET = "annotator"
 _TEXT_WIDGETS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.KeypadModifier)
-PAN = "pan"
-"""What Space does while it is held: not an action, because no preset gives it another key."""
 RESERVED = {
-    "Space": "hold to pan",
     **{str(digit): "class by its number" for digit in range(1, 10)},
     **{f"Ctrl+{digit}": "adapter by its number" for digit in range(1, 10)},
     "Ctrl+0": "no adapter",
@@ -70,10 +69,16 @@ class Keymap:
 
 
 def presets() -> dict[str, Keymap]:
-    """All presets of the bundled file. A preset other than the default holds only what differs from it."""
+    """All presets: the default one of the action rows, and those of the bundled file, which differ from it."""
+    base = {row.id: row.keys for row in ACTIONS if row.keys}
+    own = {name: Keymap(name, {**base, **differing}) for name, differing in differences().items()}
+    return {DEFAULT_PRESET: Keymap(DEFAULT_PRESET, base), **own}
+
+
+def differences() -> dict[str, dict[str, tuple[str, ...]]]:
+    """What the other presets have in another place: keys by action id, by preset."""
     data = tomllib.loads(resource_path("keymap.toml").read_text(encoding="utf-8"))
-    base = {action: tuple(keys) for action, keys in data[DEFAULT_PRESET].items()}
-    return {name: Keymap(name, {**base, **{a: tuple(k) for a, k in own.items()}}) for name, own in data.items()}
+    return {name: {action: tuple(keys) for action, keys in own.items()} for name, own in data.items()}
 
 
 def native(key: str) -> str:
@@ -100,7 +105,7 @@ class KeyGate(QObject):
     """
 
     def __init__(
-        self, window: QWidget, *, is_canvas: Callable[[QObject], bool], on_held: Callable[[str, bool], None]
+        self, window: QWidget, *, is_canvas: Callable[[QObject], bool], on_held: Callable[[str, bool], object]
     ) -> None:
         super().__init__(window)
         self._window = window
@@ -145,9 +150,7 @@ class KeyGate(QObject):
             return self._serve_release(key_event)
         if is_text_input(watched):
             return False
-        return (
-            self._serve_space(watched, key_event) or self._serve_held(key_event) or self._keep_tab(watched, key_event)
-        )
+        return self._serve_held(watched, key_event) or self._keep_tab(watched, key_event)
 
     def _belongs_to(self, widget: QObject, event: QKeyEvent) -> bool:
         plain = (event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier) in _PLAIN
@@ -160,9 +163,12 @@ class KeyGate(QObject):
             return True
         return isinstance(widget, QAbstractItemView) and event.matches(QKeySequence.StandardKey.SelectAll)
 
-    def _serve_held(self, event: QKeyEvent) -> bool:
+    def _serve_held(self, widget: QObject, event: QKeyEvent) -> bool:
+        """Also after a click in a list; a button is pressed by Space, whatever else that does."""
         action = self._held.get(QKeySequence(event.key()).toString())
         if action is None or event.modifiers() != Qt.KeyboardModifier.NoModifier:
+            return False
+        if event.key() == Qt.Key.Key_Space and isinstance(widget, QAbstractButton):
             return False
         if not event.isAutoRepeat():
             self._down.add(action)
@@ -171,23 +177,12 @@ class KeyGate(QObject):
 
     def _serve_release(self, event: QKeyEvent) -> bool:
         """A key that was pressed alone may be released with another one, or in a text field."""
-        is_space = event.key() == Qt.Key.Key_Space
-        action = PAN if is_space else self._held.get(QKeySequence(event.key()).toString())
+        action = self._held.get(QKeySequence(event.key()).toString())
         if action is None or action not in self._down:
             return False
         if not event.isAutoRepeat():
             self._down.discard(action)
             self._on_held(action, False)
-        return True
-
-    def _serve_space(self, widget: QObject, event: QKeyEvent) -> bool:
-        """Space pans also after a click in a list; a button is pressed by it."""
-        is_space = event.key() == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier
-        if not is_space or self._is_canvas(widget) or isinstance(widget, QAbstractButton):
-            return False
-        if not event.isAutoRepeat():
-            self._down.add(PAN)
-            self._on_held(PAN, True)
         return True
 
     def _keep_tab(self, widget: QObject, event: QKeyEvent) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
@@ -17,9 +17,11 @@ from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import Notices
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
-from annotator.ui.shell.actions import TOOL_STRIP, ActionSet
+from annotator.ui.shell.action_rows import TOOL_STRIP
+from annotator.ui.shell.actions import ActionSet, Run
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
 from annotator.ui.shell.keymap import KeyGate, Keymap
+from annotator.ui.shell.panel_specs import PANELS, PanelParts, PanelSpec
 from annotator.ui.shell.screens import first_place, in_sight
 from annotator.ui.shell.status import StatusLine
 from annotator.ui.shell.tool_strip import ToolStrip
@@ -27,17 +29,15 @@ from annotator.ui.shell.tool_strip import ToolStrip
 _STATE_VERSION = 1
 _LEAST_PX = (640, 380)
 """A screen of 1280 x 720 at 150 % has 853 x 480, and a task bar."""
-
-
-PANELS = ("objects", "classes", "images")
+_RIGHT_WIDTH_PX = 260
+_Panel = TypeVar("_Panel", bound=QWidget)
 
 
 class MainWindow(QMainWindow):
     """Tool strip at the left, canvas in the middle, objects and classes at the right, images at the bottom.
 
     Args:
-        handlers: what each action does, by id (panel and full-screen actions are the window's own).
-        on_held: see :class:`KeyGate`.
+        run: does what an action's row says.
         ask_thumbnail: called for images whose thumbnail is needed.
     """
 
@@ -49,9 +49,8 @@ class MainWindow(QMainWindow):
         self,
         theme: Theme,
         keymap: Keymap,
-        handlers: Mapping[str, Callable[..., object]],
         *,
-        on_held: Callable[[str, bool], None],
+        run: Run,
         ask_thumbnail: Callable[[ImageRecord], None],
     ) -> None:
         super().__init__()
@@ -65,25 +64,23 @@ class MainWindow(QMainWindow):
         self.canvas = Canvas()
         self.area = CanvasArea(theme, self.canvas)
         self.canvas.keep_free(FLOOR_PX)
-        self.objects = ObjectPanel(theme)
-        self.classes = ClassPanel(theme)
-        self.film = FilmStrip(theme, ask_thumbnail)
+        parts = PanelParts(theme, ask_thumbnail)
+        self.panels = {spec.id: spec.make(parts) for spec in PANELS}
+        self.objects = self._panel("objects", ObjectPanel)
+        self.classes = self._panel("classes", ClassPanel)
+        self.film = self._panel("images", FilmStrip)
         self.status = StatusLine(self)
         self.notices = Notices(self.status, self.area.error_bar)
         self.setCentralWidget(self.area)
         self.setStatusBar(self.status)
-        self.docks = self._make_docks()
-        own = {
-            "full_screen": self.set_full_screen,
-            "panel_objects": lambda is_shown: self.show_panel("objects", is_shown),
-            "panel_classes": lambda is_shown: self.show_panel("classes", is_shown),
-            "panel_images": lambda is_shown: self.show_panel("images", is_shown),
-        }
-        self.actions_by_id = ActionSet(keymap, {**handlers, **own}, self)
+        self.docks = {spec.id: self._make_dock(spec) for spec in PANELS}
+        self._share_right_side()
+        self.actions_by_id = ActionSet(keymap, run, self)
         self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
         self.strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.strip)
-        self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=on_held)
+        rows = self.actions_by_id.rows
+        self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=lambda name, is_down: run(rows[name], is_down))
         self.set_keymap(keymap)
         theme.subscribe(self._retint)
         self.setGeometry(first_place(self))
@@ -91,7 +88,7 @@ class MainWindow(QMainWindow):
     # --- panels and looks ---------------------------------------------------------------------------------------------
 
     def show_panel(self, name: str, is_shown: bool) -> None:
-        """Show or hide "objects", "classes" or "images"."""
+        """Show or hide the panel of this id."""
         self.docks[name].setVisible(is_shown)
         self.actions_by_id[f"panel_{name}"].setChecked(is_shown)
         if not is_shown:
@@ -107,8 +104,7 @@ class MainWindow(QMainWindow):
 
     def set_keymap(self, keymap: Keymap) -> None:
         self.actions_by_id.set_keymap(keymap)
-        self.gate.set_held({key: spec.id for spec in self.actions_by_id.specs.values() if spec.is_held
-                            for key in keymap.keys(spec.id)})  # fmt: skip
+        self.gate.set_held(self.actions_by_id.held_keys())
         for name in TOOL_STRIP:
             if name:
                 self.strip.set_key_text(name, keymap.label(name))
@@ -129,8 +125,8 @@ class MainWindow(QMainWindow):
                 self.setGeometry(in_sight(self))
         if state:
             self.restoreState(QByteArray(state), _STATE_VERSION)
-        for name in PANELS:
-            self.docks[name].setVisible(name not in hidden)
+        for name, dock in self.docks.items():
+            dock.setVisible(name not in hidden)
             self.actions_by_id[f"panel_{name}"].setChecked(name not in hidden)
 
     # --- Qt ----------------------------------------------------------------------------------------------------------
@@ -167,20 +163,25 @@ class MainWindow(QMainWindow):
 
     # --- building ----------------------------------------------------------------------------------------------------
 
-    def _make_docks(self) -> dict[str, PanelDock]:
+    def _panel(self, name: str, kind: type[_Panel]) -> _Panel:
+        panel = self.panels[name]
+        if not isinstance(panel, kind):
+            raise TypeError(f"the panel {name} is no {kind.__name__}")
+        return panel
+
+    def _make_dock(self, spec: PanelSpec) -> PanelDock:
+        dock = PanelDock(spec.title, f"dock_{spec.id}", self.panels[spec.id], self)
+        if spec.least_width_px:
+            dock.setMinimumWidth(spec.least_width_px)
+        self.addDockWidget(spec.area, dock)
+        return dock
+
+    def _share_right_side(self) -> None:
         self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
-        docks = {
-            "objects": PanelDock("Objects", "dock_objects", self.objects, self),
-            "classes": PanelDock("Classes", "dock_classes", self.classes, self),
-            "images": PanelDock("Images", "dock_images", self.film, self),
-        }
-        for name in ("objects", "classes"):
-            docks[name].setMinimumWidth(220)
-            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[name])
-        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, docks["images"])
-        self.resizeDocks([docks["objects"], docks["classes"]], [420, 260], Qt.Orientation.Vertical)
-        self.resizeDocks([docks["objects"]], [260], Qt.Orientation.Horizontal)
-        return docks
+        specs = [spec for spec in PANELS if spec.area is Qt.DockWidgetArea.RightDockWidgetArea]
+        docks = [self.docks[spec.id] for spec in specs]
+        self.resizeDocks(docks, [spec.height_px for spec in specs], Qt.Orientation.Vertical)
+        self.resizeDocks(docks[:1], [_RIGHT_WIDTH_PX], Qt.Orientation.Horizontal)
 
     def _is_canvas(self, widget: object) -> bool:
         return widget is self.canvas or (isinstance(widget, QWidget) and self.canvas.isAncestorOf(widget))

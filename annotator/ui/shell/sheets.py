@@ -12,7 +12,7 @@ from annotator import plugins
 from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen, fits_beside
 from annotator.ui.dialogs.work_dialog import closing_row, title_label
-from annotator.ui.shell.actions import ACTIONS, MENUS
+from annotator.ui.shell.action_rows import ACTIONS, MENUS
 from annotator.ui.shell.keymap import Keymap, native
 from annotator.ui.shell.version import program_version
 from annotator.ui.threads.background import Errand
@@ -99,14 +99,14 @@ def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
 
 def _rows_of(menu: str, keymap: Keymap) -> list[Row]:
     rows = []
-    for spec in ACTIONS:
-        keys = keymap.keys(spec.id)
-        if spec.menu == menu and keys:
+    for row in ACTIONS:
+        keys = keymap.keys(row.id)
+        if row.menu == menu and keys:
             # Both Return and Enter are "the Enter key" to a person.
             shown = list(dict.fromkeys(native(key) for key in keys))
-            if spec.is_held:
+            if row.is_held:
                 shown[0] = f"hold {shown[0]}"
-            rows.append((tuple(shown), spec.title.rstrip("…")))
+            rows.append((tuple(shown), row.name))
     return rows
 
 

@@ -1,0 +1,201 @@
+"""Everything that the window can do, a row each. Menus, tool strip, keys, sheet, documents and tests come from it.
+
+A new action is one row here. Keys that a preset has elsewhere stand in ``resources/keymap.toml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+from annotator.ui.canvas.gestures import Tool
+from annotator.ui.shell import window_state as when
+from annotator.ui.shell.panel_specs import PANELS, PanelSpec
+from annotator.ui.shell.window_state import WindowState
+
+MENUS = ("File", "Edit", "Object", "Image", "View", "Model", "Help")
+_ZOOM_STEP = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """One action.
+
+    Attributes:
+        tip: what it does, for tooltips and documents.
+        run: what is called, as a path from the program's root ("commands.accept"), with ``args``. A switch adds its
+            new state, a held key whether it is down.
+        enabled: whether it can be done now.
+        keys: in the default preset, in Qt's portable notation.
+        group: names an exclusive choice; ``is_switch`` is on or off.
+        is_held: acts while its key is down.
+        repeats: served again and again while the key stays down; the others once a press.
+        strip: (section, place) in the tool strip; empty for what is not there.
+    """
+
+    id: str
+    title: str
+    menu: str
+    tip: str
+    run: str
+    args: tuple[object, ...] = ()
+    enabled: Callable[[WindowState], bool] = when.always
+    keys: tuple[str, ...] = ()
+    icon: str = ""
+    group: str = ""
+    is_switch: bool = False
+    is_held: bool = False
+    repeats: bool = False
+    strip: tuple[int, int] | tuple[()] = ()
+    starts_section: bool = False
+
+    @property
+    def is_checkable(self) -> bool:
+        return self.is_switch or bool(self.group)
+
+    @property
+    def name(self) -> str:
+        """The title without the dots that promise a dialog."""
+        return self.title.rstrip("…")
+
+
+def _tool(tool: Tool, name: str, title: str, key: str, tip: str, *, place: int) -> ActionRow:
+    return ActionRow(
+        f"tool_{name}",
+        title,
+        "Object",
+        tip,
+        run="commands.set_tool",
+        args=(tool,),
+        enabled=when.on_image if tool is Tool.SELECT else when.writable,
+        keys=(key,),
+        icon=name,
+        group="tool",
+        strip=(1, place),
+    )
+
+
+def _panel(spec: PanelSpec, *, is_first: bool) -> ActionRow:
+    return ActionRow(
+        f"panel_{spec.id}",
+        f"{spec.title} panel",
+        "View",
+        "Show or hide it",
+        run="window.show_panel",
+        args=(spec.id,),
+        keys=spec.keys,
+        icon="panel",
+        is_switch=True,
+        starts_section=is_first,
+    )
+
+
+A = ActionRow
+# fmt: off
+ACTIONS: tuple[ActionRow, ...] = (
+    A("open_folder", "Open folder…", "File", "Open a folder of images",
+      run="files.open_folder", keys=("Ctrl+O",), icon="folder"),
+    A("open_project", "Open project file…", "File", "Open a .annot project file",
+      run="files.open_project", keys=("Ctrl+Shift+O",)),
+    A("open_samples", "Try the sample images", "File", "Write sample images to a folder and open it",
+      run="files.open_samples"),
+    A("save", "Save", "File", "Every accepted object is saved at once; this says so",
+      run="commands.tell_saved", keys=("Ctrl+S",), enabled=when.in_project),
+    A("import", "Import COCO…", "File", "Bring objects of a COCO file in",
+      run="files.import_file", keys=("Ctrl+I",), enabled=when.in_project, icon="import", starts_section=True),
+    A("export", "Export…", "File", "Write COCO or polygons, and check what was written",
+      run="files.export", keys=("Ctrl+E",), enabled=when.in_project, icon="export"),
+    A("settings", "Settings…", "File", "Change how the program behaves",
+      run="files.show_settings", keys=("Ctrl+,",), icon="settings", starts_section=True),
+    A("quit", "Quit", "File", "Close the window; everything accepted is saved",
+      run="window.close", keys=("Ctrl+Q",), starts_section=True),
+    A("undo", "Undo", "Edit", "Step back: a click or stroke in work, else the last change",
+      run="commands.steps.undo", keys=("Ctrl+Z",), enabled=when.undoable, icon="undo", repeats=True, strip=(3, 1)),
+    A("redo", "Redo", "Edit", "Step forward again",
+      run="commands.steps.redo", keys=("Ctrl+Shift+Z", "Ctrl+Y"), enabled=when.redoable, icon="redo",
+      repeats=True, strip=(3, 2)),
+    A("delete", "Delete object", "Edit", "Delete the selected objects",
+      run="commands.delete_selected", keys=("Del",), enabled=when.selecting, icon="delete", starts_section=True),
+    A("select_all", "Select all objects", "Edit", "Select every object of this image",
+      run="commands.select_all", keys=("Ctrl+A",), enabled=when.on_image),
+    _tool(Tool.POINT, "click", "Click tool", "Q", "Click an object to get its mask", place=1),
+    _tool(Tool.BOX, "box", "Box tool", "B", "Drag a box around an object", place=2),
+    _tool(Tool.BRUSH, "brush", "Brush", "P", "Paint over the mask in work, or an object", place=3),
+    _tool(Tool.ERASER, "eraser", "Eraser", "E", "Take away from the mask in work", place=4),
+    _tool(Tool.SELECT, "select", "Select tool", "S", "Select accepted objects", place=5),
+    A("toggle_sign", "Removing clicks", "Object", "The left button removes",
+      run="commands.set_removing", keys=("T",), enabled=when.writable, icon="sign", is_switch=True, strip=(2, 1)),
+    A("brush_larger", "Larger brush", "Object", "Also Ctrl and the wheel",
+      run="commands.painting.resize", args=(+1,), keys=("]",), enabled=when.writable, repeats=True),
+    A("brush_smaller", "Smaller brush", "Object", "Also Ctrl and the wheel",
+      run="commands.painting.resize", args=(-1,), keys=("[",), enabled=when.writable, repeats=True),
+    A("accept", "Accept", "Object", "Keep the mask as an object",
+      run="commands.accept", keys=("Return", "Enter"), enabled=when.refining, icon="accept", strip=(2, 2),
+      starts_section=True),
+    A("cancel", "Cancel", "Object", "Drop the object in work, or the selection",
+      run="commands.cancel", keys=("Esc",), enabled=when.cancellable, icon="cancel", strip=(2, 3)),
+    A("remove_last", "Remove last click", "Object", "Take the newest click or stroke away",
+      run="refine.remove_last", keys=("Backspace", "Z"), enabled=when.refining, icon="backspace", repeats=True),
+    A("next_candidate", "Next candidate", "Object", "Part, whole or group",
+      run="refine.cycle", args=(+1,), keys=("Tab",), enabled=when.choosing, icon="candidates", repeats=True),
+    A("previous_candidate", "Previous candidate", "Object", "The candidate before",
+      run="refine.cycle", args=(-1,), keys=("Shift+Tab",), enabled=when.choosing, repeats=True),
+    A("refine_selected", "Refine selected object", "Object", "Take it up again with clicks",
+      run="commands.refine_selected", keys=("R",), enabled=when.selecting),
+    A("suggest_click", "Suggested next click", "Object", "Go to it; Enter places it",
+      run="commands.next_click.go", keys=("G",), enabled=when.refining, icon="suggest", repeats=True),
+    A("find_class", "Find class…", "Object", "Choose a class by name",
+      run="commands.find_class", keys=("C",), enabled=when.in_project, icon="search", starts_section=True),
+    A("next_image", "Next image", "Image", "Go to the next image",
+      run="session.step", args=(+1,), keys=("D", "PgDown"), enabled=when.in_project, icon="next", repeats=True),
+    A("previous_image", "Previous image", "Image", "Go to the image before",
+      run="session.step", args=(-1,), keys=("A", "PgUp"), enabled=when.in_project, icon="previous", repeats=True),
+    A("next_unfinished", "Next unfinished image", "Image", "Go to the next image that is not done",
+      run="session.next_unfinished", keys=("Ctrl+Shift+D",), enabled=when.in_project, repeats=True),
+    A("review_next", "Least certain object", "Image", "From object to object over all images",
+      run="review.go", args=(+1,), keys=("J",), enabled=when.in_project, repeats=True),
+    A("review_previous", "Previous in review", "Image", "Back to the object before",
+      run="review.go", args=(-1,), keys=("K",), enabled=when.in_project, repeats=True),
+    A("done_next", "Done and next", "Image", "Mark it done and go on",
+      run="commands.done_and_next", keys=("Ctrl+Return", "Ctrl+Enter"), enabled=when.writable,
+      icon="done-next", strip=(5, 2), starts_section=True),
+    A("mark_empty", "Mark empty", "Image", "Nothing to annotate: objects go",
+      run="commands.mark_empty", keys=("X",), enabled=when.writable, icon="empty", strip=(5, 1)),
+    A("hide_masks", "Hide masks", "View", "Hide or show all masks",
+      run="window.canvas.hide_masks", keys=("V",), icon="eye", is_switch=True, strip=(4, 1)),
+    A("peek", "Peek at the bare image", "View", "Hold the key to see the image alone",
+      run="window.canvas.set_peek", keys=("H",), is_held=True),
+    A("show_doubt", "Show doubt", "View", "Where the mask may be wrong, as a heat layer",
+      run="commands.next_click.show_heat", keys=("U",), enabled=when.on_image, icon="heat", is_switch=True),
+    A("compare_base", "Compare with the base", "View", "Hold: the mask without the adapter",
+      run="adapters.compare", keys=("N",), is_held=True),
+    A("pan", "Pan", "View", "Hold: a drag moves the image", run="window.canvas.hold_pan", keys=("Space",),
+      is_held=True),
+    A("fit", "Fit image", "View", "Show the whole image",
+      run="window.canvas.fit", keys=("F",), enabled=when.on_image, icon="fit", strip=(4, 2), starts_section=True),
+    A("zoom_in", "Zoom in", "View", "Closer",
+      run="window.canvas.zoom_by", args=(_ZOOM_STEP,), keys=("+", "="), enabled=when.on_image,
+      icon="zoom-in", repeats=True),
+    A("zoom_out", "Zoom out", "View", "Further away",
+      run="window.canvas.zoom_by", args=(1 / _ZOOM_STEP,), keys=("-",), enabled=when.on_image,
+      icon="zoom-out", repeats=True),
+    *(_panel(spec, is_first=at == 0) for at, spec in enumerate(PANELS)),
+    A("full_screen", "Full screen", "View", "Whole screen",
+      run="window.set_full_screen", keys=("F11",), icon="fullscreen", is_switch=True, starts_section=True),
+    A("adapters", "Adapters…", "Model", "Choose, import, export and remove prompt adapters",
+      run="adapters.show_panel", keys=("Ctrl+Shift+A",), icon="model"),
+    A("keys", "Keys", "Help", "All keys on one sheet", run="files.show_keys", keys=("?", "F1"), icon="keys"),
+    A("about", "About Annotator", "Help", "Version, model, licences", run="files.show_about", icon="info"),
+)
+# fmt: on
+
+
+def _strip() -> tuple[str, ...]:
+    rows = sorted((row for row in ACTIONS if row.strip), key=lambda row: row.strip)
+    sections = [[row.id for row in section] for _, section in groupby(rows, key=lambda row: row.strip[:1])]
+    return tuple(name for at, section in enumerate(sections) for name in (("", *section) if at else section))
+
+
+TOOL_STRIP = _strip()
+"""Ids from top to bottom; an empty one parts two sections."""

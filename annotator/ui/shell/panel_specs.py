@@ -1,0 +1,72 @@
+"""The window's panels, a row each: docks, menu entries, keys and what is remembered are made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+
+from annotator.domain.project import ImageRecord
+from annotator.ui.look.theme import Theme
+from annotator.ui.panels.dock import ClassPanel, ObjectPanel
+from annotator.ui.panels.film import FilmStrip
+
+_RIGHT, _BOTTOM = Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
+
+
+@dataclass(frozen=True, slots=True)
+class PanelParts:
+    """What panels are made of."""
+
+    theme: Theme
+    ask_thumbnail: Callable[[ImageRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSpec:
+    """One panel.
+
+    Attributes:
+        keys: show or hide it, in the default preset.
+        height_px: its share of the column at the right, beside the others there.
+        make: its content; a widget with a ``view``, which takes the focus for it.
+    """
+
+    id: str
+    title: str
+    keys: tuple[str, ...]
+    area: Qt.DockWidgetArea
+    make: Callable[[PanelParts], QWidget]
+    least_width_px: int = 0
+    height_px: int = 0
+
+
+PANELS = (
+    PanelSpec(
+        id="objects",
+        title="Objects",
+        keys=("O",),
+        area=_RIGHT,
+        make=lambda parts: ObjectPanel(parts.theme),
+        least_width_px=220,
+        height_px=420,
+    ),
+    PanelSpec(
+        id="classes",
+        title="Classes",
+        keys=("L",),
+        area=_RIGHT,
+        make=lambda parts: ClassPanel(parts.theme),
+        least_width_px=220,
+        height_px=260,
+    ),
+    PanelSpec(
+        id="images",
+        title="Images",
+        keys=("M",),
+        area=_BOTTOM,
+        make=lambda parts: FilmStrip(parts.theme, parts.ask_thumbnail),
+    ),
+)

@@ -1,0 +1,85 @@
+"""What can be done in the window now: one frozen value, made in one place, asked by every action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from annotator.domain.drafts.state import RefineState
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the open project allows; all false without one."""
+
+    has_project: bool = False
+    has_image: bool = False
+    is_writable: bool = False
+    can_undo: bool = False
+    can_redo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What the person holds: a half-made drag, a stroke that is being drawn, selected objects."""
+
+    has_gesture: bool = False
+    is_drawing: bool = False
+    has_selection: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """Document, object in work and hand, together."""
+
+    document: Document = field(default_factory=Document)
+    work: RefineState = field(default_factory=RefineState)
+    hand: Hand = field(default_factory=Hand)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether an image of a writable project is open."""
+        return self.document.has_image and self.document.is_writable
+
+
+def always(_state: WindowState) -> bool:
+    return True
+
+
+def in_project(state: WindowState) -> bool:
+    return state.document.has_project
+
+
+def on_image(state: WindowState) -> bool:
+    return state.document.has_image
+
+
+def writable(state: WindowState) -> bool:
+    return state.can_change
+
+
+def refining(state: WindowState) -> bool:
+    """An object is in work, or a stroke."""
+    return state.work.is_active or state.hand.is_drawing
+
+
+def choosing(state: WindowState) -> bool:
+    """There are several candidates."""
+    candidates = state.work.candidates
+    return refining(state) and candidates is not None and len(candidates.items) > 1
+
+
+def cancellable(state: WindowState) -> bool:
+    return state.work.is_active or state.hand.has_gesture or state.hand.has_selection
+
+
+def selecting(state: WindowState) -> bool:
+    """Objects are selected that can be changed."""
+    return state.can_change and state.hand.has_selection
+
+
+def undoable(state: WindowState) -> bool:
+    return state.work.can_undo or state.work.is_active or state.document.can_undo
+
+
+def redoable(state: WindowState) -> bool:
+    return state.work.can_redo or (not state.work.is_active and state.document.can_redo)
