@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_prompts
 from annotator.domain.errors import ExportError, PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.domain.prompt import PointPrompt
 
 if TYPE_CHECKING:
-    from annotator.domain.ports.engine import Candidate, Embedding, ModelInfo, Segmenter
+    from annotator.domain.ports.engine import Candidate, ModelInfo
 
 _SUFFIXES = (".png", ".json")
 
@@ -30,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a click in image pixels; 1 (default) on the object, 0 on what is not part of it; may be repeated",
     )
     parser.add_argument("--box", type=parse_box, metavar="X1,Y1,X2,Y2", help="a box round the object in image pixels")
+    parser.add_argument(
+        "--at-once",
+        action="store_true",
+        help="ask all prompts in one question, exactly as SAM 2's own predictor answers it; without this, as in the "
+        "window: the box first, then one click after the other, each answer fed to the next question",
+    )
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
@@ -66,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     segmenter = load_segmenter(args.model, device=args.device, config=args.config)
     for note in notes_on(segmenter.info):
         print(f"annotator: {note}", file=sys.stderr)
-    chosen = predict_stepwise(segmenter, segmenter.encode(image.rgb, image.image_key), args.point, args.box)
+    ask = ask_at_once if args.at_once else ask_stepwise
+    chosen = ask(segmenter, segmenter.encode(image.rgb, image.image_key), args.point, args.box).chosen
     if out.suffix.lower() == ".png":
         data = _png(chosen)
     else:
@@ -106,37 +114,6 @@ def parse_box(text: str) -> Box:
     if box.width <= 0 or box.height <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is an empty box: X2 and Y2 are a corner, not a width and height")
     return box
-
-
-def check_prompts(points: list[PointPrompt], box: Box | None, *, width: int, height: int) -> None:
-    """A script's prompt outside the image is a mistake: say so instead of moving it.
-
-    Raises:
-        PromptError
-    """
-    corners = [] if box is None else [("box corner", box.x0, box.y0), ("box corner", box.x1, box.y1)]
-    for kind, x, y in [*(("point", p.x, p.y) for p in points), *corners]:
-        if not (0 <= x <= width and 0 <= y <= height):
-            raise PromptError(
-                f"The {kind} {x:g},{y:g} is outside the image of {width} x {height} pixels.",
-                "Coordinates are pixels from the top left corner, x to the right, y down.",
-            )
-
-
-def predict_stepwise(
-    segmenter: Segmenter, embedding: Embedding, points: list[PointPrompt], box: Box | None
-) -> Candidate:
-    """The mask that the window shows after the same box and clicks in this order, each answer fed to the next."""
-    prompts = Prompts(box=box)
-    chosen = None if box is None else segmenter.decode(embedding, prompts).chosen
-    for point in points:
-        extended = prompts.with_point(point)
-        previous = chosen if extended.extends(prompts) else None
-        chosen = segmenter.decode(embedding, extended, continue_from=previous).chosen
-        prompts = extended
-    if chosen is None:
-        raise PromptError("There is no prompt.", "Give a point or a box.")
-    return chosen
 
 
 def notes_on(model: ModelInfo) -> list[str]:

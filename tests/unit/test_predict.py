@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from annotator.commands import predict
+from annotator.domain.answering.asking import ask_at_once, ask_stepwise
 from annotator.domain.errors import ExportError, ImageError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, ModelInfo, Segmenter
@@ -139,8 +140,8 @@ def test_prompts_are_replayed_as_the_window_makes_them() -> None:
     segmenter = RecordingSegmenter()
     embedding = segmenter.encode(np.zeros((40, 40, 3), np.uint8), "black")
     box, one, two = Box(2, 2, 30, 30), PointPrompt(10, 10), PointPrompt(20, 20, is_positive=False)
-    predict.predict_stepwise(segmenter, embedding, [one, two], box)
-    predict.predict_stepwise(segmenter, embedding, [one, two], None)
+    ask_stepwise(segmenter, embedding, [one, two], box)
+    ask_stepwise(segmenter, embedding, [one, two], None)
     assert segmenter.asked == [
         (Prompts(box=box), False),
         (Prompts((one,), box), True),
@@ -148,6 +149,29 @@ def test_prompts_are_replayed_as_the_window_makes_them() -> None:
         (Prompts((one,)), False),
         (Prompts((one, two)), True),
     ]
+
+
+def test_at_once_is_one_question() -> None:
+    segmenter = RecordingSegmenter()
+    embedding = segmenter.encode(np.zeros((40, 40, 3), np.uint8), "black")
+    box, one, two = Box(2, 2, 30, 30), PointPrompt(10, 10), PointPrompt(20, 20, is_positive=False)
+    ask_at_once(segmenter, embedding, [one, two], box)
+    ask_at_once(segmenter, embedding, [], box)
+    assert segmenter.asked == [(Prompts((one, two), box), False), (Prompts(box=box), False)]
+
+
+@pytest.mark.parametrize(("words", "questions"), [((), 3), (("--at-once",), 1)])
+def test_the_command_asks_step_by_step_unless_told(
+    words: tuple[str, ...], questions: int, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = RecordingSegmenter()
+    loader = ModuleType("annotator.engine.load")
+    loader.load_segmenter = lambda *_args, **_options: segmenter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "annotator.engine.load", loader)
+    prompts = ("--box", "20,15,50,45", "--point", "35,30", "--point", "80,60,0")
+    assert predict.run(parse(picture, *prompts, *words, "--out", tmp_path / "mask.png")) == 0
+    assert len(segmenter.asked) == questions
+    assert segmenter.asked[-1][0] == Prompts((PointPrompt(35, 30), PointPrompt(80, 60, False)), Box(20, 15, 50, 45))
 
 
 @pytest.mark.parametrize("text", ["", "5", "5,", "a,b", "1,2,3", "1,2,-1", "1,2,1,1", "nan,1", "inf,1", "1;2"])

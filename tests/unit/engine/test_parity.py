@@ -23,6 +23,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from annotator.api import EncodedImage
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -266,6 +267,23 @@ def test_both_branches_of_the_single_mask_are_the_official_ones(
                 decoder.dynamic_multimask_stability_thresh = usual
             shown.append(official.low)
     assert np.abs(shown[0] - shown[1]).max() > 1
+
+
+@pytest.mark.parametrize("scene", [(97, 211)], indirect=True)
+@pytest.mark.parametrize("make_case", [one_click, clicks, box, box_and_clicks])
+def test_the_python_interface_at_once_is_the_official_predictor(
+    scene: Scene, make_case: Callable[[int, int], Case]
+) -> None:
+    case = make_case(scene.width, scene.height)
+    given = case.official
+    points = np.column_stack([given["point_coords"], given["point_labels"]]) if "point_coords" in given else ()
+    with torch.no_grad(), scaled(scene, STRONG):
+        image = EncodedImage(Sam2Segmenter(scene.model, info()), scene.embedding)
+        official = Official(*scene.predictor.predict(**given, return_logits=True))
+        compare(image.predict(points=points, box_xyxy=given.get("box"), stepwise=False).items, official)
+        steps = image.predict(points=points, box_xyxy=given.get("box"))
+        has_steps = len(case.prompts.points) + (case.prompts.box is not None) > 1
+        assert (np.abs(steps.chosen.logits - official.low).max(axis=(1, 2)).min() > 1) == has_steps
 
 
 @pytest.mark.parametrize("scene", [(97, 211)], indirect=True)
