@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: a set, model, adapter, image or output cannot be used.
     """
     from annotator.commands.output import check_output
-    from annotator.engine.load import load_segmenter
+    from annotator.engine.load import load_sam2_segmenter
     from annotator.files.atomic import export_errors, write_atomic
     from annotator.studies.next_click_table import figures
     from annotator.train.data.sources import read_source
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise UserError("Two of the sets have the same name.", "Give each set once, in folders of different names.")
-    segmenter = load_segmenter(args.model, device=args.device, config=args.config)
+    segmenter = load_sam2_segmenter(args.model, device=args.device, config=args.config)
     adapter = None if args.adapter is None else adapter_path(args.adapter)
     adapter_sha256 = "" if adapter is None else _put_in(adapter, segmenter)
     state_path = None if args.json is None else args.json.with_name(args.json.name + ".state")

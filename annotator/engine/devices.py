@@ -1,4 +1,4 @@
-"""Memory that ends: how torch says so on each device, and what the person is told."""
+"""Devices: which there are, and what is said when their memory ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from annotator.domain.errors import DeviceMemoryError
+from annotator.domain.errors import DeviceMemoryError, ModelError
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -30,3 +30,17 @@ def memory_errors(advice: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise DeviceMemoryError("There is not enough memory for this.", advice) from error
+
+
+def pick_device(name: str | None) -> torch.device:
+    """The named device, or the best of CUDA, MPS and the CPU.
+
+    Raises:
+        ModelError: the named device is not there.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name is None or name in ("", "auto"):
+        return torch.device(next(kind for kind, is_there in available.items() if is_there))
+    if not available.get(name, False):
+        raise ModelError(f"There is no device {name!r} on this computer.", "Leave --device out, or use cpu.")
+    return torch.device(name)

@@ -24,6 +24,7 @@ from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.registry import ModelSource
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -283,3 +284,8 @@ def _soft_logits(mask: Mask) -> LogitsArray:
     """128 x 128: how much of each cell is covered, from -8 (nothing) to +8 (all)."""
     covered = cv2.resize(mask.full().astype(np.float32), (LOGITS_SIDE, LOGITS_SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray((2 * covered - 1) * _LOGIT, np.float32)
+
+
+def load(_source: ModelSource) -> GrabCutSegmenter:
+    """As a family of the registry: there is nothing to load."""
+    return GrabCutSegmenter()

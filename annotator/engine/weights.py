@@ -14,30 +14,15 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from annotator.domain.errors import ModelError
+from annotator.engine.registry import ModelEntry, families
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all or 0)."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One model of ``checkpoints/registry.toml``. ``sha256`` is empty for weights that ship with the program."""
-
-    name: str
-    kind: str
-    file: str
-    licence: str
-    rank: int
-    config: str = ""
-    url: str = ""
-    sha256: str = ""
-    bytes: int = 0
-    dense_prompt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """An entry and what lies on this disk. ``path`` is None when the file is absent."""
+    """An entry and what lies on this disk. ``path`` is None when the file is absent, or when none is needed."""
 
     entry: ModelEntry
     path: Path | None
@@ -50,7 +35,7 @@ class ModelStatus:
 
     @property
     def is_present(self) -> bool:
-        return self.path is not None
+        return self.path is not None or not self.entry.file
 
 
 def shipped_dir() -> Path:
@@ -69,9 +54,10 @@ def user_dir() -> Path:
 
 
 def registry() -> dict[str, ModelEntry]:
-    """All known models by name."""
+    """All known models by name: those of ``checkpoints/registry.toml``, and what families bring along."""
     data = tomllib.loads((shipped_dir() / "registry.toml").read_text(encoding="utf-8"))
-    return {name: ModelEntry(name=name, **fields) for name, fields in data.items()}
+    brought = {entry.name: entry for family in families().values() for entry in family.models}
+    return brought | {name: ModelEntry(name=name, **fields) for name, fields in data.items()}
 
 
 def find_file(entry: ModelEntry) -> Path | None:
@@ -104,6 +90,8 @@ def write_weights(path: Path, data: bytes) -> None:
 
 def status_of(entry: ModelEntry) -> ModelStatus:
     """Present? Genuine? Hashing a large file takes a second: not for the GUI thread."""
+    if not entry.file:
+        return ModelStatus(entry, None, True, "needs no weights")
     path = find_file(entry)
     if path is None:
         return ModelStatus(entry, None, False, "not on this computer")
@@ -146,7 +134,7 @@ def default_model() -> ModelStatus:
         ModelError: there is none at all.
     """
     for status in list_models():
-        if status.is_present and status.is_verified:
+        if status.is_present and status.is_verified and status.entry.rank >= 0:
             return status
     raise ModelError("No model is installed.", "Run: annotator models download sam2.1-tiny")
 

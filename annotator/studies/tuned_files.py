@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from annotator.domain.errors import ModelError
-from annotator.engine.load import WeightsFile, load_sam2
+from annotator.engine.load import WeightsFile
+from annotator.engine.sam2.files import load_sam2
 from annotator.engine.sam2.nano import load_nano, save_nano
 
 

@@ -19,10 +19,10 @@ from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.prompt import Prompts
 from annotator.engine import weights
-from annotator.engine.load import build_config
 from annotator.engine.sam2.adapted_decoder import Adapter
 from annotator.engine.sam2.adapter_files import config_of, load_adapter, save_adapter
 from annotator.engine.sam2.adapter_network import PromptAdapter
+from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import load_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from tests.bench.interleaved import Stopwatch, percentiles

@@ -24,7 +24,8 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidates, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import weights
-from annotator.engine.load import build_config, load_segmenter
+from annotator.engine.load import load_segmenter
+from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import load_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from tests.bench.interleaved import Stopwatch

@@ -155,10 +155,10 @@ def _load(args: argparse.Namespace, ranks: Ranks) -> Sam2Segmenter | ZoomSegment
     """The base. The precision is the first process's choice: it is part of what names the encoded windows."""
     import torch
 
-    from annotator.engine.load import load_segmenter
+    from annotator.engine.load import load_sam2_segmenter
 
     def load(dtype: torch.dtype | None, say: Callable[[str], None] | None) -> Sam2Segmenter | ZoomSegmenter:
-        return load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype, progress=say)
+        return load_sam2_segmenter(args.model, device=args.device, config=args.config, dtype=dtype, progress=say)
 
     if ranks.is_first:
         segmenter = load(None, print)

@@ -196,7 +196,7 @@ def check_state(path: Path, config: NanoConfig, settings: TrainSettings, sets: S
     import torch
 
     from annotator.domain.errors import UserError
-    from annotator.engine.load import TORCH_LOAD_ERRORS
+    from annotator.engine.sam2.files import TORCH_LOAD_ERRORS
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -327,7 +327,7 @@ def run(args: argparse.Namespace) -> int:
     """
     import torch
 
-    from annotator.engine.load import pick_device
+    from annotator.engine.devices import pick_device
     from annotator.train.run.base_run import Reading, RunFiles, run_training, set_digests
 
     if args.threads > 0:

@@ -88,7 +88,7 @@ def write_and_judge(
     """
     import torch
 
-    from annotator.engine.load import load_segmenter, weights_file
+    from annotator.engine.load import load_sam2_segmenter, weights_file
     from annotator.engine.zoom.segmenter import ZoomSegmenter
     from annotator.files.atomic import export_errors, write_atomic
     from annotator.studies.decoder_tuning import weights_digest
@@ -96,7 +96,7 @@ def write_and_judge(
 
     base = plain(segmenter)
     _write(args, base, parts, trainer)
-    tuned = load_segmenter(
+    tuned = load_sam2_segmenter(
         str(args.out),
         device=base.device.type,
         config=weights_file(args.model, config=args.config).config,

@@ -11,7 +11,9 @@ import torch
 
 from annotator.domain.errors import ModelError
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.load import build_config, load_sam2, load_segmenter, make_engine, pick_device
+from annotator.engine.devices import pick_device
+from annotator.engine.load import load_segmenter, make_engine
+from annotator.engine.sam2.files import build_config, load_sam2
 
 TINY = "configs/sam2.1/sam2.1_hiera_t.yaml"
 
@@ -88,7 +90,7 @@ def test_a_graphics_card_without_room_is_not_the_end(monkeypatch: pytest.MonkeyP
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, *args, **kwargs)
 
-    monkeypatch.setattr("annotator.engine.load.pick_device", torch.device)
+    monkeypatch.setattr("annotator.engine.sam2.files.pick_device", torch.device)
     monkeypatch.setattr(torch.nn.Module, "to", full)
     segmenter = load_segmenter("nano", device="cuda", dtype=torch.float32)
     assert segmenter.info.device == "cpu"

@@ -14,10 +14,10 @@ from annotator.domain.errors import DeviceMemoryError
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import TieredCache
-from annotator.engine.load import build_config
 from annotator.engine.sam2.adapted_decoder import Adapter
 from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
 from annotator.engine.sam2.embedding import Sam2Embedding
+from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter

@@ -29,9 +29,9 @@ from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, LogitsArray, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.load import build_config
 from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.encoder import EXACT_PIXELS_LIMIT, ImageEncoder
+from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.mask_prompt import mask_to_logits
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 

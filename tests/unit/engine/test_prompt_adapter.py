@@ -17,10 +17,10 @@ from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidates, ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.load import build_config
 from annotator.engine.sam2 import adapter_files
 from annotator.engine.sam2.adapted_decoder import Adapter, decode_adapted
 from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter, gated_attention, guide_input
+from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter

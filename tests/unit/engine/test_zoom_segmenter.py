@@ -18,7 +18,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.cache import TieredCache
-from annotator.engine.load import build_config
+from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import NanoConfig, build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.piecewise import CROPS_KEPT, ZoomEmbedding

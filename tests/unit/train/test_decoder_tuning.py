@@ -137,18 +137,18 @@ def test_the_base_is_never_written_over(base_path: Path, tmp_path: Path) -> None
 
 
 def test_a_sam2_checkpoint_keeps_its_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from annotator.engine import load
     from annotator.engine.load import WeightsFile
+    from annotator.engine.sam2 import files
     from annotator.studies import tuned_files
 
     torch.manual_seed(0)
     model: Any = build_nano(SMALL).eval()
     torch.save({"model": model.state_dict()}, tmp_path / "base.pt")
-    monkeypatch.setattr(load, "build_config", lambda _name: build_nano(SMALL).eval())  # a small stand-in for sam2's
+    monkeypatch.setattr(files, "build_config", lambda _name: build_nano(SMALL).eval())  # a small stand-in for sam2's
     decoder = {name: tensor + 0.5 for name, tensor in model.sam_mask_decoder.state_dict().items()}
     base, out = WeightsFile(tmp_path / "base.pt", "small"), tmp_path / "tuned.pt"
     tuned_files.save_tuned(decoder, out, base=base)
-    loaded = load.load_sam2(out, config="small").state_dict()
+    loaded = files.load_sam2(out, config="small").state_dict()
     for name, tensor in model.state_dict().items():
         moved = name.startswith("sam_mask_decoder.")
         assert torch.equal(loaded[name], tensor + 0.5 if moved else tensor), name
