@@ -103,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nannotator: {how_to_go_on(state_path)}", file=sys.stderr)
         raise
     print(table(results))
+    for name, result in results.items():
+        for line in result.remarks:
+            print(f"{name}: {line}")
     if args.pictures is not None:
         _draw_worst(segmenter, args, results)
     finish(args, state_path, json.dumps(to_json(results), indent=1))

@@ -134,20 +134,24 @@ class Mask:
         return compress_counts(self._counts())
 
     @classmethod
-    def from_rle(cls, counts: bytes | str, width: int, height: int) -> Mask:
-        """The mask of COCO's compressed ``counts``.
+    def from_rle(cls, counts: bytes | str, width: int, height: int, *, max_crop_bytes: int | None = None) -> Mask:
+        """The mask of COCO's compressed ``counts``; for ``max_crop_bytes`` see :meth:`from_counts`.
 
         Raises:
-            ValueError: the runs are damaged or do not add up to width * height.
+            ValueError: the runs are damaged or do not add up to width * height, or the mask is too large.
         """
-        return cls.from_counts(decompress_counts(counts), width, height)
+        return cls.from_counts(decompress_counts(counts), width, height, max_crop_bytes=max_crop_bytes)
 
     @classmethod
-    def from_counts(cls, counts: IntArray, width: int, height: int) -> Mask:
+    def from_counts(cls, counts: IntArray, width: int, height: int, *, max_crop_bytes: int | None = None) -> Mask:
         """The mask of uncompressed COCO runs (background first, column-major).
 
+        Args:
+            max_crop_bytes: a larger crop (a byte a pixel) is refused before it is allocated: of runs that come from
+                somebody else, two numbers can ask for gigabytes.
+
         Raises:
-            ValueError: a run is negative or they do not add up to width * height.
+            ValueError: a run is negative, they do not add up to width * height, or the crop is too large.
         """
         if width <= 0 or height <= 0:
             raise ValueError(f"a mask needs a positive size, not {width} x {height}")
@@ -160,7 +164,7 @@ class Mask:
         ends = np.cumsum(runs)
         starts, stops = ends[0::2][: runs.size // 2], ends[1::2]
         keep = stops > starts
-        return _from_runs(starts[keep], stops[keep], width, height)
+        return _from_runs(starts[keep], stops[keep], width, height, max_crop_bytes)
 
     def _counts(self) -> IntArray:
         """Alternating background and foreground run lengths of the whole image in column-major order."""
@@ -207,29 +211,33 @@ class Mask:
         return Mask(operation(out, second), x0, y0, self.width, self.height).tight()
 
 
-def _from_runs(starts: IntArray, stops: IntArray, width: int, height: int) -> Mask:
+def _from_runs(starts: IntArray, stops: IntArray, width: int, height: int, max_crop_bytes: int | None) -> Mask:
     """The tight mask of foreground runs [start, stop) in column-major pixel order."""
     if starts.size == 0:
         return Mask.empty(width, height)
     first_column, last_column = starts // height, (stops - 1) // height
     x0, x1 = int(first_column[0]), int(last_column[-1]) + 1
-    spans = first_column != last_column
-    if bool(spans.any()):
+    spans = bool((first_column != last_column).any())
+    if spans:
         y0, y1 = 0, height
     else:
         y0, y1 = int((starts % height).min()), int(((stops - 1) % height).max()) + 1
     crop_height = y1 - y0
-    if bool(spans.any()):
+    crop_bytes = (x1 - x0) * crop_height
+    if max_crop_bytes is not None and crop_bytes > max_crop_bytes:
+        raise ValueError(f"covers {crop_bytes:,} pixels with its box, more than the limit of {max_crop_bytes:,}")
+    if spans:
         flat_starts, flat_stops = starts - x0 * height, stops - x0 * height
     else:
         rows = starts - first_column * height - y0
         flat_starts = (first_column - x0) * crop_height + rows
         flat_stops = flat_starts + (stops - starts)
-    edges = np.zeros((x1 - x0) * crop_height + 1, np.int8)
+    edges = np.zeros(crop_bytes + 1, np.int8)
     edges[flat_starts] += 1
     np.subtract.at(edges, flat_stops, 1)
-    flat = np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_)
-    bits = np.ascontiguousarray(flat.reshape(x1 - x0, crop_height).T)
+    np.cumsum(edges, dtype=np.int8, out=edges)
+    bits = np.ascontiguousarray(edges[:-1].view(np.bool_).reshape(x1 - x0, crop_height).T)
+    del edges
     return Mask(bits, x0, y0, width, height).tight()
 
 

@@ -75,13 +75,15 @@ def polygons_to_mask(parts: Iterable[PolygonPart], *, width: int, height: int) -
     return total
 
 
-def rings_to_mask(rings: Sequence[Ring], *, width: int, height: int) -> Mask:
+def rings_to_mask(rings: Sequence[Ring], *, width: int, height: int, max_crop_bytes: int | None = None) -> Mask:
     """The union of filled rings, as COCO's readers draw them (``annToMask``: no holes).
 
     Raises:
-        ValueError: a ring has fewer than three vertices or one that is not finite.
+        ValueError: a ring has fewer than three vertices or one that is not finite, or the mask is larger than
+            ``max_crop_bytes`` (:meth:`Mask.from_counts`).
     """
-    return Mask.from_rle(_rasterise(rings, width, height)["counts"], width, height)
+    counts = _rasterise(rings, width, height)["counts"]
+    return Mask.from_rle(counts, width, height, max_crop_bytes=max_crop_bytes)
 
 
 def has_holes(mask: Mask) -> bool:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-from pycocotools import mask as coco_mask
 
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
-
-_MAX_PIXELS = 400_000_000
+from annotator.io.formats.coco.folder_set import open_folder_set
+from annotator.io.formats.coco.parse import decode_segmentation
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationImage:
-    """An image of the set: ``path`` of the file, ``file_name`` as the set calls it, its size in pixels as stated."""
+    """An image of the set: ``path`` of the file, ``file_name`` as the set calls it, its size in pixels as shown."""
 
     id: int
     file_name: str
@@ -45,14 +41,14 @@ class EvaluationObject:
     segmentation: Any
 
     def mask(self) -> Mask:
-        """The object at the image's stated size; may be empty.
+        """The object at the image's size; may be empty.
 
         Raises:
             ImportFormatError: the segmentation is damaged.
         """
         try:
-            return _decoded(self.segmentation, self.image.width, self.image.height)
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            return decode_segmentation(self.segmentation, width=self.image.width, height=self.image.height)[0]
+        except ValueError as error:
             raise ImportFormatError(
                 f"Annotation {self.id} of {self.image.file_name} has a damaged segmentation ({error}).",
                 "Correct or remove it.",
@@ -61,10 +57,18 @@ class EvaluationObject:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """A COCO file's objects, crowds left out, and the SHA-256 of the file's bytes."""
+    """A COCO file's usable objects, crowds left out.
+
+    Attributes:
+        sha256: of the file's bytes.
+        remarks: a line for each reason why something of the file is not here, and for what was decided.
+        image_rows: the file's own entries by image id.
+    """
 
     objects: tuple[EvaluationObject, ...]
     sha256: str
+    remarks: tuple[str, ...] = ()
+    image_rows: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def subset(self, max_objects: int | None, *, seed: int) -> tuple[EvaluationObject, ...]:
         """At most ``max_objects``, spread over the images, grouped by image.
@@ -97,82 +101,26 @@ class EvaluationSet:
 
 
 def read_evaluation_set(coco_json: Path, images_dir: Path) -> EvaluationSet:
-    """The objects of a COCO file, with images matched by relative path.
+    """The objects of a COCO file that an import would take; every mask is decoded once to see that it can be used.
 
     A ``file_name`` may repeat the last folder of ``images_dir`` ("images/a.jpg" in DIR/images).
 
     Raises:
-        ImportFormatError: the file cannot be read, is not COCO, or an image of an object is missing.
+        ImportFormatError: the file cannot be read, is not COCO, or none of its objects can be used.
     """
-    try:
-        raw = coco_json.read_bytes()
-    except OSError as error:
-        raise ImportFormatError(f"{coco_json} cannot be read ({error.strerror}).", "Check its name.") from error
-    if not images_dir.is_dir():
-        raise ImportFormatError(f"There is no folder {images_dir}.", "Check --images.")
-    try:
-        data = json.loads(raw)
-        images, annotations = data["images"], data["annotations"]
-        records = {_integer(record["id"]): record for record in images}
-        wanted = [a for a in annotations if not a.get("iscrowd") and a.get("segmentation")]
-        used = sorted({_integer(annotation["image_id"]) for annotation in wanted})
-        known = {image_id: _image(records[image_id], images_dir) for image_id in used}
-        objects = tuple(
-            EvaluationObject(_integer(a["id"]), known[_integer(a["image_id"])], a["segmentation"]) for a in wanted
-        )
-    except KeyError as error:
-        raise ImportFormatError(f"{coco_json} is not a complete COCO file: {error} is missing.") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ImportFormatError(f"{coco_json} is not a COCO file ({error}).") from error
+    found = open_folder_set(coco_json, images_dir)
+    known: dict[int, EvaluationImage] = {}
+    for image_id, record in found.images.by_id.items():
+        name = str(found.images.rows[image_id].get("file_name") or record.path)
+        known[record.id] = EvaluationImage(image_id, name, found.path_of(record), record.width, record.height)
+    objects = tuple(
+        EvaluationObject(object_id, known[item.image.id], item.row["segmentation"])
+        for object_id, item in found.objects()
+    )
     if not objects:
-        raise ImportFormatError(f"{coco_json} holds no objects with masks.", "Give a set with segmentations.")
-    if len({item.id for item in objects}) != len(objects):
-        raise ImportFormatError(f"{coco_json} has two annotations with one id.", "Number them anew.")
-    return EvaluationSet(objects, hashlib.sha256(raw).hexdigest())
+        raise found.nothing()
+    return EvaluationSet(objects, found.sha256, found.remarks(), found.images.rows)
 
 
 def _draw(seed: int, kind: str, name: int | str) -> bytes:
     return hashlib.sha256(f"{seed} {kind} {name}".encode()).digest()
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"a whole number is needed, not {value!r}")
-    return value
-
-
-def _image(record: dict[str, Any], images_dir: Path) -> EvaluationImage:
-    name = record["file_name"]
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise ValueError(f"file_name {name!r} is not a file's name")
-    width, height = _integer(record["width"]), _integer(record["height"])
-    if width <= 0 or height <= 0 or width * height > _MAX_PIXELS:
-        raise ValueError(f"{name} cannot be {width} x {height} pixels")
-    relative = PurePosixPath(name.replace("\\", "/"))
-    if relative.is_absolute() or ".." in relative.parts:
-        raise ValueError(f"file_name {name!r} leaves the images' folder")
-    tries = [images_dir / relative]
-    if len(relative.parts) > 1 and relative.parts[0] == images_dir.resolve().name:
-        tries.append(images_dir / Path(*relative.parts[1:]))
-    path = next((p for p in tries if p.is_file()), None)
-    if path is None:
-        raise ImportFormatError(f"The image {name} is not in {images_dir}.", "Check --images.")
-    return EvaluationImage(_integer(record["id"]), name, path, width, height)
-
-
-def _decoded(segmentation: Any, width: int, height: int) -> Mask:
-    if isinstance(segmentation, dict):
-        size = [_integer(value) for value in segmentation["size"]]
-        if size != [height, width]:
-            raise ValueError(f"its size {size} is not the image's {[height, width]}")
-        counts = segmentation["counts"]
-        if isinstance(counts, str | bytes):
-            return Mask.from_rle(counts, width, height)
-        return Mask.from_counts(np.array([_integer(value) for value in counts], np.int64), width, height)
-    rings = [[float(value) for value in ring] for ring in segmentation]
-    if any(len(ring) < 6 or len(ring) % 2 or not all(map(math.isfinite, ring)) for ring in rings):
-        raise ValueError("a polygon needs three or more points of finite numbers")
-    if any(abs(value) > 4 * max(width, height) for ring in rings for value in ring):
-        raise ValueError("a polygon lies far outside the image")
-    merged = coco_mask.merge(coco_mask.frPyObjects(rings, height, width))
-    return Mask.from_rle(merged["counts"], width, height)

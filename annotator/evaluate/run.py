@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.clicks import SimulatedClick, next_click
-from annotator.domain.errors import ImportFormatError
+from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import boundary_iou, iou, noc
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.evaluate.degrade import Degradation, jittered_box, jittered_point
-from annotator.evaluate.objects import EvaluationImage, EvaluationObject, read_evaluation_set
+from annotator.evaluate.objects import EvaluationImage, EvaluationObject, EvaluationSet, read_evaluation_set
 from annotator.evaluate.progress import append, appending, engine_parts, model_name, read_state, run_key
+from annotator.io.formats.tally import Tally
 from annotator.io.images.reading import load_image
 
 BoolArray = npt.NDArray[np.bool_]
@@ -76,10 +77,13 @@ class EvaluationResult:
     encode_ms: float
     decode_ms: float
     per_object: tuple[ObjectResult, ...]
+    remarks: tuple[str, ...] = ()
+    """A line for each reason why something of the set was not evaluated, and for what was decided."""
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
         data["per_object"] = list(data["per_object"])
+        data["remarks"] = list(data["remarks"])
         return data
 
 
@@ -135,21 +139,57 @@ def evaluate_coco(
         ImportFormatError: the set cannot be used. ImageError: an image cannot be read.
         ExportError: the state cannot be written. ValueError: no clicks or objects asked for.
     """
-    if clicks < 1 or (max_objects is not None and max_objects < 1):
-        raise ValueError("at least one click and one object are needed")
+    _check(clicks, max_objects)
     whole = read_evaluation_set(coco_json, images_dir)
+    return evaluate_set(
+        *(segmenter, whole),
+        clicks=clicks,
+        max_objects=max_objects,
+        seed=seed,
+        progress=progress,
+        state_path=state_path,
+        conditions=conditions,
+    )
+
+
+def evaluate_set(
+    segmenter: Segmenter,
+    whole: EvaluationSet,
+    *,
+    clicks: int = 20,
+    max_objects: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    state_path: Path | None = None,
+    conditions: Conditions = STANDARD,
+) -> EvaluationResult:
+    """As :func:`evaluate_coco`, with a set that was read before. An image that cannot be read, or is not of the size
+    that its header says, is left out with its objects and named."""
+    _check(clicks, max_objects)
     chosen = whole.subset(max_objects, seed=seed)
     key = run_key(_PROTOCOL_VERSION, *engine_parts(segmenter), whole.sha256, clicks, str(conditions))
     done = {found.annotation_id: found for found in read_state(state_path, key, lambda item: ObjectResult(**item))}
     results: list[ObjectResult] = []
+    tally = Tally()
     with appending(state_path) as state:
-        for result, is_new in _results(segmenter, chosen, done, clicks=clicks, conditions=conditions):
+        for result, is_new in _results(segmenter, chosen, done, tally, clicks=clicks, conditions=conditions):
             if state is not None and is_new:
                 append(state, key, asdict(result))
             results.append(result)
             if progress is not None:
                 progress(len(results), len(chosen), result)
-    return summarize(model_name(segmenter), results, clicks=clicks)
+    lines = tally.lines()
+    if not results and lines:
+        raise ImportFormatError(f"No object could be evaluated: {lines[0]}.", "Check the set's images.")
+    return replace(
+        summarize(model_name(segmenter), results, clicks=clicks),
+        remarks=(*whole.remarks, *(f"left out: {line}" for line in lines)),
+    )
+
+
+def _check(clicks: int, max_objects: int | None) -> None:
+    if clicks < 1 or (max_objects is not None and max_objects < 1):
+        raise ValueError("at least one click and one object are needed")
 
 
 def evaluate_object(
@@ -240,6 +280,7 @@ def _results(
     segmenter: Segmenter,
     chosen: Iterable[EvaluationObject],
     done: dict[int, ObjectResult],
+    tally: Tally,
     *,
     clicks: int,
     conditions: Conditions,
@@ -247,6 +288,7 @@ def _results(
     """Each object's result and whether it is new; an image is read and encoded once, and only when it is needed."""
     for image, items in groupby(chosen, key=lambda item: item.image):
         embedding: Embedding | None = None
+        unusable = ""
         for item in items:
             if item.id in done:
                 yield done[item.id], False
@@ -254,8 +296,14 @@ def _results(
             target = item.mask()
             if target.is_empty:
                 continue
+            if embedding is None and not unusable:
+                try:
+                    embedding = _encoded(segmenter, image, conditions.degradation)
+                except (ImageError, ImportFormatError) as error:
+                    unusable = tally.add(f"{image.file_name}:", error.message, noun="image", kind="unreadable")
             if embedding is None:
-                embedding = _encoded(segmenter, image, conditions.degradation)
+                tally.add_lost(unusable)
+                continue
             if conditions.degradation is not None:
                 target = conditions.degradation.mask(target)
             yield evaluate_object(segmenter, embedding, item, target, clicks=clicks, conditions=conditions), True
@@ -265,9 +313,8 @@ def _encoded(segmenter: Segmenter, image: EvaluationImage, degradation: Degradat
     loaded = load_image(image.path)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
-            f"{image.file_name} is {loaded.width} x {loaded.height} pixels, but the set says "
-            f"{image.width} x {image.height}.",
-            "The masks belong to another version of the image.",
+            f"{image.file_name} is {loaded.width} x {loaded.height} pixels, and {image.width} x {image.height} by its "
+            "header.",
         )
     if degradation is not None:
         return segmenter.encode(degradation.pixels(loaded.rgb), f"{loaded.image_key}|{degradation.name}")

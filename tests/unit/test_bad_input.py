@@ -293,19 +293,28 @@ def test_a_file_with_some_good_objects_is_taken_and_the_others_named(
 # --- evaluate and models ---------------------------------------------------------------------------------------------
 
 
-def test_sets_with_bad_images(tmp_path: Path, fails: Callable[..., str]) -> None:
+def test_sets_with_bad_images(tmp_path: Path, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad image does not end the run: it is named, its objects are counted. Nothing but bad ones is an error."""
     root = write_set(tmp_path / "cells", images=2)
     words = ("evaluate", "--engine", "grabcut", "--clicks", "1", "--coco", root / "annotations.json", "--images")
-    assert "1.png" in fails(*words, tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "1.png" in fails(*words, tmp_path / "empty")
     assert "absent" in fails(*words, tmp_path / "absent")
-    picture = root / "images" / "1.png"
+    picture, out = root / "images" / "1.png", tmp_path / "out.json"
     whole = picture.read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"hello"):
+    Image.new("RGB", (7, 7)).save(tmp_path / "small.png")
+    for content in (whole[: len(whole) // 2], b"", b"hello", (tmp_path / "small.png").read_bytes()):
         picture.write_bytes(content)
-        assert "1.png" in fails(*words, root / "images", "--json", tmp_path / "out.json")
-    Image.new("RGB", (7, 7)).save(picture)
-    assert "7 x 7" in fails(*words, root / "images", "--json", tmp_path / "out.json")
-    assert not (tmp_path / "out.json").exists()
+        capsys.readouterr()
+        assert cli.main([str(word) for word in (*words, root / "images", "--json", out)]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cells: left out")]
+        assert "1.png" in line
+        assert "2 object(s) skipped" in line
+        assert json.loads(out.read_text())["objects"] == 2
+    (root / "images" / "2.png").write_bytes(whole[: len(whole) // 2])
+    out.unlink()
+    assert "2.png" in fails(*words, root / "images", "--json", out)
+    assert not out.exists()
 
 
 def test_weights_that_are_none(tmp_path: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from annotator.domain.review import ReviewedObject
 from annotator.io.project.schema import COLUMNS, copy_database, rows_from, translated_errors
 
 _CHUNK_ROWS = 500
+CLASS_ORDER = "class_order"
+"""Under this key the project remembers ids of classes in the order of the file that they came from, as a JSON list."""
 
 
 class ProjectQueries:
@@ -97,8 +99,10 @@ class ProjectQueries:
         return dict(self._fetch("SELECT category_id, COUNT(*) FROM annotation GROUP BY category_id"))
 
     def categories(self) -> list[Category]:
-        """All classes in the order of their ids."""
-        return cast(list[Category], self._rows("category", "ORDER BY id"))
+        """All classes in the order that was given to them (:data:`CLASS_ORDER`), the others after them by id."""
+        found = cast(list[Category], self._rows("category", "ORDER BY id"))
+        place = {category_id: at for at, category_id in enumerate(_numbers(self.meta_get(CLASS_ORDER)))}
+        return sorted(found, key=lambda category: (place.get(category.id, len(place)), category.id))
 
     def status_counts(self) -> dict[Status, int]:
         """Number of images by status; every status is there."""
@@ -198,6 +202,15 @@ class ProjectQueries:
     def _fetch(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         with translated_errors(self._path, "read"):
             return self._connection.execute(sql, arguments).fetchall()
+
+
+def _numbers(text: str | None) -> list[int]:
+    """A remembered list of numbers; none for anything else."""
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [value for value in found if isinstance(value, int)] if isinstance(found, list) else []
 
 
 def _find_image_root(project: Path, named: Path, relative: str | None, absolute: str | None) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ from annotator.evaluate.objects import EvaluationImage, EvaluationObject, read_e
 from annotator.io.images.reading import load_image
 from annotator.io.project.place import SUFFIX, find_project
 from annotator.io.project.store import ProjectStore
-from annotator.train.data.windows import RgbArray, TrainingImage
+from annotator.train.data.windows import RgbArray, TrainingImage, images_dir
+
+_log = logging.getLogger(__name__)
 
 GROUP_KEYS = ("PatientID", "patient_id", "patient", "SeriesInstanceUID", "series_id", "series", "group")
 """Fields of an image that say which images belong together: they never stand on both sides of a split."""
@@ -116,10 +118,10 @@ def read_source(path: Path) -> Source:
 
 
 def _read_coco(file: Path, folder: Path) -> Source:
-    images_dir = folder / "images" if (folder / "images").is_dir() else folder
-    found = read_evaluation_set(file, images_dir)
-    records = {record["id"]: record for record in json.loads(file.read_text(encoding="utf-8"))["images"]}
-    groups = {item.image.id: _group(records[item.image.id], item.image) for item in found.objects}
+    found = read_evaluation_set(file, images_dir(folder))
+    for line in found.remarks:
+        _log.warning("%s: %s", file, line)
+    groups = {item.image.id: _group(found.image_rows[item.image.id], item.image) for item in found.objects}
     return Source(folder.resolve().name, found.objects, groups, found.sha256)
 
 

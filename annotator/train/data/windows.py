@@ -6,7 +6,7 @@ stages draw the same windows with fewer pixels; positions are shares of the wind
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ from annotator.domain.answering.zoom import Region, zoom_region
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.io.formats.coco.folder_set import open_folder_set
 from annotator.train.data.pixels import PixelSource, RamPixels
+
+_log = logging.getLogger(__name__)
 
 RgbArray = npt.NDArray[np.uint8]
 ZOOMED_SHARE = 0.55
@@ -100,45 +103,41 @@ class Window:
 
 
 def read_coco_sets(roots: list[Path]) -> list[TrainingImage]:
-    """Every image with objects of the sets ``ROOT/annotations.json`` + ``ROOT/images``; RLE masks only.
+    """Every image with usable objects of the sets ``ROOT/annotations.json`` + ``ROOT/images``: what an import takes,
+    without crowds. What is left out is logged, a line for each reason.
 
     Raises:
-        ImportFormatError: a set cannot be read.
+        ImportFormatError: a set cannot be read, or there is no object in any of them.
     """
-    images = []
+    images: list[TrainingImage] = []
+    empty: ImportFormatError | None = None
     for root in roots:
-        try:
-            data = json.loads((root / "annotations.json").read_text(encoding="utf-8"))
-            by_image: dict[int, list[Mask]] = {}
-            for annotation in data["annotations"]:
-                rle = annotation["segmentation"]
-                height, width = rle["size"]
-                mask = Mask.from_rle(rle["counts"], width, height)
-                if not mask.is_empty:
-                    by_image.setdefault(annotation["image_id"], []).append(mask)
-            for record in data["images"]:
-                masks = by_image.get(record["id"])
-                if masks:
-                    images.append(TrainingImage(_image_path(root, record["file_name"]), root.name, tuple(masks)))
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ImportFormatError(
-                f"{root} is not a readable COCO set: {error}.", "Expected annotations.json + images/."
-            ) from error
+        found = open_folder_set(root / "annotations.json", images_dir(root))
+        masks: dict[int, list[Mask]] = {}
+        for _, item in found.objects():
+            masks.setdefault(item.image.id, []).append(item.mask)
+        for line in found.remarks():
+            _log.warning("%s: %s", root.name, line)
+        images.extend(
+            TrainingImage(found.path_of(image), root.name, tuple(masks[image.id]))
+            for image in found.images.by_id.values()
+            if image.id in masks
+        )
+        empty = empty if masks else found.nothing()
     if not images:
-        raise ImportFormatError("The training sets hold no objects.", "Give at least one set with RLE masks.")
+        raise empty or ImportFormatError("The training sets hold no objects.", "Give at least one set with masks.")
     return images
+
+
+def images_dir(root: Path) -> Path:
+    """Where a set's images are: in its folder ``images`` when there is one, else in its own."""
+    return root / "images" if (root / "images").is_dir() else root
 
 
 def most_drawn_first(images: list[TrainingImage]) -> list[TrainingImage]:
     """The images of small sets before those of large ones: each of them is drawn more often."""
     counts = Counter(image.set_name for image in images)
     return sorted(images, key=lambda image: (counts[image.set_name], image.set_name))
-
-
-def _image_path(root: Path, file_name: str) -> Path:
-    """COCO files name images from the set's folder or from its images/ folder; both are common. Absolute."""
-    root = root.absolute()
-    return root / file_name if (root / file_name).is_file() else root / "images" / file_name
 
 
 class WindowSampler:

@@ -13,8 +13,9 @@ from annotator.domain.ports.engine import ModelInfo
 from annotator.engine.sam2.nano import NanoConfig
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
-from annotator.evaluate.objects import read_evaluation_set
-from annotator.evaluate.run import evaluate_coco
+from annotator.evaluate.objects import EvaluationSet, read_evaluation_set
+from annotator.evaluate.run import evaluate_set
+from annotator.train.data.windows import images_dir
 
 CLICKS = 3
 
@@ -29,6 +30,7 @@ class Validation:
 
     def __init__(self, roots: list[Path], *, per_set: int, seed: int = 0) -> None:
         self._roots, self._per_set, self._seed = roots, per_set, seed
+        self._sets: dict[Path, EvaluationSet] = {}
 
     def check(self) -> None:
         """See that the sets can be read, before a training has lasted for minutes.
@@ -37,7 +39,7 @@ class Validation:
             ImportFormatError: one cannot.
         """
         for root in self._roots:
-            read_evaluation_set(root / "annotations.json", _images_dir(root))
+            self._set(root)
 
     def __call__(self, model: nn.Module, config: NanoConfig) -> Mapping[str, float]:
         """Figures in 0..1 by name: "box", "click_1", "click_3", "mean" and the box IoU of every set.
@@ -53,14 +55,8 @@ class Validation:
         box, first, third = {}, [], []
         with torch.inference_mode():
             for root in self._roots:
-                result = evaluate_coco(
-                    segmenter,
-                    root / "annotations.json",
-                    _images_dir(root),
-                    clicks=CLICKS,
-                    max_objects=self._per_set,
-                    seed=self._seed,
-                )
+                whole = self._set(root)
+                result = evaluate_set(segmenter, whole, clicks=CLICKS, max_objects=self._per_set, seed=self._seed)
                 box[root.name] = result.box_miou
                 first.append(result.miou["1"])
                 third.append(result.miou["3"])
@@ -71,6 +67,8 @@ class Validation:
         }
         return {"mean": sum(means.values()) / 3, **means, **{f"box_{name}": value for name, value in box.items()}}
 
-
-def _images_dir(root: Path) -> Path:
-    return root / "images" if (root / "images").is_dir() else root
+    def _set(self, root: Path) -> EvaluationSet:
+        """Read once: every object of a set is looked at, and a training validates many times."""
+        if root not in self._sets:
+            self._sets[root] = read_evaluation_set(root / "annotations.json", images_dir(root))
+        return self._sets[root]

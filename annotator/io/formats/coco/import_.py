@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import gc
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,22 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from annotator.domain.errors import ProjectReadOnlyError
-from annotator.domain.mask import Mask
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
-from annotator.domain.project import Annotation, Change, Edit, ImageRecord, RowChange, Status
+from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange, Status
 from annotator.io.formats.coco.categories import CategoryPlan, plan_categories
 from annotator.io.formats.coco.images import ImagePlan, plan_images
-from annotator.io.formats.coco.parse import (
-    decode_segmentation,
-    plain_json,
-    read_coco,
-    shown,
-    text_id,
-    whole_number,
-)
+from annotator.io.formats.coco.objects import BoxWithoutMask, CocoObject, ObjectReader
+from annotator.io.formats.coco.parse import plain_json, whole_number
+from annotator.io.formats.coco.stream import read_coco
+from annotator.io.formats.tally import Tally
+from annotator.io.project.queries import CLASS_ORDER
 from annotator.io.project.store import ProjectStore
 
 _SHOWN_LINES = 40
+_UNSCANNED_EVERY = 2_000
 _KNOWN_FIELDS = frozenset(
     ("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes", "ignore", "score")
 )
@@ -44,10 +42,12 @@ class ImportReport:
         objects: objects added; ``already_there``: the same pixels and class on the same image, left as they are.
         categories: classes added.
         statuses: images that were moved forward (to in progress, empty or done).
-        skipped: objects that were not taken, each named or counted in ``problems``.
-        problems: one line each, in the order of the file.
+        skipped: objects that were not taken; they are counted in ``problems``.
+        problems: a line for each reason, with a count and the first that it is about.
         notes: one line each: things that were decided, without loss.
         change: what views have to refresh; None when nothing was added.
+        boxes: skipped objects that have a box but no mask: the model can be asked for them.
+        classes: the classes of ``boxes``, by the id that they have in the file; also those that were not added.
     """
 
     path: Path
@@ -60,6 +60,8 @@ class ImportReport:
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     change: Change | None
+    boxes: tuple[BoxWithoutMask, ...] = ()
+    classes: dict[int | None, Category] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """For the command line and the window."""
@@ -86,26 +88,6 @@ class _Present:
     by_id: dict[int, Annotation]
 
 
-@dataclass(slots=True)
-class _Log:
-    """Collects what the report says."""
-
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    skipped: int = 0
-    already_there: int = 0
-    unknown: Counter[str] = field(default_factory=Counter)
-
-    def skip(self, line: str) -> None:
-        self.skipped += 1
-        self.problems.append(line)
-
-    def skip_counted(self, reason: str) -> None:
-        """For reasons that a whole data set can have: one line with a count."""
-        self.skipped += 1
-        self.unknown[reason] += 1
-
-
 def import_coco(
     store: ProjectStore, json_path: str | Path, *, progress: Callable[[int, int], None] | None = None
 ) -> ImportReport:
@@ -127,77 +109,78 @@ def import_coco(
     if store.is_read_only:
         message = f"{store.path.name} cannot take in anything: it is open read-only. {store.read_only_reason}"
         raise ProjectReadOnlyError(message, "Close it there first.")
-    coco = read_coco(path)
-    log = _Log(notes=list(coco.notes))
+    try:
+        return _take_in(store, path, progress or (lambda _done, _total: None))
+    finally:
+        gc.unfreeze()
+
+
+def _take_in(store: ProjectStore, path: Path, tell: Callable[[int, int], None]) -> ImportReport:
+    coco = read_coco(path, tick=lambda: tell(0, 1))
+    tally, notes = Tally(), list(coco.notes)
     total = len(coco.images) + len(coco.annotations)
-    tell = progress or (lambda _done, _total: None)
-    images = plan_images(coco, store, problems=log.problems, notes=log.notes, progress=lambda done: tell(done, total))
-    categories = plan_categories(coco.categories, store, problems=log.problems, notes=log.notes)
-    builder = _Builder(store, images, categories, log)
-    for done, row in enumerate(coco.annotations, start=1):
-        builder.add(done, row)
+    images = plan_images(coco, store, tally=tally, notes=notes, progress=lambda done: tell(done, total))
+    categories = plan_categories(coco.categories, store, tally=tally, notes=notes)
+    classes = None if None in categories.by_id else categories.by_id
+    reader = ObjectReader(images.matched, classes, tally=tally, notes=notes)
+    builder = _Builder(store, images, categories, tally)
+    for done, item in enumerate(reader.read(coco), start=1):
+        if item is not None:
+            builder.keep(item)
+        if done % _UNSCANNED_EVERY == 0:
+            # What was made so far stays until the end: scanning it for cycles again and again stops all threads.
+            gc.freeze()
         tell(len(coco.images) + done, total)
-    log.problems.extend(f"{reason}: {count} object(s) skipped" for reason, count in log.unknown.items())
-    image_changes = builder.image_changes()
-    changes = (*categories.changes, *builder.annotation_changes, *image_changes)
+    is_new = bool(builder.annotation_changes)
+    added = categories.changes if is_new else ()
+    image_changes = [c for c in builder.image_changes() if is_new or _status(c.before) != _status(c.after)]
+    changes = (*added, *builder.annotation_changes, *image_changes)
     change = store.apply(Edit(f"import {path.name}", changes)) if changes else None
+    if added and categories.order:
+        store.meta_set(CLASS_ORDER, json.dumps(categories.order))
     return ImportReport(
         path=path,
-        images=len(images.by_id),
+        images=len(images.matched.by_id),
         objects=len(builder.annotation_changes),
-        already_there=log.already_there,
-        categories=sum(change.after is not None and change.before is None for change in categories.changes),
+        already_there=builder.already_there,
+        categories=sum(change.after is not None and change.before is None for change in added),
         statuses=sum(_status(change.before) != _status(change.after) for change in image_changes),
-        skipped=log.skipped,
-        problems=tuple(log.problems),
-        notes=tuple(log.notes),
+        skipped=tally.objects,
+        problems=tally.lines(),
+        notes=tuple(notes),
         change=change,
+        boxes=tuple(reader.boxes),
+        classes=_classes_of(reader.boxes, categories, store),
     )
 
 
-class _Builder:
-    """Turns annotation rows into row changes, and remembers what they mean for their images."""
+def _classes_of(boxes: list[BoxWithoutMask], plan: CategoryPlan, store: ProjectStore) -> dict[int | None, Category]:
+    """The classes of objects that the model may be asked for later."""
+    rows = {category.id: category for category in store.categories()}
+    planned = [change.after for change in plan.changes]
+    rows = {**{row.id: row for row in planned if isinstance(row, Category)}, **rows}
+    wanted = {box.category_id for box in boxes}
+    return {source_id: rows[plan.by_id[source_id]] for source_id in wanted}
 
-    def __init__(self, store: ProjectStore, images: ImagePlan, categories: CategoryPlan, log: _Log) -> None:
+
+class _Builder:
+    """Turns objects into row changes, and remembers what they mean for their images."""
+
+    def __init__(self, store: ProjectStore, images: ImagePlan, categories: CategoryPlan, tally: Tally) -> None:
         self._store = store
         self._images = images
         self._categories = categories
-        self._log = log
+        self._tally = tally
         self._now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._present: dict[int, _Present] = {}
-        self._seen_ids: set[int] = set()
         self._touched: set[int] = set()
+        self.already_there = 0
         self.annotation_changes: list[RowChange] = []
-
-    def add(self, number: int, row: Any) -> None:
-        """One entry of ``annotations``; ``number`` from 1, for messages."""
-        if not isinstance(row, dict):
-            self._log.skip(f"annotation {number} is not an object")
-            return
-        own_id = whole_number(row.get("id"))
-        name = f"annotation {number}" if own_id is None else f"annotation {number} (id {own_id})"
-        if own_id is not None and own_id in self._seen_ids:
-            self._log.notes.append(f"{name}: the id was used before; it got a new one")
-        elif own_id is not None:
-            self._seen_ids.add(own_id)
-        image = self._image_of(row)
-        category_id = self._category_of(row)
-        if image is None or category_id is None:
-            return
-        try:
-            mask, lost = decode_segmentation(row.get("segmentation"), width=image.width, height=image.height)
-            if mask.is_empty:
-                raise ValueError("covers no pixel of the image")
-        except ValueError as error:
-            self._log.skip(f"{name} {error}")
-            return
-        self._log.problems.extend(f"{name}: {line}, the other polygons were taken" for line in lost)
-        self._keep(name, row, image, category_id, mask)
 
     def image_changes(self) -> list[RowChange]:
         """Fields that the file adds to its images, and their status."""
         changes: list[RowChange] = []
-        for source_id, image in self._images.by_id.items():
+        for source_id, image in self._images.matched.by_id.items():
             planned = self._images.changed[source_id]
             stated = planned.status if self._images.has_status[source_id] else None
             after = replace(planned, status=self._status_after(image, stated))
@@ -217,18 +200,19 @@ class _Builder:
             return Status.IN_PROGRESS
         return status
 
-    def _keep(self, name: str, row: dict[str, Any], image: ImageRecord, category_id: int, mask: Mask) -> None:
-        is_crowd = self._crowd_flag(name, row)
-        rle = mask.rle()
+    def keep(self, item: CocoObject) -> None:
+        """An object of the file, unless it is in the project already."""
+        row, image, mask, is_crowd = item.row, item.image, item.mask, item.is_crowd
+        category_id, rle = self._categories.by_id[item.category_id], mask.rle()
         present = self._present_on(image.id)
         own = present.by_id.get(whole_number(row.get("id")) or 0)
         is_own = own is not None and (own.category_id, is_crowd) == (category_id, False)
         is_drawn = own is not None and is_own and _is_drawn_from(own, row["segmentation"])
         if is_drawn or (category_id, rle, is_crowd) in present.pixels:
-            self._log.already_there += 1
+            self.already_there += 1
             return
         x, y, w, h = mask.bbox_xywh
-        fields, extra = self._provenance(name, row)
+        fields, extra = self._provenance(item.name, row)
         annotation = Annotation(
             id=self._store.new_id("annotation"),
             image_id=image.id,
@@ -250,37 +234,12 @@ class _Builder:
         self.annotation_changes.append(RowChange(None, annotation))
         self._touched.add(image.id)
 
-    def _image_of(self, row: dict[str, Any]) -> ImageRecord | None:
-        source_id = whole_number(row.get("image_id"))
-        if source_id is not None and source_id in self._images.by_id:
-            return self._images.by_id[source_id]
-        known = self._images.unusable.get(source_id) if source_id is not None else None
-        missing = f"image_id {shown(row.get('image_id'))} is not in the file's images"
-        self._log.skip_counted(known or text_id(row, "image_id") or missing)
-        return None
-
-    def _category_of(self, row: dict[str, Any]) -> int | None:
-        source_id = whole_number(row.get("category_id"))
-        if source_id is not None and source_id in self._categories.by_id:
-            return self._categories.by_id[source_id]
-        if whole_number(row.get("image_id")) in self._images.by_id:  # else it was counted already
-            missing = f"category_id {shown(row.get('category_id'))} is not a usable class of the file"
-            self._log.skip_counted(text_id(row, "category_id") or missing)
-        return None
-
     def _present_on(self, image_id: int) -> _Present:
         if image_id not in self._present:
             rows = self._store.annotations(image_id)
             pixels = frozenset((row.category_id, row.rle, row.is_crowd) for row in rows)
             self._present[image_id] = _Present(pixels, {row.id: row for row in rows})
         return self._present[image_id]
-
-    def _crowd_flag(self, name: str, row: dict[str, Any]) -> bool:
-        flag = row.get("iscrowd", 0)
-        if flag not in (0, 1):
-            self._log.problems.append(f"{name}: iscrowd {shown(flag)} is neither 0 nor 1; taken as 0")
-            return False
-        return bool(flag)
 
     def _provenance(self, name: str, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Fields of our own export that come back to where they were, and everything else to keep."""
@@ -293,7 +252,8 @@ class _Builder:
                 plain_json(key)
             except ValueError as error:
                 extra.pop(key, None)
-                self._log.problems.append(f"{name}: the field {key[:40]!a} {error}; it was left out")
+                text = f"the field {key[:40]!a} {error}; it was left out"
+                self._tally.add(f"{name}:", text, noun="field", kind=f"field {key[:40]!a}")
         fields: dict[str, Any] = {"origin": "import"}
         attributes = extra.get("attributes")
         if isinstance(attributes, dict):
@@ -305,7 +265,7 @@ class _Builder:
             else:
                 del extra["attributes"]
         elif "attributes" in extra:
-            self._log.problems.append(f"{name}: attributes are not an object; they were left out")
+            self._tally.add(f"{name}:", "attributes are not an object; they were left out", noun="field")
             del extra["attributes"]
         if "score" not in fields and _is_share(row.get("score")):
             fields["score"] = float(row["score"])

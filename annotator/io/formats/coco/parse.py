@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
 
-from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import Ring, rings_to_mask
 
-MAX_FILE_BYTES = 2 << 30
 _MAX_DEPTH = 16
 # COCO's rasteriser walks along every outline in steps of a fifth of a pixel and keeps each: 80 MB for this length.
 _MAX_OUTLINE_PX = 2_000_000.0
+MAX_CROP_BYTES = 400_000_000
+"""Of one mask's crop, a byte a pixel; decoding takes three times as much for a moment."""
+_MAX_COUNTS_CHARS = 16_000_000
+"""Of one object's run lengths as text; decoding takes thirty bytes a character."""
 _MAX_ID = 2**53  # what every JSON reader takes as a whole number
-_WANTED = "A COCO file has the lists images, annotations and categories."
-
-
-@dataclass(frozen=True, slots=True)
-class CocoFile:
-    """The three lists and the licences, each entry still unchecked; ``notes`` are for the person."""
-
-    images: list[Any]
-    annotations: list[Any]
-    categories: list[Any]
-    licences: dict[int, dict[str, Any]]
-    notes: tuple[str, ...] = ()
-
-
-def read_coco(path: Path) -> CocoFile:
-    """Read the outer structure.
-
-    Raises:
-        ImportFormatError: missing, unreadable, too large, not UTF-8, not JSON, nested too deeply, or not COCO.
-    """
-    data = _parse(path)
-    if isinstance(data, list):
-        raise ImportFormatError(f"{path.name} is a list (COCO results?), not a data set.", _WANTED)
-    if not isinstance(data, dict):
-        raise ImportFormatError(f"{path.name} is not a COCO data set.", _WANTED)
-    lists: dict[str, list[Any]] = {}
-    notes: list[str] = []
-    for key in ("images", "annotations", "categories"):
-        found = data.get(key)
-        if found is None and key != "images":
-            notes.append(f"the file has no {key}")
-            found = []
-        if not isinstance(found, list):
-            raise ImportFormatError(f"{path.name} is not a COCO data set: it has no list {key!r}.", _WANTED)
-        lists[key] = found
-    return CocoFile(lists["images"], lists["annotations"], lists["categories"], _licences(data), tuple(notes))
+_BYTES_REPR = re.compile(r"""b(['"])(.*)\1""", re.DOTALL)
 
 
 def decode_segmentation(segmentation: Any, *, width: int, height: int) -> tuple[Mask, tuple[str, ...]]:
@@ -65,6 +30,8 @@ def decode_segmentation(segmentation: Any, *, width: int, height: int) -> tuple[
     Raises:
         ValueError: nothing usable; the text says why.
     """
+    if isinstance(segmentation, list) and len(segmentation) == 1 and isinstance(segmentation[0], dict):
+        segmentation = segmentation[0]  # a list round the run lengths: what some programs make of one object
     if isinstance(segmentation, dict):
         return _decode_runs(segmentation, width, height), ()
     if isinstance(segmentation, list):
@@ -124,52 +91,23 @@ def shown(value: Any) -> str:
     return str(value)[:40] if isinstance(value, str | int | float | None) else f"of type {type(value).__name__}"
 
 
-def _parse(path: Path) -> Any:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ImportFormatError(f"{path.name} is larger than 2 GB.", "Split the data set.")
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ImportFormatError(f"{path.name} is not UTF-8 text.", "Is it a JSON file?") from error
-    except FileNotFoundError as error:
-        raise ImportFormatError(f"There is no file {path}.", "Check the name.") from error
-    except OSError as error:
-        raise ImportFormatError(f"{path.name} cannot be read ({error.strerror}).", "Check its permissions.") from error
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ImportFormatError(f"{path.name} is nested too deeply.", _WANTED) from error
-    except MemoryError as error:
-        raise ImportFormatError(f"{path.name} does not fit into memory.", "Split the data set.") from error
-    except ValueError as error:
-        raise ImportFormatError(f"{path.name} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
-
-
-def _licences(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    rows = data.get("licenses")
-    for row in rows if isinstance(rows, list) else []:
-        number = whole_number(row.get("id")) if isinstance(row, dict) else None
-        if number is not None and number > 0:
-            try:
-                found[number] = {**plain_json(row), "id": number}
-            except ValueError:  # an odd licence is not worth a failed import; its images lose the reference
-                continue
-    return found
-
-
 def _decode_runs(segmentation: dict[str, Any], width: int, height: int) -> Mask:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, list) or [whole_number(v) for v in size] != [height, width]:
         raise ValueError(f"has run lengths for another size than the image's [{height}, {width}]")
     if isinstance(counts, str):
-        return Mask.from_rle(counts, width, height)
+        # Python's text of bytes, b'...': written by programs that forgot to decode what the library gave them.
+        wrapped = _BYTES_REPR.fullmatch(counts)
+        plain = counts if wrapped is None else wrapped[2].replace("\\\\", "\\")
+        if len(plain) > _MAX_COUNTS_CHARS:
+            raise ValueError(f"has run lengths of {len(plain):,} characters, more than the limit")
+        return Mask.from_rle(plain, width, height, max_crop_bytes=MAX_CROP_BYTES)
     if not isinstance(counts, list):
         raise ValueError(f"has run lengths of type {type(counts).__name__}")
     numbers = [whole_number(v) for v in counts]
     if any(v is None or v < 0 for v in numbers):
         raise ValueError("has run lengths that are not whole numbers from 0")
-    return Mask.from_counts(np.array(numbers, np.int64), width, height)
+    return Mask.from_counts(np.array(numbers, np.int64), width, height, max_crop_bytes=MAX_CROP_BYTES)
 
 
 def _decode_polygons(segmentation: list[Any], width: int, height: int) -> tuple[Mask, tuple[str, ...]]:
@@ -187,7 +125,11 @@ def _decode_polygons(segmentation: list[Any], width: int, height: int) -> tuple[
         raise ValueError(f"has no usable polygon ({lost[0]})")
     if sum(_length(ring) for ring in rings) > _MAX_OUTLINE_PX:
         raise ValueError("has an outline of more than two million pixels")
-    return rings_to_mask(rings, width=width, height=height), tuple(lost)
+    corners = np.clip(np.concatenate(rings), 0.0, (width, height))
+    covered = int(np.prod(np.ptp(corners, axis=0)))
+    if covered > MAX_CROP_BYTES:
+        raise ValueError(f"covers {covered:,} pixels with its box, more than the limit of {MAX_CROP_BYTES:,}")
+    return rings_to_mask(rings, width=width, height=height, max_crop_bytes=MAX_CROP_BYTES), tuple(lost)
 
 
 def _ring(polygon: Any) -> Ring:
@@ -195,7 +137,7 @@ def _ring(polygon: Any) -> Ring:
         raise ValueError("is not a list of numbers")
     if len(polygon) < 6 or len(polygon) % 2:
         raise ValueError(f"has {len(polygon)} numbers (an even count from 6 is needed)")
-    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in polygon):
+    if not set(map(type, polygon)) <= {int, float}:
         raise ValueError("holds something that is not a number")
     try:
         points = np.array(polygon, np.float64).reshape(-1, 2)
