@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QWidget
 
 from annotator.domain.project import ImageRecord
@@ -152,14 +152,14 @@ class MainWindow(QMainWindow):
         self.film.fit(event.size().height())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
+        self.dragMoveEvent(event)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        _take_harmlessly(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths:
-            event.acceptProposedAction()
-            self.paths_dropped.emit(paths)
+        if _take_harmlessly(event):
+            self.paths_dropped.emit([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
 
     # --- building ----------------------------------------------------------------------------------------------------
 
@@ -191,3 +191,15 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(plain_icon("app", tokens.text))
         self.canvas.set_colours(CanvasColours(background=tokens.background))
         self.area.update()
+
+
+def _take_harmlessly(event: QDropEvent) -> bool:
+    """Accept files as a copy, else as a link, whatever the source proposes: after a move it would delete them."""
+    actions = (Qt.DropAction.CopyAction, Qt.DropAction.LinkAction)
+    allowed = [action for action in actions if event.possibleActions() & action]
+    if not allowed or not any(url.isLocalFile() for url in event.mimeData().urls()):
+        event.ignore()
+        return False
+    event.setDropAction(allowed[0])
+    event.accept()
+    return True
