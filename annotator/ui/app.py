@@ -103,6 +103,7 @@ def build_window(
         *(window, session, settings),
         patience=patience,
         switch=switch,
+        client=client,
         models=ModelMenu(
             *(window.menus["Model"], notices),
             last=window.actions_by_id["adapters"],

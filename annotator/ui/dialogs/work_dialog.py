@@ -83,12 +83,25 @@ class WorkDialog(QDialog):
         self.close_button = QPushButton("Cancel")
         self.close_button.setAutoDefault(False)
         self.close_button.clicked.connect(self.reject)
-        buttons = QHBoxLayout()
+        self._buttons = buttons = QHBoxLayout()
         buttons.setSpacing(8)
         buttons.addStretch(1)
         buttons.addWidget(self.close_button)
         buttons.addWidget(self.start_button)
         return buttons
+
+    def add_button(self, button: QPushButton) -> None:
+        """What can be done with the result, beside the other buttons."""
+        button.setAutoDefault(False)
+        self._buttons.insertWidget(1, button)
+
+    def go_on_beside(self) -> None:
+        """The work is over: the window can be used while the result is read."""
+        geometry = self.geometry()
+        self.hide()
+        self.setWindowModality(Qt.WindowModality.NonModal)
+        self.show()
+        self.setGeometry(geometry)
 
     @property
     def is_running(self) -> bool:

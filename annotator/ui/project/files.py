@@ -11,16 +11,15 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
 from annotator.domain.errors import ProjectElsewhereError, ProjectReadOnlyError, UserError
-from annotator.io.formats.coco.import_ import import_coco
 from annotator.io.images.samples import write_samples
 from annotator.io.project.place import SUFFIX, free_place
-from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
 from annotator.ui.canvas.brush import RADIUS_PX
 from annotator.ui.dialogs.settings import SettingsDialog
-from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.dialogs.work_dialog import ExportDialog
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
+from annotator.ui.project.importing import CocoImport
 from annotator.ui.project.model_menu import ModelMenu
 from annotator.ui.project.recent import RecentPlaces
 from annotator.ui.project.session import ProjectSession
@@ -28,7 +27,8 @@ from annotator.ui.project.switch import ProjectSwitch
 from annotator.ui.refine.patience import Patience
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.sheets import AboutBox, ShortcutSheet
-from annotator.ui.threads.background import Errand, Progress
+from annotator.ui.threads.background import Errand
+from annotator.ui.threads.worker import EngineClient
 
 
 class FileActions(QObject):
@@ -45,6 +45,7 @@ class FileActions(QObject):
         patience: Patience,
         switch: ProjectSwitch,
         models: ModelMenu,
+        client: EngineClient,
     ) -> None:
         super().__init__(window)
         self._window, self._session, self._settings = window, session, settings
@@ -59,6 +60,12 @@ class FileActions(QObject):
             parent=window,
         )
         self._errand = Errand(self)
+        self._import = CocoImport(
+            *(window, session, client, self._notices),
+            switch=switch,
+            reopen=self.open_path,
+            max_pixels=lambda: int(settings.get("max_image_megapixels")) * 1_000_000,
+        )
         window.paths_dropped.connect(self.open_dropped)
         window.area.empty.open_wanted.connect(self.open_folder)
         window.area.empty.samples_wanted.connect(self.open_samples)
@@ -166,35 +173,12 @@ class FileActions(QObject):
             self.import_path(Path(name))
 
     def import_path(self, path: Path) -> None:
-        """Import on a thread of its own, which is the project's one writer meanwhile."""
+        """Import, unless the project is read-only."""
         store = self._session.store
-        if store is None:
-            return
-        if store.is_read_only:
+        if store is not None and store.is_read_only:
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
-            return
-        self._switch.cancel()
-        project, author = store.path, store.author
-        self._switch.close_then(
-            lambda: self._start_import(path, project, author),
-            then="The import begins",
-            way_out="Import without it",
-        )
-
-    def _start_import(self, path: Path, project: Path, author: str) -> None:
-        dialog = WorkDialog("Import COCO", self._window)
-        dialog.pane.hide()
-        dialog.start_button.setText("Try again")  # shown after a failure or a stop
-        dialog.start_button.hide()
-        dialog.finished.connect(lambda _code: self.open_path(project))
-
-        def work(progress: Progress) -> object:
-            with ProjectStore.open(project, author=author) as writer:
-                return import_coco(writer, path, progress=progress)
-
-        dialog.start_button.clicked.connect(lambda: dialog.start(work))
-        dialog.open()
-        dialog.start(work)
+        else:
+            self._import.start(path)
 
     # --- settings and sheets ---------------------------------------------------------------------------------------
 
@@ -250,5 +234,6 @@ class FileActions(QObject):
     def shut_down(self) -> None:
         """Wait for what still runs."""
         self._errand.shut_down()
+        self._import.shut_down()
         self._switch.shut_down()
         self.models.shut_down()

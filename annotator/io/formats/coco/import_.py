@@ -73,6 +73,10 @@ class ImportReport:
             out.append(f"{self.already_there} objects were there already")
         if self.statuses:
             out.append(f"the status of {self.statuses} images changed")
+        if self.boxes:
+            count = len(self.boxes)
+            what = "1 box has no mask" if count == 1 else f"{count} boxes have no mask"
+            out.append(f"{what}: in the window, import this file and ask the model")
         out.extend(f"note: {line}" for line in self.notes)
         out.extend(f"problem: {line}" for line in self.problems[:_SHOWN_LINES])
         if len(self.problems) > _SHOWN_LINES:
@@ -158,7 +162,7 @@ def _classes_of(boxes: list[BoxWithoutMask], plan: CategoryPlan, store: ProjectS
     """The classes of objects that the model may be asked for later."""
     rows = {category.id: category for category in store.categories()}
     planned = [change.after for change in plan.changes]
-    rows = {**{row.id: row for row in planned if isinstance(row, Category)}, **rows}
+    rows.update({row.id: row for row in planned if isinstance(row, Category)})
     wanted = {box.category_id for box in boxes}
     return {source_id: rows[plan.by_id[source_id]] for source_id in wanted}
 
