@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QApplication
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import Engine, EngineFactory
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
-from annotator.io.images.reading import is_supported
+from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
@@ -165,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
     # frame, and one frame has several turns.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     settings = Settings.load()
+    warm_up()
     device = getattr(args, "device", None) or settings.get("device")
     config = getattr(args, "config", None)
 

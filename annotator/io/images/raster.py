@@ -27,6 +27,7 @@ from annotator.io.images.reader import (
     check_frame,
     check_size,
 )
+from annotator.io.images.sink import rgb_array
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ def _to_rgb(image: Image.Image) -> tuple[RgbArray, str]:
         alpha = rgba[:, :, 3]
         note = "" if bool((alpha == 255).all()) else "transparency shown on grey"
         return flatten_alpha(np.ascontiguousarray(rgba[:, :, :3]), alpha), note
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), ""
+    return rgb_array(image if image.mode == "RGB" else image.convert("RGB")), ""
 
 
 def _is_deep_colour_png(head: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain import budget
 from annotator.domain.errors import ImageError
 
 RgbArray = npt.NDArray[np.uint8]
@@ -119,13 +120,19 @@ def check_frame(name: str, frame: int, frames: int) -> None:
         raise ImageError(f"{name} has {frames} frame(s); there is no frame {frame + 1}.")
 
 
+def memory_error(name: str) -> ImageError:
+    """A decoder was refused more memory."""
+    limit = budget.in_words(budget.limit_bytes())
+    return ImageError(f"{name} needs more memory than the limit of {limit}.", budget.ADVICE)
+
+
 def damage_error(name: str, error: Exception) -> ImageError:
     """What a decoder's own complaint means for the person."""
     if isinstance(error, ImageError):
         return error
     _log.debug("decoder complaint about %s: %r", name, error)
     if isinstance(error, MemoryError):
-        return ImageError(f"{name} does not fit into memory.", "Close other programs, or save a smaller copy.")
+        return memory_error(name)
     text = str(error).strip().splitlines()
     reason = text[0][:160] if text else type(error).__name__
     signs = ("truncated", "end of file", "incomplete")

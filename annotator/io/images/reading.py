@@ -1,51 +1,46 @@
-"""Image files to RGB: what is an image, which there are in a folder, and how each is read."""
+"""Image files to RGB: what is an image, which there are in a folder, and how each is read (in a reader process)."""
 
 from __future__ import annotations
 
-import hashlib
+import atexit
 import logging
+import mmap
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable
 from functools import cache
-from typing import BinaryIO, TypeVar
+from typing import Any
 
-import cv2
 import numpy as np
 
-from annotator import plugins
 from annotator.domain.errors import ImageError
-from annotator.io.images.display import DISPLAY_VERSION
-from annotator.io.images.reader import (
-    COPY_AGAIN,
-    DEFAULT_MAX_PIXELS,
-    LoadedImage,
-    Pixels,
-    Reader,
-    RgbArray,
-    check_size,
-    damage_error,
-)
+from annotator.io.images import trouble
+from annotator.io.images.channel import Message
+from annotator.io.images.decoding import HEAD_BYTES, readers
+from annotator.io.images.pool import ReaderPool
+from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "LoadedImage",
     "Pixels",
     "Reader",
+    "interrupt",
     "is_supported",
     "list_images",
     "load_image",
     "load_thumbnail",
     "natural_key",
     "read_size",
+    "warm_up",
 ]
 
-_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-_HEAD_BYTES = 256
 _TOLD_EVERY = 64
+_MAPPED = 64
+_mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -57,9 +52,9 @@ def is_supported(path: str | os.PathLike[str]) -> bool:
         return False
     suffix = os.path.splitext(name)[1].lower()
     if suffix and not suffix[1:].isdigit():
-        return any(suffix in reader.suffixes for reader in _readers())
+        return any(suffix in reader.suffixes for reader in readers())
     head = _head_of(path)
-    return bool(head) and any(reader.sniff(head) for reader in _readers())
+    return bool(head) and any(reader.sniff(head) for reader in readers())
 
 
 def list_images(
@@ -125,46 +120,27 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
         max_pixels: larger images are refused before they are decoded.
 
     Raises:
-        ImageError: missing, unreadable, empty, cut off, not an image, too large, or compressed in an unknown way.
+        ImageError: missing, unreadable, empty, cut off, not an image, too large, compressed in an unknown way; or so
+            damaged that it ended its reader, now or the last time.
     """
-    with _opened(path) as (stream, name, reader):
-        pixels = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels))
-        stream.seek(0)
-        sha256 = _hash_of(stream, name)
-    rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
-    rgb.setflags(write=False)
-    named = f"{sha256}|{frame}|{reader.name}{reader.version}.{DISPLAY_VERSION}|{pixels.window}"
-    extra = dict(pixels.extra)
-    if pixels.spacing_mm is not None:
-        extra["spacing_mm"] = list(pixels.spacing_mm)
-    return LoadedImage(
-        rgb=rgb,
-        width=rgb.shape[1],
-        height=rgb.shape[0],
-        sha256=sha256,
-        image_key=hashlib.sha256(named.encode("utf-8")).hexdigest(),
-        spacing_mm=pixels.spacing_mm,
-        extra=extra,
-        note=pixels.note,
-    )
+    answer = _ask("load", path, frame=frame, max_pixels=max_pixels)
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in answer.data.items()
+        if name != "shape"
+    }
+    return LoadedImage(rgb=_pixels(answer), **values)
 
 
 def load_thumbnail(
     path: str | os.PathLike[str], *, max_side: int = 160, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> RgbArray:
-    """A small copy, h x w x 3 uint8, C-contiguous, longest side at most ``max_side``.
+    """A small copy, h x w x 3 uint8, C-contiguous, read-only, longest side at most ``max_side``.
 
     Raises:
         ImageError: as :func:`load_image`.
     """
-    with _opened(path) as (stream, name, reader):
-        rgb = _decode(name, lambda: reader.thumbnail(stream, name, max_side=max_side, max_pixels=max_pixels))
-    height, width = rgb.shape[:2]
-    if max(width, height) > max_side:
-        scale = max_side / max(width, height)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return np.ascontiguousarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.ascontiguousarray(rgb, np.uint8)
+    return _pixels(_ask("thumbnail", path, max_side=max_side, max_pixels=max_pixels))
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -173,90 +149,60 @@ def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         ImageError: as :func:`load_image`.
     """
-    with _opened(path) as (stream, name, reader):
-        width, height = _decode(name, lambda: reader.size(stream, name))
-    check_size(name, width, height, width * height)
-    return width, height
+    width, height = _ask("size", path).data["size"]
+    return int(width), int(height)
 
 
-_OWN_READERS = {
-    "dicom": "annotator.io.images.dicom:DicomReader",
-    "raster": "annotator.io.images.raster:RasterReader",
-}
-"""Imported when the first image is read. Plug-ins come from the entry points ``annotator.readers``."""
+def warm_up() -> None:
+    """Start a reader process ahead of the first image; does not wait."""
+    _pool().warm()
+
+
+def interrupt() -> None:
+    """End all reads that run now; whoever waits for one gets an ``ImageError``."""
+    _pool().interrupt()
 
 
 @cache
-def _readers() -> tuple[Reader, ...]:
-    made: list[Reader] = []
-    for name, factory in plugins.load_all("annotator.readers", _OWN_READERS).items():
-        reader = factory() if callable(factory) else factory
-        if isinstance(reader, Reader):
-            made.append(reader)
-        else:
-            _log.warning("reader plug-in %s lacks parts of the reader interface and is ignored", name)
-    return tuple(made)
+def _pool() -> ReaderPool:
+    made = ReaderPool()
+    atexit.register(made.close)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_let_go)
+    return made
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader]]:
-    """The open file, its name for messages, and who reads it: by content first, then by suffix."""
-    name = os.path.basename(os.fspath(path)) or os.fspath(path)
+def _let_go() -> None:
+    """In a forked copy of the program: it gets readers of its own."""
+    if _pool.cache_info().currsize:
+        _pool().let_go()
+        _pool.cache_clear()
+
+
+def _ask(what: str, path: str | os.PathLike[str], **arguments: object) -> Message:
+    whole = os.path.abspath(os.fsdecode(path))
+    trouble.check(whole, what)
+    return _pool().ask(what, whole, **arguments)
+
+
+def _pixels(answer: Message) -> RgbArray:
+    """H x W x 3 uint8, read-only: the mapped file, or what came with the answer."""
+    height, width, channels = answer.data["shape"]
+    count = height * width * channels
+    if answer.file is None:
+        return np.frombuffer(answer.payload, np.uint8, count).reshape(height, width, channels)
     try:
-        info = os.stat(path)
-        if not stat.S_ISREG(info.st_mode):
-            raise ImageError(f"{name} is not a file.", "Choose an image file.")
-        if info.st_size == 0:
-            raise ImageError(f"{name} is empty (zero bytes).", COPY_AGAIN)
-        stream: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed below; opening and reading fail differently
+        # A mapping holds a descriptor as long as it lives; a program that keeps hundreds of images gets copies.
+        if len(_mapped) < _MAPPED:
+            block = mmap.mmap(answer.file, count, prot=mmap.PROT_READ)
+            _mapped.add(block)
+            return np.frombuffer(block, np.uint8).reshape(height, width, channels)
+        with mmap.mmap(answer.file, count, prot=mmap.PROT_READ) as block:
+            return np.frombuffer(block.read(), np.uint8).reshape(height, width, channels)
     except (OSError, ValueError) as error:
-        raise _file_error(path, name, error) from error
-    with stream:
-        try:
-            head = stream.read(_HEAD_BYTES)
-            stream.seek(0)
-        except OSError as error:
-            raise _file_error(path, name, error) from error
-        yield stream, name, _reader_for(name, head)
-
-
-def _reader_for(name: str, head: bytes) -> Reader:
-    for reader in _readers():
-        if reader.sniff(head):
-            return reader
-    suffix = os.path.splitext(name)[1].lower()
-    for reader in _readers():
-        if suffix in reader.suffixes:
-            return reader
-    raise ImageError(f"{name} is not an image that can be read here.", "Use PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.")
-
-
-def _decode(name: str, work: Callable[[], _T]) -> _T:
-    try:
-        return work()
-    except ImageError:
-        raise
-    except Exception as error:  # decoders raise nearly anything on damaged files
-        raise damage_error(name, error) from error
-
-
-def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> ImageError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return ImageError(f"{name} is missing.", f"It was expected at {os.fspath(path)}.")
-    if isinstance(error, PermissionError):
-        return ImageError(f"{name} may not be read by you.", "Change the file's permissions.")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return ImageError(f"{name} cannot be read ({reason}).", "Check the disk or the network connection.")
-
-
-def _hash_of(stream: BinaryIO, name: str) -> str:
-    digest = hashlib.sha256()
-    try:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    except OSError as error:
-        raise ImageError(f"{name} cannot be read ({error.strerror}).", "Check the disk.") from error
-    return digest.hexdigest()
+        raise ImageError("An image does not fit into memory.", "Close other programs.") from error
+    finally:
+        os.close(answer.file)
 
 
 def _head_of(path: str | os.PathLike[str]) -> bytes:
@@ -264,7 +210,7 @@ def _head_of(path: str | os.PathLike[str]) -> bytes:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return b""
         with open(path, "rb") as stream:
-            return stream.read(_HEAD_BYTES)
+            return stream.read(HEAD_BYTES)
     except OSError as error:
         _log.debug("cannot look into %s: %s", path, error)
         return b""

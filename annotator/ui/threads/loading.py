@@ -14,7 +14,7 @@ from PySide6.QtGui import QImage, QPixmap
 
 from annotator.domain.errors import UserError
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
-from annotator.io.images.reading import load_image, load_thumbnail
+from annotator.io.images.reading import interrupt, load_image, load_thumbnail
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 
 _log = logging.getLogger(__name__)
@@ -117,9 +117,10 @@ class ImageLoader(QObject):
         self._reading.clear()
 
     def shut_down(self) -> None:
-        """Wait for running reads; call before the program ends."""
+        """End running reads; call before the program ends."""
         self.clear()
         self._pool.clear()
+        interrupt()
         self._pool.waitForDone(5000)
 
     def _start(self, image_id: int, path: Path, *, priority: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from annotator import plugins
 from annotator.io.formats.registry import EXPORTERS, IMPORTERS
-from annotator.io.images.reading import _OWN_READERS
+from annotator.io.images.decoding import OWN_READERS
 
 GROUP = "annotator.readers"
 OWN = {"raster": "annotator.io.images.raster:RasterReader"}
@@ -37,7 +37,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_one_of_our_own_loads() -> None:
-    for group, own in ((GROUP, _OWN_READERS), ("annotator.exporters", EXPORTERS), ("annotator.importers", IMPORTERS)):
+    for group, own in ((GROUP, OWN_READERS), ("annotator.exporters", EXPORTERS), ("annotator.importers", IMPORTERS)):
         assert set(plugins.load_all(group, own)) >= set(own)
     assert plugins.find("annotator.nonsense") == ()
 

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ import tifffile
 from PIL import Image, ImageFile
 
 from annotator.domain.errors import ImageError
-from annotator.io.images import reading as readers
+from annotator.io.images import decoding
 from annotator.io.images.display import ALPHA_BACKGROUND, orient, percentile_range, scale_to_bytes
 from annotator.io.images.reading import is_supported, list_images, load_image, load_thumbnail, natural_key, read_size
 
@@ -34,9 +35,9 @@ def pillow_rgb(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def fails(path: Path, match: str) -> None:
+def fails(path: Path, match: str, ways: Sequence[Callable[[Path], object]] = (load_image, load_thumbnail)) -> None:
     """Every way to open the file gives one message with the file's name, and advice."""
-    for open_it in (load_image, load_thumbnail):
+    for open_it in ways:
         with pytest.raises(ImageError, match=match) as caught:
             open_it(path)
         assert path.name in caught.value.message
@@ -221,7 +222,7 @@ def exif_chunk(orientation: int) -> bytes:
 
 
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows with every picture that is decoded from now on."""
+    """Grows with every picture that is decoded in this process from now on."""
     found: list[str] = []
 
     def load(self: ImageFile.ImageFile) -> None:
@@ -243,7 +244,7 @@ def test_the_size_of_a_png_is_read_without_decoding_it(
     loaded = load_image(tmp_path / "a.png")
     assert (loaded.width, loaded.height) == shown
     found = decodings(monkeypatch)
-    assert read_size(tmp_path / "a.png") == shown
+    assert decoding.read_size(tmp_path / "a.png") == shown
     assert found == []
 
 
@@ -257,10 +258,11 @@ def test_exif_data_behind_the_pixels_of_a_png_count(tmp_path: Path, monkeypatch:
     path.write_bytes(head + data[33:-12] + exif_chunk(8) + data[-12:])
     found = decodings(monkeypatch)
     with pytest.raises(ImageError, match="too large"):
-        read_size(path)
+        decoding.read_size(path)
     assert found == []
     path.write_bytes(head + data[33:])
-    assert read_size(path) == (30_000, 30_000), "a person may have raised the limit, and a header costs nothing"
+    size = decoding.read_size(path)
+    assert size == (30_000, 30_000), "a person may have raised the limit, and a header costs nothing"
     assert found == []
 
 
@@ -305,8 +307,8 @@ def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(readers, "open", refuse, raising=False)
-    fails(path, "may not be read")
+    monkeypatch.setattr(decoding, "open", refuse, raising=False)
+    fails(path, "may not be read", (decoding.load_image, decoding.load_thumbnail))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp", "a.gif", "deep.png", "deep.tif"])

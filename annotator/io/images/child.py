@@ -1,0 +1,178 @@
+"""A reader process: decodes images for the program, one at a time, and answers until the program is gone.
+
+It imports neither torch nor Qt, prints nothing, and is ended by the
+system itself when a decoder hangs or takes too much memory (see ``docs/adr/0013-reader-processes.md``).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from annotator.domain import budget
+from annotator.domain.errors import ImageError
+from annotator.io.images import decoding
+from annotator.io.images.channel import INLINE_BYTES, Channel, ChannelEndedError, PipeChannel, SocketChannel
+from annotator.io.images.reader import LoadedImage, RgbArray, memory_error
+from annotator.io.images.sink import Sink
+
+_SLACK_BYTES = 256 << 20
+"""Beside the limit: the threads' stacks and what decoders keep."""
+_WATCH_S = 0.1
+_IS_LINUX = sys.platform.startswith("linux")
+
+
+def main() -> None:
+    """Serve what is at the other end of standard input (a socket, or with ``--pipes`` both pipes)."""
+    channel = _channel("--pipes" in sys.argv)
+    logging.disable(logging.CRITICAL)
+    decoding.readers()
+    empty_bytes = _used_bytes()
+    threading.Thread(target=_end_with_program, daemon=True).start()
+    # What native code prints goes nowhere; until here it is the reason why this process did not start.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    channel.send({"ready": True})
+    while True:
+        try:
+            _serve(channel, channel.receive().data, empty_bytes)
+        except ChannelEndedError:
+            return
+
+
+def _channel(over_pipes: bool) -> Channel:
+    if over_pipes:
+        out = os.dup(1)
+        os.dup2(2, 1)  # whatever prints must not get between the messages
+        return PipeChannel(os.fdopen(os.dup(0), "rb"), os.fdopen(out, "wb"))
+    return SocketChannel(socket.socket(fileno=os.dup(0)))
+
+
+def _serve(channel: Channel, request: dict[str, Any], empty_bytes: int) -> None:
+    """Answer one request: ``ask`` names it, ``cpu_s`` and ``limit_bytes`` bound it, the others are its arguments."""
+    cpu_s, limit = request.pop("cpu_s"), request.pop("limit_bytes")
+    budget.set_limit_bytes(limit)
+    with Sink() as sink:
+        _bound(cpu_s, empty_bytes + limit + _SLACK_BYTES)
+        name = os.path.basename(request["path"])
+        try:
+            data, rgb = ANSWERS[request.pop("ask")](**request)
+            is_large = rgb is not None and rgb.nbytes >= INLINE_BYTES
+            file = sink.file_of(rgb) if rgb is not None and is_large and channel.passes_files else None
+        except ImageError as error:
+            data, rgb, file = {"error": [error.message, error.advice]}, None, None
+        except MemoryError:
+            refusal = memory_error(name)
+            data, rgb, file = {"error": [refusal.message, refusal.advice]}, None, None
+        except Exception:
+            data, rgb, file = {"bug": traceback.format_exc()}, None, None
+        finally:
+            _bound(0, None)
+        payload = b"" if rgb is None or file is not None else np.ascontiguousarray(rgb).data.cast("B")
+        if rgb is not None:
+            data["shape"] = list(rgb.shape)
+        channel.send(data, payload, file)
+
+
+Answer = tuple[dict[str, Any], RgbArray | None]
+
+
+def _load(path: str, frame: int, max_pixels: int) -> Answer:
+    image = decoding.load_image(path, frame=frame, max_pixels=max_pixels)
+    return {one.name: getattr(image, one.name) for one in fields(LoadedImage) if one.name != "rgb"}, image.rgb
+
+
+def _thumbnail(path: str, max_side: int, max_pixels: int) -> Answer:
+    return {}, decoding.load_thumbnail(path, max_side=max_side, max_pixels=max_pixels)
+
+
+def _size(path: str) -> Answer:
+    return {"size": list(decoding.read_size(path))}, None
+
+
+ANSWERS: dict[str, Callable[..., Answer]] = {"load": _load, "thumbnail": _thumbnail, "size": _size}
+
+
+def _bound(cpu_s: float, memory_bytes: int | None) -> None:
+    """Let the system end this process after so much computing (0: no end), and refuse it more memory. Where the system
+    cannot, the program's own deadline and the watch below do."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)  # SIGPROF, whose default is to end the process
+    if _IS_LINUX:
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = resource.RLIM_INFINITY if memory_bytes is None else memory_bytes
+        if most != resource.RLIM_INFINITY:
+            wanted = most if wanted == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
+    else:
+        _watched.limit_bytes = memory_bytes
+
+
+def _used_bytes() -> int:
+    """Address space on Linux (what its limit counts), elsewhere the most memory so far; 0 where nobody says."""
+    if _IS_LINUX:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+
+
+class _Watched:
+    """What the watch compares the memory with; None between requests."""
+
+    limit_bytes: int | None = None
+
+
+_watched = _Watched()
+MEMORY_EXIT = 77
+"""The exit code for too much memory, where the system has no limit of its own."""
+
+
+def _end_with_program() -> None:
+    """On a thread: end with the program, also in the middle of a picture."""
+    waits = select.poll() if hasattr(select, "poll") else None
+    if waits is not None:
+        waits.register(0, 0)  # asks for nothing but the end of the other side
+    while True:
+        if waits is not None:
+            if waits.poll(None if _IS_LINUX else _WATCH_S * 1000):
+                os._exit(0)
+        elif not threading.main_thread().is_alive() or _wait_for_parent(_WATCH_S):
+            os._exit(0)
+        if _watched.limit_bytes is not None and _used_bytes() > _watched.limit_bytes:
+            os._exit(MEMORY_EXIT)
+
+
+def _wait_for_parent(timeout_s: float) -> bool:
+    """Windows: whether the program has ended; waits so long for it."""
+    import _winapi
+
+    synchronize, signalled = 0x00100000, 0
+    try:
+        handle = _winapi.OpenProcess(synchronize, False, os.getppid())  # type: ignore[attr-defined]
+    except OSError:
+        return True
+    try:
+        return bool(_winapi.WaitForSingleObject(handle, int(timeout_s * 1000)) == signalled)  # type: ignore[attr-defined]
+    finally:
+        _winapi.CloseHandle(handle)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

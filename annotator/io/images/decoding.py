@@ -1,0 +1,178 @@
+"""Image files to RGB in this process: who reads a file, and what its complaints mean.
+
+The program itself does not call this: decoders are native code, and a damaged file can end the process that they run
+in. :mod:`annotator.io.images.reading` asks a reader process, which runs what is here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import BinaryIO, TypeVar
+
+import cv2
+import numpy as np
+
+from annotator import plugins
+from annotator.domain.errors import ImageError
+from annotator.io.images.display import DISPLAY_VERSION
+from annotator.io.images.reader import (
+    COPY_AGAIN,
+    DEFAULT_MAX_PIXELS,
+    LoadedImage,
+    Reader,
+    RgbArray,
+    check_size,
+    damage_error,
+)
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+HEAD_BYTES = 256
+
+
+def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS) -> LoadedImage:
+    """Read an image as it is to be shown and encoded.
+
+    Args:
+        frame: page or frame, from 0.
+        max_pixels: larger images are refused before they are decoded.
+
+    Raises:
+        ImageError: missing, unreadable, empty, cut off, not an image, too large, or compressed in an unknown way.
+    """
+    with _opened(path) as (stream, name, reader):
+        pixels = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels))
+        stream.seek(0)
+        sha256 = _hash_of(stream, name)
+    rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
+    rgb.setflags(write=False)
+    named = f"{sha256}|{frame}|{reader.name}{reader.version}.{DISPLAY_VERSION}|{pixels.window}"
+    extra = dict(pixels.extra)
+    if pixels.spacing_mm is not None:
+        extra["spacing_mm"] = list(pixels.spacing_mm)
+    return LoadedImage(
+        rgb=rgb,
+        width=rgb.shape[1],
+        height=rgb.shape[0],
+        sha256=sha256,
+        image_key=hashlib.sha256(named.encode("utf-8")).hexdigest(),
+        spacing_mm=pixels.spacing_mm,
+        extra=extra,
+        note=pixels.note,
+    )
+
+
+def load_thumbnail(
+    path: str | os.PathLike[str], *, max_side: int = 160, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> RgbArray:
+    """A small copy, h x w x 3 uint8, C-contiguous, longest side at most ``max_side``.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    with _opened(path) as (stream, name, reader):
+        rgb = _decode(name, lambda: reader.thumbnail(stream, name, max_side=max_side, max_pixels=max_pixels))
+    height, width = rgb.shape[:2]
+    if max(width, height) > max_side:
+        scale = max_side / max(width, height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.ascontiguousarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(rgb, np.uint8)
+
+
+def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height as shown, from the file's header only.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    with _opened(path) as (stream, name, reader):
+        width, height = _decode(name, lambda: reader.size(stream, name))
+    check_size(name, width, height, width * height)
+    return width, height
+
+
+OWN_READERS = {
+    "dicom": "annotator.io.images.dicom:DicomReader",
+    "raster": "annotator.io.images.raster:RasterReader",
+}
+"""Imported when the first image is read. Plug-ins come from the entry points ``annotator.readers``."""
+
+
+@cache
+def readers() -> tuple[Reader, ...]:
+    made: list[Reader] = []
+    for name, factory in plugins.load_all("annotator.readers", OWN_READERS).items():
+        reader = factory() if callable(factory) else factory
+        if isinstance(reader, Reader):
+            made.append(reader)
+        else:
+            _log.warning("reader plug-in %s lacks parts of the reader interface and is ignored", name)
+    return tuple(made)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader]]:
+    """The open file, its name for messages, and who reads it: by content first, then by suffix."""
+    name = os.path.basename(os.fspath(path)) or os.fspath(path)
+    try:
+        info = os.stat(path)
+        if not stat.S_ISREG(info.st_mode):
+            raise ImageError(f"{name} is not a file.", "Choose an image file.")
+        if info.st_size == 0:
+            raise ImageError(f"{name} is empty (zero bytes).", COPY_AGAIN)
+        stream: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed below; opening and reading fail differently
+    except (OSError, ValueError) as error:
+        raise _file_error(path, name, error) from error
+    with stream:
+        try:
+            head = stream.read(HEAD_BYTES)
+            stream.seek(0)
+        except OSError as error:
+            raise _file_error(path, name, error) from error
+        yield stream, name, _reader_for(name, head)
+
+
+def _reader_for(name: str, head: bytes) -> Reader:
+    for reader in readers():
+        if reader.sniff(head):
+            return reader
+    suffix = os.path.splitext(name)[1].lower()
+    for reader in readers():
+        if suffix in reader.suffixes:
+            return reader
+    raise ImageError(f"{name} is not an image that can be read here.", "Use PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.")
+
+
+def _decode(name: str, work: Callable[[], _T]) -> _T:
+    try:
+        return work()
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise damage_error(name, error) from error
+
+
+def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> ImageError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ImageError(f"{name} is missing.", f"It was expected at {os.fspath(path)}.")
+    if isinstance(error, PermissionError):
+        return ImageError(f"{name} may not be read by you.", "Change the file's permissions.")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return ImageError(f"{name} cannot be read ({reason}).", "Check the disk or the network connection.")
+
+
+def _hash_of(stream: BinaryIO, name: str) -> str:
+    digest = hashlib.sha256()
+    try:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    except OSError as error:
+        raise ImageError(f"{name} cannot be read ({error.strerror}).", "Check the disk.") from error
+    return digest.hexdigest()

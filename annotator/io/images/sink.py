@@ -1,0 +1,74 @@
+"""Where a reader process puts the pixels of its answer, so that they are written once.
+
+Pillow keeps pixels in a form of its own; each copy out of it costs as much as a third of the decoding. A reader process
+opens a sink, and the picture goes band by band into the file that the program will map. Anywhere else it becomes an
+ordinary array.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from annotator.io.images.channel import INLINE_BYTES, anonymous_file, write_all
+
+ByteArray = npt.NDArray[np.uint8]
+
+_BAND_BYTES = 512 << 10
+_open: Sink | None = None
+
+
+class Sink:
+    """An anonymous file for one picture; a context manager."""
+
+    def __init__(self) -> None:
+        self.file: int | None = None
+        self._pixels: ByteArray | None = None
+
+    def __enter__(self) -> Sink:
+        global _open
+        _open = self
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        global _open
+        _open = None
+        self._drop()
+
+    def take(self, image: Image.Image) -> ByteArray:
+        """The pixels of an RGB picture, H x W x 3; they lie in the file."""
+        self._drop()
+        self.file = anonymous_file()
+        rows = max(1, _BAND_BYTES // (3 * image.width))
+        for top in range(0, image.height, rows):
+            write_all(self.file, image.crop((0, top, image.width, min(image.height, top + rows))).tobytes())
+        mapped = mmap.mmap(self.file, 3 * image.width * image.height)
+        self._pixels = np.frombuffer(mapped, np.uint8).reshape(image.height, image.width, 3)
+        return self._pixels
+
+    def file_of(self, rgb: ByteArray) -> int:
+        """A file with exactly these pixels, written now if they do not lie in one. The sink closes it."""
+        ours = self._pixels
+        if ours is None or ours.ctypes.data != rgb.ctypes.data or ours.shape != rgb.shape:
+            self._drop()
+            self.file = anonymous_file()
+            write_all(self.file, np.ascontiguousarray(rgb).data)
+        assert self.file is not None
+        return self.file
+
+    def _drop(self) -> None:
+        if self.file is not None:
+            os.close(self.file)
+        self.file = self._pixels = None
+
+
+def rgb_array(image: Image.Image) -> ByteArray:
+    """The pixels of a picture of mode RGB, H x W x 3 uint8."""
+    if _open is not None and 3 * image.width * image.height >= INLINE_BYTES:
+        return _open.take(image)
+    return np.asarray(image)
