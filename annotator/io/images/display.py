@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 
 ByteArray = npt.NDArray[np.uint8]
 AnyArray = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
 
-DISPLAY_VERSION = 1
+DISPLAY_VERSION = 2
 """Part of every image key: a change of the rules below must not find old embeddings."""
 
 LOW_PERCENT, HIGH_PERCENT = 0.2, 99.8
@@ -23,24 +25,22 @@ segmentation models subtract."""
 _SAMPLE_VALUES = 4_000_000
 
 
-def percentile_range(values: AnyArray, *, padding: float | None = None) -> tuple[float, float]:
+def percentile_range(values: AnyArray, *, where: BoolArray | None = None) -> tuple[float, float]:
     """The 0.2 and 99.8 percentile of finite values (their extremes when those coincide; (0, 1) when there are none).
 
     Args:
         values: any shape, real numbers; large arrays are sampled on a fixed grid.
-        padding: a value that means "no data" and does not count.
+        where: of the same shape; False for values that mean "no data" and do not count.
     """
-    flat = values.reshape(-1)
-    if flat.size > _SAMPLE_VALUES:
-        flat = flat[:: -(-flat.size // _SAMPLE_VALUES)]
-    kept = _data_values(flat, padding)
-    if kept.size == 0:
-        kept = _data_values(values.reshape(-1), padding)
+    step = max(1, -(-values.size // _SAMPLE_VALUES))
+    kept = _data_values(values, where, step)
+    if kept.size == 0 and step > 1:
+        kept = _data_values(values, where, 1)
     if kept.size == 0:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(kept.astype(np.float64), (LOW_PERCENT, HIGH_PERCENT)))
     if high <= low:
-        everything = _data_values(values.reshape(-1), padding)
+        everything = _data_values(values, where, 1)
         low, high = float(everything.min()), float(everything.max())
     return low, high
 
@@ -53,21 +53,33 @@ def scale_to_bytes(values: AnyArray, low: float, high: float) -> ByteArray:
     out = np.zeros(values.shape, np.uint8)
     if not high > low:
         return out
-    factor = 255.0 / (high - low)
+    shrink = 1.0 if math.isfinite(high - low) else 0.25  # the whole range of float64 has no width in float64
     for start in range(0, values.shape[0], 256):
         block = values[start : start + 256].astype(np.float64)
-        block -= low
-        block *= factor
-        np.nan_to_num(block, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-        np.clip(block, 0.0, 255.0, out=block)
+        np.clip(block, low, high, out=block)  # NaN stays
+        block *= shrink
+        block -= low * shrink
+        block /= (high - low) if shrink == 1.0 else high * shrink - low * shrink
+        np.nan_to_num(block, copy=False, nan=0.0)
+        block *= 255.0
         out[start : start + 256] = np.rint(block).astype(np.uint8)
     return out
 
 
-def stretch_to_bytes(values: AnyArray) -> tuple[ByteArray, float, float]:
-    """The robust stretch: 8-bit values and the limits that were used."""
-    low, high = percentile_range(values)
-    return scale_to_bytes(values, low, high), low, high
+def stretch_to_bytes(values: AnyArray, *, where: BoolArray | None = None) -> tuple[ByteArray, float, float]:
+    """The robust stretch: 8-bit values and the limits that were used.
+
+    Args:
+        where: as in :func:`percentile_range`.
+    """
+    origin = 0
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size:
+        # Numbers of 64 bits do not fit into a float: what counts is how far they are from the least one.
+        kept = values if where is None or not where.any() else values[where]
+        origin = int(kept.min())
+        values = values.astype(np.uint64) - np.uint64(origin % 2**64)
+    low, high = percentile_range(values, where=where)
+    return scale_to_bytes(values, low, high), low + origin, high + origin
 
 
 def apply_window(values: AnyArray, centre: float, width: float, function: str = "LINEAR") -> ByteArray:
@@ -123,6 +135,7 @@ def orient(array: AnyArray, orientation: int) -> AnyArray:
     return turned[orientation](array) if orientation in turned else array
 
 
-def _data_values(flat: AnyArray, padding: float | None) -> AnyArray:
-    kept = flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
-    return kept if padding is None else kept[kept != padding]
+def _data_values(values: AnyArray, where: BoolArray | None, step: int) -> AnyArray:
+    flat = values.reshape(-1)[::step]
+    kept = flat if where is None else flat[where.reshape(-1)[::step]]
+    return kept[np.isfinite(kept)] if kept.dtype.kind == "f" else kept

@@ -1,4 +1,4 @@
-"""Everyday image files, read with Pillow, and with tifffile and OpenCV where Pillow would lose depth.
+"""Everyday image files, read with Pillow, and by ``tiff.py`` and ``deep.py`` where Pillow would lose depth or colours.
 
 Rules: EXIF orientation is applied; transparent pixels lie on mid-grey; the first frame unless told otherwise; values of
 more than 8 bits are stretched between robust percentiles (``display.py``), 8-bit values are never changed.
@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import cv2
 import numpy as np
-import numpy.typing as npt
-import tifffile
 from PIL import Image, UnidentifiedImageError
 
 from annotator.domain.errors import ImageError
+from annotator.io.images.colours import show_samples, stretch_words
+from annotator.io.images.deep import deep_decoder, png_clear_grey, size_without_pillow
 from annotator.io.images.display import flatten_alpha, grey_to_rgb, orient, stretch_to_bytes
 from annotator.io.images.reader import (
-    CONVERT,
     COPY_AGAIN,
     DEFAULT_MAX_PIXELS,
     Pixels,
     RgbArray,
     check_frame,
     check_size,
+    frame_note,
+    joined,
 )
 from annotator.io.images.sink import rgb_array
+from annotator.io.images.tiff import is_tiff, read_tiff, tiff_size
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,6 @@ _SUFFIXES = frozenset(
         ".pcx",
     )
 )
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
 _SWAPPED = (5, 6, 7, 8)
 
 
@@ -76,7 +76,7 @@ class RasterReader:
     """PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, JPEG 2000, AVIF, PCX."""
 
     name = "raster"
-    version = 1
+    version = 2
     suffixes = _SUFFIXES
 
     def sniff(self, head: bytes) -> bool:
@@ -84,7 +84,7 @@ class RasterReader:
             head.startswith(
                 (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
             )
-            or _is_tiff(head)
+            or is_tiff(head)
             or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
             or (head[:2] == b"BM" and len(head) > 26 and head[6:10] == b"\0\0\0\0")
             or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"))
@@ -92,28 +92,31 @@ class RasterReader:
 
     def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
         head = _peek(stream)
-        if _is_tiff(head):
-            return _read_tiff(stream, name, frame, max_pixels)
-        if _is_deep_colour_png(head):
-            return _read_deep_png(stream, name, frame, max_pixels)
-        return _read_pillow(stream, name, frame, max_pixels)
+        if is_tiff(head):
+            return read_tiff(stream, name, frame, max_pixels)
+        return _read_deep(stream, name, head, frame, max_pixels) or _read_pillow(stream, name, frame, max_pixels)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
-        if _is_tiff(_peek(stream)):
-            with _open_tiff(stream, name) as tiff:
-                page: Any = tiff.pages[0]
-                width, height = int(page.imagewidth), int(page.imagelength)
-                swapped = _tiff_orientation(page) in _SWAPPED
-        else:
-            with _open_pillow(stream, name) as image:
-                width, height = image.size
-                swapped = _orientation_in_header(image, stream, name) in _SWAPPED
+        head = _peek(stream)
+        if is_tiff(head):
+            return tiff_size(stream, name)
+        own = size_without_pillow(stream, head) if deep_decoder(stream, head) else None
+        if own is not None:
+            return own
+        stream.seek(0)
+        with _open_pillow(stream, name) as image:
+            width, height = image.size
+            swapped = _orientation_in_header(image, stream, name) in _SWAPPED
         return (height, width) if swapped else (width, height)
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         head = _peek(stream)
-        if _is_tiff(head) or _is_deep_colour_png(head):
-            return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
+        if is_tiff(head):
+            return read_tiff(stream, name, 0, max_pixels).rgb
+        deep = _read_deep(stream, name, head, 0, max_pixels)
+        if deep is not None:
+            return deep.rgb
+        stream.seek(0)
         with _open_pillow(stream, name) as image:
             check_size(name, *image.size, max_pixels)
             if image.format in ("JPEG", "MPO"):
@@ -126,6 +129,7 @@ class RasterReader:
 
 
 def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixels:
+    head = _peek(stream)
     with _open_pillow(stream, name) as image:
         check_size(name, *image.size, max_pixels)
         frames = _frames_of(image)
@@ -134,10 +138,31 @@ def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pi
             image.seek(frame)
             check_size(name, *image.size, max_pixels)
         image.load()
+        clear = png_clear_grey(stream, head)
+        if clear is not None:
+            image.info["transparency"] = clear
         rgb, note = _to_rgb(image)
         # Asked after load(): Pillow turns some formats upright itself and then drops the tag.
         rgb = orient(rgb, _orientation_of(image))
-    return Pixels(rgb, note=_joined(note, _frame_note(frame, frames)))
+    return Pixels(rgb, note=joined(note, frame_note(frame, frames)))
+
+
+def _read_deep(stream: BinaryIO, name: str, head: bytes, frame: int, max_pixels: int) -> Pixels | None:
+    """What Pillow would cut to 8 bits, or take for opacity; None for everything else."""
+    decode = deep_decoder(stream, head)
+    if decode is None:
+        return None
+    orientation, frames = 1, 1
+    stream.seek(0)
+    size = size_without_pillow(stream, head)
+    if size is None:
+        with _open_pillow(stream, name) as image:
+            size, frames = image.size, _frames_of(image)
+            orientation = _orientation_in_header(image, stream, name)
+    check_size(name, *size, max_pixels)
+    check_frame(name, frame, frames)
+    rgb, note = show_samples(decode(stream, name, frame))
+    return Pixels(orient(rgb, orientation), note=joined(note, frame_note(frame, frames)))
 
 
 def _open_pillow(stream: BinaryIO, name: str) -> Image.Image:
@@ -189,7 +214,7 @@ def _orientation_of(
     try:
         return int(read(image).get(_ORIENTATION, 1))
     except Exception as error:  # a damaged EXIF block does not make the picture unreadable
-        _log.debug("unreadable EXIF data: %r", error)
+        _log.debug("unreadable EXIF data: %s", type(error).__name__)
         return 1
 
 
@@ -197,7 +222,7 @@ def _to_rgb(image: Image.Image) -> tuple[RgbArray, str]:
     """RGB and a note, from any mode of Pillow."""
     if image.mode in _DEEP_MODES:
         grey, low, high = stretch_to_bytes(np.asarray(image))
-        return grey_to_rgb(grey), _stretch_note(low, high)
+        return grey_to_rgb(grey), stretch_words(low, high)
     has_alpha = image.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info
     if has_alpha:
         rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
@@ -207,163 +232,8 @@ def _to_rgb(image: Image.Image) -> tuple[RgbArray, str]:
     return rgb_array(image if image.mode == "RGB" else image.convert("RGB")), ""
 
 
-def _is_deep_colour_png(head: bytes) -> bool:
-    """A 16-bit PNG in colour or with alpha: Pillow would keep only the upper byte."""
-    return head.startswith(b"\x89PNG") and len(head) > 25 and head[24] == 16 and head[25] in (2, 4, 6)
-
-
-def _read_deep_png(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixels:
-    with _open_pillow(stream, name) as image:
-        check_size(name, *image.size, max_pixels)
-        image.load()  # decoded twice: OpenCV would give back half a picture without a word
-        orientation = _orientation_of(image)
-    check_frame(name, frame, 1)
-    stream.seek(0)
-    decoded = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None:
-        raise ImageError(f"{name} is damaged and cannot be read.", COPY_AGAIN)
-    if decoded.ndim == 3:
-        decoded = decoded[:, :, [2, 1, 0, 3][: decoded.shape[2]]]
-    rgb, note = _samples_to_rgb(decoded)
-    return Pixels(orient(rgb, orientation), note=note)
-
-
-# --- TIFF ---------------------------------------------------------------------------------------------------------
-
-
-def _read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixels:
-    with _open_tiff(stream, name) as tiff:
-        pages = len(tiff.pages)
-        check_frame(name, frame, pages)
-        page: Any = tiff.pages[frame]
-        _check_tiff_page(page, stream, name, max_pixels)
-        note = _frame_note(frame, pages, word="page")
-        photometric = getattr(page.photometric, "name", "")
-        orientation = _tiff_orientation(page)
-        if (
-            page.dtype is not None
-            and page.dtype.itemsize == 1
-            and page.dtype.kind in "ub"
-            and page.samplesperpixel <= 4
-        ):
-            plain = _tiff_with_pillow(stream, frame)
-            if plain is not None:
-                return Pixels(plain[0], note=_joined(plain[1], note))
-        samples = _tiff_samples(page)
-    if photometric in ("CIELAB", "ICCLAB", "ITULAB", "PALETTE", "YCBCR") and samples.ndim != 3:
-        raise ImageError(f"{name} uses TIFF colours that cannot be shown ({photometric}).", CONVERT)
-    if photometric == "MINISWHITE" and samples.dtype.kind in "ub":
-        samples = ~samples
-    rgb, sample_note = _samples_to_rgb(samples, is_cmyk=photometric == "SEPARATED")
-    return Pixels(orient(rgb, orientation), note=_joined(sample_note, note))
-
-
-def _open_tiff(stream: BinaryIO, name: str) -> tifffile.TiffFile:
-    stream.seek(0)
-    try:
-        tiff = tifffile.TiffFile(stream)
-        if len(tiff.pages) == 0:
-            raise ValueError("no pages")
-    except Exception as error:  # tifffile raises nearly anything on damaged headers
-        raise ImageError(f"{name} is a damaged TIFF file ({error}).", COPY_AGAIN) from error
-    return tiff
-
-
-def _check_tiff_page(page: Any, stream: BinaryIO, name: str, max_pixels: int) -> None:
-    check_size(name, int(page.imagewidth), int(page.imagelength), max_pixels)
-    if page.dtype is None:
-        raise ImageError(f"{name} has a TIFF sample type that cannot be shown.", CONVERT)
-    if int(page.nbytes) > 16 * max_pixels:
-        raise ImageError(f"{name} is too large: {int(page.nbytes) / 1e9:,.1f} GB in one page.", "Save fewer channels.")
-    end = stream.seek(0, 2)
-    stored = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
-    if max(stored, default=0) > end:
-        raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
-
-
-def _tiff_with_pillow(stream: BinaryIO, frame: int) -> tuple[RgbArray, str] | None:
-    """8-bit TIFFs with every colour model; None where Pillow does not know the compression or layout."""
-    stream.seek(0)
-    try:
-        with Image.open(stream, formats=("TIFF",)) as image:
-            image.seek(frame)
-            image.load()
-            rgb, note = _to_rgb(image)
-            return orient(rgb, _orientation_of(image)), note
-    except Exception as error:  # tifffile tries next and reports if it fails too
-        _log.debug("Pillow cannot read this TIFF: %r", error)
-        return None
-
-
-def _tiff_samples(page: Any) -> npt.NDArray[Any]:
-    """H x W or H x W x C, whatever the page's own layout."""
-    samples: npt.NDArray[Any] = np.asarray(page.asarray())
-    if page.imagedepth > 1:
-        samples = samples[0]
-    planar = getattr(page.planarconfig, "name", "") == "SEPARATE"
-    if samples.ndim == 3 and page.samplesperpixel > 1 and planar and samples.shape[0] == page.samplesperpixel:
-        samples = np.moveaxis(samples, 0, -1)
-    return samples
-
-
-def _tiff_orientation(page: Any) -> int:
-    tag = page.tags.get(274)
-    return int(tag.value) if tag is not None else 1
-
-
-def _samples_to_rgb(samples: npt.NDArray[Any], *, is_cmyk: bool = False) -> tuple[RgbArray, str]:
-    """RGB from H x W (x C) numbers of any type: grey, grey + alpha, RGB, RGBA, CMYK; more channels: the first three."""
-    if samples.dtype.kind == "c":
-        samples = np.abs(samples)
-    if samples.dtype.kind == "b":
-        samples = samples.astype(np.uint8) * np.uint8(255)
-    if samples.ndim == 2:
-        samples = samples[:, :, None]
-    if samples.ndim != 3:
-        raise ValueError(f"unexpected sample layout {samples.shape}")
-    channels = samples.shape[2]
-    has_alpha = channels in (2, 4) and not is_cmyk
-    colours = samples[:, :, : channels - 1] if has_alpha else samples
-    note = ""
-    if channels > 4 or (is_cmyk and channels != 4):
-        colours, note, is_cmyk = samples[:, :, :3], f"first 3 of {channels} channels", False
-    if colours.dtype != np.uint8:
-        colours, low, high = stretch_to_bytes(colours)
-        note = _joined(note, _stretch_note(low, high))
-    if is_cmyk:
-        ink = colours.astype(np.uint16)
-        colours = ((255 - ink[:, :, :3]) * (255 - ink[:, :, 3:]) // 255).astype(np.uint8)
-    rgb = grey_to_rgb(colours[:, :, 0]) if colours.shape[2] == 1 else np.ascontiguousarray(colours)
-    if has_alpha:
-        alpha = _alpha_to_bytes(samples[:, :, -1])
-        if not bool((alpha == 255).all()):
-            rgb, note = flatten_alpha(rgb, alpha), _joined(note, "transparency shown on grey")
-    return rgb, note
-
-
-def _alpha_to_bytes(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    if alpha.dtype.kind == "u":
-        return (alpha // (np.iinfo(alpha.dtype).max // 255)).astype(np.uint8)
-    return np.rint(np.clip(np.nan_to_num(alpha.astype(np.float64)), 0, 1) * 255).astype(np.uint8)
-
-
-def _is_tiff(head: bytes) -> bool:
-    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
 def _peek(stream: BinaryIO) -> bytes:
+    stream.seek(0)
     head = stream.read(64)
     stream.seek(0)
     return head
-
-
-def _stretch_note(low: float, high: float) -> str:
-    return f"stretched {low:g} to {high:g}"
-
-
-def _frame_note(frame: int, frames: int, *, word: str = "frame") -> str:
-    return f"{word} {frame + 1} of {frames}" if frames > 1 else ""
-
-
-def _joined(*notes: str) -> str:
-    return ", ".join(note for note in notes if note)

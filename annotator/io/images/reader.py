@@ -126,16 +126,27 @@ def memory_error(name: str) -> ImageError:
     return ImageError(f"{name} needs more memory than the limit of {limit}.", budget.ADVICE)
 
 
+def frame_note(frame: int, frames: int, *, word: str = "frame") -> str:
+    """Which of several frames is shown; nothing when there is one."""
+    return f"{word} {frame + 1} of {frames}" if frames > 1 else ""
+
+
+def joined(*notes: str) -> str:
+    """Notes as one line."""
+    return ", ".join(note for note in notes if note)
+
+
 def damage_error(name: str, error: Exception) -> ImageError:
-    """What a decoder's own complaint means for the person."""
+    """What a decoder's own complaint means for the person. It is never quoted: it may hold what is in the file, such as
+    a patient's name."""
     if isinstance(error, ImageError):
         return error
-    _log.debug("decoder complaint about %s: %r", name, error)
+    _log.debug("%s: a decoder raised %s", name, type(error).__name__)
     if isinstance(error, MemoryError):
         return memory_error(name)
-    text = str(error).strip().splitlines()
-    reason = text[0][:160] if text else type(error).__name__
-    signs = ("truncated", "end of file", "incomplete")
-    if isinstance(error, EOFError) or any(sign in reason.lower() for sign in signs):
+    text = str(error).lower()
+    if isinstance(error, EOFError) or any(
+        sign in text for sign in ("truncated", "end of file", "incomplete", "too small")
+    ):
         return ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
-    return ImageError(f"{name} is damaged and cannot be read ({reason}).", COPY_AGAIN)
+    return ImageError(f"{name} is damaged and cannot be read.", COPY_AGAIN)

@@ -419,5 +419,7 @@ def test_stretch_of_odd_data() -> None:
     assert percentile_range(np.full((3, 3), np.nan)) == (0.0, 1.0)
     assert percentile_range(np.full((3, 3), 7)) == (7.0, 7.0)
     assert percentile_range(np.array([[0] * 999 + [50]])) == (0.0, 50.0)
-    assert percentile_range(np.array([[-99, 5, 9]]), padding=-99) == pytest.approx((5.0, 9.0), abs=0.01)
+    assert percentile_range(np.array([[-99, 5, 9]]), where=np.array([[False, True, True]])) == pytest.approx(
+        (5.0, 9.0), abs=0.01
+    )
     assert (scale_to_bytes(np.full((3, 3), 7), 7, 7) == 0).all()

@@ -1,0 +1,190 @@
+"""Stored numbers of a DICOM picture in grey to what is shown: rescale, padding, stored windows, the stretch.
+
+A stored VOI table goes before a window, as the standard says, and of several windows the first. One that misses the
+data (nearly everything would be one grey), or is none (width 0), is passed over; when no other is left, values are
+stretched between robust percentiles, and the words say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+
+from annotator.io.images.colours import stretch_words
+from annotator.io.images.dicom_facts import all_numbers, functional_group, number_in, value_of, whole_number
+from annotator.io.images.dicom_tables import read_table
+from annotator.io.images.display import BoolArray, ByteArray, apply_window, percentile_range, scale_to_bytes
+
+Units = npt.NDArray[np.float64]
+ToUnits = Callable[[Units], Units]
+ToBytes = Callable[[Units], ByteArray]
+
+_SAMPLE_VALUES = 4_000_000
+_FEWEST_GREYS = 2
+"""A window that gives the data no more than this many neighbouring greys shows nothing to the eye."""
+
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A stored way to show units; ``show`` is None when it cannot be used."""
+
+    show: ToBytes | None
+    words: str
+
+
+def show_grey(values: npt.NDArray[Any], dataset: pydicom.Dataset, frame: int) -> tuple[ByteArray, str]:
+    """H x W grey and the words for how it is shown, inverted for MONOCHROME1; pixels of padding are black."""
+    to_units = _modality(dataset, frame)
+    padding = _padding(values, dataset)
+    population = _population(values, to_units, padding)
+    low, high = percentile_range(population)
+    chosen, words = _choose(dataset, frame, population, (low, high))
+    is_plain = chosen is None and not words and values.dtype == np.uint8 and not has_rescale(dataset, frame)
+    if is_plain and whole_number(dataset, "BitsStored", 8) == 8 and not 0 < high - low < _FEWEST_GREYS:
+        grey, words = values, ""
+        padding = None
+    else:
+        if chosen is None:
+            chosen, words = (lambda x: scale_to_bytes(x, low, high)), stretch_words(low, high) + words
+        grey = _through(values, to_units, chosen)
+    if _model(dataset) == "MONOCHROME1":
+        grey = ~grey
+    if padding is not None:
+        grey = np.where(padding, np.uint8(0), grey)
+    return grey, words
+
+
+def has_rescale(dataset: pydicom.Dataset, frame: int) -> bool:
+    """Whether stored numbers are not the units themselves."""
+    group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    return bool(value_of(dataset, "ModalityLUTSequence")) or "RescaleSlope" in group
+
+
+def _model(dataset: pydicom.Dataset) -> str:
+    return str(value_of(dataset, "PhotometricInterpretation") or "").strip().upper()
+
+
+def _choose(
+    dataset: pydicom.Dataset, frame: int, population: Units, limits: tuple[float, float]
+) -> tuple[ToBytes | None, str]:
+    """The first stored window that shows the data, and its words; else None and why there is none."""
+    why = ""
+    middle = population[(population >= limits[0]) & (population <= limits[1])]
+    for window in _stored_windows(dataset, frame):
+        if window.show is None:
+            why = why or " (the stored window cannot be used)"
+            continue
+        shown = window.show(middle) if middle.size else np.zeros(1, np.uint8)
+        if limits[0] == limits[1] or int(shown.max()) - int(shown.min()) >= _FEWEST_GREYS:
+            return window.show, window.words
+        why = " (the stored window misses the data)"
+    return None, why
+
+
+def _stored_windows(dataset: pydicom.Dataset, frame: int) -> Iterator[_Window]:
+    group = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
+    for item in value_of(group, "VOILUTSequence") or []:
+        yield _table_window(item, dataset)
+    centres, widths = all_numbers(value_of(group, "WindowCenter")), all_numbers(value_of(group, "WindowWidth"))
+    function = str(value_of(group, "VOILUTFunction") or "LINEAR").strip().upper()
+    function = function if function in _FUNCTIONS else "LINEAR"
+    for centre, width in zip(centres, widths, strict=False):
+        # A width below 1 is none for LINEAR (PS3.3 C.11.2.1.2.1), one of 0 for no function.
+        if centre is None or width is None or width <= 0 or (width < 1 and function == "LINEAR"):
+            yield _Window(None, "")
+        else:
+            yield _window(centre, width, function)
+
+
+def _window(centre: float, width: float, function: str) -> _Window:
+    words = f"window {width:g}/{centre:g}" + ("" if function == "LINEAR" else f" {function.lower()}")
+    return _Window(lambda x: apply_window(x, centre, width, function), words)
+
+
+def _table_window(item: pydicom.Dataset, dataset: pydicom.Dataset) -> _Window:
+    try:
+        table = read_table(item, dataset)
+    except (ValueError, TypeError, AttributeError):
+        return _Window(None, "")
+    full = float(2**table.bits - 1)
+    return _Window(lambda x: scale_to_bytes(table(x), 0.0, full), "window table")
+
+
+def _modality(dataset: pydicom.Dataset, frame: int) -> ToUnits:
+    """Stored numbers to the units of the window (Hounsfield, ...): a table, or slope and intercept. A slope of 0 is
+    none."""
+    items = value_of(dataset, "ModalityLUTSequence")
+    if items:
+        table = read_table(items[0], dataset)
+        return lambda x: table(x).astype(np.float64)
+    group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
+    slope, intercept = number_in(value_of(group, "RescaleSlope")), number_in(value_of(group, "RescaleIntercept"))
+    a, b = slope or 1.0, intercept or 0.0
+    return lambda x: x * a + b
+
+
+def _padding(values: npt.NDArray[Any], dataset: pydicom.Dataset) -> BoolArray | None:
+    """H x W, True where a stored number means that there is no data; None when none does. The element's type may differ
+    from the pixels': -2000 is written as 63536, too."""
+    if values.dtype.kind == "f":
+        wanted = number_in(
+            value_of(dataset, "FloatPixelPaddingValue") or value_of(dataset, "DoubleFloatPixelPaddingValue")
+        )
+        found = np.isnan(values) if wanted is None else np.isnan(values) | (values == values.dtype.type(wanted))
+        return found if bool(found.any()) else None
+    ends = [number_in(value_of(dataset, name)) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if ends[0] is None:
+        return None
+    first, last = (_as_stored(end, values, dataset) for end in (ends[0], ends[0] if ends[1] is None else ends[1]))
+    found = (values >= min(first, last)) & (values <= max(first, last))
+    return found if bool(found.any()) else None
+
+
+def _as_stored(number: float, values: npt.NDArray[Any], dataset: pydicom.Dataset) -> int:
+    """A number in the sign and bits of the stored ones."""
+    whole, own_bits = int(number), values.dtype.itemsize * 8
+    if values.dtype.kind == "i" and whole > 0:
+        for bits in (own_bits, whole_number(dataset, "BitsStored", 16)):
+            if 1 << (bits - 1) <= whole < 1 << bits:
+                return whole - (1 << bits)
+    if values.dtype.kind == "u" and whole < 0:
+        return whole + (1 << own_bits)
+    return whole
+
+
+def _population(values: npt.NDArray[Any], to_units: ToUnits, padding: BoolArray | None) -> Units:
+    """The units that the data have, one-dimensional, each as often as it occurs (of large pictures, a share of it)."""
+    if not _has_table(values):
+        kept = values.reshape(-1) if padding is None else values[~padding]
+        units = to_units(kept.astype(np.float64))
+        return units[np.isfinite(units)]
+    least = np.iinfo(values.dtype).min
+    counts = np.bincount(values.reshape(-1).astype(np.int32) - least, minlength=2 ** (8 * values.dtype.itemsize))
+    if padding is not None:
+        counts = counts - np.bincount(values[padding].astype(np.int32) - least, minlength=counts.size)
+    present = np.flatnonzero(counts)
+    if present.size == 0:
+        return np.zeros(0)
+    units = to_units((present + least).astype(np.float64))
+    share = max(1, -(-values.size // _SAMPLE_VALUES))
+    return np.repeat(units, -(-counts[present] // share))
+
+
+def _has_table(values: npt.NDArray[Any]) -> bool:
+    """Whether there are so few possible numbers that all are worked out once."""
+    return values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+
+
+def _through(values: npt.NDArray[Any], to_units: ToUnits, show: ToBytes) -> ByteArray:
+    if not _has_table(values):
+        return show(to_units(values.astype(np.float64)))
+    limits = np.iinfo(values.dtype)
+    table = show(to_units(np.arange(limits.min, limits.max + 1, dtype=np.float64)))
+    return table[values.astype(np.int32) - limits.min]

@@ -1,0 +1,312 @@
+"""TIFF pages, decoded with tifffile: which pages are pictures, and what their numbers mean.
+
+What libtiff has to convert (old JPEG, YCbCr that is not JPEG) is read with Pillow. What neither can show is refused by
+its name. Messages quote nothing but names from the TIFF specification.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from annotator.domain.errors import ImageError
+from annotator.io.images.colours import ColourModel, Samples, show_samples
+from annotator.io.images.display import BoolArray, orient
+from annotator.io.images.reader import (
+    CONVERT,
+    COPY_AGAIN,
+    Pixels,
+    RgbArray,
+    check_frame,
+    check_size,
+    frame_note,
+    joined,
+)
+
+_log = logging.getLogger(__name__)
+
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_OLD_JPEG, _JPEG = 6, 7
+_WHITE_ZERO, _BLACK_ZERO, _RGB, _PALETTE, _STENCIL, _INKS, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
+_LINEAR_RAW, _DEPTH = 34892, 51177
+_MODELS: dict[int, ColourModel] = {
+    _WHITE_ZERO: "grey",
+    _BLACK_ZERO: "grey",
+    _STENCIL: "grey",
+    _DEPTH: "grey",
+    _RGB: "rgb",
+    _YCBCR: "rgb",  # tifffile gives RGB for JPEG; others go to Pillow
+    _LINEAR_RAW: "rgb",
+    _INKS: "cmyk",
+    _CIELAB: "cielab",
+    _ICCLAB: "icclab",
+}
+_PHOTOMETRIC, _EXTRA_SAMPLES, _ORIENTATION, _INK_SET, _GDAL_NODATA = 262, 338, 274, 332, 42113
+_CMYK_INKS = 1
+_PREMULTIPLIED, _OPACITY = 1, 2
+_SWAPPED = (5, 6, 7, 8)
+_TURNED_BACK = {6: 8, 8: 6}
+
+
+def is_tiff(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a TIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
+    """Width and height of the first full page, as shown."""
+    with _opened(stream, name) as tiff:
+        page: Any = tiff.pages[_picture_pages(stream, tiff)[0][0]]
+        width, height = int(page.imagewidth), int(page.imagelength)
+        return (height, width) if _orientation(page) in _SWAPPED else (width, height)
+
+
+def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixels:
+    """A page that is a picture of its own, counted without reduced copies and masks.
+
+    Raises:
+        ImageError: no such page, too large, cut off, or stored in a way that cannot be shown (named).
+    """
+    with _opened(stream, name) as tiff:
+        pictures = _picture_pages(stream, tiff)
+        check_frame(name, frame, len(pictures))
+        at, mask_at = pictures[frame]
+        page: Any = tiff.pages[at]
+        _check_page(page, stream, name, max_pixels)
+        kind = _photometric(page)
+        if kind == _YCBCR and page.compression != _JPEG:
+            rgb, note = _with_pillow(stream, at, name, _orientation(page))
+        else:
+            rgb, note = _shown(page, kind, name, stream, at)
+        if mask_at is not None:
+            rgb, note = _masked(rgb, note, tiff.pages[mask_at])
+        rgb = orient(rgb, _orientation(page))
+    return Pixels(rgb, note=joined(note, frame_note(frame, len(pictures), word="page")))
+
+
+def _opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
+    stream.seek(0)
+    try:
+        tiff = tifffile.TiffFile(stream)
+        if len(tiff.pages) == 0:
+            raise ValueError("no pages")
+    except Exception as error:  # tifffile raises nearly anything on damaged headers
+        raise ImageError(f"{name} is a damaged TIFF file.", COPY_AGAIN) from error
+    return tiff
+
+
+def _picture_pages(stream: BinaryIO, tiff: tifffile.TiffFile) -> list[tuple[int, int | None]]:
+    """The pages that are pictures, each with the page that masks it; all pages where none says that it is full."""
+    pictures: list[tuple[int, int | None]] = []
+    for at, kind in enumerate(_subfile_types(stream, tiff)):
+        if not kind & (_REDUCED | _MASK):
+            pictures.append((at, None))
+        elif kind & _MASK and not kind & _REDUCED and pictures and pictures[-1][1] is None:
+            pictures[-1] = (pictures[-1][0], at)
+    return pictures or [(at, None) for at in range(len(tiff.pages))]
+
+
+def _subfile_types(stream: BinaryIO, tiff: tifffile.TiffFile) -> Iterator[int]:
+    """NewSubfileType of each page. It is among a directory's first tags: a stack of ten thousand pages is not parsed
+    for it."""
+    layout: Any = tiff.tiff
+    order = "big" if tiff.byteorder == ">" else "little"
+    place = stream.tell()
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(block[at : at + size], order)  # type: ignore[arg-type]
+
+    try:
+        stream.seek(layout.offsetsize if layout.offsetsize == 8 else 4)
+        block = stream.read(layout.offsetsize)
+        offset = number(0, layout.offsetsize)
+        for _ in range(len(tiff.pages)):
+            stream.seek(offset)
+            block = stream.read(layout.tagnosize)
+            tags = number(0, layout.tagnosize)
+            block = stream.read(tags * layout.tagsize + layout.offsetsize)
+            kind = 0
+            for tag in range(0, tags * layout.tagsize, layout.tagsize):
+                if number(tag, 2) >= 254:
+                    kind = number(tag + layout.tagsize - layout.offsetsize, 4) if number(tag, 2) == 254 else 0
+                    break
+            yield kind
+            offset = number(tags * layout.tagsize, layout.offsetsize)
+    finally:
+        stream.seek(place)
+
+
+def _check_page(page: Any, stream: BinaryIO, name: str, max_pixels: int) -> None:
+    check_size(name, int(page.imagewidth), int(page.imagelength), max_pixels)
+    if page.dtype is None:
+        raise ImageError(f"{name} has a TIFF sample type that cannot be shown.", CONVERT)
+    if int(page.nbytes) > 16 * max_pixels:
+        raise ImageError(f"{name} is too large: {int(page.nbytes) / 1e9:,.1f} GB in one page.", "Save fewer channels.")
+    end = stream.seek(0, 2)
+    stored = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+    if max(stored, default=0) > end:
+        raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
+
+
+def _photometric(page: Any) -> int:
+    tag = page.tags.get(_PHOTOMETRIC)
+    if tag is not None and isinstance(tag.value, int):
+        return int(tag.value)
+    return _RGB if page.samplesperpixel >= 3 else _BLACK_ZERO
+
+
+def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: int) -> tuple[RgbArray, str]:
+    if kind not in _MODELS and kind != _PALETTE:
+        raise _unknown_colours(name, page)
+    ink_set = page.tags.get(_INK_SET)
+    if kind == _INKS and ink_set is not None and ink_set.value != _CMYK_INKS:
+        raise ImageError(f"{name} is a TIFF of inks that are not CMYK.", CONVERT)
+    try:
+        values = _values(page)
+    except Exception as error:
+        return _second_try(page, stream, at, name, error)
+    holes = _holes(page)
+    if kind == _PALETTE:
+        return _through_palette(page, values, holes, name)
+    alpha, is_premultiplied = _alpha(page, _MODELS[kind])
+    samples = Samples(
+        values,
+        _MODELS[kind],
+        bits=_bits(page),
+        alpha=alpha,
+        is_premultiplied=is_premultiplied,
+        is_inverted=kind == _WHITE_ZERO,
+        missing=_missing(page),
+        holes=holes,
+    )
+    try:
+        return show_samples(samples)
+    except ValueError as error:
+        _log.debug("%s: %s", name, error)
+        raise _unknown_colours(name, page) from error
+
+
+def _unknown_colours(name: str, page: Any) -> ImageError:
+    kind = getattr(page.photometric, "name", None) or f"number {int(page.photometric)}"
+    numbers = "" if page.dtype is None else f", {page.samplesperpixel} x {page.dtype}"
+    return ImageError(f"{name} uses TIFF colours that cannot be shown ({kind}{numbers}).", CONVERT)
+
+
+def _values(page: Any) -> npt.NDArray[Any]:
+    """H x W x C, the first plane of a block, whatever the page's own layout."""
+    samples: npt.NDArray[Any] = np.asarray(page.asarray(squeeze=False))[:, 0]  # planes, rows, columns, samples
+    return np.moveaxis(samples, 0, 2).reshape(*samples.shape[1:3], -1) if samples.shape[0] > 1 else samples[0]
+
+
+def _second_try(page: Any, stream: BinaryIO, at: int, name: str, error: Exception) -> tuple[RgbArray, str]:
+    """With Pillow, which knows a few compressions that tifffile does not, in 8 bits."""
+    if isinstance(error, MemoryError):
+        raise error
+    if page.dtype.itemsize == 1 and page.compression in (_OLD_JPEG, 2, 3, 4, 32773, 32809):
+        return _with_pillow(stream, at, name, _orientation(page))
+    if page.compression not in tifffile.TIFF.DECOMPRESSORS or isinstance(error, NotImplementedError):
+        kind = getattr(page.compression, "name", None) or f"number {int(page.compression)}"
+        raise ImageError(f"{name} is compressed in a way that cannot be read ({kind}).", CONVERT) from error
+    raise error
+
+
+def _with_pillow(stream: BinaryIO, at: int, name: str, orientation: int) -> tuple[RgbArray, str]:
+    stream.seek(0)
+    try:
+        with Image.open(stream, formats=("TIFF",)) as image:
+            image.seek(at)
+            stored = _ORIENTATION in image.getexif()
+            image.load()
+            rgb = np.asarray(image.convert("RGB"))
+            if stored and _ORIENTATION not in image.getexif():  # turned upright by Pillow, and here once more later
+                rgb = orient(rgb, _TURNED_BACK.get(orientation, orientation))
+            return rgb, ""
+    except MemoryError:
+        raise
+    except Exception as error:
+        _log.debug("Pillow cannot read %s: %s", name, type(error).__name__)
+        raise ImageError(f"{name} is a TIFF that cannot be read: damaged, or of an unusual kind.", CONVERT) from error
+
+
+def _through_palette(page: Any, values: npt.NDArray[Any], holes: BoolArray | None, name: str) -> tuple[RgbArray, str]:
+    colours = page.colormap
+    if colours is None or np.ndim(colours) != 2 or len(colours) != 3 or values.dtype.kind not in "ub":
+        raise ImageError(f"{name} has no usable palette.", CONVERT)
+    entries = np.asarray(colours, np.uint16).T
+    # Some write entries of 8 bits: nobody means the darkest 256th of all colours.
+    table = entries.astype(np.uint8) if entries.max(initial=0) <= 255 else (entries >> 8).astype(np.uint8)
+    rgb = table[np.minimum(values[:, :, 0], len(table) - 1)]
+    extra, _ = _alpha(page, "grey")
+    alpha = [] if extra is None else [values[:, :, extra]]
+    return show_samples(Samples(np.dstack([rgb, *alpha]), "rgb", alpha=3 if alpha else None, holes=holes))
+
+
+def _alpha(page: Any, model: ColourModel) -> tuple[int | None, bool]:
+    """The channel that the file calls opacity, and whether colours are multiplied by it. An extra channel of another
+    kind (near infrared, filler) is none."""
+    tag = page.tags.get(_EXTRA_SAMPLES)
+    if tag is None:
+        return None, False
+    kinds = tag.value if isinstance(tag.value, tuple) else (tag.value,)
+    first = int(page.samplesperpixel) - len(kinds)
+    for place, kind in enumerate(kinds):
+        if kind in (_PREMULTIPLIED, _OPACITY) and first + place > 0:
+            return first + place, kind == _PREMULTIPLIED
+    return None, False
+
+
+def _bits(page: Any) -> int | None:
+    stored = page.bitspersample
+    return stored if isinstance(stored, int) and 0 < stored < page.dtype.itemsize * 8 else None
+
+
+def _missing(page: Any) -> float | int | None:
+    tag = page.tags.get(_GDAL_NODATA)
+    if tag is None:
+        return None
+    text = str(tag.value).strip().strip("\0")
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _holes(page: Any) -> BoolArray | None:
+    """H x W, True in tiles and strips that the file leaves out; None when it has all."""
+    left_out = [
+        number
+        for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False))
+        if offset == 0 or count == 0
+    ]
+    if not left_out:
+        return None
+    holes = np.zeros((int(page.imagelength), int(page.imagewidth)), np.bool_)
+    for number in left_out:
+        _, (_, _, row, column, _), shape = page.decode(None, number)
+        holes[row : row + shape[1], column : column + shape[2]] = True
+    return holes
+
+
+def _masked(rgb: RgbArray, note: str, mask: Any) -> tuple[RgbArray, str]:
+    """A picture on mid-grey where its mask, a page of its own, is zero."""
+    if (int(mask.imagelength), int(mask.imagewidth)) != rgb.shape[:2] or mask.dtype is None:
+        return rgb, note
+    is_there = _values(mask)[:, :, 0] > 0
+    if bool(is_there.all()):
+        return rgb, note
+    alpha = np.where(is_there, np.uint8(255), np.uint8(0))
+    shown, more = show_samples(Samples(np.dstack([rgb, alpha]), "rgb", alpha=3))
+    return shown, joined(note, more)
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get(_ORIENTATION)
+    return int(tag.value) if tag is not None and isinstance(tag.value, int) else 1
