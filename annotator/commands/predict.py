@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     check_output(out, sources=(args.image, args.model))
     image = load_image(args.image)
     check_prompts(args.point, args.box, width=image.width, height=image.height)
+    if image.note:
+        print(f"annotator: {args.image.name}: {image.note}", file=sys.stderr)
 
     from annotator.engine.load import load_segmenter
 

@@ -83,6 +83,15 @@ def test_png_is_a_mask_of_the_images_size(picture: Path, tmp_path: Path, capsys:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["block.png", "mask.png"]
 
 
+@pytest.mark.usefixtures("asked_models")
+def test_how_the_picture_is_shown_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = np.full((HEIGHT, WIDTH), 300, np.uint16)
+    deep[15:45, 20:50] = 900
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    assert predict.run(parse(tmp_path / "deep.png", "--box", "20,15,50,45", "--out", tmp_path / "mask.png")) == 0
+    assert "annotator: deep.png: stretched 300 to 900" in capsys.readouterr().err.splitlines()
+
+
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
