@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QDeadlineTimer, QEvent, QEventLoop, QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.canvas import mask_picture
+from annotator.ui.canvas import mask_items, mask_picture
 from annotator.ui.canvas.canvas import Canvas, ObjectView, Tool, prepare_image
 from annotator.ui.canvas.items import PointItem
 from tests.gui.test_items import pixels_of
@@ -488,10 +488,7 @@ def window_shot(canvas: Canvas) -> np.ndarray:
 
 
 @pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
-def test_a_large_mask_lies_right_in_a_canvas_that_lies_inside_a_window(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mask_picture, "PATH_MAX_EDGES", 0)
+def test_a_large_mask_lies_right_in_a_canvas_that_lies_inside_a_window(qtbot: QtBot) -> None:
     window, canvas = QWidget(), Canvas()
     qtbot.addWidget(window)
     layout = QVBoxLayout(window)
@@ -671,7 +668,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from annotator.domain.mask import Mask
-from annotator.ui.canvas import mask_picture
+from annotator.ui.canvas import mask_items
 from annotator.ui.canvas.canvas import Canvas, ObjectView, prepare_image
 from tests.gui.test_items import pixels_of
 
@@ -696,26 +693,24 @@ for x, y in ((5, 5), (150, 100), (299, 209), (7, 200)):
     assert (colour == rgb[int(point.y), int(point.x)]).all(), (x, y, point, colour)
 bits = np.zeros((50, 71), bool)
 bits[20:30, 30:45] = True
-shots = []
-for edges in (10**6, 0):
-    mask_picture.PATH_MAX_EDGES = edges
-    canvas.set_objects([ObjectView(1, Mask(bits.copy(), 0, 0, 71, 50), "#0000ff")])
-    canvas.fit()
-    shots.append(pixels_of(canvas.viewport().grab().toImage())[..., 2].astype(int))
-assert (np.abs(shots[0] - shots[1]) > 60).mean() < 0.004
-rows, columns = np.nonzero(shots[1] > 60)
+canvas.set_objects([ObjectView(1, Mask(bits.copy(), 0, 0, 71, 50), "#0000ff")])
+canvas.fit()
+rows, columns = np.nonzero(pixels_of(canvas.viewport().grab().toImage())[..., 2] > 60)
 corner, end = canvas.image_to_view(30, 20) * ratio, canvas.image_to_view(45, 30) * ratio
 assert abs(columns.min() - corner.x()) <= 2 * ratio and abs(columns.max() + 1 - end.x()) <= 2 * ratio
 assert abs(rows.min() - corner.y()) <= 2 * ratio and abs(rows.max() + 1 - end.y()) <= 2 * ratio
 canvas.set_image(prepare_image(np.zeros((50, 71, 3), np.uint8)))
 canvas.set_opacity(0.0)
 middle = round(canvas.image_to_view(0, 25).y() * ratio)
-for edges in (10**6, 0):
-    mask_picture.PATH_MAX_EDGES = edges
+for direct in (40, 0):
+    mask_items.DIRECT = direct
     canvas.set_objects([ObjectView(1, Mask(bits.copy(), 0, 0, 71, 50), "#0000ff")])
+    canvas.viewport().grab()
+    while not canvas._layer._tiles.is_complete:
+        app.processEvents()
     line = pixels_of(canvas.viewport().grab().toImage())[middle, :, 2].astype(float) / 255
     line = line[line > 0.1]
-    assert abs(line.sum() / 2 - 2 * ratio) < 0.75, (edges, line.sum() / 2)
+    assert abs(line.sum() / 2 - 2 * ratio) < 0.75, (direct, line.sum() / 2)
 """
 
 
@@ -744,7 +739,7 @@ def test_five_thousand_objects_paint_and_pan(canvas: Canvas, monkeypatch: pytest
     views = [ObjectView(i + 1, Mask(bits, i % 71 * 28, i // 71 * 28, side, side), "#00ff00") for i in range(5000)]
     canvas.set_objects(views)
     canvas.zoom_to(100)
-    window_shot(canvas)
+    until_painted(canvas)
     painted: list[int] = []
     plain = mask_picture.MaskPicture.paint
 
@@ -754,8 +749,71 @@ def test_five_thousand_objects_paint_and_pan(canvas: Canvas, monkeypatch: pytest
 
     monkeypatch.setattr(mask_picture.MaskPicture, "paint", counted)
     canvas.pan_by(-9, 0)
-    window_shot(canvas)
-    assert 0 < len(painted) < 60
+    until_painted(canvas)
+    assert len(painted) < 200, "a column of tiles"
+    painted.clear()
+    canvas.pan_by(9, 0)
+    until_painted(canvas)
+    assert not painted, "these were painted before"
+    canvas.put_object(ObjectView(2500, views[2499].mask, "#ff0000"))
+    until_painted(canvas)
+    assert len(painted) < 30, "what is round it"
+
+
+def until_painted(canvas: Canvas) -> None:
+    """Until every tile that is seen is there."""
+    QApplication.processEvents()
+    deadline = QDeadlineTimer(8000)
+    while not canvas._layer._tiles.is_complete and not deadline.hasExpired():
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+    QApplication.processEvents()
+    assert canvas._layer._tiles.is_complete
+
+
+@pytest.fixture
+def crowd(canvas: Canvas) -> list[ObjectView]:
+    """Objects with an even spacing, more than are painted one by one."""
+    views = [disc(at + 1, 14 + at % 12 * 15, 10 + at // 12 * 15, 6) for at in range(mask_items.DIRECT + 20)]
+    canvas.set_objects(views)
+    until_painted(canvas)
+    return views
+
+
+@pytest.mark.parametrize("percent", [40, 100, 230, 700])
+def test_tiles_show_what_is_painted_one_by_one(
+    canvas: Canvas, crowd: list[ObjectView], monkeypatch: pytest.MonkeyPatch, percent: float
+) -> None:
+    canvas.zoom_to(percent)
+    canvas.pan_by(7, -5)
+    canvas.set_selected({3})
+    canvas.put_object(disc(2, 40, 40, 11))
+    canvas.remove_object(5)
+    canvas.set_hidden({7})
+    until_painted(canvas)
+    canvas.viewport().update()
+    in_tiles = window_shot(canvas)
+    monkeypatch.setattr(mask_items, "DIRECT", 10**6)
+    canvas.viewport().update()
+    one_by_one = window_shot(canvas)
+    assert np.abs(in_tiles - one_by_one).max() <= 3
+
+
+def test_another_zoom_shows_stretched_tiles_at_once_and_sharp_ones_soon(
+    canvas: Canvas, crowd: list[ObjectView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[int] = []
+    plain = mask_picture.MaskPicture.paint
+    monkeypatch.setattr(mask_picture.MaskPicture, "paint", lambda *rest: (painted.append(1), plain(*rest)))
+    canvas.zoom_by(1.3)
+    canvas.viewport().repaint()
+    assert not painted, "nothing is computed while the wheel turns"
+    stretched = pixels_of(canvas.viewport().grab().toImage())[..., :3].astype(int)
+    until_painted(canvas)
+    assert painted
+    sharp = window_shot(canvas)
+    middle = canvas.image_to_view(14 + 5 * 15, 10 + 15).toPoint()
+    before, after = stretched[middle.y(), middle.x()], sharp[middle.y(), middle.x()]
+    assert np.abs(before - after).max() < 40, "the objects are in their places"
 
 
 def test_the_offscreen_image_of_the_canvas_is_not_blank(canvas: Canvas) -> None:

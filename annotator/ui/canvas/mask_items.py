@@ -13,7 +13,16 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.items import device_scale, spilled
-from annotator.ui.canvas.mask_picture import OUTLINE_PX, MaskBrush, MaskLook, MaskPicture
+from annotator.ui.canvas.layer_tiles import LayerTiles
+from annotator.ui.canvas.mask_picture import OUTLINE_PX, TINTS, MaskBrush, MaskLook, MaskPicture
+from annotator.ui.canvas.tints import TintBook
+
+_RIMS_PX = 5.0
+"""How far halo and hairline go beyond the outline, in logical screen pixels."""
+DIRECT = 40
+"""Up to this many objects are painted as they are; more of them into tiles."""
+_MANY = 60
+"""When the look of more objects changes at once, everything is painted again."""
 
 
 class MaskItem(QGraphicsItem):
@@ -96,6 +105,8 @@ class ObjectLayer(QGraphicsItem):
         self._order: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._areas: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
+        self._tints = TintBook(TINTS)
+        self._tiles = LayerTiles(self._paint_part, self.update)
         self.exposed_rects: tuple[QRectF, ...] = ()
         """Set by the view around a paint event: several small rectangles instead of the one around them all."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
@@ -118,6 +129,10 @@ class ObjectLayer(QGraphicsItem):
         views = {view.id: view for view in objects if not view.mask.is_empty}
         kept = {i: p for i, p in self._pictures.items() if i in views and views[i].mask is p.mask}
         self._views, self._pictures, self._hovered = views, kept, 0
+        self._forget_tints(kept)
+        for view in views.values():
+            self._tints.tint(view.id, _box_of(view.mask))
+        self._tiles.clear()
         largest_first = sorted(views.values(), key=lambda view: (-view.mask.area, view.id))
         self._order = np.array([view.id for view in largest_first], np.int64)
         self._areas = np.array([view.mask.area for view in largest_first], np.int64)
@@ -145,18 +160,17 @@ class ObjectLayer(QGraphicsItem):
         if self._views.pop(object_id, None) is None:
             return
         self._pictures.pop(object_id, None)
+        self._tints.forget(object_id)
         stays = self._order != object_id
         self._order, self._areas, self._boxes = self._order[stays], self._areas[stays], self._boxes[stays]
 
     def set_selected(self, ids: frozenset[int]) -> None:
         changed, self._selected = self._selected ^ ids, ids
-        for object_id in changed:
-            self._update_of(object_id)
+        self._update_all_of(changed)
 
     def set_hidden(self, ids: frozenset[int]) -> None:
         changed, self._hidden = self._hidden ^ ids, ids
-        for object_id in changed:
-            self._update_of(object_id)
+        self._update_all_of(changed)
 
     def set_hovered(self, object_id: int) -> None:
         if object_id != self._hovered:
@@ -166,11 +180,13 @@ class ObjectLayer(QGraphicsItem):
 
     def set_opacity(self, opacity: float) -> None:
         self._opacity = opacity
+        self._tiles.renew()
         self.update()
 
     def set_outline(self, width_px: float) -> None:
         """Width of outlines in logical screen pixels; 0 for none."""
         self._outline_px = width_px
+        self._tiles.renew()
         self.update()
 
     def hit(self, x: float, y: float) -> int:
@@ -186,14 +202,33 @@ class ObjectLayer(QGraphicsItem):
         return self._bounds
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        parts = self.exposed_rects or (option.exposedRect,)
+        if len(self._views) <= DIRECT:
+            self._paint_parts(painter, parts, option.exposedRect)
+            return
+        within = [part.intersected(self._seen_bounds) for part in parts]
         ratio = painter.device().devicePixelRatioF()
-        spill = (self._outline_px + 2) * ratio / device_scale(painter)
-        rects = self.exposed_rects or (option.exposedRect,)
+        seen = [part for part in within if not part.isEmpty()]
+        self._tiles.draw(painter, seen, scale=device_scale(painter), ratio=ratio)
+
+    @property
+    def _seen_bounds(self) -> QRectF:
+        """Where objects are, with room for their outlines."""
+        if not len(self._boxes):
+            return QRectF()
+        (left, top), (right, bottom) = self._boxes[:, :2].min(axis=0), self._boxes[:, 2:].max(axis=0)
+        return spilled(QRectF(left, top, right - left, bottom - top), self._zoom, outline_px=self._outline_px)
+
+    def _paint_part(self, painter: QPainter, part: QRectF) -> None:
+        self._paint_parts(painter, (part,), part)
+
+    def _paint_parts(self, painter: QPainter, parts: tuple[QRectF, ...], exposed: QRectF) -> None:
+        ratio, scale = painter.device().devicePixelRatioF(), device_scale(painter)
+        spill = (self._outline_px + _RIMS_PX) * ratio / scale
         within = self._within(
-            tuple((r.left() - spill, r.top() - spill, r.right() + spill, r.bottom() + spill) for r in rects)
+            tuple((r.left() - spill, r.top() - spill, r.right() + spill, r.bottom() + spill) for r in parts)
         )
-        exposed, scale = option.exposedRect, device_scale(painter)
-        brushes: dict[tuple[str, bool, bool], MaskBrush] = {}
+        brushes: dict[tuple[str, int, bool, bool], MaskBrush] = {}
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for object_id in sorted(within, key=self._is_raised):
@@ -201,11 +236,16 @@ class ObjectLayer(QGraphicsItem):
             picture = self._pictures.get(object_id)
             if picture is None:
                 picture = self._pictures[object_id] = MaskPicture(view.mask)
-            key = (view.colour, object_id == self._hovered, object_id in self._selected)
+            tint = self._tints.tint(object_id, _box_of(view.mask))
+            key = (view.colour, tint, object_id == self._hovered, object_id in self._selected)
             brush = brushes.get(key)
             if brush is None:
                 look = MaskLook(
-                    *(view.colour, self._opacity), is_hovered=key[1], is_selected=key[2], outline_px=self._outline_px
+                    *(view.colour, self._opacity),
+                    is_hovered=key[2],
+                    is_selected=key[3],
+                    outline_px=self._outline_px,
+                    tint=tint,
                 )
                 brush = brushes[key] = MaskBrush(look, scale, ratio=ratio)
             picture.paint(painter, brush, exposed)
@@ -221,9 +261,24 @@ class ObjectLayer(QGraphicsItem):
             meets |= (boxes[:, 0] <= x1) & (boxes[:, 2] >= x0) & (boxes[:, 1] <= y1) & (boxes[:, 3] >= y0)
         return [object_id for object_id in order[meets].tolist() if object_id not in self._hidden]
 
+    def _update_all_of(self, object_ids: frozenset[int]) -> None:
+        if len(object_ids) > _MANY:
+            self._tiles.renew()
+            self.update()
+            return
+        for object_id in object_ids:
+            self._update_of(object_id)
+
     def _update_of(self, object_id: int) -> None:
         view = self._views.get(object_id)
         if view is not None:
             height, width = view.mask.bits.shape
             place = QRectF(view.mask.x, view.mask.y, width, height)
-            self.update(spilled(place, self._zoom, outline_px=self._outline_px))
+            part = spilled(place, self._zoom, outline_px=self._outline_px)
+            self._tiles.invalidate(part)
+            self.update(part)
+
+    def _forget_tints(self, kept: Iterable[int]) -> None:
+        """Objects that stay keep their tint."""
+        if not kept:
+            self._tints.clear()

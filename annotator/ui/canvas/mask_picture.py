@@ -1,30 +1,38 @@
 """How a mask is painted: from its own crop, never from an image-sized array.
 
-The outline runs on pixel edges. It is a path where that is cheap, and otherwise made at the size of the screen, so
-that a mask of any size costs no more than the pixels that are seen.
+Below ``SMOOTH_BELOW`` the mask is sampled once per device pixel, so that edges are smooth and a mask of any size costs
+no more than the pixels that are seen. Above it pixels are squares, and the outline runs exactly on their
+edges.
 """
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QByteArray, QDataStream, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QImage, QPainter
 
-from annotator.domain.mask import BoolArray, Mask
-from annotator.ui.canvas.items import DeviceGrid, draw_part
+from annotator.domain.mask import Mask
+from annotator.ui.canvas.edge_bands import EdgeBands
+from annotator.ui.canvas.items import DeviceGrid
 
 OUTLINE_PX = 2.0
-PATH_MAX_PIXELS = 1_500_000
-PATH_MAX_EDGES = 6_000
-"""Masks with more pixels in their crop, or more straight pieces in their outline, are outlined at screen size."""
-SMALL_PIXELS = 16_384
-"""Crops up to here are kept in the format that paints fastest, four bytes a pixel."""
+SMOOTH_BELOW = 4.0
+"""Zoom from which on pixels of the mask are squares with sharp edges."""
 PLAIN_BELOW_PX = 14.0
 """Objects smaller than this on the screen are filled more strongly and have no outline."""
+HALO_PX = 1.0
+HALO_ALPHA = 115
+"""Of the dark lines beside the bright one, which is seen on any ground then, 0..255."""
+TINTS = 5
+_TINT_HUES = (0.0, 0.035, -0.035, 0.015, -0.015)
+_TINT_VALUES = (1.0, 1.0, 1.0, 0.74, 0.74)
+"""A class's colour turned by a part of the circle, and darkened: still its colour, and another than that beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class MaskLook:
     """How a mask is painted.
 
     ``opacity`` 0..1 is the fill's; ``is_strong`` is the object in work; ``outline_px`` is in logical screen pixels, 0
-    for none.
+    for none; ``tint`` (0 .. ``TINTS`` - 1) tells objects of one class apart, 0 is the plain colour.
     """
 
     colour: str
@@ -41,17 +49,27 @@ class MaskLook:
     is_selected: bool = False
     is_strong: bool = False
     outline_px: float = OUTLINE_PX
+    tint: int = 0
+
+    @property
+    def tinted(self) -> QColor:
+        plain = QColor(self.colour)
+        if not self.tint:
+            return plain
+        hue, saturation, value = colorsys.rgb_to_hsv(plain.redF(), plain.greenF(), plain.blueF())
+        turned = (hue + _TINT_HUES[self.tint]) % 1.0
+        return QColor.fromRgbF(*colorsys.hsv_to_rgb(turned, saturation, value * _TINT_VALUES[self.tint]))
 
     @property
     def fill(self) -> QColor:
-        colour = QColor(self.colour)
+        colour = self.tinted
         colour.setAlphaF(min(1.0, self.opacity + (0.15 if self.is_hovered else 0.0)))
         return colour
 
     @property
     def line(self) -> QColor:
         """The same hue, lighter."""
-        colour = QColor(self.colour)
+        colour = self.tinted
         share = 0.6 if self.is_hovered or self.is_strong else 0.35
         return QColor.fromRgbF(*(c + (1 - c) * share for c in (colour.redF(), colour.greenF(), colour.blueF())))
 
@@ -65,25 +83,23 @@ class MaskBrush:
     """
 
     def __init__(self, look: MaskLook, scale: float, *, ratio: float) -> None:
-        self.look, self.scale = look, scale
+        self.look, self.scale, self.ratio = look, scale, ratio
         self.is_marked = look.is_selected or look.is_hovered or look.is_strong
+        self.is_smooth = scale / ratio < SMOOTH_BELOW
         self.fill = look.fill.rgba()
-        self.plain = self.fill | 0xC0000000
+        plain = look.fill
+        plain.setAlpha(max(plain.alpha(), 0xC0))
+        halo, white = QColor(0, 0, 0, HALO_ALPHA), QColor(255, 255, 255)
         # A pen of no width would be Qt's thinnest line, not none.
-        lines = [(look.line, look.outline_px)] if look.outline_px > 0 else []
-        if look.is_selected:
-            lines.insert(0, (QColor(255, 255, 255), look.outline_px + 2))
-        self.pens = [_outline_pen(colour, width * ratio) for colour, width in lines]
-
-
-def _outline_pen(colour: QColor, width: float) -> QPen:
-    pen = QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap, Qt.PenJoinStyle.MiterJoin)
-    pen.setCosmetic(True)
-    return pen
+        lines = [] if look.outline_px <= 0 else [(halo, look.outline_px + 2 * HALO_PX), (look.line, look.outline_px)]
+        lines = [(colour, width * ratio) for colour, width in lines]
+        rim = (white, (look.outline_px + 2 * HALO_PX + 2) * ratio) if look.is_selected else None
+        self.bands = EdgeBands(look.fill, lines, rim=rim, is_square=not self.is_smooth)
+        self.plain = EdgeBands(plain, [])
 
 
 class MaskPicture:
-    """What is computed once for a mask: the picture of its crop and, where it is simple enough, its outline."""
+    """A mask, and what is computed once for it."""
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
@@ -91,68 +107,51 @@ class MaskPicture:
         self.place = QRectF(mask.x, mask.y, width, height)
         self._side = max(width, height)
         self._pixels = np.ascontiguousarray(mask.bits).view(np.uint8)
-        self._image: QImage | None = None
-        self._image_colour = 0
-        self._outline: QPainterPath | None = None
-        self._is_outline_known = False
+        self._levels: dict[int, npt.NDArray[np.uint8]] = {}
+        """The mask as grey values 0..255, softened or made smaller, by how often it is halved."""
 
     def paint(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
         if self.place.isEmpty():
             return
-        if self._side * brush.scale < PLAIN_BELOW_PX and not brush.is_marked:
-            self._fill(painter, brush.plain, exposed)
-        elif self._path() is None:
-            self._paint_at_screen_size(painter, brush, exposed)
-        else:
-            self._fill(painter, brush.fill, exposed)
-            self._stroke(painter, brush)
-
-    def _fill(self, painter: QPainter, colour: int, exposed: QRectF) -> None:
-        if self._image is None or self._image_colour != colour:
-            height, width = self._pixels.shape
-            image = QImage(self._pixels.data, width, height, width, QImage.Format.Format_Indexed8)
-            image.setColorTable([0, colour])
-            if height * width <= SMALL_PIXELS:
-                image = image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
-            self._image, self._image_colour = image, colour
-        if self._pixels.size <= SMALL_PIXELS:
-            painter.drawImage(self.place, self._image)
-        else:
-            draw_part(painter, self._image, exposed.intersected(self.place), self.place)
-
-    def _stroke(self, painter: QPainter, brush: MaskBrush) -> None:
-        path = self._path()
-        if path is None:
-            return
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        for pen in brush.pens:
-            painter.setPen(pen)
-            painter.drawPath(path)
-
-    def _path(self) -> QPainterPath | None:
-        if not self._is_outline_known:
-            self._is_outline_known = True
-            if self._pixels.size <= PATH_MAX_PIXELS:
-                edges = pixel_edges(self.mask.bits)
-                if len(edges) <= PATH_MAX_EDGES:
-                    self._outline = _path_of(edges + np.array([self.mask.x, self.mask.y] * 2))
-        return self._outline
-
-    def _paint_at_screen_size(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
-        """Sample the mask once per device pixel and draw fill and outline unscaled."""
-        ratio = painter.device().devicePixelRatioF()
-        margin = int(np.ceil((brush.look.outline_px + 2) * ratio))
+        is_plain = self._side * brush.scale < PLAIN_BELOW_PX * brush.ratio and not brush.is_marked
+        bands = brush.plain if is_plain else brush.bands
+        margin = bands.reach + 1
         spill = margin / brush.scale
         seen = exposed.intersected(self.place.adjusted(-spill, -spill, spill, spill))
         grid = DeviceGrid.of(painter, seen, margin=margin)
         if grid is None:
             return
-        inside = self._sampled(grid)
-        layers = _layers(inside, brush.look, ratio=ratio)[margin:-margin, margin:-margin]
-        pixels = np.ascontiguousarray(layers)
-        image = QImage(pixels.data, grid.width, grid.height, grid.width, QImage.Format.Format_Indexed8)
-        image.setColorTable([0, brush.fill, brush.look.line.rgba(), 0xFFFFFFFF])
-        grid.draw(painter, image)
+        if brush.is_smooth:
+            pixels = bands.painted(self._coverage(grid, brush.scale, margin))
+        else:
+            pixels = bands.painted_squares(self._sampled(grid))
+        pixels = np.ascontiguousarray(pixels[margin:-margin, margin:-margin])
+        shape = grid.width, grid.height, 4 * grid.width
+        grid.draw(painter, QImage(pixels.data, *shape, QImage.Format.Format_ARGB32_Premultiplied))
+
+    def _coverage(self, grid: DeviceGrid, scale: float, margin: int) -> npt.NDArray[np.uint8]:
+        """How much of each device pixel the mask covers, 0..255, with ``margin`` more on each side."""
+        halvings = 0
+        while scale * (2 << halvings) <= 1.0:
+            halvings += 1
+        level, step = self._level(halvings), float(1 << halvings)
+        # From the centre of a device pixel to the centre of a level's; there are _PAD pixels round the level.
+        x, y = (grid.xs[0] - self.mask.x) / step - 0.5 + _PAD, (grid.ys[0] - self.mask.y) / step - 0.5 + _PAD
+        by = 1 / (scale * step)
+        matrix = np.array([[by, 0.0, x], [0.0, by, y]])
+        size = (grid.width + 2 * margin, grid.height + 2 * margin)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(level, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        found = np.asarray(warped, np.uint8)
+        # Enlarged, the softened edge would be several device pixels wide; it is made as steep as one.
+        steepness = 1.0 if halvings else max(1.0, round(_SOFT_EDGE_PX * scale, 2))
+        return _steeper(steepness).take(found) if steepness > 1.0 else found
+
+    def _level(self, halvings: int) -> npt.NDArray[np.uint8]:
+        level = self._levels.get(halvings)
+        if level is None:
+            level = self._levels[halvings] = _halved(self._pixels, halvings) if halvings else _softened(self._pixels)
+        return level
 
     def _sampled(self, grid: DeviceGrid) -> npt.NDArray[np.uint8]:
         """The mask at the grid's positions, 0 or 1."""
@@ -166,52 +165,33 @@ class MaskPicture:
         return sampled
 
 
-def pixel_edges(bits: BoolArray) -> npt.NDArray[np.int64]:
-    """The straight pieces of a mask's outline on pixel edges, N x 4 (x0, y0, x1, y1) from the crop's corner."""
-    height, width = bits.shape
-    padded = np.zeros((height + 2, width + 2), np.bool_)
-    padded[1:-1, 1:-1] = bits
-    flat = _runs(padded[1:] != padded[:-1])
-    steep = _runs((padded[:, 1:] != padded[:, :-1]).T)
-    edges = np.empty((len(flat) + len(steep), 4), np.int64)
-    edges[: len(flat)] = np.stack((flat[:, 1] - 1, flat[:, 0], flat[:, 2] - 1, flat[:, 0]), axis=1)
-    edges[len(flat) :] = np.stack((steep[:, 0], steep[:, 1] - 1, steep[:, 0], steep[:, 2] - 1), axis=1)
-    return edges
+_PAD = 2
+_SOFT_SIGMA_PX = 0.6
+_SOFT_EDGE_PX = 1.5
+"""The edge of a mask that is softened so far is about this steep: 1 / 1.5 of its height in one pixel."""
 
 
-def _runs(borders: BoolArray) -> npt.NDArray[np.int64]:
-    """(row, start, stop) of each run of true values; the first and last column are false."""
-    row, column = np.nonzero(borders[:, 1:] != borders[:, :-1])
-    return np.stack((row[0::2], column[0::2] + 1, column[1::2] + 1), axis=1)
+@lru_cache(maxsize=64)
+def _steeper(steepness: float) -> npt.NDArray[np.uint8]:
+    """Grey values pulled apart about the middle one, as a table."""
+    values = np.clip((np.arange(256) - 127.5) * steepness + 127.5, 0, 255)
+    return np.asarray(values.round(), np.uint8)
 
 
-def _path_of(edges: npt.NDArray[np.int64]) -> QPainterPath:
-    """A path of separate lines, handed to Qt in its own stream format: no Python call per line."""
-    element = np.dtype([("kind", ">i4"), ("x", ">f8"), ("y", ">f8")])
-    elements = np.zeros(2 * len(edges), element)
-    elements["kind"][1::2] = 1  # a line to here; 0 moves there
-    elements["x"][0::2], elements["y"][0::2] = edges[:, 0], edges[:, 1]
-    elements["x"][1::2], elements["y"][1::2] = edges[:, 2], edges[:, 3]
-    start = max(0, 2 * len(edges) - 2)
-    raw = np.array([len(elements)], ">i4").tobytes() + elements.tobytes()
-    raw += np.array([start, 0], ">i4").tobytes()
-    path = QPainterPath()
-    if len(edges):
-        stream = QDataStream(QByteArray(raw))
-        stream >> path
-    return path
+def _softened(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Stairs of pixels become slopes. What is inside stays inside by its centre, so that the thinnest line stays."""
+    grey = cv2.copyMakeBorder(pixels * np.uint8(255), _PAD, _PAD, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
+    soft = cv2.GaussianBlur(grey, (5, 5), _SOFT_SIGMA_PX)
+    return np.where(grey > 0, np.maximum(soft, 153), np.minimum(soft, 102)).astype(np.uint8)
 
 
-def _layers(inside: npt.NDArray[np.uint8], look: MaskLook, *, ratio: float) -> npt.NDArray[np.uint8]:
-    """0 outside, 1 fill, 2 outline, 3 hairline outside of it; one value per device pixel."""
-    width = max(1, round(look.outline_px * ratio)) if look.outline_px > 0 else 0
-    grown, shrunk = cv2.dilate(inside, _square(width - width // 2)), cv2.erode(inside, _square(width // 2))
-    layers = np.where(shrunk > 0, np.uint8(1), grown * np.uint8(2))
-    if look.is_selected:
-        outer = cv2.dilate(grown, _square(max(1, round(ratio))))
-        layers[(outer > 0) & (grown == 0)] = 3
-    return layers
-
-
-def _square(radius: int) -> npt.NDArray[np.uint8]:
-    return np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+def _halved(pixels: npt.NDArray[np.uint8], halvings: int) -> npt.NDArray[np.uint8]:
+    """The share of each block of 2^n x 2^n pixels that is inside."""
+    height, width = pixels.shape
+    block = 1 << halvings
+    down, across = -height % block, -width % block
+    grey = cv2.copyMakeBorder(pixels * np.uint8(255), 0, down, 0, across, cv2.BORDER_CONSTANT, value=0)
+    size = (grey.shape[1] // block, grey.shape[0] // block)
+    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    padded = cv2.copyMakeBorder(small, _PAD, _PAD, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(padded, np.uint8)
