@@ -40,6 +40,10 @@ class ProjectElsewhereError(ProjectError):
     """The project file belongs to another folder of images: its masks must not be shown on the images of this one."""
 
 
+class ProjectReplacedError(ProjectError):
+    """Another file has taken the place of the project that is open: nothing is written there any more."""
+
+
 class RowGoneError(ValueError):
     """A change begins with a row that is not there any more: it was deleted, or the step that made it was undone."""
 

@@ -1,4 +1,8 @@
-"""One writer per project: a lock of the operating system on a file beside it, which dies with the process."""
+"""One writer per project: locks of the operating system on a file beside it and on itself, which die with the process.
+
+The file beside it says who it is, and which version of the project the journal belongs to that a crash leaves. The lock
+on the project itself goes by the file and not by its name: a hard link is the same project.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,10 @@ import stat
 import sys
 from pathlib import Path
 from typing import Any
+
+from annotator.files.atomic import sync_folder
+from annotator.io.project.connect import is_on_network
+from annotator.io.project.inode_lock import InodeLock
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +51,13 @@ else:
 class ProjectLock:
     """The right to write one project, held until :meth:`release` or the end of the process (kill -9 too)."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, *, author: str, left_tokens: tuple[str, ...]) -> None:
         self._path = path
         self._descriptor: int | None = descriptor
+        self._author = author
+        self._inode: InodeLock | None = None
+        self.left_tokens = left_tokens
+        """What the last writer noted and did not take back: it crashed. Empty after an orderly end."""
 
     @classmethod
     def acquire(cls, project: Path, *, author: str = "") -> ProjectLock | None:
@@ -54,7 +66,27 @@ class ProjectLock:
         Raises:
             OSError: the lock file cannot be made, or the file system knows no locks.
         """
-        path = lock_path(project)
+        lock = cls._acquire_named(project, author)
+        if lock is not None and project.exists() and not lock.bind(project):
+            lock.release()
+            return None
+        return lock
+
+    def bind(self, project: Path) -> bool:
+        """Lock the file itself, too, whatever its names are; whether nobody else has it.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        # Elsewhere, and on network drives, SQLite's locks and this one are one kind: it would keep SQLite out.
+        if sys.platform == "linux" and not is_on_network(project):
+            self._inode = InodeLock.take(project)
+            return self._inode is not None
+        return True
+
+    @classmethod
+    def _acquire_named(cls, project: Path, author: str) -> ProjectLock | None:
+        path, left = lock_path(project), noted_tokens(project)
         while True:
             try:
                 descriptor = _open_lock(path, project)
@@ -72,8 +104,9 @@ class ProjectLock:
                     # Its holder removed the file between our open and our lock: take the new one.
                     os.close(descriptor)
                     continue
+                lock = cls(path, descriptor, author=author, left_tokens=left)
                 try:
-                    _write_owner(descriptor, author)
+                    _write_owner(descriptor, author, lock.left_tokens)
                 except OSError:
                     with contextlib.suppress(OSError):  # an empty file would stay behind
                         os.unlink(path)
@@ -82,21 +115,42 @@ class ProjectLock:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
                 raise
-            return cls(path, descriptor)
+            return lock
 
-    def release(self) -> None:
-        """Give the lock back and remove its file; doing it twice is harmless."""
+    def note(self, tokens: tuple[str, ...]) -> None:
+        """Note, safe from a power cut, which versions of the project its journal belongs to from now on.
+
+        Raises:
+            OSError: the disk is full or fails; the journal must not be played into the project then.
+        """
+        if self._descriptor is not None:
+            _write_owner(self._descriptor, self._author, tokens)
+            os.fsync(self._descriptor)
+            sync_folder(self._path.parent)
+
+    def links(self) -> int | None:
+        """How many names the project file has that was opened, 0 when it was deleted; None when nobody knows."""
+        return None if self._inode is None else self._inode.links()
+
+    def release(self, *, keep_note: bool = False) -> None:
+        """Give the lock back and remove its file; doing it twice is harmless.
+
+        Args:
+            keep_note: leave the file, for the sake of what :meth:`note` wrote into it.
+        """
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
+        if self._inode is not None:
+            self._inode.release()
+            self._inode = None
         if sys.platform == "win32":  # pragma: no cover - an open file cannot be removed there
             os.close(descriptor)
+        if not keep_note:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-            return
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
-        os.close(descriptor)
+        if sys.platform != "win32":
+            os.close(descriptor)
 
 
 def lock_path(project: Path) -> Path:
@@ -115,6 +169,17 @@ def describe_owner(project: Path) -> str:
         return "another program"
     name = f"{author} ({user})" if author and author != user else user
     return f"{name} on {host} (process {pid})"
+
+
+def noted_tokens(project: Path) -> tuple[str, ...]:
+    """The versions of a project that its journal belongs to, as its writer noted them; none when nobody did."""
+    path = lock_path(project)
+    try:
+        owner: Any = json.loads(path.read_text("utf-8"))
+        return tuple(str(token) for token in owner.get("written", ()))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        _log.debug("nothing is noted in %s: %r", path, error)
+        return ()
 
 
 def user_name() -> str:
@@ -157,8 +222,9 @@ def _is_held_or_removed(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _write_owner(descriptor: int, author: str) -> None:
+def _write_owner(descriptor: int, author: str, tokens: tuple[str, ...]) -> None:
     owner = {"user": user_name(), "host": socket.gethostname(), "pid": os.getpid(), "author": author}
+    owner["written"] = tokens
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.truncate(descriptor, 0)
     os.write(descriptor, json.dumps(owner).encode("ascii"))

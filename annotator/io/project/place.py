@@ -14,6 +14,7 @@ from annotator.domain.palette import next_colour
 from annotator.domain.project import Category
 from annotator.files.atomic import sync_folder
 from annotator.io.project.connect import connect_reader, connect_writer
+from annotator.io.project.identity import TOKEN_KEY, new_token
 from annotator.io.project.lock import ProjectLock, describe_owner, lock_path
 from annotator.io.project.queries import ProjectQueries
 from annotator.io.project.schema import COLUMNS, check_version, column_value, create_tables, transaction
@@ -117,6 +118,8 @@ def take_lock(file: Path, author: str, *, is_new: bool = False) -> tuple[Project
         raise ProjectError(
             f"{file.name} cannot be opened ({error.strerror}).", "Check the disk and the folder."
         ) from error
+    if lock is None and not lock_path(file).exists():
+        return None, "It is open in another program under another name: the file has several (hard links).", ()
     if lock is None:
         return None, f"It is open in another program: {describe_owner(file)}.", ()
     return lock, "", ()
@@ -163,7 +166,7 @@ def _write_first_rows(connection: sqlite3.Connection, path: Path, image_root: Pa
     values = tuple(column_value(first, name) for name in COLUMNS["category"])
     connection.execute("INSERT INTO category VALUES (?, ?, ?, ?, ?)", values)
     connection.execute("UPDATE sequence SET next = 2 WHERE kind = 'category'")
-    rows = [*root_rows(path, image_root), ("created_at", now_text())]
+    rows = [*root_rows(path, image_root), ("created_at", now_text()), (TOKEN_KEY, new_token())]
     connection.executemany("INSERT INTO meta(k, v) VALUES (?, ?)", rows)
 
 

@@ -14,8 +14,9 @@ from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
 from annotator.domain.project import Category, Change, Edit, ImageRecord, RowChange
 from annotator.io.images.reading import list_images
-from annotator.io.project.connect import SLOW_JOURNAL_NOTE, check_integrity, connect_reader, connect_writer
-from annotator.io.project.lock import ProjectLock
+from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
+from annotator.io.project.held import HeldFile
+from annotator.io.project.opening import open_held
 from annotator.io.project.place import (
     NAME_A_PLACE,
     belongs_elsewhere,
@@ -32,13 +33,10 @@ from annotator.io.project.queries import ProjectQueries
 from annotator.io.project.rows import RowKind, RowWriter, images_with_new_pixels
 from annotator.io.project.schema import (
     RESTORE,
-    check_version,
     edit_from_blob,
     edit_to_blob,
-    migrate,
     relaxed,
     to_json,
-    transaction,
     translated_errors,
 )
 
@@ -55,24 +53,23 @@ class ProjectStore(ProjectQueries):
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
-        path: Path,
+        held: HeldFile,
         *,
+        named: Path | None = None,
         author: str = "",
-        lock: ProjectLock | None = None,
         read_only_reason: str = "",
         notices: tuple[str, ...] = (),
-        is_wal: bool = False,
     ) -> None:
         """Use :meth:`open`, :meth:`open_folder` or :meth:`create`."""
-        super().__init__(connection, path)
+        super().__init__(held.connection, held.path, named=named)
         self.author = author
         self.notices = notices
         """Sentences for the person about how the project was opened (a slower journal, a migration's backup)."""
-        self._lock = lock
+        self.held = held
+        """The file: whether it is still ours, and a rescued copy when it is not."""
         self._read_only_reason = read_only_reason
-        self._is_wal = is_wal
-        self._rows_out = RowWriter(connection)
+        self._is_wal = held.is_wal
+        self._rows_out = RowWriter(held.connection)
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
@@ -137,9 +134,8 @@ class ProjectStore(ProjectQueries):
         lock, reason, notices = (None, "It was opened for reading only.", ()) if read_only else take_lock(file, author)
         try:
             with translated_errors(named, "opened"):
-                store = cls._open_locked(file, author, lock, reason, notices)
-                store._named = named
-                return store
+                held, more = open_held(file, lock, is_writer=not reason)
+                return cls(held, named=named, author=author, read_only_reason=reason, notices=(*notices, *more))
         except BaseException:
             if lock is not None:
                 lock.release()
@@ -163,20 +159,20 @@ class ProjectStore(ProjectQueries):
                 raise ProjectError(f"{file.name} is there already.", "Open it, or choose another name.")
             with translated_errors(file, "made"):
                 make_project_file(file, Path(image_root).absolute())
+                if lock is not None:
+                    lock.bind(file)
                 connection, is_wal = connect_writer(file)
-                notices = notices if is_wal else (*notices, SLOW_JOURNAL_NOTE)
-                return cls(connection, file, author=author, lock=lock, notices=notices, is_wal=is_wal)
+                held = HeldFile(file, connection, is_writer=True, is_wal=is_wal, lock=lock)
+                return cls(held, author=author, notices=notices if is_wal else (*notices, SLOW_JOURNAL_NOTE))
         except BaseException:
             if lock is not None:
                 lock.release()
             raise
 
     def close(self) -> None:
-        """Close the file and give the lock back; doing it twice is harmless."""
-        self._connection.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Close the file and give the lock back; doing it twice is harmless. Where another file has taken its place,
+        that is not touched, and what would be lost is rescued beside it."""
+        self.held.close()
 
     def __enter__(self) -> ProjectStore:
         return self
@@ -320,33 +316,6 @@ class ProjectStore(ProjectQueries):
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    @classmethod
-    def _open_locked(
-        cls, file: Path, author: str, lock: ProjectLock | None, reason: str, notices: tuple[str, ...]
-    ) -> ProjectStore:
-        # The version is read before anything is written: a foreign database must not even change its journal.
-        probe = connect_reader(file)
-        try:
-            version = check_version(probe, file)
-            check_integrity(probe, file)
-        except BaseException:
-            probe.close()
-            raise
-        if reason:
-            return cls(probe, file, author=author, read_only_reason=reason, notices=notices)
-        probe.close()
-        connection, is_wal = connect_writer(file)
-        try:
-            backup = migrate(connection, file, version=version)
-            if backup is not None:
-                notices = (*notices, f"The project was brought up to date; the file as it was is {backup.name}.")
-            if not is_wal:
-                notices = (*notices, SLOW_JOURNAL_NOTE)
-            return cls(connection, file, author=author, lock=lock, notices=notices, is_wal=is_wal)
-        except BaseException:
-            connection.close()
-            raise
-
     def _replaced_notice(self, old: ImageRecord, new: ImageRecord) -> str:
         is_other = old.sha256 not in ("", new.sha256)
         count = self._fetch("SELECT COUNT(*) FROM annotation WHERE image_id = ?", old.id)[0][0] if is_other else 0
@@ -362,7 +331,7 @@ class ProjectStore(ProjectQueries):
     def _transaction(self) -> Iterator[None]:
         with translated_errors(self._path, "written"):
             try:
-                with transaction(self._connection):
+                with self.held.transaction():
                     yield
             except sqlite3.IntegrityError as error:
                 if "FOREIGN KEY" not in str(error):

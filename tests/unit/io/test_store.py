@@ -433,7 +433,7 @@ def test_a_full_disk_leaves_the_project_readable(store: ProjectStore, monkeypatc
     accept(store, 1, disc(20, 20, 9))
     store.close()
 
-    def full(descriptor: int, author: str) -> None:
+    def full(descriptor: int, author: str, tokens: tuple[str, ...]) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_lock, "_write_owner", full)
