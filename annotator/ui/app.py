@@ -112,6 +112,7 @@ def build_window(
             parent=window,
         ),
     )
+    commands.watch.open_wanted.connect(files.open_path)
     ClosingGate(window, refine, patience)
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source

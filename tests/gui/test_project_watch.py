@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from annotator.io.project.store import ProjectStore
+from tests.gui.shell import Desk
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -48,3 +51,60 @@ def test_saving_by_habit_does_not_claim_what_is_not_so(desk):
     desk.key(K.Key_S, CTRL)
     assert "saved in pictures.annot" in desk.window.status.message.text()
     assert desk.window.area.error_bar.text == ""
+
+
+def older_version(desk: Desk, tmp_path: Path) -> Path:
+    """The project as it was before the object that it has now."""
+    desk.make_folder()
+    with ProjectStore.open_folder(desk.folder) as store:
+        path = store.path
+    older = Path(shutil.copyfile(path, tmp_path / "older.annot"))
+    desk.open(folder=desk.folder)
+    desk.accept_at(40, 40)
+    return older
+
+
+def test_another_version_in_the_place_is_not_touched_and_the_work_goes_on_in_a_copy(desk, tmp_path):
+    older = older_version(desk, tmp_path)
+    path, bar = desk.session.store.path, desk.window.area.error_bar
+    os.replace(older, path)
+    foreign = path.read_bytes()
+    desk.click(100, 80)
+    desk.until(lambda: "is saved beside it as" in bar.text)
+    assert "put another file in the place of pictures.annot" in bar.text
+    desk.wait_mask(100, 80)
+    desk.key(K.Key_Return)
+    assert len(desk.session.annotations) == 1, "it stays in work"
+    desk.until(lambda: "is saved beside it as" in bar.text)
+    desk.key(K.Key_S, CTRL)
+    assert "Not saved in pictures.annot" in desk.window.status.message.text()
+    assert bar.button.text() == "Go on in your version"
+    bar.button.click()
+    desk.until(lambda: desk.session.store is not None and "rescued" in desk.session.store.path.name)
+    desk.until(lambda: desk.shown_row() == 0 and desk.refine.state.is_active)
+    assert path.read_bytes() == foreign
+    assert bar.text == ""
+    desk.wait_mask(100, 80)
+    desk.key(K.Key_Return)
+    assert len(desk.session.annotations) == 2
+    desk.close()
+    assert path.read_bytes() == foreign
+    assert not path.with_name(f"{path.name}-wal").exists()
+
+
+def test_another_version_without_work_of_ours_is_offered_as_it_is(desk, tmp_path):
+    desk.make_folder()
+    with ProjectStore.open_folder(desk.folder) as store:
+        path = store.path
+    older = Path(shutil.copyfile(path, tmp_path / "older.annot"))
+    desk.open(folder=desk.folder)
+    bar = desk.window.area.error_bar
+    os.replace(older, path)
+    desk.key(K.Key_S, CTRL)
+    desk.until(lambda: "You had changed nothing" in bar.text)
+    stale = desk.session.store
+    bar.button.click()
+    desk.until(lambda: desk.session.store not in (None, stale) and desk.shown_row() == 0)
+    assert bar.text == ""
+    desk.accept_at(40, 40)
+    assert list(desk.folder.glob("*rescued*")) == []

@@ -15,6 +15,7 @@ from annotator.io.project.connect import (
 from annotator.io.project.held import HeldFile
 from annotator.io.project.journal import belongs, copy_pair, find_damage, has_journal, set_aside
 from annotator.io.project.lock import ProjectLock, noted_tokens
+from annotator.io.project.rescue import rescued_beside
 from annotator.io.project.schema import check_version, migrate
 
 
@@ -28,11 +29,11 @@ def open_held(path: Path, lock: ProjectLock | None, *, is_writer: bool) -> tuple
         ProjectError: not a project, damaged, or of another major version.
         sqlite3.Error, OSError: it cannot be read or written.
     """
-    notices: tuple[str, ...] = ()
+    notices = rescued_beside(path)
     is_alone = True
     if has_journal(path):
         if is_writer:
-            notices = _settle_journal(path, lock.left_tokens if lock is not None else ())
+            notices += _settle_journal(path, lock.left_tokens if lock is not None else ())
         else:
             # One that belongs to another file is the business of the next writer.
             is_alone = belongs(path, noted_tokens(path))

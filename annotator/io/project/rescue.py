@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 
 from annotator.domain.errors import ProjectError
@@ -16,6 +17,17 @@ from annotator.io.project.schema import copy_database, translated_errors
 def rescue_path(project: Path) -> Path:
     """``NAME (rescued 2026-03-01 12.30.00).annot`` beside the project, or a numbered name when that is there."""
     return free_name(project.with_name(f"{project.stem} (rescued {datetime.now():%Y-%m-%d %H.%M.%S}){project.suffix}"))
+
+
+def rescued_beside(project: Path) -> tuple[str, ...]:
+    """A sentence about copies that were rescued when the project was last open, for who did not see it then."""
+    pattern = f"{escape(project.stem)} (rescued *){escape(project.suffix)}"
+    names = sorted(path.name for path in project.parent.glob(pattern))
+    return (
+        (f"Beside {project.name} lies what was rescued when another file took its place: {names[-1]}.",)
+        if names
+        else ()
+    )
 
 
 def save_rescued(connection: sqlite3.Connection, project: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
+from annotator.io.project.identity import FileState
 from annotator.ui.canvas.canvas import Tool
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.painting import Painting
@@ -34,6 +35,7 @@ class LoopCommands(QObject):
         self._window, self._session, self._refine, self._views = window, session, refine, views
         self._notices = notices = window.notices
         self.watch = ProjectWatch(session, notices, parent=window)
+        refine.draft_changed.connect(self.watch.keep_draft)
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.steps = Steps(session, refine)
         self.painting = Painting(window.canvas, session, refine, notices)
@@ -120,8 +122,10 @@ class LoopCommands(QObject):
             return
         if not self._session.is_writable:
             text, about = "This project is read-only: nothing in it was changed.", Subject.PROJECT
-        elif not self.watch.is_there():
-            text, about = "Not saved: the project file is gone.", Subject.FILE
+        elif (state := self.watch.check()) is not FileState.OURS:
+            name = self._session.store.path.name
+            foreign = f"Not saved in {name}: another program has put something else there."
+            text, about = foreign if state.is_foreign else "Not saved: the project file is gone.", Subject.FILE
         elif self._refine.can_leave():
             text, about = f"Everything accepted is saved in {self._session.store.path.name}.", Subject.CHANGE
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from annotator.domain.errors import ProjectReadOnlyError, UserError
+from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError, UserError
 from annotator.domain.project import (
     Annotation,
     Category,
@@ -52,6 +52,8 @@ class ProjectSession(QObject):
     """A quiet line."""
     warned = Signal(str)
     """A sentence about the current image that must not be overlooked."""
+    replaced = Signal()
+    """Nothing was written: another file has taken the place of the project's own."""
     failed = Signal(str, object)
     """(message, callable that tries again or None)"""
 
@@ -187,7 +189,11 @@ class ProjectSession(QObject):
         """
         if self.store is None:
             raise ProjectReadOnlyError("No project is open.", "Open a folder first.")
-        change = self.store.apply(edit)
+        try:
+            change = self.store.apply(edit)
+        except ProjectReplacedError:
+            self.replaced.emit()
+            raise
         self._broadcast(change)
         return change
 
@@ -320,6 +326,9 @@ class ProjectSession(QObject):
             work()
         except UserError as error:
             _log.warning("%s", error)
+            if isinstance(error, ProjectReplacedError):
+                self.replaced.emit()
+                return False
             can_retry = not isinstance(error, ProjectReadOnlyError)
             self.failed.emit(str(error), retry if can_retry else None)
             return False

@@ -1,16 +1,19 @@
-"""Whether the file of the open project is still in its place: SQLite goes on writing into one that was deleted."""
+"""Whether the file of the open project is still in its place, and still ours; the work is rescued when it is not."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from annotator.domain.errors import UserError
-from annotator.domain.project import Change
+from annotator.domain.errors import ProjectError, UserError
+from annotator.io.project.identity import FileState
 from annotator.io.project.place import SUFFIX
+from annotator.io.project.store import ProjectStore
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.threads.loading import PoolJob
@@ -18,61 +21,132 @@ from annotator.ui.threads.loading import PoolJob
 TOPIC = f"{Subject.FILE}/gone"
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look showed; ``rescued`` is where the work is, ``failure`` why it could not be saved."""
+
+    state: FileState
+    has_work: bool = False
+    rescued: Path | None = None
+    failure: str = ""
+
+
 class ProjectWatch(QObject):
     """Looks after every change, beside the GUI thread, and tells above the canvas."""
 
-    _arrived = Signal(object, bool)
+    open_wanted = Signal(object)
+    """Path of the project to go on with."""
+    _arrived = Signal(object, object, object)
+    _ready = Signal(object, object, object)
 
     def __init__(self, session: ProjectSession, notices: Notices, parent: QWidget) -> None:
         super().__init__(parent)
         self._session, self._notices, self._parent = session, notices, parent
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
-        self._is_looking = self._is_over = False
+        self._is_looking = self._is_due = self._is_over = False
+        self._rescued: _Found | None = None
+        """Of the open project, once: nothing comes to it any more."""
+        self._draft: tuple[int, dict[str, Any]] | None = None
         self._arrived.connect(self._on_arrived)
-        session.changed.connect(self._look)
+        self._ready.connect(self._on_ready)
+        session.changed.connect(lambda _change: self._look())
+        session.replaced.connect(self._look)
+        session.opened.connect(self._forget)
 
-    def is_there(self) -> bool:
+    def check(self) -> FileState:
         """Look now, because the person asked; what is wrong is told."""
         store = self._session.store
         if store is None:
-            return False
-        is_there = store.path.exists()
-        self._tell(store.path, is_there=is_there)
-        return is_there
+            return FileState.GONE
+        state = store.held.state()
+        if state.is_foreign:
+            self._look()
+        else:
+            self._tell(store.path, _Found(state))
+        return state
+
+    def keep_draft(self, draft: dict[str, Any] | None) -> None:
+        """The object in work: it goes along into a rescued copy."""
+        image = self._session.image
+        self._draft = None if draft is None or image is None else (image.id, draft)
 
     def shut_down(self) -> None:
         """Wait for what still runs; call before the program ends."""
         self._is_over = True
         self._pool.waitForDone(5000)
 
-    def _look(self, _change: Change) -> None:
+    def _forget(self) -> None:
+        self._rescued = self._draft = None
+
+    def _look(self) -> None:
         store = self._session.store
-        if store is None or self._is_looking or self._is_over:
+        if store is None or store.is_read_only or self._is_over:
             return
-        self._is_looking, path = True, store.path
+        if self._is_looking:
+            self._is_due = True  # what is looked at now may be from before
+            return
+        self._is_looking, self._is_due, known = True, False, self._rescued
 
         def done(result: object, error: Exception | None) -> None:
-            self._arrived.emit(path, error is None and bool(result))
+            self._arrived.emit(store, result, error)
 
-        self._pool.start(PoolJob(path.exists, done))
+        self._pool.start(PoolJob(lambda: known or _look_at(store), done))
 
-    @Slot(object, bool)
-    def _on_arrived(self, path: Path, is_there: bool) -> None:
+    @Slot(object, object, object)
+    def _on_arrived(self, store: ProjectStore, found: _Found | None, error: Exception | None) -> None:
         self._is_looking = False
-        if self._session.store is not None and self._session.store.path == path:
-            self._tell(path, is_there=is_there)
+        if self._is_due:
+            self._look()
+        if self._session.store is not store:
+            return
+        if found is None:
+            # The drive does not answer: as good as gone, until it does.
+            found = _Found(FileState.GONE)
+            if not isinstance(error, OSError):
+                raise error or RuntimeError("no answer")
+        if found.state.is_foreign:
+            self._rescued = found
+        self._tell(store.path, found)
 
-    def _tell(self, path: Path, *, is_there: bool) -> None:
-        if is_there:
+    def _tell(self, path: Path, found: _Found) -> None:
+        if found.state is FileState.OURS:
             self._notices.withdraw(Subject.FILE)
             return
-        self._notices.warn(
-            f"{path.name} is not in its place any more: the file or its folder was moved or deleted. Put it back, or "
-            "save a copy; until then nothing that you accept is safe.",
-            about=TOPIC,
-            action=("Save a copy…", self._ask_copy),
-        )
+        text = found.state.value.format(path.name)
+        if found.state is FileState.GONE:
+            text += " Put it back, or save a copy; until then nothing that you accept is safe."
+            action = ("Save a copy…", self._ask_copy)
+        elif found.rescued is not None:
+            rescued = found.rescued
+            text += f" It was not touched; your version is saved beside it as {rescued.name}."
+            action = ("Go on in your version", lambda: self._go_on(rescued))
+        elif found.has_work:
+            text += f" It was not touched. {found.failure}"
+            action = ("Save a copy…", self._ask_copy)
+        else:
+            text += " You had changed nothing."
+            action = ("Open what is there now", lambda: self._go_on(path))
+        self._notices.warn(text, about=TOPIC, action=action)
+
+    def _go_on(self, path: Path) -> None:
+        """Open this version, with the object in work, which no file has yet."""
+        draft = self._draft if self._rescued is not None and path == self._rescued.rescued else None
+
+        def work() -> None:
+            if draft is not None:
+                with ProjectStore.open(path) as rescued:
+                    rescued.save_draft(*draft)
+
+        self._pool.start(PoolJob(work, lambda _result, error: self._ready.emit(self._session.store, path, error)))
+
+    @Slot(object, object, object)
+    def _on_ready(self, store: ProjectStore | None, path: Path, error: Exception | None) -> None:
+        if store is not self._session.store or self._is_over:
+            return
+        if error is not None and not isinstance(error, UserError):
+            raise error
+        self.open_wanted.emit(path)  # which tells what is wrong with it, if anything is
 
     def _ask_copy(self) -> None:
         store = self._session.store
@@ -90,3 +164,13 @@ class ProjectWatch(QObject):
             self._notices.warn(str(error), about=TOPIC, action=("Save a copy…", self._ask_copy))
         else:
             self._notices.tell(f"The copy is saved as {Path(name).name}. Open it to go on.", about=Subject.FILE)
+
+
+def _look_at(store: ProjectStore) -> _Found:
+    state = store.held.state()
+    if not state.is_foreign or not store.held.has_work:
+        return _Found(state)
+    try:
+        return _Found(state, has_work=True, rescued=store.held.rescue())
+    except ProjectError as error:
+        return _Found(state, has_work=True, failure=str(error))
