@@ -18,7 +18,7 @@ from PIL import Image
 from annotator.cli import COMMANDS
 from annotator.ui.shell.action_rows import ACTIONS, MENUS
 from annotator.ui.shell.keymap import DEFAULT_PRESET, RESERVED, differences
-from annotator.ui.shell.sheets import MOUSE
+from annotator.ui.shell.sheets import CROSS_HAIR, MOUSE
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -58,8 +58,9 @@ def key_tables() -> str:
         by_use.setdefault(use, []).append(key)
     reserved = [(use.capitalize(), shown(keys)) for use, keys in by_use.items()]
     parts.append("## In every preset\n\n" + markdown_table(("", "key"), reserved))
-    mouse = [(what, ", ".join(gestures)) for gestures, what in MOUSE]
-    parts.append("## Mouse\n\n" + markdown_table(("", "gesture"), mouse))
+    for title, head, rows in (("Mouse", "gesture", MOUSE), ("Cross-hair", "key", CROSS_HAIR)):
+        body = [(what, ", ".join(gestures)) for gestures, what in rows]
+        parts.append(f"## {title}\n\n" + markdown_table(("", head), body))
     return "\n".join(parts)
 
 

@@ -24,6 +24,7 @@ from annotator.ui.canvas.cursors import CursorShape, cursor_of
 from annotator.ui.canvas.display import CanvasDisplay
 from annotator.ui.canvas.gestures import PAINTING, PROMPTING, Gesture, Press, Tool, point_of
 from annotator.ui.canvas.items import PreparedImage, prepare_image
+from annotator.ui.canvas.key_pointer import KeyPointer
 from annotator.ui.canvas.mask_items import ObjectView
 from annotator.ui.canvas.overlays import CanvasColours
 
@@ -80,21 +81,25 @@ class Canvas(CanvasDisplay):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        # Not by Tab, which is another candidate here and would not lead away again; F6 goes round.
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
         self.setAccessibleName("Image and its objects")
         self._tool = Tool.POINT
         self._press = Press()
         self._cursor_shape = CursorShape.ARROW
-        self._is_negative = False
+        self.is_negative = False
+        """Whether a plain left click is negative."""
+        self.pointer = KeyPointer(self, self._overlays)
+        self.pointer.corner_changed.connect(self.gesture_changed)
         self.pan_held.connect(lambda _is_held: self._hover())
 
     # --- what a press does ------------------------------------------------------------------------------------------
 
     @property
     def has_gesture(self) -> bool:
-        """Whether a click or drag is half made."""
-        return self._press.gesture is not Gesture.NONE
+        """Whether a click, drag or box is half made."""
+        return self._press.gesture is not Gesture.NONE or self.pointer.has_corner
 
     @property
     def tool(self) -> Tool:
@@ -109,16 +114,18 @@ class Canvas(CanvasDisplay):
         """Another image, fitted, without objects, candidate and prompts; None for an empty canvas."""
         self.cancel_gesture()
         super().set_image(prepared)
+        self.pointer.set_image_size(self._image_width, self._image_height)
         self._hover()
 
     def set_negative(self, is_negative: bool) -> None:
         """Whether a plain left click is negative."""
-        self._is_negative = is_negative
+        self.is_negative = is_negative
         self._hover()
 
     def cancel_gesture(self) -> bool:
         """Drop a half-made click or drag; False when there was none."""
-        was_active = self._press.gesture is not Gesture.NONE
+        was_active = self.has_gesture
+        self.pointer.drop_corner()
         self._end_gesture()
         return was_active
 
@@ -139,7 +146,7 @@ class Canvas(CanvasDisplay):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         # Two quick clicks are two prompts; only objects are activated by a double click.
-        found = self._hit(event.position()) if self._tool is Tool.SELECT and event.button() == _LEFT else 0
+        found = self.hit(event.position()) if self._tool is Tool.SELECT and event.button() == _LEFT else 0
         if found and not self._is_pan_held:
             event.accept()
             self.object_activated.emit(found)
@@ -151,6 +158,7 @@ class Canvas(CanvasDisplay):
         if self._press.gesture is not Gesture.NONE and not event.buttons() & self._press.button:
             self.cancel_gesture()  # the button was let go elsewhere, in a dialog that came meanwhile
         self._move_gesture(event.position())
+        self.pointer.on_mouse(event.position())
         self._update_cross_hair()
         self._hover_at = event.position()
         self._update_cross_hair()
@@ -175,7 +183,7 @@ class Canvas(CanvasDisplay):
             self.painted.emit(stroke)
         elif press.gesture is Gesture.PICK:
             is_additive = bool(event.modifiers() & (_SHIFT | _CONTROL))
-            self.object_clicked.emit(self._hit(event.position()), is_additive)
+            self.object_clicked.emit(self.hit(event.position()), is_additive)
         self._end_gesture()
         self._hover(event.modifiers())
 
@@ -207,12 +215,15 @@ class Canvas(CanvasDisplay):
             return
         if event.reason() == QContextMenuEvent.Reason.Keyboard:
             self.menu_wanted.emit(0, self.viewport().mapToGlobal(self.viewport().rect().center()))
-        elif self._tool is Tool.SELECT and (found := self._hit(QPointF(event.pos()))):
+        elif self._tool is Tool.SELECT and (found := self.hit(QPointF(event.pos()))):
             self.menu_wanted.emit(found, event.globalPos())
 
-    # --- keys: only Space is the canvas's own; the key gate serves it when a list has the focus -----------------------
+    # --- keys: Space and the pointer's are the canvas's own; the gate serves Space when a list has the focus ----------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.pointer.press(event):
+            event.accept()
+            return
         if event.key() == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier:
             self.hold_pan(True)
             event.accept()
@@ -222,6 +233,9 @@ class Canvas(CanvasDisplay):
         self._hover(event.modifiers() | _SHIFT if event.key() == Qt.Key.Key_Shift else event.modifiers())
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if self.pointer.release(event):
+            event.accept()
+            return
         if event.key() == Qt.Key.Key_Space:
             self.hold_pan(self._is_pan_held and event.isAutoRepeat())
             event.accept()
@@ -247,7 +261,7 @@ class Canvas(CanvasDisplay):
         if self._tool in PAINTING:
             return self._begin_stroke(event, where) if button in (_LEFT, _RIGHT) else Press()
         grip = self._grip(where) if button == _LEFT and not keys & _ALT else None
-        is_positive = button == _LEFT and not (self._is_negative or keys & _SHIFT)
+        is_positive = button == _LEFT and not (self.is_negative or keys & _SHIFT)
         if grip is not None:
             # Still a click when it does not move: points lie close to the box, too.
             gesture = Gesture.POINT if is_inside else Gesture.GRIP
@@ -336,7 +350,7 @@ class Canvas(CanvasDisplay):
         """The cursor says what a press would do; the object under it is brighter in the SELECT tool."""
         found = 0
         if self._hover_at is not None and self._tool is Tool.SELECT and self._press.gesture is Gesture.NONE:
-            found = self._hit(self._hover_at)
+            found = self.hit(self._hover_at)
         self._layer.set_hovered(found)
         self._show_ring()
         shape = self._shape(keys, is_on_object=found != 0)
@@ -369,4 +383,4 @@ class Canvas(CanvasDisplay):
             return CursorShape.BOX
         if not self.contains_image_point(where.x(), where.y()):
             return CursorShape.ARROW
-        return CursorShape.NEGATIVE if self._is_negative or keys & _SHIFT else CursorShape.POSITIVE
+        return CursorShape.NEGATIVE if self.is_negative or keys & _SHIFT else CursorShape.POSITIVE

@@ -149,7 +149,7 @@ class CanvasDisplay(ImageView):
         self._overlays.set_zoom(zoom)
         self.brush.set_zoom(zoom)
 
-    def _hit(self, at: QPointF) -> int:
+    def hit(self, at: QPointF) -> int:
         where = self.view_to_image(at)
         return self._layer.hit(where.x(), where.y()) if self._layer.isVisible() else 0
 

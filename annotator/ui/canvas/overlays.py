@@ -71,6 +71,11 @@ class Overlays:
         return self._candidate_colour
 
     @property
+    def negative_colour(self) -> str:
+        """``#rrggbb`` of what takes away."""
+        return self._colours.negative
+
+    @property
     def is_band_shown(self) -> bool:
         return self._band.isVisible()
 

@@ -165,6 +165,9 @@ class WorkDialog(QDialog):
         self.start_button.setEnabled(True)
         self.start_button.setVisible(not is_over)
         self.close_button.setText("Close")
+        if is_over:
+            self.close_button.setDefault(True)
+            self.close_button.setFocus()  # Enter closes the report
 
 
 class ExportDialog(WorkDialog):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QAbstractScrollArea,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -57,12 +58,12 @@ class ErrorBar(QFrame):
         self._more = QLabel()
         self.button = QPushButton()
         self.button.clicked.connect(self._act)
-        self._close = QToolButton()
-        self._close.setObjectName("flat")
-        self._close.setAccessibleName("Close this message")
-        self._close.setToolTip("Close this message")
-        self._close.clicked.connect(self._take)
-        for button in (self.button, self._close):
+        self.close_button = QToolButton()
+        self.close_button.setObjectName("flat")
+        self.close_button.setAccessibleName("Close this message")
+        self.close_button.setToolTip("Close this message")
+        self.close_button.clicked.connect(self._take)
+        for button in (self.button, self.close_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 8, 8, 8)
@@ -71,7 +72,7 @@ class ErrorBar(QFrame):
         row.addWidget(self.label, 1)
         row.addWidget(self._more)
         row.addWidget(self.button)
-        row.addWidget(self._close)
+        row.addWidget(self.close_button)
         self.hide()
         theme.subscribe(self._retint)
 
@@ -134,7 +135,7 @@ class ErrorBar(QFrame):
         pixmap = tinted_pixmap("warning", colour, 40)
         pixmap.setDevicePixelRatio(2.0)
         self._sign.setPixmap(pixmap)
-        self._close.setIcon(plain_icon("close", tokens.text))
+        self.close_button.setIcon(plain_icon("close", tokens.text))
 
 
 class EmptyState(QWidget):
@@ -188,7 +189,7 @@ class EmptyState(QWidget):
 class CanvasArea(QWidget):
     """Places the floating parts on the canvas; each keeps its corner when the window changes its size."""
 
-    def __init__(self, theme: Theme, canvas: QWidget, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, canvas: QAbstractScrollArea, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.canvas = canvas
         self._object_place = QRectF()

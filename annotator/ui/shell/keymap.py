@@ -29,7 +29,12 @@ from annotator.ui.shell.action_rows import ACTIONS
 DEFAULT_PRESET = "annotator"
 _TEXT_WIDGETS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.KeypadModifier)
+_ARROWS = ("Left", "Right", "Up", "Down")
 RESERVED = {
+    **dict.fromkeys(_ARROWS, "move the cross-hair"),
+    **{f"Shift+{arrow}": "ten pixels" for arrow in _ARROWS},
+    **{f"Ctrl+{arrow}": "one pixel" for arrow in _ARROWS},
+    "Shift+Space": "remove at the cross-hair",
     **{str(digit): "class by its number" for digit in range(1, 10)},
     **{f"Ctrl+{digit}": "adapter by its number" for digit in range(1, 10)},
     "Ctrl+0": "no adapter",
@@ -101,13 +106,20 @@ class KeyGate(QObject):
 
     Args:
         is_canvas: tells whether a widget is the canvas, where ``Tab`` switches candidates and never moves the focus.
+        claims: asked on the canvas, whether a key that is an action's elsewhere is the canvas's own now.
         on_held: called with (action id, is pressed) for keys that act while they are held.
     """
 
     def __init__(
-        self, window: QWidget, *, is_canvas: Callable[[QObject], bool], on_held: Callable[[str, bool], object]
+        self,
+        window: QWidget,
+        *,
+        is_canvas: Callable[[QObject], bool],
+        on_held: Callable[[str, bool], object],
+        claims: Callable[[QKeyEvent], bool] = lambda _event: False,
     ) -> None:
         super().__init__(window)
+        self._claims = claims
         self._window = window
         self._is_canvas = is_canvas
         self._on_held = on_held
@@ -148,7 +160,7 @@ class KeyGate(QObject):
             return False
         if kind == QEvent.Type.KeyRelease:
             return self._serve_release(key_event)
-        if is_text_input(watched):
+        if is_text_input(watched) or (self._is_canvas(watched) and self._claims(key_event)):
             return False
         return self._serve_held(watched, key_event) or self._keep_tab(watched, key_event)
 
@@ -158,7 +170,7 @@ class KeyGate(QObject):
             is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
             return (plain and not Qt.Key.Key_F1 <= event.key() <= Qt.Key.Key_F35) or is_enter
         if self._is_canvas(widget):
-            return False
+            return self._claims(event)
         if event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
             return True
         return isinstance(widget, QAbstractItemView) and event.matches(QKeySequence.StandardKey.SelectAll)

@@ -20,6 +20,7 @@ from annotator.ui.panels.film import FilmStrip
 from annotator.ui.shell.action_rows import TOOL_STRIP
 from annotator.ui.shell.actions import ActionSet, Run
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
+from annotator.ui.shell.focus_round import FocusRound
 from annotator.ui.shell.keymap import KeyGate, Keymap
 from annotator.ui.shell.panel_specs import PANELS, PanelParts, PanelSpec
 from annotator.ui.shell.screens import first_place, in_sight
@@ -80,7 +81,16 @@ class MainWindow(QMainWindow):
         self.strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.strip)
         rows = self.actions_by_id.rows
-        self.gate = KeyGate(self, is_canvas=self._is_canvas, on_held=lambda name, is_down: run(rows[name], is_down))
+        self.gate = KeyGate(
+            self,
+            is_canvas=self._is_canvas,
+            on_held=lambda name, is_down: run(rows[name], is_down),
+            claims=self.canvas.pointer.claims,
+        )
+        self._round = FocusRound(
+            self.area, self.strip, [panel.view for panel in (self.objects, self.classes, self.film)]
+        )
+        self.area.empty.open_button.setFocus()
         self.set_keymap(keymap)
         theme.subscribe(self._retint)
         self.setGeometry(first_place(self))
@@ -94,6 +104,10 @@ class MainWindow(QMainWindow):
         if not is_shown:
             self.canvas.setFocus()
 
+    def focus_next(self, step: int) -> None:
+        """Give the focus to the next part of the window (+1), or to the one before (-1)."""
+        self._round.go(step)
+
     def hidden_panels(self) -> list[str]:
         return [name for name, dock in self.docks.items() if dock.isHidden()]
 
@@ -105,6 +119,7 @@ class MainWindow(QMainWindow):
     def set_keymap(self, keymap: Keymap) -> None:
         self.actions_by_id.set_keymap(keymap)
         self.gate.set_held(self.actions_by_id.held_keys())
+        self.canvas.pointer.set_box_keys(keymap.keys("tool_box"))
         for name in TOOL_STRIP:
             if name:
                 self.strip.set_key_text(name, keymap.label(name))

@@ -33,6 +33,18 @@ MOUSE = (
 )
 
 
+CROSS_HAIR = (
+    (("Arrow key",), "Move it; the first one shows it"),
+    (("Shift+arrow",), "Ten pixels"),
+    (("Ctrl+arrow",), "One pixel"),
+    (("Space",), "Add to the object; hold to paint"),
+    (("Shift+Space",), "Remove from it"),
+    (("Box tool's key",), "Corner of a box, then the other one"),
+    (("Esc", "Mouse"), "Put it away"),
+)
+"""What keys do on the image without a mouse, once an arrow key has shown the cross-hair."""
+
+
 class ShortcutSheet(QDialog):
     """All keys on one sheet."""
 
@@ -62,9 +74,9 @@ _LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
 _COLUMNS: tuple[_Columns, ...] = (
-    (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse")),
-    (("Object", "Edit", "Image"), ("View", "Model", "File", "Help", "Mouse")),
-    (("Object", "Edit", "Image", "View", "Model", "File", "Help", "Mouse"),),
+    (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
 )
 """Which sections stand in which column; the first that the screen is wide enough for."""
 
@@ -74,6 +86,7 @@ def _sections(keymap: Keymap) -> dict[str, list[Row]]:
     by_name["Object"] += [(("1 … 9",), "Class by its number")]
     by_name["Model"] += [(("Ctrl+1 … 9",), "Adapter by number"), (("Ctrl+0",), "No adapter")]
     by_name["Mouse"] = list(MOUSE)
+    by_name["Cross-hair"] = list(CROSS_HAIR)
     return by_name
 
 

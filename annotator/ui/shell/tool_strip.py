@@ -67,6 +67,12 @@ class ToolStrip(QToolBar):
         """
         return self._buttons[name]
 
+    @property
+    def first_button(self) -> QToolButton:
+        """The first that can be pressed now."""
+        buttons = list(self._buttons.values())
+        return next((button for button in buttons if button.isEnabled()), buttons[0])
+
     def set_key_text(self, name: str, text: str) -> None:
         self._key_texts[name] = text
         self._buttons[name].setText(text)
@@ -85,7 +91,7 @@ class ToolStrip(QToolBar):
         button.setDefaultAction(action)
         button.setAccessibleName(action.iconText())
         button.setObjectName(f"tool:{name}")
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the focus where it is
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         # The button shows the key, not the title; an action that changes would bring the title back.
         action.changed.connect(lambda: button.setText(self._key_texts.get(name, "")))
