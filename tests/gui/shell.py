@@ -107,7 +107,7 @@ class Desk:
         self.until(lambda: self.shown_row() == row)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        self.qtbot.waitUntil(condition, timeout=8000)
+        self.qtbot.waitUntil(condition, timeout=30_000)
 
     def _at(self, x: float, y: float) -> QPoint:
         return self.window.canvas.image_to_view(x, y).toPoint()
