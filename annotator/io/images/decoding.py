@@ -7,6 +7,7 @@ in. :mod:`annotator.io.images.reading` asks a reader process, which runs what is
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import stat
@@ -34,6 +35,7 @@ from annotator.io.images.reader import (
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 HEAD_BYTES = 256
+_LARGE_BYTES = 1 << 20
 
 
 def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS) -> LoadedImage:
@@ -117,6 +119,19 @@ def readers() -> tuple[Reader, ...]:
     return tuple(made)
 
 
+class _Bounded(io.BufferedReader):
+    """A file that takes no memory for more than it has: Python would, for a damaged length of 4 GB."""
+
+    def __init__(self, raw: io.FileIO, size: int) -> None:
+        super().__init__(raw)
+        self._size = size
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        if count is not None and count > _LARGE_BYTES:
+            count = max(_LARGE_BYTES, min(count, self._size - self.tell()))
+        return super().read(count)
+
+
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader]]:
     """The open file, its name for messages, and who reads it: by content first, then by suffix."""
@@ -127,7 +142,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reade
             raise ImageError(f"{name} is not a file.", "Choose an image file.")
         if info.st_size == 0:
             raise ImageError(f"{name} is empty (zero bytes).", COPY_AGAIN)
-        stream: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed below; opening and reading fail differently
+        stream: BinaryIO = _Bounded(open(path, "rb", buffering=0), info.st_size)  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:
         raise _file_error(path, name, error) from error
     with stream:
