@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from annotator.domain.ports.engine import Embedding, RgbArray
+from annotator.files.private import keep_private, make_private_folder
 
 PART_AGE_S = 3600.0
 TRIM_SHARE = 0.9
@@ -132,9 +133,10 @@ class TieredCache:
             return
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             tensors = {name: tensor.contiguous() for name, tensor in stored.tensors.items()}
             save_file(tensors, part, metadata=dict(stored.facts))
+            keep_private(part)
             size = part.stat().st_size
             os.replace(part, path)
             self._count(size)

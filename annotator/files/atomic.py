@@ -10,21 +10,25 @@ from pathlib import Path
 from typing import BinaryIO
 
 from annotator.domain.errors import ExportError
+from annotator.files.private import open_private
 
 
 @contextmanager
-def atomic_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def atomic_file(target: Path, *, is_private: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file beside ``target`` (stream and path) that takes its place when the block ends without an exception,
     after an fsync; else it is removed and ``target`` is untouched.
 
     The stream may be closed inside the block, to let others read the path before it is put into place.
+
+    Args:
+        is_private: whether only its owner may read it, whatever the old one allowed.
 
     Raises:
         OSError: it cannot be written.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with open(partial, "wb") as stream:
+        with open(partial, "wb", opener=open_private if is_private else None) as stream:
             yield stream, partial
             if not stream.closed:
                 sync(stream)
@@ -42,13 +46,16 @@ def sync(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def write_atomic(target: Path, data: bytes) -> None:
+def write_atomic(target: Path, data: bytes, *, is_private: bool = False) -> None:
     """Replace a file's content as a whole.
+
+    Args:
+        is_private: as for :func:`atomic_file`.
 
     Raises:
         OSError: it cannot be written; the old file is untouched.
     """
-    with atomic_file(target) as (stream, _):
+    with atomic_file(target, is_private=is_private) as (stream, _):
         stream.write(data)
 
 

@@ -15,6 +15,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from annotator.domain.errors import UserError
 from annotator.files.atomic import write_atomic
+from annotator.files.private import keep_private, make_private_folder
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Settings:
     def load(cls, path: Path | None = None) -> Settings:
         """Read the file (default: :func:`settings_path`); a missing one is no fault."""
         file = path or settings_path()
+        keep_private(file)
         try:
             document = _read(file)
         except OSError as error:
@@ -181,7 +183,7 @@ class Settings:
 
     def _save(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path.parent, is_own=self.path.parent == _system_dir())
             try:
                 document = _read(self.path)
             except (UnicodeDecodeError, TOMLKitError):
@@ -192,7 +194,7 @@ class Settings:
                     document[key] = self._values[key]
                 else:
                     document.pop(key, None)
-            write_atomic(self.path, tomlkit.dumps(document).encode("utf-8"))
+            write_atomic(self.path, tomlkit.dumps(document).encode("utf-8"), is_private=True)
         except OSError as error:
             message = f"The settings cannot be saved in {self.path} ({error.strerror})."
             raise UserError(message, "They hold until the program ends.") from error
@@ -202,7 +204,11 @@ class Settings:
 def config_dir() -> Path:
     """The folder for settings."""
     home = os.environ.get(HOME_VARIABLE)
-    return Path(home) if home else platformdirs.user_config_path("annotator", appauthor=False)
+    return Path(home) if home else _system_dir()
+
+
+def _system_dir() -> Path:
+    return platformdirs.user_config_path("annotator", appauthor=False)
 
 
 def settings_path() -> Path:

@@ -67,6 +67,7 @@ def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
     from annotator.commands.output import check_output
     from annotator.domain.errors import ExportError
     from annotator.files.atomic import export_errors
+    from annotator.files.private import make_private_folder
     from annotator.train.run.adapter_run import RunFolder
 
     own = platformdirs.user_cache_path("annotator") / "train-adapter"
@@ -74,7 +75,7 @@ def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
     if path.exists() and not path.is_dir():
         raise ExportError(f"{path} is not a folder.", "Name a folder with --work.")
     with export_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path, is_own=args.work is None)
     # The window names its folders with --work; they lie in the cache, too.
     folder = RunFolder(path, is_own=path.resolve().is_relative_to(own.resolve()))
     check_output(folder.state)

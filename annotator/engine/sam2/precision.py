@@ -26,6 +26,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidates, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.files.private import make_private_folder
 
 MIN_IOU = 0.99
 MIN_SPEEDUP = 1.1
@@ -193,7 +194,7 @@ def _remember(path: Path, key: str, trial: Trial) -> None:
     entries = {**(kept if isinstance(kept, dict) else {}), key: asdict(trial)}
     newest = dict(list(entries.items())[-_KEPT:])
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         with tempfile.NamedTemporaryFile(
             "w", dir=path.parent, prefix=path.name, suffix=".part", delete=False, encoding="utf-8"
         ) as part:

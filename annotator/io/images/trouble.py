@@ -18,6 +18,7 @@ import platformdirs
 
 from annotator.domain.errors import ImageError
 from annotator.files.atomic import write_atomic
+from annotator.files.private import make_private_folder
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ def remember(path: str, what: str, why: str) -> None:
             del known[next(iter(known))]
         place = list_path()
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(place, json.dumps(known, indent=1).encode("ascii"))
+            make_private_folder(place.parent, is_own="ANNOTATOR_HOME" not in os.environ)
+            write_atomic(place, json.dumps(known, indent=1).encode("ascii"), is_private=True)
         except OSError as error:
             _log.warning("it cannot be remembered that %s ends its reader: %s", path, error)
 

@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import UserError
 from annotator.files.children import child_environment
+from annotator.files.private import make_private_folder
 from annotator.jobs.training_record import Outcome, RunRecord, Wish, held, new_record, settle, write_record
 
 POLL_MS = 500
@@ -119,7 +120,7 @@ class TrainingRun(QObject):
         """
         folder = self.wish.folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
             with held(folder) as descriptors:
                 # Figures of an earlier run must not pass for this one's.
                 for path in (folder / "gate.json", self.candidate):

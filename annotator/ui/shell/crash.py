@@ -11,12 +11,14 @@ import threading
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler, qVersion
 
+from annotator.files.private import keep_private, make_private_folder, open_private
 from annotator.ui.shell.version import program_version
 
 _log = logging.getLogger("annotator.qt")
@@ -31,7 +33,7 @@ _LEVELS = {
 
 def write_report(folder: Path, error: BaseException, *, where: str) -> Path:
     """Write a crash report; returns its place. No image, path of an image or annotation goes into it on purpose."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     now = datetime.now(UTC)
     path = folder / f"crash-{now:%Y%m%d-%H%M%S-%f}.txt"
     lines = (
@@ -41,8 +43,16 @@ def write_report(folder: Path, error: BaseException, *, where: str) -> Path:
         "",
         "".join(traceback.format_exception(error)),
     )
-    path.write_text("\n".join(lines), encoding="utf-8")
+    with open(path, "w", encoding="utf-8", opener=open_private) as file:
+        file.write("\n".join(lines))
     return path
+
+
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that only its owner reads, also the new one after a rotation."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=open_private)
 
 
 class CrashHandler(QObject):
@@ -58,8 +68,10 @@ class CrashHandler(QObject):
 
     def install(self) -> None:
         """Hook into Python, threads, Qt's messages and hard faults."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
+        make_private_folder(self._folder)
+        for older in self._folder.iterdir():
+            keep_private(older)
+        handler = _PrivateLog(
             self._folder / "annotator.log", maxBytes=1 << 20, backupCount=3, encoding="utf-8", delay=True
         )
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
@@ -67,7 +79,9 @@ class CrashHandler(QObject):
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         # Kept open on purpose for the life of the program: faulthandler writes to its descriptor when all else fails.
-        self._fault_file = open(self._folder / "fault.txt", "a", encoding="utf-8")  # noqa: SIM115
+        self._fault_file = open(  # noqa: SIM115
+            self._folder / "fault.txt", "a", encoding="utf-8", opener=open_private
+        )
         faulthandler.enable(self._fault_file)
         sys.excepthook = self.on_exception
         threading.excepthook = self._on_thread_exception

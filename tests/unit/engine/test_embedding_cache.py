@@ -99,6 +99,15 @@ def test_a_file_whose_age_may_not_be_changed_is_used_and_kept(
     assert list(tmp_path.glob("*.safetensors"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_what_is_kept_of_images_is_its_owners_alone(segmenter: Sam2Segmenter, cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept").chmod(0o755)
+    cache(tmp_path / "kept").put(encoded(segmenter, 0))
+    (path,) = (tmp_path / "kept").glob("*.safetensors")
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
 def test_a_full_disk_tier_is_looked_through_once_and_loses_the_oldest(
     segmenter: Sam2Segmenter, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,7 +124,7 @@ def test_two_windows_keep_each_others_changes(home: Path) -> None:
 def test_what_could_not_be_saved_is_saved_with_the_next_change(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.load()
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
