@@ -61,6 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keymap", "annotator", "Keyboard", "Preset of the keys.", choices=("annotator", "x-anylabeling", "isat")),
     Setting("author", "", "Project", "Your name as kept with every object; empty: the system's user name."),
     Setting("max_image_megapixels", 400, "Project", "Larger images are refused.", minimum=1, maximum=4000),
+    Setting("dicom_uids", True, "Project", "Keep the UIDs of DICOM images in the project and its exports."),
     Setting("model", "", "Model", "Name or file of the model; empty: the best one that is there."),
     Setting(
         *("device", "auto", "Model", "Where the model runs."),

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject
 
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
+from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.labelling.loop import LoopCommands
@@ -87,7 +88,7 @@ class Program(QObject):
         files.models.wanted.connect(self._on_model_wanted)
         window.closing.connect(self.shut_down)
         window.status.set_engine(None)
-        for key in ("mask_opacity", "outline_width_px", "max_image_megapixels"):
+        for key in ("mask_opacity", "outline_width_px", "max_image_megapixels", "dicom_uids"):
             self._on_setting(key)
         views.on_opened()
 
@@ -164,6 +165,9 @@ class Program(QObject):
             self.window.set_keymap(presets()[self.settings.get("keymap")])
         elif key == "author":
             self._set_author(self.settings.get("author") or user_name())
+        elif key == "dicom_uids":
+            self.session.keeps_uids = bool(self.settings.get(key))
+            self.session.remember(UIDS_KEY, "" if self.session.keeps_uids else LEFT_OUT)
         elif key == "mask_opacity":
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
         elif key == "outline_width_px":

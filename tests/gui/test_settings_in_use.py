@@ -12,9 +12,11 @@ from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
 from annotator.domain.errors import UserError
+from annotator.io.formats.coco.export import export_coco
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.canvas.mask_picture import MaskLook
 from tests.fakes import FakeSegmenter, fake_engine
+from tests.unit.io.test_readers_dicom import write as write_dicom
 
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
@@ -71,6 +73,55 @@ def test_images_above_the_limit_are_refused_until_it_is_raised(desk):
     dialog.close()
     desk.wait_image(0)
     assert desk.window.area.error_bar.text == ""
+
+
+def test_uids_of_dicom_are_left_out_where_the_person_wants_it(desk):
+    """Of the project, of its exports (also of what it kept before), and by colleagues, too."""
+    folder = desk.root / "study"
+    folder.mkdir()
+    for name in ("a.dcm", "b.dcm"):
+        write_dicom(folder / name)
+    desk.open(folder=folder)
+    store = desk.session.store
+    assert "SOPInstanceUID" in store.images()[0].extra
+    dialog = desk.window.program.files.show_settings()
+    dialog.editors["dicom_uids"].setChecked(False)
+    dialog.close()
+    desk.session.go_to(store.images()[1].id)
+    desk.wait_image(1)
+    first, second = store.images()
+    assert second.extra["Modality"] == "CT"
+    assert not {"SOPInstanceUID", "SeriesInstanceUID"} & set(second.extra)
+    export_coco(store, desk.root / "out.json", all_images=True)
+    text = (desk.root / "out.json").read_text()
+    assert '"Modality":"CT"' in text
+    assert "InstanceUID" not in text
+    desk.session.keeps_uids = True  # a colleague, who has not asked for it
+    desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=first.extra)
+    assert "SOPInstanceUID" not in store.images()[1].extra
+    dialog = desk.window.program.files.show_settings()
+    dialog.editors["dicom_uids"].setChecked(True)
+    dialog.close()
+    desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=first.extra)
+    assert "SOPInstanceUID" in store.images()[1].extra
+
+
+def test_a_stored_window_that_shows_nothing_is_told(desk):
+    folder = desk.root / "study"
+    folder.mkdir()
+    write_dicom(folder / "a.dcm", WindowCenter=30000, WindowWidth=10)
+    desk.open(folder=folder, wait_ready=False)
+    assert "a.dcm: stretched -99" in desk.window.status.message.text()
+    assert "the stored window misses the data" in desk.window.status.message.text()
+
+
+def test_who_leaves_uids_out_leaves_them_out_of_every_project(desk):
+    folder = desk.root / "study"
+    folder.mkdir()
+    write_dicom(folder / "a.dcm")
+    Settings.load(desk.root / "settings.toml").set("dicom_uids", False)
+    desk.open(folder=folder)
+    assert set(desk.session.store.images()[0].extra) == {"Modality"}
 
 
 def type_author(desk, name):

@@ -12,9 +12,7 @@ from typing import Any
 
 import pydicom
 
-UID_TAGS = ("SOPInstanceUID", "SeriesInstanceUID")
-"""The identifiers that are kept with an image. They lead to the study, and so to the patient, in the archive that the
-file came from."""
+from annotator.io.images.reader import UID_FACTS
 
 # Defined terms of (0008,0060), with the retired ones (PS3.3 C.7.3.1.1.1).
 _TERMS = (
@@ -82,7 +80,7 @@ def uid_of(dataset: pydicom.Dataset, name: str) -> str | None:
 
 def facts_of(dataset: pydicom.Dataset) -> dict[str, Any]:
     """UIDs and modality, as far as they are what their names say; nothing else of the file."""
-    found = {name: uid_of(dataset, name) for name in UID_TAGS} | {"Modality": modality_of(dataset)}
+    found = {name: uid_of(dataset, name) for name in UID_FACTS} | {"Modality": modality_of(dataset)}
     return {name: value for name, value in found.items() if value is not None}
 
 

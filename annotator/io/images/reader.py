@@ -19,6 +19,10 @@ _log = logging.getLogger(__name__)
 DEFAULT_MAX_PIXELS = 400_000_000
 """Larger images are refused before they are decoded (RGB alone would be 1.2 GB)."""
 
+UID_FACTS = ("SOPInstanceUID", "SeriesInstanceUID")
+"""The identifiers of DICOM that are kept with an image. They lead to the study, and so to the patient, in the archive
+that the file came from."""
+
 COPY_AGAIN = "Copy it again from where it came from, or take it out of the folder."
 CONVERT = "Convert it to PNG or TIFF with the program that made it."
 

@@ -26,6 +26,7 @@ from annotator.domain.project import (
     reclass_edit,
     status_edit,
 )
+from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY, keeps_uids, without_uids
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.project.class_book import ClassBook
@@ -60,6 +61,9 @@ class ProjectSession(QObject):
     def __init__(self, parent: QObject | None = None, *, author: str = "") -> None:
         super().__init__(parent)
         self.author = author
+        self.keeps_uids = True
+        """Whether UIDs of DICOM images go into projects. Who leaves them out leaves them out of every one that is
+        opened; what a project has noted holds for everybody who works on it."""
         self.store: ProjectStore | None = None
         self.images: list[ImageRecord] = []
         self.categories: dict[int, Category] = {}
@@ -104,6 +108,8 @@ class ProjectSession(QObject):
         self.class_changed.emit(self.category)
         for notice in store.notices:
             self.told.emit(notice)
+        if not self.keeps_uids:
+            self.remember(UIDS_KEY, LEFT_OUT)
         return replaced
 
     def close(self, *, is_replaced: bool = False) -> None:
@@ -292,6 +298,7 @@ class ProjectSession(QObject):
         store = self.store
         if store is None:
             return
+        extra = extra if keeps_uids(store) else without_uids(extra)
 
         def work() -> None:
             change = store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -28,6 +29,7 @@ from annotator.io.formats.report import (
     writable_objects,
 )
 from annotator.io.formats.target import check_target
+from annotator.io.project.identifiers import keeps_uids, without_uids
 from annotator.io.project.queries import ProjectQueries
 
 __all__ = ["SEGMENTATIONS", "check_coco", "export_coco"]
@@ -127,7 +129,10 @@ class _Writer:
         self._text(',\n"categories":')
         self._rows(_category_row(category) for category in categories)
         self._text(',\n"images":')
-        self._rows(_image_row(image, licence_ids.get(image.id)) for image in selection.images)
+        images: Iterable[ImageRecord] = selection.images
+        if not keeps_uids(store):
+            images = (replace(image, extra=without_uids(image.extra)) for image in images)
+        self._rows(_image_row(image, licence_ids.get(image.id)) for image in images)
 
     def objects(self, objects: Iterable[tuple[ImageRecord, Annotation]], categories: dict[int, Category]) -> set[int]:
         """The ids that were written."""
