@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "one mask from points or a box"),
     "export": ("export", "write COCO or polygons from a project"),
     "import": ("import_", "read COCO into a project"),
+    "relink": ("relink", "find images that were moved or renamed after they were labelled"),
     "models": ("models", "list, download, import and verify models, show their cards"),
     "evaluate": ("evaluate", "clicks-to-IoU on a COCO set"),
     "compare": ("compare", "two evaluations side by side, with 95 % intervals"),

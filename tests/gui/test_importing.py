@@ -70,7 +70,7 @@ def test_boxes_become_masks_in_one_step(desk) -> None:
     desk.until(lambda: desk.session.store is not None and desk.shown_row() == 0)
     button = ask_button(dialog)
     assert button.text() == "Ask the model for 3 masks"
-    assert "3 boxes have no mask" in dialog.report.toPlainText()
+    assert "3 boxes have no masks" in dialog.report.toPlainText()
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 3)
     work = desk.window.findChild(WorkDialog)

@@ -61,7 +61,9 @@ def export_polygons(
     written: set[Path] = set()
     crowd = 0
     with store.snapshot():
-        selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
+        selection = select_images(
+            store, include_unfinished=include_unfinished, all_images=all_images, progress=progress
+        )
         categories = {category.id: category for category in store.categories()}
         warnings = list(selection.warnings)
         by_image: dict[int, list[Annotation]] = {image.id: [] for image in selection.images}

@@ -9,7 +9,9 @@ from typing import Any
 
 from annotator.domain.errors import ExportError, ImageError
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.io.formats.tally import Tally
 from annotator.io.images.reading import read_size
+from annotator.io.project.moved import sha256_of
 from annotator.io.project.queries import ProjectQueries
 
 Progress = Callable[[int, int], None]
@@ -118,16 +120,18 @@ def shortened(lines: tuple[str, ...]) -> list[str]:
     return [*lines[: _SHOWN_LINES - 1], f"... and {len(lines) - _SHOWN_LINES + 1} more"]
 
 
-def select_images(store: ProjectQueries, *, include_unfinished: bool, all_images: bool) -> Selection:
-    """Images with objects and images marked done or empty.
+def select_images(
+    store: ProjectQueries, *, include_unfinished: bool, all_images: bool, progress: Progress | None = None
+) -> Selection:
+    """Images with objects and images marked done or empty. Files that are missing or have changed are in its warnings.
 
     Args:
         include_unfinished: also images with objects that are still in progress.
         all_images: every image, also those nobody looked at.
+        progress: told (images looked at, images in all): their files are read to see whether they have changed.
     """
     counts = store.annotation_counts()
-    chosen: list[ImageRecord] = []
-    warnings: list[str] = []
+    wanted: list[ImageRecord] = []
     left_out = LeftOut()
     for image in store.images():
         finished = image.status in (Status.DONE, Status.EMPTY)
@@ -135,12 +139,38 @@ def select_images(store: ProjectQueries, *, include_unfinished: bool, all_images
             left_out = left_out.plus(counts.get(image.id, 0))
             continue
         check_relative(image.path)
+        wanted.append(image)
+    chosen: list[ImageRecord] = []
+    tally = Tally()
+    for done, image in enumerate(wanted, start=1):
+        _look_at_file(store, image, tally)
         sized = _with_size(store, image)
         if sized is None:
-            warnings.append(f"{image.path} is left out: its file cannot be read, so its size is unknown")
+            text = "is left out: its file cannot be read, so its size is unknown"
+            tally.add(image.path, text, noun="image", kind="no size")
         else:
             chosen.append(sized)
-    return Selection(tuple(chosen), counts, left_out, tuple(warnings))
+        if progress is not None:
+            progress(done, len(wanted))
+    return Selection(tuple(chosen), counts, left_out, tally.lines())
+
+
+def _look_at_file(store: ProjectQueries, image: ImageRecord, tally: Tally) -> None:
+    """Say when an image's file is not what its objects were made on."""
+    path = store.image_path(image)
+    try:
+        if not path.is_file():
+            tally.add(image.path, "is not in its place (see annotator relink)", noun="image", kind="missing")
+            return
+        width, height = read_size(path)
+        if image.width > 0 and (width, height) != (image.width, image.height):
+            now = f"has changed: it is {width} x {height} pixels now, and was {image.width} x {image.height}"
+            tally.add(image.path, now, noun="image", kind="size")
+        elif image.sha256 and sha256_of(path) != image.sha256:
+            tally.add(image.path, "has changed: its content is another one than was labelled", noun="image")
+    except (ImageError, OSError) as error:
+        reason = error.message if isinstance(error, ImageError) else str(error.strerror)
+        tally.add(image.path, f"cannot be read any more ({reason})", noun="image", kind="unreadable")
 
 
 def writable_objects(

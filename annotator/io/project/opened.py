@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotator.domain.project import Category, ImageRecord
+from annotator.io.project.moved import absent_images
 from annotator.io.project.store import ProjectStore
 
 
@@ -19,6 +20,7 @@ class OpenedProject:
         categories: by id.
         first_id: the image to show, 0 when there is none.
         category_id: the class that was in use, 0 when none is known.
+        absent: how many images with work have no file any more.
     """
 
     store: ProjectStore
@@ -27,6 +29,7 @@ class OpenedProject:
     categories: dict[int, Category]
     first_id: int
     category_id: int
+    absent: int = 0
 
 
 def open_project(
@@ -58,7 +61,8 @@ def open_project(
         if first_id not in row_of:
             first_id = images[0].id if images else 0
         categories = {category.id: category for category in store.categories()}
-        return OpenedProject(store, images, row_of, categories, first_id, number(store.meta_get("class")))
+        absent = len(absent_images(store)) if store.image_root.is_dir() else 0
+        return OpenedProject(store, images, row_of, categories, first_id, number(store.meta_get("class")), absent)
     except BaseException:
         store.close()
         raise

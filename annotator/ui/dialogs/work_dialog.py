@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -29,10 +29,11 @@ from annotator.io.formats.coco.export import SEGMENTATIONS, export_coco
 from annotator.io.formats.polygons import export_polygons
 from annotator.io.project.place import is_project_file
 from annotator.io.project.store import ProjectStore
-from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen
+from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen, room_for
 from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
 
 _LEAST_REPORT_PX = 96
+_REPORT_SIZE = QSize(680, 380)
 
 
 class WorkDialog(QDialog):
@@ -97,11 +98,10 @@ class WorkDialog(QDialog):
 
     def go_on_beside(self) -> None:
         """The work is over: the window can be used while the result is read."""
-        geometry = self.geometry()
         self.hide()
         self.setWindowModality(Qt.WindowModality.NonModal)
         self.show()
-        self.setGeometry(geometry)
+        self.resize(_REPORT_SIZE.boundedTo(room_for(self)))
 
     @property
     def is_running(self) -> bool:

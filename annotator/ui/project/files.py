@@ -21,6 +21,7 @@ from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
 from annotator.ui.project.importing import CocoImport
 from annotator.ui.project.model_menu import ModelMenu
+from annotator.ui.project.moved_files import MovedFiles
 from annotator.ui.project.recent import RecentPlaces
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.switch import ProjectSwitch
@@ -66,6 +67,7 @@ class FileActions(QObject):
             reopen=self.open_path,
             max_pixels=lambda: int(settings.get("max_image_megapixels")) * 1_000_000,
         )
+        self._moved = MovedFiles(*(window, session, self._notices), switch=switch, reopen=self.open_path)
         window.paths_dropped.connect(self.open_dropped)
         window.area.empty.open_wanted.connect(self.open_folder)
         window.area.empty.samples_wanted.connect(self.open_samples)
@@ -149,6 +151,7 @@ class FileActions(QObject):
         if store is None:
             return
         self._recent.remember(store.path, store.image_root)
+        self._moved.tell()
         if store.is_read_only:
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
         elif not self._session.images:
@@ -235,5 +238,6 @@ class FileActions(QObject):
         """Wait for what still runs."""
         self._errand.shut_down()
         self._import.shut_down()
+        self._moved.shut_down()
         self._switch.shut_down()
         self.models.shut_down()

@@ -69,6 +69,8 @@ class ProjectSession(QObject):
         self.categories: dict[int, Category] = {}
         self.annotations: tuple[Annotation, ...] = ()
         """Objects of the current image."""
+        self.absent = 0
+        """How many images with work had no file when the project was opened."""
         self._row_of: dict[int, int] = {}
         self._history = (False, False)
         self._current_id = 0
@@ -101,6 +103,7 @@ class ProjectSession(QObject):
         store, replaced = opened.store, self._let_go()
         self.store = store
         self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
+        self.absent = opened.absent
         self._read_history()
         self.classes.current_id = opened.category_id
         self.classes.make_valid()
@@ -350,10 +353,17 @@ class ProjectSession(QObject):
             for image_id in change.image_ids:
                 row = self._row_of.get(image_id)
                 if row is not None:
-                    self.images[row] = self.store.image(image_id)
+                    self.images[row] = self._image_now(image_id, self.images[row])
         self._read_history()
         self._reread_annotations(change)
         self.changed.emit(change)
+
+    def _image_now(self, image_id: int, before: ImageRecord) -> ImageRecord:
+        """An image that a re-link took away stays in the list until the project is opened again."""
+        try:
+            return self.store.image(image_id) if self.store is not None else before
+        except KeyError:
+            return before
 
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}

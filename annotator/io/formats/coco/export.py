@@ -70,7 +70,7 @@ def export_coco(
         include_unfinished: also images in progress, as far as they have objects.
         all_images: also images without objects that nobody marked done or empty.
         tolerance_px: how far a polygon may leave out vertices (its IoU stays at 0.98 or more, per part).
-        progress: told (objects done, objects in all).
+        progress: told (images done, images in all) while files are looked at, then the same of objects.
 
     Raises:
         ExportError: the file cannot be written, would take the place of the project or an image, or the self-check
@@ -82,7 +82,9 @@ def export_coco(
     target = Path(out_path).absolute()
     check_target(target, project=store.path)
     with store.snapshot(), export_errors(target):
-        selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
+        selection = select_images(
+            store, include_unfinished=include_unfinished, all_images=all_images, progress=progress
+        )
         categories = store.categories()
         warnings = list(selection.warnings)
         with atomic_file(target) as (stream, partial):

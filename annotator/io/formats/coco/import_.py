@@ -75,8 +75,8 @@ class ImportReport:
             out.append(f"the status of {self.statuses} images changed")
         if self.boxes:
             count = len(self.boxes)
-            what = "1 box has no mask" if count == 1 else f"{count} boxes have no mask"
-            out.append(f"{what}: in the window, import this file and ask the model")
+            what = "1 box has no mask" if count == 1 else f"{count} boxes have no masks"
+            out.append(f"{what}: File, Import in the window can ask the model")
         out.extend(f"note: {line}" for line in self.notes)
         out.extend(f"problem: {line}" for line in self.problems[:_SHOWN_LINES])
         if len(self.problems) > _SHOWN_LINES:

@@ -1,0 +1,181 @@
+"""Image files that were moved, renamed, deleted or changed after they were labelled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from annotator.domain.errors import ImageError
+from annotator.domain.project import Edit, ImageRecord, RowChange, Status
+from annotator.io.images.reading import list_images, read_size
+from annotator.io.project.queries import ProjectQueries
+
+Progress = Callable[[int, int], None]
+"""Told (files done, files in all); what it raises ends the search."""
+_BLOCK_BYTES = 1 << 20
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One image and the file that it is now.
+
+    Attributes:
+        path: the new one, relative to the image folder.
+        twin: the image that the project made of the new file; it has no work and goes.
+        is_same: whether the file has the very content that the image's objects were made on; None: not known.
+    """
+
+    image: ImageRecord
+    path: str
+    twin: ImageRecord | None
+    is_same: bool | None
+
+    @property
+    def line(self) -> str:
+        why = {True: "same content", False: "same name and size, other content", None: "same name and size"}
+        return f"{self.image.path} -> {self.path} ({why[self.is_same]})"
+
+
+@dataclass(frozen=True, slots=True)
+class MovedImages:
+    """``moves`` can be re-linked in one step (:func:`relink_edit`); ``lost`` were not found."""
+
+    moves: tuple[Move, ...]
+    lost: tuple[ImageRecord, ...]
+
+    def lines(self) -> list[str]:
+        """For the command line and the window."""
+        if not self.moves and not self.lost:
+            return ["all images with work are in their place"]
+        out = [f"{len(self.moves)} image(s) found again, {len(self.lost)} not found"]
+        out.extend(move.line for move in self.moves[:_SHOWN])
+        if len(self.moves) > _SHOWN:
+            out.append(f"... and {len(self.moves) - _SHOWN} more")
+        out.extend(f"not found: {image.path}" for image in self.lost[:_SHOWN])
+        if len(self.lost) > _SHOWN:
+            out.append(f"... and {len(self.lost) - _SHOWN} more")
+        return out
+
+
+def absent_images(store: ProjectQueries) -> tuple[ImageRecord, ...]:
+    """Images with objects or a status whose file is not in its place. Asks the disk for each."""
+    counts = store.annotation_counts()
+    return tuple(image for image in store.images() if _has_work(image, counts) and not _is_there(store, image))
+
+
+def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> MovedImages:
+    """Look for the files of absent images below the image folder: by SHA-256 where it is known, else by a name that
+    only one file has, with the same size in pixels. Files of images with work of their own are never taken.
+
+    Raises:
+        ImageError: the image folder is gone.
+    """
+    absent = absent_images(store)
+    if not absent:
+        return MovedImages((), ())
+    root, counts = store.image_root, store.annotation_counts()
+    by_path = {image.path: image for image in store.images()}
+    free = [path for path in list_images(root) if (twin := by_path.get(path)) is None or not _has_work(twin, counts)]
+    found = _by_name(absent, free, root)
+    unsure = [image for image in absent if image.sha256 and not (image.id in found and found[image.id][1])]
+    sure = {path for path, is_same in found.values() if is_same}
+    left = [path for path in free if path not in sure]
+    by_content = _by_content(unsure, left, root, progress or (lambda _done, _total: None))
+    found.update({image_id: (path, True) for image_id, path in by_content.items()})
+    taken = Counter(path for path, _ in found.values())
+    moves = tuple(
+        Move(image, path, by_path.get(path), is_same)
+        for image in absent
+        if image.id in found
+        for path, is_same in (found[image.id],)
+        if taken[path] == 1
+    )
+    known = {move.image.id for move in moves}
+    return MovedImages(moves, tuple(image for image in absent if image.id not in known))
+
+
+def relink_edit(moves: Sequence[Move]) -> Edit:
+    """The images at their new paths, as one step that undo takes back. The twins go first: a path is used once."""
+    gone = tuple(RowChange(move.twin, None) for move in moves if move.twin is not None)
+    changed = tuple(RowChange(move.image, replace(move.image, path=move.path)) for move in moves)
+    return Edit(f"re-link {len(moves)} image{'s' if len(moves) > 1 else ''}", (*gone, *changed))
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _has_work(image: ImageRecord, counts: dict[int, int]) -> bool:
+    return bool(counts.get(image.id)) or image.status is not Status.UNSEEN
+
+
+def _is_there(store: ProjectQueries, image: ImageRecord) -> bool:
+    try:
+        return store.image_path(image).is_file()
+    except OSError:  # a name that this system does not allow
+        return False
+
+
+def _by_name(absent: Iterable[ImageRecord], free: Sequence[str], root: Path) -> dict[int, tuple[str, bool | None]]:
+    """By image id: the only file of that name, of the same size, and whether its content is the same."""
+    bases = Counter(_base(path) for path in free)
+    wanted = Counter(_base(image.path) for image in absent)
+    by_base = {_base(path): path for path in free}
+    found: dict[int, tuple[str, bool | None]] = {}
+    for image in absent:
+        base = _base(image.path)
+        if wanted[base] != 1 or bases[base] != 1:
+            continue
+        path = by_base[base]
+        if image.width <= 0 or _size(root, path) == (image.width, image.height):
+            content = _hash(root, path) if image.sha256 else ""
+            found[image.id] = path, (content == image.sha256) if content else None
+    return found
+
+
+def _by_content(unsure: Iterable[ImageRecord], free: Sequence[str], root: Path, progress: Progress) -> dict[int, str]:
+    """By image id: the first file of the same bytes. Only files of a wanted size in pixels are read whole."""
+    wanted = {image.sha256: image for image in unsure}
+    sizes = {(image.width, image.height) for image in wanted.values()}
+    found: dict[int, str] = {}
+    for done, path in enumerate(free, start=1):
+        if len(found) == len(wanted):
+            break
+        progress(done, len(free))
+        if (0, 0) not in sizes and _size(root, path) not in sizes:
+            continue
+        image = wanted.get(_hash(root, path))
+        if image is not None:
+            found.setdefault(image.id, path)
+    return found
+
+
+def _size(root: Path, path: str) -> tuple[int, int] | None:
+    try:
+        return read_size(root.joinpath(*path.split("/")))
+    except ImageError:  # not readable: not the file that is looked for
+        return None
+
+
+def _hash(root: Path, path: str) -> str:
+    try:
+        return sha256_of(root.joinpath(*path.split("/")))
+    except OSError:  # as above
+        return ""
+
+
+def _base(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

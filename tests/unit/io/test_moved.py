@@ -1,0 +1,189 @@
+"""Files that were moved, renamed, deleted or changed after labelling are found again, and never passed over."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotator import cli
+from annotator.domain.project import Status, mark_empty_edit
+from annotator.evaluate.objects import read_evaluation_set
+from annotator.io.formats.coco.export import export_coco
+from annotator.io.formats.coco.import_ import import_coco
+from annotator.io.formats.polygons import export_polygons
+from annotator.io.images.reading import load_image
+from annotator.io.project.moved import find_moved, relink_edit
+from annotator.io.project.opened import open_project
+from annotator.io.project.store import ProjectStore
+from tests.unit.io.builders import accept, disc, document, image_folder
+
+NAMES = ("a.png", "b.png", "c.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three images with an object each, looked at in the window, so that their content is known."""
+    folder = image_folder(tmp_path, NAMES)
+    with ProjectStore.open_folder(folder) as store:
+        for image in store.images():
+            loaded = load_image(store.image_path(image))
+            store.record_image_facts(image.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height)
+            accept(store, image.id, disc(20, 20, 5 + image.id))
+    return folder
+
+
+def move(folder: Path, name: str, to: str) -> None:
+    (folder / to).parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(folder / name, folder / to)
+
+
+def look(folder: Path) -> list[str]:
+    with ProjectStore.open_folder(folder) as store:
+        return find_moved(store).lines()
+
+
+def test_renamed_and_moved_files_are_found_by_content_and_relinked_in_one_step(folder: Path) -> None:
+    move(folder, "a.png", "sub/a.png")
+    move(folder, "b.png", "other name.png")
+    (folder / "c.png").unlink()
+    Image.new("RGB", (64, 48), (9, 9, 9)).save(folder / "like c.png")  # the size, but another content
+    with ProjectStore.open_folder(folder) as store:
+        before = document(store)
+        assert len(before[0]) == 6, "the new files are images of their own until then"
+        told: list[tuple[int, int]] = []
+        found = find_moved(store, progress=lambda done, total: told.append((done, total)))
+        assert [(m.image.path, m.path, m.is_same) for m in found.moves] == [
+            ("a.png", "sub/a.png", True),
+            ("b.png", "other name.png", True),
+        ]
+        assert [image.path for image in found.lost] == ["c.png"]
+        assert told
+        store.apply(relink_edit(found.moves))
+        assert {i.path for i in store.images() if store.annotations(i.id)} == {"sub/a.png", "other name.png", "c.png"}
+        assert len(store.images()) == 4
+        assert store.undo_name == "re-link 2 images"
+        store.undo()
+        assert document(store) == before
+        store.redo()
+    assert look(folder) == ["0 image(s) found again, 1 not found", "not found: c.png"]
+
+
+def test_without_a_known_content_a_unique_name_of_the_same_size_counts(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path, NAMES)
+    with ProjectStore.open_folder(folder) as store:
+        for image in store.images():
+            store.record_image_facts(image.id, sha256="", width=64, height=48)
+            accept(store, image.id, disc(20, 20, 9))
+    for name in NAMES:
+        move(folder, name, f"sub/{name}")
+    Image.new("RGB", (30, 30)).save(folder / "sub" / "b.png")
+    shutil.copy(folder / "sub" / "c.png", folder / "sub" / "deep.png")
+    (folder / "twice").mkdir()
+    shutil.copy(folder / "sub" / "c.png", folder / "twice" / "c.png")
+    assert look(folder) == [
+        "1 image(s) found again, 2 not found",
+        "a.png -> sub/a.png (same name and size)",
+        "not found: b.png",
+        "not found: c.png",
+    ]
+
+
+def test_a_moved_file_that_was_saved_anew_is_offered_as_such(folder: Path) -> None:
+    move(folder, "a.png", "sub/a.png")
+    Image.new("RGB", (64, 48), (99, 0, 0)).save(folder / "sub" / "a.png")
+    assert "a.png -> sub/a.png (same name and size, other content)" in look(folder)
+
+
+def test_files_with_work_of_their_own_are_never_taken(folder: Path) -> None:
+    move(folder, "a.png", "sub/a.png")
+    with ProjectStore.open_folder(folder) as store:
+        (twin,) = [image for image in store.images() if image.path == "sub/a.png"]
+        store.apply(mark_empty_edit(twin, ()))
+        assert store.image(twin.id).status is Status.EMPTY
+        assert find_moved(store).moves == ()
+
+
+def test_nothing_is_looked_for_when_all_is_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("annotator.io.project.moved.list_images", lambda _root: pytest.fail("listed"))
+    assert look(folder) == ["all images with work are in their place"]
+
+
+def test_opening_counts_what_is_gone(folder: Path) -> None:
+    (folder / "a.png").unlink()
+    opened = open_project(folder)
+    opened.store.close()
+    assert opened.absent == 1
+
+
+def test_the_search_can_be_stopped(folder: Path) -> None:
+    move(folder, "a.png", "other.png")
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with ProjectStore.open_folder(folder) as store, pytest.raises(KeyboardInterrupt):
+        find_moved(store, progress=stop)
+
+
+def test_the_command_lists_and_applies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    move(folder, "b.png", "b2.png")
+    assert cli.main(["relink", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "b.png -> b2.png (same content)" in told
+    assert "nothing was changed" in told
+    assert cli.main(["relink", str(folder), "--apply"]) == 0
+    assert "re-linked" in capsys.readouterr().out
+    with ProjectStore.open_folder(folder) as store:
+        assert sorted(image.path for image in store.images()) == ["a.png", "b2.png", "c.png"]
+        assert cli.main(["relink", str(folder), "--apply"]) == 2, "somebody else has it"
+    assert cli.main(["relink", str(folder.parent)]) == 2
+
+
+def spoil(folder: Path) -> None:
+    """One gone, one of another size, one of another content, one damaged."""
+    (folder / "a.png").unlink()
+    Image.new("RGB", (32, 24)).save(folder / "b.png")
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "c.png")
+
+
+@pytest.mark.parametrize("kind", ["coco", "polygons"])
+def test_an_export_names_what_is_missing_or_has_changed(folder: Path, tmp_path: Path, kind: str) -> None:
+    spoil(folder)
+    with ProjectStore.open_folder(folder) as store:
+        report = (
+            export_coco(store, tmp_path / "o.json") if kind == "coco" else export_polygons(store, tmp_path / "polygons")
+        )
+    text = "\n".join(report.lines())
+    assert "warning: a.png is not in its place" in text
+    assert "warning: b.png has changed: it is 32 x 24 pixels now, and was 64 x 48" in text
+    assert "warning: c.png has changed: its content is another one than was labelled" in text
+    assert report.objects == 3
+
+
+def test_damaged_files_are_named_and_many_are_one_line(folder: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        (folder / name).write_bytes(b"no image")
+    with ProjectStore.open_folder(folder) as store:
+        report = export_coco(store, tmp_path / "o.json")
+    (line,) = report.warnings
+    assert line.startswith("cannot be read any more")
+    assert line.endswith("3 images, such as a.png, b.png, c.png")
+
+
+def test_what_was_exported_can_be_imported_and_evaluated_again(folder: Path, tmp_path: Path) -> None:
+    move(folder, "a.png", "sub/a.png")
+    (folder / "b.png").unlink()
+    out = tmp_path / "o.json"
+    with ProjectStore.open_folder(folder) as store:
+        export_coco(store, out, segmentation="rle")
+    found = read_evaluation_set(out, folder)
+    assert sorted(item.image.path.name for item in found.objects) == ["a.png", "c.png"]
+    assert any("'b.png' is not in" in line and "1 object(s) skipped" in line for line in found.remarks)
+    with ProjectStore.create(tmp_path / "new.annot", folder) as fresh:
+        fresh.sync_folder()
+        report = import_coco(fresh, out)
+    assert (report.objects, report.skipped) == (2, 1)
