@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("project", type=Path, help="project file (.annot), or an image folder (its project is made)")
     parser.add_argument("annotations", type=Path, help="file to take in")
     parser.add_argument("--format", choices=formats, default="coco", help="default: coco")
+    parser.add_argument("--project", dest="place", type=Path, metavar="FILE", help="where a folder's project shall be")
     parser.add_argument("--author", default="", help="name to keep with the objects")
 
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     formats = plugins.load_all("annotator.importers", IMPORTERS)
     take_in = cast(Any, formats[args.format])
     if args.project.is_dir():
-        opened = ProjectStore.open_folder(args.project, author=args.author)
+        opened = ProjectStore.open_folder(args.project, project_path=args.place, author=args.author)
     else:
         opened = ProjectStore.open(args.project, author=args.author)
     with opened as store, tqdm(unit="entry", leave=False, disable=None) as bar:

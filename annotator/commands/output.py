@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from annotator.domain.errors import ExportError
@@ -22,13 +24,13 @@ def check_output(target: Path, *, sources: Iterable[str | Path | None] = ()) -> 
             one of the ``sources``.
     """
     for source in sources:
-        if source and Path(source).exists() and target.exists() and target.samefile(source):
+        if source and os.path.exists(source) and os.path.exists(target) and target.samefile(source):
             raise ExportError(f"{target} is what is read: it would be destroyed.", "Choose another name.")
     if is_project_file(target):
         raise ExportError(f"{target.name} is a project file: it would be destroyed.", "Choose another name.")
-    if target.is_dir():
+    if os.path.isdir(target):
         raise ExportError(f"{target} is a folder.", "Name a file.")
-    if target.exists() and not target.is_file():  # a device or a pipe would be replaced, not written to
+    if os.path.exists(target) and not os.path.isfile(target):  # a device or a pipe would be replaced, not written to
         raise ExportError(f"{target} is not a plain file.", "Name another one.")
-    with export_errors(target), tempfile.TemporaryFile(dir=target.parent):
-        pass
+    with export_errors(target), tempfile.TemporaryFile(dir=target.parent), suppress(FileNotFoundError):
+        target.stat()  # a name that this system does not allow

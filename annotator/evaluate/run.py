@@ -23,10 +23,10 @@ from annotator.domain.mask import Mask
 from annotator.domain.metrics import boundary_iou, iou, noc
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.domain.tally import Tally
 from annotator.evaluate.degrade import Degradation, jittered_box, jittered_point
 from annotator.evaluate.objects import EvaluationImage, EvaluationObject, EvaluationSet, read_evaluation_set
 from annotator.evaluate.progress import append, appending, engine_parts, model_name, read_state, run_key
-from annotator.io.formats.tally import Tally
 from annotator.io.images.reading import load_image
 
 BoolArray = npt.NDArray[np.bool_]

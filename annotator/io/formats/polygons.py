@@ -5,7 +5,9 @@ Not geography: positions are image pixels, x right and y down, pixel (i, j) cove
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ from annotator.io.formats.report import (
     select_images,
     writable_objects,
 )
-from annotator.io.project.place import is_project_file
+from annotator.io.project.place import is_project_file, shortened_name
 from annotator.io.project.queries import ProjectQueries
 
+_MOST_NAME_BYTES = 235
+"""Systems allow 255, and a file has a longer name until it is complete."""
 PIXELS = "x right, y down; pixel (i, j) covers [i, i + 1) x [j, j + 1)"
 
 
@@ -40,7 +44,8 @@ def export_polygons(
     tolerance_px: float = 0.0,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Write ``OUT/FILE_NAME.json`` for each image (with its sub-folders), each atomically, and read each back.
+    """Write ``OUT/FILE_NAME.json`` for each image (with its sub-folders), each atomically, and read each back; for long
+    names see :func:`file_name_of`.
 
     Args:
         out_path: a folder; made when missing.
@@ -53,7 +58,7 @@ def export_polygons(
         ProjectError: the project cannot be read.
     """
     target = Path(out_path).absolute()
-    if target.exists() and not target.is_dir():
+    if os.path.exists(target) and not os.path.isdir(target):
         raise ExportError(f"{target} is a file.", "Name a folder for the polygon files.")
     if is_project_file(target):
         raise ExportError(f"{target.name} is the name of a project file.", "Name a folder for the polygon files.")
@@ -70,8 +75,9 @@ def export_polygons(
         for image, annotation in writable_objects(store, selection, categories, warnings):
             by_image[image.id].append(annotation)
         total = sum(len(found) for found in by_image.values())
+        names = _file_names(selection.images, warnings)
         for image in selection.images:
-            file = target.joinpath(*f"{image.path}.json".split("/"))
+            file = target.joinpath(*names[image.id].split("/"))
             features = [_feature(a, categories, tolerance_px) for a in by_image[image.id]]
             with export_errors(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +94,30 @@ def export_polygons(
     return ExportReport(
         target, len(selection.images), total, len(categories), selection.left_out, tuple(warnings), check
     )
+
+
+def _file_names(images: tuple[ImageRecord, ...], warnings: list[str]) -> dict[int, str]:
+    """By image id; names that had to be cut are counted in ``warnings``."""
+    names = {image.id: file_name_of(image.path) for image in images}
+    cut = [image.path for image in images if names[image.id] != f"{image.path}.json"]
+    if cut:
+        what = "file(s) have shortened names: the images' own are too long"
+        warnings.append(f"{len(cut)} {what}, such as {cut[0][:60]}…")
+    return names
+
+
+def file_name_of(path: str) -> str:
+    """Where an image's polygons go, relative to the folder: its path with ``.json``, or, where a part of that would be
+    too long, the part's first letters and eight digits that no other has."""
+    *folders, name = path.split("/")
+    return "/".join((*(_fitting(folder, "") for folder in folders), _fitting(name, ".json")))
+
+
+def _fitting(name: str, ending: str) -> str:
+    if len(f"{name}{ending}".encode()) <= _MOST_NAME_BYTES:
+        return f"{name}{ending}"
+    mark = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}{ending}"
+    return shortened_name(name, most_bytes=_MOST_NAME_BYTES - len(mark)) + mark
 
 
 def _others(folder: Path, written: set[Path]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from annotator.domain.errors import ExportError, ImageError
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
-from annotator.io.formats.tally import Tally
+from annotator.domain.tally import Tally
 from annotator.io.images.reading import read_size
 from annotator.io.project.moved import sha256_of
 from annotator.io.project.queries import ProjectQueries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from annotator.domain.errors import ExportError
@@ -15,7 +16,7 @@ def check_target(target: Path, *, project: Path) -> None:
     """Raises:
     ExportError: ``target`` is the project, a file of another project, or an image.
     """
-    if is_project_file(target) or (target.exists() and target.samefile(project)):
+    if is_project_file(target) or (os.path.exists(target) and target.samefile(project)):
         raise ExportError(f"{target.name} is a project file: an export would destroy it.", _ANOTHER)
-    if not target.is_dir() and is_supported(target):
+    if not os.path.isdir(target) and is_supported(target):
         raise ExportError(f"{target.name} is an image by its name or content; an export is none.", _ANOTHER)

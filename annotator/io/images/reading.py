@@ -6,7 +6,6 @@ import atexit
 import logging
 import mmap
 import os
-import re
 import stat
 import weakref
 from collections.abc import Callable
@@ -16,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.errors import ImageError
-from annotator.io.images import trouble
+from annotator.io.images import listing, trouble
 from annotator.io.images.channel import Message
 from annotator.io.images.decoding import HEAD_BYTES, readers
+from annotator.io.images.listing import natural_key
 from annotator.io.images.pool import ReaderPool
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
 
@@ -38,10 +38,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_TOLD_EVERY = 64
 _MAPPED = 64
 _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
-_DIGITS = re.compile(r"(\d+)")
 
 
 def is_supported(path: str | os.PathLike[str]) -> bool:
@@ -52,7 +50,7 @@ def is_supported(path: str | os.PathLike[str]) -> bool:
         return False
     suffix = os.path.splitext(name)[1].lower()
     if suffix and not suffix[1:].isdigit():
-        return any(suffix in reader.suffixes for reader in readers())
+        return suffix in _suffixes()
     head = _head_of(path)
     return bool(head) and any(reader.sniff(head) for reader in readers())
 
@@ -63,53 +61,8 @@ def list_images(
     on_problem: Callable[[str], None] | None = None,
     on_found: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """Images below a folder as paths relative to it, with forward slashes, in natural order ("2" before "10").
-
-    Hidden files and folders are skipped, links to folders are not followed.
-
-    Args:
-        on_problem: told one line for each sub-folder or name that cannot be read (also logged); not fatal.
-        on_found: told now and then how many there are so far; what it raises ends the search.
-
-    Raises:
-        ImageError: the folder itself is missing or cannot be read.
-    """
-    root = os.fspath(folder)
-
-    def report(line: str) -> None:
-        _log.warning("%s", line)
-        if on_problem is not None:
-            on_problem(line)
-
-    def unreadable(error: OSError) -> None:
-        if error.filename is None or os.path.abspath(error.filename) == os.path.abspath(root):
-            raise ImageError(f"The folder {root} cannot be read ({error.strerror}).", "Check its name and permissions.")
-        report(f"The folder {os.path.relpath(error.filename, root)} cannot be read ({error.strerror}).")
-
-    if not os.path.isdir(root):
-        raise ImageError(f"There is no folder {root}.", "Check the name.")
-    found: list[str] = []
-    for directory, folders, files in os.walk(root, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for at, name in enumerate(files):
-            if on_found is not None and at % _TOLD_EVERY == 0:
-                on_found(len(found))
-            path = os.path.join(directory, name)
-            relative = os.path.relpath(path, root).replace(os.sep, "/")
-            if not relative.isprintable() and not _is_unicode(relative):
-                report(f"The file name {relative!a} is not valid text; rename the file to use it.")
-            elif is_supported(path):
-                found.append(relative)
-    return sorted(found, key=natural_key)
-
-
-def natural_key(path: str) -> tuple[object, ...]:
-    """Sort key: folders together, numbers by value, letters without case, ties by the exact text."""
-    parts = tuple(
-        tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in _DIGITS.split(part))
-        for part in path.split("/")
-    )
-    return parts, path
+    """Images below a folder that can be read here; see :func:`annotator.io.images.listing.list_images`."""
+    return listing.list_images(folder, is_supported, on_problem=on_problem, on_found=on_found)
 
 
 def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS) -> LoadedImage:
@@ -164,6 +117,11 @@ def interrupt() -> None:
 
 
 @cache
+def _suffixes() -> frozenset[str]:
+    return frozenset().union(*(reader.suffixes for reader in readers()))
+
+
+@cache
 def _pool() -> ReaderPool:
     made = ReaderPool()
     atexit.register(made.close)
@@ -214,11 +172,3 @@ def _head_of(path: str | os.PathLike[str]) -> bytes:
     except OSError as error:
         _log.debug("cannot look into %s: %s", path, error)
         return b""
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -13,6 +13,7 @@ from annotator.domain.errors import ProjectElsewhereError, ProjectError, Project
 from annotator.domain.palette import next_colour
 from annotator.domain.project import Category
 from annotator.files.atomic import sync_folder
+from annotator.io.images.listing import is_text
 from annotator.io.project.connect import connect_reader, connect_writer
 from annotator.io.project.identity import TOKEN_KEY, new_token
 from annotator.io.project.lock import ProjectLock, describe_owner, lock_path
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 SUFFIX = ".annot"
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to a project file's name."""
+MOST_NAME_BYTES = 210
+"""Of a new project file: systems allow 255, and the names of what is kept beside it (journals, rescued copies) are up
+to 45 longer."""
 DEFAULT_CATEGORY = "object"
 NAME_A_PLACE = "Name another place for the project file."
 
@@ -31,6 +35,36 @@ NAME_A_PLACE = "Name another place for the project file."
 def default_project_path(folder: Path) -> Path:
     """Where a folder's project is put when nothing else is said."""
     return folder / f"{folder.resolve().name or 'project'}{SUFFIX}"
+
+
+def new_project_path(folder: Path) -> Path:
+    """Where a folder's project can start, beside its images.
+
+    Raises:
+        ProjectReadOnlyError: the folder cannot be written, or its name is too long for that: name another place.
+    """
+    path = default_project_path(folder)
+    check_place(path)
+    if not os.access(path.parent, os.W_OK):
+        raise unwritable(path)
+    return path
+
+
+def check_place(path: Path) -> None:
+    """Raises:
+    ProjectReadOnlyError: the name is too long for a project file and the files that are kept beside it.
+    """
+    if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
+        short = f"{path.name[:40]}…"
+        raise ProjectReadOnlyError(f"The name {short} is too long for a project file.", NAME_A_PLACE)
+
+
+def check_text(folder: Path) -> None:
+    """Raises:
+    ProjectError: the folder's path cannot be written down, so that no project could find its images again.
+    """
+    if not is_text(str(folder)):
+        raise ProjectError(f"The path {str(folder)!a} is not valid text.", "Rename that folder to use it.")
 
 
 def is_project_file(path: Path) -> bool:
@@ -49,7 +83,7 @@ def find_project(folder: str | os.PathLike[str]) -> Path | None:
     """
     root = Path(folder).absolute()
     wanted = default_project_path(root)
-    if wanted.is_file():
+    if os.path.isfile(wanted):  # false also for a name that is too long for this system
         return wanted
     others = sorted(path for path in root.glob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith("."))
     others = [path for path in others if not belongs_elsewhere(images_of(path), root)]
@@ -87,7 +121,7 @@ def free_place(parent: Path, folder: Path) -> Path:
 
     Folders of the same name (patient1/images, patient2/images) get files of different names.
     """
-    name, number = folder.name or "project", 1
+    name, number = shortened_name(folder.name or "project", most_bytes=MOST_NAME_BYTES - 16), 1
     while True:
         place = parent / f"{name}{SUFFIX}" if number == 1 else parent / f"{name}-{number}{SUFFIX}"
         if not place.exists():
@@ -96,6 +130,11 @@ def free_place(parent: Path, folder: Path) -> Path:
         if images is not None and images.is_dir() and images.samefile(folder):
             return place
         number += 1
+
+
+def shortened_name(name: str, *, most_bytes: int) -> str:
+    """A name cut off after whole letters, as many as fit into so many bytes."""
+    return os.fsencode(name)[:most_bytes].decode("utf-8", "ignore")
 
 
 def take_lock(file: Path, author: str, *, is_new: bool = False) -> tuple[ProjectLock | None, str, tuple[str, ...]]:

@@ -20,10 +20,12 @@ from annotator.io.project.opening import open_held
 from annotator.io.project.place import (
     NAME_A_PLACE,
     belongs_elsewhere,
-    default_project_path,
+    check_place,
+    check_text,
     elsewhere,
     find_project,
     make_project_file,
+    new_project_path,
     now_text,
     root_rows,
     take_lock,
@@ -65,6 +67,8 @@ class ProjectStore(ProjectQueries):
         self.author = author
         self.notices = notices
         """Sentences for the person about how the project was opened (a slower journal, a migration's backup)."""
+        self.left_out: tuple[str, ...] = ()
+        """A line for each reason why something in the image folder is not among the images."""
         self.held = held
         """The file: whether it is still ours, and a rescued copy when it is not."""
         self._read_only_reason = read_only_reason
@@ -94,13 +98,15 @@ class ProjectStore(ProjectQueries):
         root = Path(folder).absolute()
         if not root.is_dir():
             raise ProjectError(f"There is no folder {root}.", "Check the name.")
+        check_text(root)
         path = Path(project_path).absolute() if project_path is not None else find_project(root)
-        is_new = path is None or not path.exists()
+        is_new = path is None or not os.path.exists(path)
         if path is not None and not is_new:
             store = cls.open(path, author=author)
             store._take_folder(root)
         else:
-            path = path or default_project_path(root)
+            path = path or new_project_path(root)
+            check_place(path)
             if not os.access(path.parent, os.W_OK):
                 raise unwritable(path)
             store = cls.create(path, root, author=author)
@@ -250,18 +256,19 @@ class ProjectStore(ProjectQueries):
         shown = colour or next_colour([category.colour for category in present])
         return Edit("add class", (RowChange(None, Category(self.new_id("category"), name, shown, key)),))
 
-    def sync_folder(
-        self, *, on_problem: Callable[[str], None] | None = None, on_found: Callable[[int], None] | None = None
-    ) -> Change:
-        """Take in files that are new in the image folder; images that vanished stay. Not undoable. For the callables
-        see :func:`annotator.io.images.reading.list_images`.
+    def sync_folder(self, *, on_found: Callable[[int], None] | None = None) -> Change:
+        """Take in files that are new in the image folder; images that vanished stay. Not undoable. What is left out is
+        in :attr:`left_out`; for ``on_found`` see :func:`annotator.io.images.listing.list_images`.
 
         Raises:
             ImageError: the folder is gone. ProjectError: as :meth:`apply`.
         """
         self._require_writable()
         known = {path for (path,) in self._fetch("SELECT path FROM image")}
-        new = [p for p in list_images(self.image_root, on_problem=on_problem, on_found=on_found) if p not in known]
+        lines: list[str] = []
+        listed = list_images(self.image_root, on_problem=lines.append, on_found=on_found)
+        self.left_out = tuple(lines)
+        new = [path for path in listed if path not in known]
         if not new:
             return Change("sync folder")
         records = [ImageRecord(self.new_id("image"), path) for path in new]

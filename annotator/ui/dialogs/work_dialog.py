@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,9 +268,9 @@ def _question(kind: str, out: Path) -> str:
     """What to ask before an export is written over something; empty when there is nothing, or it is refused anyway."""
     if is_project_file(out):
         return ""
-    if kind == "coco" and out.is_file():
+    if kind == "coco" and os.path.isfile(out):
         return f"There is a file {out} already. Press Replace to write the export over it."
-    if kind == "polygons" and out.is_dir() and any(out.iterdir()):
+    if kind == "polygons" and os.path.isdir(out) and any(out.iterdir()):
         return (
             f"There are files in {out} already. Press Replace to write the export over those of the same names; the "
             "others stay."

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 from annotator.domain.errors import ProjectElsewhereError, ProjectReadOnlyError, UserError
 from annotator.io.images.samples import write_samples
 from annotator.io.project.place import SUFFIX, free_place
+from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
 from annotator.ui.canvas.brush import RADIUS_PX
 from annotator.ui.dialogs.settings import SettingsDialog
@@ -30,6 +31,9 @@ from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.sheets import AboutBox, ShortcutSheet
 from annotator.ui.threads.background import Errand
 from annotator.ui.threads.worker import EngineClient
+
+_LEFT_OUT = "left_out"
+_SHOWN_REASONS = 4
 
 
 class FileActions(QObject):
@@ -155,7 +159,18 @@ class FileActions(QObject):
         if store.is_read_only:
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
         elif not self._session.images:
-            self.show_error(f"There are no images in {store.image_root}.", is_error=False)
+            why = f" Left out: {_some(store.left_out)}." if store.left_out else ""
+            self.show_error(f"There are no images in {store.image_root}.{why}", is_error=False)
+        elif store.left_out:
+            self._tell_left_out(store, f"Left out of this folder: {_some(store.left_out)}.")
+
+    def _tell_left_out(self, store: ProjectStore, text: str) -> None:
+        """In the bar once, and quietly each time that the project is opened with the same left out."""
+        if store.meta_get(_LEFT_OUT) == text:
+            self._notices.tell(text, about=Subject.PROJECT)
+            return
+        self._notices.warn(text, about=f"{Subject.PROJECT}/left out", is_error=False)
+        self._session.remember(_LEFT_OUT, text)
 
     # --- files out and in -----------------------------------------------------------------------------------------
 
@@ -241,3 +256,9 @@ class FileActions(QObject):
         self._moved.shut_down()
         self._switch.shut_down()
         self.models.shut_down()
+
+
+def _some(lines: tuple[str, ...]) -> str:
+    """The first few reasons, and how many more there are."""
+    more = len(lines) - _SHOWN_REASONS
+    return "; ".join((*lines[:_SHOWN_REASONS], *((f"{more} more reasons",) if more > 0 else ())))

@@ -14,10 +14,10 @@ from PySide6.QtWidgets import QPushButton
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.engine import DecodeResult, ModelInfo
 from annotator.domain.prompt import Prompts
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.box_masks import BoxAnswer, store_box_masks
 from annotator.io.formats.coco.import_ import ImportReport, import_coco
 from annotator.io.formats.coco.objects import BoxWithoutMask
-from annotator.io.formats.tally import Tally
 from annotator.io.images.reading import load_image
 from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.work_dialog import WorkDialog

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -353,17 +354,11 @@ class ProjectSession(QObject):
             for image_id in change.image_ids:
                 row = self._row_of.get(image_id)
                 if row is not None:
-                    self.images[row] = self._image_now(image_id, self.images[row])
+                    with suppress(KeyError):  # one that a re-link took away stays until the project is opened again
+                        self.images[row] = self.store.image(image_id)
         self._read_history()
         self._reread_annotations(change)
         self.changed.emit(change)
-
-    def _image_now(self, image_id: int, before: ImageRecord) -> ImageRecord:
-        """An image that a re-link took away stays in the list until the project is opened again."""
-        try:
-            return self.store.image(image_id) if self.store is not None else before
-        except KeyError:
-            return before
 
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}

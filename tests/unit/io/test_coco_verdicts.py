@@ -16,12 +16,12 @@ from PIL import Image
 from annotator import cli
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
+from annotator.domain.tally import Tally
 from annotator.evaluate.objects import read_evaluation_set
 from annotator.io.formats.coco import parse
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.formats.coco.import_ import ImportReport, import_coco
 from annotator.io.formats.coco.parse import decode_segmentation
-from annotator.io.formats.tally import Tally
 from annotator.io.project.store import ProjectStore
 from annotator.train.data.windows import read_coco_sets
 

@@ -389,7 +389,7 @@ def test_unreadable_folders_are_reported(
     monkeypatch.setattr(os, "scandir", scandir)
     told: list[str] = []
     assert list_images(tmp_path, on_problem=told.append) == ["ok/1.png"]
-    assert told == ["The folder locked cannot be read (Permission denied)."]
+    assert told == ["the folder locked cannot be read (Permission denied)"]
     assert told[0] in caplog.text
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from annotator.domain.palette import as_colour, colours_after
 from annotator.domain.project import Category, RowChange
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.parse import clean_text, plain_json, text_id, whole_number
-from annotator.io.formats.tally import Tally
 from annotator.io.project.place import DEFAULT_CATEGORY
 from annotator.io.project.store import ProjectStore
 

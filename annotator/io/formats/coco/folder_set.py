@@ -9,11 +9,11 @@ from pathlib import Path
 
 from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.domain.project import ImageRecord
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.categories import usable_categories
 from annotator.io.formats.coco.matching import Matched, Place, match_images
 from annotator.io.formats.coco.objects import CocoObject, ObjectReader
 from annotator.io.formats.coco.stream import CocoFile, read_coco
-from annotator.io.formats.tally import Tally
 from annotator.io.images.reading import list_images, read_size
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from annotator.domain.errors import ImageError
 from annotator.domain.project import ImageRecord, Status
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.matching import Matched, Place, match_images
 from annotator.io.formats.coco.parse import clean_text, plain_json, whole_number
 from annotator.io.formats.coco.stream import CocoFile
-from annotator.io.formats.tally import Tally
 from annotator.io.images.reading import read_size
 from annotator.io.project.store import ProjectStore
 

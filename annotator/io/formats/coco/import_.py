@@ -13,12 +13,12 @@ from typing import Any
 from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange, Status
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.categories import CategoryPlan, plan_categories
 from annotator.io.formats.coco.images import ImagePlan, plan_images
 from annotator.io.formats.coco.objects import BoxWithoutMask, CocoObject, ObjectReader
 from annotator.io.formats.coco.parse import plain_json, whole_number
 from annotator.io.formats.coco.stream import read_coco
-from annotator.io.formats.tally import Tally
 from annotator.io.project.queries import CLASS_ORDER
 from annotator.io.project.store import ProjectStore
 

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from annotator.domain.project import ImageRecord
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.parse import shown, text_id, whole_number
 from annotator.io.formats.coco.stream import CocoFile
-from annotator.io.formats.tally import Tally
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*/?([^?#]*)")
 

@@ -9,10 +9,10 @@ from typing import Any
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.project import ImageRecord
+from annotator.domain.tally import Tally
 from annotator.io.formats.coco.matching import Matched
 from annotator.io.formats.coco.parse import decode_segmentation, shown, text_id, whole_number
 from annotator.io.formats.coco.stream import CocoFile
-from annotator.io.formats.tally import Tally
 
 _FLAGS = {"0": False, "1": True, "false": False, "true": True}
 MOST_BOXES = 100_000

@@ -1,0 +1,129 @@
+"""Which images there are in a folder, and what else was there that somebody may miss."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable
+
+from annotator.domain.errors import ImageError
+from annotator.domain.tally import Tally
+
+_log = logging.getLogger(__name__)
+_TOLD_EVERY = 64
+_DIGITS = re.compile(r"(\d+)")
+_PICTURES = frozenset(
+    (
+        *(".heic", ".heif", ".hif", ".jxl", ".psd", ".xcf", ".svg", ".eps", ".exr", ".hdr", ".raw", ".cr2"),
+        *(".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".nd2", ".czi", ".lif", ".oib"),
+        *(".svs", ".ndpi", ".mrxs", ".vsi", ".nii", ".mha", ".mhd", ".nrrd", ".mp4", ".mov", ".avi", ".mkv"),
+        *(".webm"),
+    )
+)
+"""Kinds of files that hold pictures: those that no reader takes are named, others (texts, tables) are not missed."""
+
+
+def list_images(
+    folder: str | os.PathLike[str],
+    is_supported: Callable[[str], bool],
+    *,
+    on_problem: Callable[[str], None] | None = None,
+    on_found: Callable[[int], None] | None = None,
+) -> list[str]:
+    """Images below a folder as paths relative to it, with forward slashes, in natural order ("2" before "10").
+
+    Hidden files and folders are skipped; links to folders are not followed, so that a loop has no end to find.
+
+    Args:
+        is_supported: whether a path is an image that can be read.
+        on_problem: told a line for each reason why something was left out (also logged), with a count; not fatal.
+        on_found: told now and then how many there are so far; what it raises ends the search.
+
+    Raises:
+        ImageError: the folder itself is missing or cannot be read.
+    """
+    root = os.fspath(folder)
+    if not os.path.isdir(root):
+        raise ImageError(f"There is no folder {root}.", "Check the name.")
+    search = _Search(root, is_supported, on_found)
+    search.run()
+    for line in search.tally.lines():
+        _log.warning("%s: %s", os.path.basename(root), line)
+        if on_problem is not None:
+            on_problem(line)
+    return sorted(search.found, key=natural_key)
+
+
+def natural_key(path: str) -> tuple[object, ...]:
+    """Sort key: folders together, numbers by value, letters without case, ties by the exact text."""
+    parts = tuple(
+        tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in _DIGITS.split(part))
+        for part in path.split("/")
+    )
+    return parts, path
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written down: names that are not UTF-8 (old ZIP files) cannot."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Search:
+    """One walk through a folder."""
+
+    def __init__(self, root: str, is_supported: Callable[[str], bool], on_found: Callable[[int], None] | None) -> None:
+        self._root, self._is_supported, self._on_found = root, is_supported, on_found
+        self.found: list[str] = []
+        self.tally = Tally()
+
+    def run(self) -> None:
+        waiting = [""]
+        while waiting:
+            prefix = waiting.pop()
+            waiting.extend(self._folder(prefix))
+
+    def _folder(self, prefix: str) -> list[str]:
+        """Take the images of one folder; its sub-folders are the answer. ``prefix`` ends with a slash or is empty."""
+        folders: list[str] = []
+        try:
+            with os.scandir(os.path.join(self._root, prefix[:-1]) if prefix else self._root) as entries:
+                for at, entry in enumerate(entries):
+                    if self._on_found is not None and at % _TOLD_EVERY == 0:
+                        self._on_found(len(self.found))
+                    if not entry.name.startswith(".") and self._entry(prefix + entry.name, entry):
+                        folders.append(f"{prefix}{entry.name}/")
+        except OSError as error:
+            if not prefix:
+                message = f"The folder {self._root} cannot be read ({error.strerror})."
+                raise ImageError(message, "Check its name and permissions.") from error
+            self.tally.add(f"the folder {prefix[:-1]}", f"cannot be read ({error.strerror})", noun="folder")
+        return folders
+
+    def _entry(self, path: str, entry: os.DirEntry[str]) -> bool:
+        """Take a file, or say why not; true for a folder to look into."""
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if not is_folder and entry.is_symlink():
+            if entry.is_dir():
+                self.tally.add(path, "is a link to a folder and not followed", noun="link")
+                return False
+            if not entry.is_file():
+                self.tally.add(path, "is a link to nothing", noun="link")
+                return False
+        if not entry.name.isascii() and not is_text(entry.name):
+            what = "folder" if is_folder else "file"
+            self.tally.add(f"{path!a}", "has a name that is not valid text; rename it to use it", noun=what)
+            return False
+        if is_folder:
+            return True
+        if self._is_supported(entry.path):
+            self.found.append(path)
+        else:
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if suffix in _PICTURES:
+                self.tally.add(path, f"is of a kind that cannot be read here ({suffix})", noun="file", kind=suffix)
+        return False
