@@ -22,7 +22,9 @@ import numpy as np
 from annotator import plugins
 from annotator.domain.errors import ImageError
 from annotator.io.images.display import DISPLAY_VERSION
+from annotator.io.images.foreign import foreign_kind
 from annotator.io.images.reader import (
+    CONVERT,
     COPY_AGAIN,
     DEFAULT_MAX_PIXELS,
     LoadedImage,
@@ -155,14 +157,17 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reade
 
 
 def _reader_for(name: str, head: bytes) -> Reader:
-    for reader in readers():
-        if reader.sniff(head):
-            return reader
     suffix = os.path.splitext(name)[1].lower()
-    for reader in readers():
-        if suffix in reader.suffixes:
-            return reader
-    raise ImageError(f"{name} is not an image that can be read here.", "Use PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.")
+    found = next((reader for reader in readers() if reader.sniff(head)), None)
+    found = found or next((reader for reader in readers() if suffix in reader.suffixes), None)
+    if found is None or found.name in OWN_READERS:  # a plug-in may know more kinds
+        kind = foreign_kind(head)
+        if kind:
+            raise ImageError(f"{name} is a file of the kind {kind}, which cannot be read here.", CONVERT)
+    if found is None:
+        advice = "Use PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM."
+        raise ImageError(f"{name} is not an image that can be read here.", advice)
+    return found
 
 
 def _decode(name: str, work: Callable[[], _T]) -> _T:

@@ -31,7 +31,12 @@ from annotator.io.images.reader import (
 
 _log = logging.getLogger(__name__)
 
+_Place = int | tuple[int, int]
+"""A page's number, or that of the page that it lies below (SubIFDs) and its number there."""
+
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_PAGES_WITH_OTHERS = 16
+"""How many reduced pages are asked for what lies below them."""
 _OLD_JPEG, _JPEG = 6, 7
 _WHITE_ZERO, _BLACK_ZERO, _RGB, _PALETTE, _STENCIL, _INKS, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
 _LINEAR_RAW, _DEPTH = 34892, 51177
@@ -62,7 +67,7 @@ def is_tiff(head: bytes) -> bool:
 def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
     """Width and height of the first full page, as shown."""
     with _opened(stream, name) as tiff:
-        page: Any = tiff.pages[_picture_pages(stream, tiff)[0][0]]
+        page = _page_at(tiff, _picture_pages(stream, tiff)[0][0])
         width, height = int(page.imagewidth), int(page.imagelength)
         return (height, width) if _orientation(page) in _SWAPPED else (width, height)
 
@@ -77,7 +82,7 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixel
         pictures = _picture_pages(stream, tiff)
         check_frame(name, frame, len(pictures))
         at, mask_at = pictures[frame]
-        page: Any = tiff.pages[at]
+        page = _page_at(tiff, at)
         _check_page(page, stream, name, max_pixels)
         kind = _photometric(page)
         if kind == _YCBCR and page.compression != _JPEG:
@@ -101,15 +106,33 @@ def _opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
     return tiff
 
 
-def _picture_pages(stream: BinaryIO, tiff: tifffile.TiffFile) -> list[tuple[int, int | None]]:
-    """The pages that are pictures, each with the page that masks it; all pages where none says that it is full."""
-    pictures: list[tuple[int, int | None]] = []
+def _picture_pages(stream: BinaryIO, tiff: tifffile.TiffFile) -> list[tuple[_Place, int | None]]:
+    """The pages that are pictures, each with the page that masks it. Where none says that it is full: those that lie
+    below a reduced one (raw photographs), else all."""
+    pictures: list[tuple[_Place, int | None]] = []
     for at, kind in enumerate(_subfile_types(stream, tiff)):
         if not kind & (_REDUCED | _MASK):
             pictures.append((at, None))
         elif kind & _MASK and not kind & _REDUCED and pictures and pictures[-1][1] is None:
             pictures[-1] = (pictures[-1][0], at)
+    if not pictures:
+        pictures = [(place, None) for place in _full_pages_below(tiff)]
     return pictures or [(at, None) for at in range(len(tiff.pages))]
+
+
+def _page_at(tiff: tifffile.TiffFile, at: _Place) -> Any:
+    if isinstance(at, int):
+        return tiff.pages[at]
+    above: Any = tiff.pages[at[0]]
+    return above.pages[at[1]]
+
+
+def _full_pages_below(tiff: tifffile.TiffFile) -> Iterator[tuple[int, int]]:
+    for at in range(min(len(tiff.pages), _PAGES_WITH_OTHERS)):
+        page: Any = tiff.pages[at]
+        for number in range(len(getattr(page, "subifds", None) or ())):
+            if not int(_page_at(tiff, (at, number)).subfiletype) & (_REDUCED | _MASK):
+                yield at, number
 
 
 def _subfile_types(stream: BinaryIO, tiff: tifffile.TiffFile) -> Iterator[int]:
@@ -161,7 +184,7 @@ def _photometric(page: Any) -> int:
     return _RGB if page.samplesperpixel >= 3 else _BLACK_ZERO
 
 
-def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: int) -> tuple[RgbArray, str]:
+def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place) -> tuple[RgbArray, str]:
     if kind not in _MODELS and kind != _PALETTE:
         raise _unknown_colours(name, page)
     ink_set = page.tags.get(_INK_SET)
@@ -204,7 +227,7 @@ def _values(page: Any) -> npt.NDArray[Any]:
     return np.moveaxis(samples, 0, 2).reshape(*samples.shape[1:3], -1) if samples.shape[0] > 1 else samples[0]
 
 
-def _second_try(page: Any, stream: BinaryIO, at: int, name: str, error: Exception) -> tuple[RgbArray, str]:
+def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Exception) -> tuple[RgbArray, str]:
     """With Pillow, which knows a few compressions that tifffile does not, in 8 bits."""
     if isinstance(error, MemoryError):
         raise error
@@ -216,9 +239,11 @@ def _second_try(page: Any, stream: BinaryIO, at: int, name: str, error: Exceptio
     raise error
 
 
-def _with_pillow(stream: BinaryIO, at: int, name: str, orientation: int) -> tuple[RgbArray, str]:
+def _with_pillow(stream: BinaryIO, at: _Place, name: str, orientation: int) -> tuple[RgbArray, str]:
     stream.seek(0)
     try:
+        if isinstance(at, tuple):
+            raise ValueError("Pillow does not go there")
         with Image.open(stream, formats=("TIFF",)) as image:
             image.seek(at)
             stored = _ORIENTATION in image.getexif()

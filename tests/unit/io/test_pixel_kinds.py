@@ -358,6 +358,22 @@ def test_tiff_of_reduced_pages_alone_is_shown(tmp_path: Path) -> None:
     assert differs(tmp_path / "a.tif", COLOUR8) == 0
 
 
+def test_tiff_whose_full_picture_lies_below_a_reduced_one(tmp_path: Path) -> None:
+    """As raw photographs have it."""
+    for name, photometric in (("a.tif", "rgb"), ("raw.tif", "cfa")):
+        with tifffile.TiffWriter(tmp_path / name) as tiff:
+            tiff.write(COLOUR8[::4, ::4], photometric="rgb", subfiletype=1, subifds=2)
+            tiff.write(COLOUR8[::2, ::2], photometric="rgb", subfiletype=1)
+            if photometric == "rgb":
+                tiff.write(COLOUR8, photometric="rgb")
+            else:
+                tags = [(33421, "H", 2, (2, 2), True), (33422, "B", 4, b"\0\1\1\2", True)]
+                tiff.write(COLOUR8[:, :, 0], photometric="cfa", extratags=tags)
+    assert differs(tmp_path / "a.tif", COLOUR8) == 0
+    with pytest.raises(ImageError, match="CFA"):
+        load_image(tmp_path / "raw.tif")
+
+
 def test_tiff_mask_of_a_page_is_opacity(tmp_path: Path) -> None:
     """As GDAL writes it beside JPEG pictures."""
     mask = RAMP > 0.5
@@ -579,6 +595,29 @@ def test_deep_files_that_are_cut_off(tmp_path: Path, name: str, share: float) ->
         return
     with pytest.raises(ImageError, match=name):
         load_image(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\xff\x0a\x80\x4a", "JPEG XL"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"8BPS\0\1", "Photoshop"),
+        (b"\x76\x2f\x31\x01", "OpenEXR"),
+        (b"II*\0\x10\0\0\0CR\2\0", "raw camera"),
+        (b"<?xml version='1.0'?><svg>", "SVG"),
+        (b"PF\n3 3\n-1.0\n", "PFM"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".tif", ".dcm"])
+def test_other_kinds_are_refused_by_name(tmp_path: Path, head: bytes, kind: str, suffix: str) -> None:
+    path = tmp_path / f"IMG_0001{suffix}"
+    path.write_bytes(head + bytes(400))
+    for work in (load_image, load_thumbnail, read_size):
+        with pytest.raises(ImageError, match=f"IMG_0001{suffix} is a file of the kind {kind}"):
+            work(path)
 
 
 # --- never blank ------------------------------------------------------------------------------------------------------
