@@ -20,8 +20,7 @@ _log = logging.getLogger(__name__)
 
 GROUPS: Mapping[str, str] = {
     "annotator.readers": "image reader",
-    "annotator.exporters": "export format",
-    "annotator.importers": "import format",
+    "annotator.formats": "format",
     "annotator.engines": "engine",
 }
 """The groups of entry points that there are, and what a plug-in of each is called."""

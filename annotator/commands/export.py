@@ -4,57 +4,49 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-_SEGMENTATIONS = """\
-segmentations (COCO):
-  auto     polygons, and run lengths for objects with holes and for crowds (default); for pycocotools, torchvision,
-           FiftyOne, and detectron2 with INPUT.MASK_FORMAT "bitmask"
-  rle      run lengths, exact to the pixel; the same readers
-  polygon  polygons only: holes are filled, and such objects named; for detectron2's default and mmdetection with
-           poly2mask=False
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from annotator import plugins
-    from annotator.io.formats.registry import EXPORTERS
+    from annotator.commands.format_options import add_format_options, add_list_formats, choices_text
+    from annotator.io.formats.registry import export_formats
 
-    formats = [plugin.name for plugin in plugins.find("annotator.exporters", EXPORTERS)]
+    rows = export_formats()
+    folders = ", ".join(spec.id for spec in rows if spec.is_folder)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _SEGMENTATIONS
+    parser.epilog = choices_text(rows)
     parser.add_argument("project", type=Path, help="project file (.annot), or the image folder that holds it")
-    parser.add_argument("--format", choices=formats, default="coco", help="default: coco")
-    parser.add_argument("--out", type=Path, required=True, help="file to write (polygons: a folder)")
-    parser.add_argument("--segmentation", choices=("auto", "rle", "polygon"), help="for COCO, see below")
+    parser.add_argument("--format", choices=[spec.id for spec in rows], default="coco", help="default: coco")
+    parser.add_argument("--out", type=Path, required=True, help=f"file to write ({folders}: a folder)")
     parser.add_argument("--all-images", action="store_true", help="also images without objects that nobody finished")
     parser.add_argument("--finished-only", action="store_true", help="only images marked done or empty")
+    add_list_formats(parser, export_formats, reads=False)
+    add_format_options(parser, rows)
 
 
 def run(args: argparse.Namespace) -> int:
-    from typing import cast
+    """Write, and say what was written.
 
+    Raises:
+        UserError: the project cannot be read, an option does not fit, or the export cannot be written.
+    """
     from tqdm import tqdm
 
-    from annotator import plugins
+    from annotator.commands.format_options import given_options
     from annotator.commands.output import check_output
-    from annotator.domain.errors import ExportError, ProjectError
-    from annotator.io.formats.registry import EXPORTERS
+    from annotator.domain.errors import ProjectError
+    from annotator.io.formats.registry import export_formats, exporter
     from annotator.io.project.place import find_project
     from annotator.io.project.store import ProjectStore
 
-    if args.segmentation is not None and args.format == "polygons":
-        raise ExportError("--segmentation is for COCO only.", "Leave it out.")
-    if args.format == "coco":
+    rows = export_formats()
+    spec = next(row for row in rows if row.id == args.format)
+    options = given_options(args, spec, rows)
+    if not spec.is_folder:
         check_output(args.out)
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None:
         raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
-    options: dict[str, Any] = {"all_images": args.all_images, "include_unfinished": not args.finished_only}
-    if args.segmentation is not None:
-        options["segmentation"] = args.segmentation
-    formats = plugins.load_all("annotator.exporters", EXPORTERS)
-    export = cast(Any, formats[args.format])
+    export = exporter(spec)
     # Reading only: the project may be open in the window meanwhile.
     with ProjectStore.open(path, read_only=True) as store, tqdm(unit="object", leave=False, disable=None) as bar:
 
@@ -62,6 +54,13 @@ def run(args: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = export(store, args.out, progress=show, **options)
+        report = export(
+            store,
+            args.out,
+            include_unfinished=not args.finished_only,
+            all_images=args.all_images,
+            progress=show,
+            **options,
+        )
     print("\n".join(report.lines()))
     return 0

@@ -1,22 +1,22 @@
-"""``annotator import``: take the objects of a COCO file into a project."""
+"""``annotator import``: take the objects of a file into a project."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from annotator import plugins
-    from annotator.io.formats.registry import IMPORTERS
+    from annotator.commands.format_options import add_list_formats
+    from annotator.io.formats.registry import import_formats
 
-    formats = [plugin.name for plugin in plugins.find("annotator.importers", IMPORTERS)]
+    rows = import_formats()
     parser.add_argument("project", type=Path, help="project file (.annot), or an image folder (its project is made)")
     parser.add_argument("annotations", type=Path, help="file to take in")
-    parser.add_argument("--format", choices=formats, default="coco", help="default: coco")
+    parser.add_argument("--format", choices=[spec.id for spec in rows], help="default: by the file's name")
     parser.add_argument("--project", dest="place", type=Path, metavar="FILE", help="where a folder's project shall be")
     parser.add_argument("--author", default="", help="name to keep with the objects")
+    add_list_formats(parser, import_formats, reads=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,17 +25,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the project or the file cannot be used, or nothing of the file fits.
     """
-    from typing import cast
-
     from tqdm import tqdm
 
-    from annotator import plugins
     from annotator.domain.errors import ImportFormatError
-    from annotator.io.formats.registry import IMPORTERS
+    from annotator.io.formats.registry import import_format_of, import_formats, importer
     from annotator.io.project.store import ProjectStore
 
-    formats = plugins.load_all("annotator.importers", IMPORTERS)
-    take_in = cast(Any, formats[args.format])
+    named = [spec for spec in import_formats() if spec.id == args.format]
+    take_in = importer(named[0] if named else import_format_of(args.annotations))
     if args.project.is_dir():
         opened = ProjectStore.open_folder(args.project, project_path=args.place, author=args.author)
     else:

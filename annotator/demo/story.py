@@ -25,8 +25,8 @@ from annotator.domain.project import Status
 from annotator.io.formats.coco.check import check_coco
 from annotator.io.formats.report import ExportReport
 from annotator.io.project.store import ProjectStore
+from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.settings import SettingsDialog
-from annotator.ui.dialogs.work_dialog import ExportDialog
 from annotator.ui.program import Program
 from annotator.ui.shell.main_window import MainWindow
 
@@ -278,24 +278,24 @@ class Story:
     # --- files out --------------------------------------------------------------------------------------------------
 
     def export_coco(self) -> None:
-        report = self._export(0, "8-export")
+        report = self._export("coco", "8-export")
         worst = check_coco_file(report.path, self.labeller.accepted, empty_images=frozenset((EMPTY_IMAGE,)))
         self.worst_iou = worst
         self._say(f"{report.path.name}: {report.objects} objects, worst IoU read by pycocotools {worst:.4f}")
 
     def export_polygons(self) -> None:
-        report = self._export(1, "")
+        report = self._export("polygons", "")
         check_polygon_folder(report.path, self.labeller.accepted)
         self._say(f"{report.path.name}: {report.images} files, every ring's area is its mask's to the pixel")
 
-    def _export(self, row: int, shot: str) -> ExportReport:
+    def _export(self, kind: str, shot: str) -> ExportReport:
         """Ctrl+E, a format, Export: the dialog of the menu."""
         self._hands.key(Key.Key_E, CTRL)
         self._hands.until(lambda: isinstance(QApplication.activeModalWidget(), ExportDialog), "the export dialog")
         dialog = QApplication.activeModalWidget()
         if not isinstance(dialog, ExportDialog):
             raise StepFailed("the export dialog closed itself")
-        self._choose(dialog.format, row)
+        self._choose(dialog.format, dialog.format.findData(kind))
         reports: list[ExportReport] = []
         dialog.done_with.connect(reports.append)
         self._hands.press(dialog.start_button)

@@ -146,9 +146,9 @@ def _no_undo(_model: KnowingSegmenter) -> None:
 
 def _lossy_export(_model: KnowingSegmenter) -> None:
     """COCO goes out with every area wrong, after its own self-check."""
-    from annotator.ui.dialogs import work_dialog as dialogs
+    from annotator.io.formats.coco import export as module
 
-    original = dialogs.export_coco
+    original = module.export_coco
 
     def export_coco(store: object, out: Path, **keywords: object) -> object:
         report = original(store, out, **keywords)  # type: ignore[arg-type]
@@ -156,7 +156,7 @@ def _lossy_export(_model: KnowingSegmenter) -> None:
         out.write_text(text.replace('"area":', '"area":1'), "ascii")
         return replace(report, path=out)
 
-    dialogs.export_coco = export_coco  # type: ignore[assignment]
+    module.export_coco = export_coco  # type: ignore[assignment]
 
 
 def _crash_in_slot(_model: KnowingSegmenter) -> None:

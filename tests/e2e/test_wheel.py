@@ -38,7 +38,6 @@ LOOK = (
     START
     + """
 import json
-from annotator import plugins
 from annotator.engine import weights
 from annotator.io.formats import registry
 from annotator.io.images import reading
@@ -53,8 +52,8 @@ print(json.dumps({
     "presets": {name: keymap.label("accept") for name, keymap in presets().items()},
     "defaults": {s.key: settings.get(s.key) for s in SETTINGS},
     "readers": sorted(reader.name for reader in reading._readers()),
-    "exporters": sorted(plugins.load_all("annotator.exporters", registry.EXPORTERS)),
-    "importers": sorted(plugins.load_all("annotator.importers", registry.IMPORTERS)),
+    "exporters": [spec.id for spec in registry.export_formats()],
+    "importers": [spec.id for spec in registry.import_formats()],
 }))
 """
 )
@@ -135,8 +134,8 @@ def test_weights_icons_keymap_and_settings_are_found(installed: Installed) -> No
     assert found["presets"]["annotator"] == "Enter"
     assert found["defaults"]["keymap"] in found["presets"]
     assert 0 < found["defaults"]["mask_opacity"] < 1
-    assert found["exporters"] == ["coco", "polygons"]
-    assert found["importers"] == ["coco"]
+    assert {"coco", "polygons"} <= set(found["exporters"])
+    assert "coco" in found["importers"]
     assert {"raster", "dicom"} <= set(found["readers"])
 
 

@@ -16,7 +16,8 @@ from annotator.domain.errors import ModelError, ProjectError
 from annotator.domain.project import Annotation
 from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
-from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.dialogs.export import ExportDialog
+from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.threads.background import WorkCancelled
 from tests.gui.shell import Desk
 
@@ -346,8 +347,8 @@ def test_export_without_the_mask_stores_it_later(desk):
     desk.window.program.files.export()
     assert desk.window.status.message.text() == "Finishing the last mask…"
     way_out(desk, "Export without it")
+    desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     dialog = desk.window.findChild(ExportDialog)
-    assert dialog is not None
     desk.engine.let_go()
     desk.until(lambda: len(desk.session.annotations) == 1)
     assert len(stored(project)) == 1
@@ -377,6 +378,7 @@ def test_two_wishes_wait_and_the_first_is_offered_again(desk):
     assert not desk.window.close()
     desk.window.program.files.export()
     way_out(desk, "Export without it")
+    desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     desk.window.findChild(ExportDialog).close()
     bar = desk.window.area.error_bar
     desk.until(lambda: bar.text != "" and bar.button.text() == "Close without it")

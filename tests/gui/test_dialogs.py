@@ -17,13 +17,14 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel
 from annotator.domain.errors import ExportError, ImageError
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, accept_edit
+from annotator.io.formats.registry import OWN
 from annotator.io.images import samples
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import SETTINGS, Settings
 from annotator.plugins import Package
-from annotator.ui.dialogs import work_dialog as dialogs
+from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.settings import SettingsDialog
-from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.theme import Theme
 from annotator.ui.shell.action_rows import ACTIONS
 from annotator.ui.shell.crash import CrashHandler, write_report
@@ -51,7 +52,7 @@ def project(tmp_path):
 
 
 def test_export_writes_and_shows_the_self_check(project, qtbot):
-    dialog = ExportDialog(project)
+    dialog = ExportDialog(project, OWN)
     qtbot.addWidget(dialog)
     dialog.show()
     with qtbot.waitSignal(dialog.done_with):
@@ -65,7 +66,7 @@ def test_export_writes_and_shows_the_self_check(project, qtbot):
 def test_an_existing_file_is_replaced_only_when_the_person_says_so(project, qtbot):
     old = project.parent / "set-coco.json"
     old.write_text("kept by hand")
-    dialog = ExportDialog(project)
+    dialog = ExportDialog(project, OWN)
     qtbot.addWidget(dialog)
     dialog.show()
     QTest.mouseClick(dialog.start_button, LEFT)
@@ -84,7 +85,7 @@ def test_an_existing_file_is_replaced_only_when_the_person_says_so(project, qtbo
 
 
 def test_an_export_does_not_destroy_the_project(project, qtbot):
-    dialog = ExportDialog(project)
+    dialog = ExportDialog(project, OWN)
     qtbot.addWidget(dialog)
     dialog.show()
     dialog.place.setText(str(project))
@@ -95,11 +96,11 @@ def test_an_export_does_not_destroy_the_project(project, qtbot):
 
 
 def test_export_of_polygons(project, qtbot):
-    dialog = ExportDialog(project)
+    dialog = ExportDialog(project, OWN)
     qtbot.addWidget(dialog)
     dialog.show()
     dialog.format.setCurrentIndex(1)
-    assert not dialog.segmentation.isEnabled()
+    assert not dialog.options
     with qtbot.waitSignal(dialog.done_with):
         QTest.mouseClick(dialog.start_button, LEFT)
     assert (project.parent / "set-polygons" / "a.png.json").is_file()
@@ -109,7 +110,7 @@ def test_polygons_are_written_into_a_used_folder_only_when_the_person_says_so(pr
     old = project.parent / "set-polygons" / "gone.png.json"
     old.parent.mkdir()
     old.write_text("{}")
-    dialog = ExportDialog(project)
+    dialog = ExportDialog(project, OWN)
     qtbot.addWidget(dialog)
     dialog.show()
     dialog.format.setCurrentIndex(1)
@@ -126,8 +127,8 @@ def test_a_failing_export_says_why_and_can_be_tried_again(project, qtbot, monkey
     def full(*_args, **_kwargs):
         raise ExportError("The disk is full.", "Make room.")
 
-    monkeypatch.setattr(dialogs, "export_coco", full)
-    dialog = ExportDialog(project)
+    monkeypatch.setattr("annotator.io.formats.coco.export.export_coco", full)
+    dialog = ExportDialog(project, OWN)
     qtbot.addWidget(dialog)
     dialog.show()
     QTest.mouseClick(dialog.start_button, LEFT)
@@ -261,7 +262,7 @@ def test_the_texts_of_all_fields_begin_in_one_column(tmp_path, qtbot, qapp):
 
 
 def test_the_dialogs_have_a_heading_of_their_own(project, qtbot):
-    for dialog in (ExportDialog(project), WorkDialog("Import COCO")):
+    for dialog in (ExportDialog(project, OWN), WorkDialog("Import COCO")):
         qtbot.addWidget(dialog)
         titles = [label.text() for label in dialog.findChildren(QLabel) if label.objectName() == "title"]
         assert titles == [dialog.windowTitle()]

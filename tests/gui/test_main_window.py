@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QApplication, QDialog, QLineEdit
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Status
 from annotator.io.project.store import ProjectStore
-from annotator.ui.dialogs.work_dialog import ExportDialog, WorkDialog
+from annotator.ui.dialogs.export import ExportDialog
+from annotator.ui.dialogs.work_dialog import WorkDialog
 
 K = Qt.Key
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -481,6 +482,7 @@ def test_import_and_export_through_the_menu(desk, tmp_path):
     desk.open()
     desk.accept_at(60, 60)
     desk.window.program.files.export()
+    desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     dialog = desk.window.findChild(ExportDialog)
     with desk.qtbot.waitSignal(dialog.done_with):
         QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)

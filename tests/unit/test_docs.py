@@ -120,8 +120,9 @@ def test_every_command_in_the_documentation_is_one(path: Path) -> None:
     for line in commands_in(path):
         try:
             parse(line)
-        except SystemExit:
-            pytest.fail(f"{path.name}: annotator {line}")
+        except SystemExit as ended:
+            if ended.code:  # 0 is what --list-formats ends with
+                pytest.fail(f"{path.name}: annotator {line}")
 
 
 def test_commands_are_found_and_wrong_ones_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

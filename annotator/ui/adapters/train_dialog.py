@@ -28,6 +28,7 @@ from annotator.domain.adapter import DECIDING
 from annotator.domain.errors import UserError
 from annotator.jobs.training_record import Outcome, Wish
 from annotator.ui.adapters.training import Points, Standing, TrainingRun
+from annotator.ui.dialogs.option_fields import TEXT_INSET_PX
 from annotator.ui.dialogs.scroll_pane import room_for
 from annotator.ui.dialogs.work_dialog import title_label
 
@@ -36,8 +37,6 @@ _PLOT_PX, _SMALL_PLOT_PX = 150, 96
 _TABLE_PX, _ROW_PX = 322, 26
 """The gate's eleven rows without scrolling, where the screen has the room."""
 _LEAST_TABLE_PX = 130
-_TEXT_INSET_PX = 5
-"""The style sheet's padding does not reach the text of a number field."""
 _HINT = "Learns from the accepted objects. About 20 or more help. The window can be used, and closed, meanwhile."
 
 
@@ -164,7 +163,7 @@ class TrainDialog(QDialog):
         self.minutes.setRange(0.1, 1440)
         self.minutes.setDecimals(1)
         self.minutes.setValue(20)
-        self.minutes.lineEdit().setTextMargins(_TEXT_INSET_PX, 0, 0, 0)
+        self.minutes.lineEdit().setTextMargins(TEXT_INSET_PX, 0, 0, 0)
         form = QWidget()
         fields = QFormLayout(form)
         fields.setContentsMargins(0, 0, 0, 0)

@@ -27,10 +27,14 @@ class ScrollPane(QScrollArea):
             part.setAutoFillBackground(False)
 
     def showEvent(self, event: QShowEvent) -> None:
+        self.keep_wheel()
+        super().showEvent(event)
+
+    def keep_wheel(self) -> None:
+        """Let the wheel scroll the pane past fields without focus; to be called again when there are others."""
         for field in [*self._content.findChildren(QComboBox), *self._content.findChildren(QAbstractSpinBox)]:
             field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             field.installEventFilter(self)
-        super().showEvent(event)
 
     def sizeHint(self) -> QSize:
         # Its least height: fields keep the one height that the style gives them.

@@ -1,23 +1,17 @@
-"""Dialogs around files. None of them belongs to the labelling loop."""
+"""A dialog around long work with files, and what other dialogs share with it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
     QDialog,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
@@ -26,10 +20,6 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.errors import UserError
-from annotator.io.formats.coco.export import SEGMENTATIONS, export_coco
-from annotator.io.formats.polygons import export_polygons
-from annotator.io.project.place import is_project_file
-from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen, room_for
 from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
 
@@ -169,113 +159,6 @@ class WorkDialog(QDialog):
         if is_over:
             self.close_button.setDefault(True)
             self.close_button.setFocus()  # Enter closes the report
-
-
-class ExportDialog(WorkDialog):
-    """COCO or polygons; written on a thread of its own from a second, read-only view of the project."""
-
-    def __init__(self, project: Path, parent: QWidget | None = None) -> None:
-        super().__init__("Export", parent)
-        self._project = project
-        self._agreed = ""
-        """The file or folder that the person agreed to write over."""
-        self.format = QComboBox()
-        self.format.addItem("COCO (one JSON file)", "coco")
-        self.format.addItem("Polygons (one JSON file per image)", "polygons")
-        self.format.currentIndexChanged.connect(lambda _at: self._suggest())
-        self.segmentation = QComboBox()
-        for name, text in (
-            ("auto", "Polygons, run lengths where an object has holes"),
-            ("rle", "Run lengths (exact)"),
-            ("polygon", "Polygons"),
-        ):
-            if name in SEGMENTATIONS:
-                self.segmentation.addItem(text, name)
-        self.unfinished = QCheckBox("Also images in progress")
-        self.unfinished.setChecked(True)
-        self.all_images = QCheckBox("Also images without objects that nobody marked done or empty")
-        self.place = QLineEdit()
-        self.place.setAccessibleName("Where to write")
-        self.place.textChanged.connect(lambda _text: self._forget_agreed())
-        browse = QPushButton("Browse…")
-        browse.setAutoDefault(False)
-        browse.clicked.connect(self._browse)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.place, 1)
-        row.addWidget(browse)
-        self.fields.addRow("Format", self.format)
-        self.fields.addRow("Objects as", self.segmentation)
-        self.fields.addRow("Images", self.unfinished)
-        self.fields.addRow("", self.all_images)
-        self._place_name = QLabel("File")
-        self._place_name.setBuddy(self.place)
-        self.fields.addRow(self._place_name, row)
-        self.start_button.setText("Export")
-        self.start_button.clicked.connect(self._on_export)
-        self.start_button.setFocus()
-        self._suggest()
-
-    def _suggest(self) -> None:
-        is_coco = self.format.currentData() == "coco"
-        self.segmentation.setEnabled(is_coco)
-        self._place_name.setText("File" if is_coco else "Folder")
-        name = f"{self._project.stem}-coco.json" if is_coco else f"{self._project.stem}-polygons"
-        self.place.setText(str(self._project.parent / name))
-
-    def _forget_agreed(self) -> None:
-        self._agreed = ""
-        self.start_button.setText("Export")
-
-    def _browse(self) -> None:
-        if self.format.currentData() == "coco":
-            name, _ = QFileDialog.getSaveFileName(self, "Export to", self.place.text(), "JSON (*.json)")
-        else:
-            name = QFileDialog.getExistingDirectory(self, "Export to", str(self._project.parent))
-        if name:
-            self.place.setText(name)
-            if self.format.currentData() == "coco":
-                self._agreed = name  # that dialog has asked
-
-    def _on_export(self) -> None:
-        project, out = self._project, Path(self.place.text()).expanduser()
-        kind, segmentation = self.format.currentData(), self.segmentation.currentData()
-        question = "" if self._agreed == self.place.text() else _question(kind, out)
-        if question:
-            self._agreed = self.place.text()
-            self.start_button.setText("Replace")
-            self.report.setPlainText(question)
-            self.report.show()
-            return
-        unfinished, every = self.unfinished.isChecked(), self.all_images.isChecked()
-
-        def work(progress: Progress) -> object:
-            with ProjectStore.open(project, read_only=True) as store:
-                if kind == "coco":
-                    return export_coco(
-                        *(store, out),
-                        segmentation=segmentation,
-                        include_unfinished=unfinished,
-                        all_images=every,
-                        progress=progress,
-                    )
-                return export_polygons(store, out, include_unfinished=unfinished, all_images=every, progress=progress)
-
-        self.start(work)
-
-
-def _question(kind: str, out: Path) -> str:
-    """What to ask before an export is written over something; empty when there is nothing, or it is refused anyway."""
-    if is_project_file(out):
-        return ""
-    if kind == "coco" and os.path.isfile(out):
-        return f"There is a file {out} already. Press Replace to write the export over it."
-    if kind == "polygons" and os.path.isdir(out) and any(out.iterdir()):
-        return (
-            f"There are files in {out} already. Press Replace to write the export over those of the same names; the "
-            "others stay."
-        )
-    return ""
 
 
 def title_label(text: str) -> QLabel:

@@ -11,16 +11,18 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
 from annotator.domain.errors import ProjectElsewhereError, ProjectReadOnlyError, UserError
+from annotator.domain.ports.formats import FormatSpec
+from annotator.io.formats.registry import import_formats
 from annotator.io.images.samples import write_samples
 from annotator.io.project.place import SUFFIX, free_place
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
 from annotator.ui.canvas.brush import RADIUS_PX
 from annotator.ui.dialogs.settings import SettingsDialog
-from annotator.ui.dialogs.work_dialog import ExportDialog
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
-from annotator.ui.project.importing import CocoImport
+from annotator.ui.project.exporting import FileExport
+from annotator.ui.project.importing import FileImport
 from annotator.ui.project.model_menu import ModelMenu
 from annotator.ui.project.moved_files import MovedFiles
 from annotator.ui.project.recent import RecentPlaces
@@ -65,13 +67,15 @@ class FileActions(QObject):
             parent=window,
         )
         self._errand = Errand(self)
-        self._import = CocoImport(
+        self._import = FileImport(
             *(window, session, client, self._notices),
             switch=switch,
             reopen=self.open_path,
             max_pixels=lambda: int(settings.get("max_image_megapixels")) * 1_000_000,
         )
         self._moved = MovedFiles(*(window, session, self._notices), switch=switch, reopen=self.open_path)
+        self._export = FileExport(window, session, settings, self._notices)
+        self._formats = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
         window.area.empty.open_wanted.connect(self.open_folder)
         window.area.empty.samples_wanted.connect(self.open_samples)
@@ -176,17 +180,17 @@ class FileActions(QObject):
 
     def export(self) -> None:
         """Export what is in the project file, as soon as no accepted object is missing there."""
-        self._patience.wait(self._show_export, then="The export opens", way_out="Export without it")
-
-    def _show_export(self) -> None:
-        if self._session.store is None:
-            return
-        dialog = ExportDialog(self._session.store.path, self._window)
-        dialog.done_with.connect(lambda report: self._notices.tell(report.lines()[0], about=Subject.PROJECT))
-        dialog.open()
+        self._patience.wait(self._export.start, then="The export opens", way_out="Export without it")
 
     def import_file(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self._window, "Import COCO", "", "COCO annotations (*.json)")
+        """Ask for a file; beside the GUI thread the formats are looked up, as for an export."""
+        self._formats.start(import_formats, self._ask_import, lambda error: self.show_error(str(error)))
+
+    def _ask_import(self, formats: tuple[FormatSpec, ...]) -> None:
+        patterns = {spec.title: f"{'*' * spec.import_name.startswith('.')}{spec.import_name}" for spec in formats}
+        kinds = [f"All formats ({' '.join(dict.fromkeys(patterns.values()))})"]
+        kinds += [f"{title} ({pattern})" for title, pattern in patterns.items()]
+        name, _ = QFileDialog.getOpenFileName(self._window, "Import", "", ";;".join(kinds))
         if name:
             self.import_path(Path(name))
 
@@ -254,6 +258,8 @@ class FileActions(QObject):
         self._errand.shut_down()
         self._import.shut_down()
         self._moved.shut_down()
+        self._export.shut_down()
+        self._formats.shut_down()
         self._switch.shut_down()
         self.models.shut_down()
 

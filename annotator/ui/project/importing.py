@@ -1,4 +1,4 @@
-"""COCO into the open project: the import itself, its report beside the work, and masks for what came as boxes."""
+"""Objects from files into the open project: the import, its report beside the work, masks for what came as boxes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from PySide6.QtWidgets import QPushButton
 
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.engine import DecodeResult, ModelInfo
+from annotator.domain.ports.formats import Report
 from annotator.domain.prompt import Prompts
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.box_masks import BoxAnswer, store_box_masks
-from annotator.io.formats.coco.import_ import ImportReport, import_coco
+from annotator.io.formats.coco.import_ import ImportReport
 from annotator.io.formats.coco.objects import BoxWithoutMask
+from annotator.io.formats.registry import import_format_of, importer
 from annotator.io.images.reading import load_image
 from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.work_dialog import WorkDialog
@@ -42,8 +44,8 @@ class _Asked:
         return [f"{grouped(len(self.answers))} masks made", *(f"left out: {line}" for line in self.lost)]
 
 
-class CocoImport(QObject):
-    """Serves *File, Import* of a COCO file.
+class FileImport(QObject):
+    """Serves *File, Import*.
 
     Args:
         reopen: opens a project file in the window.
@@ -82,14 +84,14 @@ class CocoImport(QObject):
         self._errand.shut_down()
 
     def _run(self, path: Path, project: Path, author: str) -> None:
-        dialog = WorkDialog("Import COCO", self._window)
+        dialog = WorkDialog("Import", self._window)
         dialog.pane.hide()
         dialog.start_button.setText("Try again")  # shown after a failure or a stop
         dialog.start_button.hide()
 
         def work(progress: Progress) -> object:
             with ProjectStore.open(project, author=author) as writer:
-                return import_coco(writer, path, progress=progress)
+                return importer(import_format_of(path))(writer, path, progress=progress)
 
         def on_closed(_code: int) -> None:
             if self._session.store is None and not self._switch.is_opening:
@@ -101,9 +103,9 @@ class CocoImport(QObject):
         dialog.open()
         dialog.start(work)
 
-    def _show_report(self, dialog: WorkDialog, report: ImportReport, project: Path) -> None:
+    def _show_report(self, dialog: WorkDialog, report: Report, project: Path) -> None:
         """The project is in view again, and can be worked on, while its report is read."""
-        if report.boxes and self._client.can_answer:
+        if isinstance(report, ImportReport) and report.boxes and self._client.can_answer:
             count = len(report.boxes)
             button = QPushButton(f"Ask the model for {grouped(count)} mask{'s' if count > 1 else ''}")
             button.setObjectName("ask_model")

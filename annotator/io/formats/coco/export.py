@@ -36,14 +36,8 @@ __all__ = ["SEGMENTATIONS", "check_coco", "export_coco"]
 
 Segmentation = Literal["auto", "rle", "polygon"]
 
-SEGMENTATIONS = {
-    "auto": "polygons, and run lengths for objects with holes and for crowds; for pycocotools, torchvision, FiftyOne "
-    'and detectron2 with INPUT.MASK_FORMAT "bitmask"',
-    "rle": "run lengths, exact to the pixel; the same readers",
-    "polygon": "polygons only (holes are filled, and named in a warning), run lengths for crowds; for detectron2's "
-    "default and mmdetection with poly2mask=False",
-}
-"""What each choice is, and which readers it suits."""
+SEGMENTATIONS: tuple[Segmentation, ...] = ("auto", "rle", "polygon")
+"""What each is, and which readers it suits, stands in the format's row (:mod:`annotator.io.formats.registry`)."""
 
 _IMAGE_ATTRIBUTES = ("SOPInstanceUID", "SeriesInstanceUID", "Modality", "spacing_mm")
 _IMAGE_KEYS = ("id", "file_name", "width", "height", "license", "attributes")
