@@ -205,6 +205,12 @@ def reclass_edit(annotations: tuple[Annotation, ...], category_id: int) -> Edit:
     return Edit("change class", changed)
 
 
+def merge_edit(source: Category, target: Category, annotations: tuple[Annotation, ...]) -> Edit:
+    """One class into another: ``annotations`` are all that ``source`` has, on any image; it goes with them."""
+    moved = tuple(RowChange(a, replace(a, category_id=target.id)) for a in annotations)
+    return Edit("merge classes", (*moved, RowChange(source, None)))
+
+
 def status_edit(image: ImageRecord, status: Status) -> Edit:
     return Edit(f"mark {status.value}", (RowChange(image, replace(image, status=status)),))
 

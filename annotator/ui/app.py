@@ -20,6 +20,8 @@ from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
+from annotator.ui.adapters.memory import AdapterMemory
+from annotator.ui.adapters.training_fact import TrainingFact
 from annotator.ui.canvas.canvas import Tool
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.feedback import EngineFeedback
@@ -116,6 +118,9 @@ def build_window(
     ClosingGate(window, refine, patience)
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
+    window.status.insertPermanentWidget(1, TrainingFact(adapters.training))
+    memory = AdapterMemory(*(session, client, notices), use=adapters.use, fitting=adapters.fitting, parent=window)
+    adapters.listed.connect(lambda *_: memory.on_listed())
     program.attach(
         window,
         bench=bench,

@@ -246,10 +246,17 @@ def test_an_accept_that_waits_survives_a_swap(desk):
 def test_another_model_starts_without_an_adapter(desk):
     desk.key(K.Key_1, CTRL)
     desk.until(lambda: desk.client.adapter is not None)
-    desk.engine.segmenter = AdaptableSegmenter()
+    first, desk.engine.segmenter = desk.engine.segmenter, AdaptableSegmenter()
+    desk.engine.segmenter.info = replace(first.info, name="large", sha256="sha-of-large")
     desk.client.restart(desk.engine.factory)
-    desk.until(lambda: desk.client.adapter is None)
+    desk.until(lambda: desk.client.info.name == "large")
+    assert desk.client.adapter is None
     assert desk.accept_at(60, 50).adapter == ""
+    first.adapter = None
+    desk.engine.segmenter = first
+    desk.client.restart(desk.engine.factory)
+    desk.until(lambda: desk.client.adapter is not None and desk.client.info.name == "fake")
+    assert desk.accept_at(100, 90).adapter == "cells@hash-cells", "each model has its own in this project"
 
 
 def test_the_panel_lists_uses_imports_exports_rolls_back_and_removes(desk, tmp_path, monkeypatch):
@@ -404,3 +411,44 @@ def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
         assert list((tmp_path / "own").iterdir()) == []
     finally:
         desk.close()
+
+
+def reopen(desk, folder):
+    desk.window.program.files.open_path(folder)
+    desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == folder)
+    desk.wait_image(0)
+
+
+def in_use(desk):
+    return "" if desk.client.adapter is None else desk.client.adapter.name
+
+
+def test_each_project_has_its_adapter_back(desk):
+    other = desk.make_other_folder()
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: in_use(desk) == "cells")
+    reopen(desk, other)
+    desk.until(lambda: in_use(desk) == "")
+    desk.key(K.Key_2, CTRL)
+    desk.until(lambda: in_use(desk) == "roofs")
+    reopen(desk, desk.folder)
+    desk.until(lambda: in_use(desk) == "cells")
+    desk.close()
+    desk.open(folder=desk.folder)
+    desk.until(lambda: in_use(desk) == "cells")
+    desk.key(K.Key_0, CTRL)
+    desk.until(lambda: in_use(desk) == "")
+    reopen(desk, other)
+    desk.until(lambda: in_use(desk) == "roofs")
+    reopen(desk, desk.folder)
+    desk.until(lambda: in_use(desk) == "")
+
+
+def test_an_adapter_that_is_not_here_any_more_is_told(desk):
+    desk.key(K.Key_1, CTRL)
+    desk.until(lambda: in_use(desk) == "cells")
+    desk.close()
+    desk.shelf.kept = [e for e in desk.shelf.kept if e.name != "cells"]
+    desk.open(folder=desk.folder)
+    desk.until(lambda: "labelled with the adapter cells" in desk.window.area.error_bar.text)
+    assert in_use(desk) == ""

@@ -19,6 +19,7 @@ from annotator.commands.train import adapter as train_adapter
 from annotator.domain.errors import ModelError, UserError
 from annotator.jobs.training_record import Outcome, RunRecord, Wish, open_records, write_record
 from annotator.ui.adapters.training import TrainingRun, read_standing
+from annotator.ui.adapters.training_fact import TrainingFact
 from tests.gui.test_adapters import AdaptableSegmenter, MemoryShelf, entry
 
 LEFT = Qt.MouseButton.LeftButton
@@ -411,3 +412,21 @@ def test_a_training_runs_nothing_that_lies_among_the_images(tmp_path, qtbot, mon
     assert ended.args == [2]
     assert f"{images / 'missing.annot'}" in run.output.read_text()
     assert not sprung.exists(), sprung.read_text()
+
+
+def test_a_running_training_is_in_the_status_bar_and_a_click_opens_it(desk):
+    fact = desk.window.status.findChild(TrainingFact)
+    assert not fact.isVisible()
+    desk.child = ("0.1", "wait")
+    dialog = begin(desk)
+    desk.until(lambda: "0.3 of 20 minutes" in fact.button.text())
+    assert fact.isVisible()
+    assert fact.bar.value() == round(1000 * 0.3 / 20)
+    dialog.close()
+    QTest.mouseClick(fact.button, LEFT)
+    assert desk.control.training._dialog.isVisible()
+    (desk.control.training.run.wish.folder / "go").touch()
+    desk.until(lambda: fact.button.text() == "nuclei is trained")
+    assert not fact.bar.isVisible()
+    QTest.mouseClick(desk.control.training._dialog.install_button, LEFT)
+    desk.until(lambda: not fact.isVisible())

@@ -86,6 +86,10 @@ class ProjectQueries:
                 return
             last = rows[-1].id
 
+    def annotations_of_class(self, category_id: int) -> list[Annotation]:
+        """All of one class, on any image, in the order of their ids."""
+        return cast(list[Annotation], self._rows("annotation", "WHERE category_id = ? ORDER BY id", category_id))
+
     def reviewed_objects(self) -> list[ReviewedObject]:
         """Every object with its predicted IoU, in no order. Reads all rows: for a thread other than the window's."""
         return [ReviewedObject(*row) for row in self._fetch("SELECT id, image_id, score FROM annotation")]

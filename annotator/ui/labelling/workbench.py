@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box
-from annotator.domain.project import Annotation, Change, Edit, ImageRecord
+from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.prompt import PointPrompt
 from annotator.io.settings import Settings
 from annotator.ui.canvas.canvas import Tool
@@ -105,6 +105,8 @@ class Workbench(QObject):
         window.classes.rename_wanted.connect(lambda cid, name: classes.change(cid, name=name))
         window.classes.colour_wanted.connect(lambda cid, colour: classes.change(cid, colour=colour))
         window.classes.delete_wanted.connect(classes.delete)
+        window.classes.merge_wanted.connect(classes.merge)
+        self._session.merge_offered.connect(self._offer_merge)
         window.area.chip.clicked.connect(commands.find_class)
         window.area.finder.picked.connect(commands.pick_class)
         window.area.finder.new_wanted.connect(commands.use_new_class)
@@ -266,6 +268,19 @@ class Workbench(QObject):
     def _tell(self, text: str) -> None:
         """What is told while an image is there is about that image, and goes with the next change or image."""
         self._notices.tell(text, about=Subject.PROJECT if self._session.image is None else Subject.CHANGE)
+
+    def _offer_merge(self, source: Category, target: Category) -> None:
+        """A class was to get the name of another one."""
+        classes = self._session.classes
+        count = classes.object_count(source.id)
+        objects = "its object moves there and" if count == 1 else f"its {grouped(count)} objects move there and"
+        what = f"{objects} “{source.name}” goes" if count else f"“{source.name}”, which has no objects, goes"
+        self._notices.warn(
+            f"There is a class “{target.name}” already. When they are merged, {what}.",
+            about=Subject.CLASSES,
+            is_error=False,
+            action=("Merge", lambda: classes.merge(source.id, target.id)),
+        )
 
     def _on_not_stored(self, text: str, draft_epoch: int) -> None:
         """The disk refused an accept: the very same object can be tried again, as long as it is in work."""

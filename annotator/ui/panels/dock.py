@@ -176,6 +176,8 @@ class ClassPanel(QWidget):
     rename_wanted = Signal(int, str)
     colour_wanted = Signal(int, str)
     delete_wanted = Signal(int)
+    merge_wanted = Signal(int, int)
+    """(the class that goes, the one that gets its objects)"""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -296,11 +298,20 @@ class ClassPanel(QWidget):
         menu.addAction("Use this class").triggered.connect(lambda: self.picked.emit(category.id))
         menu.addAction(icon("edit", tokens), "Rename").triggered.connect(self._rename_current)
         menu.addAction(icon("tag", tokens), "Change colour…").triggered.connect(self._recolour_current)
+        self._add_merges(menu, category)
         menu.addSeparator()
         delete = menu.addAction(icon("delete", tokens), "Delete class")
         delete.triggered.connect(self._delete_current)
         delete.setEnabled(self._buttons["delete"].isEnabled())
         return menu
+
+    def _add_merges(self, menu: QMenu, category: Category) -> None:
+        others = [row for row in self.model.rows if row.id != category.id]
+        merges = menu.addMenu("Merge into")
+        merges.setEnabled(bool(others))
+        for other in others:
+            action = merges.addAction(class_icon(other), other.name.replace("&", "&&"))
+            action.triggered.connect(lambda _=False, to=other.id: self.merge_wanted.emit(category.id, to))
 
     def _retint(self, tokens: Tokens) -> None:
         for name, button in self._buttons.items():

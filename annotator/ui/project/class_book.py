@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from annotator.domain.project import Category, Edit, RowChange
+from annotator.domain.project import Category, Edit, RowChange, merge_edit
 
 if TYPE_CHECKING:
     from annotator.ui.project.session import ProjectSession
@@ -57,16 +57,40 @@ class ClassBook:
         return self.current_id if session.attempt(work) else 0
 
     def change(self, category_id: int, **fields: Any) -> None:
-        """Change a class's ``name`` or ``colour``."""
+        """Change a class's ``name`` or ``colour``. The name of another class changes nothing: merging is offered."""
         session = self._session
         old = session.categories.get(category_id)
         if old is None or old == (new := replace(old, **fields)):
             return
-        if any(c.id != old.id and c.name.casefold() == new.name.casefold() for c in session.categories.values()):
-            session.told.emit(f"There is a class “{new.name}” already.")
+        known = session.categories.values()
+        same = next((c for c in known if c.id != old.id and c.name.casefold() == new.name.casefold()), None)
+        if same is not None:
+            session.merge_offered.emit(old, same)
             return
         title = "rename class" if "name" in fields else "change class"
         session.attempt(lambda: session.apply(Edit(title, (RowChange(old, new),))))
+
+    def merge(self, source_id: int, target_id: int) -> None:
+        """Move all objects of a class to another one, and delete it; one step back undoes both."""
+        session = self._session
+        source, target, store = session.categories.get(source_id), session.categories.get(target_id), session.store
+        if source is None or target is None or source is target or store is None:
+            return
+        was_current = self.current_id == source_id
+
+        def work() -> None:
+            moved = tuple(store.annotations_of_class(source_id))
+            session.apply(merge_edit(source, target, moved))
+            if was_current:
+                self.pick(target_id)
+            count = "1 object is" if len(moved) == 1 else f"{len(moved)} objects are"
+            session.told.emit(f"Merged: {count} “{target.name}” now. Undo takes it back.")
+
+        session.attempt(work)
+
+    def object_count(self, category_id: int) -> int:
+        """How many objects a class has in the whole project."""
+        return self._session.store.category_counts().get(category_id, 0) if self._session.store else 0
 
     def delete(self, category_id: int) -> None:
         """Delete a class that no object has."""

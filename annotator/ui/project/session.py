@@ -52,6 +52,8 @@ class ProjectSession(QObject):
     """The Category that the person chose just now, also when it was in use already."""
     told = Signal(str)
     """A quiet line."""
+    merge_offered = Signal(object, object)
+    """(Category that was to get the name of another, the Category that has it)"""
     warned = Signal(str)
     """A sentence about the current image that must not be overlooked."""
     replaced = Signal()
