@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,12 +45,26 @@ def run(args: argparse.Namespace) -> int:
     out = prepare_folder(args.out)
     from annotator.demo.run import run_demo
 
+    where = "in a window of its own" if is_seen else "in a window that is drawn into memory"
+    _say(f"The program labels sample images by itself, with mouse and keys, {where}, exports them, and checks every")
+    _say(f"file. That takes a minute or two; one line a step. All of it goes to {out}")
     pause_ms = (WATCHED_PAUSE_MS if is_seen else 0) if args.pause_ms is None else max(0, args.pause_ms)
     try:
-        return run_demo(out, model=args.model, device=args.device, pause_ms=pause_ms, say=_say)
+        code = run_demo(out, model=args.model, device=args.device, pause_ms=pause_ms, say=_say)
     except KeyboardInterrupt:
         _say(f"Stopped. What was accepted so far is in {out}")
         raise
+    if code == 0:
+        _say(f"Now your own images: {own_command()} FOLDER")
+    return code
+
+
+def own_command() -> str:
+    """What starts this program when it is typed here: its name, or the path that was typed this time."""
+    if shutil.which("annotator"):
+        return "annotator"
+    started = Path(sys.argv[0])
+    return sys.argv[0] if started.stem == "annotator" else "python -m annotator"
 
 
 def use_offscreen_without_display() -> bool:

@@ -68,6 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
         choices=("auto", "cpu", "cuda", "mps"),
         is_restart_needed=True,
     ),
+    Setting("offer_model", True, "Model", "Offer a larger model when there is only the one that ships."),
     Setting("prefetch", True, "Model", "Prepare the next image while this one is worked on."),
     Setting(
         *("cache_ram_mib", 1024, "Cache", "Memory for prepared images, in MiB."), minimum=0, is_restart_needed=True

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import Engine, EngineFactory
+from annotator.engine.offer import ModelOffer, find_offer
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project.place import SUFFIX
@@ -35,6 +36,7 @@ from annotator.ui.program import Program, find_models, user_name
 from annotator.ui.project.closing import ClosingGate
 from annotator.ui.project.files import FileActions
 from annotator.ui.project.model_menu import ListModels, ModelMenu
+from annotator.ui.project.model_offer import OfferedModel
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.switch import ProjectSwitch
 from annotator.ui.refine.controller import RefineController
@@ -58,6 +60,7 @@ def build_window(
     list_models: ListModels | None = None,
     fetch: Fetch = fetch_model,
     shelf: AdapterShelf | None = None,
+    offer: Callable[[], ModelOffer | None] | None = None,
 ) -> MainWindow:
     """The whole window, wired and with its engine starting; ``window.program`` has its parts. Not shown yet.
 
@@ -66,6 +69,7 @@ def build_window(
         factory_for: for choosing another model in the menu; None leaves that out.
         list_models, fetch: the models there are, and how one is downloaded.
         shelf: where prompt adapters lie; None leaves them out.
+        offer: what larger model to offer once; None offers nothing.
     """
     app = QApplication.instance()
     if not isinstance(app, QApplication):
@@ -114,6 +118,9 @@ def build_window(
             parent=window,
         ),
     )
+    if offer is not None:
+        offered = OfferedModel(settings, client, notices, find=offer, menu=files.models, parent=window)
+        window.closing.connect(offered.shut_down)
     commands.watch.open_wanted.connect(files.open_path)
     ClosingGate(window, refine, patience)
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
@@ -181,7 +188,11 @@ def run(args: argparse.Namespace) -> int:
 
     first_model = getattr(args, "model", None) or settings.get("model")
     window = build_window(
-        *(settings, factory_for(first_model)), factory_for=factory_for, list_models=find_models, shelf=AdapterShelf()
+        *(settings, factory_for(first_model)),
+        factory_for=factory_for,
+        list_models=find_models,
+        shelf=AdapterShelf(),
+        offer=find_offer,
     )
     crash = CrashHandler(platformdirs.user_log_path("annotator", appauthor=False))
     crash.install()

@@ -53,7 +53,13 @@ class Bar(Protocol):
         """Of the message on top; empty when there is none."""
 
     def show_message(
-        self, text: str, *, is_error: bool = True, action: Action | None = None, topic: str = ""
+        self,
+        text: str,
+        *,
+        is_error: bool = True,
+        action: Action | None = None,
+        topic: str = "",
+        on_close: Callable[[], object] | None = None,
     ) -> None: ...
 
     def withdraw(self, topic: str) -> None: ...
@@ -74,9 +80,17 @@ class Notices:
         """A quiet line. It fades after a while, unless it ``stays`` because it describes work under way."""
         self._line.tell(text, stays=stays, topic=about)
 
-    def warn(self, text: str, *, about: str, is_error: bool = True, action: Action | None = None) -> None:
-        """A bar with at most one action. It stays until it is withdrawn, closed or acted on."""
-        self._bar.show_message(text, is_error=is_error, action=action, topic=about)
+    def warn(
+        self,
+        text: str,
+        *,
+        about: str,
+        is_error: bool = True,
+        action: Action | None = None,
+        on_close: Callable[[], object] | None = None,
+    ) -> None:
+        """A bar with at most one action. It stays until it is withdrawn, acted on, or closed by the person."""
+        self._bar.show_message(text, is_error=is_error, action=action, topic=about, on_close=on_close)
 
     def withdraw(self, about: str) -> None:
         """This is over, and all that is a part of it: nothing is said of it any more."""

@@ -99,7 +99,11 @@ def test_the_demo_does_the_whole_job_with_the_embedded_model(folder: Path, runs:
     assert "FAILED" not in said
     assert "Traceback" not in said
     assert "propagateSizeHints" not in said
-    assert said.rstrip().endswith(f"All of it is in {out}")
+    first, *_, second_last, last = said.rstrip().splitlines()
+    assert "labels sample images by itself" in first, "it says what it will do before it does it"
+    assert second_last.endswith(f"All of it is in {out}")
+    assert last.startswith("Now your own images: ")
+    assert last.endswith("annotator FOLDER")
     assert not (folder / "home").exists(), "the demo changed the person's settings"
     rows = table_rows(said)
     assert len(rows) == OBJECTS

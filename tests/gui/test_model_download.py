@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 
 from annotator.domain.errors import ModelError
+from annotator.engine.offer import ModelOffer
 from annotator.ui.dialogs.work_dialog import WorkDialog
 
 pytestmark = [
@@ -106,3 +108,73 @@ def test_a_failure_is_one_clear_message(desk, registry):
     QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.wanted == ["large"])
     dialog.reject()
+
+
+# --- the offer --------------------------------------------------------------------------------------------------------
+
+
+class Offers:
+    """What is found, once a test lets it be found."""
+
+    def __init__(self, *, is_reachable: bool) -> None:
+        self.gate = threading.Event()
+        self.asked = 0
+        self.offer = ModelOffer("large", 156_008_466, "Apache-2.0 (Meta)", is_reachable)
+
+    def find(self) -> ModelOffer | None:
+        self.asked += 1
+        self.gate.wait(10)
+        return self.offer
+
+
+@pytest.fixture
+def offering(desk, registry, request):
+    """A window over a registry, which has just found an offer."""
+    desk.close()
+    offers = Offers(is_reachable=request.param)
+    desk.options |= {"offer": offers.find, "factory_for": lambda _name: desk.engine.factory, "fetch": registry.fetch}
+    desk.open(folder=desk.folder)
+    bar = desk.window.area.error_bar
+    assert bar.text == "", "nobody waits for the network"
+    offers.gate.set()
+    desk.until(lambda: "large" in bar.text)
+    desk.offers, desk.bar = offers, bar
+    yield desk
+    registry.gate.set()
+
+
+@pytest.mark.parametrize("offering", [True], indirect=True)
+def test_a_larger_model_is_offered_with_size_and_licence_and_fetched_by_one_click(offering, registry):
+    desk = offering
+    assert "156 MB, Apache-2.0 (Meta)" in desk.bar.text
+    assert desk.bar.property("level") == "warn"
+    registry.gate.set()
+    QTest.mouseClick(desk.bar.button, Qt.MouseButton.LeftButton)
+    dialog = desk.window.findChild(WorkDialog)
+    desk.until(lambda: "large is here" in dialog.report.toPlainText())
+    assert desk.bar.text == ""
+    dialog.reject()
+
+
+@pytest.mark.parametrize("offering", [False], indirect=True)
+def test_without_a_network_a_file_can_be_imported(offering, monkeypatch, tmp_path):
+    desk = offering
+    file = tmp_path / "sam.pt"
+    file.write_bytes(b"no weights")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(file), ""))
+    assert "no network" in desk.bar.text
+    assert desk.bar.button.text() == "Import…"
+    QTest.mouseClick(desk.bar.button, Qt.MouseButton.LeftButton)
+    dialog = desk.window.findChild(WorkDialog)
+    desk.until(lambda: "none of the known models" in dialog.report.toPlainText())
+    dialog.reject()
+
+
+@pytest.mark.parametrize("offering", [True], indirect=True)
+def test_an_offer_that_was_closed_does_not_come_back(offering):
+    desk = offering
+    QTest.mouseClick(desk.bar.close_button, Qt.MouseButton.LeftButton)
+    assert desk.bar.text == ""
+    desk.close()
+    desk.open(folder=desk.folder)
+    assert desk.offers.asked == 1

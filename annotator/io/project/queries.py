@@ -76,19 +76,15 @@ class ProjectQueries:
         """
         return cast(Annotation, self._one("annotation", annotation_id))
 
-    def all_annotations(self) -> Iterator[Annotation]:
-        """Every object in the order of ids, read in pieces."""
-        last = -1
+    def all_annotations(self, *, category_id: int | None = None) -> Iterator[Annotation]:
+        """Every object, or every one of a class, in the order of ids, read in pieces."""
+        last, own = -1, "" if category_id is None else f" AND category_id = {int(category_id)}"
         while True:
-            rows = self._rows("annotation", f"WHERE id > ? ORDER BY id LIMIT {_CHUNK_ROWS}", last)
+            rows = self._rows("annotation", f"WHERE id > ?{own} ORDER BY id LIMIT {_CHUNK_ROWS}", last)
             yield from cast(list[Annotation], rows)
             if len(rows) < _CHUNK_ROWS:
                 return
             last = rows[-1].id
-
-    def annotations_of_class(self, category_id: int) -> list[Annotation]:
-        """All of one class, on any image, in the order of their ids."""
-        return cast(list[Annotation], self._rows("annotation", "WHERE category_id = ? ORDER BY id", category_id))
 
     def reviewed_objects(self) -> list[ReviewedObject]:
         """Every object with its predicted IoU, in no order. Reads all rows: for a thread other than the window's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from PySide6.QtWidgets import QWidget
 
@@ -33,6 +34,22 @@ def fetch_model(name: str, progress: Progress) -> None:
     from annotator.engine import weights
 
     weights.download(name, progress=progress)
+
+
+def import_dialog(file: Path, parent: QWidget) -> WorkDialog:
+    """An open dialog that copies a weights file to the others; ``done_with`` carries a :class:`Downloaded`."""
+    dialog = WorkDialog("Import a model", parent)
+    dialog.form.hide()
+    dialog.start_button.hide()
+
+    def work(progress: Progress) -> object:
+        from annotator.engine import weights
+
+        return Downloaded(weights.import_file(file, progress=progress).name)
+
+    dialog.open()
+    dialog.start(work)
+    return dialog
 
 
 def download_dialog(name: str, fetch: Fetch, parent: QWidget) -> WorkDialog:

@@ -20,7 +20,7 @@ from annotator.ui.shell.window_state import Document, Hand, WindowState
 from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
 
 NO_OBJECT = "The model sees no object here."
-HINT = "Click an object. Right click removes. Enter accepts."
+HINT = "Click an object, or drag a box round it. Right click removes. Enter accepts."
 _Shown = tuple[bytes, str, str]
 FEW_MASKS = 40
 """Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""

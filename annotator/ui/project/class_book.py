@@ -79,7 +79,7 @@ class ClassBook:
         was_current = self.current_id == source_id
 
         def work() -> None:
-            moved = tuple(store.annotations_of_class(source_id))
+            moved = tuple(store.all_annotations(category_id=source_id))
             session.apply(merge_edit(source, target, moved))
             if was_current:
                 self.pick(target_id)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
-from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model
+from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model, import_dialog
 from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.threads.background import BackgroundWork
@@ -79,6 +80,8 @@ class ModelMenu(QObject):
         else:
             note = self._menu.addAction("Looking for models…" if self._list_models else "No models to choose from")
             note.setEnabled(False)
+        if self._list_models is not None:
+            self._menu.addAction("Import a model file…").triggered.connect(self.ask_file)
         self._menu.addSeparator()
         self._menu.addAction(self._last)
         self.look()
@@ -88,7 +91,7 @@ class ModelMenu(QObject):
         for model in self.names:
             if not model.is_present:
                 action = self._menu.addAction(f"Download {menu_text(model.name)}…")
-                action.triggered.connect(lambda _=False, name=model.name: self._download(name))
+                action.triggered.connect(lambda _=False, name=model.name: self.download(name))
                 continue
             action = self._menu.addAction(menu_text(model.name))
             action.setCheckable(True)
@@ -110,7 +113,14 @@ class ModelMenu(QObject):
             self._work.deleteLater()
             self._work = None
 
-    def _download(self, name: str) -> None:
+    def ask_file(self) -> None:
+        """Take a weights file of a known model from anywhere on this computer, then use it."""
+        kinds = "Weights (*.pt *.safetensors)"
+        name, _ = QFileDialog.getOpenFileName(self._parent, "Import a model file", "", kinds)
+        if name:
+            import_dialog(Path(name), self._parent).done_with.connect(self._on_downloaded)
+
+    def download(self, name: str) -> None:
         """Fetch a model with progress, then use it."""
         download_dialog(name, self._fetch, self._parent).done_with.connect(self._on_downloaded)
 

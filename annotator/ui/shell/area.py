@@ -36,6 +36,7 @@ class _Message:
     text: str
     is_error: bool
     action: tuple[str, Callable[[], object]] | None
+    on_close: Callable[[], object] | None
 
 
 class ErrorBar(QFrame):
@@ -62,7 +63,7 @@ class ErrorBar(QFrame):
         self.close_button.setObjectName("flat")
         self.close_button.setAccessibleName("Close this message")
         self.close_button.setToolTip("Close this message")
-        self.close_button.clicked.connect(self._take)
+        self.close_button.clicked.connect(self._dismiss)
         for button in (self.button, self.close_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         row = QHBoxLayout(self)
@@ -87,10 +88,14 @@ class ErrorBar(QFrame):
         is_error: bool = True,
         action: tuple[str, Callable[[], object]] | None = None,
         topic: str = "",
+        on_close: Callable[[], object] | None = None,
     ) -> None:
-        """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over."""
+        """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over.
+
+        ``on_close``: called when the person closes it without its action.
+        """
         self._messages.pop(topic, None)
-        self._messages[topic] = _Message(text, is_error, action)
+        self._messages[topic] = _Message(text, is_error, action, on_close)
         self._show_newest()
 
     def withdraw(self, topic: str) -> None:
@@ -106,6 +111,11 @@ class ErrorBar(QFrame):
         _topic, message = self._messages.popitem()
         self._show_newest()
         return message
+
+    def _dismiss(self) -> None:
+        on_close = self._take().on_close
+        if on_close is not None:
+            on_close()
 
     def _act(self) -> None:
         _label, action = self._take().action or ("", None)

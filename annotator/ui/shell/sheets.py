@@ -20,7 +20,7 @@ from annotator.ui.threads.background import Errand
 MOUSE = (
     (("Left click",), "Add to the object"),
     (("Right click", "Shift+click"), "Remove from it"),
-    (("Box tool", "Alt+drag"), "Box around it"),
+    (("Drag",), "Box around it (Alt: also a short one)"),
     (("Drag a handle",), "Change the box"),
     (("Drag",), "Paint or erase (Brush, Eraser)"),
     (("Right drag", "Shift+drag"), "The other of the two"),
