@@ -127,7 +127,12 @@ def _modality(dataset: pydicom.Dataset, frame: int) -> ToUnits:
     group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     slope, intercept = number_in(value_of(group, "RescaleSlope")), number_in(value_of(group, "RescaleIntercept"))
     a, b = slope or 1.0, intercept or 0.0
-    return lambda x: x * a + b
+
+    def scaled(x: Units) -> Units:
+        with np.errstate(over="ignore"):  # what grows beyond all numbers is white
+            return x * a + b
+
+    return scaled
 
 
 def _padding(values: npt.NDArray[Any], dataset: pydicom.Dataset) -> BoolArray | None:

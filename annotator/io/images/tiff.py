@@ -86,7 +86,7 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixel
         _check_page(page, stream, name, max_pixels)
         kind = _photometric(page)
         if kind == _YCBCR and page.compression != _JPEG:
-            rgb, note = _with_pillow(stream, at, name, _orientation(page))
+            rgb, note = _with_pillow(page, stream, at, name)
         else:
             rgb, note = _shown(page, kind, name, stream, at)
         if mask_at is not None:
@@ -216,9 +216,14 @@ def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place) -> tup
 
 
 def _unknown_colours(name: str, page: Any) -> ImageError:
-    kind = getattr(page.photometric, "name", None) or f"number {int(page.photometric)}"
+    kind = _word(page.photometric)
     numbers = "" if page.dtype is None else f", {page.samplesperpixel} x {page.dtype}"
     return ImageError(f"{name} uses TIFF colours that cannot be shown ({kind}{numbers}).", CONVERT)
+
+
+def _word(value: Any) -> str:
+    """The name that the specification gives a number."""
+    return getattr(value, "name", None) or f"number {int(value)}"
 
 
 def _values(page: Any) -> npt.NDArray[Any]:
@@ -232,14 +237,15 @@ def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Excep
     if isinstance(error, MemoryError):
         raise error
     if page.dtype.itemsize == 1 and page.compression in (_OLD_JPEG, 2, 3, 4, 32773, 32809):
-        return _with_pillow(stream, at, name, _orientation(page))
-    if page.compression not in tifffile.TIFF.DECOMPRESSORS or isinstance(error, NotImplementedError):
-        kind = getattr(page.compression, "name", None) or f"number {int(page.compression)}"
+        return _with_pillow(page, stream, at, name)
+    cannot = getattr(page.decode, "__name__", "").startswith("decode_raise")  # tifffile's decoder for what it lacks
+    if cannot or isinstance(error, NotImplementedError):
+        kind = _word(page.compression)
         raise ImageError(f"{name} is compressed in a way that cannot be read ({kind}).", CONVERT) from error
     raise error
 
 
-def _with_pillow(stream: BinaryIO, at: _Place, name: str, orientation: int) -> tuple[RgbArray, str]:
+def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> tuple[RgbArray, str]:
     stream.seek(0)
     try:
         if isinstance(at, tuple):
@@ -250,13 +256,17 @@ def _with_pillow(stream: BinaryIO, at: _Place, name: str, orientation: int) -> t
             image.load()
             rgb = np.asarray(image.convert("RGB"))
             if stored and _ORIENTATION not in image.getexif():  # turned upright by Pillow, and here once more later
-                rgb = orient(rgb, _TURNED_BACK.get(orientation, orientation))
+                turned = _orientation(page)
+                rgb = orient(rgb, _TURNED_BACK.get(turned, turned))
             return rgb, ""
     except MemoryError:
         raise
     except Exception as error:
         _log.debug("Pillow cannot read %s: %s", name, type(error).__name__)
-        raise ImageError(f"{name} is a TIFF that cannot be read: damaged, or of an unusual kind.", CONVERT) from error
+        kind = f"{_word(page.photometric)}, {_word(page.compression)}"
+        raise ImageError(
+            f"{name} is a TIFF that cannot be read: damaged, or of a kind unknown here ({kind}).", CONVERT
+        ) from error
 
 
 def _through_palette(page: Any, values: npt.NDArray[Any], holes: BoolArray | None, name: str) -> tuple[RgbArray, str]:

@@ -28,6 +28,11 @@ from annotator.io.images.reading import load_image, load_thumbnail, read_size
 from tests.unit.io.test_pixel_kinds import COLOUR, COLOUR8, RAMP, SIDE, SILENT, differs, stretched
 from tests.unit.io.test_readers_dicom import write as write_file
 
+# The files of these tests are wrong on purpose; pydicom says so when it writes them.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Invalid value for VR:UserWarning", "ignore:The value length:UserWarning"
+)
+
 SYNTAXES = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian, "big": ExplicitVRBigEndian}
 
 
@@ -224,6 +229,11 @@ def test_rescale(tmp_path: Path, slope: float, intercept: float, model: str) -> 
         assert differs(path, 255 - wanted if model == "MONOCHROME1" else wanted) <= 1
 
 
+def test_a_slope_beyond_all_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", np.where(RAMP > 0.5, 9, 0).astype(np.int16), RescaleSlope="1e308")
+    assert set(np.unique(load_image(path).rgb)) <= {0, 255}
+
+
 MISSES = "the stored window misses the data"
 UNUSABLE = "the stored window cannot be used"
 
@@ -351,7 +361,8 @@ def test_padding(
 
 # --- nothing but pixels -----------------------------------------------------------------------------------------------
 
-SECRET = ("Secret", "Person", "4711", "19700101")
+SECRET = ("Secret", "Person", "4711-secret", "19700101")
+"""Nothing that a UID or a hash could hold by chance."""
 
 
 def says_nothing(*texts: object) -> None:

@@ -419,6 +419,16 @@ def test_tiff_colours_that_cannot_be_shown_are_refused_by_name(tmp_path: Path, p
         load_image(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("compression", [34712, 65000, 32809, 4242])
+def test_tiff_compressions_that_cannot_be_read_are_refused_by_name(tmp_path: Path, compression: int) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", COLOUR8, photometric="ycbcr" if compression == 34712 else "rgb")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tiff:
+        tiff.pages[0].tags[259].overwrite(compression)
+    named = {34712: "YCBCR, JPEG2000", 65000: "EER_V0", 32809: "RGB, THUNDERSCAN", 4242: "number 4242"}[compression]
+    with pytest.raises(ImageError, match=f"a.tif .*{named}"):
+        load_image(tmp_path / "a.tif")
+
+
 def test_tiff_inks_and_lab_without_a_scale_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "f.tif", COLOUR.astype(np.float32), photometric="cielab")
     with pytest.raises(ImageError, match="CIELAB, 3 x float32"):

@@ -75,7 +75,7 @@ def test_the_window_is_part_of_the_key_and_the_patient_of_nothing(tmp_path: Path
     assert set(loaded.extra) == {"SOPInstanceUID", "SeriesInstanceUID", "Modality", "spacing_mm"}
     text = json.dumps(loaded.extra) + loaded.note + loaded.image_key
     assert "ecret" not in text
-    assert "4711" not in text
+    assert "4711-" not in text  # a UID or a hash may hold four digits by chance
     assert loaded.note.startswith("stretched -99")
 
 
