@@ -6,7 +6,17 @@ import threading
 from dataclasses import dataclass
 from enum import IntEnum
 
-from annotator.domain.ports.engine import AdapterSetter, DecodeRequest, EncodeRequest, EngineFactory, WarmRequest
+from annotator.domain.ports.engine import (
+    AdapterSetter,
+    DecodeRequest,
+    EncodeRequest,
+    EngineFactory,
+    EverythingRequest,
+    WarmRequest,
+)
+
+Request = DecodeRequest | EncodeRequest | EverythingRequest | WarmRequest
+"""What is about an image."""
 
 
 class Lane(IntEnum):
@@ -18,7 +28,8 @@ class Lane(IntEnum):
     COMPARE = 3
     ENCODE = 4
     WARM = 5
-    PREFETCH = 6
+    EVERYTHING = 6
+    PREFETCH = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class Job:
     """What waits in a lane. ``model`` counts the models that the sender had seen (older logits do not fit newer)."""
 
     lane: Lane
-    content: EngineFactory | AdapterSetter | DecodeRequest | EncodeRequest | WarmRequest
+    content: EngineFactory | AdapterSetter | Request
     model: int = 0
 
     @property
@@ -34,8 +45,8 @@ class Job:
         return "" if self.request is None else self.request.image_key
 
     @property
-    def request(self) -> DecodeRequest | EncodeRequest | WarmRequest | None:
-        return self.content if isinstance(self.content, DecodeRequest | EncodeRequest | WarmRequest) else None
+    def request(self) -> Request | None:
+        return self.content if isinstance(self.content, Request) else None
 
     def is_left_behind_by(self, other: Job | None) -> bool:
         """Whether ``other`` shows that the person has gone on to another image since."""
@@ -50,6 +61,7 @@ class Mailboxes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._slots: dict[Lane, Job] = {}
+        self._dropped: set[Lane] = set()
         self._dead_before = 0
         self._is_stopping = False
 
@@ -58,12 +70,14 @@ class Mailboxes:
         with self._lock:
             was_empty = job.lane not in self._slots
             self._slots[job.lane] = job
+            self._dropped.discard(job.lane)
             return was_empty
 
     def put_back(self, job: Job) -> None:
-        """Return a job that gave way, unless a newer one has taken its lane."""
+        """Return a job that yielded, unless a newer one has taken its lane or nobody wants it any more."""
         with self._lock:
-            self._slots.setdefault(job.lane, job)
+            if job.lane not in self._dropped:
+                self._slots.setdefault(job.lane, job)
 
     def take(self, *, is_ready: bool) -> Job | None:
         """The most urgent job; only a load while there is no engine."""
@@ -80,8 +94,14 @@ class Mailboxes:
     def clear(self) -> None:
         """Forget everything but a load and the choice of an adapter."""
         with self._lock:
-            for lane in (Lane.DECODE, Lane.COMPARE, Lane.ENCODE, Lane.WARM, Lane.PREFETCH):
+            for lane in (Lane.DECODE, Lane.COMPARE, Lane.ENCODE, Lane.WARM, Lane.EVERYTHING, Lane.PREFETCH):
                 self._slots.pop(lane, None)
+
+    def drop(self, lane: Lane) -> None:
+        """Forget what waits in a lane; long work of it that has begun ends with the step that it is busy with."""
+        with self._lock:
+            self._slots.pop(lane, None)
+            self._dropped.add(lane)
 
     def drop_decodes(self, before_epoch: int) -> None:
         """Decodes of epochs before this one are not wanted any more."""

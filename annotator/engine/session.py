@@ -2,8 +2,8 @@
 
 Whoever owns the session gives it a thread: the window a QThread, a batch or a server a plain one. Only requests,
 results and numpy arrays cross the border. After each job the mailboxes are looked at from the top again: load, adapter,
-decode, compare, encode, warm, prefetch. A decode is short and never cancelled; an encode yields between the blocks of
-the encoder when something more urgent is waiting.
+decode, compare, encode, warm, everything, prefetch. A decode is short and never cancelled; an encode yields between the
+blocks of the encoder when something more urgent is waiting.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from annotator.domain.errors import EncodeCancelled, UserError
+from annotator.domain.errors import EncodeCancelled, ModelError, UserError
 from annotator.domain.ports.engine import (
     ADAPTER_EPOCH,
     LOAD_EPOCH,
     Adaptable,
     AdapterInUse,
     AdapterSetter,
+    AnswersEverything,
     DecodeRequest,
     DecodeResult,
     Embedding,
@@ -29,6 +30,9 @@ from annotator.domain.ports.engine import (
     Engine,
     EngineFactory,
     EngineFailure,
+    EverythingRequest,
+    EverythingResult,
+    EverythingStep,
     ModelInfo,
     RgbArray,
     Warmable,
@@ -56,6 +60,7 @@ class SessionListener(Protocol):
     def on_encoded(self, result: EncodeResult) -> None: ...
     def on_decoded(self, result: DecodeResult) -> None: ...
     def on_compared(self, result: DecodeResult) -> None: ...
+    def on_everything(self, result: EverythingResult) -> None: ...
     def on_failed(self, failure: EngineFailure) -> None: ...
 
 
@@ -74,6 +79,7 @@ class EngineSession:
         self._model = 0
         self._info: ModelInfo | None = None
         self._adapter: AdapterInUse | None = None
+        self._running: tuple[EverythingRequest, Iterator[EverythingStep]] | None = None
         self._prefetch_idle_s = prefetch_idle_ms / 1000
         self._busy_until_s = 0.0
         self._handlers: Mapping[Lane, Callable[[Job, Any], None]] = {
@@ -83,6 +89,7 @@ class EngineSession:
             Lane.COMPARE: self._compare,
             Lane.ENCODE: self._encode_ahead,
             Lane.WARM: self._warm,
+            Lane.EVERYTHING: self._everything,
             Lane.PREFETCH: self._encode_ahead,
         }
 
@@ -105,7 +112,7 @@ class EngineSession:
 
     def release(self) -> None:
         """Let the engine go, on the thread that owns it."""
-        self._engine = None
+        self._engine, self._running = None, None
 
     def _do(self, job: Job) -> None:
         try:
@@ -122,19 +129,21 @@ class EngineSession:
             self._fail(job, f"{BUG_MESSAGE} ({type(error).__name__})", traceback.format_exc())
 
     def _fail(self, job: Job, message: str, details: str = "") -> None:
+        if job.lane is Lane.EVERYTHING:
+            self._running = None
         if job.lane in (Lane.WARM, Lane.PREFETCH):
             # Nobody asked for that yet: it fails again, and is reported, when somebody does.
             return
         no_request = ADAPTER_EPOCH if job.lane is Lane.ADAPTER else LOAD_EPOCH
         epoch = no_request if job.request is None else job.request.epoch
-        generation = job.content.generation if isinstance(job.content, DecodeRequest) else 0
+        generation = getattr(job.content, "generation", 0)
         self._listener.on_failed(EngineFailure(epoch, generation, message, details))
 
     def _load(self, _job: Job, factory: EngineFactory) -> None:
         # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.
         engine = factory(self._report)
         self._engine = engine
-        self._adapter = None
+        self._adapter, self._running = None, None
         self._model += 1
         self._info = engine.segmenter.info
         self._listener.on_loaded(self._info, self._model)
@@ -150,6 +159,7 @@ class EngineSession:
         """Nothing is encoded again: an adapter works on the embeddings that there are."""
         started = time.perf_counter()
         self._adapter = setter(self._loaded_engine().segmenter)
+        self._running = None  # what was begun with another adapter begins anew
         self._listener.on_adapter_set(self._adapter, (time.perf_counter() - started) * 1e3, self._model)
 
     def _report(self, line: str) -> None:
@@ -207,6 +217,29 @@ class EngineSession:
             return
         if segmenter.warm(embedding, request.x, request.y, is_cancelled=self._question(job)):
             self._mailboxes.put_back(job)
+
+    def _everything(self, job: Job, request: EverythingRequest) -> None:
+        """One step; then the mailboxes are looked at again, and the rest waits in its lane."""
+        if self._running is None or self._running[0] is not request:
+            self._running = None
+            self._running = (request, self._begun(job, request))
+        step = next(self._running[1])
+        adapter = "" if self._adapter is None else self._adapter.record
+        self._listener.on_everything(
+            EverythingResult(request.epoch, request.generation, request.image_key, step, adapter)
+        )
+        if step.is_last:
+            self._running = None
+        else:
+            self._mailboxes.put_back(job)
+
+    def _begun(self, job: Job, request: EverythingRequest) -> Iterator[EverythingStep]:
+        embedding, _ = self._embedding(job, request.image, request.image_key)
+        segmenter = self._loaded_engine().segmenter
+        if not isinstance(segmenter, AnswersEverything):
+            raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
+        settings = request.settings or segmenter.everything_settings
+        return segmenter.everything(embedding, request.image, settings)
 
     def _has_newer(self, request: DecodeRequest) -> bool:
         waiting = self._mailboxes.peek(Lane.DECODE)

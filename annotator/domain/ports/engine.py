@@ -6,13 +6,14 @@ fake engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.answering.everything import EverythingSettings, Proposal
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
@@ -202,6 +203,49 @@ class Adaptable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EverythingStep:
+    """How far the question for everything has come.
+
+    Attributes:
+        done, total: clicks of the grid.
+        proposals: all that was found so far, the best first, in place of what was shown before; None: no news.
+    """
+
+    done: int
+    total: int
+    proposals: tuple[Proposal, ...] | None
+    is_last: bool = False
+
+
+@runtime_checkable
+class AnswersEverything(Protocol):
+    """A segmenter that can be asked for everything that there is in an image."""
+
+    @property
+    def everything_settings(self) -> EverythingSettings:
+        """What suits the model."""
+        ...
+
+    def everything(
+        self,
+        embedding: Embedding,
+        image: RgbArray,
+        settings: EverythingSettings,
+        *,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[EverythingStep]:
+        """Ask piece by piece; each step is about as long as a few clicks.
+
+        Args:
+            image: the pixels that were encoded, H x W x 3.
+
+        Raises:
+            EncodeCancelled, DeviceMemoryError, UserError: settings that make no sense.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterInUse:
     """The adapter that answers now: its name, and the SHA-256 of its file, hexadecimal."""
@@ -280,6 +324,29 @@ class DecodeRequest:
     image: RgbArray
     prompts: Prompts
     continue_from: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingRequest:
+    """Ask for everything in an image. Answered in steps, between which anything else goes first."""
+
+    epoch: int
+    generation: int
+    image_key: str
+    image: RgbArray
+    settings: EverythingSettings | None = None
+    """None: what suits the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingResult:
+    """A step of the answer; the last one has ``step.is_last``."""
+
+    epoch: int
+    generation: int
+    image_key: str
+    step: EverythingStep
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

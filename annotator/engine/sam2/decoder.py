@@ -13,7 +13,8 @@ from annotator.engine.sam2.adapted_decoder import AdaptedDecoder, AdaptedState, 
 from annotator.engine.sam2.adapter_network import AdapterMaps
 from annotator.engine.sam2.dense_prompt import draw_prompts
 from annotator.engine.sam2.embedding import Sam2Embedding
-from annotator.engine.sam2.fast_decoder import DecoderOutput, FastDecoder, ImageState, UnsupportedDecoderError
+from annotator.engine.sam2.fast_decoder import DecoderOutput, FastDecoder, ImageState
+from annotator.engine.sam2.layout import UnsupportedDecoderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +81,10 @@ class PromptDecoder:
             mask_input: B x 1 x S/4 x S/4 logits or None.
             multimask: the three candidates, or the single mask.
         """
-        encoder = self._model.sam_prompt_encoder
-        if self._dense_prompt:
-            xy = torch.zeros(1, 1, 2, device=self._device) if points is None else points
-            kind = -torch.ones(1, 1, device=self._device, dtype=torch.int) if labels is None else labels
-            thumbnail = _joined([e.thumbnail for e in embeddings]).float()
-            mask_input = draw_prompts(self._dense_prompt, xy, kind, thumbnail, mask_input)
-            # These models learned from exact positions; SAM 2's encoder adds half a pixel of its own.
-            points, labels = xy - 0.5, kind
-        given = None if points is None else (points, labels)
-        sparse, dense = encoder(points=given, boxes=None, masks=mask_input)
+        sparse, dense, has_mask = self._encoded(embeddings, points, labels, mask_input)
         if self.fast is None and self._adapter is None:
             return [self._decode_official(embeddings[0], sparse, dense, multimask)]
-        output, maps = self._decode_all(embeddings, sparse, dense, has_mask=mask_input is not None)
+        output, maps = self._decode_all(embeddings, sparse, dense, has_mask=has_mask)
         scores = output.object_score[:, 0].tolist()
         if multimask:
             masks, iou = output.masks(1, 4).cpu(), output.iou[:, 1:].cpu()
@@ -105,6 +97,45 @@ class PromptDecoder:
             RawAnswer(masks[i], iou[i], scores[i], None if maps is None else maps.row(i)) for i in range(len(scores))
         ]
 
+    @torch.inference_mode()
+    def decode_points(self, embedding: Sam2Embedding, points: Tensor) -> DecoderOutput:
+        """Many prompts of one positive point each, on one image.
+
+        Args:
+            points: B x 2 in the model's S x S square.
+        """
+        labels = torch.ones(points.shape[0], 1, device=self._device, dtype=torch.int)
+        sparse, dense, has_mask = self._encoded([embedding], points[:, None], labels, None)
+        if self.fast is not None or self._adapter is not None:
+            return self._decode_all([embedding], sparse, dense, has_mask=has_mask)[0]
+        masks, iou, _, score = self._on_modules(embedding, sparse, dense, multimask=True)
+
+        def made(start: int, stop: int, rows: Tensor | None = None) -> Tensor:
+            chosen: Tensor = masks[:, start - 1 : stop - 1] if rows is None else masks[rows, start - 1 : stop - 1]
+            return chosen.float()
+
+        return DecoderOutput(made, torch.cat([torch.zeros_like(iou[:, :1]), iou], 1).float(), score)
+
+    def _encoded(
+        self,
+        embeddings: Sequence[Sam2Embedding],
+        points: Tensor | None,
+        labels: Tensor | None,
+        mask_input: Tensor | None,
+    ) -> tuple[Tensor, Tensor, bool]:
+        """Sparse and dense prompt embeddings, and whether the dense ones say anything."""
+        encoder = self._model.sam_prompt_encoder
+        if self._dense_prompt:
+            xy = torch.zeros(1, 1, 2, device=self._device) if points is None else points
+            kind = -torch.ones(1, 1, device=self._device, dtype=torch.int) if labels is None else labels
+            thumbnail = _joined([e.thumbnail for e in embeddings]).float()
+            mask_input = draw_prompts(self._dense_prompt, xy, kind, thumbnail, mask_input)
+            # These models learned from exact positions; SAM 2's encoder adds half a pixel of its own.
+            points, labels = xy - 0.5, kind
+        given = None if points is None else (points, labels)
+        sparse, dense = encoder(points=given, boxes=None, masks=mask_input)
+        return sparse, dense, mask_input is not None
+
     def _decode_all(
         self, embeddings: Sequence[Sam2Embedding], sparse: Tensor, dense: Tensor, *, has_mask: bool
     ) -> tuple[DecoderOutput, AdapterMaps | None]:
@@ -116,8 +147,12 @@ class PromptDecoder:
             found = decode_on_modules(
                 self._model, self._adapter.network, features, embedding.thumbnail, (sparse, dense)
             )
-            output = DecoderOutput(lambda a, b: found.masks[:, a:b].float(), found.iou.float(), found.object_score)
-            return output, found.maps
+
+            def made(start: int, stop: int, rows: Tensor | None = None) -> Tensor:
+                chosen = found.masks[:, start:stop] if rows is None else found.masks[rows, start:stop]
+                return chosen.float()
+
+            return DecoderOutput(made, found.iou.float(), found.object_score), found.maps
         fast, states = self.fast, [_plain_state(e, self.fast) for e in embeddings]
         shown = dense if has_mask else None
         if self._adapter is None or self._adapted is None:
@@ -143,16 +178,20 @@ class PromptDecoder:
         return outer == 0 or inner / outer >= float(decoder.dynamic_multimask_stability_thresh)
 
     def _decode_official(self, embedding: Sam2Embedding, sparse: Tensor, dense: Tensor, multimask: bool) -> RawAnswer:
-        masks, iou, _, score = self._model.sam_mask_decoder(
+        masks, iou, _, score = self._on_modules(embedding, sparse, dense, multimask=multimask)
+        return RawAnswer(masks[0].float().cpu(), iou[0].float().cpu(), float(score[0, 0]), None)
+
+    def _on_modules(self, embedding: Sam2Embedding, sparse: Tensor, dense: Tensor, *, multimask: bool) -> Any:
+        """sam2's own decoder module: masks, predicted IoU, tokens, object score."""
+        return self._model.sam_mask_decoder(
             image_embeddings=embedding.low.float(),
             image_pe=self._model.sam_prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
-            repeat_image=False,
+            repeat_image=sparse.shape[0] > 1,
             high_res_features=[embedding.fine.float(), embedding.coarse.float()],
         )
-        return RawAnswer(masks[0].float().cpu(), iou[0].float().cpu(), float(score[0, 0]), None)
 
 
 def _plain_state(embedding: Sam2Embedding, fast: FastDecoder) -> ImageState:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.sam2.layout import LEAST_SHARE, nested, raster, stacked_mlps, transposed_weight
+from annotator.engine.sam2.layout import LEAST_SHARE, check_supported, nested, raster, stacked_mlps, transposed_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +90,25 @@ class FirstBlock:
     residual: Tensor
 
 
+class MaskMaker(Protocol):
+    """Makes the masks that are asked for; see :class:`DecoderOutput`."""
+
+    def __call__(self, start: int, stop: int, rows: Tensor | None = None, /) -> Tensor: ...
+
+
 @dataclass(frozen=True, slots=True)
 class DecoderOutput:
     """Raw answers of all four mask tokens: token 0 is the single mask, 1..3 the candidates.
 
     Attributes:
-        masks: callable (first, last) -> B x (last - first) x 4h x 4w float32 logits.
+        masks: callable (first, last) -> B x (last - first) x 4h x 4w float32 logits; with a third argument only of
+            those prompts (indices into B).
         iou: B x 4 predicted IoU; object_score: B x 1 logits.
     """
 
-    masks: Callable[[int, int], Tensor]
+    masks: MaskMaker
     iou: Tensor
     object_score: Tensor
-
-
-class UnsupportedDecoderError(ValueError):
-    """The model is not the plain SAM 2 decoder; use the reference path."""
 
 
 class FastDecoder:
@@ -122,7 +125,7 @@ class FastDecoder:
     def __init__(self, model: nn.Module, *, dtype: torch.dtype = torch.float32) -> None:
         encoder: Any = model.sam_prompt_encoder
         decoder: Any = model.sam_mask_decoder
-        _check_supported(decoder)
+        check_supported(decoder)
         self.dtype = dtype
         self.grid_hw: tuple[int, int] = tuple(encoder.image_embedding_size)
         self._dense_pe = encoder.get_dense_pe().detach().flatten(2).transpose(1, 2).contiguous()
@@ -196,8 +199,9 @@ class FastDecoder:
         queries, keys = self._transform(first, tokens, hook)
         heads = queries.to(self._iou_head.layers[0].weight.dtype)
 
-        def masks(start: int, stop: int) -> Tensor:
-            return self._upscale(state, keys, queries, start, stop)
+        def masks(start: int, stop: int, rows: Tensor | None = None) -> Tensor:
+            some = (keys, queries) if rows is None else (keys[rows], queries[rows])
+            return self._upscale(state, *some, start, stop)
 
         return DecoderOutput(masks, self._iou_head(heads[:, 1]).float(), self._object_head(heads[:, 0]).float())
 
@@ -384,17 +388,3 @@ def _injected(
         queries = torch.cat([queries, torch.zeros_like(injection.extra_tokens)], 1)
         token_pe = torch.cat([token_pe, injection.extra_pe], 1)
     return queries, token_pe, keys, attended
-
-
-def _check_supported(decoder: Any) -> None:
-    transformer = decoder.transformer
-    problems = [
-        (len(transformer.layers) != 2, "the transformer has not two blocks"),
-        (not decoder.use_high_res_features, "there are no high-resolution features"),
-        (not decoder.pred_obj_scores, "there is no object score"),
-        (not transformer.layers[0].skip_first_layer_pe, "the first block adds positional encodings"),
-        (not isinstance(getattr(transformer.layers[0].mlp, "act", None), nn.ReLU), "the MLP is not a ReLU network"),
-    ]
-    for is_wrong, reason in problems:
-        if is_wrong:
-            raise UnsupportedDecoderError(reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LEAST_SHARE = 1e-6
 """Of the attention that is left to the decoder's own tokens, where appended ones take almost all."""
@@ -54,3 +54,22 @@ def gated_shares(attention: Tensor, extra: int) -> Tensor:
     """
     own = attention[..., :-extra]
     return torch.cat([own / own.sum(-1, keepdim=True).clamp_min(LEAST_SHARE), attention[..., -extra:]], -1)
+
+
+class UnsupportedDecoderError(ValueError):
+    """The model is not the plain SAM 2 decoder; use the reference path."""
+
+
+def check_supported(decoder: Any) -> None:
+    """Raises: UnsupportedDecoderError."""
+    transformer = decoder.transformer
+    problems = [
+        (len(transformer.layers) != 2, "the transformer has not two blocks"),
+        (not decoder.use_high_res_features, "there are no high-resolution features"),
+        (not decoder.pred_obj_scores, "there is no object score"),
+        (not transformer.layers[0].skip_first_layer_pe, "the first block adds positional encodings"),
+        (not isinstance(getattr(transformer.layers[0].mlp, "act", None), nn.ReLU), "the MLP is not a ReLU network"),
+    ]
+    for is_wrong, reason in problems:
+        if is_wrong:
+            raise UnsupportedDecoderError(reason)

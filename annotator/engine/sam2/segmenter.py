@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,19 +16,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError, PromptError
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
+from annotator.domain.ports.engine import (
+    Candidate,
+    Candidates,
+    Embedding,
+    EverythingStep,
+    LogitsArray,
+    ModelInfo,
+    RgbArray,
+)
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.devices import is_out_of_memory, memory_errors
+from annotator.engine.everything import Everything
 from annotator.engine.sam2.adapted_decoder import Adapter, check_base, uncertainty_map
 from annotator.engine.sam2.arrays import mask_input_of, prompt_arrays
 from annotator.engine.sam2.candidates import by_area, cut_candidates
 from annotator.engine.sam2.decoder import PromptDecoder, RawAnswer
 from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.encoder import ImageEncoder
+from annotator.engine.sam2.grid import FloatArray, GridAnswer, grid_answer
 
 _Answer = TypeVar("_Answer")
+
+GRID_BATCH, GRID_BATCH_ON_CARD = 4, 64
+"""Clicks of a grid decoded at once: on a processor larger batches leave its caches and are slower."""
 
 PREPROCESSING_VERSION = 1
 
@@ -188,6 +203,47 @@ class Sam2Segmenter:
             for found, e, (_, prompts) in zip(answers, embeddings, requests, strict=True)
         ]
 
+    @property
+    def everything_settings(self) -> EverythingSettings:
+        """Those of the official generator."""
+        return EverythingSettings()
+
+    def everything(
+        self,
+        embedding: Embedding,
+        image: RgbArray,
+        settings: EverythingSettings,
+        *,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[EverythingStep]:
+        """See :class:`annotator.domain.ports.engine.AnswersEverything`."""
+        whole = Region(0, 0, embedding.width, embedding.height)
+
+        def embedding_of(region: Region) -> Embedding:
+            if region == whole:
+                return embedding
+            pixels = np.ascontiguousarray(image[region.y0 : region.y1, region.x0 : region.x1])
+            return self.encode(pixels, f"{embedding.key}|{region}", is_cancelled=is_cancelled)
+
+        batch = GRID_BATCH if self._device.type == "cpu" else GRID_BATCH_ON_CARD
+        return Everything(self, image, embedding_of, settings.checked(), batch=batch).steps()
+
+    @torch.inference_mode()
+    def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer:
+        """One positive point per prompt, three candidates each, at low resolution.
+
+        Args:
+            points_xy: B x 2, in the pixels of the embedding's image.
+            least_iou: masks are only made of candidates that are predicted to be better than this.
+        """
+        if not isinstance(embedding, Sam2Embedding):
+            raise TypeError("this engine decodes its own embeddings")
+        scale = torch.tensor([self._size / embedding.width, self._size / embedding.height])
+        points = torch.from_numpy(np.ascontiguousarray(points_xy, np.float32)) * scale
+        return self._in_memory(
+            lambda: grid_answer(self._decoder.decode_points(self._here(embedding), points.to(self._device)), least_iou)
+        )
+
     def _arrays(self, embedding: Embedding, prompts: Prompts) -> tuple[Tensor | None, Tensor | None]:
         size = (embedding.width, embedding.height)
         return prompt_arrays(prompts, size, model_size=self._size, device=self._device)
@@ -195,40 +251,15 @@ class Sam2Segmenter:
     def _candidates_of(
         self, found: RawAnswer, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
     ) -> Candidates:
-        items = self._candidates(found, embedding.width, embedding.height, tidied_for)
-        return by_area(items, object_score=found.object_score, decode_ms=(time.perf_counter() - started) * 1e3)
-
-    def decode_raw(
-        self,
-        embedding: Sam2Embedding,
-        points: Tensor | None,
-        labels: Tensor | None,
-        *,
-        mask_input: Tensor | None,
-        multimask: bool,
-    ) -> tuple[Tensor, Tensor, float]:
-        """Low-resolution logits of one prompt set.
-
-        Args:
-            points: 1 x N x 2 in the model's S x S square, box corners first; labels: 1 x N; None for no points.
-            mask_input: 1 x 1 x S/4 x S/4 logits or None.
-
-        Returns:
-            Logits K x S/4 x S/4 (not clamped) and predicted IoU K, float32 on the CPU, and the object score.
-        """
-        found = self._decoder.decode([embedding], points, labels, mask_input=mask_input, multimask=multimask)[0]
-        return found.masks, found.iou, found.object_score
-
-    def _candidates(
-        self, found: RawAnswer, width: int, height: int, tidied_for: Sequence[PointPrompt] | None
-    ) -> list[Candidate]:
+        width, height = embedding.width, embedding.height
         uncertain = None
         if found.maps is not None:
             grid = (self._size // 16, self._size // 16)
             uncertain = uncertainty_map(found.maps, grid, width=width, height=height)
-        return cut_candidates(
+        items = cut_candidates(
             found.masks, found.iou, width=width, height=height, uncertainty=uncertain, tidied_for=tidied_for
         )
+        return by_area(items, object_score=found.object_score, decode_ms=(time.perf_counter() - started) * 1e3)
 
     def _make_decoder(self) -> PromptDecoder:
         return PromptDecoder(self._model, dtype=self._dtype, dense_prompt=self._dense_prompt, use_fast=self._use_fast)

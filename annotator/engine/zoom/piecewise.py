@@ -16,6 +16,7 @@ from annotator.domain.ports.engine import Candidate, Candidates, Embedding, Logi
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.sam2.adapted_decoder import Adapter
+from annotator.engine.sam2.grid import FloatArray, GridAnswer
 from annotator.engine.zoom.given_answers import GivenAnswer
 from annotator.engine.zoom.pieces import carried, moved, placed
 
@@ -38,6 +39,7 @@ class CropSegmenter(Segmenter, Protocol):
         """See the engine's."""
         ...
 
+    def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer: ...
     def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
         """As decode, for first prompts on several embeddings."""
         ...

@@ -10,13 +10,14 @@ embedding. The person never sees any of this: masks come back in image pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.answering.hypotheses import (
     SAME_IOU,
     Hypothesis,
@@ -29,9 +30,10 @@ from annotator.domain.answering.hypotheses import (
 )
 from annotator.domain.answering.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, ModelInfo, RgbArray
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, EverythingStep, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
+from annotator.engine.everything import Everything
 from annotator.engine.sam2.adapted_decoder import Adapter
 from annotator.engine.sam2.candidates import LABELS_BY_AREA
 from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers, piece_of
@@ -44,6 +46,16 @@ HYPOTHESES_KEPT = 32
 CLOSER_LOOKS = 2
 ALIKE_SIZES = 1.25
 """A piece this much smaller or larger than the last shows nothing new."""
+ZOOMING_SETTINGS = EverythingSettings(
+    points_per_side=20,
+    pred_iou_thresh=0.35,
+    stability_score_thresh=0.25,
+    mask_nms_thresh=0.6,
+    crop_n_layers=2,
+    crop_n_points_downscale_factor=2,
+    skips_flat=True,
+)
+GRID_BATCH = 16
 STAY_BONUS = 0.05
 """Added to the rating of an answer that goes on from what the person sees: it must not jump about."""
 
@@ -121,6 +133,29 @@ class ZoomSegmenter:
     def restored(self, key: str, stored: StoredEmbedding, image: RgbArray) -> ZoomEmbedding:
         """See :class:`annotator.engine.cache.EmbeddingCodec`."""
         return ZoomEmbedding(self._base.restored(key, stored, image), image)
+
+    @property
+    def everything_settings(self) -> EverythingSettings:
+        """A small encoder sees small objects in crops alone, and its masks are softer than a large model's."""
+        return ZOOMING_SETTINGS
+
+    def everything(
+        self,
+        embedding: Embedding,
+        image: RgbArray,
+        settings: EverythingSettings,
+        *,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[EverythingStep]:
+        """See :class:`annotator.domain.ports.engine.AnswersEverything`; crops are pieces, encoded once."""
+        if not isinstance(embedding, ZoomEmbedding):
+            raise TypeError("this engine decodes its own embeddings")
+        whole = embedding.whole
+
+        def embedding_of(region: Region) -> Embedding:
+            return embedding.base if region == whole else self._pieces.embedding(embedding, region, is_cancelled)
+
+        return Everything(self._base, image, embedding_of, settings.checked(), batch=GRID_BATCH).steps()
 
     def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
         """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.

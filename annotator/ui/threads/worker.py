@@ -16,6 +16,8 @@ from annotator.domain.ports.engine import (
     EncodeResult,
     EngineFactory,
     EngineFailure,
+    EverythingRequest,
+    EverythingResult,
     ModelInfo,
     WarmRequest,
 )
@@ -32,6 +34,7 @@ class EngineWorker(QObject):
     encoded = Signal(object)
     decoded = Signal(object)
     compared = Signal(object)
+    everything = Signal(object)
     adapter_set = Signal(object, float, int)  # AdapterInUse or None, milliseconds, the model that took it
     moved = Signal(object, int)  # ModelInfo, the model that it is
     failed = Signal(object)
@@ -82,6 +85,9 @@ class EngineWorker(QObject):
     def on_compared(self, result: DecodeResult) -> None:
         self.compared.emit(result)
 
+    def on_everything(self, result: EverythingResult) -> None:
+        self.everything.emit(result)
+
     def on_failed(self, failure: EngineFailure) -> None:
         self.failed.emit(failure)
 
@@ -106,6 +112,8 @@ class EngineClient(QObject):
     """DecodeResult"""
     compared = Signal(object)
     """DecodeResult of the base alone, asked by :meth:`EngineClient.submit_compare`"""
+    everything = Signal(object)
+    """EverythingResult: a step of what :meth:`EngineClient.submit_everything` asked"""
     adapter_changed = Signal(object, float)
     """(AdapterInUse, or None for the base alone; milliseconds that the change took). Embeddings stay."""
     failed = Signal(object)
@@ -134,6 +142,7 @@ class EngineClient(QObject):
         self._worker.encoded.connect(self.encoded, queued)
         self._worker.decoded.connect(self.decoded, queued)
         self._worker.compared.connect(self.compared, queued)
+        self._worker.everything.connect(self.everything, queued)
         self._worker.adapter_set.connect(self._on_adapter_set, queued)
         self._worker.failed.connect(self._on_failed, queued)
 
@@ -175,6 +184,14 @@ class EngineClient(QObject):
     def submit_compare(self, request: DecodeRequest) -> None:
         """Ask what the base alone says to these prompts."""
         self._put(Job(Lane.COMPARE, request, self._model))
+
+    def submit_everything(self, request: EverythingRequest) -> None:
+        """Ask for everything in an image; clicks and encodes go first between its steps."""
+        self._put(Job(Lane.EVERYTHING, request, self._model))
+
+    def drop_everything(self) -> None:
+        """What is left of the question for everything is not wanted; a step that runs ends by itself."""
+        self._mailboxes.drop(Lane.EVERYTHING)
 
     def use_adapter(self, setter: AdapterSetter) -> None:
         """Change the adapter. A setter that fails leaves what is in use (``failed`` with ``ADAPTER_EPOCH``)."""

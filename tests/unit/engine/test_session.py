@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.errors import PromptError
 from annotator.domain.ports.engine import (
     LOAD_EPOCH,
@@ -18,6 +20,9 @@ from annotator.domain.ports.engine import (
     EncodeRequest,
     EncodeResult,
     EngineFailure,
+    EverythingRequest,
+    EverythingResult,
+    EverythingStep,
     ModelInfo,
 )
 from annotator.domain.prompt import PointPrompt, Prompts
@@ -57,6 +62,9 @@ class Heard:
 
     def on_compared(self, result: DecodeResult) -> None:
         self.said.append(("compared", result.generation))
+
+    def on_everything(self, result: EverythingResult) -> None:
+        self.said.append(("everything", (result.generation, result.step.done)))
 
     def on_failed(self, failure: EngineFailure) -> None:
         self.said.append(("failed", (failure.epoch, failure.message)))
@@ -151,6 +159,82 @@ def test_a_plain_thread_is_enough() -> None:
     assert not thread.is_alive()
     assert ("decoded", 1) in heard.said
     assert heard.said[-1] == ("encoded", ("a", False))
+
+
+class Everything(FakeSegmenter):
+    """Answers with as many steps as ``count``; ``between`` is called before each."""
+
+    def __init__(self, count: int = 3) -> None:
+        super().__init__()
+        self.count = count
+        self.between: list[Callable[[], None]] = []
+        self.everything_settings = EverythingSettings()
+        self.begun = 0
+
+    def everything(self, embedding: Any, image: Any, settings: Any, *, is_cancelled: Any = None) -> Any:
+        self.begun += 1
+
+        def steps() -> Iterator[EverythingStep]:
+            for done in range(1, self.count + 1):
+                if self.between:
+                    self.between.pop(0)()
+                yield EverythingStep(done, self.count, (), is_last=done == self.count)
+
+        return steps()
+
+
+def everything(generation: int, key: str = "a") -> EverythingRequest:
+    return EverythingRequest(1, generation, key, RGB)
+
+
+def test_clicks_are_answered_between_the_steps_of_a_long_question() -> None:
+    segmenter = Everything()
+    mailboxes, heard, session = loaded(segmenter)
+    segmenter.between = [lambda: None, lambda: mailboxes.put(Job(Lane.DECODE, decode(7))) and None]
+    mailboxes.put(Job(Lane.EVERYTHING, everything(1)))
+    session.work()
+    said = [what for what in heard.said if what[0] != "encode"]
+    assert said == [("everything", (1, 1)), ("everything", (1, 2)), ("decoded", 7), ("everything", (1, 3))]
+    assert segmenter.begun == 1
+
+
+def test_a_long_question_ends_when_it_is_dropped_or_another_takes_its_place() -> None:
+    segmenter = Everything()
+    mailboxes, heard, session = loaded(segmenter)
+    segmenter.between = [lambda: None, lambda: mailboxes.put(Job(Lane.EVERYTHING, everything(2))) and None]
+    mailboxes.put(Job(Lane.EVERYTHING, everything(1)))
+    session.work()
+    assert [what for what in heard.said if what[0] != "encode"][2:] == [("everything", (2, n)) for n in (1, 2, 3)]
+    heard.said.clear()
+    segmenter.between = [lambda: mailboxes.drop(Lane.EVERYTHING)]
+    mailboxes.put(Job(Lane.EVERYTHING, everything(4)))
+    session.work()
+    assert heard.said == [("everything", (4, 1))]
+    heard.said.clear()
+    segmenter.between = [lambda: mailboxes.stop()]
+    mailboxes.put(Job(Lane.EVERYTHING, everything(3)))
+    session.work()
+    assert heard.said == [("everything", (3, 1))]
+
+
+def test_a_model_that_cannot_says_so_and_a_failure_lets_the_next_begin_anew() -> None:
+    mailboxes, heard, session = loaded(FakeSegmenter())
+    mailboxes.put(Job(Lane.EVERYTHING, everything(1)))
+    session.work()
+    assert heard.said[-1] == ("failed", (1, "fake cannot segment everything. Choose another model."))
+    segmenter = Everything()
+    mailboxes, heard, session = loaded(segmenter)
+
+    def fail() -> None:
+        raise PromptError("No.", "")
+
+    segmenter.between = [lambda: None, fail]
+    request = everything(1)
+    for _ in range(2):
+        mailboxes.put(Job(Lane.EVERYTHING, request))
+        session.work()
+    assert [what for what, _ in heard.said].count("failed") == 1
+    assert segmenter.begun == 2
 
 
 def test_no_qt_comes_along() -> None:

@@ -1,0 +1,241 @@
+"""Segment everything: a grid of clicks, what of its answers is kept, and which of them are the same object.
+
+The names of the settings, the grid, the crops and the filters are those of ``SAM2AutomaticMaskGenerator`` (Ravi et al.
+2024, after Kirillov et al., ICCV 2023, appendix B); with equal settings the same objects are kept. Two things are
+added: non-maximum suppression by the masks' own IoU, and whether objects at the image's border are wanted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.answering.zoom import Region
+from annotator.domain.errors import UserError
+from annotator.domain.mask import Mask
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+EDGE_TOLERANCE_PX = 20.0
+"""A box nearer than this to the edge of a crop, and not to the image's own, is taken to be cut off there."""
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingSettings:
+    """What is asked, and what is kept.
+
+    Attributes:
+        points_per_side: of the grid over the image.
+        points_per_batch: clicks decoded at once; 0: what suits the model.
+        pred_iou_thresh: predicted IoU that a mask must exceed, 0..1.
+        stability_score_thresh: IoU of a mask at logits > +offset and > -offset that it must reach, 0..1.
+        stability_score_offset: see there.
+        box_nms_thresh: of two masks whose boxes have a larger IoU the one predicted to be better is kept.
+        mask_nms_thresh: the same for the masks' own IoU, over the whole image; 1 keeps all.
+        crop_n_layers: layer n asks 4**n overlapping crops of the image, each with its own encode.
+        crop_nms_thresh: as ``box_nms_thresh``, between crops; smaller crops win.
+        crop_overlap_ratio: of the first layer's crops, as a share of the image's shorter side.
+        crop_n_points_downscale_factor: points per side in layer n are divided by its nth power.
+        min_mask_region_area: smaller islands and holes are taken out, in pixels.
+        keeps_border: whether objects that touch the image's border are wanted.
+        skips_flat: whether clicks where the image shows nothing are left out in the crops.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 0
+    pred_iou_thresh: float = 0.8
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    mask_nms_thresh: float = 0.9
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+    keeps_border: bool = True
+    skips_flat: bool = False
+
+    def checked(self) -> EverythingSettings:
+        """Itself.
+
+        Raises:
+            UserError: a value makes no sense; named.
+        """
+        counts = {"points_per_side": (1, 256), "points_per_batch": (0, 4096), "crop_n_layers": (0, 4)}
+        counts |= {"crop_n_points_downscale_factor": (1, 64), "min_mask_region_area": (0, 10**9)}
+        for name, (least, most) in counts.items():
+            if not least <= getattr(self, name) <= most:
+                raise UserError(f"{name} is {getattr(self, name)}.", f"Give a number from {least} to {most}.")
+        shares = ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "mask_nms_thresh", "crop_nms_thresh")
+        for name in (*shares, "crop_overlap_ratio"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= 1):
+                raise UserError(f"{name} is {value}.", "Give a number from 0 to 1.")
+        if not (math.isfinite(self.stability_score_offset) and self.stability_score_offset >= 0):
+            raise UserError(f"stability_score_offset is {self.stability_score_offset}.", "Give a number from 0 on.")
+        return self
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """An object that nobody asked for by name.
+
+    Attributes:
+        mask: tight, in the image.
+        predicted_iou, stability_score: 0..1.
+        point_xy: the click that found it, in image pixels.
+        crop: the piece of the image that it was found in.
+    """
+
+    mask: Mask
+    predicted_iou: float
+    stability_score: float
+    point_xy: tuple[float, float]
+    crop: Region
+
+    @property
+    def box_xyxy(self) -> tuple[int, int, int, int]:
+        x, y, w, h = self.mask.bbox_xywh
+        return x, y, x + w, y + h
+
+
+def grid_points(per_side: int) -> FloatArray:
+    """Points in the middle of the cells of a grid: n * n x 2 (x, y) in 0..1, row by row."""
+    at = np.linspace(0.5 / per_side, 1 - 0.5 / per_side, per_side)
+    x, y = np.meshgrid(at, at)
+    return np.stack([x, y], -1).reshape(-1, 2).astype(np.float32)
+
+
+def crop_regions(width: int, height: int, settings: EverythingSettings) -> list[tuple[Region, int]]:
+    """The whole image (layer 0), and the overlapping crops of each further layer, clipped to the image."""
+    found = [(Region(0, 0, width, height), 0)]
+    short = min(width, height)
+    for layer in range(1, settings.crop_n_layers + 1):
+        per_side = 2**layer
+        overlap = int(settings.crop_overlap_ratio * short * (2 / per_side))
+        crop_w, crop_h = (math.ceil((overlap * (per_side - 1) + size) / per_side) for size in (width, height))
+        lefts = [int((crop_w - overlap) * i) for i in range(per_side)]
+        tops = [int((crop_h - overlap) * i) for i in range(per_side)]
+        for x in lefts:
+            for y in tops:
+                found.append((Region(x, y, min(x + crop_w, width), min(y + crop_h, height)), layer))
+    return [(region, layer) for region, layer in found if region.width > 0 and region.height > 0]
+
+
+def points_per_side(settings: EverythingSettings, layer: int) -> int:
+    """Of the grid in a crop of a layer."""
+    return max(1, int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer))
+
+
+def low_resolution_boxes(logits: FloatArray) -> FloatArray:
+    """Where masks will end, to a fraction of a cell: K x 4 (x0, y0, x1, y1) in cells, zeros for empty masks.
+
+    Args:
+        logits: K x L x M; a mask's edge lies where the line between two cells' logits crosses zero.
+    """
+    x0, x1 = _extent(logits)
+    y0, y1 = _extent(logits.transpose(0, 2, 1))
+    return np.stack([x0, y0, x1, y1], -1).astype(np.float32)
+
+
+def _extent(logits: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First and last positive position along the last axis, K each."""
+    count, _, length = logits.shape
+    best = logits.max(axis=1)  # K x M: which columns hold any of the mask
+    positive = best > 0
+    has_any = positive.any(1)
+    first, last = positive.argmax(1), length - 1 - positive[:, ::-1].argmax(1)
+    rows = np.arange(count)
+
+    def reach(inner: IntArray, step: int) -> FloatArray:
+        """How far beyond the centre of the outermost column the mask goes, in cells, 0..1."""
+        outer = np.clip(inner + step, 0, length - 1)
+        at_edge = outer == inner
+        a, b = logits[rows, :, inner], logits[rows, :, outer]
+        part = np.where(a > 0, a / np.maximum(a - b, 1e-6), 0.0)
+        return np.where(at_edge, 0.5, part.max(1)).astype(np.float32)
+
+    start = np.maximum(first + 0.5 - reach(first, -1), 0)
+    stop = np.minimum(last + 0.5 + reach(last, 1), length)
+    return np.where(has_any, start, 0).astype(np.float32), np.where(has_any, stop, 0).astype(np.float32)
+
+
+def stabilities(logits: FloatArray, offset: float) -> FloatArray:
+    """Of K x L x M logits, each 0..1: see :func:`annotator.domain.answering.logits.stability`."""
+    inner = (logits > offset).sum((1, 2), dtype=np.int64)
+    outer = (logits > -offset).sum((1, 2), dtype=np.int64)
+    return np.where(outer > 0, inner / np.maximum(outer, 1), 1.0).astype(np.float32)
+
+
+def is_cut_off(boxes: FloatArray, crop: Region, *, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """Whether boxes (K x 4 in image pixels) end at an edge of their crop that is none of the image."""
+    edges = np.array([crop.x0, crop.y0, crop.x1, crop.y1], np.float32)
+    image = np.array([0, 0, width, height], np.float32)
+    near_crop = np.abs(boxes - edges) <= EDGE_TOLERANCE_PX
+    near_image = np.abs(boxes - image) <= EDGE_TOLERANCE_PX
+    return np.asarray((near_crop & ~near_image).any(1))
+
+
+def touches_border(boxes: FloatArray, *, width: int, height: int, slack_px: float = 1.0) -> npt.NDArray[np.bool_]:
+    """Whether boxes reach the image's border."""
+    low = (boxes[:, :2] <= slack_px).any(1)
+    high = (boxes[:, 2:] >= np.array([width, height], np.float32) - slack_px).any(1)
+    return np.asarray(low | high)
+
+
+def box_nms(boxes: FloatArray, scores: FloatArray, threshold: float) -> IntArray:
+    """Greedy non-maximum suppression: which of K boxes (K x 4) stay, the best first."""
+    order = np.argsort(-scores, kind="stable")
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept: list[int] = []
+    while order.size:
+        best = int(order[0])
+        kept.append(best)
+        rest = order[1:]
+        low = np.maximum(boxes[rest, :2], boxes[best, :2])
+        high = np.minimum(boxes[rest, 2:], boxes[best, 2:])
+        both = np.clip(high - low, 0, None).prod(1)
+        either = areas[rest] + areas[best] - both
+        order = rest[both <= threshold * np.maximum(either, 1e-9)]
+    return np.array(kept, np.int64)
+
+
+def mask_nms(proposals: Sequence[Proposal], threshold: float) -> list[Proposal]:
+    """Of masks with a larger IoU the one predicted to be better; order is by that. Boxes are looked at first."""
+    ordered = sorted(proposals, key=lambda p: -p.predicted_iou)
+    if threshold >= 1 or not ordered:
+        return ordered
+    boxes = np.array([p.box_xyxy for p in ordered], np.float32)
+    areas = np.array([p.mask.area for p in ordered], np.float64)
+    kept: list[int] = []
+    for index, proposal in enumerate(ordered):
+        others = np.array(kept, np.int64)
+        meet = (np.minimum(boxes[others, 2:], boxes[index, 2:]) > np.maximum(boxes[others, :2], boxes[index, :2])).all(
+            1
+        )
+        # Their areas alone often say that two masks are not the same.
+        alike = np.minimum(areas[others], areas[index]) > threshold * np.maximum(areas[others], areas[index])
+        if not any(proposal.mask.iou(ordered[other].mask) > threshold for other in others[meet & alike].tolist()):
+            kept.append(index)
+    return [ordered[index] for index in kept]
+
+
+def without_specks(mask: Mask, least_px: int) -> Mask:
+    """The mask without islands and holes smaller than ``least_px`` pixels; the largest island always stays."""
+    if least_px <= 0 or mask.is_empty:
+        return mask
+    bits = np.pad(mask.bits, 1).astype(np.uint8)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(1 - bits, connectivity=4)
+    small = np.flatnonzero(facts[:, cv2.CC_STAT_AREA] < least_px)
+    bits[np.isin(labels, small) & (bits == 0)] = 1
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(bits, connectivity=8)
+    islands = facts[1:, cv2.CC_STAT_AREA]
+    keep = np.flatnonzero(islands >= min(least_px, int(islands.max()))) + 1
+    inside = np.isin(labels, keep)[1:-1, 1:-1]
+    return Mask(np.ascontiguousarray(inside), mask.x, mask.y, mask.width, mask.height).tight()

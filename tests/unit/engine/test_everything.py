@@ -1,0 +1,186 @@
+"""Segment everything: the same objects as the official generator, step by step, crops encoded once."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from annotator.domain.answering.everything import EverythingSettings, Proposal
+from annotator.domain.errors import EncodeCancelled, UserError
+from annotator.domain.ports.engine import AnswersEverything, RgbArray
+from annotator.engine.everything import LOOKS
+from annotator.engine.grabcut import GrabCutSegmenter
+from annotator.engine.sam2.files import build_config
+from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.zoom.segmenter import ZoomSegmenter
+from tests.small_base import BASE, SMALL
+
+LOOSE = EverythingSettings(points_per_side=6, pred_iou_thresh=0.0, stability_score_thresh=0.0)
+
+
+def picture(width: int = 96, height: int = 64) -> RgbArray:
+    pixels = np.random.default_rng(0).integers(60, 80, (height, width, 3)).astype(np.uint8)
+    pixels[10:30, 12:40] = (220, 60, 40)
+    pixels[36:60, 50:90] = (40, 90, 220)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def small() -> Sam2Segmenter:
+    """A small model whose candidates are not all of one size: its first mask token is turned up."""
+    torch.manual_seed(3)
+    model: Any = build_nano(SMALL).eval()
+    return Sam2Segmenter(model, BASE, dense_prompt="stamps-2")
+
+
+def run(segmenter: Any, image: RgbArray, settings: EverythingSettings) -> tuple[Proposal, ...]:
+    *_, last = segmenter.everything(segmenter.encode(image, "k"), image, settings)
+    assert last.is_last
+    return last.proposals
+
+
+def test_the_real_engines_answer_it_and_grabcut_does_not(small: Sam2Segmenter) -> None:
+    assert isinstance(small, AnswersEverything)
+    assert isinstance(ZoomSegmenter(small, margin=1.6), AnswersEverything)
+    assert not isinstance(GrabCutSegmenter(), AnswersEverything)
+
+
+def test_every_proposal_is_an_answer_to_its_own_click(small: Sam2Segmenter) -> None:
+    image = picture()
+    embedding = small.encode(image, "k")
+    found = run(small, image, replace(LOOSE, box_nms_thresh=1.0, mask_nms_thresh=1.0))
+    assert len(found) > 20
+    from annotator.domain.prompt import PointPrompt, Prompts
+
+    for proposal in found[::7]:
+        answer = small.decode(embedding, Prompts((PointPrompt(*proposal.point_xy),)))
+        matching = [c for c in answer.items if c.predicted_iou == pytest.approx(proposal.predicted_iou, abs=1e-4)]
+        assert any(c.mask.iou(proposal.mask) > 0.99 for c in matching)
+
+
+def test_batches_change_nothing(small: Sam2Segmenter) -> None:
+    found = [run(small, picture(), replace(LOOSE, points_per_batch=size)) for size in (1, 5, 64)]
+    assert len({len(one) for one in found}) == 1
+    for others in found[1:]:
+        for a, b in zip(found[0], others, strict=True):
+            assert a.mask.iou(b.mask) > 0.99
+            assert a.predicted_iou == pytest.approx(b.predicted_iou, abs=1e-4)
+
+
+def test_a_survivor_that_was_let_go_is_asked_again(small: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain: B gives way to A, A to a better one later that B does not touch, so B is kept in the end."""
+    from annotator.engine import everything
+
+    expected = run(small, picture(), LOOSE)
+    asked: list[int] = []
+    real = everything.Everything._ask_again
+
+    def forgetful(self: Any, region: Any, points: Any, found: Any, missing: list[int]) -> None:
+        if found.logits and not missing:
+            index = next(iter(self._suppressed(found).tolist()))
+            found.logits.pop(index, None)
+            found.proposals.pop(index, None)
+            missing = [index]
+            asked.append(index)
+        real(self, region, points, found, missing)
+
+    monkeypatch.setattr(everything.Everything, "_ask_again", forgetful)
+    found = run(small, picture(), LOOSE)
+    assert asked
+    assert len(found) == len(expected)
+    assert all(a.mask.iou(b.mask) > 0.999 for a, b in zip(found, expected, strict=True))
+
+
+def test_steps_say_how_far_it_is_and_show_what_there_is(small: Sam2Segmenter) -> None:
+    image = picture()
+    steps = list(small.everything(small.encode(image, "k"), image, replace(LOOSE, points_per_batch=2)))
+    assert [step.done for step in steps] == list(range(2, 37, 2))
+    assert {step.total for step in steps} == {36}
+    looks = [step for step in steps if step.proposals is not None]
+    assert 3 <= len(looks) <= LOOKS + 1
+    assert [step.is_last for step in steps] == [False] * 17 + [True]
+
+
+def test_crops_are_pieces_that_are_encoded_once(small: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoom = ZoomSegmenter(small, margin=1.6)
+    image = picture(192, 128)
+    embedding = zoom.encode(image, "k")
+    encoded: list[str] = []
+    real = small.encode
+    monkeypatch.setattr(small, "encode", lambda *a, **k: encoded.append(a[1]) or real(*a, **k))
+    settings = replace(LOOSE, points_per_side=4, crop_n_layers=1)
+    for _ in range(2):
+        *_, last = zoom.everything(embedding, image, settings)
+    assert len(encoded) == 4
+    assert last.total == 5 * 16
+    assert {(p.mask.width, p.mask.height) for p in last.proposals} == {(192, 128)}
+
+
+def test_places_that_show_nothing_are_not_asked_in_crops(small: Sam2Segmenter) -> None:
+    image = np.full((128, 192, 3), 90, np.uint8)
+    settings = replace(LOOSE, points_per_side=4, crop_n_layers=1, skips_flat=True)
+    *_, last = small.everything(small.encode(image, "flat"), image, settings)
+    assert last.total == 16
+    image[:64, :96] = np.random.default_rng(0).integers(0, 255, (64, 96, 3))
+    *_, last = small.everything(small.encode(image, "lively"), image, settings)
+    assert 16 < last.total < 5 * 16
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 3)])
+def test_tiny_and_plain_images(small: Sam2Segmenter, shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 7, np.uint8)
+    for segmenter in (small, ZoomSegmenter(small, margin=1.6)):
+        found = run(segmenter, image, replace(LOOSE, points_per_side=2, crop_n_layers=2, skips_flat=True))
+        assert all((p.mask.height, p.mask.width) == shape for p in found)
+
+
+def test_a_run_can_be_given_up_at_an_encode_and_settings_are_checked(small: Sam2Segmenter) -> None:
+    image = picture()
+    embedding = small.encode(image, "k")
+    run = small.everything(embedding, image, replace(LOOSE, crop_n_layers=1), is_cancelled=lambda: True)
+    with pytest.raises(EncodeCancelled):
+        list(run)
+    with pytest.raises(UserError, match="points_per_side"):
+        small.everything(embedding, image, EverythingSettings(points_per_side=0))
+
+
+def matched(ours: tuple[Proposal, ...], official: list[dict[str, Any]]) -> float:
+    """Share of the official masks that one of ours equals (IoU >= 0.95)."""
+
+    def iou(bits: np.ndarray, proposal: Proposal) -> float:
+        own = proposal.mask.full()
+        return float((own & bits).sum() / max((own | bits).sum(), 1))
+
+    return float(np.mean([max((iou(m["segmentation"], p) for p in ours), default=0.0) >= 0.95 for m in official]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", [0, 1])
+def test_the_same_objects_as_the_official_generator(layers: int) -> None:
+    """SAM 2.1 tiny with random weights, which are turned up so that its masks differ; official thresholds of IoU."""
+    torch.manual_seed(0)
+    model: Any = build_config("configs/sam2.1/sam2.1_hiera_t.yaml")
+    with torch.no_grad():
+        for mlp in model.sam_mask_decoder.output_hypernetworks_mlps:
+            mlp.layers[-1].weight.mul_(40)
+    image = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8).repeat(25, 0).repeat(25, 1)
+    options = {"points_per_side": 4, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.5, "crop_n_layers": layers}
+    # Random masks all reach round the whole image: suppression, which has tests of its own, would leave one.
+    options |= {"box_nms_thresh": 1.0, "crop_nms_thresh": 1.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchvision's and torch.jit's own deprecations
+        from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+
+        official = SAM2AutomaticMaskGenerator(model, **options).generate(image)
+    assert len(official) >= 10
+    info = replace(BASE, name="tiny")
+    ours = run(Sam2Segmenter(model, info), image, EverythingSettings(**options, mask_nms_thresh=1.0))
+    print(f"{len(official)} official, {len(ours)} ours, matched {matched(ours, official):.3f}")
+    assert matched(ours, official) >= 0.98
+    assert abs(len(ours) - len(official)) <= 0.02 * len(official)
