@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open_", "open the window (default)"),
     "demo": ("demo", "the main job, done by the program on itself"),
     "predict": ("predict", "one mask from points or a box"),
+    "auto": ("auto", "segment everything: COCO of all objects of images"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
     "relink": ("relink", "find images that were moved or renamed after they were labelled"),

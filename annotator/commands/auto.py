@@ -1,0 +1,244 @@
+"""``annotator auto``: every object of images, without a person; COCO with scores."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annotator.domain.answering.everything import EverythingSettings
+
+if TYPE_CHECKING:
+    from annotator.domain.answering.everything import Proposal
+    from annotator.domain.ports.engine import AnswersEverything, Segmenter
+    from annotator.io.images.reading import LoadedImage
+
+_HELP = {
+    "points_per_side": "clicks along a side of the grid over the image",
+    "points_per_batch": "clicks decoded at once; 0: what suits the model",
+    "pred_iou_thresh": "predicted IoU that a mask must exceed",
+    "stability_score_thresh": "stability that a mask must reach",
+    "stability_score_offset": "shift of the logits that stability is measured with",
+    "box_nms_thresh": "of two masks whose boxes overlap more (IoU) the better one is kept",
+    "mask_nms_thresh": "the same for the masks themselves",
+    "crop_n_layers": "layer n asks 4**n overlapping crops of the image, too",
+    "crop_nms_thresh": "as --box-nms-thresh, between crops",
+    "crop_overlap_ratio": "overlap of the first layer's crops, a share of the image's shorter side",
+    "crop_n_points_downscale_factor": "points per side in layer n are divided by its nth power",
+    "min_mask_region_area": "smaller islands and holes are taken out, in pixels",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
+    parser.add_argument("--out", type=Path, required=True, metavar="objects.json", help="COCO's JSON, with scores")
+    parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
+    parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    for field in dataclasses.fields(EverythingSettings):
+        if field.name in _HELP:
+            kind = int if isinstance(field.default, int) else float
+            text = f"{_HELP[field.name]} (default: what suits the model)"
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, metavar="N", help=text)
+    parser.add_argument("--no-border", action="store_true", help="leave out objects that touch the image's border")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask image by image. What is done is kept beside the output while the work goes on: the same command after a
+    stop or a kill goes on from there. Exit code 1 when some images could not be read; the others are written.
+
+    Raises:
+        UserError: no images, a model that cannot be loaded, settings that make no sense, an unwritable output.
+    """
+    from annotator.commands.output import check_output
+    from annotator.domain.errors import ExportError, ImageError, ModelError
+    from annotator.domain.ports.engine import AnswersEverything
+    from annotator.files.atomic import export_errors, write_atomic
+
+    out: Path = args.out
+    if out.suffix.lower() != ".json":
+        raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
+    files = _files(args.images)
+    if not files:
+        raise ImageError("There are no images.", "Name image files, or folders that hold some.")
+    check_output(out, sources=(*files, args.model))
+
+    from annotator.engine.load import load_segmenter
+
+    segmenter = load_segmenter(args.model, device=args.device, config=args.config)
+    if not isinstance(segmenter, AnswersEverything):
+        raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Name another model.")
+    settings = _settings(args, segmenter)
+    progress = _Progress(out, segmenter, settings, files)
+    failed = _work_through(files, segmenter, settings, progress)
+    with export_errors(out):
+        write_atomic(out, json.dumps(progress.coco(files), indent=1).encode())
+    progress.remove()
+    print(f"{out}: {progress.count} objects in {len(files) - len(failed)} images")
+    for line in failed:
+        print(f"annotator: left out: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _files(named: list[Path]) -> list[Path]:
+    """Images in the order in which they were named, those of folders by name; each once."""
+    from annotator.io.images.reading import list_images
+
+    found: dict[Path, None] = {}
+    for path in named:
+        inside = [path / name for name in list_images(path)] if path.is_dir() else [path]
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def _settings(args: argparse.Namespace, segmenter: AnswersEverything) -> EverythingSettings:
+    given = {name: getattr(args, name) for name in _HELP if getattr(args, name) is not None}
+    if args.no_border:
+        given["keeps_border"] = False
+    return dataclasses.replace(segmenter.everything_settings, **given).checked()
+
+
+def _work_through(
+    files: list[Path], segmenter: Segmenter, settings: EverythingSettings, progress: _Progress
+) -> list[str]:
+    """Asks what is not done yet; says which images could not be read, and why."""
+    from tqdm import tqdm
+
+    from annotator.domain.errors import ImageError
+    from annotator.io.images.reading import load_image
+
+    failed: list[str] = []
+    left = [file for file in files if not progress.has(file)]
+    if len(left) < len(files):
+        print(f"annotator: {len(files) - len(left)} images were done before", file=sys.stderr)
+    with tqdm(total=len(left), unit="image", disable=not sys.stderr.isatty()) as bar:
+        for file in left:
+            bar.set_postfix_str(file.name)
+            try:
+                image = load_image(file)
+            except ImageError as error:
+                failed.append(f"{file}: {error}")
+                bar.update()
+                continue
+            progress.add(file, image, _everything(segmenter, image, settings))
+            bar.update()
+    return failed
+
+
+def _everything(segmenter: Segmenter, image: LoadedImage, settings: EverythingSettings) -> tuple[Proposal, ...]:
+    from annotator.domain.ports.engine import AnswersEverything
+
+    assert isinstance(segmenter, AnswersEverything)
+    embedding = segmenter.encode(image.rgb, image.image_key)
+    found: tuple[Proposal, ...] = ()
+    for step in segmenter.everything(embedding, image.rgb, settings):
+        found = found if step.proposals is None else step.proposals
+    return found
+
+
+class _Progress:
+    """What is done, a line an image in a file beside the output. A file of other settings or weights is begun anew."""
+
+    def __init__(self, out: Path, segmenter: Segmenter, settings: EverythingSettings, files: list[Path]) -> None:
+        self._path = out.with_name(f"{out.name}.part")
+        self._info = segmenter.info
+        about = {"model": self._info.sha256, "settings": dataclasses.asdict(settings)}
+        self._header = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        self._settings = settings
+        self._done: dict[str, dict[str, Any]] = {}
+        self._read()
+
+    @property
+    def count(self) -> int:
+        return sum(len(row["objects"]) for row in self._done.values())
+
+    def has(self, file: Path) -> bool:
+        """Whether the image was asked, and is still the same file."""
+        row = self._done.get(str(file))
+        return row is not None and row["stamp"] == _stamp(file)
+
+    def add(self, file: Path, image: LoadedImage, proposals: tuple[Proposal, ...]) -> None:
+        from annotator.files.atomic import export_errors
+
+        objects = [_object(proposal) for proposal in proposals]
+        row = {"file": str(file), "stamp": _stamp(file), "size": [image.width, image.height], "objects": objects}
+        self._done[str(file)] = row
+        with export_errors(self._path), self._path.open("a", encoding="utf-8") as part:
+            if part.tell() == 0:
+                part.write(json.dumps({"header": self._header}) + "\n")
+            part.write(json.dumps(row) + "\n")
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def coco(self, files: list[Path]) -> dict[str, Any]:
+        """COCO's instances; images without objects are there, too, those that could not be read are not."""
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        common = _common_folder(files)
+        for file in files:
+            row = self._done.get(str(file))
+            if row is None:
+                continue
+            width, height = row["size"]
+            name = file.absolute().relative_to(common).as_posix()
+            images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
+            for item in row["objects"]:
+                annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": 1, **item})
+        about = {"description": "annotator auto", "model": self._info.name, "model_sha256": self._info.sha256}
+        settings = dataclasses.asdict(self._settings)
+        return {
+            "info": {**about, "settings": settings},
+            "images": images,
+            "categories": [{"id": 1, "name": "object"}],
+            "annotations": annotations,
+        }
+
+    def _read(self) -> None:
+        try:
+            lines = self._path.read_text("utf-8").splitlines()
+            if not lines or json.loads(lines[0]).get("header") != self._header:
+                self._path.unlink()
+                return
+            for line in lines[1:]:
+                row = json.loads(line)
+                self._done[row["file"]] = row
+        except FileNotFoundError:
+            return
+        except (ValueError, KeyError, AttributeError, OSError):
+            # A killed run may leave half a line: what stands before it counts, and the file is written anew.
+            kept = list(self._done.values())
+            lines = [json.dumps({"header": self._header}), *(json.dumps(row) for row in kept)]
+            self._path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _object(proposal: Proposal) -> dict[str, Any]:
+    mask = proposal.mask
+    return {
+        "iscrowd": 0,
+        "area": mask.area,
+        "bbox": list(mask.bbox_xywh),
+        "segmentation": {"size": [mask.height, mask.width], "counts": mask.rle().decode("ascii")},
+        "score": round(proposal.predicted_iou, 4),
+        "stability_score": round(proposal.stability_score, 4),
+        "point_coords": [[round(value, 2) for value in proposal.point_xy]],
+    }
+
+
+def _stamp(file: Path) -> list[int]:
+    try:
+        facts = file.stat()
+    except OSError:
+        return []
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _common_folder(files: list[Path]) -> Path:
+    """The deepest folder that holds all images: what names in the output are relative to."""
+    import os
+
+    return Path(os.path.commonpath([str(file.absolute().parent) for file in files]))
