@@ -36,6 +36,10 @@ class ProjectReadOnlyError(ProjectError):
     """The project was opened read-only (another program holds it, or the disk forbids writing)."""
 
 
+class ProjectUnsoundError(ProjectError):
+    """The project file is damaged, or holds what would run by itself: a plain copy of its rows may be made."""
+
+
 class ProjectElsewhereError(ProjectError):
     """The project file belongs to another folder of images: its masks must not be shown on the images of this one."""
 

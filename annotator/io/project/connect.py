@@ -7,16 +7,14 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from annotator.domain.errors import ProjectError
-from annotator.io.project.schema import RESTORE
-
 BUSY_TIMEOUT_MS = 100
 """What an open project waits, once, for a program that has the file locked."""
+MAX_VALUE_BYTES = 256 << 20
+"""Of one text, blob or row. A larger one is no work of ours, and would be read into memory as a whole."""
 _OPENING_TIMEOUT_MS = 3000
 """What is waited while it is opened, beside the window: another program may just be closing it."""
 CACHE_BYTES = 256 << 20
 """SQLite keeps up to this much of a project in memory: enough to rescue one whose file was written over."""
-_CHECKED_FULLY_BYTES = 32 << 20
 _NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs", "ncpfs")
 
 SLOW_JOURNAL_NOTE = "This drive does not allow SQLite's fast journal; saving is a little slower, and as safe."
@@ -104,17 +102,6 @@ def connect_guard(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises:
-    ProjectError: SQLite finds damage. Large files are only looked at where they are used.
-    """
-    if path.stat().st_size > _CHECKED_FULLY_BYTES:
-        return
-    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if answer != "ok":
-        raise ProjectError(f"{path.name} is damaged ({str(answer).splitlines()[-1]}).", RESTORE)
-
-
 def is_on_network(path: Path) -> bool:
     """Whether a path lies on a network drive, as far as the system says (Linux and Windows)."""
     if sys.platform == "win32":  # pragma: no cover - not run on the systems the tests run on
@@ -151,5 +138,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     # A project file may come from somebody else: its schema must not call functions of ours.
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
     connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES >> 10}")
     return connection

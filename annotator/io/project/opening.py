@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from annotator.io.project.checks import check_integrity, check_schema
 from annotator.io.project.connect import (
     SLOW_JOURNAL_NOTE,
-    check_integrity,
     connect_reader,
     connect_without_journal,
     make_writer,
@@ -40,6 +40,7 @@ def open_held(path: Path, lock: ProjectLock | None, *, is_writer: bool) -> tuple
     connection = connect_reader(path) if is_alone else connect_without_journal(path)
     try:
         version = check_version(connection, path)
+        check_schema(connection, path)
         check_integrity(connection, path)
         if not is_writer:
             is_shared = is_alone and shares_journal(connection, path)

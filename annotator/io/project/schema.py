@@ -197,7 +197,7 @@ def translated_errors(path: Path, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError):
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
     except (sqlite3.DatabaseError, OSError) as error:
         raise _project_error(path, doing, error) from error
@@ -212,6 +212,8 @@ def _project_error(path: Path, doing: str, error: Exception) -> ProjectError:
         return ProjectReadOnlyError(f"{path.name} cannot be written: it is read-only.", "Copy it to a place you own.")
     if "locked" in text or "busy" in text:
         return ProjectError(f"{path.name} is held by another program.", "Close that program and try again.")
+    if "too big" in text:
+        return ProjectError(f"{path.name} holds a value of hundreds of megabytes, which cannot be {doing}.", RESTORE)
     if "not a database" in text or "malformed" in text or "no such" in text or "corrupt" in text:
         return ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE)
     return ProjectError(

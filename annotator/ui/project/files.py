@@ -10,11 +10,18 @@ import platformdirs
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
-from annotator.domain.errors import ProjectElsewhereError, ProjectReadOnlyError, UserError
+from annotator.domain.errors import (
+    ProjectElsewhereError,
+    ProjectError,
+    ProjectReadOnlyError,
+    ProjectUnsoundError,
+    UserError,
+)
 from annotator.domain.ports.formats import FormatSpec
 from annotator.io.formats.registry import import_formats
 from annotator.io.images.samples import write_samples
-from annotator.io.project.place import SUFFIX, free_place
+from annotator.io.project.place import SUFFIX, find_project, free_place
+from annotator.io.project.plain_copy import PlainCopy, make_plain_copy
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
 from annotator.ui.canvas.brush import RADIUS_PX
@@ -122,12 +129,30 @@ class FileActions(QObject):
     def _on_not_opened(self, path: Path, error: Exception) -> None:
         if isinstance(error, ProjectReadOnlyError | ProjectElsewhereError) and path.is_dir():
             self.show_error(str(error), action=("Choose a place…", lambda: self._ask_place(path)))
+        elif isinstance(error, ProjectUnsoundError):
+            self.show_error(str(error), action=("Make a plain copy", lambda: self._copy_plain(path)))
         elif isinstance(error, UserError):
             is_project = path.suffix.lower() == SUFFIX
             another = ("Open another…", self.open_project) if is_project else ("Open another folder…", self.open_folder)
             self.show_error(str(error), action=another)
         else:
             raise error
+
+    def _copy_plain(self, path: Path) -> None:
+        """Go on with the rows of a project that is not opened as it is."""
+
+        def work() -> PlainCopy:
+            project = path if path.is_file() else find_project(path)
+            if project is None:
+                raise ProjectError(f"There is no project in {path}.", "Open the folder again.")
+            return make_plain_copy(project)
+
+        def done(copy: PlainCopy) -> None:
+            self.open_path(copy.path)
+            rest = "" if copy.is_whole else " Not all of it could be read."
+            self.show_error(f"This is a plain copy, {copy.path.name}, without the history.{rest}", is_error=False)
+
+        self._errand.start(work, done, lambda error: self._on_not_opened(path, error))
 
     def _on_slow_opening(self, path: Path, found: int) -> None:
         count = f" {grouped(found)} images so far." if found else ""

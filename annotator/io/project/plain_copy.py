@@ -1,0 +1,126 @@
+"""The rows of a project that cannot be opened as it is, in a new one: what is damaged or runs stays behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotator.domain.errors import ProjectError
+from annotator.io.project.connect import connect_reader, connect_writer
+from annotator.io.project.journal import free_name
+from annotator.io.project.place import make_project_file
+from annotator.io.project.schema import COLUMNS, check_version, transaction, translated_errors
+
+_TABLES = ("image", "category", "annotation")
+_KEPT_META = ("image_root", "image_root_absolute", "created_at", "position", "class")
+
+
+@dataclass(frozen=True, slots=True)
+class PlainCopy:
+    """A new project. ``rows`` were taken; ``is_whole`` when none of the old one's was out of reach."""
+
+    path: Path
+    rows: int
+    is_whole: bool
+
+
+def make_plain_copy(project: Path) -> PlainCopy:
+    """Copy images, classes and objects to ``NAME (plain copy).annot`` beside the project; the history stays behind.
+
+    Nothing of the old file runs: its plain tables are read, column by column of ours.
+
+    Raises:
+        ProjectError: it is no project of this format, has no rows that can be read, or the copy cannot be written.
+    """
+    target = free_name(project.with_name(f"{project.stem} (plain copy){project.suffix}"))
+    with translated_errors(project, "read"):
+        source = connect_reader(project.resolve())
+        try:
+            source.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            check_version(source, project)
+            with translated_errors(target, "written"):
+                make_project_file(target, project.parent)
+                try:
+                    rows, is_whole = _copy_into(target, source)
+                    if rows == 0:
+                        raise ProjectError(f"No row of {project.name} can be read.", "Restore it from a backup copy.")
+                except BaseException:
+                    target.unlink(missing_ok=True)
+                    raise
+        finally:
+            source.close()
+    return PlainCopy(target, rows, is_whole)
+
+
+def _copy_into(target: Path, source: sqlite3.Connection) -> tuple[int, bool]:
+    connection, _ = connect_writer(target)
+    count, is_whole = 0, True
+    try:
+        connection.execute("PRAGMA foreign_keys = OFF")  # an object may have lost its class
+        with transaction(connection):
+            connection.execute("DELETE FROM category")
+            for table in _TABLES:
+                columns = ", ".join(COLUMNS[table])
+                marks = ", ".join("?" * len(COLUMNS[table]))
+                reader = _RowReader(source, table)
+                for row in reader.rows():
+                    connection.execute(f"INSERT OR IGNORE INTO {table}({columns}) VALUES ({marks})", row)
+                    count += 1
+                following = f"(SELECT COALESCE(MAX(id), 0) + 1 FROM {table})"
+                connection.execute(f"UPDATE sequence SET next = {following} WHERE kind = ?", (table,))
+                is_whole &= reader.is_whole
+            if not connection.execute("SELECT COUNT(*) FROM category").fetchone()[0]:
+                connection.execute("INSERT INTO category VALUES (1, 'object', '#e6194b', 1, '{}')")
+                connection.execute("UPDATE sequence SET next = 2 WHERE kind = 'category'")
+            for key in _KEPT_META:
+                value = _meta(source, key)
+                if value is not None:
+                    connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", (key, value))
+    finally:
+        connection.close()
+    return count, is_whole
+
+
+class _RowReader:
+    """Rows of one table by their ids, round what cannot be read."""
+
+    def __init__(self, source: sqlite3.Connection, table: str) -> None:
+        self._source, self._table = source, table
+        self.is_whole = True
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        sql = "SELECT type, sql FROM sqlite_master WHERE name = ?"
+        found = self._source.execute(sql, (self._table,)).fetchone()
+        if found is None or found[0] != "table" or "VIRTUAL" in str(found[1]).upper():
+            self.is_whole = False
+            return
+        names = {row[1] for row in self._source.execute(f"PRAGMA table_info({self._table})")}  # no generated ones
+        columns = ", ".join(COLUMNS[self._table])
+        if not names.issuperset(COLUMNS[self._table]):
+            self.is_whole = False
+            return
+        last, step = -1, 1
+        while True:
+            try:
+                for row in self._source.execute(
+                    f"SELECT {columns} FROM {self._table} WHERE id > ? ORDER BY id", (last,)
+                ):
+                    last, step = row[0], 1
+                    yield row
+                return
+            except sqlite3.DatabaseError:
+                self.is_whole = False
+                last, step = last + step, step * 2
+                if last > 1 << 60:
+                    return
+
+
+def _meta(source: sqlite3.Connection, key: str) -> str | None:
+    try:
+        found = source.execute("SELECT v FROM meta WHERE k = ?", (key,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return str(found[0]) if found else None

@@ -1,0 +1,119 @@
+"""Project files that somebody else has made: nothing in them runs, and nothing is written before that is known."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from annotator.domain.errors import ProjectError, ProjectUnsoundError
+from annotator.io.project.plain_copy import make_plain_copy
+from annotator.io.project.store import ProjectStore
+from tests.unit.io.builders import accept, disc, image_folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    with ProjectStore.open_folder(image_folder(tmp_path)) as store:
+        for place in (10, 20, 30):
+            accept(store, 1, disc(place, 20, 5))
+        return store.path
+
+
+def spoil(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA writable_schema = ON")
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def rewritten(table: str, old: str, new: str) -> str:
+    return f"UPDATE sqlite_master SET sql = replace(sql, '{old}', '{new}') WHERE name = '{table}'"
+
+
+PROGRAMS = {
+    "trigger": ["CREATE TRIGGER t AFTER INSERT ON annotation BEGIN DELETE FROM annotation; END"],
+    "view": ["CREATE VIEW v AS SELECT * FROM image"],
+    "virtual": ["CREATE VIRTUAL TABLE v USING fts5(a)"],
+    "generated": ["ALTER TABLE image ADD COLUMN g AS (zeroblob(1000))"],
+    "expression index": ["CREATE INDEX i ON annotation(hex(rle))"],
+    "partial index": ["CREATE INDEX i ON annotation(x) WHERE length(rle) > 3"],
+    "check": [rewritten("meta", "v TEXT NOT NULL", "v TEXT NOT NULL CHECK (length(zeroblob(9)) = 9)")],
+    "default": [rewritten("meta", "v TEXT NOT NULL", "v TEXT NOT NULL DEFAULT (hex(zeroblob(9)))")],
+    "many tables": [f"CREATE TABLE t{number}(a)" for number in range(300)],
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_what_runs_by_itself_is_refused_before_anything_is_written(project: Path, kind: str) -> None:
+    spoil(project, *PROGRAMS[kind])
+    before = project.read_bytes()
+    with pytest.raises(ProjectUnsoundError, match=r"set\.annot is no plain project"):
+        ProjectStore.open(project)
+    with pytest.raises(ProjectUnsoundError):
+        ProjectStore.open(project, read_only=True)
+    assert project.read_bytes() == before
+    assert sorted(path.name for path in project.parent.glob("*annot*")) == ["set.annot"]
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_plain_copy_has_the_rows_alone(project: Path, kind: str) -> None:
+    spoil(project, *PROGRAMS[kind])
+    before = project.read_bytes()
+    copy = make_plain_copy(project)
+    assert copy.path.name == "set (plain copy).annot"
+    assert copy.is_whole
+    with ProjectStore.open(copy.path) as store:
+        assert [image.path for image in store.images()] == ["1.png", "2.png", "sub/1.png"]
+        assert len(store.annotations(1)) == 3
+        assert store.image_root == project.parent
+        assert accept(store, 1, disc(40, 20, 5)).id == 4
+        assert len(store.annotations(1)) == 4
+    assert project.read_bytes() == before
+
+
+def test_a_plain_copy_of_a_damaged_file_takes_what_can_be_read(project: Path) -> None:
+    with ProjectStore.open(project) as store:
+        for number in range(60):
+            accept(store, 1 + number % 3, disc(20, 20, 3 + number % 9), extra={"text": "x" * 900})
+    (page,) = (
+        sqlite3.connect(project).execute("SELECT rootpage FROM sqlite_master WHERE name = 'annotation'").fetchone()
+    )
+    data = bytearray(project.read_bytes())
+    leaf = int.from_bytes(data[(page - 1) * 4096 + 12 :][:2], "big")  # a child of the table's root
+    child = int.from_bytes(data[(page - 1) * 4096 + leaf :][:4], "big")
+    data[(child - 1) * 4096 : child * 4096] = b"\xff" * 4096
+    project.write_bytes(data)
+    with pytest.raises(ProjectUnsoundError, match="is damaged"):
+        ProjectStore.open(project)
+    copy = make_plain_copy(project)
+    assert not copy.is_whole
+    with ProjectStore.open(copy.path) as store:
+        assert 0 < len(list(store.all_annotations())) < 63
+
+
+def test_a_plain_copy_needs_a_project(tmp_path: Path) -> None:
+    (tmp_path / "text.annot").write_text("hello " * 1000)
+    with pytest.raises(ProjectError, match="damaged or not"):
+        make_plain_copy(tmp_path / "text.annot")
+    assert [path.name for path in tmp_path.iterdir()] == ["text.annot"]
+
+
+def test_a_huge_value_is_a_message(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from annotator.io.project import connect
+
+    spoil(project, "UPDATE annotation SET rle = zeroblob(3000000) WHERE id = 2")
+    monkeypatch.setattr(connect, "MAX_VALUE_BYTES", 2_000_000)
+    with ProjectStore.open(project) as store, pytest.raises(ProjectError, match="hundreds of megabytes"):
+        store.annotations(1)
+
+
+def test_a_view_in_the_place_of_a_table_is_refused(project: Path) -> None:
+    spoil(project, "ALTER TABLE image RENAME TO i", "CREATE VIEW image AS SELECT * FROM i")
+    with pytest.raises(ProjectError, match="the table image is gone"):
+        ProjectStore.open(project)
+    with pytest.raises(ProjectError, match="the table image is gone"):
+        make_plain_copy(project)
+    assert sorted(path.name for path in project.parent.glob("*annot*")) == ["set.annot"]
