@@ -12,6 +12,9 @@ from typing import Any
 
 from annotator.domain.mask import Mask
 
+MAX_CROP_BYTES = 512 << 20
+"""Of one object's mask, a byte a pixel; decoding takes a few times as much."""
+
 
 class Status(StrEnum):
     """Where an image stands. ``EMPTY`` means: looked at, and there is nothing to annotate."""
@@ -99,8 +102,12 @@ class Annotation:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def mask(self) -> Mask:
-        """The object's pixels. Decoding follows the runs, not the image."""
-        return Mask.from_rle(self.rle, self.image_width, self.image_height)
+        """The object's pixels. Decoding follows the runs, not the image.
+
+        Raises:
+            ValueError: the runs are damaged, or their crop takes more than :data:`MAX_CROP_BYTES`.
+        """
+        return Mask.from_rle(self.rle, self.image_width, self.image_height, max_crop_bytes=MAX_CROP_BYTES)
 
     def with_mask(self, mask: Mask) -> Annotation:
         x, y, w, h = mask.bbox_xywh

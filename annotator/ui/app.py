@@ -15,10 +15,12 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import Engine, EngineFactory
+from annotator.domain.project import ImageRecord
 from annotator.engine.offer import ModelOffer, find_offer
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project.place import SUFFIX
+from annotator.io.project.queries import is_inside
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.adapters.memory import AdapterMemory
@@ -82,7 +84,7 @@ def build_window(
     window = MainWindow(
         *(theme, presets()[settings.get("keymap")]),
         run=program.run,
-        ask_thumbnail=lambda image: thumbs.request(image.id, session.image_path(image)),
+        ask_thumbnail=thumbnail_asker(thumbs, session),
     )
     views = Views(window, session)
     notices = window.notices
@@ -143,6 +145,16 @@ def build_window(
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
     QTimer.singleShot(0, window, lambda: program.start_engine(engine_factory))
     return window
+
+
+def thumbnail_asker(thumbnails: ThumbnailLoader, session: ProjectSession) -> Callable[[ImageRecord], None]:
+    """Asks for the thumbnails of the open project's images; a path that leaves the folder has none."""
+
+    def ask(image: ImageRecord) -> None:
+        if is_inside(image.path):
+            thumbnails.request(image.id, session.image_path(image))
+
+    return ask
 
 
 def default_factory(model: str, *, config: str | None, device: str | None, settings: Settings) -> EngineFactory:

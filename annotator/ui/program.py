@@ -116,6 +116,7 @@ class Program(QObject):
         self.review.shut_down()
         self.views.shut_down()
         self.commands.watch.shut_down()
+        self.commands.damage.shut_down()
         self.loader.shut_down()
         self.thumbnails.shut_down()
         has_ended = self.client.stop()

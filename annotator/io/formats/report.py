@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from annotator.domain.errors import ExportError, ImageError
+from annotator.domain.errors import ImageError
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.domain.tally import Tally
 from annotator.io.images.reading import read_size
 from annotator.io.project.moved import sha256_of
-from annotator.io.project.queries import ProjectQueries
+from annotator.io.project.queries import ProjectQueries, is_inside
+from annotator.io.project.soundness import mask_problem
 
 Progress = Callable[[int, int], None]
 """Told (done, total) objects."""
@@ -138,11 +139,14 @@ def select_images(
         if not (all_images or finished or (include_unfinished and counts.get(image.id, 0))):
             left_out = left_out.plus(counts.get(image.id, 0))
             continue
-        check_relative(image.path)
         wanted.append(image)
     chosen: list[ImageRecord] = []
     tally = Tally()
     for done, image in enumerate(wanted, start=1):
+        if not is_inside(image.path):
+            text = "is left out: that path leaves the image folder"
+            tally.add(repr(image.path), text, noun="image", kind="outside")
+            continue
         _look_at_file(store, image, tally)
         sized = _with_size(store, image)
         if sized is None:
@@ -178,18 +182,31 @@ def writable_objects(
 ) -> Iterator[tuple[ImageRecord, Annotation]]:
     """Objects of the selected images in the order of their ids; those that cannot be written go into ``warnings``."""
     images = {image.id: image for image in selection.images}
+    tally = Tally()
     for annotation in store.all_annotations():
         image = images.get(annotation.image_id)
         if image is None:
             continue
-        name = object_name(annotation, image, names)
-        if (annotation.image_width, annotation.image_height) != (image.width, image.height):
-            made_at = f"{annotation.image_width} x {annotation.image_height}"
-            warnings.append(f"{name} is left out: made at {made_at}, the image is {image.width} x {image.height}")
-        elif annotation.area <= 0:
-            warnings.append(f"{name} is left out: it has no pixels")
+        problem = _object_problem(annotation, image, names)
+        if problem:
+            tally.add(object_name(annotation, image, names), f"is left out{problem}", noun="object")
         else:
             yield image, annotation
+    for damage in store.damage.values():
+        tally.add(damage.name, damage.what, noun="row", kind=damage.what)
+    warnings.extend(tally.lines())
+
+
+def _object_problem(annotation: Annotation, image: ImageRecord, names: dict[int, Category]) -> str:
+    if (annotation.image_width, annotation.image_height) != (image.width, image.height):
+        made_at = f"{annotation.image_width} x {annotation.image_height}"
+        return f": made at {made_at}, the image is {image.width} x {image.height}"
+    if annotation.area <= 0:
+        return ": it has no pixels"
+    if annotation.category_id not in names:
+        return ": its class is not in the project"
+    problem = mask_problem(annotation)
+    return f", it is damaged: {problem}" if problem else ""
 
 
 def object_name(annotation: Annotation, image: ImageRecord, categories: dict[int, Category]) -> str:
@@ -222,15 +239,6 @@ def attributes_of(annotation: Annotation) -> dict[str, Any] | None:
     if isinstance(imported, dict):
         return {**imported, **known}
     return known or None
-
-
-def check_relative(path: str) -> None:
-    """Raises:
-    ExportError: a path from the project file would leave the export's folder.
-    """
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts:
-        raise ExportError(f"The image path {path!r} leaves the image folder.", "Remove that image from the project.")
 
 
 def _with_size(store: ProjectQueries, image: ImageRecord) -> ImageRecord | None:

@@ -13,7 +13,8 @@ from typing import Any, cast
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
 from annotator.domain.review import ReviewedObject
-from annotator.io.project.schema import COLUMNS, copy_database, rows_from, translated_errors
+from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
+from annotator.io.project.soundness import Damage, fetch, read_rows
 
 _CHUNK_ROWS = 500
 CLASS_ORDER = "class_order"
@@ -28,6 +29,8 @@ class ProjectQueries:
         self._connection = connection
         self._path, self._named = path, named or path
         self._known_root: Path | None = None
+        self.damage: dict[tuple[str, int], Damage] = {}
+        """What was found wrong so far, by table and id."""
 
     @property
     def path(self) -> Path:
@@ -51,10 +54,9 @@ class ProjectQueries:
         Raises:
             ProjectError: the stored path leaves the image folder.
         """
-        relative = PurePosixPath(image.path)
-        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        if not is_inside(image.path):
             raise ProjectError(f"The image path {image.path!r} leaves the image folder.", "Remove it from the project.")
-        return self.image_root.joinpath(*relative.parts)
+        return self.image_root.joinpath(*PurePosixPath(image.path).parts)
 
     def images(self) -> list[ImageRecord]:
         """All images in the order of their ids."""
@@ -80,11 +82,12 @@ class ProjectQueries:
         """Every object, or every one of a class, in the order of ids, read in pieces."""
         last, own = -1, "" if category_id is None else f" AND category_id = {int(category_id)}"
         while True:
-            rows = self._rows("annotation", f"WHERE id > ?{own} ORDER BY id LIMIT {_CHUNK_ROWS}", last)
-            yield from cast(list[Annotation], rows)
-            if len(rows) < _CHUNK_ROWS:
+            piece = f"WHERE id > ?{own} ORDER BY id LIMIT {_CHUNK_ROWS}"
+            ids = self._fetch(f"SELECT id FROM annotation {piece}", last)
+            yield from cast(list[Annotation], self._rows("annotation", piece, last))
+            if len(ids) < _CHUNK_ROWS:
                 return
-            last = rows[-1].id
+            ((last,),) = ids[-1:]
 
     def reviewed_objects(self) -> list[ReviewedObject]:
         """Every object with its predicted IoU, in no order. Reads all rows: for a thread other than the window's."""
@@ -191,17 +194,22 @@ class ProjectQueries:
         return rows[0]
 
     def _rows(self, table: str, rest: str, *arguments: Any) -> list[Row]:
-        columns = ", ".join(COLUMNS[table])
-        found = self._fetch(f"SELECT {columns} FROM {table} {rest}", *arguments)
-        try:
-            return rows_from(table, found)
-        except (ValueError, TypeError) as error:
-            message = f"{self._path.name} is damaged: a row of {table} cannot be read ({error})."
-            raise ProjectError(message, "Restore it from a backup copy.") from error
+        """The usable rows; what is wrong with others is kept in ``damage``."""
+        found = self._fetch(f"SELECT {', '.join(COLUMNS[table])} FROM {table} {rest}", *arguments)
+        rows, damages = read_rows(table, found)
+        self.damage.update({(damage.table, damage.id): damage for damage in damages})
+        return rows
 
     def _fetch(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         with translated_errors(self._path, "read"):
-            return self._connection.execute(sql, arguments).fetchall()
+            return fetch(self._connection, sql, arguments)
+
+
+def is_inside(path: str) -> bool:
+    """Whether an image's path stays below its folder, on every system: a backslash parts names on Windows."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    is_drive = len(path) > 1 and path[1] == ":" and os.name == "nt"
+    return bool(parts) and not path.startswith(("/", "\\")) and ".." not in parts and not is_drive
 
 
 def _numbers(text: str | None) -> list[int]:

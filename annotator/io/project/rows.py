@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Literal
+from typing import Any, Literal
 
-from annotator.domain.errors import RowGoneError
+from annotator.domain.errors import ProjectError, RowGoneError
 from annotator.domain.project import Annotation, Edit, Row, RowChange
-from annotator.io.project.schema import COLUMNS, column_value, rows_from, table_of
+from annotator.io.project.schema import COLUMNS, column_value, table_of
+from annotator.io.project.soundness import read_rows
+
+_MAX_ID = 1 << 53
 
 RowKind = Literal["image", "category", "annotation"]
 
@@ -19,8 +22,7 @@ class RowWriter:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        rows = connection.execute("SELECT kind, next FROM sequence").fetchall()
-        self._next_ids: dict[str, int] = {kind: int(value) for kind, value in rows}
+        self._next_ids: dict[str, int] = {table: _next_id(connection, table) for table in COLUMNS}
 
     def new_id(self, kind: RowKind) -> int:
         """The next id. It is used up in the file when a row with it is inserted."""
@@ -65,7 +67,7 @@ class RowWriter:
         table, row_id = table_of(change.row), change.row.id
         columns = ", ".join(COLUMNS[table])
         found = self._connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row_id,)).fetchone()
-        current = rows_from(table, [found])[0] if found else None
+        current = _sound(table, found) if found else None
         if change.before is None:
             if current is not None:
                 raise ValueError(f"{table} {row_id} is there already")
@@ -87,8 +89,28 @@ class RowWriter:
         self._connection.executemany(f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})", values)
 
     def _raise_sequence(self, kind: str, following: int) -> None:
-        self._connection.execute("UPDATE sequence SET next = MAX(next, ?) WHERE kind = ?", (following, kind))
-        self._next_ids[kind] = max(self._next_ids[kind], following)
+        following = max(following, self._next_ids[kind])
+        # Whole: what a damaged file says may be no number.
+        self._connection.execute("INSERT OR REPLACE INTO sequence(kind, next) VALUES (?, ?)", (kind, following))
+        self._next_ids[kind] = following
+
+
+def _next_id(connection: sqlite3.Connection, table: str) -> int:
+    """What the file says; where that is no usable number, one more than the largest id that it has."""
+    found = connection.execute("SELECT next FROM sequence WHERE kind = ?", (table,)).fetchone()
+    (largest,) = connection.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}").fetchone()
+    said = found[0] if found and isinstance(found[0], int) and 0 < found[0] < _MAX_ID else 0
+    return max(said, int(largest) + 1)
+
+
+def _sound(table: str, found: tuple[Any, ...]) -> Row:
+    """Raises:
+    ProjectError: the row is damaged.
+    """
+    rows, damages = read_rows(table, [found])
+    if not rows:
+        raise ProjectError(f"The change was not made: {damages[0]}.", "Restore it first.")
+    return rows[0]
 
 
 def images_with_new_pixels(edit: Edit) -> set[int]:

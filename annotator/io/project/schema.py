@@ -67,6 +67,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 _ROW_TYPES: Mapping[str, type[Row]] = {"image": ImageRecord, "category": Category, "annotation": Annotation}
 _JSON_COLUMNS = ("extra", "prompts")
 _COMPRESS_FROM_BYTES = 16_384
+MAX_EDIT_BYTES = 256 << 20
+"""An edit's JSON: an import of some 250,000 objects. A larger one is kept, but cannot be undone."""
+_MAX_EDIT_VALUES = 16_000_000
+"""In it: each takes some fifty bytes of memory or more."""
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
@@ -260,6 +264,15 @@ def rows_from(table: str, found: Sequence[tuple[Any, ...]]) -> list[Row]:
     return list(map(_ROW_TYPES[table], *columns))
 
 
+def refuse_constant(name: str) -> None:
+    """NaN and infinities are no JSON: what cannot be written is not read either.
+
+    Raises:
+        ValueError
+    """
+    raise ValueError(f"{name} is no JSON")
+
+
 def _from_json(texts: Iterable[str]) -> Iterable[Any]:
     """All in one go: a call for each takes most of the time of reading an image's objects."""
     given = tuple(texts)
@@ -267,11 +280,11 @@ def _from_json(texts: Iterable[str]) -> Iterable[Any]:
     if not wanted:
         return [{} for _ in given]
     try:
-        parsed = json.loads(f"[{','.join(wanted)}]")
+        parsed = json.loads(f"[{','.join(wanted)}]", parse_constant=refuse_constant)
     except ValueError:
         parsed = []
     if len(parsed) != len(wanted):
-        parsed = [json.loads(text) for text in wanted]  # says what is wrong, and where
+        parsed = [json.loads(text, parse_constant=refuse_constant) for text in wanted]  # says what is wrong, and where
     following = iter(parsed)
     return [{} if text == "{}" else next(following) for text in given]
 
@@ -297,9 +310,35 @@ def edit_to_blob(edit: Edit) -> bytes:
 
 
 def edit_from_blob(name: str, blob: bytes) -> Edit:
+    """The edit that :func:`edit_to_blob` has made.
+
+    Raises:
+        ValueError: it is damaged, or larger than any work.
+    """
+    try:
+        text = edit_text(blob)
+        if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_EDIT_VALUES:
+            raise ValueError("it holds too many values")
+        changes = json.loads(text, parse_constant=refuse_constant)
+        return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in changes))
+    except (zlib.error, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is damaged ({error})") from error
+
+
+def edit_text(blob: bytes) -> bytes:
+    """An edit's JSON. A few kilobytes may unpack to gigabytes: it is not more than an edit can have.
+
+    Raises:
+        ValueError, zlib.error
+    """
     raw = bytes(blob)
-    text = raw if raw[:1] == b"[" else zlib.decompress(raw)
-    return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in json.loads(text)))
+    if raw[:1] == b"[":
+        return raw
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(raw, MAX_EDIT_BYTES)
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"it unpacks to more than {MAX_EDIT_BYTES >> 20} MiB")
+    return text
 
 
 def to_json(value: Any) -> str:

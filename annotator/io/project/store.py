@@ -12,7 +12,7 @@ from typing import Any
 
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
-from annotator.domain.project import Category, Change, Edit, ImageRecord, RowChange
+from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange
 from annotator.io.images.reading import list_images
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
 from annotator.io.project.held import HeldFile
@@ -248,6 +248,20 @@ class ProjectStore(ProjectQueries):
         """
         return self._step("undone = 1 ORDER BY seq", 0)
 
+    def restore(self, annotation: Annotation) -> Change:
+        """Put an earlier state of an object (:func:`annotator.io.project.history.last_good`) in the place of its
+        damaged row. Not undoable: nobody wants the damage back.
+
+        Raises:
+            as :meth:`apply`.
+        """
+        self._require_writable()
+        with self._transaction():
+            self._connection.execute("DELETE FROM annotation WHERE id = ?", (annotation.id,))
+            self._rows_out.insert("annotation", [annotation])
+        self.damage.pop(("annotation", annotation.id), None)
+        return Edit("restore object", (RowChange(None, annotation),)).change()
+
     def category_edit(self, name: str, *, colour: str = "") -> Edit:
         """An edit that adds a class with a new id, the next colour of the palette, and the next free digit key."""
         present = self.categories()
@@ -352,7 +366,11 @@ class ProjectStore(ProjectQueries):
         if not found:
             return None
         seq, name, blob = found[0]
-        done = edit_from_blob(name, blob)
+        try:
+            done = edit_from_blob(name, blob)
+        except ValueError as error:
+            message = f"“{name}” cannot be {'undone' if undone else 'done again'}: {error}."
+            raise ProjectError(message, "Everything is as it was; later changes can be made as ever.") from error
         edit = done.inverted() if undone else done
         with self._transaction():
             real = self._rows_out.write(edit)

@@ -16,6 +16,8 @@ from annotator.domain.mask import Mask
 from annotator.evaluate.objects import EvaluationImage, EvaluationObject, read_evaluation_set
 from annotator.io.images.reading import load_image
 from annotator.io.project.place import SUFFIX, find_project
+from annotator.io.project.queries import is_inside
+from annotator.io.project.soundness import mask_problem
 from annotator.io.project.store import ProjectStore
 from annotator.train.data.windows import RgbArray, TrainingImage, images_dir
 
@@ -131,8 +133,14 @@ def _read_project(path: Path) -> Source:
     digest = hashlib.sha256()
     with ProjectStore.open(path, read_only=True) as store:
         for record in store.images():
+            if not is_inside(record.path):
+                _log.warning("%s: %r is left out: that path leaves the image folder", path, record.path)
+                continue
             for annotation in store.annotations(record.id):
                 if annotation.is_crowd:
+                    continue
+                if problem := mask_problem(annotation):
+                    _log.warning("%s: object %s is left out: %s", path, annotation.id, problem)
                     continue
                 width, height = annotation.image_width, annotation.image_height
                 image = EvaluationImage(record.id, record.path, store.image_path(record), width, height)

@@ -14,6 +14,7 @@ from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.steps import Steps
 from annotator.ui.labelling.views import Views
 from annotator.ui.notices import Subject
+from annotator.ui.project.damage import DamageNotices
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.watch import ProjectWatch
 from annotator.ui.refine.controller import RefineController
@@ -35,6 +36,7 @@ class LoopCommands(QObject):
         self._window, self._session, self._refine, self._views = window, session, refine, views
         self._notices = notices = window.notices
         self.watch = ProjectWatch(session, notices, parent=window)
+        self.damage = DamageNotices(session, notices, parent=self)
         refine.draft_changed.connect(self.watch.keep_draft)
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.steps = Steps(session, refine)
@@ -171,6 +173,9 @@ class LoopCommands(QObject):
         """Take an accepted object up again, with its mask as the first prompt."""
         found = next((a for a in self._session.annotations if a.id == annotation_id), None)
         if found is None or not self._session.is_writable:
+            return
+        if self.damage.is_known(found):
+            self._notices.tell("This object is damaged: there is no mask to go on from.", about=Subject.SELECTION)
             return
         state = self._refine.state
         if state.is_active and not state.is_accept_pending:

@@ -10,9 +10,11 @@ from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.palette import OKABE_ITO
 from annotator.domain.project import Annotation, Category, Change
+from annotator.io.project.soundness import sound_mask
 from annotator.ui.canvas.canvas import ObjectView
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.plain import title_text
+from annotator.ui.project.damage import note_damage
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.hud import common_frame
 from annotator.ui.shell.main_window import MainWindow
@@ -177,11 +179,17 @@ class Views(QObject):
         rle, colour, name = self._key(annotation)
         mask = self._known(annotation)
         if mask is None:
-            mask = annotation.mask()
+            try:
+                mask = sound_mask(annotation)
+            except ValueError as error:
+                mask = str(error)
             self._masks[annotation.id] = (rle, mask)
+        if isinstance(mask, str):
+            note_damage(self._session, annotation, mask)
+            mask = Mask.empty(annotation.image_width, annotation.image_height)
         return ObjectView(annotation.id, mask, colour, name)
 
-    def _known(self, annotation: Annotation) -> Mask | None:
+    def _known(self, annotation: Annotation) -> Mask | str | None:
         rle, mask = self._masks.get(annotation.id, (b"", None))
         return mask if rle == annotation.rle else None
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Qt, Signal
 
 from annotator.domain.drafts.state import RefineState
-from annotator.domain.errors import UserError
+from annotator.domain.errors import ProjectError, UserError
 from annotator.domain.geometry import Box
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.prompt import PointPrompt
+from annotator.io.project.queries import is_inside
 from annotator.io.settings import Settings
 from annotator.ui.canvas.canvas import Tool
 from annotator.ui.labelling.feedback import EngineFeedback
@@ -151,7 +152,12 @@ class Workbench(QObject):
         self._notices.withdraw(Subject.IMAGE)
         if record is not None:
             self._window.film.set_current(record.id)
-            self._loader.request(self._epoch, record.id, self._session.image_path(record))
+            try:
+                path = self._session.image_path(record)
+            except ProjectError as error:  # a stranger's project names a file outside of the folder
+                self._on_unreadable(self._epoch, record.id, str(error))
+            else:
+                self._loader.request(self._epoch, record.id, path)
 
     def try_again(self) -> None:
         """Read the current image again when it could not be shown."""
@@ -227,7 +233,7 @@ class Workbench(QObject):
         """Once the current image is encoded there is time for those beside it."""
         for step in (+1, -1):
             record = self._session.neighbour(step)
-            if record is not None:
+            if record is not None and is_inside(record.path):
                 self._loader.preload(record.id, self._session.image_path(record))
 
     def _on_preloaded(self, picture: Picture) -> None:

@@ -56,6 +56,8 @@ class ProjectSession(QObject):
     """(Category that was to get the name of another, the Category that has it)"""
     warned = Signal(str)
     """A sentence about the current image that must not be overlooked."""
+    damaged = Signal()
+    """Something wrong was found in the project: see the ``damage`` of its store."""
     replaced = Signal()
     """Nothing was written: another file has taken the place of the project's own."""
     failed = Signal(str, object)
@@ -206,7 +208,7 @@ class ProjectSession(QObject):
         except ProjectReplacedError:
             self.replaced.emit()
             raise
-        self._broadcast(change)
+        self.broadcast(change)
         return change
 
     def delete(self, ids: Iterable[int]) -> None:
@@ -278,7 +280,7 @@ class ProjectSession(QObject):
                 self.told.emit(f"Nothing to {which}.")
                 return
             self._show_where(change)
-            self._broadcast(change)
+            self.broadcast(change)
             self.told.emit(f"{'Undone' if which == 'undo' else 'Done again'}: {name}.")
 
         self.attempt(work)
@@ -308,7 +310,7 @@ class ProjectSession(QObject):
 
         def work() -> None:
             change = store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)
-            self._broadcast(change)
+            self.broadcast(change)
             if change.notice:
                 self.warned.emit(change.notice)
 
@@ -347,7 +349,8 @@ class ProjectSession(QObject):
             return False
         return True
 
-    def _broadcast(self, change: Change) -> None:
+    def broadcast(self, change: Change) -> None:
+        """Tell everyone of a change that the store has made."""
         if change.category_ids:
             self._read_categories()
             self.classes.make_valid()
@@ -386,3 +389,5 @@ class ProjectSession(QObject):
     def _read_annotations(self) -> None:
         known = self.store is not None and self._current_id in self._row_of
         self.annotations = tuple(self.store.annotations(self._current_id)) if known and self.store else ()
+        if self.store is not None and self.store.damage:
+            self.damaged.emit()

@@ -8,10 +8,11 @@ from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation
+from annotator.io.project.soundness import sound_mask
 from annotator.ui.threads.loading import PoolJob
 
-KnownMasks = dict[int, tuple[bytes, Mask]]
-"""By annotation id: the run lengths, and the mask that they are."""
+KnownMasks = dict[int, tuple[bytes, Mask | str]]
+"""By annotation id: the run lengths, and the mask that they are, or why they are none."""
 
 
 class MaskReader(QObject):
@@ -38,9 +39,10 @@ class MaskReader(QObject):
             for row in rows:
                 if generation != self._generation:
                     return None
-                mask = row.mask()
-                _ = mask.area  # counted here, and kept with the mask: the canvas asks for it
-                known[row.id] = (row.rle, mask)
+                try:
+                    known[row.id] = (row.rle, sound_mask(row))
+                except ValueError as error:
+                    known[row.id] = (row.rle, str(error))
             return known
 
         def done(result: object, error: Exception | None) -> None:
