@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from annotator.domain.errors import ImageError
+from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.project import Edit, ImageRecord, RowChange, Status
 from annotator.io.images.reading import list_images, read_size
 from annotator.io.project.queries import ProjectQueries
@@ -125,7 +125,7 @@ def _has_work(image: ImageRecord, counts: dict[int, int]) -> bool:
 def _is_there(store: ProjectQueries, image: ImageRecord) -> bool:
     try:
         return store.image_path(image).is_file()
-    except OSError:  # a name that this system does not allow
+    except (OSError, ProjectError):  # a name that this system does not allow, or that leaves the folder
         return False
 
 

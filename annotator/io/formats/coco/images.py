@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from annotator.domain.errors import ImageError
+from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.project import ImageRecord, Status
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.matching import Matched, Place, match_images
@@ -93,7 +93,7 @@ def _with_size(image: ImageRecord, store: ProjectStore) -> ImageRecord:
         return image
     try:
         width, height = read_size(store.image_path(image))
-    except ImageError:  # said by the caller, who knows what is lost by it
+    except (ImageError, ProjectError):  # said by the caller, who knows what is lost by it
         return image
     store.record_image_facts(image.id, sha256="", width=width, height=height)
     return replace(image, width=width, height=height)
