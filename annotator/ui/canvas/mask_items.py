@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.items import device_scale, spilled
 from annotator.ui.canvas.layer_tiles import LayerTiles
-from annotator.ui.canvas.mask_picture import OUTLINE_PX, TINTS, MaskBrush, MaskLook, MaskPicture
+from annotator.ui.canvas.mask_picture import OUTLINE_PX, TINTS, MaskBrush, MaskLook, MaskPicture, brush_for
 from annotator.ui.canvas.tints import TintBook
 
 _RIMS_PX = 5.0
@@ -65,7 +65,7 @@ class MaskItem(QGraphicsItem):
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             self._picture.paint(
                 painter,
-                MaskBrush(self._look, device_scale(painter), ratio=painter.device().devicePixelRatioF()),
+                brush_for(self._look, device_scale(painter), ratio=painter.device().devicePixelRatioF()),
                 option.exposedRect,
             )
 
@@ -247,7 +247,7 @@ class ObjectLayer(QGraphicsItem):
                     outline_px=self._outline_px,
                     tint=tint,
                 )
-                brush = brushes[key] = MaskBrush(look, scale, ratio=ratio)
+                brush = brushes[key] = brush_for(look, scale, ratio=ratio)
             picture.paint(painter, brush, exposed)
 
     def _is_raised(self, object_id: int) -> bool:

@@ -98,6 +98,10 @@ class MaskBrush:
         self.plain = EdgeBands(plain, [])
 
 
+brush_for = lru_cache(maxsize=256)(MaskBrush)
+"""A brush that was made for an earlier paint event, where there is one."""
+
+
 class MaskPicture:
     """A mask, and what is computed once for it."""
 

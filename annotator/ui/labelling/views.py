@@ -77,7 +77,7 @@ class Views(QObject):
         self.refresh_progress()
         self._refresh_lists()
         if self.has_picture:
-            self._sync_objects()
+            self._sync_objects(change)
         self.update_actions()
 
     def on_class(self, category: Category | None) -> None:
@@ -154,14 +154,16 @@ class Views(QObject):
         self._masks.update(masks)
         self._show_objects()
 
-    def _sync_objects(self) -> None:
-        """Only what differs is painted anew."""
-        wanted = {a.id: a for a in self._session.annotations}
+    def _sync_objects(self, change: Change) -> None:
+        """Only what differs is painted anew. Looked for among what has changed: asking thousands of objects after every
+        accept would take a frame."""
+        is_any, touched = bool(change.category_ids), change.annotation_ids
+        wanted = {a.id: a for a in self._session.annotations if is_any or a.id in touched}
         canvas = self._window.canvas
-        for annotation_id in [known for known in self._shown if known not in wanted]:
-            canvas.remove_object(annotation_id)
-            del self._shown[annotation_id]
-            self._masks.pop(annotation_id, None)
+        for annotation_id in [known for known in (self._shown if is_any else touched) if known not in wanted]:
+            if self._shown.pop(annotation_id, None) is not None:
+                canvas.remove_object(annotation_id)
+                self._masks.pop(annotation_id, None)
         stale = [a for a in wanted.values() if a.id not in self._late and self._shown.get(a.id) != self._key(a)]
         if len(stale) > FEW_MASKS:
             self._show_objects()

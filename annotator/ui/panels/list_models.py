@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QStringListModel, Qt, Signal
 from PySide6.QtGui import QPixmap
 
 from annotator.domain.class_marks import numbers_of
@@ -24,11 +25,15 @@ NUMBER_ROLE = ROW_ROLE + 4
 _FINISHED = frozenset((Status.DONE, Status.EMPTY))
 
 
-class ObjectModel(QAbstractListModel):
-    """Accepted objects of the image that is shown, in the order they were accepted."""
+class ObjectModel(QStringListModel):
+    """Accepted objects of the image that is shown, in the order they were accepted.
 
-    def __init__(self, parent: object = None) -> None:
-        super().__init__(parent)  # type: ignore[arg-type]
+    The texts are never asked for: this model of Qt's counts its rows itself, and a view asks for the count once per row
+    whenever it lays them out, which is a frame's time in Python with thousands.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._rows: tuple[Annotation, ...] = ()
         self._categories: Mapping[int, Category] = {}
 
@@ -38,30 +43,24 @@ class ObjectModel(QAbstractListModel):
 
     def set_rows(self, rows: Sequence[Annotation], categories: Mapping[int, Category]) -> None:
         """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position."""
-        new = tuple(rows)
-        self._categories = categories
-        old, self_rows = len(self._rows), self._rows
-        if len(new) == old + 1 and [r.id for r in new[:-1]] == [r.id for r in self_rows]:
-            self.beginInsertRows(QModelIndex(), old, old)
-            self._rows = new
-            self.endInsertRows()
-            if old:
-                self.dataChanged.emit(self.index(0), self.index(old - 1))
-        elif [r.id for r in new] == [r.id for r in self_rows]:
-            self._rows = new
-            if new:
-                self.dataChanged.emit(self.index(0), self.index(len(new) - 1))
-        else:
-            self.beginResetModel()
-            self._rows = new
-            self.endResetModel()
+        new, before = tuple(rows), self._rows
+        are_same_classes, self._categories = categories == self._categories, dict(categories)
+        count = len(before)
+        self._rows = new
+        if len(new) == count + 1 and [r.id for r in new[:-1]] == [r.id for r in before]:
+            self.insertRows(count, 1)
+        elif [r.id for r in new] != [r.id for r in before]:
+            self.setStringList([""] * len(new))
+            return
+        if count and not (are_same_classes and all(map(operator.is_, before, new))):
+            self.dataChanged.emit(self.index(0), self.index(count - 1))
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        return super().flags(index) & ~Qt.ItemFlag.ItemIsEditable
 
     def row_of(self, annotation_id: int) -> int:
         """The row of an object, or -1."""
         return next((i for i, row in enumerate(self._rows) if row.id == annotation_id), -1)
-
-    def rowCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._rows)
 
     def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
         row = self._rows[index.row()]

@@ -7,6 +7,7 @@ Every change goes through :meth:`ProjectSession.apply`, is durable when it retur
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -375,16 +376,15 @@ class ProjectSession(QObject):
         if len(change.annotation_ids) > _FEW_ROWS:
             self._read_annotations()
             return
-        rows = {annotation.id: annotation for annotation in self.annotations}
-        for annotation_id in sorted(change.annotation_ids):
-            rows.pop(annotation_id, None)
+        rows = [annotation for annotation in self.annotations if annotation.id not in change.annotation_ids]
+        for annotation_id in change.annotation_ids:
             try:
                 row = self.store.annotation(annotation_id)
             except KeyError:
                 continue
             if row.image_id == self._current_id:
-                rows[annotation_id] = row
-        self.annotations = tuple(rows[annotation_id] for annotation_id in sorted(rows))
+                rows.append(row)
+        self.annotations = tuple(sorted(rows, key=operator.attrgetter("id")))
 
     def _read_annotations(self) -> None:
         known = self.store is not None and self._current_id in self._row_of
