@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from PySide6.QtGui import QFontInfo
+from PySide6.QtGui import QFontInfo, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.palette import colours_after
@@ -78,6 +78,15 @@ def test_icons_are_never_scaled_up_on_the_screens_there_are(qapp):
     widths = {size.width() for size in found.availableSizes()}
     assert max(widths) >= 24 * ratio
     assert 16 in widths
+
+
+def test_the_font_that_ships_is_used_on_every_system(qapp, monkeypatch):
+    for platform in ("xcb", "windows", "cocoa", "wayland", "offscreen"):
+        monkeypatch.setattr(QGuiApplication, "platformName", lambda platform=platform: platform)
+        font = theme.work_font(10)
+        assert font.families()[0] == "Inter"
+        assert QFontInfo(font).family() == "Inter"
+        assert len(font.families()) > 1, "the system's own has what it lacks"
 
 
 def test_text_is_drawn_with_a_real_font(qapp):

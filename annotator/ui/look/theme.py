@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -164,17 +165,28 @@ def stylesheet(tokens: Tokens) -> str:
     return re.sub(r"@(\w+)", value, resource_path("style.qss").read_text(encoding="utf-8"))
 
 
-def work_font(size_pt: float) -> QFont:
-    """The font of the window, with tabular figures where the font has them.
+_FONT_FILES = ("Inter-Regular.otf", "Inter-SemiBold.otf")
 
-    Off screen, and where the system has no fonts at all (a bare container), the bundled one is used: text is never
-    invisible, and a picture of the window is the same on every machine.
+
+@cache
+def _bundled_family() -> str:
+    """The family that ships, made known to Qt once.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: Qt cannot read one.
     """
-    font = QFont(QApplication.font())
-    if QGuiApplication.platformName() in ("offscreen", "minimal") or not QFontDatabase.families():
-        for name in ("Inter-Regular.otf", "Inter-SemiBold.otf"):
-            QFontDatabase.addApplicationFont(str(resource_path(f"fonts/{name}")))
-        font = QFont("Inter")
+    for name in _FONT_FILES:
+        if QFontDatabase.addApplicationFont(str(resource_path(f"fonts/{name}"))) < 0:
+            raise ValueError(f"the font {name} cannot be read; install the program again")
+    return "Inter"
+
+
+def work_font(size_pt: float) -> QFont:
+    """The font of the window, with tabular figures: the one that ships, so that the program looks the same on every
+    machine. What it lacks (other scripts) comes from the system's own.
+    """
+    font = QFont([_bundled_family(), QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont).family()])
     font.setPointSizeF(size_pt)
     font.setFeature(QFont.Tag("tnum"), 1)
     return font
