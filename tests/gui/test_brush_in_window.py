@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QWheelEvent
@@ -10,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.brush import Stroke
 from annotator.ui.canvas.canvas import Tool
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.cursors import CursorShape, cursor_of
 
 K = Qt.Key
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -176,10 +178,16 @@ def test_the_cursor_says_whether_it_paints_or_erases(desk) -> None:
     canvas = desk.window.canvas
     QTest.mouseMove(canvas.viewport(), desk._at(60, 60))
     desk.key(K.Key_P)
-    assert canvas._shape(NONE, is_on_object=False) is CursorShape.POSITIVE
-    assert canvas._shape(SHIFT, is_on_object=False) is CursorShape.NEGATIVE
+    assert canvas._shape(NONE, is_on_object=False) is CursorShape.BRUSH
+    assert canvas._shape(SHIFT, is_on_object=False) is CursorShape.ERASER
     desk.key(K.Key_E)
-    assert canvas._shape(NONE, is_on_object=False) is CursorShape.NEGATIVE
+    assert canvas._shape(NONE, is_on_object=False) is CursorShape.ERASER
+
+
+def test_every_drawn_cursor_looks_different(desk) -> None:
+    drawn = [CursorShape.POSITIVE, CursorShape.NEGATIVE, CursorShape.BOX, CursorShape.BRUSH, CursorShape.ERASER]
+    pictures = [cursor_of(shape).pixmap().toImage() for shape in drawn]
+    assert all(a != b for a, b in itertools.combinations(pictures, 2))
 
 
 def test_a_read_only_project_is_not_painted_on(desk, monkeypatch) -> None:

@@ -200,12 +200,18 @@ def test_u_shows_the_layer_where_the_doubt_is_and_hides_it_again(at_work):
     bare = grab(desk)
     desk.key(K.Key_U)
     warm = grab(desk)
-    on_rim, inside, far = desk._at(60 + 8, 50), desk._at(60, 50 + 3), desk._at(140, 110)
+    on_rim, far = desk._at(60 + 8, 50), desk._at(140, 110)
     diff = np.abs(warm - bare).sum(-1)
-    assert diff[on_rim.y(), on_rim.x()] > 60
+    assert diff[on_rim.y(), on_rim.x()] > 30
     assert diff[far.y(), far.x()] == 0
-    assert diff[on_rim.y(), on_rim.x()] > diff[inside.y(), inside.x()]
     overlays = desk.window.canvas._overlays
+
+    def heat_at(x, y):
+        place, image = overlays._heat.place, overlays._heat._image
+        across, down = (x - place.left()) / place.width(), (y - place.top()) / place.height()
+        return image.pixelColor(int(across * image.width()), int(down * image.height())).alpha()
+
+    assert heat_at(60 + 8, 50) > heat_at(60, 50 + 3) + 20
     assert overlays._candidate._look.opacity == 0, "doubt takes the place of the fill"
     assert overlays._heat.zValue() < overlays._candidate.zValue(), "the outline stays on top"
     desk.window.canvas.set_peek(True)
@@ -254,11 +260,50 @@ def test_a_ghost_out_of_sight_is_brought_into_view(at_work):
     assert canvas.viewport().rect().contains(at)
 
 
+def alphas_of(image):
+    return np.array(
+        [[image.pixelColor(x, y).alpha() for x in range(image.width())] for y in range(image.height())], int
+    )
+
+
 def test_heat_is_clear_where_there_is_no_doubt_and_strong_where_there_is():
-    image = heat_image(np.array([[0, 0.01, 0.5, 1, np.nan]], np.float32))
-    alphas = [image.pixelColor(x, 0).alpha() for x in range(5)]
-    assert alphas[0] == alphas[1] == alphas[4] == 0 < alphas[2] < alphas[3]
-    assert (image.width(), image.height()) == (5, 1), "small: the painter stretches it"
+    values = np.zeros((24, 24), np.float32)
+    values[6:18, 6:12], values[6:18, 12:18], values[0, 0] = 1.0, 0.5, np.nan
+    alphas = alphas_of(heat_image(values))
+    assert alphas.shape == (96, 96), "finer than the cells"
+    assert alphas[:12].max() == 0
+    assert alphas[48, 36] > alphas[48, 60] > 40
+
+
+def test_heat_is_smooth_and_ends_softly_where_its_piece_ends():
+    values = np.ones((20, 20), np.float32)
+    values[:, 10:] = 0
+    row = alphas_of(heat_image(values))[40]
+    assert np.abs(np.diff(row)).max() < 0.4 * row.max(), "no stairs"
+    whole = alphas_of(heat_image(np.ones((20, 20), np.float32)))
+    assert whole.min() == whole.max(), "up to the image's own edge"
+    piece = alphas_of(heat_image(np.ones((20, 20), np.float32), inner_sides=(True, False, True, True)))
+    assert max(piece[40, 0], piece[40, -1], piece[-1, 40]) < 20
+    assert piece[0, 40] == piece[40, 40] == whole[40, 40]
+    assert np.abs(np.diff(piece[40])).max() < 40, "no edge is seen"
+
+
+def test_the_switch_and_the_legend_are_on_the_canvas(at_work):
+    desk = at_work
+    legend = desk.window.area.doubt
+    assert legend.isVisible()
+    assert not any(part.isVisible() for part in legend._scale)
+    assert legend.button.text() == "Doubt  U"
+    QTest.mouseClick(legend.button, Qt.MouseButton.LeftButton)
+    assert desk.window.actions_by_id["show_doubt"].isChecked()
+    assert not desk.window.canvas._overlays._heat.place.isEmpty()
+    assert all(part.isVisible() for part in legend._scale)
+    assert legend.geometry().right() < desk.window.area.stack.width()
+    desk.key(K.Key_U)
+    assert not legend.button.isChecked()
+    assert not any(part.isVisible() for part in legend._scale)
+    desk.key(K.Key_Escape)
+    assert legend.isHidden(), "no object, no doubt"
 
 
 def test_the_layer_costs_less_than_a_frame(at_work):

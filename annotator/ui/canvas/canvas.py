@@ -374,7 +374,7 @@ class Canvas(CanvasDisplay):
             return CursorShape.PICK if is_on_object else CursorShape.ARROW
         if self._tool in PAINTING:
             is_positive = (self._tool is Tool.BRUSH) is not bool(keys & _SHIFT)
-            return CursorShape.POSITIVE if is_positive else CursorShape.NEGATIVE
+            return CursorShape.BRUSH if is_positive else CursorShape.ERASER
         where = self.view_to_image(self._hover_at)
         grip = self._press.grip or (self._grip(where) if self._press.gesture is Gesture.NONE else None)
         if grip is not None and not keys & _ALT:

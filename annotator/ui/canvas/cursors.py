@@ -15,6 +15,8 @@ class CursorShape(Enum):
     POSITIVE = "positive"
     NEGATIVE = "negative"
     BOX = "box"
+    BRUSH = "brush"
+    ERASER = "eraser"
     HAND = "hand"
     GRABBING = "grabbing"
     PICK = "pick"
@@ -39,7 +41,8 @@ _PLAIN = {
 
 
 def cursor_of(shape: CursorShape) -> QCursor:
-    """The system's cursor, or a cross-hair with a plus, a minus or a small rectangle beside it."""
+    """The system's cursor, a cross-hair with a plus, a minus or a small rectangle beside it, or a pencil or
+    an eraser beside a dot."""
     if shape in _PLAIN:
         return QCursor(_PLAIN[shape])
     ratio = 2
@@ -57,14 +60,28 @@ def cursor_of(shape: CursorShape) -> QCursor:
 
 
 def _draw(painter: QPainter, shape: CursorShape) -> None:
-    middle, reach, gap = SIDE_PX / 2, 9.0, 2.5
-    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        start = QPointF(middle + gap * dx, middle + gap * dy)
-        painter.drawLine(start, QPointF(middle + reach * dx, middle + reach * dy))
-    x, y, arm = middle + 9.0, middle + 9.0, 3.5
+    middle, x, y, arm = SIDE_PX / 2, SIDE_PX / 2 + 9.0, SIDE_PX / 2 + 9.0, 3.5
+    if shape in (CursorShape.BRUSH, CursorShape.ERASER):
+        painter.drawEllipse(QPointF(middle, middle), 1.5, 1.5)
+        painter.drawPolyline(_BRUSH if shape is CursorShape.BRUSH else _ERASER)
+        return
+    _draw_cross(painter)
     if shape is CursorShape.BOX:
         painter.drawRect(int(x - arm), int(y - arm), int(2 * arm), int(2 * arm))
         return
     painter.drawLine(QPointF(x - arm, y), QPointF(x + arm, y))
     if shape is CursorShape.POSITIVE:
         painter.drawLine(QPointF(x, y - arm), QPointF(x, y + arm))
+
+
+def _draw_cross(painter: QPainter) -> None:
+    middle, reach, gap = SIDE_PX / 2, 9.0, 2.5
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        start = QPointF(middle + gap * dx, middle + gap * dy)
+        painter.drawLine(start, QPointF(middle + reach * dx, middle + reach * dy))
+
+
+_BRUSH = [QPointF(x, y) for x, y in ((19, 19), (22.5, 19.5), (30, 27), (27, 30), (19.5, 22.5), (19, 19))]
+"""A pencil that points at the middle."""
+_ERASER = [QPointF(x, y) for x, y in ((19, 24), (24, 19), (31, 26), (26, 31), (19, 24), (22.5, 27.5), (27.5, 22.5))]
+"""A tilted block with its sleeve."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt, QVariantAnimation
@@ -17,27 +20,75 @@ CONTRAST = 1.7
 """Doubt in bits is near 1 wherever a model is not sure; raised to this power, what is most in doubt stands out."""
 _RAMP = ((120, 20, 150), (225, 60, 90), (255, 140, 40), (255, 235, 120))
 """Purple, red, orange, pale yellow: lighter as it gets stronger, also for people who tell few colours apart."""
+FINER, MOST_SIDE_PX, SMOOTH_CELLS = 4, 512, 0.7
+"""The picture has so many pixels per cell, but no more a side; the cells are softened by so many of them."""
+FADE_SHARE = 0.15
+"""Of a side that ends inside the image: the edge of an enlarged piece says nothing about the object."""
 PULSE_MS = 1100
 RING_PX = MARKER_RADIUS_PX + 5
 PULSE_PX = 4.0
 _HALO = QColor(0, 0, 0, 170)
+_FORMAT = QImage.Format.Format_ARGB32_Premultiplied
 
 
-def heat_image(values: npt.NDArray[np.float32]) -> QImage:
-    """A picture of values 0..1 (h x w): clear where 0, strong where 1; as small as the values are."""
-    v = np.clip(np.nan_to_num(values), 0, 1).astype(np.float32) ** CONTRAST
+def heat_image(
+    values: npt.NDArray[np.float32], *, inner_sides: tuple[bool, bool, bool, bool] = (False, False, False, False)
+) -> QImage:
+    """A picture of values 0..1 (h x w): clear where 0, strong where 1. Smooth: cells are not seen.
+
+    Args:
+        inner_sides: which sides (left, top, right, bottom) end inside the image, where the picture fades out.
+    """
+    v: npt.NDArray[np.float32] = np.clip(np.nan_to_num(values), 0, 1).astype(np.float32)
+    finer = min(FINER, max(1, MOST_SIDE_PX // max(v.shape)))
+    if finer > 1:
+        soft = cv2.GaussianBlur(v, (0, 0), SMOOTH_CELLS, borderType=cv2.BORDER_REPLICATE)
+        size = (v.shape[1] * finer, v.shape[0] * finer)
+        v = np.asarray(cv2.resize(soft, size, interpolation=cv2.INTER_CUBIC), np.float32)
+    height, width = v.shape
+    v = v * _fade(height, *inner_sides[1::2])[:, None] * _fade(width, *inner_sides[0::2])
+    levels = np.clip(v * 255, 0, 255).astype(np.uint8)
+    pixels = _ramp_table().take(levels)
+    # Copied: the picture outlives the array.
+    return QImage(pixels.data, width, height, 4 * width, _FORMAT).copy()
+
+
+def ramp_colours(count: int) -> list[QColor]:
+    """The colours from the least doubt to the most, for a legend."""
+    words = [int(_ramp_table()[at]) for at in np.linspace(1, 255, count).astype(int)]
+    return [_plain(word) for word in words]
+
+
+def _plain(word: int) -> QColor:
+    """A colour of premultiplied ARGB."""
+    alpha = word >> 24
+    red, green, blue = (min(255, (word >> shift & 255) * 255 // max(1, alpha)) for shift in (16, 8, 0))
+    return QColor(red, green, blue, alpha)
+
+
+@cache
+def _ramp_table() -> npt.NDArray[np.uint32]:
+    """Premultiplied ARGB of doubt 0..255."""
+    v = (np.arange(256) / 255) ** CONTRAST
     alpha = np.sqrt(v) * MOST_ALPHA
     alpha[v < 0.002] = 0
-    pixels = np.empty((*v.shape, 4), np.uint8)
     stops = np.linspace(0, 1, len(_RAMP))
-    for place, levels in enumerate(zip(*_RAMP, strict=True)):
-        # Premultiplied: smooth scaling must not bring in the colour of clear cells.
-        pixels[..., place] = np.interp(v, stops, levels) * alpha / 255
-    pixels[..., 3] = alpha
-    height, width = v.shape
-    # Copied: the picture outlives the array.
-    image = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888_Premultiplied)
-    return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+    red, green, blue = (np.interp(v, stops, levels) * alpha / 255 for levels in zip(*_RAMP, strict=True))
+    pixels = np.stack((blue, green, red, alpha), axis=1).astype(np.uint8)
+    return np.ascontiguousarray(pixels).view(np.uint32)[:, 0]
+
+
+def _fade(length: int, at_start: bool, at_end: bool) -> npt.NDArray[np.float32]:
+    """1 along a line of values, but smoothly from 0 at ends that are asked for."""
+    place = (np.arange(length, dtype=np.float32) + 0.5) / max(1.0, FADE_SHARE * length)
+    rise = np.clip(place, 0, 1)
+    rise = rise * rise * (3 - 2 * rise)
+    line = np.ones(length, np.float32)
+    if at_start:
+        line *= rise
+    if at_end:
+        line *= rise[::-1]
+    return line
 
 
 class HeatItem(QGraphicsItem):

@@ -77,8 +77,7 @@ class ImageView(QGraphicsView):
         self._set_zoom(self._fitted_zoom())
         centre = self.image_to_view(self._image_width / 2, self._image_height / 2)
         width, height = self.viewport().width(), self.viewport().height()
-        lowest = height - self._free_below() - self._image_height * self.zoom / 2
-        self._scroll_by(centre - QPointF(width / 2, min(height / 2, lowest)))
+        self._scroll_by(centre - QPointF(width / 2, (height - self._free_below()) / 2))
 
     def zoom_by(self, factor: float, at: QPointF | None = None) -> None:
         """Zoom; the image position under ``at`` (view pixels; default: the middle) stays where it is."""
@@ -170,8 +169,7 @@ class ImageView(QGraphicsView):
 
     def _fitted_zoom(self) -> float:
         width, height = max(1, self.viewport().width()), max(1, self.viewport().height())
-        # The margin above is the same as when nothing is kept free.
-        free_height = min(FIT_SHARE * height, height * (1 + FIT_SHARE) / 2 - self._free_below())
+        free_height = FIT_SHARE * (height - self._free_below())
         return min(MAX_ZOOM, FIT_SHARE * width / self._image_width, free_height / self._image_height)
 
     def _free_below(self) -> int:

@@ -39,6 +39,7 @@ class LoopCommands(QObject):
         self.damage = DamageNotices(session, notices, parent=self)
         refine.draft_changed.connect(self.watch.keep_draft)
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
+        self.next_click.heat_changed.connect(window.area.doubt.show_state)
         self.steps = Steps(session, refine)
         self.painting = Painting(window.canvas, session, refine, notices)
         self._emptying_id = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.answering.next_click import as_shown, doubt_map, proposals
 from annotator.domain.drafts.state import RefineState
@@ -28,6 +28,9 @@ class _Doubt:
 
 class NextClick(QObject):
     """Follows the object in work. Nothing is computed while neither the layer nor a proposal is wanted."""
+
+    heat_changed = Signal(bool, bool)
+    """(an object is in work, its doubt is on the screen)"""
 
     def __init__(self, canvas: Canvas, refine: RefineController, notices: Notices, *, parent: QObject) -> None:
         super().__init__(parent)
@@ -138,6 +141,7 @@ class NextClick(QObject):
 
     def _paint_heat(self) -> None:
         doubt = self._current() if self._is_heat_wanted and self._state.is_active else None
+        self.heat_changed.emit(self._state.is_active, doubt is not None)
         if doubt is self._painted:
             return
         self._painted = doubt

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from annotator.ui.look.icons import plain_icon, tinted_pixmap
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import is_part_of
+from annotator.ui.shell.doubt_legend import DoubtLegend
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
 
@@ -214,6 +215,7 @@ class CanvasArea(QWidget):
         self.hint = HintLine(theme, self.stack)
         self.notice = HintLine(theme, self.stack)
         """What there is to say about the answer on the screen."""
+        self.doubt = DoubtLegend(theme, self.stack)
         self.finder = ClassFinder(self.stack)
         self.busy = BusyLine(theme, self.stack)
         box = QVBoxLayout(self)
@@ -222,15 +224,15 @@ class CanvasArea(QWidget):
         box.addWidget(self.error_bar)
         box.addWidget(self.stack, 1)
         self.stack.installEventFilter(self)
-        for part in (self.candidates, self.chip, self.hint, self.notice, self.finder):
+        for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):
             part.installEventFilter(self)
 
     def show_canvas(self, is_shown: bool) -> None:
         self.stack.setCurrentWidget(self.canvas if is_shown else self.empty)
-        for part in (self.candidates, self.chip, self.hint, self.notice, self.finder, self.busy):
+        for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder, self.busy):
             part.raise_()
         if not is_shown:
-            for part in (self.candidates, self.chip, self.hint, self.notice, self.finder):
+            for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):
                 part.hide()
 
     def make_way_for(self, object_place: QRectF) -> None:
@@ -266,6 +268,7 @@ class CanvasArea(QWidget):
         strip.move((below if is_below else above).topLeft().toPoint())
         top = _EDGE_PX if is_below or strip.isHidden() else strip.geometry().bottom() + _STRIP_EDGE_PX
         self.notice.move((width - self.notice.width()) // 2, top)
+        self.doubt.move(width - self.doubt.width() - _EDGE_PX, _EDGE_PX)
         self.finder.move(_EDGE_PX, self.chip.y() - self.finder.height() - _EDGE_PX)
 
 

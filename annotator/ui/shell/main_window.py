@@ -78,8 +78,7 @@ class MainWindow(QMainWindow):
         self._share_right_side()
         self.actions_by_id = ActionSet(keymap, run, self)
         self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
-        self.strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
-        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.strip)
+        self.strip = self._place_tools()
         rows = self.actions_by_id.rows
         self.gate = KeyGate(
             self,
@@ -123,6 +122,7 @@ class MainWindow(QMainWindow):
         for name in TOOL_STRIP:
             if name:
                 self.strip.set_key_text(name, keymap.label(name))
+        self.area.doubt.set_key(keymap.label("show_doubt"))
 
     def key_of(self, action: str) -> str:
         """The key of an action as the person's system writes it; empty when there is none."""
@@ -197,6 +197,12 @@ class MainWindow(QMainWindow):
         docks = [self.docks[spec.id] for spec in specs]
         self.resizeDocks(docks, [spec.height_px for spec in specs], Qt.Orientation.Vertical)
         self.resizeDocks(docks[:1], [_RIGHT_WIDTH_PX], Qt.Orientation.Horizontal)
+
+    def _place_tools(self) -> ToolStrip:
+        self.area.doubt.set_action(self.actions_by_id["show_doubt"])
+        strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)
+        return strip
 
     def _is_canvas(self, widget: object) -> bool:
         return widget is self.canvas or (isinstance(widget, QWidget) and self.canvas.isAncestorOf(widget))
