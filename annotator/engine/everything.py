@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from annotator.domain.answering.everything import (
     EverythingSettings,
+    FloatArray,
+    GridAnswer,
     Proposal,
     box_nms,
     crop_regions,
@@ -33,7 +35,6 @@ from annotator.domain.answering.everything import (
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
-from annotator.engine.sam2.grid import FloatArray, GridAnswer
 from annotator.engine.zoom.pieces import placed
 
 NOTHING_LOGIT = -32.0

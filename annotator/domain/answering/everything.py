@@ -105,6 +105,21 @@ class Proposal:
         return x, y, x + w, y + h
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GridAnswer:
+    """K candidates of a batch of prompts.
+
+    Attributes:
+        prompt: K, the prompt that each answers; candidate: K, 0..2, which of its three.
+        iou: K float32, predicted; logits: K x L x L float32, not clamped.
+    """
+
+    prompt: IntArray
+    candidate: IntArray
+    iou: FloatArray
+    logits: FloatArray
+
+
 def grid_points(per_side: int) -> FloatArray:
     """Points in the middle of the cells of a grid: n * n x 2 (x, y) in 0..1, row by row."""
     at = np.linspace(0.5 / per_side, 1 - 0.5 / per_side, per_side)

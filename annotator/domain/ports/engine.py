@@ -22,6 +22,10 @@ RgbArray = npt.NDArray[np.uint8]
 LogitsArray = npt.NDArray[np.float32]
 
 
+LABELS_BY_AREA = ("part", "whole", "group")
+"""Of the three candidates of an ambiguous click, the smallest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What is running, for the status bar and for every annotation's record.

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from annotator.domain.answering.logits import mask_from_logits, stability
 from annotator.domain.answering.tidy import tidied
-from annotator.domain.ports.engine import Candidate, Candidates, UncertaintyMap
+from annotator.domain.ports.engine import LABELS_BY_AREA, Candidate, Candidates, UncertaintyMap
 from annotator.domain.prompt import PointPrompt
 
 FED_BACK_LIMIT = 32.0
 """Logits that a decode takes as its dense prompt are clamped to this on both sides, as in SAM 2."""
-LABELS_BY_AREA = ("part", "whole", "group")
 
 
 def cut_candidates(

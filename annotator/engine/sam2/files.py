@@ -15,9 +15,9 @@ from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
 from annotator.engine import weights
 from annotator.engine.devices import pick_device
+from annotator.engine.precision import in_best_precision
 from annotator.engine.registry import ModelSource
 from annotator.engine.sam2.nano import load_nano
-from annotator.engine.sam2.precision import in_best_precision
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
 

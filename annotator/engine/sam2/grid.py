@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from annotator.domain.answering.everything import GridAnswer
 from annotator.engine.sam2.fast_decoder import DecoderOutput
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GridAnswer:
-    """K candidates of a batch of prompts.
-
-    Attributes:
-        prompt: K, the prompt that each answers; candidate: K, 0..2, which of its three.
-        iou: K float32, predicted; logits: K x L x L float32, not clamped.
-    """
-
-    prompt: IntArray
-    candidate: IntArray
-    iou: FloatArray
-    logits: FloatArray
 
 
 def grid_answer(output: DecoderOutput, least_iou: float) -> GridAnswer:

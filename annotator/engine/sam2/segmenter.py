@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.answering.everything import EverythingSettings, FloatArray, GridAnswer
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError, PromptError
 from annotator.domain.ports.engine import (
@@ -38,7 +38,7 @@ from annotator.engine.sam2.candidates import by_area, cut_candidates
 from annotator.engine.sam2.decoder import PromptDecoder, RawAnswer
 from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.encoder import ImageEncoder
-from annotator.engine.sam2.grid import FloatArray, GridAnswer, grid_answer
+from annotator.engine.sam2.grid import grid_answer
 
 _Answer = TypeVar("_Answer")
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from annotator.domain.answering.everything import FloatArray, GridAnswer
 from annotator.domain.answering.zoom import Region
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
-from annotator.engine.sam2.adapted_decoder import Adapter
-from annotator.engine.sam2.grid import FloatArray, GridAnswer
 from annotator.engine.zoom.given_answers import GivenAnswer
 from annotator.engine.zoom.pieces import carried, moved, placed
 
@@ -29,8 +28,8 @@ class CropSegmenter(Segmenter, Protocol):
     @property
     def device(self) -> torch.device: ...
     @property
-    def adapter(self) -> Adapter | None: ...
-    def set_adapter(self, adapter: Adapter | None) -> None: ...
+    def adapter(self) -> Any: ...
+    def set_adapter(self, adapter: Any) -> None: ...
     def stored(self, embedding: Embedding) -> StoredEmbedding: ...
     def restored(self, key: str, stored: StoredEmbedding, image: RgbArray) -> Embedding: ...
     def decode_from(

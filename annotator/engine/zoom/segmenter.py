@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +31,18 @@ from annotator.domain.answering.hypotheses import (
 )
 from annotator.domain.answering.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, EverythingStep, ModelInfo, RgbArray
+from annotator.domain.ports.engine import (
+    LABELS_BY_AREA,
+    Candidate,
+    Candidates,
+    Embedding,
+    EverythingStep,
+    ModelInfo,
+    RgbArray,
+)
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.everything import Everything
-from annotator.engine.sam2.adapted_decoder import Adapter
-from annotator.engine.sam2.candidates import LABELS_BY_AREA
 from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers, piece_of
 from annotator.engine.zoom.pieces import is_finite, longer, mask_box, with_points
 from annotator.engine.zoom.piecewise import CropSegmenter, Piecewise, ZoomEmbedding
@@ -88,10 +95,10 @@ class ZoomSegmenter:
         return self._base
 
     @property
-    def adapter(self) -> Adapter | None:
+    def adapter(self) -> Any:
         return self._base.adapter
 
-    def set_adapter(self, adapter: Adapter | None) -> None:
+    def set_adapter(self, adapter: Any) -> None:
         """See :meth:`annotator.engine.sam2.segmenter.Sam2Segmenter.set_adapter`; pieces that are kept stay valid."""
         self._base.set_adapter(adapter)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from annotator.engine.sam2.precision import has_bfloat16
+from annotator.engine.precision import has_bfloat16
 
 
 @contextmanager

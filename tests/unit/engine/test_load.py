@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_persons_own_checkpoint_is_used_and_called_unverified(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("annotator.engine.sam2.precision.cpu_has_bfloat16", lambda: False)  # no trial: seconds
+    monkeypatch.setattr("annotator.engine.precision.cpu_has_bfloat16", lambda: False)  # no trial: seconds
     engine = make_engine(model=str(checkpoint), config=TINY, device="cpu", disk_bytes=None)
     info = engine.segmenter.info
     assert (info.name, info.is_verified, info.device) == ("mine", False, "cpu")

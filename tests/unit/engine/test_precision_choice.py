@@ -15,10 +15,10 @@ import torch
 
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, ModelInfo
+from annotator.engine import precision as precision_choice
 from annotator.engine import weights
-from annotator.engine.sam2 import precision as precision_choice
+from annotator.engine.precision import Trial, in_best_precision, picture, prompts_of_picture
 from annotator.engine.sam2.nano import load_nano
-from annotator.engine.sam2.precision import Trial, in_best_precision, picture, prompts_of_picture
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 CPU = torch.device("cpu")

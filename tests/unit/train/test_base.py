@@ -204,7 +204,7 @@ def test_going_on_from_a_saved_state_is_the_same_run(root: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
 def test_a_device_that_emulates_bf16_trains_in_float32(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotator.engine.sam2.precision.cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr("annotator.engine.precision.cpu_has_bfloat16", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     linear = torch.nn.Linear(4, 4)
     with mixed_precision(torch.device(kind)):
@@ -213,7 +213,7 @@ def test_a_device_that_emulates_bf16_trains_in_float32(kind: str, monkeypatch: p
 
 
 def test_mixed_precision_on_a_cpu_is_bf16_without_the_fused_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotator.engine.sam2.precision.cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("annotator.engine.precision.cpu_has_bfloat16", lambda: True)
     linear, fused_before = torch.nn.Linear(4, 4), torch.backends.cuda.flash_sdp_enabled()
     with mixed_precision(CPU):
         assert linear(torch.zeros(1, 4)).dtype == torch.bfloat16

@@ -16,16 +16,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import platformdirs
 import torch
 
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidates, RgbArray
+from annotator.domain.ports.engine import Candidates, RgbArray, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.files.private import make_private_folder
 
 MIN_IOU = 0.99
@@ -38,7 +37,7 @@ _KEPT = 200
 _VERSION = 1
 _log = logging.getLogger(__name__)
 
-Build = Callable[[torch.dtype], Sam2Segmenter]
+_Model = TypeVar("_Model", bound=Segmenter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,14 @@ class Trial:
 
 
 def in_best_precision(
-    build: Build,
+    build: Callable[[torch.dtype], _Model],
     device: torch.device,
     wanted: torch.dtype | None = None,
     *,
     weights_sha256: str,
     say: Callable[[str], None] = lambda _line: None,
     memory: Path | None = None,
-) -> Sam2Segmenter:
+) -> _Model:
     """The wanted precision; else bfloat16 on CUDA, and on a processor the faster one that gives the same masks.
 
     Args:
@@ -128,25 +127,25 @@ def _capabilities() -> Mapping[str, Any]:
     return {"avx512_bf16": bool(probe and probe())}
 
 
-def try_both(half: Sam2Segmenter, full: Sam2Segmenter) -> Trial:
+def try_both(half: Segmenter, full: Segmenter) -> Trial:
     """Encode and decode the drawn picture with both, in turns (bfloat16 first, so that it pays what a first run costs).
 
     Small models get several rounds, and each its fastest, because a busy machine only ever makes them slower.
     """
     image, all_prompts = picture(), prompts_of_picture()
-    best_ms = {half: float("inf"), full: float("inf")}
-    answers: dict[Sam2Segmenter, list[Candidates]] = {}
+    best_ms = [float("inf")] * 2
+    answers: list[list[Candidates]] = [[], []]
     started = time.perf_counter()
     for _ in range(MOST_ROUNDS):
-        for segmenter in (half, full):
+        for side, segmenter in enumerate((half, full)):
             began = time.perf_counter()
             embedding = segmenter.encode(image, "precision trial")
-            answers[segmenter] = [segmenter.decode(embedding, prompts) for prompts in all_prompts]
-            best_ms[segmenter] = min(best_ms[segmenter], (time.perf_counter() - began) * 1e3)
+            answers[side] = [segmenter.decode(embedding, prompts) for prompts in all_prompts]
+            best_ms[side] = min(best_ms[side], (time.perf_counter() - began) * 1e3)
         if (time.perf_counter() - started) * 1e3 > ENOUGH_MS:
             break
-    iou = min(_same(a, b) for a, b in zip(answers[full], answers[half], strict=True))
-    return Trial(round(iou, 5), round(best_ms[full], 3), round(best_ms[half], 3))
+    iou = min(_same(a, b) for a, b in zip(answers[1], answers[0], strict=True))
+    return Trial(round(iou, 5), round(best_ms[1], 3), round(best_ms[0], 3))
 
 
 def picture() -> RgbArray:
