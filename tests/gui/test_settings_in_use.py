@@ -10,6 +10,7 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 
 from annotator.domain.errors import UserError
 from annotator.io.formats.coco.export import export_coco
@@ -85,6 +86,7 @@ def test_uids_of_dicom_are_left_out_where_the_person_wants_it(desk):
     store = desk.session.store
     assert "SOPInstanceUID" in store.images()[0].extra
     dialog = desk.window.program.files.show_settings()
+    assert "DICOM UIDs" in [label.text() for label in dialog.findChildren(QLabel)]
     dialog.editors["dicom_uids"].setChecked(False)
     dialog.close()
     desk.session.go_to(store.images()[1].id)

@@ -170,6 +170,8 @@ def _title(setting: Setting) -> str:
         "gib": "(GiB)",
         "ram": "in memory",
         "disk": "on disk",
+        "dicom": "DICOM",
+        "uids": "UIDs",
     }
     text = " ".join(units.get(word, word) for word in words if word != "enabled")
     return text[:1].upper() + text[1:]
