@@ -122,7 +122,8 @@ class RasterReader:
             if image.format in ("JPEG", "MPO"):
                 image.draft("RGB", (max_side, max_side))
             image.load()
-            if image.mode in ("RGB", "L"):
+            _correct_clear_grey(image, stream, head)
+            if image.mode in ("RGB", "L") and "transparency" not in image.info:  # one colour: not that of a mixture
                 image.thumbnail((max_side, max_side), reducing_gap=2.0)
             rgb, _ = _to_rgb(image)
             return orient(rgb, _orientation_of(image))
@@ -138,13 +139,17 @@ def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pi
             image.seek(frame)
             check_size(name, *image.size, max_pixels)
         image.load()
-        clear = png_clear_grey(stream, head)
-        if clear is not None:
-            image.info["transparency"] = clear
+        _correct_clear_grey(image, stream, head)
         rgb, note = _to_rgb(image)
         # Asked after load(): Pillow turns some formats upright itself and then drops the tag.
         rgb = orient(rgb, _orientation_of(image))
     return Pixels(rgb, note=joined(note, frame_note(frame, frames)))
+
+
+def _correct_clear_grey(image: Image.Image, stream: BinaryIO, head: bytes) -> None:
+    clear = png_clear_grey(stream, head)
+    if clear is not None:
+        image.info["transparency"] = clear
 
 
 def _read_deep(stream: BinaryIO, name: str, head: bytes, frame: int, max_pixels: int) -> Pixels | None:

@@ -488,6 +488,19 @@ def test_png_grey(tmp_path: Path, bits: int, is_clear: bool) -> None:
     assert ("transparency" in load_image(tmp_path / "a.png").note) == is_clear
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+def test_png_thumbnail_has_its_transparency(tmp_path: Path, bits: int) -> None:
+    """One grey is transparent, and no mixture of others is."""
+    full = 2**bits - 1
+    values = np.where(np.add.outer(np.arange(64), np.arange(64)) % 2, 0, full)
+    values[:32] = full // 3
+    (tmp_path / "a.png").write_bytes(png(values, bits, 0, struct.pack(">H", full // 3)))
+    small = load_thumbnail(tmp_path / "a.png", max_side=16)
+    assert (small[2:6] == ALPHA_BACKGROUND).all()
+    (tmp_path / "b.png").write_bytes(png(values, bits, 0, struct.pack(">H", full // 2)))
+    assert np.abs(load_thumbnail(tmp_path / "b.png", max_side=16)[10:14].astype(int) - 127).max() <= 1
+
+
 @pytest.mark.parametrize("is_clear", [False, True])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_png_colour(tmp_path: Path, bits: int, is_clear: bool) -> None:
