@@ -290,7 +290,7 @@ def test_missing_empty_and_not_images(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     fails(tmp_path / "folder.png", "not a file")
     (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    fails(tmp_path / "program.eps", "not an image")
+    fails(tmp_path / "program.eps", "of the kind PostScript")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="named pipes")
