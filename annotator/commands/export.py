@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     from annotator.commands.format_options import given_options
     from annotator.commands.output import check_output
+    from annotator.domain.drafts.held import held_text
     from annotator.domain.errors import ProjectError
     from annotator.io.formats.registry import export_formats, exporter
     from annotator.io.project.place import find_project
@@ -62,5 +63,8 @@ def run(args: argparse.Namespace) -> int:
             progress=show,
             **options,
         )
+        held = held_text(store.images(), store.draft_counts())
     print("\n".join(report.lines()))
+    if held:
+        print(f"warning: {held}; that is not in the export")
     return 0

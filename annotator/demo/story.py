@@ -360,4 +360,4 @@ class Story:
         check_stored(self._project, self.labeller.accepted, self.labeller.statuses)
         with ProjectStore.open(self._project) as store:
             require(not store.is_read_only, f"the window left the project locked ({store.read_only_reason})")
-            require(store.draft() is None, "an object in work was left in the project file")
+            require(not store.draft_counts(), "an object in work was left in the project file")

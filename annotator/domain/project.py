@@ -154,14 +154,19 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A named, reversible change of the document, applied in one transaction."""
+    """A named, reversible change of the document, applied in one transaction.
+
+    ``drafts_of`` are images whose objects in work end with it; taking it back brings them back, too.
+    """
 
     name: str
     changes: tuple[RowChange, ...]
+    drafts_of: tuple[int, ...] = ()
 
     def inverted(self) -> Edit:
         """The edit that takes this one back: its changes inverted, last first."""
-        return Edit(self.name, tuple(change.inverted() for change in reversed(self.changes)))
+        changes = tuple(change.inverted() for change in reversed(self.changes))
+        return replace(self, changes=changes)
 
     def change(self) -> Change:
         """What views have to refresh."""
@@ -225,4 +230,5 @@ def status_edit(image: ImageRecord, status: Status) -> Edit:
 def mark_empty_edit(image: ImageRecord, annotations: tuple[Annotation, ...]) -> Edit:
     """Nothing to annotate here: objects of the image go, in the same undoable step."""
     gone = tuple(RowChange(annotation, None) for annotation in annotations)
-    return Edit("mark empty", (*gone, RowChange(image, replace(image, status=Status.EMPTY))))
+    changes = (*gone, RowChange(image, replace(image, status=Status.EMPTY)))
+    return Edit("mark empty", changes, drafts_of=(image.id,))

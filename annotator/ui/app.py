@@ -124,7 +124,7 @@ def build_window(
         offered = OfferedModel(settings, client, notices, find=offer, menu=files.models, parent=window)
         window.closing.connect(offered.shut_down)
     commands.watch.open_wanted.connect(files.open_path)
-    ClosingGate(window, refine, patience)
+    ClosingGate(window, refine, patience, session=session, settings=settings)
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
     window.status.insertPermanentWidget(1, TrainingFact(adapters.training))

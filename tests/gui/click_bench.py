@@ -28,16 +28,19 @@ class ListSink:
     def __init__(self) -> None:
         self.edits: list[Edit] = []
         self.errors: list[Exception] = []
+        self.kept: dict[int, dict | None] = {}
+        """What is in work by image id, as the project file would have it."""
         self._next_id = 100
 
     def new_annotation_id(self) -> int:
         self._next_id += 1
         return self._next_id
 
-    def apply(self, edit: Edit) -> Change:
+    def apply(self, edit: Edit, *, kept: dict[int, dict | None] | None = None) -> Change:
         if self.errors:
             raise self.errors.pop(0)
         self.edits.append(edit)
+        self.kept.update(kept or {})
         return edit.change()
 
     @property
@@ -63,7 +66,7 @@ class Bench:
         self.controller.message.connect(self.messages.append)
         self.controller.not_stored.connect(lambda text, epoch: self.refused.append((text, epoch)))
         self.controller.accepted.connect(lambda annotation, change: self.accepted.append(annotation))
-        self.controller.draft_changed.connect(self.drafts.append)
+        self.controller.draft_changed.connect(self._on_draft)
         self.controller.busy_changed.connect(self.busy.append)
         self.controller.set_category(CELL)
         self.image = ImageRecord(1, "a.png", width=128, height=96)
@@ -72,6 +75,10 @@ class Bench:
                 client.start(fake_engine(self.segmenter))
             with qtbot.waitSignal(client.encoded):
                 self.controller.open_image(self.image, RGB, "a")
+
+    def _on_draft(self, image_id: int, data: dict | None) -> None:
+        self.drafts.append(data)
+        self.sink.kept[image_id] = data
 
     @property
     def state(self) -> RefineState:

@@ -59,6 +59,7 @@ class Desk:
         self.qtbot, self.root = qtbot, root
         self.engine = HeldEngine()
         self.window = None
+        self.knows_drafts_stay = True
         self.options: dict[str, object] = {}
         """More for ``build_window``."""
 
@@ -78,7 +79,10 @@ class Desk:
         return folder
 
     def build(self) -> None:
-        self.window = build_window(Settings.load(self.root / "settings.toml"), self.engine.factory, **self.options)
+        self.settings = Settings.load(self.root / "settings.toml")
+        if self.knows_drafts_stay:
+            self.settings.set("knows_drafts_stay", True)
+        self.window = build_window(self.settings, self.engine.factory, **self.options)
         self.window.resize(*WANTED_PX)  # the screen of the tests has 800 x 800
         program = self.window.program
         self.session, self.refine, self.client, self.loader = (
@@ -154,8 +158,7 @@ class Desk:
         program.client.stop()
         program.loader.shut_down()
         program.thumbnails.shut_down()
-        program.session.store.close()
-        program.session.store = None
+        program.session._let_go().close()  # nothing that still arrives finds a project
         window.close()
         window.deleteLater()
 

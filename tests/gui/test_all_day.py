@@ -27,7 +27,7 @@ def ids(desk) -> list[int]:
     return [annotation.id for annotation in desk.session.annotations]
 
 
-def full_disk(*_args):
+def full_disk(*_args, **_named):
     raise ProjectError("The disk is full.", "Free some space.")
 
 
@@ -310,7 +310,7 @@ def test_marking_empty_without_waiting_drops_the_accept(desk):
     desk.open()
     accept_slowly(desk, 40, 40)
     desk.key(K.Key_X)
-    desk.window.program.bench._commands._patience.offer_way_out()
+    desk.window.program.bench._commands.finishing._patience.offer_way_out()
     button = desk.window.area.error_bar.button
     assert button.text() == "Mark it without it"
     button.click()
@@ -350,7 +350,7 @@ def test_coming_back_before_the_mask_is_there_makes_no_second_object(desk):
     desk.until(lambda: len(ids(desk)) == 1)
     desk.key(K.Key_Return)
     assert len(ids(desk)) == 1
-    assert desk.session.store.draft() is None
+    assert desk.session.store.draft_counts() == {}
 
 
 def test_a_class_chosen_for_a_refined_object_comes_back_with_it(desk):

@@ -113,7 +113,7 @@ def test_the_quit_key_waits_too_and_the_next_click_is_kept_as_a_draft(desk):
     desk.until(lambda: is_over(desk))
     assert len(stored(project)) == 1
     with ProjectStore.open(project, read_only=True) as store:
-        _image, prompts = store.draft()
+        prompts = store.draft(1)
     assert len(prompts["points"]) == 1
 
 
@@ -161,7 +161,7 @@ def test_an_engine_that_hangs_does_not_keep_the_window(desk):
     assert not desk.window.isVisible()
     assert stored(project) == []
     with ProjectStore.open(project, read_only=True) as store:
-        assert store.draft() is not None
+        assert store.draft_counts() == {1: 1}
     del desk.window.program.client.stop
     desk.engine.let_go()
     desk.client.stop()
@@ -172,7 +172,7 @@ def test_a_full_disk_while_closing_keeps_the_window_and_the_mask(desk, monkeypat
     project = accept_in_flight(desk)
     real = ProjectStore.apply
 
-    def full(self, edit):
+    def full(self, edit, **_named):
         raise ProjectError("The disk is full.", "Make room.")
 
     monkeypatch.setattr(ProjectStore, "apply", full)
@@ -243,7 +243,7 @@ def test_an_unaccepted_object_stays_in_the_old_project_as_its_draft(desk):
     desk.window.program.files.open_path(others)
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
     assert not desk.refine.state.is_active
-    assert desk.session.store.draft() is None
+    assert desk.session.store.draft_counts() == {}
     desk.window.program.files.open_path(desk.folder)
     desk.until(lambda: desk.session.store is not None and desk.session.store.path == old)
     desk.wait_mask(60, 60)
@@ -334,10 +334,9 @@ def test_another_project_opens_without_the_mask_and_does_not_get_it(desk):
     assert mine.mask().contains(100, 30)
     assert stored(old) == []
     desk.window.program.files.open_path(desk.folder)
-    desk.until(lambda: desk.session.store.path == old and desk.shown_row() == 0)
-    desk.wait_mask(60, 60)
-    desk.key(K.Key_Return)
-    assert len(stored(old)) == 1
+    desk.until(lambda: desk.session.store.path == old and len(stored(old)) == 1)
+    assert stored(old)[0].mask().contains(60, 60)
+    assert desk.session.store.draft_counts() == {}
 
 
 @pytest.mark.usefixtures("impatient")

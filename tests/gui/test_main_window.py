@@ -296,7 +296,7 @@ def test_a_full_disk_keeps_the_candidate_and_can_be_tried_again(desk, monkeypatc
     desk.wait_mask(60, 60)
     real = ProjectStore.apply
 
-    def full(self, edit):
+    def full(self, edit, **_named):
         raise ProjectError("The disk is full.", "Make room.")
 
     monkeypatch.setattr(ProjectStore, "apply", full)

@@ -761,7 +761,7 @@ def test_a_draft_of_a_refinement_names_its_object(bench: Bench) -> None:
     draft = bench.drafts[-1]
     assert draft["annotation_id"] == old.id
     bench.controller.cancel()
-    bench.controller.restore(draft, origin=old)
+    bench.controller.restore(draft, annotations=[old])
     bench.settle()
     bench.controller.accept()
     assert bench.accepted[-1].id == old.id

@@ -166,7 +166,7 @@ def test_a_failing_disk_is_told_and_can_be_tried_again(session, monkeypatch):
     annotation = accept(session)
     real = ProjectStore.apply
 
-    def full_disk(self, edit):
+    def full_disk(self, edit, **_named):
         raise ProjectError("The disk is full.", "Make room.")
 
     monkeypatch.setattr(ProjectStore, "apply", full_disk)

@@ -38,6 +38,16 @@ def taken_back(line: Line, head: Draft, opened: OpenImage | None) -> Line | None
     return (*others, replace(head, ticket=None))
 
 
+def waiting(line: Line) -> Line:
+    """The drafts that wait for their mask."""
+    return tuple(draft for draft in line if draft.ticket is not None)
+
+
+def without(line: Line, draft: Draft) -> Line:
+    """The line when a draft is over."""
+    return tuple(other for other in line if other.epoch != draft.epoch)
+
+
 def without_tickets(line: Line, epochs: set[int], opened: OpenImage | None) -> tuple[Line, int]:
     """The line when the masks of these accepted drafts do not come, and how many drafts had to be given up.
 

@@ -1,16 +1,15 @@
-"""What the object in work looks like to the views, to the crash-safe draft, and to the document."""
+"""What the object in work looks like to the views and to the document."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from annotator.domain.drafts.draft import Answer, Draft, Ticket
-from annotator.domain.geometry import clamp_point
+from annotator.domain.drafts.kept import is_worth_keeping
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidates
 from annotator.domain.project import Annotation
-from annotator.domain.prompt import PointPrompt, Prompts, PromptSession
+from annotator.domain.prompt import Prompts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +27,7 @@ class RefineState:
         category_id: the class that it has, or that was chosen for it since.
         image_key: of the image that the prompts are on.
         decode_ms, encode_ms, was_cached, looked_closer: of the answer on the screen.
+        is_worth_keeping: there is something that would be lost with it.
     """
 
     prompts: Prompts = field(default_factory=Prompts)
@@ -47,6 +47,7 @@ class RefineState:
     encode_ms: float = 0.0
     was_cached: bool = False
     looked_closer: bool = False
+    is_worth_keeping: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -76,42 +77,8 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
         encode_ms=0.0 if shown is None else shown.encode_ms,
         was_cached=shown is not None and shown.was_cached,
         looked_closer=shown is not None and shown.candidates.looked_closer,
+        is_worth_keeping=is_worth_keeping(draft),
     )
-
-
-def draft_json(draft: Draft | None) -> dict[str, Any] | None:
-    """Plain data from which :func:`session_from_json` makes the prompts again; None when there are none."""
-    if draft is None or not draft.has_work:
-        return None
-    data = draft.prompts.to_json()
-    if draft.origin is not None:
-        data["annotation_id"] = draft.origin.id
-    if draft.category_id is not None:
-        data["category_id"] = draft.category_id
-    answer = draft.answer
-    turns = draft.turns if answer is None else (answer.index - answer.candidates.best) % len(answer.candidates.items)
-    return data | {"turns": turns} if turns else data
-
-
-def session_from_json(data: dict[str, Any], *, origin: Annotation | None, width: int, height: int) -> PromptSession:
-    """A session whose steps lead to the prompts of :func:`draft_json`.
-
-    Raises:
-        ValueError, TypeError, AttributeError: the data are damaged.
-    """
-    prompts = Prompts.from_json(data)
-    session = PromptSession.refining(origin.mask()) if origin is not None else PromptSession()
-    box = prompts.box.clipped(width, height) if prompts.box is not None else None
-    if box is not None and box.area > 0:
-        session = session.set_box(box)
-    for number, point in enumerate(prompts.points):
-        for stroke in (s for s in prompts.strokes if s.after == number):
-            session = session.paint(stroke)
-        x, y = clamp_point(point.x, point.y, width=width, height=height)
-        session = session.add_point(PointPrompt(x, y, point.is_positive))
-    for stroke in (s for s in prompts.strokes if not 0 <= s.after < len(prompts.points)):
-        session = session.paint(stroke)
-    return session
 
 
 def annotation_of(

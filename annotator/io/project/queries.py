@@ -13,6 +13,7 @@ from typing import Any, cast
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
 from annotator.domain.review import ReviewedObject
+from annotator.io.project.drafts import DraftRows
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.soundness import Damage, fetch, read_rows
 
@@ -31,6 +32,7 @@ class ProjectQueries:
         self._known_root: Path | None = None
         self.damage: dict[tuple[str, int], Damage] = {}
         """What was found wrong so far, by table and id."""
+        self._drafts = DraftRows(connection)
 
     @property
     def path(self) -> Path:
@@ -135,10 +137,15 @@ class ProjectQueries:
         found = self._fetch("SELECT v FROM meta WHERE k = ?", key)
         return found[0][0] if found else default
 
-    def draft(self) -> tuple[int, dict[str, Any]] | None:
-        """The unaccepted object: (image id, prompts as saved), or None. It survives a crash."""
-        found = self._fetch("SELECT image_id, prompts FROM draft")
-        return (int(found[0][0]), json.loads(found[0][1])) if found else None
+    def draft(self, image_id: int) -> dict[str, Any] | None:
+        """What is in work on an image, as saved (:mod:`annotator.domain.drafts.kept`), or None. It survives a crash."""
+        with translated_errors(self._path, "read"):
+            return self._drafts.read(image_id)
+
+    def draft_counts(self) -> dict[int, int]:
+        """Number of objects in work by image id; images without are left out."""
+        with translated_errors(self._path, "read"):
+            return self._drafts.counts()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -170,22 +177,6 @@ class ProjectQueries:
                 os.replace(partial, target)
             finally:
                 partial.unlink(missing_ok=True)
-
-    def check_same_size(self, image: ImageRecord, width: int, height: int) -> None:
-        """Raises:
-        ProjectError: the image has objects that were made at another size: its file was replaced.
-        """
-        ((other_width, other_height, count),) = self._fetch(
-            "SELECT image_width, image_height, COUNT(*) FROM annotation "
-            "WHERE image_id = ? AND (image_width <> ? OR image_height <> ?)",
-            *(image.id, width, height),
-        )
-        if count:
-            raise ProjectError(
-                f"{image.path} was replaced: it is {width} x {height} pixels now, and its {count} object(s) were "
-                f"made at {other_width} x {other_height}.",
-                "Put the old file back, or delete those objects.",
-            )
 
     def _one(self, table: str, row_id: int) -> Row:
         rows = self._rows(table, "WHERE id = ?", row_id)

@@ -66,9 +66,10 @@ def save_rescued(connection: sqlite3.Connection, project: Path) -> Path:
 
 
 def edit_mark(connection: sqlite3.Connection) -> tuple[object, ...]:
-    """Another one after every edit, undo and redo."""
-    sql = "SELECT (SELECT MAX(seq) FROM edit), (SELECT COUNT(*) FROM edit WHERE undone = 1)"
-    return tuple(connection.execute(sql).fetchone())
+    """Another one after every edit, undo and redo, and when a prompt comes or goes."""
+    edits = "(SELECT MAX(seq) FROM edit), (SELECT COUNT(*) FROM edit WHERE undone = 1)"
+    in_work = "(SELECT COUNT(*) FROM image_draft), (SELECT TOTAL(length(data)) FROM image_draft)"
+    return tuple(connection.execute(f"SELECT {edits}, {in_work}").fetchone())
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError
-from annotator.domain.project import Annotation, Edit, Row, RowChange
+from annotator.domain.project import Edit, Row, RowChange
 from annotator.io.project.schema import COLUMNS, column_value, table_of
 from annotator.io.project.soundness import read_rows
 
@@ -47,7 +47,7 @@ class RowWriter:
         created = [c.after for c in real if c.after is not None and c.before is None]
         for kind in {table_of(row) for row in created}:
             self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
-        return Edit(edit.name, real)
+        return replace(edit, changes=real)
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """New rows of one table, and their ids are used up."""
@@ -111,16 +111,6 @@ def _sound(table: str, found: tuple[Any, ...]) -> Row:
     if not rows:
         raise ProjectError(f"The change was not made: {damages[0]}.", "Restore it first.")
     return rows[0]
-
-
-def images_with_new_pixels(edit: Edit) -> set[int]:
-    """Images that an edit gave a new object, or an object of other pixels."""
-    found: set[int] = set()
-    for change in edit.changes:
-        before, after = change.before, change.after
-        if isinstance(after, Annotation) and (not isinstance(before, Annotation) or before.rle != after.rle):
-            found.add(after.image_id)
-    return found
 
 
 def _with_difference(current: Row, before: Row, after: Row) -> Row:

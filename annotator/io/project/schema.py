@@ -19,17 +19,21 @@ from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Ro
 _log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x414E4F54  # "ANOT"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 SCHEMA_VERSION = MAJOR * 1000 + MINOR
 """``user_version``: another thousand (major) is refused; within one, an older file is migrated after a backup, and a
 newer one is opened (minor versions only add)."""
 
 Migration = Callable[[sqlite3.Connection], None]
-MIGRATIONS: Mapping[int, Migration] = {}
-"""From a version to the next one; each runs inside one transaction."""
 
-# Foreign keys are checked at commit, so that the order of changes inside an edit does not matter.
-_SCHEMA = """
+_DRAFT_TABLE = """
+CREATE TABLE image_draft(
+  image_id INTEGER PRIMARY KEY REFERENCES image(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  objects INTEGER NOT NULL, data TEXT NOT NULL)"""
+
+# Foreign keys are checked at commit, so that the order of changes inside an edit does not matter. ``draft`` stays
+# empty: it is what programs of version 1.0 write to.
+_SCHEMA = f"""
 CREATE TABLE image(
   id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, status TEXT NOT NULL, extra TEXT NOT NULL);
@@ -48,12 +52,26 @@ CREATE INDEX annotation_image ON annotation(image_id);
 CREATE INDEX annotation_category ON annotation(category_id);
 CREATE TABLE edit(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, author TEXT NOT NULL, name TEXT NOT NULL,
-  changes BLOB NOT NULL, undone INTEGER NOT NULL DEFAULT 0);
+  changes BLOB NOT NULL, undone INTEGER NOT NULL DEFAULT 0, drafts TEXT NOT NULL DEFAULT '');
 CREATE INDEX edit_undone ON edit(undone, seq);
 CREATE TABLE sequence(kind TEXT PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE draft(slot INTEGER PRIMARY KEY CHECK (slot = 1), image_id INTEGER NOT NULL, prompts TEXT NOT NULL);
 CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL);
+{_DRAFT_TABLE.strip()};
 """
+
+
+def _one_draft_an_image(connection: sqlite3.Connection) -> None:
+    """1.0 to 1.1: a row of unaccepted objects for every image, and edits know which of them they ended."""
+    connection.execute(_DRAFT_TABLE)
+    connection.execute("ALTER TABLE edit ADD COLUMN drafts TEXT NOT NULL DEFAULT ''")
+    known = "SELECT image_id, 1, prompts FROM draft WHERE image_id IN (SELECT id FROM image)"
+    connection.execute(f"INSERT INTO image_draft(image_id, objects, data) {known}")
+    connection.execute("DELETE FROM draft")
+
+
+MIGRATIONS: Mapping[int, Migration] = {1000: _one_draft_an_image}
+"""From a version to the next one; each runs inside one transaction."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "image": ("id", "path", "sha256", "width", "height", "status", "extra"),
@@ -100,7 +118,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
             "Open it with that version, or update this one.",
         )
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    missing = {"image", "category", "annotation", "edit", "sequence", "draft", "meta"} - present
+    missing = {"image", "category", "annotation", "edit", "sequence", "draft", "image_draft", "meta"} - present
     if missing and version >= SCHEMA_VERSION:
         raise ProjectError(f"{path.name} is damaged: the table {min(missing)} is gone.", RESTORE)
     return int(version)

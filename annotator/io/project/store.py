@@ -15,6 +15,7 @@ from annotator.domain.palette import next_colour
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange
 from annotator.io.images.reading import list_images
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
+from annotator.io.project.drafts import Kept, image_ids_of
 from annotator.io.project.held import HeldFile
 from annotator.io.project.opening import open_held
 from annotator.io.project.place import (
@@ -32,13 +33,13 @@ from annotator.io.project.place import (
     unwritable,
 )
 from annotator.io.project.queries import ProjectQueries
-from annotator.io.project.rows import RowKind, RowWriter, images_with_new_pixels
+from annotator.io.project.replaced import check_same_size, replaced_notice
+from annotator.io.project.rows import RowKind, RowWriter
 from annotator.io.project.schema import (
     RESTORE,
     edit_from_blob,
     edit_to_blob,
     relaxed,
-    to_json,
     translated_errors,
 )
 
@@ -205,12 +206,15 @@ class ProjectStore(ProjectQueries):
         """The id that :meth:`new_id` would give; it and all larger ones are unused."""
         return self._rows_out.peek_id(kind)
 
-    def apply(self, edit: Edit) -> Change:
+    def apply(self, edit: Edit, *, kept: Kept | None = None) -> Change:
         """Do an edit in one transaction; durable when it returns. It can be undone, and what was undone is forgotten.
 
         Only fields that differ between a change's old and new row are written, so an edit made from a slightly old
-        row does not take back what was written since. An edit that adds an object, or changes an object's pixels,
-        ends the draft of its image.
+        row does not take back what was written since. The objects in work of its ``drafts_of`` end with it.
+
+        Args:
+            kept: what is in work from then on, as in :meth:`save_drafts`: an accepted object is never in both, nor
+                in neither.
 
         Raises:
             ProjectReadOnlyError: another program has the project.
@@ -222,14 +226,14 @@ class ProjectStore(ProjectQueries):
             return Change(edit.name)
         with self._transaction():
             real = self._rows_out.write(edit)
+            drafts = self._drafts.take(edit.drafts_of)
+            self._drafts.write(kept or {})
             self._connection.execute("DELETE FROM edit WHERE undone = 1")
             self._connection.execute(
-                "INSERT INTO edit(at, author, name, changes) VALUES (?, ?, ?, ?)",
-                (now_text(), self.author, real.name, edit_to_blob(real)),
+                "INSERT INTO edit(at, author, name, changes, drafts) VALUES (?, ?, ?, ?, ?)",
+                (now_text(), self.author, real.name, edit_to_blob(real), drafts),
             )
             self._connection.execute("DELETE FROM edit WHERE seq <= (SELECT MAX(seq) FROM edit) - ?", (UNDO_CAP,))
-            for image_id in images_with_new_pixels(real):
-                self._connection.execute("DELETE FROM draft WHERE image_id = ?", (image_id,))
         return real.change()
 
     def undo(self) -> Change | None:
@@ -308,10 +312,11 @@ class ProjectStore(ProjectQueries):
             height=height or image.height,
             extra={**image.extra, **(extra or {})},
         )
-        notice = self._replaced_notice(image, changed)
-        if changed == image or self.is_read_only:
-            return Change("image facts", notice=notice)
-        self.check_same_size(image, changed.width, changed.height)
+        with translated_errors(self._path, "read"):
+            notice = replaced_notice(self._connection, image, changed)
+            if changed == image or self.is_read_only:
+                return Change("image facts", notice=notice)
+            check_same_size(self._connection, image, changed.width, changed.height)
         with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
             self._rows_out.update(image, changed)
         return Change("image facts", frozenset((image_id,)), notice=notice)
@@ -325,23 +330,14 @@ class ProjectStore(ProjectQueries):
         with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", (key, value))
 
-    def save_draft(self, image_id: int, prompts: dict[str, Any] | None) -> None:
-        """Remember the object in work (plain JSON data; None: there is none) through a crash, not a power cut. Does
-        nothing when read-only."""
-        if self.is_read_only:
-            return
-        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
-            self._connection.execute("DELETE FROM draft")
-            if prompts is not None:
-                self._connection.execute("INSERT INTO draft VALUES (1, ?, ?)", (image_id, to_json(prompts)))
+    def save_drafts(self, kept: Kept) -> None:
+        """Remember what is in work on these images through a crash, not a power cut; others keep theirs. Does nothing
+        when read-only."""
+        if not self.is_read_only:
+            with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
+                self._drafts.write(kept)
 
     # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _replaced_notice(self, old: ImageRecord, new: ImageRecord) -> str:
-        is_other = old.sha256 not in ("", new.sha256)
-        count = self._fetch("SELECT COUNT(*) FROM annotation WHERE image_id = ?", old.id)[0][0] if is_other else 0
-        told = f"{old.path} is another file than its {count} object(s) were made on: look at them again."
-        return told if count else ""
 
     def _require_writable(self) -> None:
         if self.is_read_only:
@@ -362,10 +358,10 @@ class ProjectStore(ProjectQueries):
 
     def _step(self, which: str, undone: int) -> Change | None:
         self._require_writable()
-        found = self._fetch(f"SELECT seq, name, changes FROM edit WHERE {which} LIMIT 1")
+        found = self._fetch(f"SELECT seq, name, changes, drafts FROM edit WHERE {which} LIMIT 1")
         if not found:
             return None
-        seq, name, blob = found[0]
+        seq, name, blob, drafts = found[0]
         try:
             done = edit_from_blob(name, blob)
         except ValueError as error:
@@ -374,7 +370,11 @@ class ProjectStore(ProjectQueries):
         edit = done.inverted() if undone else done
         with self._transaction():
             real = self._rows_out.write(edit)
-            self._connection.execute("UPDATE edit SET undone = ? WHERE seq = ?", (undone, seq))
+            if drafts and undone:
+                self._drafts.give_back(drafts)
+            elif drafts:
+                drafts = self._drafts.take(image_ids_of(drafts)) or drafts
+            self._connection.execute("UPDATE edit SET undone = ?, drafts = ? WHERE seq = ?", (undone, drafts, seq))
         return real.change()
 
     def _take_folder(self, root: Path) -> None:

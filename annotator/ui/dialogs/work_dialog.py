@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.errors import UserError
+from annotator.ui.dialogs.note import Note
 from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen, room_for
 from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
 
@@ -54,12 +55,12 @@ class WorkDialog(QDialog):
         self.report.setAccessibleName("Result")
         self.report.setMinimumHeight(_LEAST_REPORT_PX)
         self.report.hide()
-        buttons = self._make_buttons()
+        self.note, buttons = Note(), self._make_buttons()
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(16)
         self.pane = ScrollPane(self.form)
-        for widget in (title_label(title), self.pane, self.bar, self.report):
+        for widget in (title_label(title), self.pane, self.note, self.bar, self.report):
             box.addWidget(widget)
         box.addLayout(buttons)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
 from annotator.io.project.identity import FileState
 from annotator.ui.canvas.canvas import Tool
+from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.steps import Steps
@@ -32,18 +31,23 @@ class LoopCommands(QObject):
         self, window: MainWindow, session: ProjectSession, refine: RefineController, *, views: Views, patience: Patience
     ) -> None:
         super().__init__(window)
-        self._patience = patience
         self._window, self._session, self._refine, self._views = window, session, refine, views
         self._notices = notices = window.notices
         self.watch = ProjectWatch(session, notices, parent=window)
         self.damage = DamageNotices(session, notices, parent=self)
-        refine.draft_changed.connect(self.watch.keep_draft)
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.next_click.heat_changed.connect(window.area.doubt.show_state)
         self.steps = Steps(session, refine)
         self.painting = Painting(window.canvas, session, refine, notices)
-        self._emptying_id = 0
-        """The image that is marked empty as soon as no accept waits."""
+        self.finishing = Finishing(
+            *(session, refine, notices),
+            views=views,
+            patience=patience,
+            painting=self.painting,
+            bar=window.area.question,
+            key_of=window.key_of,
+            parent=self,
+        )
         for digit in range(1, 10):
             shortcut = QShortcut(QKeySequence(str(digit)), window)
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
@@ -51,20 +55,26 @@ class LoopCommands(QObject):
     def accept(self) -> None:
         """Place the proposed click, if one is shown; else keep the object, with a stroke that is still being drawn."""
         self.painting.finish()
-        if not self.next_click.place():
+        if not self.finishing.unaccepted.accept() and not self.next_click.place():
             self._refine.accept()
 
+    def remove_last(self) -> None:
+        """Take the newest click or stroke away."""
+        if not self.finishing.unaccepted.drop():
+            self._refine.remove_last()
+
     def cancel(self) -> None:
-        """The half-made drag, else the proposed click, else the object in work, else the selection."""
-        if not (self._window.canvas.cancel_gesture() or self.next_click.drop() or self._refine.cancel()):
+        """The half-made drag, a question, the proposed click, the object in work, or else the selection."""
+        stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
+        if not any(way() for way in (self._window.canvas.cancel_gesture, stay, drop, self._refine.cancel)):
             self._window.objects.select_ids(frozenset())
 
     def delete_selected(self) -> None:
-        if self._can_see():
+        if self.finishing.can_see():
             self.delete(self._window.objects.selected_ids())
 
     def select_all(self) -> None:
-        if self._can_see():
+        if self.finishing.can_see():
             self._window.objects.view.selectAll()
 
     def delete(self, ids: frozenset[int]) -> None:
@@ -73,51 +83,6 @@ class LoopCommands(QObject):
 
     def reclass(self, ids: frozenset[int], category_id: int) -> None:
         self._session.reclass(ids, category_id)
-
-    def mark_empty(self) -> None:
-        """Nothing here: an accept that still waits is stored first, so that undo brings it back with the others."""
-        image = self._session.image
-        if image is None or image.id == self._emptying_id:
-            return  # it waits already: a second press must not take the mark away again
-        if not (self._views.has_failed and not self._session.annotations) and not self._can_see():
-            return
-        state = self._refine.state
-        if state.is_active and not state.is_accept_pending:
-            self._refine.cancel()
-        self._emptying_id = image.id
-
-        def over() -> None:
-            self._emptying_id = 0
-
-        def empty() -> None:
-            self._refine.drop_accepts(image.id)
-            self._session.mark_empty()
-
-        self._on_this_image(empty, over, then="The image is marked empty", way_out="Mark it without it")
-
-    def done_and_next(self) -> None:
-        """Done means that what was accepted is kept: an accept that still waits for its mask comes first."""
-        if self._views.has_failed or self._can_see():
-            done = self._session.done_and_next
-            self._on_this_image(done, lambda: None, then="The next image comes", way_out="Go on without it")
-
-    def _on_this_image(self, do: Callable[[], None], over: Callable[[], None], *, then: str, way_out: str) -> None:
-        """Once no accept waits; not when the person is on another image by then. ``over`` in any case."""
-        shown = self._session.image
-
-        def finish() -> None:
-            over()
-            now = self._session.image
-            if shown is not None and now is not None and now.id == shown.id:
-                do()
-
-        self._patience.wait(finish, then=then, way_out=way_out, give_up=over)
-
-    def _can_see(self) -> bool:
-        """Whether the image is on the screen: nobody marks or deletes what was never shown."""
-        if self._session.image is not None and not self._views.has_picture:
-            self._notices.tell("Not before the image is on the screen.", about=Subject.READING)
-        return self._views.has_picture
 
     def tell_saved(self) -> None:
         """Answer the habit of saving: accepted objects are on the disk already, but for those that wait."""

@@ -50,6 +50,7 @@ class Views(QObject):
         self._instead: Mask | None = None
         session.opened.connect(self.on_opened)
         session.changed.connect(self.on_change)
+        session.drafts.counted.connect(window.film.model.set_drafts)
         session.class_changed.connect(self.on_class)
         window.objects.selection_changed.connect(self._on_selection)
         window.canvas.gesture_changed.connect(self.update_actions)
@@ -63,6 +64,7 @@ class Views(QObject):
         """Another project, or none."""
         window, session = self._window, self._session
         window.film.set_rows(session.images)
+        window.film.model.set_drafts(session.drafts.counts)
         window.area.show_canvas(session.store is not None)
         title = session.store.image_root.name if session.store else ""
         window.setWindowTitle(f"{title_text(title)} – Annotator" if title else "Annotator")

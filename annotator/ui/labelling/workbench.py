@@ -12,6 +12,7 @@ from annotator.domain.errors import ProjectError, UserError
 from annotator.domain.geometry import Box
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.prompt import PointPrompt
+from annotator.io.project.drafts import Kept
 from annotator.io.project.queries import is_inside
 from annotator.io.settings import Settings
 from annotator.ui.canvas.canvas import Tool
@@ -42,9 +43,9 @@ class SessionSink:
             raise UserError("No project is open.", "Open a folder first.")
         return store.new_id("annotation")
 
-    def apply(self, edit: Edit) -> Change:
+    def apply(self, edit: Edit, *, kept: Kept | None = None) -> Change:
         """As :meth:`ProjectSession.apply`."""
-        return self._session.apply(edit)
+        return self._session.apply(edit, kept=kept)
 
 
 class Workbench(QObject):
@@ -166,14 +167,12 @@ class Workbench(QObject):
 
     def _begin_project(self) -> None:
         """Nothing of the project before it is offered any more."""
-        self._drafts.forget()
         self._notices.withdraw("save")
         self._leave_picture()
 
     def _leave_picture(self) -> None:
         """Clear the canvas. What is in work is kept: coming back brings it back."""
         self._notices.withdraw("accept")
-        self._drafts.close()
         self._refine.close_image()
         self._picture = None
         self._window.canvas.set_image(None)
@@ -183,7 +182,6 @@ class Workbench(QObject):
 
     def leave_project(self) -> None:
         """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
-        self._drafts.close()
         self._refine.reset()
 
     def _on_picture(self, epoch: int, picture: Picture) -> None:
@@ -202,8 +200,8 @@ class Workbench(QObject):
         if self._session.is_writable:
             self._refine.set_category(self._session.category)
             self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
-            if self._drafts.open(record):
-                self._notices.tell("The object in work is back.", about=Subject.PROMPTS)
+            if told := self._drafts.bring_back(record):
+                self._notices.tell(told, about=Subject.PROMPTS)
         self._fit_tool()
         if loaded.note:
             self._notices.tell(f"{record.path}: {loaded.note}", about=Subject.IMAGE)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import RADIUS_PX, Theme
 from annotator.ui.panels.chips import paint_class_chip
-from annotator.ui.panels.list_models import CATEGORY_ROLE, COUNT_ROLE, IS_CURRENT_ROLE, NUMBER_ROLE, ROW_ROLE
+from annotator.ui.panels.list_models import (
+    CATEGORY_ROLE,
+    COUNT_ROLE,
+    DRAFTS_ROLE,
+    IS_CURRENT_ROLE,
+    NUMBER_ROLE,
+    ROW_ROLE,
+)
 
 Index = QModelIndex | QPersistentModelIndex
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -148,10 +155,27 @@ class FilmDelegate(_RowDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(tokens.accent if is_shown else tokens.dim), 2))
             painter.drawRoundedRect(frame.adjusted(-2, -2, 2, 2), RADIUS_PX + 1, RADIUS_PX + 1)
+        if index.data(DRAFTS_ROLE):
+            paint_draft_mark(painter, frame.topRight() + QPointF(-10, 10), self._theme)
         line = QRect(tile.left() + 6, int(frame.bottom()) + 4, self.thumb_px[0], 18)
         paint_status(painter, QRectF(line.left() + 1, line.center().y() - 4.5, 10, 10), row.status, self._theme)
         self._text(painter, line.adjusted(17, 0, 0, 0), index.data(), tokens.text if is_shown else tokens.dim)
         painter.restore()
+
+
+def paint_draft_mark(painter: QPainter, centre: QPointF, theme: Theme) -> None:
+    """Something is in work here: a diamond, set off from any picture by an edge."""
+    tokens = theme.tokens
+    side = 5.0
+    diamond = QPolygonF([centre + QPointF(x, y) for x, y in ((0, -side), (side, 0), (0, side), (-side, 0))])
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(tokens.surface))
+    painter.drawEllipse(centre, side + 3.5, side + 3.5)
+    painter.setBrush(QColor(tokens.accent))
+    painter.drawPolygon(diamond)
+    painter.restore()
 
 
 def paint_status(painter: QPainter, rect: QRectF, status: Status, theme: Theme) -> None:

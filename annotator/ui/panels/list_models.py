@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 from PySide6.QtGui import QPixmap
 
 from annotator.domain.class_marks import numbers_of
+from annotator.domain.drafts.held import counted
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.look.numbers import grouped
 
@@ -22,6 +23,8 @@ COUNT_ROLE = ROW_ROLE + 2
 IS_CURRENT_ROLE = ROW_ROLE + 3
 NUMBER_ROLE = ROW_ROLE + 4
 """Of a class, in its chip."""
+DRAFTS_ROLE = ROW_ROLE + 4
+"""How many objects are in work on an image."""
 _FINISHED = frozenset((Status.DONE, Status.EMPTY))
 
 
@@ -166,6 +169,7 @@ class ImageModel(QAbstractListModel):
         self._current = 0
         # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
         self._finished: set[int] = set()
+        self._drafts: Mapping[int, int] = {}
 
     @property
     def rows(self) -> list[ImageRecord]:
@@ -184,6 +188,14 @@ class ImageModel(QAbstractListModel):
         before, self._current = self._current, image_id
         for row in {self.row_of(before), self.row_of(image_id)} - {-1}:
             self.dataChanged.emit(self.index(row), self.index(row), [IS_CURRENT_ROLE])
+
+    def set_drafts(self, drafts: Mapping[int, int]) -> None:
+        """Number of objects in work by image id."""
+        before, self._drafts = self._drafts, dict(drafts)
+        for image_id in {image_id for image_id, _count in before.items() ^ self._drafts.items()}:
+            row = self.row_of(image_id)
+            if row >= 0:
+                self.dataChanged.emit(self.index(row), self.index(row), [DRAFTS_ROLE])
 
     def update_rows(self, rows: Sequence[ImageRecord]) -> None:
         """New values of some images."""
@@ -222,9 +234,13 @@ class ImageModel(QAbstractListModel):
             return self._pixmaps.get(row.id)
         if role == IS_CURRENT_ROLE:
             return row.id == self._current
+        if role == DRAFTS_ROLE:
+            return self._drafts.get(row.id, 0)
         if role == _ROLE.DisplayRole:
             return row.path.rsplit("/", 1)[-1]
         if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
             size = f", {row.width} × {row.height}" if row.width else ""
-            return f"{row.path}{size}: {row.status.value}"
+            drafts = self._drafts.get(row.id, 0)
+            held = f", {counted(drafts)} in work, not accepted" if drafts else ""
+            return f"{row.path}{size}: {row.status.value}{held}"
         return None

@@ -1,12 +1,21 @@
-"""The window's end: not before the last accepted mask is in the project file."""
+"""The window's end: not before the last accepted mask is in the project file, and once, what is in work is named."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+import logging
 
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QGuiApplication
+
+from annotator.domain.errors import UserError
+from annotator.io.settings import Settings
+from annotator.ui.notices import Subject
+from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.refine.patience import Patience
 from annotator.ui.shell.main_window import MainWindow
+
+_log = logging.getLogger(__name__)
 
 
 class ClosingGate(QObject):
@@ -16,17 +25,28 @@ class ClosingGate(QObject):
         window: its ``may_close`` becomes this gate.
     """
 
-    def __init__(self, window: MainWindow, refine: RefineController, patience: Patience) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        refine: RefineController,
+        patience: Patience,
+        *,
+        session: ProjectSession,
+        settings: Settings,
+    ) -> None:
         super().__init__(window)
         self._window, self._refine, self._patience = window, refine, patience
+        self._session, self._settings = session, settings
         self._is_waiting = self._is_due = False
         window.may_close = self.may_close
         window.closing.connect(patience.forget_all)
 
     def may_close(self) -> bool:
         """Asked by the window for every wish to close it."""
-        if self._is_due or self._refine.can_leave():
+        if self._is_due:
             return True
+        if self._refine.can_leave():
+            return not self._tell_of_drafts()
         if self._is_waiting:
             # Asked again: the person does not want to wait for an engine that may not come back.
             self._patience.offer_way_out()
@@ -36,6 +56,25 @@ class ClosingGate(QObject):
                 self._close, then="The window closes by itself", way_out="Close without it", give_up=self._stay
             )
         return False
+
+    def _tell_of_drafts(self) -> bool:
+        """Say, the first time that it happens to this person, that nothing in work is lost; whether it was said."""
+        held = self._session.drafts.text()
+        app = QGuiApplication.instance()
+        is_logging_out = isinstance(app, QGuiApplication) and app.isSavingSession()
+        if not held or self._settings.get("knows_drafts_stay") or is_logging_out:
+            return False
+        try:
+            self._settings.set("knows_drafts_stay", True)
+        except UserError as error:  # it holds for this session, so the next wish closes the window
+            _log.warning("%s", error)
+        self._window.notices.warn(
+            f"{held}. What is in work stays in the project and is back when you open its image. Close again to leave.",
+            about=Subject.WORK,
+            is_error=False,
+            action=("Close", self._close),
+        )
+        return True
 
     def _close(self) -> None:
         self._is_due = True

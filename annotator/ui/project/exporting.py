@@ -38,6 +38,8 @@ class FileExport(QObject):
             return
         wish = ExportWish.from_json(self._settings.get("export"))
         dialog = ExportDialog(self._session.store.path, formats, self._window, wish=wish)
+        held = self._session.drafts.text()
+        dialog.note.say(f"{held}. Accept or drop them first, or export without them." if held else "")
         dialog.done_with.connect(lambda report: self._on_done(report, dialog.wish))
         dialog.open()
 

@@ -10,11 +10,13 @@ import logging
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.drafts.held import gone_text
 from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError, UserError
 from annotator.domain.project import (
     Annotation,
@@ -28,10 +30,12 @@ from annotator.domain.project import (
     reclass_edit,
     status_edit,
 )
+from annotator.io.project.drafts import Kept
 from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY, keeps_uids, without_uids
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.project.class_book import ClassBook
+from annotator.ui.project.draft_book import DraftBook
 
 _log = logging.getLogger(__name__)
 _FINISHED = (Status.DONE, Status.EMPTY)
@@ -81,6 +85,7 @@ class ProjectSession(QObject):
         self._history = (False, False)
         self._current_id = 0
         self.classes = ClassBook(self)
+        self.drafts = DraftBook(self)
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
@@ -111,6 +116,7 @@ class ProjectSession(QObject):
         self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
         self.absent = opened.absent
         self._read_history()
+        self.drafts.counts = store.draft_counts()
         self.classes.current_id = opened.category_id
         self.classes.make_valid()
         self.opened.emit()
@@ -136,6 +142,7 @@ class ProjectSession(QObject):
         store, self.store = self.store, None
         self._read_history()
         self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
+        self.drafts.forget()
         self._current_id = self.classes.current_id = 0
         return store
 
@@ -180,7 +187,7 @@ class ProjectSession(QObject):
         """Next (+1) or previous (-1) image."""
         target = self.neighbour(count)
         if target is None:
-            self.told.emit("This is the last image." if count > 0 else "This is the first image.")
+            self.told.emit(self.drafts.after("This is the last image." if count > 0 else "This is the first image."))
         else:
             self.go_to(target.id)
 
@@ -190,14 +197,14 @@ class ProjectSession(QObject):
         order = self.images[row + 1 :] + self.images[: max(0, row)]
         target = next((image for image in order if image.status not in _FINISHED), None)
         if target is None:
-            self.told.emit("All other images are done.")
+            self.told.emit(self.drafts.after("All other images are done."))
         else:
             self.go_to(target.id)
 
     # --- changes of the document --------------------------------------------------------------------------------------
 
-    def apply(self, edit: Edit) -> Change:
-        """Apply an edit and tell everyone.
+    def apply(self, edit: Edit, *, kept: Kept | None = None) -> Change:
+        """Apply an edit, with what is in work from then on, and tell everyone.
 
         Raises:
             ProjectError: nothing was changed.
@@ -205,10 +212,11 @@ class ProjectSession(QObject):
         if self.store is None:
             raise ProjectReadOnlyError("No project is open.", "Open a folder first.")
         try:
-            change = self.store.apply(edit)
+            change = self.store.apply(edit, kept=kept)
         except ProjectReplacedError:
             self.replaced.emit()
             raise
+        self.drafts.forget_unsaved((*(kept or ()), *edit.drafts_of))
         self.broadcast(change)
         return change
 
@@ -222,29 +230,31 @@ class ProjectSession(QObject):
         if chosen and category_id in self.categories:
             self.attempt(lambda: self.apply(reclass_edit(chosen, category_id)))
 
-    def mark_empty(self) -> None:
-        """Nothing to annotate on this image: its objects go (one undo brings them back)."""
+    def mark_empty(self) -> bool:
+        """Nothing to annotate here: objects go, also in work (one undo brings them back). Whether it was written."""
         image = self.image
         if image is None:
-            return
-        if image.status is Status.EMPTY and not self.annotations:
+            return False
+        objects, in_work = len(self.annotations), self.drafts.counts.get(image.id, 0)
+        if image.status is Status.EMPTY and not objects and not in_work:
             self.attempt(lambda: self.apply(status_edit(image, Status.UNSEEN)))
             self.told.emit("No longer marked empty.")
-            return
-        objects = len(self.annotations)
-        if self.attempt(lambda: self.apply(mark_empty_edit(image, self.annotations))):
-            count = (
-                "1 object deleted, undo brings it" if objects == 1 else f"{objects} objects deleted, undo brings them"
-            )
-            self.told.emit(f"Marked empty: {f'{count} back.' if objects else 'nothing to annotate here.'}")
+            return True
+        if not self.attempt(lambda: self.apply(mark_empty_edit(image, self.annotations))):
+            return False
+        self.told.emit(f"Marked empty: {gone_text(objects, in_work)}")
+        return True
 
-    def done_and_next(self) -> None:
-        """Mark the image done (an empty one stays empty) and go to the next."""
+    def done_and_next(self, *, is_dropping: bool = False) -> None:
+        """Mark the image done (an empty one stays empty) and go to the next. ``is_dropping`` ends what is in work on
+        it; undo brings that back with the mark."""
         image = self.image
         if image is None:
             return
-        is_done = image.status in _FINISHED or self.attempt(lambda: self.apply(status_edit(image, Status.DONE)))
-        if is_done:
+        ends_work = is_dropping and image.id in self.drafts.counts
+        edit = status_edit(image, image.status if image.status in _FINISHED else Status.DONE)
+        edit = replace(edit, drafts_of=(image.id,) if ends_work else ())
+        if (image.status in _FINISHED and not ends_work) or self.attempt(lambda: self.apply(edit)):
             self.step(+1)
 
     def undo(self) -> None:
@@ -317,12 +327,6 @@ class ProjectSession(QObject):
 
         self.attempt(work)
 
-    def save_draft(self, image_id: int, draft: dict[str, Any] | None) -> None:
-        """Keep the object in work through a crash."""
-        store = self.store
-        if store is not None and self.is_writable:
-            self.attempt(lambda: store.save_draft(image_id, draft))
-
     def remember(self, key: str, value: str) -> None:
         store = self.store
         if store is not None:
@@ -364,6 +368,7 @@ class ProjectSession(QObject):
                         self.images[row] = self.store.image(image_id)
         self._read_history()
         self._reread_annotations(change)
+        self.drafts.read()
         self.changed.emit(change)
 
     def _read_categories(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
@@ -47,7 +46,6 @@ class ProjectWatch(QObject):
         self._is_looking = self._is_due = self._is_over = False
         self._rescued: _Found | None = None
         """Of the open project, once: nothing comes to it any more."""
-        self._draft: tuple[int, dict[str, Any]] | None = None
         self._arrived.connect(self._on_arrived)
         self._ready.connect(self._on_ready)
         session.changed.connect(lambda _change: self._look())
@@ -66,18 +64,13 @@ class ProjectWatch(QObject):
             self._tell(store.path, _Found(state))
         return state
 
-    def keep_draft(self, draft: dict[str, Any] | None) -> None:
-        """The object in work: it goes along into a rescued copy."""
-        image = self._session.image
-        self._draft = None if draft is None or image is None else (image.id, draft)
-
     def shut_down(self) -> None:
         """Wait for what still runs; call before the program ends."""
         self._is_over = True
         self._pool.waitForDone(5000)
 
     def _forget(self) -> None:
-        self._rescued = self._draft = None
+        self._rescued = None
 
     def _look(self) -> None:
         store = self._session.store
@@ -130,13 +123,14 @@ class ProjectWatch(QObject):
         self._notices.warn(text, about=TOPIC, action=action)
 
     def _go_on(self, path: Path) -> None:
-        """Open this version, with the object in work, which no file has yet."""
-        draft = self._draft if self._rescued is not None and path == self._rescued.rescued else None
+        """Open this version, with what is in work and no file has yet."""
+        is_ours = self._rescued is not None and path == self._rescued.rescued
+        unsaved = dict(self._session.drafts.unsaved) if is_ours else {}
 
         def work() -> None:
-            if draft is not None:
+            if unsaved:
                 with ProjectStore.open(path) as rescued:
-                    rescued.save_draft(*draft)
+                    rescued.save_drafts(unsaved)
 
         self._pool.start(PoolJob(work, lambda _result, error: self._ready.emit(self._session.store, path, error)))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from itertools import count
 
 from annotator.domain.brush import Stroke
 from annotator.domain.drafts.draft import Draft, OpenImage, Ticket
-from annotator.domain.drafts.line import can_take_back_accept
-from annotator.domain.drafts.state import draft_json, session_from_json
+from annotator.domain.drafts.keeping import Keeping
+from annotator.domain.drafts.kept import Data, accepted_from_json, draft_from_json, work_of
+from annotator.domain.drafts.line import can_take_back_accept, waiting
 from annotator.domain.errors import UserError
 from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.ports.engine import EncodeRequest, RgbArray, WarmRequest
@@ -26,14 +28,16 @@ class RefineController(RefineCore):
     def open_image(self, image: ImageRecord, rgb: RgbArray, image_key: str) -> None:
         """Work on another image from now on.
 
-        An object that is not accepted yet is dropped; one that is accepted and waits for its mask keeps its image.
+        An object that is not accepted yet stays in the document's keeping (:attr:`draft_changed`); one that is
+        accepted and waits for its mask keeps its image.
 
         Args:
             rgb: H x W x 3 uint8, as shown. ``image_key`` names these pixels.
         """
+        self._keeping = self._keeping.after_leaving(self._drafts, self._open)
         self._epoch += 1
         self._open = OpenImage(image, rgb, image_key, self._epoch)
-        self._drafts = (*self._accepted_drafts(), Draft(self._epoch, self._open))
+        self._drafts = (*waiting(self._drafts), Draft(self._epoch, self._open))
         self._is_encoding = True
         self._drop_dead_decodes()
         self._client.submit_encode(EncodeRequest(self._epoch, image_key, rgb))
@@ -41,9 +45,10 @@ class RefineController(RefineCore):
 
     def close_image(self) -> None:
         """No image is open from now on; the rules of :meth:`open_image` hold."""
+        self._keeping = self._keeping.after_leaving(self._drafts, self._open)
         self._epoch += 1
         self._open = None
-        self._drafts = self._accepted_drafts()
+        self._drafts = waiting(self._drafts)
         self._is_encoding = False
         self._drop_dead_decodes()
         self._after_change()
@@ -54,7 +59,7 @@ class RefineController(RefineCore):
         Whoever closes it asks :meth:`when_idle` first, so that there is none.
         """
         self._stop_waiting()
-        self._drafts = ()
+        self._drafts, self._keeping, self._open = (), Keeping(), None
         self.close_image()
 
     def prefetch(self, image_key: str, rgb: RgbArray) -> None:
@@ -179,29 +184,37 @@ class RefineController(RefineCore):
         session = PromptSession.refining(annotation.mask())
         self._replace_draft(replace(self._fresh(draft.image), session=session, origin=annotation))
 
-    def restore(self, prompts_json: dict[str, Any], *, origin: Annotation | None = None) -> None:
-        """Bring an object in work back from the data of ``draft_changed``; ``origin`` when it names an annotation."""
-        draft = self._open_draft()
-        if draft is None:
+    def restore(self, kept: Data, *, annotations: Iterable[Annotation] = ()) -> None:
+        """Bring back what was in work on the image that is open.
+
+        Args:
+            kept: from ``draft_changed``. What was accepted is accepted again, unless it still waits here.
+            annotations: objects of the image, for what is being refined.
+        """
+        opened = self._open
+        if opened is None:
             return
-        height, width = draft.image.rgb.shape[:2]
+        rows = {annotation.id: annotation for annotation in annotations}
+        waits = any(draft.image.record.id == opened.record.id for draft in waiting(self._drafts))
+        absent = self._keeping.left.get(opened.record.id) if waits else kept
         try:
-            session = session_from_json(prompts_json, origin=origin, width=width, height=height)
-        except (ValueError, TypeError, AttributeError, OverflowError):
+            epochs = (self._fresh(opened).epoch for _ in count())
+            again = accepted_from_json(absent, opened, epochs=epochs, at_s=self._clock(), annotations=rows)
+            work = self._fresh(opened)
+            if (data := work_of(absent)) is not None:
+                work = draft_from_json(data, opened, epoch=work.epoch, at_s=self._clock(), annotations=rows)
+        except (ValueError, TypeError, AttributeError, OverflowError, KeyError):
             self.message.emit("The object that was in work could not be restored.")
             return
-        steps = len(session.steps)
-        chosen = prompts_json.get("category_id")
-        fresh = replace(self._fresh(draft.image), session=session, origin=origin, generations=(0,) * steps)
-        turns = prompts_json.get("turns")
-        fresh = replace(fresh, turns=turns if isinstance(turns, int) else 0)
-        fresh = replace(fresh, category_id=chosen if origin is not None and isinstance(chosen, int) else None)
-        self._replace_draft(replace(fresh, started_s=self._clock(), clicks=steps - 1))
+        self._keeping = self._keeping.restored(opened.record.id, kept)
+        self._drafts = (*waiting(self._drafts), *again, work)
+        self._drop_dead_decodes()
+        self._after_change()
 
-    def is_waiting_for(self, image_id: int, prompts_json: dict[str, Any]) -> bool:
-        """Whether the object of these data of ``draft_changed`` is accepted on that image, and its mask to come."""
-        waiting = [d for d in self._drafts if d.ticket is not None and d.image.record.id == image_id]
-        return any(draft_json(draft) == prompts_json for draft in waiting)
+    def lacks(self, image_id: int) -> bool:
+        """Whether that image is open, and nothing here of what the document may have in work there."""
+        is_open = self._open is not None and self._open.record.id == image_id
+        return is_open and self._keeping.told.get(image_id) is None
 
     # --- accepting ----------------------------------------------------------------------------------------------------
 
@@ -242,9 +255,11 @@ class RefineController(RefineCore):
             return
         self._set_draft(replace(draft, ticket=Ticket(category_id, self._clock())))
 
-    def drop_accepts(self, image_id: int) -> None:
-        """Nothing that was accepted on this image and still waits for its mask is stored."""
-        kept = tuple(d for d in self._drafts if d.ticket is None or d.image.record.id != image_id)
+    def drop_image(self, image_id: int) -> None:
+        """Nothing is in work on this image any more, nor is anything stored that was accepted there and still waits.
+        The document has ended it already."""
+        self._keeping = self._keeping.without(image_id)
+        kept = tuple(draft for draft in self._drafts if draft.image.record.id != image_id)
         if self._open is not None and (not kept or kept[-1].ticket is not None):
             kept = (*kept, self._fresh(self._open))
         self._drafts = kept

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from annotator.domain.drafts.draft import Answer, Draft, OpenImage, Ticket
-from annotator.domain.drafts.line import can_take_back_accept, taken_back, without_tickets
-from annotator.domain.drafts.state import RefineState, annotation_of, draft_json, state_of
+from annotator.domain.drafts.keeping import Keeping, Writes
+from annotator.domain.drafts.line import can_take_back_accept, taken_back, waiting, without, without_tickets
+from annotator.domain.drafts.state import RefineState, annotation_of, state_of
 from annotator.domain.errors import RowGoneError, UserError
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import (
@@ -39,8 +40,8 @@ class AnnotationSink(Protocol):
 
     def new_annotation_id(self) -> int: ...
 
-    def apply(self, edit: Edit) -> Change:
-        """Durable when it returns.
+    def apply(self, edit: Edit, *, kept: Writes | None = None) -> Change:
+        """Durable when it returns, together with what is in work from then on (``kept``, by image id).
 
         Raises:
             UserError: nothing was changed.
@@ -70,8 +71,8 @@ class RefineCore(QObject):
     not_stored = Signal(str, int)
     """(why, epoch of the draft for :meth:`accept`, 0 when it is on another image): the disk refused an accept."""
     busy_changed = Signal(bool)
-    draft_changed = Signal(object)
-    """Plain JSON data to :meth:`restore` the object in work from after a crash, or None when there is none."""
+    draft_changed = Signal(int, object)
+    """(image id, plain JSON data to :meth:`restore` what is in work there from after a crash, or None)"""
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class RefineCore(QObject):
         self._when_idle: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
         self._encoder = MaskEncoder(self)
         self._encoder.encoded.connect(self._on_mask_encoded)
-        self._told_draft: dict[str, Any] | None = None
+        self._keeping = Keeping()
         client.decoded.connect(self._on_decoded)
         client.encoded.connect(self._on_encoded)
         client.failed.connect(self._on_failed)
@@ -118,7 +119,7 @@ class RefineCore(QObject):
 
     def can_leave(self) -> bool:
         """No accept waits for its mask. (One that does survives ``open_image``, but not the end of the program.)"""
-        return not self._accepted_drafts()
+        return not waiting(self._drafts)
 
     def when_idle(self, callback: Callable[[], None], *, otherwise: Callable[[], None] | None = None) -> None:
         """Call back once no accept waits: at once, or when the last is stored or dropped by the person.
@@ -217,9 +218,6 @@ class RefineCore(QObject):
         """The draft in work: the last one, of the image that is open."""
         return self._drafts[-1] if self._open is not None and self._drafts else None
 
-    def _accepted_drafts(self) -> tuple[Draft, ...]:
-        return tuple(draft for draft in self._drafts if draft.ticket is not None)
-
     def _fresh(self, image: OpenImage) -> Draft:
         self._epoch += 1
         return Draft(self._epoch, image)
@@ -237,7 +235,7 @@ class RefineCore(QObject):
         self._store_accepted()
         self._ask()
         self.state_changed.emit(self.state)
-        self._tell_draft()
+        self._tell_drafts()
         self._tell_busy()
         self._call_when_idle()
 
@@ -279,19 +277,20 @@ class RefineCore(QObject):
                 head, mask, ticket, annotation_id=annotation_id, author=self.author, created_at=self._now()
             )
             edit = accept_edit(annotation, head.image.record, replaces=head.origin)
-            change = self._sink.apply(edit)
+            image_id = head.image.record.id
+            kept = self._keeping.of(without(self._drafts, head), image_id)
+            change = self._sink.apply(edit, kept={image_id: kept})
+            self._keeping = self._keeping.with_told(image_id, kept)
         except UserError as error:
             is_here = self._open is not None and self._open.epoch == head.image.epoch
             self.not_stored.emit(str(error), head.epoch if is_here else 0)
             return False
         except RowGoneError:
             change = None
-        rest = tuple(draft for draft in self._drafts if draft.epoch != head.epoch)
+        rest = without(self._drafts, head)
         if self._open is not None and (not rest or rest[-1].ticket is not None):
             rest = (*rest, self._fresh(self._open))
         self._drafts = rest
-        # The document ended the image's draft with this object; what was begun behind it is to be told again.
-        self._told_draft = None
         if change is None:
             self.message.emit("The object that was refined is not there any more; its new mask was dropped.")
             return True
@@ -306,24 +305,34 @@ class RefineCore(QObject):
         self._stop_waiting()
         kept = taken_back(self._drafts, head, self._open)
         if kept is None:
-            self.message.emit(f"The object on {head.image.record.path} was not stored. Please click it again.")
+            self._keep_for_later(head)
         self._drafts = self._drafts[1:] if kept is None else kept
+
+    def _keep_for_later(self, draft: Draft) -> None:
+        """An accepted object of an image that is not open: the document keeps it as it is."""
+        self._keeping = self._keeping.with_later(draft)
+        path = draft.image.record.path
+        self.message.emit(f"The object on {path} is not stored yet; it is as soon as you open that image again.")
 
     def _drop_tickets(self, epochs: set[int]) -> None:
         """The masks of these accepted drafts do not come."""
         kept, count = without_tickets(self._drafts, epochs, self._open)
         if kept is not self._drafts:
             self._stop_waiting()
-            self._drafts = kept
+            here = None if self._open is None else self._open.record.id
+            remain = {draft.epoch for draft in kept}
+            elsewhere = [d for d in self._drafts if d.epoch not in remain and d.image.record.id != here]
+            for draft in elsewhere:
+                self._keep_for_later(draft)
+            self._drafts, count = kept, count - len(elsewhere)
         if count:
             self.message.emit("An object could not be accepted: its mask did not come. Please click it again.")
         self._after_change()
 
-    def _tell_draft(self) -> None:
-        data = draft_json(self._draft)
-        if data != self._told_draft:
-            self._told_draft = data
-            self.draft_changed.emit(data)
+    def _tell_drafts(self) -> None:
+        self._keeping, writes = self._keeping.news(self._drafts, self._open)
+        for image_id, data in writes.items():
+            self.draft_changed.emit(image_id, data)
 
     def _tell_busy(self) -> None:
         is_busy = self._is_encoding or any(draft.is_waiting for draft in self._drafts)

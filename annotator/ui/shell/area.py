@@ -25,6 +25,7 @@ from annotator.ui.notices import is_part_of
 from annotator.ui.shell.doubt_legend import DoubtLegend
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
+from annotator.ui.shell.question import QuestionBar
 
 _EDGE_PX = 12
 _STRIP_EDGE_PX = 8
@@ -205,6 +206,7 @@ class CanvasArea(QWidget):
         self.canvas = canvas
         self._object_place = QRectF()
         self.error_bar = ErrorBar(theme)
+        self.question = QuestionBar()
         self.empty = EmptyState(theme)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
@@ -222,6 +224,7 @@ class CanvasArea(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         box.addWidget(self.error_bar)
+        box.addWidget(self.question)
         box.addWidget(self.stack, 1)
         self.stack.installEventFilter(self)
         for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):

@@ -67,3 +67,21 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         assert (folder / name).read_bytes() == before
     with pytest.raises(SystemExit):
         call(export, folder, "--format", "nonsense", "--out", tmp_path / "p")
+
+
+@pytest.mark.parametrize("kind", ["coco", "polygons"])
+def test_an_export_names_what_is_not_accepted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    point = {"points": [[9.5, 9.5, 1]], "box": None}
+    with ProjectStore.open_folder(folder) as store:
+        accept(store, 1, disc(20, 20, 9))
+        store.save_drafts({1: point, 3: {**point, "accepted": [{**point, "accepted_as": 1}]}})
+    call(export, folder, "--format", kind, "--out", tmp_path / "out")
+    told = capsys.readouterr().out.splitlines()[-1]
+    held = "2 images hold 3 objects that are not accepted: 1.png, sub/1.png"
+    assert told == f"warning: {held}; that is not in the export"
+    with ProjectStore.open_folder(folder) as store:
+        store.save_drafts({1: None, 3: None})
+    call(export, folder, "--format", kind, "--out", tmp_path / "out")
+    assert "accepted" not in capsys.readouterr().out

@@ -90,7 +90,7 @@ def test_nothing_is_written_into_a_file_that_took_the_place(folder: Path, older:
     for write in (
         lambda: accept(store, 1, disc(30, 20, 5)),
         lambda: store.meta_set("position", "3"),
-        lambda: store.save_draft(1, {"points": []}),
+        lambda: store.save_drafts({1: {"points": []}}),
         lambda: store.record_image_facts(1, sha256="ab", width=64, height=48),
         store.undo,
     ):
@@ -108,6 +108,17 @@ def test_nothing_is_written_into_a_file_that_took_the_place(folder: Path, older:
     if way in (by_rename, by_content):
         with ProjectStore.open_folder(folder) as other:
             assert len(list(other.all_annotations())) == 1
+
+
+def test_what_is_in_work_alone_is_rescued_too(folder: Path, older: Path) -> None:
+    store = ProjectStore.open_folder(folder)
+    draft = {"points": [[9.5, 9.5, 1]], "box": None}
+    store.save_drafts({2: draft})
+    by_rename(store.path, older)
+    rescued = store.held.close()
+    assert rescued is not None
+    with ProjectStore.open(rescued, read_only=True) as copy:
+        assert copy.draft(2) == draft
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -19,7 +19,7 @@ from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc
 store = ProjectStore.open_folder(sys.argv[1])
 for number in range(1, 100000):
-    store.save_draft(2, {"points": [[number, 1, 1]]})
+    store.save_drafts({2: {"points": [[number, 1, 1]]}, 3: {"points": [[number, 1, 1]]}})
     accept(store, 1 + 2 * (number % 2), disc(10 + number % 40, 20, 5))
     sys.stdout.write(f"{number}\\n")
     sys.stdout.flush()
@@ -60,9 +60,9 @@ def test_sigkill_loses_nothing(tmp_path: Path, accepts: int) -> None:
         assert [a.id for a in found] == list(range(1, len(found) + 1))
         assert all(a.mask().area == a.area > 0 for a in found)
         assert again.undo_name == "accept object"
-        draft = again.draft()
-        assert draft is not None
-        assert draft[1]["points"][0][0] in (printed, printed + 1)
+        drafts = [again.draft(image_id) for image_id in (2, 3)]
+        assert drafts[0] == drafts[1] is not None
+        assert drafts[0]["points"][0][0] in (printed, printed + 1)
         again.undo()
         assert len(list(again.all_annotations())) == len(found) - 1
 

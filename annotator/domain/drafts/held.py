@@ -1,0 +1,43 @@
+"""How objects in work are named where something goes on without them: closing, exporting, marking images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from annotator.domain.project import ImageRecord
+
+_NAMED = 4
+
+
+def counted(count: int, noun: str = "object") -> str:
+    """ "1 object", "3 objects"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", "\u202f")
+
+
+def named(paths: Sequence[str]) -> str:
+    """The first few of them, and how many there are more."""
+    more = len(paths) - _NAMED
+    return ", ".join(paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def held_text(images: Sequence[ImageRecord], drafts: Mapping[int, int]) -> str:
+    """ "2 images hold 3 objects that are not accepted: a.png, b.png"; empty when none does.
+
+    Args:
+        images: those that are asked about. drafts: number of objects in work by image id.
+    """
+    holding = [image for image in images if drafts.get(image.id)]
+    if not holding:
+        return ""
+    objects = sum(drafts[image.id] for image in holding)
+    verb, those = ("holds" if len(holding) == 1 else "hold"), ("is" if objects == 1 else "are")
+    where = named([image.path for image in holding])
+    return f"{counted(len(holding), 'image')} {verb} {counted(objects)} that {those} not accepted: {where}"
+
+
+def gone_text(objects: int, in_work: int) -> str:
+    """What went with the mark that an image is empty: so many accepted objects, and so many in work."""
+    gone = [f"{counted(objects)} deleted"] if objects else []
+    gone += [f"{counted(in_work)} in work dropped"] if in_work else []
+    back = "it" if objects + in_work == 1 else "them"
+    return f"{', '.join(gone)}, undo brings {back} back." if gone else "nothing to annotate here."

@@ -1,0 +1,90 @@
+"""Rows of the objects in work: one for every image that holds any. Inside the caller's transaction where it writes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from annotator.domain.drafts.kept import objects_in
+from annotator.io.project.schema import to_json
+
+Kept = Mapping[int, dict[str, Any] | None]
+"""By image id: data of :func:`annotator.domain.drafts.kept.kept_json`; None: nothing is in work there."""
+
+# A program of version 1.0 that had the project open wrote to its own table.
+_OF_OLD = "SELECT image_id, 1 AS objects, prompts AS data FROM draft"
+_ALL = f"SELECT * FROM image_draft UNION ALL {_OF_OLD} WHERE image_id NOT IN (SELECT image_id FROM image_draft)"
+_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'image_draft'"
+
+
+def image_ids_of(taken: str) -> list[int]:
+    """The images of what :meth:`DraftRows.take` ended."""
+    return [image_id for image_id, _data in _taken(taken)]
+
+
+def _taken(text: str) -> list[tuple[int, dict[str, Any]]]:
+    """Nothing of a text that is damaged: the edit itself can be undone all the same."""
+    try:
+        return [(int(image_id), dict(data)) for image_id, data in json.loads(text or "[]")]
+    except (ValueError, TypeError):
+        return []
+
+
+class DraftRows:
+    """One per connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._source = ""
+
+    def read(self, image_id: int) -> dict[str, Any] | None:
+        """What is in work on an image. A row that cannot be read is an empty dictionary."""
+        sql = f"SELECT data FROM ({self._rows()}) WHERE image_id = ?"
+        found = self._connection.execute(sql, (image_id,)).fetchone()
+        if found is None:
+            return None
+        try:
+            data = json.loads(found[0])
+        except (ValueError, TypeError):
+            data = {}
+        return data if isinstance(data, dict) else {}
+
+    def counts(self) -> dict[int, int]:
+        """Number of objects in work by image id; images without are left out."""
+        found = self._connection.execute(f"SELECT image_id, objects FROM ({self._rows()})").fetchall()
+        return {image_id: count if isinstance(count, int) else 1 for image_id, count in found}
+
+    def write(self, kept: Kept) -> None:
+        for image_id, data in kept.items():
+            self._connection.execute("DELETE FROM draft WHERE image_id = ?", (image_id,))
+            if data is None:
+                self._connection.execute("DELETE FROM image_draft WHERE image_id = ?", (image_id,))
+                continue
+            row = (image_id, objects_in(data), to_json(data))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO image_draft(image_id, objects, data) VALUES (?, ?, ?)", row
+            )
+
+    def take(self, image_ids: Iterable[int]) -> str:
+        """End what is in work on these images.
+
+        Returns:
+            What :meth:`give_back` needs.
+        """
+        found = {image_id: data for image_id in image_ids if (data := self.read(image_id)) is not None}
+        self.write(dict.fromkeys(found))
+        return to_json(list(found.items())) if found else ""
+
+    def give_back(self, taken: str) -> None:
+        """Bring back what :meth:`take` ended, except where something newer is in work."""
+        there = self.counts()
+        self.write({image_id: data for image_id, data in _taken(taken) if image_id not in there})
+
+    def _rows(self) -> str:
+        """A file of version 1.0 that is only read has not been migrated."""
+        if not self._source:
+            (has_table,) = self._connection.execute(_TABLE).fetchone()
+            self._source = _ALL if has_table else _OF_OLD
+        return self._source

@@ -1,0 +1,34 @@
+"""An image file that is another one than its objects were made on."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from annotator.domain.errors import ProjectError
+from annotator.domain.project import ImageRecord
+
+_OTHER_SIZE = """
+SELECT image_width, image_height, COUNT(*) FROM annotation
+WHERE image_id = ? AND (image_width <> ? OR image_height <> ?)
+"""
+
+
+def check_same_size(connection: sqlite3.Connection, image: ImageRecord, width: int, height: int) -> None:
+    """Raises:
+    ProjectError: the image has objects that were made at another size: its file was replaced.
+    """
+    other_width, other_height, count = connection.execute(_OTHER_SIZE, (image.id, width, height)).fetchone()
+    if count:
+        raise ProjectError(
+            f"{image.path} was replaced: it is {width} x {height} pixels now, and its {count} object(s) were "
+            f"made at {other_width} x {other_height}.",
+            "Put the old file back, or delete those objects.",
+        )
+
+
+def replaced_notice(connection: sqlite3.Connection, old: ImageRecord, new: ImageRecord) -> str:
+    """What to tell when an image with objects was replaced by one of the same size; else empty."""
+    if old.sha256 in ("", new.sha256):
+        return ""
+    (count,) = connection.execute("SELECT COUNT(*) FROM annotation WHERE image_id = ?", (old.id,)).fetchone()
+    return f"{old.path} is another file than its {count} object(s) were made on: look at them again." if count else ""

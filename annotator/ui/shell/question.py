@@ -1,0 +1,78 @@
+"""A question above the canvas. It takes no focus and stops nothing: keys or a click answer it, work withdraws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+
+_NARROW_PX = 760
+"""In a bar narrower than this the answers are below the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One way to answer: what the button says, the key that gives the same answer, and what happens."""
+
+    text: str
+    key: str
+    act: Callable[[], object]
+
+
+class QuestionBar(QFrame):
+    """One question with a button for each answer. The keys are served by whoever asks."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("questionBar")
+        self.label = QLabel()
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setWordWrap(True)
+        self.buttons: list[QPushButton] = []
+        self._answers = QHBoxLayout()
+        self._answers.setSpacing(8)
+        self._answers.addStretch(1)
+        self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._box.setContentsMargins(12, 8, 8, 8)
+        self._box.setSpacing(8)
+        self._box.addWidget(self.label, 1)
+        self._box.addLayout(self._answers)
+        self.hide()
+
+    @property
+    def is_open(self) -> bool:
+        return not self.isHidden()
+
+    def ask(self, text: str, answers: Sequence[Answer]) -> None:
+        """Show a question in the place of an earlier one; the first answer is the usual one."""
+        self._clear()
+        self.label.setText(text)
+        self.setAccessibleName(text)
+        for number, answer in enumerate(answers):
+            button = QPushButton(f"{answer.text}  ({answer.key})" if answer.key else answer.text)
+            button.setObjectName("" if number else "primary")
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(answer.act)
+            self._answers.addWidget(button)
+            self.buttons.append(button)
+        self.show()
+
+    def withdraw(self) -> None:
+        self.hide()
+        self._clear()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        directions = QBoxLayout.Direction
+        is_narrow = event.size().width() < _NARROW_PX
+        self._box.setDirection(directions.TopToBottom if is_narrow else directions.LeftToRight)
+
+    def _clear(self) -> None:
+        for button in self.buttons:
+            self._answers.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.buttons = []
