@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ HOME_VARIABLE = "ANNOTATOR_HOME"
 
 FILE_NAME = "settings.toml"
 RECENT_FOLDERS = 10
+_MAX_TEXT = 1 << 16
+_MAX_ITEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("offer_model", True, "Model", "Offer a larger model when there is only the one that ships."),
     Setting("prefetch", True, "Model", "Prepare the next image while this one is worked on."),
     Setting(
-        *("cache_ram_mib", 1024, "Cache", "Memory for prepared images, in MiB."), minimum=0, is_restart_needed=True
+        *("cache_ram_mib", 1024, "Cache", "Memory for prepared images, in MiB."),
+        minimum=0,
+        maximum=1 << 20,
+        is_restart_needed=True,
     ),
     Setting("cache_disk_enabled", True, "Cache", "Keep prepared images on the disk.", is_restart_needed=True),
     Setting(
-        *("cache_disk_gib", 20.0, "Cache", "Disk space for prepared images, in GiB."), minimum=0, is_restart_needed=True
+        *("cache_disk_gib", 20.0, "Cache", "Disk space for prepared images, in GiB."),
+        minimum=0,
+        maximum=1 << 20,
+        is_restart_needed=True,
     ),
     Setting("last_folder", "", "state", "The folder that was open last."),
     Setting("recent_folders", [], "state", "Folders that were open, newest first."),
@@ -112,8 +122,8 @@ class Settings:
         except OSError as error:
             warning = f"The settings in {file} cannot be read ({error.strerror}); the defaults are used."
             return cls(file, (warning,))
-        except (UnicodeDecodeError, TOMLKitError) as error:
-            return cls(file, (f"The settings in {file} are damaged ({error}); the defaults are used.",))
+        except (ValueError, RecursionError, TOMLKitError) as error:
+            return cls(file, (f"The settings in {file} are damaged ({str(error)[:200]}); the defaults are used.",))
         settings = cls(file)
         settings.warnings = settings._take(document.unwrap())
         return settings
@@ -166,7 +176,7 @@ class Settings:
         """The recent folders of every window, where the file can be read."""
         try:
             found = _read(self.path).unwrap().get("recent_folders", [])
-        except (OSError, UnicodeDecodeError, TOMLKitError) as error:  # told at the start, and again by saving
+        except (OSError, ValueError, RecursionError, TOMLKitError) as error:  # told at the start, and again by saving
             _log.debug("cannot read the settings in %s: %r", self.path, error)
             found = None
         fitted = _fit(_BY_KEY["recent_folders"], found)
@@ -180,7 +190,7 @@ class Settings:
                 continue
             fitted = _fit(setting, value)
             if fitted is None:
-                warnings.append(f"{self.path.name}: {key} = {value!r} cannot be used. {_hint(setting)}")
+                warnings.append(f"{self.path.name}: {key} = {reprlib.repr(value)} cannot be used. {_hint(setting)}")
             else:
                 self._values[key] = fitted
         return tuple(warnings)
@@ -190,7 +200,7 @@ class Settings:
             make_private_folder(self.path.parent, is_own=self.path.parent == _system_dir())
             try:
                 document = _read(self.path)
-            except (UnicodeDecodeError, TOMLKitError):
+            except (ValueError, RecursionError, TOMLKitError):
                 os.replace(self.path, self.path.with_name(f"{self.path.name}.damaged"))
                 document = tomlkit.document()
             for key in self._unsaved:
@@ -223,7 +233,7 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
     """The file as it is now; an empty document when there is none.
 
     Raises:
-        OSError, UnicodeDecodeError, TOMLKitError: it cannot be read, or is not TOML.
+        OSError, ValueError, RecursionError, TOMLKitError: it cannot be read, or is not TOML.
     """
     try:
         return tomlkit.parse(path.read_bytes().decode("utf-8-sig"))
@@ -237,19 +247,25 @@ def _fit(setting: Setting, value: object) -> SettingValue | None:
     if isinstance(default, bool):
         return value if isinstance(value, bool) else None
     if isinstance(default, list):
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return [str(item) for item in value] if fits and isinstance(value, list) else None
+        fits = isinstance(value, list) and all(isinstance(item, str) and _is_usable(item) for item in value)
+        return [str(item) for item in value[:_MAX_ITEMS]] if fits and isinstance(value, list) else None
     if isinstance(default, str):
-        fits = isinstance(value, str) and (not setting.choices or value in setting.choices)
+        fits = isinstance(value, str) and _is_usable(value) and (not setting.choices or value in setting.choices)
         return str(value) if fits else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(default, int) and not float(value).is_integer():
+    if isinstance(value, int) and abs(value) > 1 << 60:
+        return None  # more than a float can hold
+    if not math.isfinite(value) or (isinstance(default, int) and not float(value).is_integer()):
         return None
     low, high = setting.minimum, setting.maximum
-    if value != value or (low is not None and value < low) or (high is not None and value > high):
+    if (low is not None and value < low) or (high is not None and value > high):
         return None
     return int(value) if isinstance(default, int) else float(value)
+
+
+def _is_usable(text: str) -> bool:
+    return len(text) <= _MAX_TEXT and "\0" not in text
 
 
 def _hint(setting: Setting) -> str:

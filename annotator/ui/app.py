@@ -207,16 +207,16 @@ def run(args: argparse.Namespace) -> int:
         offer=find_offer,
     )
     crash = CrashHandler(platformdirs.user_log_path("annotator", appauthor=False))
-    crash.install()
+    no_log = crash.install()
     crash.crashed.connect(lambda text: window.notices.warn(text, about="crash"))
     window.program.files.restore_window()
     # What is there once the model is loaded stays: the collector need not stop the window to look through all of torch.
     window.program.client.ready.connect(lambda _info: gc.freeze())
     window.show()
-    for warning in settings.warnings:
+    for warning in (*settings.warnings, *([no_log] if no_log else [])):
         window.notices.tell(warning, about="settings")
     folder = target or (Path(settings.get("last_folder")) if settings.get("last_folder") else None)
-    if folder is not None and folder.exists():
+    if folder is not None and is_there(folder):
         project = getattr(args, "project", None)
         place = Path(project).expanduser().absolute() if project else None
         # After the first paint, so that the window is there at once.
@@ -233,11 +233,35 @@ def named_place(text: str) -> Path:
         UserError: there is nothing of that name.
     """
     path = Path(text).expanduser()
-    if not path.exists():
-        raise UserError(f"There is no folder or project {path}.", "Check the name.")
+    if not is_there(path):
+        raise UserError(f"There is no folder or project {shown_name(path)}.", "Check the name.")
+    if "\0" in text or not is_text(text):
+        raise UserError(
+            f"The name of {shown_name(path)} is no valid text (UTF-8), so it cannot stand in a project.",
+            "Rename the folder, for example with convmv.",
+        )
     path = path.absolute()
     is_image = path.is_file() and path.suffix.lower() != SUFFIX and is_supported(path)
     return path.parent if is_image else path
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something of that name; no system has one that is too long for it."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_text(text: str) -> bool:
+    """Whether a name can be written as UTF-8; that of a file need not be."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def shown_name(path: Path) -> str:
+    """A name for a message: no more of it than fits, and without signs that cannot be printed."""
+    name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return name if len(name) <= 200 else f"{name[:120]}… ({len(name)} characters, which may be more than is allowed)"
 
 
 def make_application() -> QApplication:

@@ -67,6 +67,24 @@ def check_text(folder: Path) -> None:
         raise ProjectError(f"The path {str(folder)!a} is not valid text.", "Rename that folder to use it.")
 
 
+def check_folder(folder: Path) -> None:
+    """Raises:
+    ProjectError: there is no such folder, or its name cannot stand in a project.
+    """
+    try:
+        is_folder = folder.is_dir()
+    except (OSError, ValueError):  # a name that is longer than any
+        is_folder = False
+    name = str(folder).encode("utf-8", "backslashreplace").decode("utf-8")
+    if not is_folder:
+        shown = name if len(name) <= 300 else f"{name[:200]}… (the name has {len(name)} characters)"
+        raise ProjectError(f"There is no folder {shown}.", "Check the name.")
+    if name != str(folder).encode("utf-8", "surrogateescape").decode("utf-8", "replace"):
+        raise ProjectError(
+            f"The name of the folder {name} is no valid text (UTF-8).", "Rename the folder, then open it."
+        )
+
+
 def is_project_file(path: Path) -> bool:
     """Whether a name is that of a project file, or of what SQLite keeps beside one."""
     name = path.name.lower()

@@ -21,6 +21,7 @@ from annotator.io.project.opening import open_held
 from annotator.io.project.place import (
     NAME_A_PLACE,
     belongs_elsewhere,
+    check_folder,
     check_place,
     check_text,
     elsewhere,
@@ -97,8 +98,7 @@ class ProjectStore(ProjectQueries):
             ProjectError: no such folder, several projects in it, or the project cannot be opened.
         """
         root = Path(folder).absolute()
-        if not root.is_dir():
-            raise ProjectError(f"There is no folder {root}.", "Check the name.")
+        check_folder(root)
         check_text(root)
         path = Path(project_path).absolute() if project_path is not None else find_project(root)
         is_new = path is None or not os.path.exists(path)

@@ -57,7 +57,7 @@ class ExportWish:
             options = {str(name): dict(values) for name, values in data.get("options", {}).items()}
             kind = str(data.get("format", "coco"))
             return cls(kind, options, bool(data.get("unfinished", True)), bool(data.get("all_images", False)))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return cls()
 
 

@@ -264,7 +264,7 @@ class FileActions(QObject):
             hidden = [str(name) for name in kept.get("hidden", [])]
             self._window.area.hint.is_wanted = bool(kept.get("hint", True))
             self._window.canvas.brush.set_radius(float(kept.get("brush_radius_px", RADIUS_PX)))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             geometry, state, hidden = b"", b"", []
         self._window.restore_layout(geometry, state, hidden)
 

@@ -66,8 +66,23 @@ class CrashHandler(QObject):
         self._on_crash = on_crash
         self._fault_file: TextIO | None = None
 
-    def install(self) -> None:
-        """Hook into Python, threads, Qt's messages and hard faults."""
+    def install(self) -> str:
+        """Hook into Python, threads, Qt's messages and hard faults.
+
+        Returns:
+            Why there is no log, in a sentence; empty when there is one.
+        """
+        problem = ""
+        try:
+            self._open_log()
+        except OSError as error:
+            problem = f"No log can be written to {self._folder} ({error.strerror}): check the folder and the disk."
+        sys.excepthook = self.on_exception
+        threading.excepthook = self._on_thread_exception
+        qInstallMessageHandler(_qt_message)
+        return problem
+
+    def _open_log(self) -> None:
         make_private_folder(self._folder)
         for older in self._folder.iterdir():
             keep_private(older)
@@ -83,9 +98,6 @@ class CrashHandler(QObject):
             self._folder / "fault.txt", "a", encoding="utf-8", opener=open_private
         )
         faulthandler.enable(self._fault_file)
-        sys.excepthook = self.on_exception
-        threading.excepthook = self._on_thread_exception
-        qInstallMessageHandler(_qt_message)
 
     def on_exception(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None, *, where: str = "window"

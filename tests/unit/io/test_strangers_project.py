@@ -117,3 +117,23 @@ def test_a_view_in_the_place_of_a_table_is_refused(project: Path) -> None:
     with pytest.raises(ProjectError, match="the table image is gone"):
         make_plain_copy(project)
     assert sorted(path.name for path in project.parent.glob("*annot*")) == ["set.annot"]
+
+
+def test_a_lock_of_another_program_costs_one_short_wait(project: Path) -> None:
+    """Not one for every key that is pressed meanwhile."""
+    with ProjectStore.open(project) as store:
+        other = sqlite3.connect(project, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        def wait_ms() -> int:
+            return store._connection.execute("PRAGMA busy_timeout").fetchone()[0]
+
+        assert 0 < wait_ms() <= 100
+        for _ in range(3):
+            with pytest.raises(ProjectError, match="held by another program"):
+                accept(store, 1, disc(40, 20, 5))
+            assert wait_ms() == 0
+        other.execute("COMMIT")
+        other.close()
+        accept(store, 1, disc(40, 20, 5))
+        assert 0 < wait_ms() <= 100
