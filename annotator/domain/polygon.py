@@ -7,6 +7,7 @@ two that touch at a corner are two parts, which keeps every ring simple and ever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ DEFAULT_TOLERANCE_PX = 0.75
 MIN_IOU = 0.98
 _ALWAYS_EXACT_BELOW_PX = 50
 _LEAST_TOLERANCE_PX = 0.1
+_BLOCK = 256
+"""Vertices that are compared at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,34 @@ def rings_to_mask(rings: Sequence[Ring], *, width: int, height: int, max_crop_by
     """
     counts = _rasterise(rings, width, height)["counts"]
     return Mask.from_rle(counts, width, height, max_crop_bytes=max_crop_bytes)
+
+
+def bridged_ring(rings: Sequence[Ring]) -> Ring:
+    """One ring through all rings, for formats that have one polygon per object.
+
+    Each further ring is entered and left at its vertex that is nearest to what is there. Filled by the even-odd rule it
+    is what the rings are: the ways between them are walked there and back, and enclose nothing.
+
+    Args:
+        rings: at least one, N x 2 (x, y) each, not closed.
+    """
+    whole = np.asarray(rings[0], np.float64)
+    for ring in rings[1:]:
+        at, entry = _nearest(whole, ring)
+        detour = np.roll(ring, -entry, axis=0)
+        whole = np.concatenate([whole[: at + 1], detour, detour[:1], whole[at:]])
+    return whole
+
+
+def _nearest(whole: Ring, ring: Ring) -> tuple[int, int]:
+    """Indices of the vertices of two rings that are nearest to each other."""
+    best, found = math.inf, (0, 0)
+    for start in range(0, len(ring), _BLOCK):
+        squares = ((whole[:, None] - ring[None, start : start + _BLOCK]) ** 2).sum(axis=2)
+        at, entry = np.unravel_index(int(squares.argmin()), squares.shape)
+        if squares[at, entry] < best:
+            best, found = float(squares[at, entry]), (int(at), start + int(entry))
+    return found
 
 
 def has_holes(mask: Mask) -> bool:

@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import (
     PolygonPart,
+    bridged_ring,
     has_holes,
     mask_to_polygons,
     polygons_to_mask,
@@ -40,6 +41,19 @@ def test_exact_rings_give_the_mask_back(array: np.ndarray) -> None:
             assert len(np.unique(ring, axis=0)) == len(ring)
     assert sum(shapely.Polygon(p.exterior, p.holes).area for p in parts) == mask.area
     assert has_holes(mask) == any(part.holes for part in parts)
+
+
+@given(arrays)
+def test_bridged_rings_are_the_mask_in_one_polygon(array: np.ndarray) -> None:
+    """By the even-odd rule, as COCO's rasteriser fills: parts, holes, and parts in holes."""
+    height, width = array.shape
+    mask = Mask.from_full(array)
+    rings = [ring for part in trace_parts(mask) for ring in (part.exterior, *part.holes)]
+    if rings:
+        whole = bridged_ring(rings)
+        assert {tuple(point) for point in whole} == {tuple(point) for ring in rings for point in ring}
+        assert len(whole) == sum(map(len, rings)) + 2 * (len(rings) - 1)
+        assert rings_to_mask([whole], width=width, height=height).same_pixels(mask)
 
 
 @given(arrays, st.floats(0.1, 5))
