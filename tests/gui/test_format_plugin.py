@@ -18,6 +18,7 @@ from annotator.cli import main
 from annotator.io.formats.registry import OWN, formats
 from annotator.plugins import packages
 from annotator.ui.dialogs.export import ExportDialog, ExportWish
+from annotator.ui.dialogs.work_dialog import WorkDialog
 
 LEFT = Qt.MouseButton.LeftButton
 MISSING = [name for name in ("pip", "hatchling") if importlib.util.find_spec(name) is None]
@@ -166,3 +167,22 @@ def test_settings_that_make_no_sense_are_the_defaults(text, desk):
     assert dialog.spec.id == "coco"
     assert set(dialog.options) == {"segmentation"}
     dialog.close()
+
+
+def test_yolo_out_and_in_through_the_menu(desk):
+    desk.open()
+    desk.accept_at(60, 60)
+    dialog = open_export(desk)
+    dialog.format.setCurrentIndex(dialog.format.findData("yolo"))
+    dialog.options["tolerance_px"].setValue(0)
+    with desk.qtbot.waitSignal(dialog.done_with):
+        QTest.mouseClick(dialog.start_button, LEFT)
+    assert "mean IoU of 1.0000" in dialog.report.toPlainText()
+    dialog.close()
+    desk.key(Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    desk.key(Qt.Key.Key_Delete)
+    assert desk.session.annotations == ()
+    desk.window.program.files.import_path(desk.folder / "pictures-yolo" / "data.yaml")
+    desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 1)
+    desk.window.findChild(WorkDialog).close()
+    assert desk.session.is_writable

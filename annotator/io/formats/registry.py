@@ -62,6 +62,38 @@ OWN: tuple[FormatSpec, ...] = (
         export="annotator.io.formats.polygons:export_polygons",
         readers="what reads GeoJSON (positions are image pixels)",
     ),
+    FormatSpec(
+        id="yolo",
+        title="YOLO segmentation",
+        summary="data.yaml and a text file per image",
+        is_folder=True,
+        suffix="",
+        holds=frozenset((Holds.HOLES, Holds.POLYGONS)),
+        options=(
+            FormatOption(
+                name="images",
+                title="Image files",
+                default="none",
+                help="whether image files go along, into images/",
+                choices=(
+                    Choice("none", "Stay where they are", help="labels only: put the images into images/ yourself"),
+                    Choice("copy", "Copied into images/", help="copies, so that ultralytics can train at once"),
+                ),
+            ),
+            FormatOption(
+                name="tolerance_px",
+                title="Tolerance (px)",
+                default=0.75,
+                help="how far a polygon may leave out vertices, in pixels; 0 keeps the pixel edges",
+                minimum=0,
+                maximum=10,
+            ),
+        ),
+        export="annotator.io.formats.yolo:export_yolo",
+        import_="annotator.io.formats.yolo:import_yolo",
+        import_name="data.yaml",
+        readers="ultralytics (segmentation models)",
+    ),
 )
 """In the order in which they are offered."""
 
