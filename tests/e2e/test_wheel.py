@@ -40,7 +40,7 @@ LOOK = (
 import json
 from annotator.engine import weights
 from annotator.io.formats import registry
-from annotator.io.images import reading
+from annotator.io.images.decoding import readers
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.shell.keymap import presets
 from annotator.ui.look.theme import resource_path
@@ -51,7 +51,7 @@ print(json.dumps({
     "resources": str(resource_path("icons").parent),
     "presets": {name: keymap.label("accept") for name, keymap in presets().items()},
     "defaults": {s.key: settings.get(s.key) for s in SETTINGS},
-    "readers": sorted(reader.name for reader in reading._readers()),
+    "readers": sorted(reader.name for reader in readers()),
     "exporters": [spec.id for spec in registry.export_formats()],
     "importers": [spec.id for spec in registry.import_formats()],
 }))
