@@ -147,6 +147,17 @@ def test_in_the_window_which_remembers_what_was_chosen(installed, desk):
     again.close()
 
 
+def test_the_dialog_grows_with_the_options(desk):
+    desk.open()
+    dialog = open_export(desk)
+    for name in ("polygons", "yolo", "coco"):
+        dialog.format.setCurrentIndex(dialog.format.findData(name))
+        desk.until(lambda: all(field.isVisible() for field in dialog.options.values()))
+        desk.until(lambda: dialog.pane.viewport().height() >= dialog.form.minimumSizeHint().height())
+        assert dialog.pane.viewport().width() >= dialog.form.minimumSizeHint().width()
+    dialog.close()
+
+
 def test_the_file_to_import_is_asked_for_by_the_rows(desk, monkeypatch):
     desk.open()
     asked = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -148,10 +149,16 @@ class ExportDialog(WorkDialog):
             self.options[option.name] = editor
             self.fields.insertRow(at, menu_text(option.title), editor)
         self._place_name.setText("Folder" if self.spec.is_folder else "File")
-        if self.isVisible():  # there may be more options than before
-            self.pane.keep_wheel()
-            fit_to_screen(self)
+        # The form knows its size once the new fields are shown, which Qt does in its own time.
+        QTimer.singleShot(0, self, self._fit)
         self.place.setText(str(self._project.parent / self.spec.suggested_name(self._project.stem)))
+
+    def _fit(self) -> None:
+        """There may be more options than before."""
+        self.pane.keep_wheel()
+        self.pane.updateGeometry()
+        if self.isVisible() and not self.report.isVisible():
+            fit_to_screen(self)
 
     def _remember_options(self) -> None:
         if self._readers:

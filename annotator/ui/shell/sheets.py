@@ -177,6 +177,7 @@ class AboutBox(QDialog):
             box.addWidget(label)
             if text is _LOOKING:
                 self.plugins = label
+        box.addStretch(1)
         box.addLayout(closing_row(self))
         self.setMinimumWidth(420)
         errand = Errand(self)
@@ -186,4 +187,4 @@ class AboutBox(QDialog):
     def _show_plugins(self, packages: tuple[plugins.Package, ...]) -> None:
         lines = [f"{package.name} {package.version}: {', '.join(package.adds)}" for package in packages]
         self.plugins.setText("\n".join(["Plug-ins from installed packages:", *lines]) if lines else "No plug-ins.")
-        self.adjustSize()
+        self.resize(self.width(), max(self.minimumHeight(), self.heightForWidth(self.width())))
