@@ -132,6 +132,7 @@ def smallest_screen(monkeypatch):
 
 def show_export(desk):
     desk.window.program.files.export()
+    desk.until(lambda: QApplication.activeModalWidget() is not None)
     return QApplication.activeModalWidget()
 
 
@@ -257,3 +258,16 @@ def test_a_geometry_of_a_larger_screen_is_brought_into_sight(desk, monkeypatch):
     window.setGeometry(QRect(0, 32, 850, 400))
     window.restore_layout(geometry, state, [])
     assert window.geometry() == QRect(40, 50, 700, 380)
+
+
+def test_the_hint_is_read_in_the_narrowest_window(desk_with_folder):
+    desk = desk_with_folder
+    hint, stack = desk.window.area.hint, desk.window.area.stack
+    heights = []
+    for size, is_narrow in (((1280, 800), False), ((640, 380), True), ((1280, 800), False)):
+        desk.window.resize(*size)
+        desk.until(lambda is_narrow=is_narrow: (stack.width() < 500) is is_narrow)
+        assert stack.rect().contains(hint.geometry())
+        heights.append(hint.height())
+    wide, narrow, wide_again = heights
+    assert wide == wide_again < narrow, "two lines only where one has no room"

@@ -147,7 +147,7 @@ def offering(desk, registry, request):
 def test_a_larger_model_is_offered_with_size_and_licence_and_fetched_by_one_click(offering, registry):
     desk = offering
     assert "156 MB, Apache-2.0 (Meta)" in desk.bar.text
-    assert desk.bar.property("level") == "warn"
+    assert desk.bar.property("level") == "offer"
     registry.gate.set()
     QTest.mouseClick(desk.bar.button, Qt.MouseButton.LeftButton)
     dialog = desk.window.findChild(WorkDialog)

@@ -33,7 +33,7 @@ class Paper:
     def tell(self, text, *, stays=False, topic=""):
         self.said = {topic: text}
 
-    def show_message(self, text, *, is_error=True, action=None, topic="", on_close=None):
+    def show_message(self, text, *, is_error=True, action=None, topic="", on_close=None, is_offer=False):
         self.said[topic] = text
 
     def withdraw(self, topic):

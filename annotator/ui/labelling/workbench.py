@@ -279,10 +279,9 @@ class Workbench(QObject):
         count = classes.object_count(source.id)
         objects = "its object moves there and" if count == 1 else f"its {grouped(count)} objects move there and"
         what = f"{objects} “{source.name}” goes" if count else f"“{source.name}”, which has no objects, goes"
-        self._notices.warn(
+        self._notices.offer(
             f"There is a class “{target.name}” already. When they are merged, {what}.",
             about=Subject.CLASSES,
-            is_error=False,
             action=("Merge", lambda: classes.merge(source.id, target.id)),
         )
 

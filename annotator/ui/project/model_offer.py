@@ -72,12 +72,12 @@ class OfferedModel(QObject):
             return  # it can wait for the next start; what went wrong can not
         size = f"{offer.size_bytes / 1e6:.0f} MB, {offer.licence}"
         if offer.is_reachable:
-            text = f"{offer.name} can be used here, a larger model than the one that ships ({size})."
+            text = f"A larger model than the one that ships can be downloaded: {offer.name}, {size}."
             action: Action = ("Download", lambda: self._menu.download(offer.name))
         else:
-            text = f"{offer.name}, a larger model ({size}), cannot be fetched: no network. A copy of its file will do."
+            text = f"There is a larger model, {offer.name}, {size}, but no network: a copy of its file can be imported."
             action = ("Import…", self._menu.ask_file)
-        self._notices.warn(text, about=TOPIC, is_error=False, action=action, on_close=self._forget)
+        self._notices.offer(text, about=TOPIC, action=action, on_close=self._forget)
 
     def _forget(self) -> None:
         """The person does not want it: never again."""

@@ -39,6 +39,11 @@ class _Message:
     is_error: bool
     action: tuple[str, Callable[[], object]] | None
     on_close: Callable[[], object] | None
+    is_offer: bool
+
+    @property
+    def level(self) -> str:
+        return "offer" if self.is_offer else "error" if self.is_error else "warn"
 
 
 class ErrorBar(QFrame):
@@ -91,13 +96,14 @@ class ErrorBar(QFrame):
         action: tuple[str, Callable[[], object]] | None = None,
         topic: str = "",
         on_close: Callable[[], object] | None = None,
+        is_offer: bool = False,
     ) -> None:
         """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over.
 
-        ``on_close``: called when the person closes it without its action.
+        ``on_close``: called when the person closes it without its action. An offer is neither error nor warning.
         """
         self._messages.pop(topic, None)
-        self._messages[topic] = _Message(text, is_error, action, on_close)
+        self._messages[topic] = _Message(text, is_error, action, on_close, is_offer)
         self._show_newest()
 
     def withdraw(self, topic: str) -> None:
@@ -131,7 +137,7 @@ class ErrorBar(QFrame):
         message = next(reversed(self._messages.values()))
         self.label.setText(message.text)
         self.setAccessibleName(message.text)
-        self.setProperty("level", "error" if message.is_error else "warn")
+        self.setProperty("level", message.level)
         self.style().unpolish(self)
         self.style().polish(self)
         covered = len(self._messages) - 1
@@ -143,8 +149,9 @@ class ErrorBar(QFrame):
         self.show()
 
     def _retint(self, tokens: Tokens) -> None:
-        colour = tokens.warn if self.property("level") == "warn" else tokens.danger
-        pixmap = tinted_pixmap("warning", colour, 40)
+        signs = {"warn": ("warning", tokens.warn), "offer": ("info", tokens.accent)}
+        name, colour = signs.get(self.property("level"), ("warning", tokens.danger))
+        pixmap = tinted_pixmap(name, colour, 40)
         pixmap.setDevicePixelRatio(2.0)
         self._sign.setPixmap(pixmap)
         self.close_button.setIcon(plain_icon("close", tokens.text))
@@ -256,6 +263,8 @@ class CanvasArea(QWidget):
         size: QSize = self.stack.size()
         width, height = size.width(), size.height()
         self.busy.setGeometry(0, 0, width, self.busy.height())
+        for line in (self.hint, self.notice):
+            line.fit(width - 2 * _EDGE_PX)
         self.hint.move((width - self.hint.width()) // 2, _EDGE_PX)
         self.chip.move(_EDGE_PX, height - (FLOOR_PX + self.chip.height()) // 2)
         strip = self.candidates

@@ -204,19 +204,24 @@ class ClassChip(QWidget):
         painter.end()
 
 
+_HINT_MARGIN_PX = 16
+
+
 class HintLine(QWidget):
-    """One line of help for the first minutes."""
+    """A sentence of help; one line where there is room."""
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
         self._theme = theme
         self._label = QLabel(self)
+        self._label.setWordWrap(True)
+        self._most_px = 0
         self.is_wanted = True
         """Until the person has accepted an object for the first time."""
         self.is_heeded = False
         """Once there was a click: it was read, and lies over the image. The next start shows it again if wanted."""
         row = QHBoxLayout(self)
-        row.setContentsMargins(16, 8, 16, 8)
+        row.setContentsMargins(_HINT_MARGIN_PX, 8, _HINT_MARGIN_PX, 8)
         row.addWidget(self._label)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
@@ -224,8 +229,25 @@ class HintLine(QWidget):
     def show_text(self, text: str) -> None:
         self._label.setText(text)
         self.setAccessibleName(text)
-        self.adjustSize()
+        self._resize()
         self.show()
+
+    def fit(self, most_px: int) -> None:
+        """Be no wider than this; a longer text has several lines."""
+        if most_px != self._most_px:
+            self._most_px = most_px
+            self._resize()
+
+    def _resize(self) -> None:
+        if not self._label.text():
+            return
+        margins = 2 * _HINT_MARGIN_PX
+        text_px = self._label.fontMetrics().horizontalAdvance(self._label.text()) + 2
+        width = min(text_px, self._most_px - margins) if self._most_px > margins else text_px
+        self._label.setFixedWidth(width)
+        self._label.setMinimumHeight(0)  # else it is never lower than it was
+        self._label.setFixedHeight(self._label.heightForWidth(width))
+        self.adjustSize()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         _paint_card(self, self._theme)
