@@ -145,7 +145,7 @@ def test_another_model_answers_under_the_same_strokes(bench: Bench) -> None:
     bench.click(40, 40)
     bench.settle()
     bench.controller.paint(BAR)
-    bench.controller.model_changed()
+    bench.client.ready.emit(bench.client.info)
     assert bench.state.is_waiting
     bench.settle()
     assert bench.state.mask.contains(100, 20)

@@ -797,7 +797,7 @@ def test_opening_an_image_with_nothing_in_work_keeps_the_stored_draft(bench: Ben
     bench.controller.open_image(ImageRecord(2, "b.png"), RGB.copy(), "b")
     assert bench.drafts == []
     with bench.qtbot.waitSignal(bench.client.encoded):
-        bench.controller.prefetch("c", RGB.copy())
+        bench.controller.asides.prefetch("c", RGB.copy())
     bench.qtbot.waitUntil(lambda: "c" in bench.segmenter.encodes)
 
 
@@ -851,10 +851,10 @@ def test_whatever_the_order_every_accepted_mask_is_its_own_last_clicks(bench: Be
 def test_the_engine_gets_ready_only_for_an_objects_first_click(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[WarmRequest] = []
     monkeypatch.setattr(bench.client, "submit_warm", asked.append)
-    bench.controller.get_ready(10.0, 20.0)
+    bench.controller.asides.get_ready(10.0, 20.0)
     assert [(r.image_key, r.x, r.y) for r in asked] == [("a", 10.0, 20.0)]
     bench.controller.add_point(PointPrompt(30.0, 30.0))
-    bench.controller.get_ready(11.0, 20.0)
+    bench.controller.asides.get_ready(11.0, 20.0)
     bench.controller.close_image()
-    bench.controller.get_ready(12.0, 20.0)
+    bench.controller.asides.get_ready(12.0, 20.0)
     assert len(asked) == 1

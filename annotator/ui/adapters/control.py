@@ -107,7 +107,7 @@ class AdapterControl(QObject):
         state = self._refine.state
         if self._base is not None and self._base[0] == (state.image_key, state.prompts) and state.is_active:
             self._show_base(self._base[1])
-        elif not self._refine.ask_base():
+        elif not self._refine.asides.ask_base():
             self._notices.tell("There is no mask in work to compare.", about=Subject.PROMPTS)
 
     def _on_compared(self, result: DecodeResult) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QTimer, Slot
 
-from annotator.ui.refine.controller import RefineController
+from annotator.ui.refine.asides import EngineAsides
 
 REST_MS = 60
 """A pointer on its way somewhere moves more often than this."""
@@ -13,9 +13,9 @@ REST_MS = 60
 class RestingPointer(QObject):
     """Fed with every move of the pointer; tells the controller where it rests."""
 
-    def __init__(self, refine: RefineController, parent: QObject | None = None) -> None:
+    def __init__(self, asides: EngineAsides, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._refine = refine
+        self._asides = asides
         self._where = (0.0, 0.0)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -32,4 +32,4 @@ class RestingPointer(QObject):
             self._timer.stop()
 
     def _rested(self) -> None:
-        self._refine.get_ready(*self._where)
+        self._asides.get_ready(*self._where)

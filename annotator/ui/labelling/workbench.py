@@ -123,7 +123,7 @@ class Workbench(QObject):
         canvas.object_activated.connect(self._commands.refine_object)
         canvas.accept_clicked.connect(self._commands.accept)
         canvas.zoom_changed.connect(status.set_zoom)
-        canvas.cursor_moved.connect(RestingPointer(self._refine, self).move)
+        canvas.cursor_moved.connect(RestingPointer(self._refine.asides, self).move)
         canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
         refine.state_changed.connect(self._on_refine)
         refine.accepted.connect(self._on_accepted)
@@ -237,7 +237,7 @@ class Workbench(QObject):
     def _on_preloaded(self, picture: Picture) -> None:
         following = self._session.neighbour(+1)
         if following is not None and following.id == picture.image_id and self._settings.get("prefetch"):
-            self._refine.prefetch(picture.loaded.image_key, picture.loaded.rgb)
+            self._refine.asides.prefetch(picture.loaded.image_key, picture.loaded.rgb)
 
     def _on_change(self, change: Change) -> None:
         if self._refine.state.category_id not in (None, *self._session.categories):
