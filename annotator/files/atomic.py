@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-from collections.abc import Iterator
+import re
+import socket
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from annotator.domain.errors import ExportError
 from annotator.files.private import open_private
+
+_PARTIAL = re.compile(r"\..+\.([0-9a-f]{6})-(\d{1,9})\.part", re.DOTALL)
 
 
 @contextmanager
@@ -26,7 +32,7 @@ def atomic_file(target: Path, *, is_private: bool = False) -> Iterator[tuple[Bin
     Raises:
         OSError: it cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    partial = target.with_name(f".{target.name}.{_host()}-{os.getpid()}.part")
     try:
         with open(partial, "wb", opener=open_private if is_private else None) as stream:
             yield stream, partial
@@ -38,6 +44,39 @@ def atomic_file(target: Path, *, is_private: bool = False) -> Iterator[tuple[Bin
             partial.unlink()
         raise
     sync_folder(target.parent)
+
+
+def remove_left(files: Iterable[Path]) -> int:
+    """Remove those of the files that a program on this computer had begun by :func:`atomic_file` when it was killed.
+
+    Returns:
+        How many they were. Files of programs that still run stay, and so do those of other computers.
+    """
+    count = 0
+    for file in files:
+        found = _PARTIAL.fullmatch(file.name)
+        if found is not None and found[1] == _host() and not _is_running(int(found[2])):
+            with suppress(OSError):  # somebody else's, or gone meanwhile: nothing depends on it
+                file.unlink()
+                count += 1
+    return count
+
+
+@cache
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # an open file cannot be removed there
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def sync(stream: BinaryIO) -> None:

@@ -17,7 +17,7 @@ from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import MIN_IOU, PolygonPart, Ring, mask_to_polygons, polygons_to_mask
 from annotator.domain.project import Annotation, Category, ImageRecord
-from annotator.files.atomic import export_errors, write_atomic
+from annotator.files.atomic import export_errors, remove_left, write_atomic
 from annotator.io.formats.report import (
     CheckReport,
     ExportReport,
@@ -60,6 +60,7 @@ def export_polygons(
     target = Path(out_path).absolute()
     if os.path.exists(target) and not os.path.isdir(target):
         raise ExportError(f"{target} is a file.", "Name a folder for the polygon files.")
+    remove_left(target.rglob(".*.part"))
     if is_project_file(target):
         raise ExportError(f"{target.name} is the name of a project file.", "Name a folder for the polygon files.")
     ious: list[tuple[float, str]] = []

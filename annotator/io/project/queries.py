@@ -47,7 +47,8 @@ class ProjectQueries:
         """
         if self._known_root is None:
             relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
-            self._known_root = _find_image_root(self._path, self._named, relative, absolute)
+            ways = (way if way and is_plain_place(way) else None for way in (relative, absolute))
+            self._known_root = _find_image_root(self._path, self._named, *ways)
         return self._known_root
 
     def image_path(self, image: ImageRecord) -> Path:
@@ -210,6 +211,13 @@ def _numbers(text: str | None) -> list[int]:
     except ValueError:
         return []
     return [value for value in found if isinstance(value, int)] if isinstance(found, list) else []
+
+
+def is_plain_place(text: str) -> bool:
+    """Whether a folder that a project names may be looked for: none on another computer (looking there says who asks),
+    and none that is written for another system."""
+    is_foreign = text.startswith(("//", "\\\\")) or (os.name != "nt" and "\\" in text)
+    return not is_foreign and "\0" not in text and len(text) <= 4096
 
 
 def _find_image_root(project: Path, named: Path, relative: str | None, absolute: str | None) -> Path:

@@ -137,3 +137,16 @@ def test_a_lock_of_another_program_costs_one_short_wait(project: Path) -> None:
         other.close()
         accept(store, 1, disc(40, 20, 5))
         assert 0 < wait_ms() <= 100
+
+
+@pytest.mark.parametrize("place", ["//host/share", r"\\host\share", r"C:\images", "x" * 5000, "/a\0b"])
+def test_a_folder_on_another_computer_is_not_even_looked_for(project: Path, place: str) -> None:
+    with ProjectStore.open(project) as store:
+        for key in ("image_root", "image_root_absolute"):
+            store.meta_set(key, place)
+    with ProjectStore.open(project) as store, pytest.raises(ProjectError, match="does not say where its images are"):
+        _ = store.image_root
+    with ProjectStore.open(project) as store:
+        store.meta_set("image_root", ".")
+    with ProjectStore.open(project) as store:
+        assert store.image_root == project.parent, "what is written for another system does not stand in the way"

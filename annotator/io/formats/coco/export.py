@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from annotator.domain.errors import ExportError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, has_holes, mask_to_polygons
 from annotator.domain.project import Annotation, Category, ImageRecord
-from annotator.files.atomic import atomic_file, export_errors, sync
+from annotator.files.atomic import atomic_file, export_errors, remove_left, sync
 from annotator.io.formats.coco.check import check_coco
 from annotator.io.formats.report import (
     ExportReport,
@@ -81,6 +82,7 @@ def export_coco(
         )
         categories = store.categories()
         warnings = list(selection.warnings)
+        remove_left(target.parent.glob(f".{escape(target.name)}.*.part"))
         with atomic_file(target) as (stream, partial):
             writer = _Writer(stream, segmentation, tolerance_px)
             writer.head(store, selection, categories)
