@@ -44,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     command_module = importlib.import_module(f"annotator.commands.{COMMANDS[args.command][0]}")
     try:
+        if args.command != "open":  # the window follows its settings by itself
+            from annotator.io.settings import Settings, apply_memory_limit
+
+            apply_memory_limit(Settings.load())
         code = int(command_module.run(args))
         if sys.stdout is not None:  # None in a program without a console
             sys.stdout.flush()

@@ -15,6 +15,7 @@ import platformdirs
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from annotator.domain import budget
 from annotator.domain.errors import UserError
 from annotator.files.atomic import write_atomic
 from annotator.files.private import keep_private, make_private_folder
@@ -66,6 +67,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("author", "", "Project", "Your name as kept with every object; empty: the system's user name."),
     Setting("max_image_megapixels", 400, "Project", "Larger images are refused.", minimum=1, maximum=4000),
     Setting("dicom_uids", True, "Project", "Keep the UIDs of DICOM images in the project and its exports."),
+    Setting(
+        *(budget.SETTING, 0, "Project", "Memory for one image, mask or model file, in MiB; 0: a quarter of all."),
+        minimum=0,
+        maximum=1 << 22,
+    ),
     Setting("model", "", "Model", "Name or file of the model; empty: the best one that is there."),
     Setting(
         *("device", "auto", "Model", "Where the model runs."),
@@ -213,6 +219,11 @@ class Settings:
             message = f"The settings cannot be saved in {self.path} ({error.strerror})."
             raise UserError(message, "They hold until the program ends.") from error
         self._unsaved.clear()
+
+
+def apply_memory_limit(settings: Settings) -> None:
+    """What one thing out of a file may take, in this process and its readers."""
+    budget.set_limit_bytes(int(settings.get(budget.SETTING)) << 20)
 
 
 def config_dir() -> Path:

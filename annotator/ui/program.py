@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
 from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY
-from annotator.io.settings import Settings
+from annotator.io.settings import Settings, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.review import Review
@@ -88,7 +88,8 @@ class Program(QObject):
         files.models.wanted.connect(self._on_model_wanted)
         window.closing.connect(self.shut_down)
         window.status.set_engine(None)
-        for key in ("mask_opacity", "outline_width_px", "max_image_megapixels", "dicom_uids"):
+        keys = ("mask_opacity", "outline_width_px", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
+        for key in keys:
             self._on_setting(key)
         views.on_opened()
 
@@ -175,6 +176,9 @@ class Program(QObject):
             self.window.canvas.set_outline_width(self.settings.get("outline_width_px"))
         elif key == "max_image_megapixels":
             self.loader.max_pixels = self.thumbnails.max_pixels = int(self.settings.get(key)) * 1_000_000
+            self.bench.try_again()
+        elif key == "memory_limit_mib":
+            apply_memory_limit(self.settings)
             self.bench.try_again()
         elif key == "model":
             self._on_model_wanted(self.settings.get("model"))

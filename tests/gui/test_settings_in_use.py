@@ -126,6 +126,22 @@ def test_who_leaves_uids_out_leaves_them_out_of_every_project(desk):
     assert set(desk.session.store.images()[0].extra) == {"Modality"}
 
 
+def test_the_memory_for_one_image_can_be_raised(desk):
+    folder = desk.root / "big"
+    folder.mkdir()
+    Image.fromarray(np.zeros((2000, 3000, 3), np.uint8)).save(folder / "0.png")
+    Settings.load(desk.root / "settings.toml").set("memory_limit_mib", 30)
+    desk.folder = folder
+    desk.build()
+    desk.window.program.files.open_path(folder)
+    desk.until(lambda: "0.png needs 60 MB of memory, the limit is 31 MB." in desk.window.area.error_bar.text)
+    dialog = desk.window.program.files.show_settings()
+    dialog.editors["memory_limit_mib"].setValue(0)
+    dialog.close()
+    desk.wait_image(0)
+    assert desk.window.area.error_bar.text == ""
+
+
 def type_author(desk, name):
     dialog = desk.window.program.files.show_settings()
     field = dialog.editors["author"]

@@ -6,7 +6,7 @@ without data, or wholly transparent, do not count. Inks and L*a*b* have a scale 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ ColourModel = Literal["grey", "rgb", "cmyk", "cielab", "icclab"]
 
 _BASE_CHANNELS: dict[ColourModel, int] = {"grey": 1, "rgb": 3, "cmyk": 4, "cielab": 3, "icclab": 3}
 _BLOCK_ROWS = 256
+_SMALL_PIXELS = 4_000_000
 _ON_GREY = "transparency shown on grey"
 
 # Bradford's adaptation of the D50 white of L*a*b* to the D65 white of sRGB, times sRGB's matrix (IEC 61966-2-1).
@@ -62,6 +63,22 @@ class Samples:
     is_inverted: bool = False
     missing: float | int | None = None
     holes: BoolArray | None = None
+
+
+def thinning(width: int, height: int, max_side: int) -> int:
+    """Take every so-manyth row and column for a thumbnail, before anything is made of a large picture: twice as many
+    as wanted stay. Small pictures are averaged as a whole (1), so that fine patterns keep their mean."""
+    return 1 if width * height <= _SMALL_PIXELS else max(1, max(width, height) // (2 * max_side))
+
+
+def thin_samples(samples: Samples, max_side: int | None) -> Samples:
+    """Every n-th row and column of a large picture (:func:`thinning`); ``max_side`` None: all."""
+    height, width = samples.values.shape[:2]
+    step = 1 if max_side is None else thinning(width, height, max_side)
+    if step == 1:
+        return samples
+    holes = None if samples.holes is None else samples.holes[::step, ::step]
+    return replace(samples, values=np.ascontiguousarray(samples.values[::step, ::step]), holes=holes)
 
 
 def show_samples(samples: Samples) -> tuple[ByteArray, str]:

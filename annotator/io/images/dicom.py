@@ -16,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 
 from annotator.domain.errors import ImageError
+from annotator.io.images.claims import ask_for, check_deflated
 from annotator.io.images.colours import Samples, show_samples
 from annotator.io.images.dicom_facts import facts_of, modality_of, spacing_of, value_of, whole_number
 from annotator.io.images.dicom_grey import show_grey
@@ -61,6 +62,7 @@ class DicomReader:
         dataset = _open(stream, name)
         frames = _check_image(dataset, name, max_pixels)
         check_frame(name, frame, frames)
+        _ask_memory(dataset, name)
         _complete(dataset, frames)
         model = _checked_model(dataset, name)
         values = _decode(dataset, name, frame)
@@ -81,16 +83,25 @@ class DicomReader:
         return whole_number(dataset, "Columns", 0), whole_number(dataset, "Rows", 0)
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
+        # Window and stretch are those of the whole frame.
         return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
 
 
 def _open(stream: BinaryIO, name: str, *, pixels: bool = True) -> pydicom.Dataset:
     stream.seek(0)
     try:
+        check_deflated(stream, name)
         # Files without the Part 10 header are still common; whether it is an image shows in its tags.
         return pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
     except InvalidDicomError as error:
         raise ImageError(f"{name} is not a DICOM file.", COPY_AGAIN) from error
+
+
+def _ask_memory(dataset: pydicom.Dataset, name: str) -> None:
+    """For one frame: its numbers as they are stored and in the units of its window, grey and RGB."""
+    samples, bits = whole_number(dataset, "SamplesPerPixel", 1), whole_number(dataset, "BitsAllocated", 16)
+    per_pixel = samples * (2 * bits / 8 + (4 if bits <= 16 else 16)) + 4
+    ask_for(name, whole_number(dataset, "Columns", 0), whole_number(dataset, "Rows", 0), per_pixel)
 
 
 def _check_image(dataset: pydicom.Dataset, name: str, max_pixels: int) -> int:

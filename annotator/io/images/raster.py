@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from annotator.domain.errors import ImageError
-from annotator.io.images.colours import show_samples, stretch_words
+from annotator.io.images.claims import ask_for, check_picture, deep_bytes
+from annotator.io.images.colours import show_samples, stretch_words, thin_samples, thinning
 from annotator.io.images.deep import deep_decoder, png_clear_grey, size_without_pillow
 from annotator.io.images.display import flatten_alpha, grey_to_rgb, orient, stretch_to_bytes
 from annotator.io.images.reader import (
@@ -112,8 +113,8 @@ class RasterReader:
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         head = _peek(stream)
         if is_tiff(head):
-            return read_tiff(stream, name, 0, max_pixels).rgb
-        deep = _read_deep(stream, name, head, 0, max_pixels)
+            return read_tiff(stream, name, 0, max_pixels, max_side=max_side).rgb
+        deep = _read_deep(stream, name, head, 0, max_pixels, max_side=max_side)
         if deep is not None:
             return deep.rgb
         stream.seek(0)
@@ -121,12 +122,24 @@ class RasterReader:
             check_size(name, *image.size, max_pixels)
             if image.format in ("JPEG", "MPO"):
                 image.draft("RGB", (max_side, max_side))
+            check_picture(image, name, stream, is_reduced=True)
             image.load()
             _correct_clear_grey(image, stream, head)
-            if image.mode in ("RGB", "L") and "transparency" not in image.info:  # one colour: not that of a mixture
-                image.thumbnail((max_side, max_side), reducing_gap=2.0)
-            rgb, _ = _to_rgb(image)
+            rgb, _ = _to_rgb(_thinned(image, max_side))
             return orient(rgb, _orientation_of(image))
+
+
+def _thinned(image: Image.Image, max_side: int) -> Image.Image:
+    """A smaller copy, before anything else is made of a large picture; in the same mode."""
+    if image.mode in ("RGB", "L") and "transparency" not in image.info:  # one colour: not that of a mixture
+        image.thumbnail((max_side, max_side), reducing_gap=2.0)
+        return image
+    step = thinning(*image.size, max_side)
+    if step == 1:
+        return image
+    small = image.resize((-(-image.width // step), -(-image.height // step)), Image.Resampling.NEAREST)
+    small.info = image.info
+    return small
 
 
 def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixels:
@@ -138,6 +151,7 @@ def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pi
         if frame:
             image.seek(frame)
             check_size(name, *image.size, max_pixels)
+        check_picture(image, name, stream)
         image.load()
         _correct_clear_grey(image, stream, head)
         rgb, note = _to_rgb(image)
@@ -152,8 +166,10 @@ def _correct_clear_grey(image: Image.Image, stream: BinaryIO, head: bytes) -> No
         image.info["transparency"] = clear
 
 
-def _read_deep(stream: BinaryIO, name: str, head: bytes, frame: int, max_pixels: int) -> Pixels | None:
-    """What Pillow would cut to 8 bits, or take for opacity; None for everything else."""
+def _read_deep(
+    stream: BinaryIO, name: str, head: bytes, frame: int, max_pixels: int, *, max_side: int | None = None
+) -> Pixels | None:
+    """What Pillow would cut to 8 bits, or take for opacity; None for everything else. ``max_side``: for a thumbnail."""
     decode = deep_decoder(stream, head)
     if decode is None:
         return None
@@ -166,7 +182,8 @@ def _read_deep(stream: BinaryIO, name: str, head: bytes, frame: int, max_pixels:
             orientation = _orientation_in_header(image, stream, name)
     check_size(name, *size, max_pixels)
     check_frame(name, frame, frames)
-    rgb, note = show_samples(decode(stream, name, frame))
+    ask_for(name, *size, deep_bytes(head, is_reduced=max_side is not None))
+    rgb, note = show_samples(thin_samples(decode(stream, name, frame), max_side))
     return Pixels(orient(rgb, orientation), note=joined(note, frame_note(frame, frames)))
 
 

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from annotator.domain.errors import ImageError
-from annotator.io.images.colours import ColourModel, Samples, show_samples
+from annotator.io.images.colours import ColourModel, Samples, show_samples, thinning
 from annotator.io.images.display import BoolArray, orient
 from annotator.io.images.reader import (
     CONVERT,
@@ -28,6 +28,7 @@ from annotator.io.images.reader import (
     frame_note,
     joined,
 )
+from annotator.io.images.tiff_segments import ask_memory, check_segments, thinned_values
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +73,11 @@ def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
         return (height, width) if _orientation(page) in _SWAPPED else (width, height)
 
 
-def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixels:
+def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_side: int | None = None) -> Pixels:
     """A page that is a picture of its own, counted without reduced copies and masks.
+
+    Args:
+        max_side: for a thumbnail: so many pixels of the longer side are enough, and a few more may come.
 
     Raises:
         ImageError: no such page, too large, cut off, or stored in a way that cannot be shown (named).
@@ -85,11 +89,15 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pixel
         page = _page_at(tiff, at)
         _check_page(page, stream, name, max_pixels)
         kind = _photometric(page)
-        if kind == _YCBCR and page.compression != _JPEG:
+        needs_pillow = kind == _YCBCR and page.compression != _JPEG
+        is_whole = max_side is None or kind == _PALETTE or needs_pillow
+        step = 1 if max_side is None or is_whole else thinning(int(page.imagewidth), int(page.imagelength), max_side)
+        ask_memory(page, name, step)
+        if needs_pillow:
             rgb, note = _with_pillow(page, stream, at, name)
         else:
-            rgb, note = _shown(page, kind, name, stream, at)
-        if mask_at is not None:
+            rgb, note = _shown(page, kind, name, stream, at, step=step)
+        if mask_at is not None and step == 1:
             rgb, note = _masked(rgb, note, tiff.pages[mask_at])
         rgb = orient(rgb, _orientation(page))
     return Pixels(rgb, note=joined(note, frame_note(frame, len(pictures), word="page")))
@@ -171,6 +179,7 @@ def _check_page(page: Any, stream: BinaryIO, name: str, max_pixels: int) -> None
         raise ImageError(f"{name} has a TIFF sample type that cannot be shown.", CONVERT)
     if int(page.nbytes) > 16 * max_pixels:
         raise ImageError(f"{name} is too large: {int(page.nbytes) / 1e9:,.1f} GB in one page.", "Save fewer channels.")
+    check_segments(page, name)
     end = stream.seek(0, 2)
     stored = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
     if max(stored, default=0) > end:
@@ -184,17 +193,19 @@ def _photometric(page: Any) -> int:
     return _RGB if page.samplesperpixel >= 3 else _BLACK_ZERO
 
 
-def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place) -> tuple[RgbArray, str]:
+def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, step: int) -> tuple[RgbArray, str]:
     if kind not in _MODELS and kind != _PALETTE:
         raise _unknown_colours(name, page)
     ink_set = page.tags.get(_INK_SET)
     if kind == _INKS and ink_set is not None and ink_set.value != _CMYK_INKS:
         raise ImageError(f"{name} is a TIFF of inks that are not CMYK.", CONVERT)
     try:
-        values = _values(page)
+        values = _values(page) if step == 1 else thinned_values(page, step)
     except Exception as error:
         return _second_try(page, stream, at, name, error)
     holes = _holes(page)
+    if holes is not None:
+        holes = holes[::step, ::step]
     if kind == _PALETTE:
         return _through_palette(page, values, holes, name)
     alpha, is_premultiplied = _alpha(page, _MODELS[kind])
