@@ -20,6 +20,7 @@ from annotator.domain.ports.engine import ModelInfo
 from annotator.engine import weights
 from annotator.engine.sam2.adapted_decoder import Adapter, check_base
 from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
+from annotator.engine.weight_claims import check_network
 
 SUFFIX = ".safetensors"
 CARD_SUFFIX = ".md"
@@ -69,7 +70,9 @@ def load_adapter(path: Path, *, base: ModelInfo | None = None, device: torch.dev
     if base is not None:
         check_base(info, base)
     try:
-        network = PromptAdapter(AdapterConfig(**info.config))  # type: ignore[arg-type]
+        config = AdapterConfig(**info.config)  # type: ignore[arg-type]
+        check_network(path, config.channels**2)
+        network = PromptAdapter(config)
         with safe_open(path, framework="pt", device="cpu") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         network.load_state_dict(state)

@@ -19,6 +19,7 @@ from annotator.engine.precision import in_best_precision
 from annotator.engine.registry import ModelSource
 from annotator.engine.sam2.nano import load_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.weight_claims import check_checkpoint
 from annotator.engine.zoom.segmenter import ZoomSegmenter
 
 ZOOM_MARGIN = 1.6
@@ -62,6 +63,7 @@ def load_sam2(path: Path, *, config: str) -> nn.Module:
             f"{path.name} is not in the registry, so its shape is unknown.",
             "Name it: --config configs/sam2.1/sam2.1_hiera_t.yaml (or _s, _b+, _l).",
         )
+    check_checkpoint(path)
     try:
         data: Any = torch.load(path, map_location="cpu", weights_only=True)
     except TORCH_LOAD_ERRORS as error:

@@ -17,9 +17,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from annotator.domain.errors import ModelError
+from annotator.engine.weight_claims import check_network
 from annotator.engine.weights import write_weights
 
 FORMAT = "annotator-nano-1"
+
+
+_MOST_IMAGE_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,22 @@ class NanoTrunk(nn.Module):
             x = stage(x)
             features.append(x)
         return features
+
+
+def least_weights(config: NanoConfig) -> int:
+    """Weights that a model of this shape has at least: the trunk's convolutions, and the transformer's two layers.
+
+    Raises:
+        ValueError: an image size that no model has (grids of positions are made for it), or a width below 1.
+    """
+    if not 32 <= config.image_size <= _MOST_IMAGE_SIZE:
+        raise ValueError(f"an image size of {config.image_size}")
+    widths = (config.channels, config.mlp_channels, *config.stage_channels, *config.stage_blocks)
+    if any(not isinstance(width, int) or width < 1 for width in widths):
+        raise ValueError("a width that is no whole number from 1")
+    blocks = zip(config.stage_blocks, config.stage_channels, strict=True)
+    trunk = sum(9 * width**2 * (2 * count - 1) for count, width in blocks)
+    return trunk + 4 * config.channels * config.mlp_channels + 4 * config.channels**2
 
 
 def build_nano(config: NanoConfig) -> nn.Module:
@@ -243,6 +263,7 @@ def load_nano(path: Path) -> tuple[nn.Module, NanoConfig, dict[str, str]]:
         raw = json.loads(metadata["config"])
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
         config = NanoConfig(**fields)
+        check_network(path, least_weights(config))
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         model = build_nano(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,8 +19,10 @@ from PIL import Image
 from annotator import cli
 from annotator.domain import budget
 from annotator.domain.errors import ImageError, ModelError
+from annotator.io.formats.coco.import_ import import_coco
 from annotator.io.images import tiff, tiff_segments
 from annotator.io.images.reading import load_image, load_thumbnail, read_size
+from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings, apply_memory_limit
 from tests.fuzz_images import dicom
 
@@ -199,3 +202,32 @@ def test_four_bits_a_pixel_are_not_taken_for_a_file_that_is_too_short(tmp_path: 
     )
     (tmp_path / "a.bmp").write_bytes(head + palette + row * 50)
     assert load_image(tmp_path / "a.bmp").width == 200
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_mask_of_run_lengths_answers_to_the_budget(tmp_path: Path, limit: Callable[[int], None]) -> None:
+    """A few runs that cover 16 megapixels with their box; the image beside it is only a header."""
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    head = bytearray((tmp_path / "a.png").read_bytes())
+    head[16:24] = struct.pack(">II", 4000, 4000)
+    head[29:33] = struct.pack(">I", zlib.crc32(bytes(head[12:29])))
+    (tmp_path / "a.png").write_bytes(head)
+    annotation = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "segmentation": {"size": [4000, 4000], "counts": [10, 15_999_980, 10]},
+    }
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 4000, "height": 4000}],
+        "categories": [{"id": 1, "name": "c"}],
+        "annotations": [annotation],
+    }
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    limit(40 * MB)
+    with ProjectStore.open_folder(tmp_path, author="me") as store:
+        report = import_coco(store, tmp_path / "c.json")
+    assert (report.objects, report.skipped) == (0, 1)
+    assert any("more than the limit of 10,000,000" in problem for problem in report.problems)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain import budget
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import Ring, rings_to_mask
 
 _MAX_DEPTH = 16
 # COCO's rasteriser walks along every outline in steps of a fifth of a pixel and keeps each: 80 MB for this length.
 _MAX_OUTLINE_PX = 2_000_000.0
+_CROP_COPIES = 4
 MAX_CROP_BYTES = 400_000_000
 """Of one mask's crop, a byte a pixel; decoding takes three times as much for a moment."""
 _MAX_COUNTS_CHARS = 16_000_000
@@ -91,6 +93,11 @@ def shown(value: Any) -> str:
     return str(value)[:40] if isinstance(value, str | int | float | None) else f"of type {type(value).__name__}"
 
 
+def _max_crop_bytes() -> int:
+    """Of a mask's crop: several copies of it are made on the way, within what one thing may take."""
+    return min(MAX_CROP_BYTES, budget.limit_bytes() // _CROP_COPIES)
+
+
 def _decode_runs(segmentation: dict[str, Any], width: int, height: int) -> Mask:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, list) or [whole_number(v) for v in size] != [height, width]:
@@ -101,13 +108,13 @@ def _decode_runs(segmentation: dict[str, Any], width: int, height: int) -> Mask:
         plain = counts if wrapped is None else wrapped[2].replace("\\\\", "\\")
         if len(plain) > _MAX_COUNTS_CHARS:
             raise ValueError(f"has run lengths of {len(plain):,} characters, more than the limit")
-        return Mask.from_rle(plain, width, height, max_crop_bytes=MAX_CROP_BYTES)
+        return Mask.from_rle(plain, width, height, max_crop_bytes=_max_crop_bytes())
     if not isinstance(counts, list):
         raise ValueError(f"has run lengths of type {type(counts).__name__}")
     numbers = [whole_number(v) for v in counts]
     if any(v is None or v < 0 for v in numbers):
         raise ValueError("has run lengths that are not whole numbers from 0")
-    return Mask.from_counts(np.array(numbers, np.int64), width, height, max_crop_bytes=MAX_CROP_BYTES)
+    return Mask.from_counts(np.array(numbers, np.int64), width, height, max_crop_bytes=_max_crop_bytes())
 
 
 def _decode_polygons(segmentation: list[Any], width: int, height: int) -> tuple[Mask, tuple[str, ...]]:
@@ -127,9 +134,9 @@ def _decode_polygons(segmentation: list[Any], width: int, height: int) -> tuple[
         raise ValueError("has an outline of more than two million pixels")
     corners = np.clip(np.concatenate(rings), 0.0, (width, height))
     covered = int(np.prod(np.ptp(corners, axis=0)))
-    if covered > MAX_CROP_BYTES:
-        raise ValueError(f"covers {covered:,} pixels with its box, more than the limit of {MAX_CROP_BYTES:,}")
-    return rings_to_mask(rings, width=width, height=height, max_crop_bytes=MAX_CROP_BYTES), tuple(lost)
+    if covered > _max_crop_bytes():
+        raise ValueError(f"covers {covered:,} pixels with its box, more than the limit of {_max_crop_bytes():,}")
+    return rings_to_mask(rings, width=width, height=height, max_crop_bytes=_max_crop_bytes()), tuple(lost)
 
 
 def _ring(polygon: Any) -> Ring:
