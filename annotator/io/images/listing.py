@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
+from heapq import merge
+from itertools import chain
 
 from annotator.domain.errors import ImageError
 from annotator.domain.tally import Tally
 
 _log = logging.getLogger(__name__)
 _TOLD_EVERY = 64
+_SORTED_AT_ONCE = 2_000
 _DIGITS = re.compile(r"(\d+)")
 _PICTURES = frozenset(
     (
@@ -28,6 +31,8 @@ def list_images(
     folder: str | os.PathLike[str],
     is_supported: Callable[[str], bool],
     *,
+    suffixes: frozenset[str] = frozenset(),
+    known: Container[str] = (),
     on_problem: Callable[[str], None] | None = None,
     on_found: Callable[[int], None] | None = None,
 ) -> list[str]:
@@ -37,6 +42,8 @@ def list_images(
 
     Args:
         is_supported: whether a path is an image that can be read.
+        suffixes: lower case, with the dot: files that have one of them need not be asked about.
+        known: paths that need not be in the answer.
         on_problem: told a line for each reason why something was left out (also logged), with a count; not fatal.
         on_found: told now and then how many there are so far; what it raises ends the search.
 
@@ -46,22 +53,50 @@ def list_images(
     root = os.fspath(folder)
     if not os.path.isdir(root):
         raise ImageError(f"There is no folder {root}.", "Check the name.")
-    search = _Search(root, is_supported, on_found)
+    search = _Search(root, is_supported, suffixes, on_found)
     search.run()
     for line in search.tally.lines():
         _log.warning("%s: %s", os.path.basename(root), line)
         if on_problem is not None:
             on_problem(line)
-    return sorted(search.found, key=natural_key)
+    return sorted_paths([path for path in search.found if path not in known])
 
 
 def natural_key(path: str) -> tuple[object, ...]:
     """Sort key: folders together, numbers by value, letters without case, ties by the exact text."""
-    parts = tuple(
-        tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in _DIGITS.split(part))
-        for part in path.split("/")
-    )
-    return parts, path
+    return tuple(map(_part_key, path.split("/"))), path
+
+
+def _part_key(part: str) -> tuple[object, ...]:
+    """Texts and numbers in turn, so that like is compared with like."""
+    pieces = _DIGITS.split(part.casefold())
+    found: list[object] = list(pieces)
+    found[1::2] = map(int, pieces[1::2])
+    return tuple(found)
+
+
+def sorted_paths(paths: Sequence[str]) -> list[str]:
+    """In natural order. In pieces: sorting is one call, and for its length no other thread gets on."""
+    key_of = _Keys()
+    keys = [key_of(path) for path in paths]
+    pieces = [sorted(keys[at : at + _SORTED_AT_ONCE]) for at in range(0, len(keys), _SORTED_AT_ONCE)]
+    return [path for _, path in (merge(*pieces) if len(pieces) > 1 else chain(*pieces))]
+
+
+class _Keys:
+    """:func:`natural_key` of paths, where the folders' part is made once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, tuple[object, ...]] = {}
+
+    def __call__(self, path: str) -> tuple[tuple[object, ...], str]:
+        folder, slash, name = path.rpartition("/")
+        if not slash:
+            return (_part_key(name),), path
+        known = self._folders.get(folder)
+        if known is None:
+            known = self._folders[folder] = tuple(map(_part_key, folder.split("/")))
+        return (*known, _part_key(name)), path
 
 
 def is_text(name: str) -> bool:
@@ -76,8 +111,15 @@ def is_text(name: str) -> bool:
 class _Search:
     """One walk through a folder."""
 
-    def __init__(self, root: str, is_supported: Callable[[str], bool], on_found: Callable[[int], None] | None) -> None:
+    def __init__(
+        self,
+        root: str,
+        is_supported: Callable[[str], bool],
+        suffixes: frozenset[str],
+        on_found: Callable[[int], None] | None,
+    ) -> None:
         self._root, self._is_supported, self._on_found = root, is_supported, on_found
+        self._suffixes = suffixes
         self.found: list[str] = []
         self.tally = Tally()
 
@@ -120,10 +162,10 @@ class _Search:
             return False
         if is_folder:
             return True
-        if self._is_supported(entry.path):
+        stem, dot, ending = entry.name.rpartition(".")
+        suffix = f".{ending.lower()}" if stem and dot else ""
+        if suffix in self._suffixes or self._is_supported(entry.path):
             self.found.append(path)
-        else:
-            suffix = os.path.splitext(entry.name)[1].lower()
-            if suffix in _PICTURES:
-                self.tally.add(path, f"is of a kind that cannot be read here ({suffix})", noun="file", kind=suffix)
+        elif suffix in _PICTURES:
+            self.tally.add(path, f"is of a kind that cannot be read here ({suffix})", noun="file", kind=suffix)
         return False

@@ -8,7 +8,7 @@ import mmap
 import os
 import stat
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cache
 from typing import Any
 
@@ -58,11 +58,14 @@ def is_supported(path: str | os.PathLike[str]) -> bool:
 def list_images(
     folder: str | os.PathLike[str],
     *,
+    known: Container[str] = (),
     on_problem: Callable[[str], None] | None = None,
     on_found: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Images below a folder that can be read here; see :func:`annotator.io.images.listing.list_images`."""
-    return listing.list_images(folder, is_supported, on_problem=on_problem, on_found=on_found)
+    return listing.list_images(
+        *(folder, is_supported), suffixes=_suffixes(), known=known, on_problem=on_problem, on_found=on_found
+    )
 
 
 def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS) -> LoadedImage:

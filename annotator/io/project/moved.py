@@ -63,8 +63,7 @@ class MovedImages:
 
 def absent_images(store: ProjectQueries) -> tuple[ImageRecord, ...]:
     """Images with objects or a status whose file is not in its place. Asks the disk for each."""
-    counts = store.annotation_counts()
-    return tuple(image for image in store.images() if _has_work(image, counts) and not _is_there(store, image))
+    return tuple(image for image in store.images(with_work=True) if not _is_there(store, image))
 
 
 def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> MovedImages:

@@ -18,6 +18,7 @@ from annotator.io.project.schema import COLUMNS, copy_database, translated_error
 from annotator.io.project.soundness import Damage, fetch, read_rows
 
 _CHUNK_ROWS = 500
+_CHUNK_IMAGES = 2_000
 CLASS_ORDER = "class_order"
 """Under this key the project remembers ids of classes in the order of the file that they came from, as a JSON list."""
 
@@ -61,9 +62,18 @@ class ProjectQueries:
             raise ProjectError(f"The image path {image.path!r} leaves the image folder.", "Remove it from the project.")
         return self.image_root.joinpath(*PurePosixPath(image.path).parts)
 
-    def images(self) -> list[ImageRecord]:
-        """All images in the order of their ids."""
-        return cast(list[ImageRecord], self._rows("image", "ORDER BY id"))
+    def images(self, *, with_work: bool = False) -> list[ImageRecord]:
+        """All images, or those with objects or a status, in the order of their ids. They are read in pieces: one call
+        for all would stop other threads."""
+        worked = f"(status <> '{Status.UNSEEN}' OR id IN (SELECT DISTINCT image_id FROM annotation))"
+        found: list[Row] = []
+        while True:
+            last = found[-1].id if found else -1
+            which = f"id > ? AND {worked}" if with_work else "id > ?"
+            rows = self._rows("image", f"WHERE {which} ORDER BY id LIMIT {_CHUNK_IMAGES}", last)
+            found.extend(rows)
+            if len(rows) < _CHUNK_IMAGES:
+                return cast(list[ImageRecord], found)
 
     def image(self, image_id: int) -> ImageRecord:
         """Raises:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError
 from annotator.domain.project import Edit, Row, RowChange
-from annotator.io.project.schema import COLUMNS, column_value, table_of
+from annotator.io.project.schema import COLUMNS, column_value, columns_of, table_of
 from annotator.io.project.soundness import read_rows
 
 _MAX_ID = 1 << 53
@@ -85,8 +85,8 @@ class RowWriter:
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
         columns = COLUMNS[table]
         marks = ", ".join("?" * len(columns))
-        values = [tuple(column_value(row, name) for name in columns) for row in rows]
-        self._connection.executemany(f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})", values)
+        sql = f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})"
+        self._connection.executemany(sql, columns_of(table, rows))
 
     def _raise_sequence(self, kind: str, following: int) -> None:
         following = max(following, self._next_ids[kind])

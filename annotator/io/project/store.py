@@ -284,9 +284,8 @@ class ProjectStore(ProjectQueries):
         self._require_writable()
         known = {path for (path,) in self._fetch("SELECT path FROM image")}
         lines: list[str] = []
-        listed = list_images(self.image_root, on_problem=lines.append, on_found=on_found)
+        new = list_images(self.image_root, known=known, on_problem=lines.append, on_found=on_found)
         self.left_out = tuple(lines)
-        new = [path for path in listed if path not in known]
         if not new:
             return Change("sync folder")
         records = [ImageRecord(self.new_id("image"), path) for path in new]

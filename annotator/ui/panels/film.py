@@ -14,6 +14,8 @@ from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX, FilmDelegate
 from annotator.ui.panels.list_models import ROW_ROLE, ImageModel, Index
 
+_BATCH = 200
+"""Tiles that are laid out at once."""
 SMALL_BELOW_PX = 620
 """Height of the window."""
 
@@ -47,6 +49,7 @@ class FilmStrip(QWidget):
     def __init__(self, theme: Theme, ask: Callable[[ImageRecord], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = ImageModel(ask, self)
+        self._wanted_row = -1
         self.view = _Strip()
         view = self.view
         view.setObjectName("film")
@@ -57,6 +60,10 @@ class FilmStrip(QWidget):
         view.setFlow(QListView.Flow.LeftToRight)
         view.setWrapping(False)
         view.setUniformItemSizes(True)
+        # Tile by tile Qt asks the model: a hundred thousand of them in one go would take seconds.
+        view.setLayoutMode(QListView.LayoutMode.Batched)
+        view.setBatchSize(_BATCH)
+        view.horizontalScrollBar().rangeChanged.connect(self._show_wanted)
         view.setMouseTracking(True)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -96,7 +103,15 @@ class FilmStrip(QWidget):
         index = self.model.index(row)
         self.model.set_current(image_id)
         self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
-        self.view.scrollTo(index, QAbstractItemView.ScrollHint.EnsureVisible)
+        self._wanted_row = row
+        self._show_wanted()
+
+    def _show_wanted(self) -> None:
+        """Scroll to the image that is shown, as soon as its tile has a place."""
+        row = self._wanted_row
+        if 0 <= row < len(self.model.rows) and self.view.visualRect(self.model.index(row)).isValid():
+            self._wanted_row = -1
+            self.view.scrollTo(self.model.index(row), QAbstractItemView.ScrollHint.EnsureVisible)
 
     def set_thumbnail(self, image_id: int, pixmap: QPixmap) -> None:
         self.model.set_pixmap(image_id, pixmap)
