@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_renamed_and_moved_files_are_found_by_content_and_relinked_in_one_step(f
         assert document(store) == before
         store.redo()
     assert look(folder) == ["0 image(s) found again, 1 not found", "not found: c.png"]
+
+
+def test_an_import_remembers_the_content_so_that_a_renamed_file_is_found(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path, NAMES)
+    row = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[5, 5, 30, 5, 30, 30]]}
+    data = {"images": [{"id": 1, "file_name": "b.png"}], "categories": [{"id": 1, "name": "c"}], "annotations": [row]}
+    (tmp_path / "in.json").write_text(json.dumps(data))
+    with ProjectStore.open_folder(folder) as store:
+        import_coco(store, tmp_path / "in.json")
+        assert [bool(image.sha256) for image in store.images()] == [False, True, False], "only where objects are"
+    move(folder, "b.png", "b2.png")
+    assert "b.png -> b2.png (same content)" in look(folder)
 
 
 def test_without_a_known_content_a_unique_name_of_the_same_size_counts(tmp_path: Path) -> None:

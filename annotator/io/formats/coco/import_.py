@@ -19,6 +19,7 @@ from annotator.io.formats.coco.images import ImagePlan, plan_images
 from annotator.io.formats.coco.objects import BoxWithoutMask, CocoObject, ObjectReader
 from annotator.io.formats.coco.parse import plain_json, whole_number
 from annotator.io.formats.coco.stream import read_coco
+from annotator.io.project.moved import sha256_of
 from annotator.io.project.queries import CLASS_ORDER
 from annotator.io.project.store import ProjectStore
 
@@ -178,6 +179,7 @@ class _Builder:
         self._now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._present: dict[int, _Present] = {}
         self._touched: set[int] = set()
+        self._hashes: dict[int, str] = {}
         self.already_there = 0
         self.annotation_changes: list[RowChange] = []
 
@@ -187,7 +189,8 @@ class _Builder:
         for source_id, image in self._images.matched.by_id.items():
             planned = self._images.changed[source_id]
             stated = planned.status if self._images.has_status[source_id] else None
-            after = replace(planned, status=self._status_after(image, stated))
+            sha256 = self._hashes.get(image.id, image.sha256)
+            after = replace(planned, status=self._status_after(image, stated), sha256=sha256)
             if after != image:
                 changes.append(RowChange(image, after))
         return changes
@@ -236,7 +239,16 @@ class _Builder:
             **fields,
         )
         self.annotation_changes.append(RowChange(None, annotation))
-        self._touched.add(image.id)
+        if image.id not in self._touched:
+            self._touched.add(image.id)
+            self._hashes[image.id] = image.sha256 or self._hash_of(image)
+
+    def _hash_of(self, image: ImageRecord) -> str:
+        """What the objects are on: by it the file is found again when it was renamed, and known when it was changed."""
+        try:
+            return sha256_of(self._store.image_path(image))
+        except OSError:  # gone since its head was read; it is told when it is to be shown
+            return ""
 
     def _present_on(self, image_id: int) -> _Present:
         if image_id not in self._present:
