@@ -105,6 +105,20 @@ def test_only_boxes_change_nothing_until_the_model_is_asked(desk) -> None:
     desk.window.findChild(WorkDialog).close()
 
 
+def test_boxes_that_have_their_masks_are_not_asked_for_again(desk) -> None:
+    desk.open()
+    dialog = run_import(desk, write(desk, [box(30, 30)]))
+    desk.until(lambda: desk.session.store is not None and desk.shown_row() == 0)
+    QTest.mouseClick(ask_button(dialog), Qt.MouseButton.LeftButton)
+    desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 1)
+    desk.window.findChild(WorkDialog).close()
+    desk.until(lambda: desk.window.findChild(WorkDialog) is None)
+    again = run_import(desk, write(desk, [box(30, 30), box(100, 80)]))
+    desk.until(lambda: desk.session.store is not None and desk.shown_row() == 0)
+    assert ask_button(again).text() == "Ask the model for 1 mask"
+    again.close()
+
+
 def test_asking_can_be_stopped_and_leaves_nothing(desk) -> None:
     desk.open()
     dialog = run_import(desk, write(desk, [box(30, 30), box(100, 80)]))

@@ -87,10 +87,12 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class _Present:
-    """The objects that an image has before the import: (class, run lengths, crowd), and by id."""
+    """The objects that an image has before the import: (class, run lengths, crowd), by id, and the boxes of those that
+    a model made of a box."""
 
     pixels: frozenset[tuple[int, bytes, bool]]
     by_id: dict[int, Annotation]
+    boxes: frozenset[tuple[float, ...]]
 
 
 def import_coco(
@@ -136,6 +138,7 @@ def _take_in(store: ProjectStore, path: Path, tell: Callable[[int, int], None]) 
             # What was made so far stays until the end: scanning it for cycles again and again stops all threads.
             gc.freeze()
         tell(len(coco.images) + done, total)
+    boxes = [box for box in reader.boxes if not builder.is_asked(box)]
     is_new = bool(builder.annotation_changes)
     added = categories.changes if is_new else ()
     image_changes = [c for c in builder.image_changes() if is_new or _status(c.before) != _status(c.after)]
@@ -154,8 +157,8 @@ def _take_in(store: ProjectStore, path: Path, tell: Callable[[int, int], None]) 
         problems=tally.lines(),
         notes=tuple(notes),
         change=change,
-        boxes=tuple(reader.boxes),
-        classes=_classes_of(reader.boxes, categories, store),
+        boxes=tuple(boxes),
+        classes=_classes_of(boxes, categories, store),
     )
 
 
@@ -182,6 +185,10 @@ class _Builder:
         self._hashes: dict[int, str] = {}
         self.already_there = 0
         self.annotation_changes: list[RowChange] = []
+
+    def is_asked(self, box: BoxWithoutMask) -> bool:
+        """Whether the project has the mask that a model made of this very box."""
+        return box.box.as_xyxy() in self._present_on(box.image.id).boxes
 
     def image_changes(self) -> list[RowChange]:
         """Fields that the file adds to its images, and their status."""
@@ -254,7 +261,8 @@ class _Builder:
         if image_id not in self._present:
             rows = self._store.annotations(image_id)
             pixels = frozenset((row.category_id, row.rle, row.is_crowd) for row in rows)
-            self._present[image_id] = _Present(pixels, {row.id: row for row in rows})
+            boxes = frozenset(tuple(box) for row in rows if isinstance(box := row.prompts.get("box"), list))
+            self._present[image_id] = _Present(pixels, {row.id: row for row in rows}, boxes)
         return self._present[image_id]
 
     def _provenance(self, name: str, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
