@@ -31,9 +31,11 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from annotator.domain.drafts.kept import accepted_of, work_of
+from annotator.io.images import decoding
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
 from annotator.ui.app import build_window, default_factory, make_application
+from annotator.ui.threads import loading
 from tests.e2e.pictures import DISCS, IMAGES, write_pictures
 from tests.fakes import FakeSegmenter, fake_engine
 
@@ -243,6 +245,8 @@ def live(folder: Path, script: Script, *, out: int, is_real: bool) -> None:
     def report(line: list[Any]) -> None:
         os.write(out, json.dumps(line).encode() + b"\n")
 
+    # In this process: readers of their own would have to start anew in every life.
+    loading.load_image, loading.load_thumbnail = decoding.load_image, decoding.load_thumbnail
     try:
         hands = Hands(folder, report, is_real=is_real)
         hands.visit(script.held.shown)
