@@ -28,6 +28,8 @@ USER_DOCS = (
     *(ROOT / "docs" / f"{n}.md" for n in ["quickstart", "keyboard", "formats", "engines", "troubleshooting"]),
 )
 BEGIN, END = "<!-- keys: written by tests/unit/test_docs.py -->\n", "<!-- end of keys -->\n"
+PAGES = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "checkpoints").glob("*.md"))
+DECISIONS = ROOT / "docs" / "adr"
 PICTURE_BYTES = 400_000
 
 pytestmark = pytest.mark.skipif(not README.is_file(), reason="not in a checkout")
@@ -145,14 +147,40 @@ def test_the_readme_names_every_command() -> None:
 # --- links and pictures -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", USER_DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(path: Path) -> None:
     for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text("utf-8")):
         file = path.parent / target if target else path
-        assert file.is_file(), f"{path.name}: {target}"
+        assert file.exists(), f"{path.name}: {target}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
-            assert anchor in {h.lower().replace(" ", "-") for h in headings}, f"{path.name}: #{anchor}"
+            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, (
+                f"{path.name}: #{anchor}"
+            )
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    listed = {(ROOT / "docs" / target).resolve() for target in re.findall(r"\]\(([^)#:]*\.md)\)", index)}
+    pages = {*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "studies").glob("*.md")}
+    missing = pages - listed - {ROOT / "docs" / "index.md"}
+    assert not missing
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_list() -> None:
+    pages = sorted(path.name for path in DECISIONS.glob("*.md") if path.name != "README.md")
+    assert [name[:4] for name in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    listed = re.findall(r"^\| \[(\d{4})\]\((.*)\) \| \S", (DECISIONS / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == [(name[:4], name) for name in pages]
+
+
+def test_decisions_that_are_named_exist() -> None:
+    for path in (*PAGES, *(ROOT / "annotator").rglob("*.py")):
+        for named in re.findall(r"adr/(\d{4}-[\w-]+\.md)", path.read_text("utf-8")):
+            assert (DECISIONS / named).is_file(), f"{path.name}: {named}"
 
 
 def test_the_picture_is_a_light_one_of_the_window() -> None:
