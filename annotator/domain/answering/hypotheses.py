@@ -35,7 +35,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class RatingWeights:
-    """A linear model of how good an answer is, fitted on training images (docs/models/nano-log.md).
+    """A linear model of how good an answer is, fitted on training images (docs/studies/nano-log.md).
 
     Attributes:
         predicted, predicted_squared, stability: of what the model says about the answer.

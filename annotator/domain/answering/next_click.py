@@ -2,8 +2,8 @@
 
 An answer is in doubt where its probabilities are undecided near the outline, where other candidates disagree with it,
 and where a prompt adapter says so. Each reason adds to the others: an adapter's map alone is the weaker guide
-(docs/next-click.md has the figures). The first proposal is the strongest of the adapter's hard points that wants the
-mask changed; the others lift the places they name.
+(docs/studies/next-click.md has the figures). The first proposal is the strongest of the adapter's hard points that
+wants the mask changed; the others lift the places they name.
 
 A single doubtful pixel is no place to click: all of the outline is in doubt, and an error one pixel wide is soon
 corrected. A good correction lies deep in an error. So each level of doubt is taken for an error that may be there,

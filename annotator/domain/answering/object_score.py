@@ -5,7 +5,7 @@ from __future__ import annotations
 from annotator.domain.prompt import Prompts
 
 LEAST_CLICK_LOGIT, LEAST_BOX_LOGIT = -1.0, 0.5
-"""Below these the hint is given. Chosen for ``nano`` on the dev sets (docs/models/nano-log.md); the official models'
+"""Below these the hint is given. Chosen for ``nano`` on the dev sets (docs/studies/nano-log.md); the official models'
 scores lie ten and more away on either side."""
 
 

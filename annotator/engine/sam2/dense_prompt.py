@@ -1,10 +1,10 @@
 """Clicks and boxes written into SAM 2's dense prompt, for models that were trained with it.
 
 "stamps-1" draws bumps and colour likeness; "stamps-2" adds evidence from colour models (``colour_evidence``). For
-comparison (docs/models/nano-log.md) there are "discs-1", bumps alone, and "distances-1", distances to the clicks.
+comparison (docs/studies/nano-log.md) there are "discs-1", bumps alone, and "distances-1", distances to the clicks.
 
-A small model trained from scratch does not learn to find a click from its token alone (``docs/models/nano-log.md``); it
-does when the click is also drawn where it lies. The drawing uses SAM 2's own mask input, one channel of
+A small model trained from scratch does not learn to find a click from its token alone (``docs/studies/nano-log.md``);
+it does when the click is also drawn where it lies. The drawing uses SAM 2's own mask input, one channel of
 low-resolution logits, so the architecture is unchanged. Training and inference call the same function.
 """
 
