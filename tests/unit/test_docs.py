@@ -154,9 +154,8 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert file.exists(), f"{path.name}: {target}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
-            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, (
-                f"{path.name}: #{anchor}"
-            )
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, f"{path.name}: #{anchor}"
 
 
 def test_every_page_stands_in_the_index() -> None:
