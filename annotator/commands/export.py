@@ -29,15 +29,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the project cannot be read, an option does not fit, or the export cannot be written.
     """
-    from tqdm import tqdm
-
     from annotator.commands.format_options import given_options
+    from annotator.commands.job_bar import run_with_bar
     from annotator.commands.output import check_output
     from annotator.domain.drafts.held import held_text
     from annotator.domain.errors import ProjectError
     from annotator.io.formats.registry import export_formats, exporter
     from annotator.io.project.place import find_project
     from annotator.io.project.store import ProjectStore
+    from annotator.jobs.job import Job
 
     rows = export_formats()
     spec = next(row for row in rows if row.id == args.format)
@@ -49,20 +49,10 @@ def run(args: argparse.Namespace) -> int:
         raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
     export = exporter(spec)
     # Reading only: the project may be open in the window meanwhile.
-    with ProjectStore.open(path, read_only=True) as store, tqdm(unit="object", leave=False, disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        report = export(
-            store,
-            args.out,
-            include_unfinished=not args.finished_only,
-            all_images=args.all_images,
-            progress=show,
-            **options,
-        )
+    with ProjectStore.open(path, read_only=True) as store:
+        wish = {"include_unfinished": not args.finished_only, "all_images": args.all_images, **options}
+        job = Job(f"Export {args.out.name}", unit="object")
+        report = run_with_bar(job, lambda job: export(store, args.out, progress=job.progress, **wish))
         held = held_text(store.images(), store.draft_counts())
     print("\n".join(report.lines()))
     if held:

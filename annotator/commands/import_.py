@@ -25,11 +25,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the project or the file cannot be used, or nothing of the file fits.
     """
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
     from annotator.domain.errors import ImportFormatError
     from annotator.io.formats.registry import import_format_of, import_formats, importer
     from annotator.io.project.store import ProjectStore
+    from annotator.jobs.job import Job
 
     named = [spec for spec in import_formats() if spec.id == args.format]
     take_in = importer(named[0] if named else import_format_of(args.annotations))
@@ -37,13 +37,9 @@ def run(args: argparse.Namespace) -> int:
         opened = ProjectStore.open_folder(args.project, project_path=args.place, author=args.author)
     else:
         opened = ProjectStore.open(args.project, author=args.author)
-    with opened as store, tqdm(unit="entry", leave=False, disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        report = take_in(store, args.annotations, progress=show)
+    with opened as store:
+        job = Job(f"Import {args.annotations.name}", unit="entry")
+        report = run_with_bar(job, lambda job: take_in(store, args.annotations, progress=job.progress))
     print("\n".join(report.lines()))
     if report.skipped and not report.objects and not report.already_there:
         raise ImportFormatError(f"Nothing of {args.annotations} could be imported.", "The problems are listed above.")

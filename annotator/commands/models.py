@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +25,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: no such model or card, no network, a file that cannot be read or written, or is not the right one.
     """
+    from annotator.commands.job_bar import run_with_bar
     from annotator.engine import weights
+    from annotator.jobs.job import Job
 
     if args.action == "card":
         print(weights.card_text(args.name), end="")
@@ -40,36 +39,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"{mark} {status.name:18} {status.note:24} {status.entry.licence}")
         is_bad = any(status.is_present and not status.is_verified for status in statuses)
         return 2 if args.action == "verify" and is_bad else 0
-    with _ByteBar() as bar:
-        if args.action == "download":
-            try:
-                status = weights.download(args.name, progress=bar.show)
-            except KeyboardInterrupt:
-                print("\nannotator: the part that came is kept; the same command goes on from there", file=sys.stderr)
-                raise
-        else:
-            status = weights.import_file(args.file)
+    if args.action == "import":
+        job = Job(f"Import {args.file.name}", unit="B")
+        status = run_with_bar(job, lambda job: weights.import_file(args.file, progress=job.progress))
+    else:
+        job = Job(f"Download {args.name}", unit="B")
+        try:
+            status = run_with_bar(job, lambda job: weights.download(args.name, progress=job.progress), stays=True)
+        except KeyboardInterrupt:
+            print("\nannotator: the part that came is kept; the same command goes on from there", file=sys.stderr)
+            raise
     print(f"{status.name}: {status.note} ({status.path})")
     return 0
-
-
-class _ByteBar:
-    """A progress bar that appears with the first bytes: a refused download has nothing to show."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> _ByteBar:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, done: int, total: int) -> None:
-        """``total`` 0: not known."""
-        if self._bar is None:
-            # A file that is gone on with does not begin at nothing; its speed counts from here.
-            self._bar = tqdm(unit="B", unit_scale=True, total=total or None, initial=done)
-        else:
-            self._bar.update(done - self._bar.n)

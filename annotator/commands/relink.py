@@ -17,28 +17,21 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: there is no project, its image folder is gone, or it cannot be written.
     """
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
     from annotator.domain.errors import ProjectError, ProjectReadOnlyError
     from annotator.io.project.moved import find_moved, relink_edit
     from annotator.io.project.place import find_project
     from annotator.io.project.store import ProjectStore
+    from annotator.jobs.job import Job
 
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None:
         raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
-    with (
-        ProjectStore.open(path, read_only=not args.apply) as store,
-        tqdm(unit="file", leave=False, disable=None) as bar,
-    ):
+    with ProjectStore.open(path, read_only=not args.apply) as store:
         if args.apply and store.is_read_only:
             raise ProjectReadOnlyError(f"{path.name} cannot be written. {store.read_only_reason}", "Close it there.")
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        found = find_moved(store, progress=show)
+        job = Job("Find moved images", unit="file")
+        found = run_with_bar(job, lambda job: find_moved(store, progress=job.progress))
         if args.apply and found.moves:
             store.apply(relink_edit(found.moves))
     print("\n".join(found.lines()))

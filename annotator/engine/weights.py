@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,10 +13,8 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from annotator.domain.errors import ModelError
+from annotator.domain.ports.jobs import Progress
 from annotator.engine.registry import ModelEntry, families
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes done, bytes in all or 0)."""
 
 
 @dataclass(frozen=True, slots=True)

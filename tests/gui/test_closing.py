@@ -13,12 +13,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import ModelError, ProjectError
+from annotator.domain.ports.jobs import WorkCancelled
 from annotator.domain.project import Annotation
 from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.work_dialog import WorkDialog
-from annotator.ui.threads.background import WorkCancelled
 from tests.gui.shell import Desk
 
 K = Qt.Key

@@ -142,11 +142,11 @@ def test_closing_stops_the_work_first(qtbot):
     qtbot.addWidget(dialog)
     dialog.show()
 
-    def endless(progress):
+    def endless(job):
         step = 0
         while True:
             step += 1
-            progress(step, 10**9)
+            job.progress(step, 10**9)
 
     dialog.start(endless)
     assert dialog.is_running

@@ -6,17 +6,15 @@ A package adds one by an entry point of the group ``annotator.formats`` whose na
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from annotator.domain.errors import ExportError
+from annotator.domain.ports.jobs import Progress
 
 OptionValue = str | bool | int | float
-Progress = Callable[[int, int], None]
-"""Told (done, total)."""
 
 
 class Holds(StrEnum):

@@ -16,12 +16,12 @@ import numpy as np
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import MIN_IOU, PolygonPart, Ring, mask_to_polygons, polygons_to_mask
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import export_errors, remove_left, write_atomic
 from annotator.io.formats.report import (
     CheckReport,
     ExportReport,
-    Progress,
     attributes_of,
     object_name,
     select_images,

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from annotator.domain.errors import ImageError
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.domain.tally import Tally
 from annotator.io.images.reading import read_size
 from annotator.io.project.moved import sha256_of
 from annotator.io.project.queries import ProjectQueries, is_inside
 from annotator.io.project.soundness import mask_problem
-
-Progress = Callable[[int, int], None]
-"""Told (done, total) objects."""
 
 _SHOWN_LINES = 20
 

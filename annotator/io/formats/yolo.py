@@ -31,13 +31,13 @@ from annotator.domain.polygon import (
     mask_to_polygons,
     rings_to_mask,
 )
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import export_errors
 from annotator.io.formats.coco.import_ import ImportReport, import_coco
 from annotator.io.formats.report import (
     CheckReport,
     ExportReport,
-    Progress,
     Selection,
     object_name,
     select_images,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annotator.domain.errors import ImageError, ProjectError
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Edit, ImageRecord, RowChange, Status
 from annotator.io.images.reading import list_images, read_size
 from annotator.io.project.queries import ProjectQueries
 
-Progress = Callable[[int, int], None]
-"""Told (files done, files in all); what it raises ends the search."""
 _BLOCK_BYTES = 1 << 20
 _SHOWN = 40
 

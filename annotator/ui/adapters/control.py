@@ -229,7 +229,7 @@ class AdapterControl(QObject):
         self._run(work, done)
 
     def _run(self, work: Callable[[], object], done: Callable[[object], None]) -> None:
-        thread = BackgroundWork(lambda _progress: work(), self)
+        thread = BackgroundWork(lambda _job: work(), self)
         thread.succeeded.connect(done)
         thread.failed.connect(self._on_failure)
         thread.finished.connect(lambda: self._end(thread))

@@ -26,11 +26,11 @@ from annotator.domain.ports.formats import FormatSpec, OptionValue
 from annotator.io.formats.registry import exporter
 from annotator.io.project.place import is_project_file
 from annotator.io.project.store import ProjectStore
+from annotator.jobs.job import Job
 from annotator.ui.dialogs.option_fields import option_field
 from annotator.ui.dialogs.scroll_pane import fit_to_screen
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.plain import menu_text
-from annotator.ui.threads.background import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class ExportDialog(WorkDialog):
         wish = self.wish
         values = {name: value for name, value in wish.options.get(spec.id, {}).items() if name in self._readers}
 
-        def work(progress: Progress) -> object:
+        def work(job: Job) -> object:
             export, options = exporter(spec), spec.checked_options(values)
             with ProjectStore.open(project, read_only=True) as store:
                 return export(
@@ -200,7 +200,7 @@ class ExportDialog(WorkDialog):
                     out,
                     include_unfinished=wish.unfinished,
                     all_images=wish.all_images,
-                    progress=progress,
+                    progress=job.progress,
                     **options,
                 )
 

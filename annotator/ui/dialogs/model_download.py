@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QWidget
 
+from annotator.domain.ports.jobs import Progress
+from annotator.jobs.job import Job
 from annotator.ui.dialogs.work_dialog import WorkDialog
-from annotator.ui.threads.background import Progress
 
 Fetch = Callable[[str, Progress], None]
 """Brings a model of the registry to this computer; runs beside the GUI thread.
@@ -42,10 +43,10 @@ def import_dialog(file: Path, parent: QWidget) -> WorkDialog:
     dialog.form.hide()
     dialog.start_button.hide()
 
-    def work(progress: Progress) -> object:
+    def work(job: Job) -> object:
         from annotator.engine import weights
 
-        return Downloaded(weights.import_file(file, progress=progress).name)
+        return Downloaded(weights.import_file(file, progress=job.progress).name)
 
     dialog.open()
     dialog.start(work)
@@ -59,8 +60,8 @@ def download_dialog(name: str, fetch: Fetch, parent: QWidget) -> WorkDialog:
     dialog.start_button.setText("Try again")  # shown after a failure or a stop
     dialog.start_button.hide()
 
-    def work(progress: Progress) -> object:
-        fetch(name, progress)
+    def work(job: Job) -> object:
+        fetch(name, job.progress)
         return Downloaded(name)
 
     dialog.start_button.clicked.connect(lambda: dialog.start(work))

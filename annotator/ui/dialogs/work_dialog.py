@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -20,9 +19,10 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.errors import UserError
+from annotator.domain.ports.jobs import WorkCancelled
 from annotator.ui.dialogs.note import Note
 from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen, room_for
-from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
+from annotator.ui.threads.background import BackgroundWork, Work
 
 _LEAST_REPORT_PX = 96
 _REPORT_SIZE = QSize(680, 380)
@@ -99,7 +99,7 @@ class WorkDialog(QDialog):
     def is_running(self) -> bool:
         return self._thread is not None
 
-    def start(self, work: Callable[[Progress], object]) -> None:
+    def start(self, work: Work) -> None:
         """Run ``work``; its result's ``lines()`` are shown."""
         self.form.setEnabled(False)
         self.start_button.setEnabled(False)
@@ -129,7 +129,7 @@ class WorkDialog(QDialog):
             super().reject()
 
     def _on_progress(self, done: int, total: int) -> None:
-        self.bar.setRange(0, max(1, total))
+        self.bar.setRange(0, total)  # (0, 0) moves by itself: nobody knows how much there is
         self.bar.setValue(done)
 
     def _on_success(self, result: Any) -> None:

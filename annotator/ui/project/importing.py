@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QPushButton
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.engine import DecodeResult, ModelInfo
 from annotator.domain.ports.formats import Report
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.prompt import Prompts
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.box_masks import BoxAnswer, store_box_masks
@@ -22,13 +23,14 @@ from annotator.io.formats.coco.objects import BoxWithoutMask
 from annotator.io.formats.registry import import_format_of, importer
 from annotator.io.images.reading import load_image
 from annotator.io.project.store import ProjectStore
+from annotator.jobs.job import Job
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.switch import ProjectSwitch
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.background import Errand, Progress
+from annotator.ui.threads.background import Errand
 from annotator.ui.threads.questions import EngineQuestions
 from annotator.ui.threads.worker import EngineClient
 
@@ -89,9 +91,9 @@ class FileImport(QObject):
         dialog.start_button.setText("Try again")  # shown after a failure or a stop
         dialog.start_button.hide()
 
-        def work(progress: Progress) -> object:
+        def work(job: Job) -> object:
             with ProjectStore.open(project, author=author) as writer:
-                return importer(import_format_of(path))(writer, path, progress=progress)
+                return importer(import_format_of(path))(writer, path, progress=job.progress)
 
         def on_closed(_code: int) -> None:
             if self._session.store is None and not self._switch.is_opening:
@@ -129,8 +131,8 @@ class FileImport(QObject):
         questions = EngineQuestions(self._client, dialog)
         root, max_pixels = store.image_root, self._max_pixels()
 
-        def work(progress: Progress) -> object:
-            return _answers(questions, self._client, report.boxes, root, max_pixels=max_pixels, progress=progress)
+        def work(job: Job) -> object:
+            return _answers(questions, self._client, report.boxes, root, max_pixels=max_pixels, progress=job.progress)
 
         def on_done(asked: _Asked) -> None:
             if asked.answers:

@@ -61,7 +61,7 @@ class ModelMenu(QObject):
         if self._list_models is None or self._work is not None or self.names or not self._parent.isVisible():
             return
         find = self._list_models
-        work = self._work = BackgroundWork(lambda _progress: find(), self)
+        work = self._work = BackgroundWork(lambda _job: find(), self)
         work.succeeded.connect(self._on_found)
         work.failed.connect(self._on_failure)
         work.finished.connect(self._end_work)

@@ -10,13 +10,14 @@ from PySide6.QtWidgets import QPushButton
 
 from annotator.io.project.moved import MovedImages, find_moved, relink_edit
 from annotator.io.project.store import ProjectStore
+from annotator.jobs.job import Job
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.switch import ProjectSwitch
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.background import Errand, Progress
+from annotator.ui.threads.background import Errand
 
 TOPIC = f"{Subject.PROJECT}/moved"
 
@@ -71,9 +72,9 @@ class MovedFiles(QObject):
         dialog.start_button.setText("Look again")
         dialog.start_button.hide()
 
-        def work(progress: Progress) -> object:
+        def work(job: Job) -> object:
             with ProjectStore.open(project, read_only=True) as reader:
-                return find_moved(reader, progress=progress)
+                return find_moved(reader, progress=job.progress)
 
         def on_found(found: MovedImages) -> None:
             if found.moves and is_writable:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from annotator.domain.ports.jobs import WorkCancelled
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
+from annotator.jobs.job import Job
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.patience import Patience
-from annotator.ui.threads.background import BackgroundWork, Progress, WorkCancelled
+from annotator.ui.threads.background import BackgroundWork
 
 SLOW_AFTER_MS = 400
 """Opening that takes longer is shown, with a way to stop it."""
@@ -32,13 +34,13 @@ class _Opening(QObject):
         self.result: OpenedProject | None = None
         self.error: Exception | None = None
 
-        def work(progress: Progress) -> None:
+        def work(job: Job) -> None:
             if after is not None:
                 # It may be the very project that is still being closed.
                 wait_for((after,))
             # Kept here and not sent, so that a project which nobody takes any more can still be closed.
             self.result = open_project(
-                path, project_path=project_path, author=author, on_found=lambda count: progress(count, count + 1)
+                path, project_path=project_path, author=author, on_found=lambda count: job.progress(count, 0)
             )
 
         self._work = BackgroundWork(work, self)

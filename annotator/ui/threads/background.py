@@ -1,55 +1,58 @@
-"""Long work with files (export, import) on a thread of its own, with progress and a way to stop."""
+"""Long work on a Qt thread of its own: a job whose progress and end come as queued signals."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QElapsedTimer, QObject, QThread, Signal, Slot
+from PySide6.QtCore import QObject, QThread, Signal, Slot
 
-Progress = Callable[[int, int], None]
-_REPORT_EVERY_MS = 50
+from annotator.jobs.job import Job
+from annotator.jobs.runner import run
 
-
-class WorkCancelled(Exception):  # noqa: N818 - asked for by the person, nothing is wrong
-    """Raised inside the work, by its progress call, when the person stopped it."""
+Work = Callable[[Job], object]
+"""Leaves nothing half-written when the progress of its job raises."""
 
 
 class BackgroundWork(QThread):
-    """Runs ``work(progress)`` once. The work must leave nothing half-written when its progress call raises."""
+    """Runs ``work(job)`` once.
+
+    Args:
+        job: what those who watch see of it; None: nobody watches.
+    """
 
     progressed = Signal(int, int)
-    """(done, in all)"""
+    """(done, in all); 0 in all: not known"""
     succeeded = Signal(object)
     failed = Signal(object)
     """The exception; ``WorkCancelled`` when the person stopped it."""
 
-    def __init__(self, work: Callable[[Progress], object], parent: QObject | None = None) -> None:
+    def __init__(self, work: Work, parent: QObject | None = None, *, job: Job | None = None) -> None:
         super().__init__(parent)
         self._work = work
-        self._stop = threading.Event()
-        self._clock = QElapsedTimer()
+        self.job = job if job is not None else Job("")
 
     def cancel(self) -> None:
         """Ask the work to stop at its next progress call."""
-        self._stop.set()
+        self.job.cancel()
 
     def run(self) -> None:
-        self._clock.start()
+        told = (0, 0)
+
+        def on_change(job: Job) -> None:
+            nonlocal told
+            now = (job.standing.done, job.standing.total)
+            if now != told:
+                told = now
+                self.progressed.emit(*now)
+
+        self.job.subscribe(on_change)
         try:
-            result = self._work(self._report)
+            result = run(self.job, self._work)
         except Exception as error:  # handed to the window, which tells the person or reports a bug
             self.failed.emit(error)
         else:
             self.succeeded.emit(result)
-
-    def _report(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise WorkCancelled
-        if done >= total or self._clock.elapsed() >= _REPORT_EVERY_MS:
-            self._clock.restart()
-            self.progressed.emit(done, total)
 
 
 class Errand(QObject):
@@ -70,7 +73,7 @@ class Errand(QObject):
         if self._thread is not None:
             return
         self._answers = on_result, on_error
-        thread = self._thread = BackgroundWork(lambda _progress: work(), self)
+        thread = self._thread = BackgroundWork(lambda _job: work(), self)
         thread.succeeded.connect(self._on_success)
         thread.failed.connect(self._on_failure)
         thread.start()

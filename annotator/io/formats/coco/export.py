@@ -16,12 +16,12 @@ from typing import Any, BinaryIO, Literal
 
 from annotator.domain.errors import ExportError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, has_holes, mask_to_polygons
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import atomic_file, export_errors, remove_left, sync
 from annotator.io.formats.coco.check import check_coco
 from annotator.io.formats.report import (
     ExportReport,
-    Progress,
     Selection,
     attributes_of,
     object_name,
