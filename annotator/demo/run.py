@@ -118,7 +118,13 @@ def run_demo(
     # The person's own settings and caches stay as they are.
     with tempfile.TemporaryDirectory(prefix="annotator-demo-") as home, troubles.watching():
         settings = Settings.load(Path(home) / "settings.toml")
-        for key, value in (("theme", "dark"), ("author", AUTHOR), ("cache_disk_enabled", False)):
+        demo: dict[str, str | bool] = {
+            "theme": "dark",
+            "author": AUTHOR,
+            "cache_disk_enabled": False,
+            "knows_drafts_stay": True,
+        }
+        for key, value in demo.items():
             settings.set(key, value)
         make_application().setQuitOnLastWindowClosed(False)
         factory = engine_factory or default_factory(model, config=None, device=device, settings=settings)
