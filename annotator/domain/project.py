@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
 
 MAX_CROP_BYTES = 512 << 20
@@ -43,6 +44,14 @@ class ImageRecord:
     height: int = 0
     status: Status = Status.UNSEEN
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """Size (x, y) of a pixel in millimetres, where the file told a usable one."""
+        match self.extra.get("spacing_mm"):
+            case [int() | float() as x, int() | float() as y] if x > 0 and y > 0:
+                return float(x), float(y)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +217,7 @@ def accept_edit(annotation: Annotation, image: ImageRecord, *, replaces: Annotat
 
 
 def delete_edit(annotations: tuple[Annotation, ...]) -> Edit:
-    name = "delete object" if len(annotations) == 1 else f"delete {len(annotations)} objects"
+    name = "delete object" if len(annotations) == 1 else f"delete {counted(len(annotations), 'object')}"
     return Edit(name, tuple(RowChange(annotation, None) for annotation in annotations))
 
 

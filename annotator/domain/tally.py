@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from annotator.domain.counting import counted
+
 _SHOWN_SUBJECTS = 3
 _MOST_REASONS = 200
 _NUMBERS = re.compile(r"-?\d[\d.]*")
@@ -25,7 +27,7 @@ class _Reason:
         return f"{self.noun[:-1]}ies" if self.noun.endswith("y") else f"{self.noun}s"
 
     def line(self) -> str:
-        lost = f": {self.objects} object(s) skipped" if self.objects else ""
+        lost = f": {counted(self.objects, 'object')} skipped" if self.objects else ""
         if self.count == 1:
             return f"{self.subjects[0]} {self.text}{lost}".strip()
         return f"{self.text}: {self.count} {self.plural}, such as {', '.join(self.subjects)}{lost}"

@@ -57,7 +57,7 @@ def test_export_writes_and_shows_the_self_check(project, qtbot):
     dialog.show()
     with qtbot.waitSignal(dialog.done_with):
         QTest.mouseClick(dialog.start_button, LEFT)
-    assert "self-check: 1 objects read back" in dialog.report.toPlainText()
+    assert "self-check: 1 object read back" in dialog.report.toPlainText()
     data = json.loads((project.parent / "set-coco.json").read_text())
     assert data["annotations"][0]["area"] == 192
     assert not dialog.is_running

@@ -53,7 +53,7 @@ def test_the_project_is_in_view_while_the_report_is_read(desk) -> None:
     desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 1)
     assert dialog.isVisible()
     assert not dialog.isModal()
-    assert "1 objects on 2 images" in dialog.report.toPlainText()
+    assert "1 object on 2 images" in dialog.report.toPlainText()
     assert ask_button(dialog) is None
     desk.until(lambda: desk.shown_row() == 0)
     desk.accept_at(100, 80)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QPointF, QRect, QSize, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QPainter, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QScrollArea, QToolButton
 
 from annotator.domain.adapter import DECIDING
 from annotator.jobs.training_record import Wish
 from annotator.ui.adapters.panel import AdapterPanel
-from annotator.ui.adapters.train_dialog import TrainDialog
+from annotator.ui.adapters.train_dialog import CurvePlot, TrainDialog
 from annotator.ui.adapters.training import Standing, TrainingRun
 from annotator.ui.dialogs import scroll_pane
 from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX
@@ -207,7 +207,7 @@ def test_the_window_takes_the_smallest_screen_and_shows_every_part(desk):
         assert is_seen(window.strip.button(name)), name
     assert is_seen(window.film.view)
     assert window.film._delegate.thumb_px == SMALL_THUMB_PX
-    assert window.area.stack.height() >= 200, "most of it is for the image"
+    assert window.area.stack.height() >= 190, "most of it is for the image"
     for button in window.classes._buttons.values():
         assert is_seen(button)
     window.resize(800, 740)
@@ -271,3 +271,29 @@ def test_the_hint_is_read_in_the_narrowest_window(desk_with_folder):
         heights.append(hint.height())
     wide, narrow, wide_again = heights
     assert wide == wide_again < narrow, "two lines only where one has no room"
+
+
+# --- texts that were cut ----------------------------------------------------------------------------------------------
+
+
+def test_the_choice_of_a_model_shows_what_it_stands_for(desk):
+    dialog = desk.window.program.files.show_settings()
+    choice = dialog.editors["model"]
+    line = choice.lineEdit()
+    desk.until(choice.isVisible)
+    assert line.fontMetrics().horizontalAdvance(line.placeholderText()) <= line.contentsRect().width()
+    dialog.close()
+
+
+@pytest.mark.parametrize("points", [(), ((0.1, 0.5), (0.2, 0.61))])
+def test_the_titles_of_the_curves_are_whole(qtbot, monkeypatch, points):
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    plot.resize(580, 150)
+    plot.show_standing(Standing(validation=points, loss=points))
+    drawn = []
+    monkeypatch.setattr(QPainter, "drawText", lambda _painter, *rest: drawn.append(rest[-1]))
+    plot.grab()
+    assert "Validation, boundary IoU" in drawn
+    assert ("0.610" if points else "after the first epoch") in drawn
+    assert not any("…" in text for text in drawn)

@@ -177,7 +177,7 @@ def test_empty_done_and_next(desk):
     desk.key(K.Key_Return, CTRL)
     desk.wait_image(2)
     assert desk.session.images[1].status is Status.DONE
-    assert desk.window.docks["images"].detail.text() == "2 of 3 done"
+    desk.until(lambda: desk.window.docks["images"].detail.text() == "3 / 3  ·  2 of 3 done")
 
 
 def test_done_while_an_accept_waits_keeps_the_object(desk):
@@ -529,3 +529,47 @@ os._exit(1 if heavy else 0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_title_names_the_image_and_its_folder(desk):
+    desk.open()
+    desk.until(lambda: desk.window.windowTitle() == "0.png – pictures – Annotator")
+    desk.key(K.Key_D)
+    desk.until(lambda: desk.window.windowTitle() == "1.png – pictures – Annotator")
+    assert desk.window.docks["images"].detail.text().startswith("2 / 3")
+
+
+def test_the_film_strip_is_searched_and_filtered(desk):
+    desk.open(images=6)
+    film, field, choice = desk.window.film, desk.window.film.filter.field, desk.window.film.filter.choice
+
+    def shown():
+        return [row for row in range(6) if not film.view.isRowHidden(row)]
+
+    field.setFocus()
+    QTest.keyClicks(field, "4")
+    assert shown() == [0, 4], "the open image stays in sight"
+    assert "2 shown" in desk.window.docks["images"].detail.text()
+    QTest.mouseClick(
+        film.view.viewport(), Qt.MouseButton.LeftButton, pos=film.view.visualRect(film.model.index(4)).center()
+    )
+    desk.wait_image(4)
+    assert shown() == [4]
+    field.setFocus()
+    QTest.keyClick(field, K.Key_Escape)
+    assert field.text() == ""
+    assert shown() == [*range(6)]
+    # A status that changes changes what is shown.
+    choice.setFocus()
+    QTest.keyClick(choice, K.Key_Down)
+    assert choice.currentText() == "Unseen"
+    desk.window.canvas.setFocus()
+    desk.key(K.Key_X)
+    assert shown() == [*range(6)], "it is open"
+    desk.key(K.Key_D)
+    desk.wait_image(5)
+    assert shown() == [0, 1, 2, 3, 5]
+    desk.window.program.files.open_path(desk.make_other_folder())
+    desk.until(lambda: desk.session.store.image_root.name == "other")
+    assert choice.currentIndex() == 0
+    assert not film.view.isRowHidden(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.ui.look.numbers import area_text
 from annotator.ui.look.theme import Theme
 from annotator.ui.panels.chips import class_icon, paint_class_chip
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
-from annotator.ui.panels.list_models import NUMBER_ROLE, ROW_ROLE
+from annotator.ui.panels.list_models import DETAIL_ROLE, NUMBER_ROLE, ROW_ROLE
 from annotator.ui.shell.area import ErrorBar
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import CandidateStrip, ClassChip, common_frame, silhouette
@@ -163,6 +165,7 @@ def test_film_asks_for_what_is_in_view_only(theme, qtbot):
     assert len(asked) < 12
     assert film.progress_text() == "3 of 2\u202f000 done"
     film.set_current(1500)
+    assert film.progress_text() == "1\u202f500 / 2\u202f000  ·  3 of 2\u202f000 done"
     film.grab()
     assert any(1490 < n < 1510 for n in asked)
     pixmap = QPixmap(20, 10)
@@ -322,3 +325,69 @@ def test_a_class_without_key_has_a_number_too(classes):
     classes.set_rows([*CATEGORIES.values(), Category(3, "third", "#009e73")], {}, current=1)
     model = classes.model
     assert [model.index(row).data(NUMBER_ROLE) for row in range(3)] == [1, 2, 10]
+
+
+def test_the_image_that_is_open_is_in_the_middle_third(theme, qtbot):
+    film = FilmStrip(theme, lambda _record: None)
+    qtbot.addWidget(film)
+    film.resize(900, 130)
+    film.set_rows([ImageRecord(n, f"{n}.png") for n in range(1, 101)])
+    film.show()
+    qtbot.waitExposed(film)
+    width = film.view.viewport().width()
+    for number in (40, 41, 42, 43, 44, 45, 46, 47, 20, 19, 60):
+        film.set_current(number)
+        middle = film.view.visualRect(film.model.index(number - 1)).center().x()
+        assert width / 3 - 1 <= middle <= 2 * width / 3 + 1, number
+    film.set_current(1)
+    assert film.view.visualRect(film.model.index(0)).left() >= 0
+
+
+def test_long_names_in_the_film_strip_keep_their_ends(theme, qtbot, monkeypatch):
+    film = FilmStrip(theme, lambda _record: None)
+    qtbot.addWidget(film)
+    film.resize(300, 130)
+    film.set_rows([ImageRecord(1, "a/very_long_name_of_a_series_0001.png"), ImageRecord(2, "2.png")])
+    drawn = []
+    monkeypatch.setattr(QPainter, "drawText", lambda _painter, *rest: drawn.append(rest[-1]))
+    film.show()
+    qtbot.waitExposed(film)
+    film.view.viewport().grab()
+    assert any(text.endswith("1.png") and "…" in text and text.startswith("v") for text in drawn)
+    assert "2.png" in drawn
+
+
+def test_an_object_row_tells_area_score_and_shape(objects, monkeypatch):
+    scored = replace(annotation(1), score=0.934)
+    objects.set_rows([scored, annotation(2)], CATEGORIES)
+    model = objects.model
+    assert model.index(0).data(DETAIL_ROLE) == "100 px  ·  0.93"
+    assert model.index(1).data(DETAIL_ROLE) == "100 px"
+    objects.set_rows([scored, annotation(2)], CATEGORIES, spacing_mm=(0.5, 0.25))
+    assert model.index(1).data(DETAIL_ROLE) == "12.5 mm²"
+    assert "12.5 mm²" in model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert "px" in model.index(0).data(Qt.ItemDataRole.ToolTipRole)
+    shot = objects.view.viewport().grab().toImage()
+    rect = objects.view.visualRect(model.index(0))
+    left = [QColor(shot.pixel(x, rect.center().y())).name() for x in range(44, 78)]
+    assert "#e69f00" in left, "its shape in its class's colour"
+
+
+@pytest.mark.parametrize(
+    ("area", "spacing", "text"),
+    [
+        (1, None, "1 px"),
+        (12345, None, "12\u202f345 px"),
+        (10, (0.1, 0.1), "0.1 mm²"),
+        (123456, (0.5, 0.5), "30\u202f864 mm²"),
+    ],
+)
+def test_areas_in_words(area, spacing, text):
+    assert area_text(area, spacing) == text
+
+
+def test_the_spacing_of_an_image_is_used_when_it_makes_sense():
+    assert ImageRecord(1, "a.dcm", extra={"spacing_mm": [0.5, 0.25]}).spacing_mm == (0.5, 0.25)
+    for odd in (None, [0.5], [0, 1], ["a", "b"], "x", [-1, 1]):
+        assert ImageRecord(1, "a.dcm", extra={"spacing_mm": odd}).spacing_mm is None
+    assert ImageRecord(1, "a.png").spacing_mm is None

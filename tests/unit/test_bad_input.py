@@ -286,7 +286,7 @@ def test_a_file_with_some_good_objects_is_taken_and_the_others_named(
     (tmp_path / "mixed.json").write_text(json.dumps(data))
     assert cli.main(["import", str(project), str(tmp_path / "mixed.json")]) == 0
     told = capsys.readouterr().out
-    assert "1 objects on 1 images" in told
+    assert "1 object on 1 image" in told
     assert "problem: " in told
 
 
@@ -309,7 +309,7 @@ def test_sets_with_bad_images(tmp_path: Path, fails: Callable[..., str], capsys:
         assert cli.main([str(word) for word in (*words, root / "images", "--json", out)]) == 0
         (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cells: left out")]
         assert "1.png" in line
-        assert "2 object(s) skipped" in line
+        assert "2 objects skipped" in line
         assert json.loads(out.read_text())["objects"] == 2
     (root / "images" / "2.png").write_bytes(whole[: len(whole) // 2])
     out.unlink()

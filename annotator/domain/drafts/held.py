@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from annotator.domain.counting import counted
 from annotator.domain.project import ImageRecord
 
 _NAMED = 4
-
-
-def counted(count: int, noun: str = "object") -> str:
-    """ "1 object", "3 objects"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", "\u202f")
 
 
 def named(paths: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import MIN_IOU, PolygonPart, Ring, mask_to_polygons, polygons_to_mask
@@ -102,8 +103,8 @@ def _file_names(images: tuple[ImageRecord, ...], warnings: list[str]) -> dict[in
     names = {image.id: file_name_of(image.path) for image in images}
     cut = [image.path for image in images if names[image.id] != f"{image.path}.json"]
     if cut:
-        what = "file(s) have shortened names: the images' own are too long"
-        warnings.append(f"{len(cut)} {what}, such as {cut[0][:60]}…")
+        why = "the images' own are too long"
+        warnings.append(f"shortened names of {counted(len(cut), 'file')}: {why}, such as {cut[0][:60]}…")
     return names
 
 
@@ -126,10 +127,10 @@ def _others(folder: Path, written: set[Path]) -> list[str]:
     others = sorted(set(folder.rglob("*.json")) - written)
     if not others:
         return []
-    name = others[0].relative_to(folder).as_posix()
+    name, files = others[0].relative_to(folder).as_posix(), counted(len(others), "more JSON file")
     return [
-        f"The folder has {len(others)} more JSON file(s) that are not of this export, such as {name}: delete what an "
-        "earlier export left before you train from the folder."
+        f"The folder has {files} not of this export, such as {name}: delete what an earlier export left before you "
+        "train from the folder."
     ]
 
 

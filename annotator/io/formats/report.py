@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
@@ -66,9 +67,11 @@ class LeftOut:
         """For the command line and the window: a line for each kind."""
         out = []
         if self.unfinished:
-            out.append(f"left out: {self.objects} objects on {self.unfinished} images that are not marked done")
+            out.append(
+                f"left out: {counted(self.objects, 'object')} on {counted(self.unfinished, 'image')} not marked done"
+            )
         if self.bare:
-            out.append(f"left out: {self.bare} images without objects that are not marked done or empty")
+            out.append(f"left out: {counted(self.bare, 'image')} without objects, not marked done or empty")
         return out
 
 
@@ -94,11 +97,14 @@ class ExportReport:
     def lines(self) -> list[str]:
         """For the command line and the window."""
         check = self.check
-        out = [f"wrote {self.path}: {self.images} images, {self.objects} objects, {self.categories} classes"]
+        images, objects = counted(self.images, "image"), counted(self.objects, "object")
+        out = [f"wrote {self.path}: {images}, {objects}, {counted(self.categories, 'class', 'classes')}"]
         out.extend(self.left_out.lines())
         out.extend(f"warning: {line}" for line in shortened(self.warnings))
         worst = f", worst IoU {check.worst_iou:.4f} ({check.worst_name})" if check.objects else ""
-        out.append(f"self-check: {check.objects} objects read back and compared ({check.crowd} crowd){worst}")
+        out.append(
+            f"self-check: {counted(check.objects, 'object')} read back and compared ({check.crowd} crowd){worst}"
+        )
         return out
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import (
@@ -63,7 +64,7 @@ class YoloReport(ExportReport):
 
     def lines(self) -> list[str]:
         """See :class:`ExportReport`."""
-        joined = f"{self.bridged} objects have holes or several parts: bridged into one polygon each"
+        joined = f"bridged into one polygon each, with holes or several parts: {counted(self.bridged)}"
         loss = f"loss: the polygons cover the masks with a mean IoU of {self.mean_iou:.4f}"
         return [*ExportReport.lines(self), *([joined] if self.bridged else []), loss]
 
@@ -223,7 +224,7 @@ def _others(target: Path, staging: Path) -> list[str]:
     """Labels that an earlier export may have left: whoever trains from the folder reads them, too."""
     written = {path.relative_to(staging) for path in staging.rglob("*.txt")}
     others = sorted({path.relative_to(target) for path in (target / "labels").rglob("*.txt")} - written)
-    return [f"{len(others)} label file(s) there are not of this export, such as {others[0]}"] if others else []
+    return [f"{counted(len(others), 'label file')} there not of this export, such as {others[0]}"] if others else []
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------

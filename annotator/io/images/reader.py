@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain import budget
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 
 RgbArray = npt.NDArray[np.uint8]
@@ -121,7 +122,7 @@ def check_frame(name: str, frame: int, frames: int) -> None:
     ImageError: the file has no such frame.
     """
     if not 0 <= frame < frames:
-        raise ImageError(f"{name} has {frames} frame(s); there is no frame {frame + 1}.")
+        raise ImageError(f"{name} has {counted(frames, 'frame')}; there is no frame {frame + 1}.")
 
 
 def memory_error(name: str) -> ImageError:

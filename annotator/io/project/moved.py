@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Edit, ImageRecord, RowChange, Status
@@ -50,7 +51,7 @@ class MovedImages:
         """For the command line and the window."""
         if not self.moves and not self.lost:
             return ["all images with work are in their place"]
-        out = [f"{len(self.moves)} image(s) found again, {len(self.lost)} not found"]
+        out = [f"{counted(len(self.moves), 'image')} found again, {len(self.lost)} not found"]
         out.extend(move.line for move in self.moves[:_SHOWN])
         if len(self.moves) > _SHOWN:
             out.append(f"... and {len(self.moves) - _SHOWN} more")

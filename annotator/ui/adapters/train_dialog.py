@@ -66,11 +66,16 @@ class CurvePlot(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(palette.color(QPalette.ColorRole.Mid))
         painter.drawRect(area.adjusted(0, 0, -1, -1))
-        last = f"  {points[-1][1]:.3f}" if points else "  after the first epoch"
         painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
         head = QRectF(area.left() + 8, area.top(), area.width() - 16, _HEAD_PX)
-        painter.drawText(head, int(Qt.AlignmentFlag.AlignVCenter), title + last)
+        last = f"{points[-1][1]:.3f}" if points else ""
+        painter.drawText(head, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), last)
+        room_px = int(head.width()) - painter.fontMetrics().horizontalAdvance(f"  {last}")
+        shown = painter.fontMetrics().elidedText(title, Qt.TextElideMode.ElideRight, room_px)
+        painter.drawText(head, int(Qt.AlignmentFlag.AlignVCenter), shown)
         if not points:
+            inner = area.adjusted(8, _HEAD_PX, -8, -8)
+            painter.drawText(inner, int(Qt.AlignmentFlag.AlignCenter), "after the first epoch")
             return
         line = _curve(area.adjusted(8, _HEAD_PX, -8, -8), points)
         if has_base:

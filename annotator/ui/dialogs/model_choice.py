@@ -15,6 +15,8 @@ _INSET_PX = 8
 _TEXT_SHIFT_PX = -2
 """The text begins where that of the other fields does."""
 _POPUP_WIDTH_PX = 340
+_BESIDE_PX = 52
+"""The arrow and the margins beside the text."""
 _ROW_PX = 26
 
 
@@ -33,6 +35,7 @@ class ModelChoice(QComboBox):
         self.setItemDelegate(_ModelDelegate(self))
         self.view().setMinimumWidth(_POPUP_WIDTH_PX)
         self._line.setPlaceholderText(BEST)
+        self.setMinimumWidth(self.fontMetrics().horizontalAdvance(BEST) + _BESIDE_PX)
         self._line.setTextMargins(_TEXT_SHIFT_PX, 0, 0, 0)
         self._line.editingFinished.connect(self._tell)
         self.activated.connect(lambda _row: self._tell())

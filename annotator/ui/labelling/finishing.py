@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject
 
-from annotator.domain.drafts.held import counted
+from annotator.domain.counting import counted
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.unaccepted import Unaccepted
 from annotator.ui.labelling.views import Views

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QRectF
 
+from annotator.domain.counting import noun_for
 from annotator.domain.errors import UserError
 from annotator.domain.project import Annotation, Change, ImageRecord
 from annotator.domain.review import Place, ReviewedObject, ReviewOrder
@@ -143,7 +144,8 @@ class Review(QObject):
                 self._notices.tell("There are no accepted objects to review yet.", about=Subject.CHANGE)
             elif had_place:
                 end = "the most certain" if step > 0 else "the least certain"
-                text = f"That was {end} of {grouped(len(order))} objects; the next key starts again."
+                objects = f"{grouped(len(order))} {noun_for(len(order), 'object')}"
+                text = f"That was {end} of {objects}; the next key starts again."
                 self._notices.tell(text, about=_TOPIC)
             return
         self._place, self._wanted = found.place, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QRectF
+from PySide6.QtCore import QObject, QRectF, Qt
 
 from annotator.domain.answering.object_score import sees_no_object
 from annotator.domain.class_marks import numbers_of
@@ -52,6 +52,9 @@ class Views(QObject):
         session.changed.connect(self.on_change)
         session.drafts.counted.connect(window.film.model.set_drafts)
         session.class_changed.connect(self.on_class)
+        # After the film strip has marked it.
+        session.image_changed.connect(lambda _image: self.refresh_progress(), Qt.ConnectionType.QueuedConnection)
+        window.film.filtered.connect(self.refresh_progress)
         window.objects.selection_changed.connect(self._on_selection)
         window.canvas.gesture_changed.connect(self.update_actions)
         self._candidates_frame: QRectF | None = None
@@ -66,8 +69,6 @@ class Views(QObject):
         window.film.set_rows(session.images)
         window.film.model.set_drafts(session.drafts.counts)
         window.area.show_canvas(session.store is not None)
-        title = session.store.image_root.name if session.store else ""
-        window.setWindowTitle(f"{title_text(title)} – Annotator" if title else "Annotator")
         self.refresh_progress()
         self._refresh_lists()
         self.update_actions()
@@ -105,6 +106,11 @@ class Views(QObject):
         return session.category if own is None else session.categories.get(own, session.category)
 
     def refresh_progress(self) -> None:
+        """Which image of which folder is shown, and how far the folder is."""
+        session, image = self._session, self._session.image
+        names = [image.path] if image is not None else []
+        names += [session.store.image_root.name] if session.store else []
+        self._window.setWindowTitle(" – ".join([*map(title_text, names), "Annotator"]))
         has_images = bool(self._session.images)
         self._window.docks["images"].detail.setText(self._window.film.progress_text() if has_images else "")
 
@@ -125,7 +131,10 @@ class Views(QObject):
 
     def _refresh_lists(self) -> None:
         session, window = self._session, self._window
-        window.objects.set_rows(session.annotations, session.categories, is_writable=session.is_writable)
+        spacing_mm = None if session.image is None else session.image.spacing_mm
+        window.objects.set_rows(
+            *(session.annotations, session.categories), spacing_mm=spacing_mm, is_writable=session.is_writable
+        )
         window.docks["objects"].detail.setText(grouped(len(session.annotations)) if session.annotations else "")
         self._refresh_classes()
 

@@ -13,17 +13,20 @@ from annotator.ui.panels.chips import paint_class_chip
 from annotator.ui.panels.list_models import (
     CATEGORY_ROLE,
     COUNT_ROLE,
+    DETAIL_ROLE,
     DRAFTS_ROLE,
     IS_CURRENT_ROLE,
     NUMBER_ROLE,
     ROW_ROLE,
 )
+from annotator.ui.panels.mask_thumbs import mask_thumb
 
 Index = QModelIndex | QPersistentModelIndex
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _CENTER = Qt.AlignmentFlag.AlignCenter
-ROW_HEIGHT_PX = 28
+ROW_HEIGHT_PX, OBJECT_ROW_HEIGHT_PX = 28, 42
+_THUMB_SIDE_PX = 28
 THUMB_PX, SMALL_THUMB_PX = (112, 72), (72, 46)
 _TILE_MARGIN_PX, _TILE_TEXT_PX = 6, 20
 
@@ -58,7 +61,10 @@ class _RowDelegate(QStyledItemDelegate):
 
 
 class ObjectDelegate(_RowDelegate):
-    """Number, class colour and name, area in pixels."""
+    """Number, shape, class; below the area and the model's guess of the quality."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(120, OBJECT_ROW_HEIGHT_PX)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
@@ -66,15 +72,24 @@ class ObjectDelegate(_RowDelegate):
         category: Category | None = index.data(CATEGORY_ROLE)
         tokens = self._theme.tokens
         rect = self._background(painter, option)
-        self._text(painter, QRect(rect.left(), rect.top(), 24, rect.height()), str(index.row() + 1), tokens.dim, _RIGHT)
-        chip = QRectF(rect.left() + 34, rect.center().y() - 5.5, 12, 12)
-        paint_class_chip(painter, chip, category, tokens.dim)
-        area = grouped(row.area)
-        width = painter.fontMetrics().horizontalAdvance(area) + 4
-        self._text(painter, rect, area, tokens.dim, _RIGHT)
-        name_rect = rect.adjusted(56, 0, -width - 8, 0)
+        number = QRect(rect.left() - 6, rect.top(), 30, rect.height())
+        self._text(painter, number, str(index.row() + 1), tokens.dim, _RIGHT)
+        colour = category.colour if category else tokens.dim
+        ratio = painter.device().devicePixelRatioF()
+        thumb = mask_thumb(row, colour, round(_THUMB_SIDE_PX * ratio))
+        frame = QRectF(
+            rect.left() + 32, rect.center().y() - _THUMB_SIDE_PX / 2 - 1, _THUMB_SIDE_PX + 4, _THUMB_SIDE_PX + 4
+        )
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(tokens.background))
+        painter.drawRoundedRect(frame, RADIUS_PX, RADIUS_PX)
+        painter.drawImage(frame.adjusted(2, 2, -2, -2), thumb)
+        lines = rect.adjusted(72, 4, 0, -4)
+        upper, lower = lines.adjusted(20, 0, 0, -lines.height() // 2), lines.adjusted(0, lines.height() // 2, 0, 0)
+        paint_class_chip(painter, QRectF(lines.left(), upper.center().y() - 5.5, 12, 12), category, tokens.dim)
         crowd = " (crowd)" if row.is_crowd else ""
-        self._text(painter, name_rect, (category.name if category else "no class") + crowd, tokens.text)
+        self._text(painter, upper, (category.name if category else "no class") + crowd, tokens.text)
+        self._text(painter, lower, index.data(DETAIL_ROLE), tokens.dim)
         painter.restore()
 
 
@@ -159,7 +174,11 @@ class FilmDelegate(_RowDelegate):
             paint_draft_mark(painter, frame.topRight() + QPointF(-10, 10), self._theme)
         line = QRect(tile.left() + 6, int(frame.bottom()) + 4, self.thumb_px[0], 18)
         paint_status(painter, QRectF(line.left() + 1, line.center().y() - 4.5, 10, 10), row.status, self._theme)
-        self._text(painter, line.adjusted(17, 0, 0, 0), index.data(), tokens.text if is_shown else tokens.dim)
+        painter.setPen(QColor(tokens.text if is_shown else tokens.dim))
+        name = line.adjusted(17, 0, 0, 0)
+        # In the middle: names of a series differ at their ends.
+        short = painter.fontMetrics().elidedText(index.data(), Qt.TextElideMode.ElideMiddle, name.width())
+        painter.drawText(name, int(_LEFT), short)
         painter.restore()
 
 

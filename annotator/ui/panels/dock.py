@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.counting import counted
 from annotator.domain.project import Annotation, Category
 from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
@@ -36,7 +37,7 @@ class PanelDock(QDockWidget):
         self.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
         bar = QWidget()
         bar.setObjectName("dockTitle")
-        row = QHBoxLayout(bar)
+        row = self._title_row = QHBoxLayout(bar)
         row.setContentsMargins(12, 8, 12, 6)
         heading = QLabel(title)
         heading.setObjectName("heading")
@@ -47,6 +48,13 @@ class PanelDock(QDockWidget):
         row.addWidget(self.detail)
         self.setTitleBarWidget(bar)
         self.setWidget(content)
+
+    def add_tool(self, tool: QWidget) -> None:
+        """A part of the title line, after its heading."""
+        self._title_row.setContentsMargins(12, 3, 12, 2)
+        self._title_row.insertSpacing(1, 12)
+        self._title_row.insertWidget(2, tool)
+        tool.show()
 
 
 def _list_view(name: str) -> QListView:
@@ -99,12 +107,18 @@ class ObjectPanel(QWidget):
         box.addWidget(self.view, 1)
 
     def set_rows(
-        self, rows: Sequence[Annotation], categories: Mapping[int, Category], *, is_writable: bool = True
+        self,
+        rows: Sequence[Annotation],
+        categories: Mapping[int, Category],
+        *,
+        spacing_mm: tuple[float, float] | None = None,
+        is_writable: bool = True,
     ) -> None:
+        """``spacing_mm``: size (x, y) of the image's pixels, where it is known."""
         self._categories = tuple(categories.values())
         self._is_writable = is_writable
         selected = self.selected_ids()
-        self.model.set_rows(rows, categories)
+        self.model.set_rows(rows, categories, spacing_mm)
         self.hint.setVisible(not rows)
         self.view.setVisible(bool(rows))
         if selected != self.selected_ids():
@@ -160,7 +174,7 @@ class ObjectPanel(QWidget):
             action = classes.addAction(class_icon(category), label)
             action.triggered.connect(lambda _=False, cid=category.id: self.reclass_wanted.emit(ids, cid))
         menu.addSeparator()
-        text = "Delete object" if len(ids) == 1 else f"Delete {len(ids)} objects"
+        text = "Delete object" if len(ids) == 1 else f"Delete {counted(len(ids), 'object')}"
         menu.addAction(icon("delete", tokens), text).triggered.connect(lambda: self.delete_wanted.emit(ids))
         return menu
 

@@ -12,6 +12,7 @@ from annotator.domain.project import ImageRecord
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX, FilmDelegate
+from annotator.ui.panels.film_filter import FilmFilter, ImageFilter
 from annotator.ui.panels.list_models import ROW_ROLE, ImageModel, Index
 
 _BATCH = 200
@@ -38,18 +39,25 @@ class _Strip(QListView):
 
 
 class FilmStrip(QWidget):
-    """Thumbnails; a click, or Enter, goes to an image.
+    """Thumbnails; a click, or Enter, goes to an image. ``filter`` is for the title line of the panel.
 
     Args:
         ask: called when a thumbnail is needed; answer with :meth:`set_thumbnail`.
     """
 
     picked = Signal(int)
+    filtered = Signal()
+    """Other images are shown than before."""
 
     def __init__(self, theme: Theme, ask: Callable[[ImageRecord], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = ImageModel(ask, self)
         self._wanted_row = -1
+        self.filter = FilmFilter(self)
+        self.filter.hide()  # until it has its place
+        self._shown_filter = ImageFilter()
+        self._hidden: set[int] = set()
+        """Rows that the filter leaves out."""
         self.view = _Strip()
         view = self.view
         view.setObjectName("film")
@@ -77,6 +85,8 @@ class FilmStrip(QWidget):
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(view)
+        self.filter.changed.connect(self._apply_filter)
+        self.model.dataChanged.connect(self._on_data)
         theme.subscribe(self._repaint)
 
     def fit(self, window_height_px: int) -> None:
@@ -93,6 +103,8 @@ class FilmStrip(QWidget):
         self.view.setIconSize(tile)
 
     def set_rows(self, rows: Sequence[ImageRecord]) -> None:
+        self.filter.reset()
+        self._hidden.clear()
         self.model.set_rows(rows)
 
     def set_current(self, image_id: int) -> None:
@@ -100,24 +112,62 @@ class FilmStrip(QWidget):
         row = self.model.row_of(image_id)
         if row < 0:
             return
-        index = self.model.index(row)
+        index, before = self.model.index(row), self.model.current_row
         self.model.set_current(image_id)
+        for at in {before, row} - {-1}:
+            self._show_row(at)
         self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
         self._wanted_row = row
         self._show_wanted()
 
     def _show_wanted(self) -> None:
-        """Scroll to the image that is shown, as soon as its tile has a place."""
+        """Scroll to the image that is shown, as soon as its tile has a place; what comes next is in view, too."""
         row = self._wanted_row
-        if 0 <= row < len(self.model.rows) and self.view.visualRect(self.model.index(row)).isValid():
+        if not 0 <= row < len(self.model.rows) or not self.view.visualRect(self.model.index(row)).isValid():
+            return
+        if not self._is_in_middle(row):
+            self.view.scrollTo(self.model.index(row), QAbstractItemView.ScrollHint.PositionAtCenter)
+        bar, last = self.view.horizontalScrollBar(), self.model.index(len(self.model.rows) - 1)
+        # At the end of a batch the tiles that follow have no place yet.
+        is_whole = bar.value() < bar.maximum() or self.view.visualRect(last).isValid()
+        if is_whole or self._is_in_middle(row):
             self._wanted_row = -1
-            self.view.scrollTo(self.model.index(row), QAbstractItemView.ScrollHint.EnsureVisible)
+
+    def _is_in_middle(self, row: int) -> bool:
+        third = self.view.viewport().width() / 3
+        return third <= self.view.visualRect(self.model.index(row)).center().x() <= 2 * third
 
     def set_thumbnail(self, image_id: int, pixmap: QPixmap) -> None:
         self.model.set_pixmap(image_id, pixmap)
 
     def progress_text(self) -> str:
-        return f"{grouped(self.model.finished_count())} of {grouped(len(self.model.rows))} done"
+        """Which image of how many is shown, how many the filter leaves, how many are done."""
+        total = grouped(len(self.model.rows))
+        parts = [f"{grouped(self.model.finished_count())} of {total} done"]
+        if self._hidden:
+            parts.insert(0, f"{grouped(len(self.model.rows) - len(self._hidden))} shown")
+        if self.model.current_row >= 0:
+            parts.insert(0, f"{grouped(self.model.current_row + 1)} / {total}")
+        return "  ·  ".join(parts)
+
+    def _apply_filter(self, wanted: ImageFilter) -> None:
+        self._shown_filter = wanted
+        for row in range(len(self.model.rows)):
+            self._show_row(row)
+        self.filtered.emit()
+
+    def _on_data(self, first: QModelIndex, last: QModelIndex, roles: list[int]) -> None:
+        """A status may have changed; a picture or the mark of the current image changes no filter."""
+        if not roles and self._shown_filter != ImageFilter():
+            for row in range(first.row(), last.row() + 1):
+                self._show_row(row)
+
+    def _show_row(self, row: int) -> None:
+        """The image that is open is always there."""
+        is_hidden = row != self.model.current_row and not self._shown_filter.shows(self.model.rows[row])
+        if is_hidden != (row in self._hidden):
+            (self._hidden.add if is_hidden else self._hidden.discard)(row)
+            self.view.setRowHidden(row, is_hidden)
 
     def _on_click(self, index: QModelIndex) -> None:
         self.picked.emit(index.data(ROW_ROLE).id)

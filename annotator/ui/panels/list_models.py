@@ -9,9 +9,9 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 from PySide6.QtGui import QPixmap
 
 from annotator.domain.class_marks import numbers_of
-from annotator.domain.drafts.held import counted
+from annotator.domain.counting import counted, noun_for
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
-from annotator.ui.look.numbers import grouped
+from annotator.ui.look.numbers import area_text, grouped
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -21,6 +21,8 @@ ROW_ROLE = int(_ROLE.UserRole)
 CATEGORY_ROLE = ROW_ROLE + 1
 COUNT_ROLE = ROW_ROLE + 2
 IS_CURRENT_ROLE = ROW_ROLE + 3
+DETAIL_ROLE = ROW_ROLE + 5
+"""Of an object: its area and the model's guess of its quality."""
 NUMBER_ROLE = ROW_ROLE + 4
 """Of a class, in its chip."""
 DRAFTS_ROLE = ROW_ROLE + 4
@@ -39,15 +41,26 @@ class ObjectModel(QStringListModel):
         super().__init__(parent)
         self._rows: tuple[Annotation, ...] = ()
         self._categories: Mapping[int, Category] = {}
+        self._spacing_mm: tuple[float, float] | None = None
 
     @property
     def rows(self) -> tuple[Annotation, ...]:
         return self._rows
 
-    def set_rows(self, rows: Sequence[Annotation], categories: Mapping[int, Category]) -> None:
-        """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position."""
+    def set_rows(
+        self,
+        rows: Sequence[Annotation],
+        categories: Mapping[int, Category],
+        spacing_mm: tuple[float, float] | None = None,
+    ) -> None:
+        """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position.
+
+        Args:
+            spacing_mm: size (x, y) of the image's pixels, where it is known.
+        """
         new, before = tuple(rows), self._rows
-        are_same_classes, self._categories = categories == self._categories, dict(categories)
+        are_same_classes = (dict(categories), spacing_mm) == (self._categories, self._spacing_mm)
+        self._categories, self._spacing_mm = dict(categories), spacing_mm
         count = len(before)
         self._rows = new
         if len(new) == count + 1 and [r.id for r in new[:-1]] == [r.id for r in before]:
@@ -73,12 +86,17 @@ class ObjectModel(QStringListModel):
         if role == CATEGORY_ROLE:
             return category
         name = category.name if category else "no class"
+        if role == DETAIL_ROLE:
+            score = "" if row.score is None else f"  ·  {row.score:.2f}"
+            return f"{area_text(row.area, self._spacing_mm)}{score}"
         if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
-            return f"{index.row() + 1} {name}, {grouped(row.area)} pixels"
+            millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
+            return f"{index.row() + 1} {name}, {grouped(row.area)} {noun_for(row.area, 'pixel')}{millimetres}"
         if role == _ROLE.ToolTipRole:
             score = "" if row.score is None else f", predicted IoU {row.score:.2f}"
-            made = f"{row.clicks} prompts, {row.seconds:.0f} s" if row.clicks else row.origin
-            size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{score}"
+            made = f"{counted(row.clicks, 'prompt')}, {row.seconds:.0f} s" if row.clicks else row.origin
+            millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
+            size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{millimetres}{score}"
             return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip()
         return None
 
@@ -137,7 +155,8 @@ class ClassModel(QAbstractListModel):
             return row.name
         if role == _ROLE.AccessibleTextRole:
             key = f", key {row.key}" if row.key else ""
-            return f"class {row.name}{key}, {grouped(self.count(row.id))} objects"
+            count = self.count(row.id)
+            return f"class {row.name}{key}, {grouped(count)} {noun_for(count, 'object')}"
         if role == _ROLE.ToolTipRole:
             key = f"Key {row.key}. " if row.key else ""
             return f"{row.name}\n{key}Click to use it; double click to rename."
@@ -182,6 +201,11 @@ class ImageModel(QAbstractListModel):
         self._pixmaps, self._asked, self._current = {}, set(), 0
         self._finished = {row.id for row in self._rows if row.status in _FINISHED}
         self.endResetModel()
+
+    @property
+    def current_row(self) -> int:
+        """The row of the image that is shown, or -1."""
+        return self.row_of(self._current)
 
     def set_current(self, image_id: int) -> None:
         """The image that is shown."""

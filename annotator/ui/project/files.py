@@ -10,6 +10,7 @@ import platformdirs
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
+from annotator.domain.counting import noun_for
 from annotator.domain.errors import (
     ProjectElsewhereError,
     ProjectError,
@@ -155,7 +156,7 @@ class FileActions(QObject):
         self._errand.start(work, done, lambda error: self._on_not_opened(path, error))
 
     def _on_slow_opening(self, path: Path, found: int) -> None:
-        count = f" {grouped(found)} images so far." if found else ""
+        count = f" {grouped(found)} {noun_for(found, 'image')} so far." if found else ""
         text, stop = f"Looking through {path.name}…{count}", ("Stop", self._switch.cancel)
         self._notices.warn(text, about="opening", is_error=False, action=stop)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QPushButton
 
+from annotator.domain.counting import noun_for
 from annotator.io.project.moved import MovedImages, find_moved, relink_edit
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import Job
@@ -102,7 +103,9 @@ class MovedFiles(QObject):
 
         def on_written(count: int) -> None:
             self._reopen(project)
-            self._notices.tell(f"{grouped(count)} image(s) re-linked; undo takes it back.", about=Subject.CHANGE)
+            self._notices.tell(
+                f"{grouped(count)} {noun_for(count, 'image')} re-linked; undo takes it back.", about=Subject.CHANGE
+            )
 
         def on_error(error: Exception) -> None:
             self._reopen(project)

@@ -199,6 +199,7 @@ class MainWindow(QMainWindow):
         self.resizeDocks(docks[:1], [_RIGHT_WIDTH_PX], Qt.Orientation.Horizontal)
 
     def _place_tools(self) -> ToolStrip:
+        self.docks["images"].add_tool(self.film.filter)
         self.area.doubt.set_action(self.actions_by_id["show_doubt"])
         strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)

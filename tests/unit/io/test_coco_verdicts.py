@@ -74,7 +74,7 @@ CASES = [
     Case(
         "dup_image_id",
         0,
-        ("image id 1 is used 2 times: 2 object(s) skipped",),
+        ("image id 1 is used 2 times: 2 objects skipped",),
         images=(picture(file_name="a.png"), picture(file_name="b.png")),
         rows=(entry(), entry(id=2)),
         files=("a.png", "b.png"),
@@ -255,7 +255,7 @@ def test_text_flags_of_a_crowd_are_read(root: Path) -> None:
     assert sum(row["iscrowd"] for row in json.loads(out.read_text())["annotations"]) == 4
     found = read_evaluation_set(root / "annotations.json", root / "images")
     assert len(found.objects) == 1
-    assert "left out: 4 crowd object(s)" in found.remarks
+    assert "left out: 4 crowd objects" in found.remarks
     assert len(read_coco_sets([root])[0].masks) == 1
 
 

@@ -29,7 +29,7 @@ def test_there_and_back(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         accept(store, 1, disc(20, 20, 9, hole=3))
         # The project stays open here, as in the window: an export only reads.
         assert call(export, folder, "--out", tmp_path / "a.json", "--segmentation", "rle") == 0
-        assert "self-check: 1 objects" in capsys.readouterr().out
+        assert "self-check: 1 object" in capsys.readouterr().out
         assert call(export, store.path, "--format", "polygons", "--out", tmp_path / "poly") == 0
         with pytest.raises(ProjectReadOnlyError, match="open in another program"):
             call(import_, folder, tmp_path / "a.json")

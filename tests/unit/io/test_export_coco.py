@@ -177,7 +177,7 @@ def test_which_images_go_out(store: ProjectStore, tmp_path: Path) -> None:
     assert names(include_unfinished=False) == ["2.png", "sub/empty.png"]
     left_out = export_coco(store, tmp_path / "a.json", include_unfinished=False).left_out
     assert left_out == LeftOut(bare=1, unfinished=2, objects=4)
-    assert left_out.lines()[0] == "left out: 4 objects on 2 images that are not marked done"
+    assert left_out.lines()[0] == "left out: 4 objects on 2 images not marked done"
     assert names(all_images=True) == ["1.png", "2.png", "sub/1.png", "sub/empty.png", "sub/unseen.png"]
     (store.image_root / "sub" / "empty.png").unlink()
     report = export_coco(store, tmp_path / "a.json")
@@ -274,7 +274,7 @@ def test_polygon_files_of_another_export_are_named(store: ProjectStore, tmp_path
     assert not [text for text in first.warnings if "JSON" in text]
     (out / "notes.json").write_text("{}")
     warnings = export_polygons(store, out, include_unfinished=False).warnings
-    assert next(text for text in warnings if "JSON" in text).startswith("The folder has 4 more JSON file(s)")
+    assert next(text for text in warnings if "JSON" in text).startswith("The folder has 4 more JSON files")
 
 
 def test_bad_places_and_choices(store: ProjectStore, tmp_path: Path) -> None:

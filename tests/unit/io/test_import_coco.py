@@ -157,7 +157,7 @@ def test_twice_adds_nothing_but_twins_inside_a_file_are_kept(store: ProjectStore
     assert take(store, content).objects == 2
     report = take(store, content)
     assert (report.objects, report.already_there, report.change) == (0, 2, None)
-    assert "2 objects were there already" in report.lines()
+    assert "there already: 2 objects" in report.lines()
 
 
 @pytest.mark.parametrize("ids", [(1, 2), (2, 1), (40, 3), (3, 40), (5, 3), (0, 1)])
@@ -193,11 +193,11 @@ def test_images_are_matched_by_path_then_by_unique_name(store: ProjectStore) -> 
     assert report.skipped == 7
     text = "\n".join(report.problems)
     assert "'train/1.png' is ambiguous" in text
-    assert "2 images there have its name: 1 object(s) skipped" in text
+    assert "2 images there have its name: 1 object skipped" in text
     assert "'2.png' and '2.png' are the same image" in text
-    assert "'gone.png' is not in the project: 2 object(s) skipped" in text
+    assert "'gone.png' is not in the project: 2 objects skipped" in text
     assert "image_id 99 is not in the file's images: 2 objects, such as annotation 8 (id 8):" in text
-    assert report.notes == ("1 image(s) were matched by file name only, in another folder",)
+    assert report.notes == ("matched by file name only, in another folder: 1 image",)
 
 
 def test_a_wrong_size_is_refused_not_guessed(store: ProjectStore) -> None:
@@ -240,7 +240,7 @@ def test_an_import_does_not_take_back_what_is_finished(store: ProjectStore, tmp_
     report = import_coco(store, tmp_path / "other.json")
     assert [i.status for i in store.images()] == [Status.DONE, Status.DONE, Status.EMPTY, Status.IN_PROGRESS]
     assert report.statuses == 1
-    assert "the status of 1 images changed" in report.lines()
+    assert "the status of 1 image changed" in report.lines()
     take(store, data({"segmentation": [SQUARE]}, images=[{"id": 1, "file_name": "sub/1.png"}]))
     assert store.image(3).status is Status.IN_PROGRESS, "it is not empty any more"
 

@@ -70,7 +70,7 @@ def test_renamed_and_moved_files_are_found_by_content_and_relinked_in_one_step(f
         store.undo()
         assert document(store) == before
         store.redo()
-    assert look(folder) == ["0 image(s) found again, 1 not found", "not found: c.png"]
+    assert look(folder) == ["0 images found again, 1 not found", "not found: c.png"]
 
 
 def test_an_import_remembers_the_content_so_that_a_renamed_file_is_found(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_without_a_known_content_a_unique_name_of_the_same_size_counts(tmp_path:
     (folder / "twice").mkdir()
     shutil.copy(folder / "sub" / "c.png", folder / "twice" / "c.png")
     assert look(folder) == [
-        "1 image(s) found again, 2 not found",
+        "1 image found again, 2 not found",
         "a.png -> sub/a.png (same name and size)",
         "not found: b.png",
         "not found: c.png",
@@ -195,7 +195,7 @@ def test_what_was_exported_can_be_imported_and_evaluated_again(folder: Path, tmp
         export_coco(store, out, segmentation="rle")
     found = read_evaluation_set(out, folder)
     assert sorted(item.image.path.name for item in found.objects) == ["a.png", "c.png"]
-    assert any("'b.png' is not in" in line and "1 object(s) skipped" in line for line in found.remarks)
+    assert any("'b.png' is not in" in line and "1 object skipped" in line for line in found.remarks)
     with ProjectStore.create(tmp_path / "new.annot", folder) as fresh:
         fresh.sync_folder()
         report = import_coco(fresh, out)

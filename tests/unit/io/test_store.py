@@ -655,7 +655,7 @@ def test_another_file_of_the_same_size_is_told_when_there_are_objects(store: Pro
     accept(store, 1, disc(20, 20, 9))
     with ProjectStore.open(store.path, read_only=True) as reader:
         assert "2.png is another file" in reader.record_image_facts(1, sha256="ef", width=64, height=48).notice
-    assert "1 object(s)" in store.record_image_facts(1, sha256="ef", width=64, height=48).notice
+    assert "1 object " in store.record_image_facts(1, sha256="ef", width=64, height=48).notice
     assert store.image(1).sha256 == "ef"
     assert store.record_image_facts(1, sha256="ef", width=64, height=48).notice == ""
 

@@ -85,7 +85,7 @@ def test_long_image_names_are_shortened_uniquely(tmp_path: Path) -> None:
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(written) == 4
     assert "short.png.json" in written
-    assert any("3 file(s) have shortened names" in line for line in report.warnings)
+    assert any("shortened names of 3 files" in line for line in report.warnings)
     inside = {json.loads(path.read_text())["image"]["file_name"] for path in (tmp_path / "out").iterdir()}
     assert inside == set(names), "which image it is stands in the file"
     assert file_name_of(f"{'d' * 250}/a.png").startswith("d" * 200)

@@ -78,7 +78,7 @@ def test_what_is_written_is_what_ultralytics_documents(folder: Path, tmp_path: P
     assert 0.98 <= report.check.worst_iou <= report.mean_iou <= 1
     text = "\n".join(report.lines())
     assert "mean IoU" in text
-    assert "2 objects have holes or several parts" in text
+    assert "with holes or several parts: 2 objects" in text
     assert "self-check: 3 objects" in text
 
 

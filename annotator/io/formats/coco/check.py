@@ -11,6 +11,7 @@ from typing import Any
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.polygon import MIN_IOU
 from annotator.domain.project import Annotation, Category, ImageRecord
@@ -80,7 +81,7 @@ def _id_problems(dataset: COCO, expected_ids: Collection[int] | None) -> list[st
     if len(set(names)) != len(names):
         problems.append("file names are not unique")
     if expected_ids is not None and set(dataset.anns) != set(expected_ids):
-        problems.append(f"{len(dataset.anns)} objects instead of {len(expected_ids)}")
+        problems.append(f"{counted(len(dataset.anns), 'object')} instead of {len(expected_ids)}")
     return problems
 
 

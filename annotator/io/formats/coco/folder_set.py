@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.domain.project import ImageRecord
 from annotator.domain.tally import Tally
@@ -60,7 +61,7 @@ class FolderSet:
 
     def remarks(self) -> tuple[str, ...]:
         """After :meth:`objects`: a line for each reason why something was not taken, and for what was decided."""
-        crowds = (f"{self._crowds} crowd object(s)",) if self._crowds else ()
+        crowds = (counted(self._crowds, "crowd object"),) if self._crowds else ()
         return (*(f"left out: {line}" for line in (*self._tally.lines(), *crowds)), *self._notes)
 
     def nothing(self) -> ImportFormatError:

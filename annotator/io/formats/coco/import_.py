@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange, Status
@@ -67,13 +68,13 @@ class ImportReport:
     def lines(self) -> list[str]:
         """For the command line and the window."""
         out = [
-            f"imported {self.path}: {self.objects} objects on {self.images} images, {self.categories} new classes, "
-            f"{self.skipped} objects skipped"
+            f"imported {self.path}: {counted(self.objects, 'object')} on {counted(self.images, 'image')}, "
+            f"{counted(self.categories, 'new class', 'new classes')}, {counted(self.skipped, 'object')} skipped"
         ]
         if self.already_there:
-            out.append(f"{self.already_there} objects were there already")
+            out.append(f"there already: {counted(self.already_there, 'object')}")
         if self.statuses:
-            out.append(f"the status of {self.statuses} images changed")
+            out.append(f"the status of {counted(self.statuses, 'image')} changed")
         if self.boxes:
             count = len(self.boxes)
             what = "1 box has no mask" if count == 1 else f"{count} boxes have no masks"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from annotator.domain.counting import counted
 from annotator.domain.project import ImageRecord
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.parse import shown, text_id, whole_number
@@ -123,7 +124,7 @@ def match_images(
         taken[image.id] = names[0]
         plan.by_id[source_id], plan.rows[source_id] = image, row
     if by_name_only:
-        notes.append(f"{by_name_only} image(s) were matched by file name only, in another folder")
+        notes.append(f"matched by file name only, in another folder: {counted(by_name_only, 'image')}")
     return plan
 
 
