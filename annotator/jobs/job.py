@@ -101,7 +101,7 @@ class Job:
     # --- for those who watch ------------------------------------------------------------------------------------------
 
     def subscribe(self, listener: Callable[[Job], object]) -> None:
-        """Call ``listener`` with this job after changes, on the thread of the work."""
+        """Call ``listener`` with this job after changes, on the thread that made them: mostly the work's."""
         self._listeners.append(listener)
 
     def cancel(self) -> None:
@@ -111,6 +111,7 @@ class Job:
         self._stop.set()
         if self._on_cancel is not None:
             self._on_cancel()
+        self._tell()
 
     @property
     def is_cancelled(self) -> bool:

@@ -117,6 +117,7 @@ def build_window(
             last=window.actions_by_id["adapters"],
             list_models=list_models if factory_for else None,
             fetch=fetch,
+            board=window.jobs,
             parent=window,
         ),
     )

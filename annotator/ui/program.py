@@ -112,6 +112,7 @@ class Program(QObject):
             return
         self._is_over = True
         self.files.remember_window()
+        self.window.jobs.shut_down()
         self.files.shut_down()
         self.adapters.shut_down()
         self.review.shut_down()

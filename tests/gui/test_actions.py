@@ -49,14 +49,16 @@ def test_every_row_leads_to_something_that_takes_what_it_is_given(desk):
             inspect.signature(handler).bind(*given)
 
 
-def test_every_panel_has_a_dock_and_a_key_that_hides_it(desk):
+def test_every_panel_has_a_dock_and_a_key_that_shows_or_hides_it(desk):
     desk.open()
     for spec in PANELS:
-        assert desk.window.docks[spec.id].isVisible()
-        desk.key(QKeySequence(spec.keys[0])[0].key())
-        assert desk.window.hidden_panels() == [spec.id]
-        desk.key(QKeySequence(spec.keys[0])[0].key())
-        assert desk.window.hidden_panels() == []
+        dock, stroke = desk.window.docks[spec.id], QKeySequence(spec.keys[0])[0]
+        for is_there in (spec.is_open, not spec.is_open, spec.is_open):
+            assert dock.isVisible() is is_there
+            assert desk.window.hidden_panels() == ([spec.id] if spec.is_open and not is_there else [])
+            assert desk.window.opened_panels() == ([spec.id] if is_there and not spec.is_open else [])
+            desk.key(stroke.key(), stroke.keyboardModifiers())
+        desk.key(stroke.key(), stroke.keyboardModifiers())
 
 
 def test_more_is_enabled_the_more_there_is():

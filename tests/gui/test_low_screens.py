@@ -250,13 +250,13 @@ def test_a_geometry_of_a_larger_screen_is_brought_into_sight(desk, monkeypatch):
     geometry, state = window.layout_state()
     room = QRect(0, 0, 853, 440)
     monkeypatch.setattr(screens, "_rooms", lambda: [room])
-    window.restore_layout(geometry, state, [])
+    window.restore_layout(geometry, state, hidden=[], opened=[])
     assert room.contains(window.geometry())
     # One that fits stays where it was.
     window.setGeometry(QRect(40, 50, 700, 380))
     geometry, state = window.layout_state()
     window.setGeometry(QRect(0, 32, 850, 400))
-    window.restore_layout(geometry, state, [])
+    window.restore_layout(geometry, state, hidden=[], opened=[])
     assert window.geometry() == QRect(40, 50, 700, 380)
 
 

@@ -31,6 +31,7 @@ from annotator.ui.dialogs.option_fields import option_field
 from annotator.ui.dialogs.scroll_pane import fit_to_screen
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.plain import menu_text
+from annotator.ui.threads.jobs import JobBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class ExportDialog(WorkDialog):
     Args:
         formats: the rows to choose from.
         wish: what to begin with.
+        board: lists the export.
     """
 
     def __init__(
@@ -78,8 +80,9 @@ class ExportDialog(WorkDialog):
         parent: QWidget | None = None,
         *,
         wish: ExportWish | None = None,
+        board: JobBoard | None = None,
     ) -> None:
-        super().__init__("Export", parent)
+        super().__init__("Export", parent, board=board, beside=True)
         self._project, self._formats, self._wish = project, tuple(formats), wish or ExportWish()
         self._agreed = ""
         """The file or folder that the person agreed to write over."""
@@ -204,7 +207,7 @@ class ExportDialog(WorkDialog):
                     **options,
                 )
 
-        self.start(work)
+        self.start(work, job=Job(f"Export {out.name}", unit="object", place=out))
 
 
 def _question(spec: FormatSpec, out: Path) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from annotator.domain.ports.jobs import Progress
 from annotator.jobs.job import Job
 from annotator.ui.dialogs.work_dialog import WorkDialog
+from annotator.ui.threads.jobs import JobBoard
 
 Fetch = Callable[[str, Progress], None]
 """Brings a model of the registry to this computer; runs beside the GUI thread.
@@ -37,9 +38,9 @@ def fetch_model(name: str, progress: Progress) -> None:
     weights.download(name, progress=progress)
 
 
-def import_dialog(file: Path, parent: QWidget) -> WorkDialog:
+def import_dialog(file: Path, parent: QWidget, board: JobBoard | None = None) -> WorkDialog:
     """An open dialog that copies a weights file to the others; ``done_with`` carries a :class:`Downloaded`."""
-    dialog = WorkDialog("Import a model", parent)
+    dialog = WorkDialog("Import a model", parent, board=board)
     dialog.form.hide()
     dialog.start_button.hide()
 
@@ -49,13 +50,13 @@ def import_dialog(file: Path, parent: QWidget) -> WorkDialog:
         return Downloaded(weights.import_file(file, progress=job.progress).name)
 
     dialog.open()
-    dialog.start(work)
+    dialog.start(work, job=Job(f"Import {file.name}", unit="B"))
     return dialog
 
 
-def download_dialog(name: str, fetch: Fetch, parent: QWidget) -> WorkDialog:
+def download_dialog(name: str, fetch: Fetch, parent: QWidget, board: JobBoard | None = None) -> WorkDialog:
     """An open dialog that fetches the model; ``done_with`` carries a :class:`Downloaded`."""
-    dialog = WorkDialog(f"Download {name}", parent)
+    dialog = WorkDialog(f"Download {name}", parent, board=board, beside=True)
     dialog.pane.hide()
     dialog.start_button.setText("Try again")  # shown after a failure or a stop
     dialog.start_button.hide()
@@ -64,7 +65,10 @@ def download_dialog(name: str, fetch: Fetch, parent: QWidget) -> WorkDialog:
         fetch(name, job.progress)
         return Downloaded(name)
 
-    dialog.start_button.clicked.connect(lambda: dialog.start(work))
+    def start() -> None:
+        dialog.start(work, job=Job(f"Download {name}", unit="B"))
+
+    dialog.start_button.clicked.connect(start)
     dialog.open()
-    dialog.start(work)
+    start()
     return dialog

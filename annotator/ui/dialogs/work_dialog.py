@@ -20,26 +20,37 @@ from PySide6.QtWidgets import (
 
 from annotator.domain.errors import UserError
 from annotator.domain.ports.jobs import WorkCancelled
+from annotator.jobs.job import Job
 from annotator.ui.dialogs.note import Note
 from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen, room_for
 from annotator.ui.threads.background import BackgroundWork, Work
+from annotator.ui.threads.jobs import JobBoard
 
 _LEAST_REPORT_PX = 96
 _REPORT_SIZE = QSize(680, 380)
 
 
 class WorkDialog(QDialog):
-    """A form (optional), a progress bar, and what came out. Closing it while work runs stops the work."""
+    """A form (optional), a progress bar, and what came out. Closing it while work runs stops the work.
+
+    Args:
+        board: lists its work.
+        beside: whether the work can go on without the dialog, while the window is used. When it is done the dialog is
+            gone; after an error it is there again.
+    """
 
     done_with = Signal(object)
     """The result of the work, once it succeeded."""
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str, parent: QWidget | None = None, *, board: JobBoard | None = None, beside: bool = False
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(560)
         self._thread: BackgroundWork | None = None
+        self._board, self._can_go_beside, self._is_beside = board, beside, False
         self.form = QWidget()
         self.fields = QFormLayout(self.form)
         self.fields.setContentsMargins(0, 0, 0, 0)
@@ -76,9 +87,14 @@ class WorkDialog(QDialog):
         self.close_button = QPushButton("Cancel")
         self.close_button.setAutoDefault(False)
         self.close_button.clicked.connect(self.reject)
+        self.beside_button = QPushButton("Go on in the background")
+        self.beside_button.setAutoDefault(False)
+        self.beside_button.clicked.connect(self.leave_running)
+        self.beside_button.hide()
         self._buttons = buttons = QHBoxLayout()
         buttons.setSpacing(8)
         buttons.addStretch(1)
+        buttons.addWidget(self.beside_button)
         buttons.addWidget(self.close_button)
         buttons.addWidget(self.start_button)
         return buttons
@@ -99,15 +115,29 @@ class WorkDialog(QDialog):
     def is_running(self) -> bool:
         return self._thread is not None
 
-    def start(self, work: Work) -> None:
-        """Run ``work``; its result's ``lines()`` are shown."""
+    def leave_running(self) -> None:
+        """The window can be used while the work goes on; the list of jobs has it."""
+        self._is_beside = True
+        self.hide()
+        self.setWindowModality(Qt.WindowModality.NonModal)
+
+    def start(self, work: Work, *, job: Job | None = None) -> None:
+        """Run ``work``; its result's ``lines()`` are shown.
+
+        Args:
+            job: what the list of jobs shows of it; None: one of the dialog's title.
+        """
         self.form.setEnabled(False)
         self.start_button.setEnabled(False)
         self.close_button.setText("Stop")
         self.report.hide()
         self.bar.setRange(0, 0)
         self.bar.show()
-        thread = BackgroundWork(work, self)
+        job = job or Job(self.windowTitle())
+        thread = BackgroundWork(work, self, job=job)
+        if self._board is not None:
+            self._board.add(job, thread)
+            self.beside_button.setVisible(self._can_go_beside)
         thread.progressed.connect(self._on_progress)
         thread.succeeded.connect(self._on_success)
         thread.failed.connect(self._on_failure)
@@ -135,11 +165,19 @@ class WorkDialog(QDialog):
     def _on_success(self, result: Any) -> None:
         self._end("\n".join(result.lines()), is_over=True)
         self.done_with.emit(result)
+        if self._is_beside:
+            self.close()
 
     def _on_failure(self, error: Exception) -> None:
         if isinstance(error, WorkCancelled):
             self._end("Stopped. Nothing was changed.", is_over=False)
-        elif isinstance(error, UserError):
+            if self._is_beside:
+                self.close()
+            return
+        if self._is_beside:  # an error is not lost in a list that may be hidden
+            self._is_beside = False
+            self.show()
+        if isinstance(error, UserError):
             self._end(str(error), is_over=False)
         else:
             self._end(f"An error in the program stopped this ({type(error).__name__}).", is_over=False)
@@ -151,6 +189,7 @@ class WorkDialog(QDialog):
             self._thread.deleteLater()
             self._thread = None
         self.bar.hide()
+        self.beside_button.hide()
         self.form.setEnabled(True)
         self.report.setPlainText(text)
         self.report.show()

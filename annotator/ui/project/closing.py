@@ -1,4 +1,5 @@
-"""The window's end: not before the last accepted mask is in the project file, and once, what is in work is named."""
+"""The window's end: not before the last accepted mask is in the project file; what would be stopped is named first,
+and once, what is in work."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 
 from annotator.domain.errors import UserError
 from annotator.io.settings import Settings
+from annotator.jobs.job import Job
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -38,6 +40,8 @@ class ClosingGate(QObject):
         self._window, self._refine, self._patience = window, refine, patience
         self._session, self._settings = session, settings
         self._is_waiting = self._is_due = False
+        self._told: tuple[Job, ...] = ()
+        """The jobs that the person was told of."""
         window.may_close = self.may_close
         window.closing.connect(patience.forget_all)
 
@@ -46,7 +50,7 @@ class ClosingGate(QObject):
         if self._is_due:
             return True
         if self._refine.can_leave():
-            return not self._tell_of_drafts()
+            return not (self._tell_of_jobs() or self._tell_of_drafts())
         if self._is_waiting:
             # Asked again: the person does not want to wait for an engine that may not come back.
             self._patience.offer_way_out()
@@ -57,12 +61,25 @@ class ClosingGate(QObject):
             )
         return False
 
+    def _tell_of_jobs(self) -> bool:
+        """Say what the end of the window would stop; whether there is something that was not said yet."""
+        ending = self._window.jobs.ending
+        if _is_logging_out() or all(job in self._told for job in ending):
+            return False
+        self._told = ending
+        what = f"{ending[0].title} is" if len(ending) == 1 else f"{len(ending)} jobs are"
+        self._window.notices.warn(
+            f"{what} still running. Close again to stop it and leave; nothing is left half-written.",
+            about="jobs",
+            is_error=False,
+            action=("Stop and close", self._close),
+        )
+        return True
+
     def _tell_of_drafts(self) -> bool:
         """Say, the first time that it happens to this person, that nothing in work is lost; whether it was said."""
         held = self._session.drafts.text()
-        app = QGuiApplication.instance()
-        is_logging_out = isinstance(app, QGuiApplication) and app.isSavingSession()
-        if not held or self._settings.get("knows_drafts_stay") or is_logging_out:
+        if not held or self._settings.get("knows_drafts_stay") or _is_logging_out():
             return False
         try:
             self._settings.set("knows_drafts_stay", True)
@@ -83,3 +100,8 @@ class ClosingGate(QObject):
     def _stay(self) -> None:
         """The mask did not come, or was taken back: the person sees to that first, and can close right after."""
         self._is_waiting = False
+
+
+def _is_logging_out() -> bool:
+    app = QGuiApplication.instance()
+    return isinstance(app, QGuiApplication) and app.isSavingSession()

@@ -262,16 +262,17 @@ class FileActions(QObject):
         try:
             kept = json.loads(self._settings.get("panels") or "{}")
             geometry, state = bytes.fromhex(kept.get("geometry", "")), bytes.fromhex(kept.get("state", ""))
-            hidden = [str(name) for name in kept.get("hidden", [])]
+            hidden, opened = ([str(name) for name in kept.get(key, [])] for key in ("hidden", "opened"))
             self._window.area.hint.is_wanted = bool(kept.get("hint", True))
             self._window.canvas.brush.set_radius(float(kept.get("brush_radius_px", RADIUS_PX)))
         except (ValueError, TypeError, AttributeError, RecursionError):
-            geometry, state, hidden = b"", b"", []
-        self._window.restore_layout(geometry, state, hidden)
+            geometry, state, hidden, opened = b"", b"", [], []
+        self._window.restore_layout(geometry, state, hidden=hidden, opened=opened)
 
     def remember_window(self) -> None:
         geometry, state = self._window.layout_state()
-        kept = {"geometry": geometry.hex(), "state": state.hex(), "hidden": self._window.hidden_panels()}
+        panels = {"hidden": self._window.hidden_panels(), "opened": self._window.opened_panels()}
+        kept = {"geometry": geometry.hex(), "state": state.hex(), **panels}
         brush = {"brush_radius_px": self._window.canvas.brush.radius_px}
         text = json.dumps({**kept, **brush, "hint": self._window.area.hint.is_wanted})
         try:

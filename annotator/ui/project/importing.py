@@ -86,7 +86,7 @@ class FileImport(QObject):
         self._errand.shut_down()
 
     def _run(self, path: Path, project: Path, author: str) -> None:
-        dialog = WorkDialog("Import", self._window)
+        dialog = WorkDialog("Import", self._window, board=self._window.jobs)
         dialog.pane.hide()
         dialog.start_button.setText("Try again")  # shown after a failure or a stop
         dialog.start_button.hide()
@@ -99,11 +99,14 @@ class FileImport(QObject):
             if self._session.store is None and not self._switch.is_opening:
                 self._reopen(project)
 
-        dialog.start_button.clicked.connect(lambda: dialog.start(work))
+        def start() -> None:
+            dialog.start(work, job=Job(f"Import {path.name}", unit="entry"))
+
+        dialog.start_button.clicked.connect(start)
         dialog.done_with.connect(lambda report: self._show_report(dialog, report, project))
         dialog.finished.connect(on_closed)
         dialog.open()
-        dialog.start(work)
+        start()
 
     def _show_report(self, dialog: WorkDialog, report: Report, project: Path) -> None:
         """The project is in view again, and can be worked on, while its report is read."""
@@ -124,7 +127,7 @@ class FileImport(QObject):
             self._notices.warn("Open the project of this import again first.", about=Subject.CHANGE, is_error=False)
             return
         report_dialog.close()
-        dialog = WorkDialog("Masks of boxes", self._window)
+        dialog = WorkDialog("Masks of boxes", self._window, board=self._window.jobs)
         dialog.pane.hide()
         dialog.start_button.setText("Try again")
         dialog.start_button.hide()
@@ -138,10 +141,13 @@ class FileImport(QObject):
             if asked.answers:
                 self._store(asked, report, project)
 
-        dialog.start_button.clicked.connect(lambda: dialog.start(work))
+        def start() -> None:
+            dialog.start(work, job=Job("Masks of boxes", unit="box"))
+
+        dialog.start_button.clicked.connect(start)
         dialog.done_with.connect(on_done)
         dialog.open()
-        dialog.start(work)
+        start()
 
     def _store(self, asked: _Asked, report: ImportReport, project: Path) -> None:
         """Written beside the GUI thread, as the project's one writer, in one step."""

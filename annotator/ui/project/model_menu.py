@@ -15,6 +15,7 @@ from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dial
 from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.threads.background import BackgroundWork
+from annotator.ui.threads.jobs import JobBoard
 
 ListModels = Callable[[], list[Any]]
 """All models of the registry: objects with ``name``, ``is_present``, ``is_verified`` and ``note``."""
@@ -25,6 +26,7 @@ class ModelMenu(QObject):
 
     Args:
         menu, last: what is filled, and the action that stands last in it.
+        board: lists imports and downloads.
         list_models: asked on a thread of its own (it hashes files); None leaves the menu to one line.
 
     Attributes:
@@ -46,10 +48,11 @@ class ModelMenu(QObject):
         list_models: ListModels | None,
         parent: QWidget,
         fetch: Fetch = fetch_model,
+        board: JobBoard | None = None,
     ) -> None:
         super().__init__(parent)
         self._menu, self._notices, self._last, self._parent = menu, notices, last, parent
-        self._list_models, self._fetch = list_models, fetch
+        self._list_models, self._fetch, self._board = list_models, fetch, board
         self._work: BackgroundWork | None = None
         self.names: list[Any] = []
         self.info: ModelInfo | None = None
@@ -118,11 +121,11 @@ class ModelMenu(QObject):
         kinds = "Weights (*.pt *.safetensors)"
         name, _ = QFileDialog.getOpenFileName(self._parent, "Import a model file", "", kinds)
         if name:
-            import_dialog(Path(name), self._parent).done_with.connect(self._on_downloaded)
+            import_dialog(Path(name), self._parent, self._board).done_with.connect(self._on_downloaded)
 
     def download(self, name: str) -> None:
         """Fetch a model with progress, then use it."""
-        download_dialog(name, self._fetch, self._parent).done_with.connect(self._on_downloaded)
+        download_dialog(name, self._fetch, self._parent, self._board).done_with.connect(self._on_downloaded)
 
     def _on_downloaded(self, result: Downloaded) -> None:
         self.names = []  # looked up again: one more is here now

@@ -68,7 +68,7 @@ class MovedFiles(QObject):
         if store is None:
             return
         project, is_writable = store.path, not store.is_read_only
-        dialog = WorkDialog("Find moved images", self._window)
+        dialog = WorkDialog("Find moved images", self._window, board=self._window.jobs)
         dialog.pane.hide()
         dialog.start_button.setText("Look again")
         dialog.start_button.hide()
@@ -86,10 +86,13 @@ class MovedFiles(QObject):
             elif found.moves:
                 self._notices.tell("The project is read-only: nothing can be re-linked.", about=TOPIC)
 
-        dialog.start_button.clicked.connect(lambda: dialog.start(work))
+        def start() -> None:
+            dialog.start(work, job=Job("Find moved images", unit="file"))
+
+        dialog.start_button.clicked.connect(start)
         dialog.done_with.connect(on_found)
         dialog.open()
-        dialog.start(work)
+        start()
 
     def _relink(self, dialog: WorkDialog, found: MovedImages, project: Path) -> None:
         """One edit, written beside the GUI thread: the list of images is another one afterwards."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QResizeEvent
@@ -21,11 +21,13 @@ from annotator.ui.shell.action_rows import TOOL_STRIP
 from annotator.ui.shell.actions import ActionSet, Run
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
 from annotator.ui.shell.focus_round import FocusRound
+from annotator.ui.shell.job_fact import JobFact
 from annotator.ui.shell.keymap import KeyGate, Keymap
 from annotator.ui.shell.panel_specs import PANELS, PanelParts, PanelSpec
 from annotator.ui.shell.screens import first_place, in_sight
 from annotator.ui.shell.status import StatusLine
 from annotator.ui.shell.tool_strip import ToolStrip
+from annotator.ui.threads.jobs import JobBoard
 
 _STATE_VERSION = 1
 _LEAST_PX = (640, 380)
@@ -65,12 +67,14 @@ class MainWindow(QMainWindow):
         self.canvas = Canvas()
         self.area = CanvasArea(theme, self.canvas)
         self.canvas.keep_free(FLOOR_PX)
-        parts = PanelParts(theme, ask_thumbnail)
+        self.jobs = JobBoard(self)
+        parts = PanelParts(theme, ask_thumbnail, self.jobs)
         self.panels = {spec.id: spec.make(parts) for spec in PANELS}
         self.objects = self._panel("objects", ObjectPanel)
         self.classes = self._panel("classes", ClassPanel)
         self.film = self._panel("images", FilmStrip)
         self.status = StatusLine(self)
+        self.status.insertPermanentWidget(1, JobFact(self.jobs, lambda: self.show_panel("jobs", True)))
         self.notices = Notices(self.status, self.area.error_bar)
         self.setCentralWidget(self.area)
         self.setStatusBar(self.status)
@@ -86,9 +90,7 @@ class MainWindow(QMainWindow):
             on_held=lambda name, is_down: run(rows[name], is_down),
             claims=self.canvas.pointer.claims,
         )
-        self._round = FocusRound(
-            self.area, self.strip, [panel.view for panel in (self.objects, self.classes, self.film)]
-        )
+        self._round = FocusRound(self.area, self.strip, [cast(Any, panel).view for panel in self.panels.values()])
         self.area.empty.open_button.setFocus()
         self.set_keymap(keymap)
         theme.subscribe(self._retint)
@@ -108,7 +110,12 @@ class MainWindow(QMainWindow):
         self._round.go(step)
 
     def hidden_panels(self) -> list[str]:
-        return [name for name, dock in self.docks.items() if dock.isHidden()]
+        """Ids of those that are there unless they are hidden."""
+        return [spec.id for spec in PANELS if spec.is_open and self.docks[spec.id].isHidden()]
+
+    def opened_panels(self) -> list[str]:
+        """Ids of those that are there only when they are asked for."""
+        return [spec.id for spec in PANELS if not spec.is_open and not self.docks[spec.id].isHidden()]
 
     def set_full_screen(self, is_full: bool) -> None:
         """The rest of the window's state stays: a maximised window is maximised again afterwards."""
@@ -132,7 +139,7 @@ class MainWindow(QMainWindow):
         """Geometry and dock sizes, to be remembered."""
         return bytes(self.saveGeometry().data()), bytes(self.saveState(_STATE_VERSION).data())
 
-    def restore_layout(self, geometry: bytes, state: bytes, hidden: list[str]) -> None:
+    def restore_layout(self, geometry: bytes, state: bytes, *, hidden: list[str], opened: list[str]) -> None:
         """Put everything where it was; data of another version is left alone."""
         if geometry:
             self.restoreGeometry(QByteArray(geometry))
@@ -140,9 +147,10 @@ class MainWindow(QMainWindow):
                 self.setGeometry(in_sight(self))
         if state:
             self.restoreState(QByteArray(state), _STATE_VERSION)
-        for name, dock in self.docks.items():
-            dock.setVisible(name not in hidden)
-            self.actions_by_id[f"panel_{name}"].setChecked(name not in hidden)
+        for spec in PANELS:
+            is_there = spec.id not in hidden if spec.is_open else spec.id in opened
+            self.docks[spec.id].setVisible(is_there)
+            self.actions_by_id[f"panel_{spec.id}"].setChecked(is_there)
 
     # --- Qt ----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from annotator.domain.project import ImageRecord
 from annotator.ui.look.theme import Theme
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
+from annotator.ui.panels.job_list import JobPanel
+from annotator.ui.threads.jobs import JobBoard
 
 _RIGHT, _BOTTOM = Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
@@ -22,6 +24,7 @@ class PanelParts:
 
     theme: Theme
     ask_thumbnail: Callable[[ImageRecord], None]
+    jobs: JobBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class PanelSpec:
     Attributes:
         keys: show or hide it, in the default preset.
         height_px: its share of the column at the right, beside the others there.
+        is_open: whether it is there before the person has shown or hidden it.
         make: its content; a widget with a ``view``, which takes the focus for it.
     """
 
@@ -41,6 +45,7 @@ class PanelSpec:
     make: Callable[[PanelParts], QWidget]
     least_width_px: int = 0
     height_px: int = 0
+    is_open: bool = True
 
 
 PANELS = (
@@ -68,5 +73,14 @@ PANELS = (
         keys=("M",),
         area=_BOTTOM,
         make=lambda parts: FilmStrip(parts.theme, parts.ask_thumbnail),
+    ),
+    PanelSpec(
+        id="jobs",
+        title="Jobs",
+        keys=("Ctrl+J",),
+        area=_BOTTOM,
+        make=lambda parts: JobPanel(parts.jobs),
+        least_width_px=320,
+        is_open=False,
     ),
 )
