@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -203,10 +202,8 @@ def test_ctrl_c_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert any(line.startswith("ok") for line in process.stdout), "before the first step it says what it will do"
     process.send_signal(signal.SIGINT)
-    asked_s = time.monotonic()
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert time.monotonic() - asked_s < 30
     assert f"Stopped. What was accepted so far is in {out}" in said
     assert "Traceback" not in said
 

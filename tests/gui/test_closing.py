@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QElapsedTimer, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -19,6 +22,7 @@ from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.work_dialog import WorkDialog
+from tests.fakes import Gate
 from tests.gui.shell import Desk
 
 K = Qt.Key
@@ -487,31 +491,50 @@ def test_stopping_a_new_project_leaves_no_file(tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == ["a.png"]
 
 
-def test_a_large_folder_opens_beside_the_window(desk):
-    """The window answers while a few thousand images are found and listed."""
+def test_a_large_folder_opens_beside_the_window(desk, monkeypatch):
+    """The window answers while thousands of images are found and read, and shows the first one after their list."""
     desk.open()
-    folder = desk.root / "large"
+    folder, old = desk.root / "large", desk.session.store.path
     folder.mkdir()
     first = folder / "0.png"
     Image.fromarray(np.full((12, 16, 3), 70, np.uint8)).save(first)
     for number in range(1, 3000):
         (folder / f"{number}.png").hardlink_to(first)
-    old = desk.session.store.path
-    longest_ms, clock, timer = [0], QElapsedTimer(), QTimer()
+    listing, readers, without_image, asked = Gate(), [], [], []
 
-    def tick():
-        longest_ms[0] = max(longest_ms[0], clock.restart())
+    def noted(owner: str, name: str, *, gate: Gate | None = None) -> None:
+        real = attrgetter(name)(import_module(owner))
 
-    timer.timeout.connect(tick)
-    clock.start()
-    timer.start(0)
+        def call(*args, **named):
+            readers.append((name, threading.current_thread() is threading.main_thread()))
+            if gate is not None:
+                gate.pass_through()
+            return real(*args, **named)
+
+        monkeypatch.setattr(f"{owner}.{name}", call)
+
+    listing.close()
+    noted("annotator.io.project.store", "list_images", gate=listing)
+    noted("annotator.io.project.store", "ProjectStore.images")
+    noted("annotator.io.project.opened", "absent_images")
+    desk.window.program.files._switch.opened.connect(lambda _path: without_image.append(desk.session.image is None))
+    real_request = desk.window.program.thumbnails.request
+    monkeypatch.setattr(
+        desk.window.program.thumbnails, "request", lambda *args: (asked.append(args[0]), real_request(*args))
+    )
     desk.window.program.files.open_path(folder)
+    listing.wait_for_arrival()
+    desk.accept_at(60, 60)  # the whole way of a click, while the folder is looked through
+    assert desk.session.store.path == old
+    assert len(stored(old)) == 1
+    listing.open()
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
-    timer.stop()
     assert len(desk.session.images) == 3000
     assert desk.window.film.model.rowCount() == 3000
-    # Reading 3000 names takes far longer than this; a slow machine gets ten times what is wanted.
-    assert longest_ms[0] < 160
+    assert {name for name, _ in readers} == {"list_images", "ProjectStore.images", "absent_images"}
+    assert [name for name, is_window in readers if is_window] == []
+    assert without_image == [True], "the list and the first image are events of their own"
+    assert len(set(asked)) < 300, "only what can be seen gets a thumbnail"
 
 
 def test_sample_images_are_written_beside_the_window_and_opened(desk, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -371,10 +370,8 @@ def test_the_object_in_work_waits_on_its_image(desk):
 def test_a_loaded_neighbour_is_shown_at_once(desk):
     desk.open()
     desk.until(lambda: desk.loader.cached(desk.session.images[1].id) is not None)
-    started = time.perf_counter()
-    desk.key(K.Key_D)
+    QTest.keyClick(desk.window.canvas, K.Key_D)  # nothing else is handled meanwhile: no answer of a thread arrives
     assert desk.shown_row() == 1
-    assert time.perf_counter() - started < 0.25
 
 
 def test_panels_hide_by_key_and_are_remembered(desk):
