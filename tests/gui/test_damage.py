@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from PySide6.QtCore import Qt
 
 from annotator.io.project.store import ProjectStore
@@ -55,6 +56,50 @@ def test_a_damaged_object_is_named_and_comes_back(desk, sql):
     desk.close()
     with ProjectStore.open(path, read_only=True) as store:
         assert store.annotations(1)[0].mask().contains(40, 60)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("UPDATE annotation SET rle = CAST(replace(CAST(rle AS TEXT), '0', '1') AS BLOB) WHERE id = 1", "is damaged"),
+        ("UPDATE annotation SET rle = 7 WHERE id = 1", "is damaged"),
+        ("UPDATE annotation SET image_width = 161 WHERE id = 1", "is damaged"),
+        ("DELETE FROM annotation WHERE id = 1", "is gone"),
+    ],
+)
+def test_what_was_being_changed_in_a_damaged_object_is_a_new_one(desk, sql, why):
+    """The clicks are not lost with the object that they were made on."""
+    desk.open()
+    for place in (40, 100):
+        desk.accept_at(place, 60)
+    desk.window.program.commands.refine_object(1)
+    desk.click(44, 60)
+    desk.wait_mask(44, 60)
+    desk.close()
+    spoil(desk.folder / "pictures.annot", sql)
+    desk.open(folder=desk.folder)
+    desk.wait_mask(44, 60)
+    told = f"The object in work is back. Object 1 {why}, so what was changed in it is a new object now."
+    assert desk.window.status.message.text() == told
+    desk.key(Qt.Key.Key_Return)
+    desk.until(lambda: desk.refine.can_leave())
+    made = desk.session.annotations[-1]
+    assert made.id == 3
+    assert made.mask().contains(44, 60)
+
+
+def test_what_was_being_changed_on_an_image_of_another_size_is_a_new_object(desk):
+    desk.open()
+    desk.accept_at(40, 60)
+    desk.window.program.commands.refine_object(1)
+    desk.click(44, 60)
+    desk.wait_mask(44, 60)
+    desk.close()
+    Image.new("RGB", (200, 100)).save(desk.folder / "0.png")
+    desk.open(folder=desk.folder)
+    desk.wait_mask(44, 60)
+    assert "Object 1 belongs to another size of the image" in desk.window.status.message.text()
+    assert desk.refine.state.origin_id is None
 
 
 def test_a_damaged_object_without_a_history_is_told_and_can_be_deleted(desk):

@@ -200,7 +200,7 @@ class Workbench(QObject):
         if self._session.is_writable:
             self._refine.set_category(self._session.category)
             self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
-            if told := self._drafts.bring_back(record):
+            if told := self._drafts.bring_back(record, size_wh=(loaded.width, loaded.height)):
                 self._notices.tell(told, about=Subject.PROMPTS)
         self._fit_tool()
         if loaded.note:
