@@ -26,9 +26,12 @@ def mask_thumb(annotation: Annotation, colour: str, side_px: int) -> QImage:
 
 @lru_cache(maxsize=1024)
 def _shape(rle: bytes, size: tuple[int, int], side_px: int) -> QImage:
-    mask = Annotation(0, 0, 0, 0, 0, 0, 0, 0, rle, *size).mask()
     image = QImage(side_px, side_px, QImage.Format.Format_ARGB32_Premultiplied)
     image.fill(Qt.GlobalColor.transparent)
+    try:
+        mask = Annotation(0, 0, 0, 0, 0, 0, 0, 0, rle, *size).mask()
+    except ValueError:  # damaged, which the canvas finds and tells: a row without a shape
+        return image
     if mask.is_empty:
         return image
     height, width = mask.bits.shape
