@@ -25,7 +25,7 @@ from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.adapters.memory import AdapterMemory
 from annotator.ui.adapters.training_fact import TrainingFact
-from annotator.ui.canvas.canvas import Tool
+from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.loop import LoopCommands
@@ -142,7 +142,7 @@ def build_window(
         factory_for=factory_for,
     )
     window.program = program
-    commands.set_tool(Tool.POINT)
+    commands.set_tool(FIRST_TOOL)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
     QTimer.singleShot(0, window, lambda: program.start_engine(engine_factory))
     return window

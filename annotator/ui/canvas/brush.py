@@ -98,11 +98,12 @@ class Brush:
             self._line.go_to(where)
 
     def end(self) -> Stroke | None:
-        """What was drawn, None when nothing was. The line stays until :meth:`drop`."""
-        if not self._path:
+        """What was drawn, None when nothing was. The line is seen until :meth:`drop`."""
+        path, self._path = self._path, []
+        if not path:
             return None
         radius = self._line.radius_px
-        return Stroke(thinned(self._path, max(LEAST_THINNED_PX, THINNED_SHARE * radius)), radius, self._is_positive)
+        return Stroke(thinned(path, max(LEAST_THINNED_PX, THINNED_SHARE * radius)), radius, self._is_positive)
 
     def drop(self) -> None:
         """Take the line away."""

@@ -26,6 +26,8 @@ class CanvasDisplay(ImageView):
         self._colours = CanvasColours()
         self._hover_at: QPointF | None = None
         self._has_cross_hair = self._is_peeking = False
+        self._is_aiming = True
+        """Whether the cross-hair, if there is one, helps with what the hand does now."""
         self._are_masks_visible = True
         self._overlays = Overlays(self.scene(), self._colours)
         self._layer = self._overlays.layer
@@ -106,6 +108,11 @@ class CanvasDisplay(ImageView):
         self._has_cross_hair = is_shown
         self._update_cross_hair()
 
+    def update_place(self, place: QRectF, *, margin_px: int = 0) -> None:
+        """Paint a place of the image again (image pixels), with a margin in view pixels."""
+        shown = self.viewportTransform().mapRect(place).toAlignedRect()
+        self.viewport().update(shown.adjusted(-margin_px, -margin_px, margin_px, margin_px))
+
     # --- painting -----------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -117,7 +124,7 @@ class CanvasDisplay(ImageView):
             self._layer.exposed_rects = ()
 
     def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
-        if not self._wants_cross_hair() or self._hover_at is None or not self.has_image:
+        if not (self._has_cross_hair and self._is_aiming) or self._hover_at is None or not self.has_image:
             return
         painter.save()
         painter.resetTransform()
@@ -133,9 +140,6 @@ class CanvasDisplay(ImageView):
         painter.restore()
 
     # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _wants_cross_hair(self) -> bool:
-        return self._has_cross_hair
 
     def _line_colour(self) -> QColor:
         colour = QColor(self._colours.cross_hair)

@@ -9,9 +9,8 @@ from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QPainter, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from annotator.domain.geometry import Box
-from annotator.domain.prompt import PointPrompt
-from annotator.ui.canvas.gestures import PAINTING, Tool
 from annotator.ui.canvas.overlays import Overlays
+from annotator.ui.canvas.tools.tool import LEFT, Pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,12 +44,12 @@ class KeyPointer(QObject):
     """Shown by the first arrow key, until the mouse moves or Esc puts it away.
 
     While it is shown, Space does what a click there would do with the tool in the hand (with Shift what the right
-    button would), and the key of the box tool sets a corner, then the other one. In the brush tools Space draws while
-    it is down. While it is not shown, both keys mean what they always do.
+    button would), and the key of the box tool sets a corner, then the other one. Tools that draw do so while Space is
+    down. While it is not shown, both keys mean what they always do.
     """
 
-    corner_changed = Signal()
-    """A box was begun, or is over."""
+    gesture_changed = Signal()
+    """A box or a drawing was begun, or is over."""
 
     def __init__(self, canvas: Canvas, overlays: Overlays) -> None:
         super().__init__(canvas)
@@ -62,7 +61,7 @@ class KeyPointer(QObject):
         self._item = _CrossHairItem()
         self._item.setZValue(_DEPTH)
         self._item.hide()
-        self._is_painting = False
+        self._is_drawing = False
         canvas.scene().addItem(self._item)
         canvas.zoom_changed.connect(self._item.set_zoom)
 
@@ -76,9 +75,9 @@ class KeyPointer(QObject):
         return self._item.place
 
     @property
-    def has_corner(self) -> bool:
-        """Whether a box is half made."""
-        return self._corner is not None
+    def is_busy(self) -> bool:
+        """Whether a box or a drawing is half made."""
+        return self._corner is not None or self._is_drawing
 
     def set_box_keys(self, keys: Iterable[str]) -> None:
         """Keys that set a corner while it is shown, in Qt's portable notation."""
@@ -101,17 +100,21 @@ class KeyPointer(QObject):
             self._mouse_at = at
 
     def put_away(self) -> None:
-        self.drop_corner()
+        self._drop_corner()
         self._item.hide()
-        self._end_stroke()
-        self._canvas.brush.show_ring(None)
+        self._end_drawing()
+        self._canvas.tool_in_hand.hover(None)
 
-    def drop_corner(self) -> None:
-        """Forget the half-made box."""
+    def drop_gesture(self) -> None:
+        """Forget the half-made box, and that Space is down; the tool forgets what it has drawn itself."""
+        self._is_drawing = False
+        self._drop_corner()
+
+    def _drop_corner(self) -> None:
         if self._corner is not None:
             self._corner = None
             self._overlays.drop_band()
-            self.corner_changed.emit()
+            self.gesture_changed.emit()
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
@@ -132,17 +135,17 @@ class KeyPointer(QObject):
             return False
         elif not event.isAutoRepeat():
             if _is_space(event) and self._corner is None:
-                self._act(is_other=bool(keys & _SHIFT))
+                self._act(keys)
             else:
                 self._set_corner()
         return True
 
     def release(self, event: QKeyEvent) -> bool:
-        """The end of a stroke, when Space was held; False when the key is not this one's."""
+        """The end of a drawing, when Space was held; False when the key is not this one's."""
         if not self.is_shown or event.key() != Qt.Key.Key_Space:
             return False
         if not event.isAutoRepeat():
-            self._end_stroke()
+            self._end_drawing()
         return True
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -162,10 +165,9 @@ class KeyPointer(QObject):
         self._item.set_place(where)
         self._item.show()
         canvas.bring_into_view(where.x(), where.y())
-        if self._is_painting:
-            canvas.brush.go_to(where)
-        if canvas.tool in PAINTING:
-            canvas.brush.show_ring(where)
+        if self._is_drawing:
+            canvas.tool_in_hand.move(self._here())
+        canvas.tool_in_hand.hover(self._here())
         if self._corner is not None:
             self._overlays.show_band(self._box())
         canvas.cursor_moved.emit(where.x(), where.y(), True)
@@ -184,33 +186,30 @@ class KeyPointer(QObject):
         x, y = (min(max(int(v), 0), side - 1) + 0.5 for v, side in zip(where.toTuple(), self._size, strict=True))
         return QPointF(x, y)
 
-    def _act(self, *, is_other: bool) -> None:
-        """What a click here would do."""
-        canvas, where = self._canvas, self.place
-        if canvas.tool is Tool.SELECT:
-            canvas.object_clicked.emit(canvas.hit(canvas.image_to_view(where.x(), where.y())), is_other)
-        elif canvas.tool in PAINTING:
-            is_positive = (canvas.tool is Tool.BRUSH) is not is_other
-            colour = self._overlays.candidate_colour if is_positive else self._overlays.negative_colour
-            canvas.brush.begin(where, is_positive=is_positive, colour=colour)
-            self._is_painting = True
-        else:
-            canvas.pointed.emit(PointPrompt(where.x(), where.y(), not (canvas.is_negative or is_other)))
+    def _here(self, keys: Qt.KeyboardModifier = _PLAIN) -> Pointer:
+        where = self.place
+        return Pointer(where, self._canvas.image_to_view(where.x(), where.y()), LEFT, keys)
 
-    def _end_stroke(self) -> None:
-        brush, was_painting, self._is_painting = self._canvas.brush, self._is_painting, False
-        if was_painting and (stroke := brush.end()) is not None:
-            self._canvas.painted.emit(stroke)
-            brush.drop()
+    def _act(self, keys: Qt.KeyboardModifier) -> None:
+        """What a click here would do."""
+        self._is_drawing = self._canvas.tool_in_hand.key_press(self._here(keys))
+        if self._is_drawing:
+            self.gesture_changed.emit()
+
+    def _end_drawing(self) -> None:
+        was_drawing, self._is_drawing = self._is_drawing, False
+        if was_drawing:
+            self._canvas.tool_in_hand.release(self._here())
+            self.gesture_changed.emit()
 
     def _set_corner(self) -> None:
         if self._corner is None:
             self._corner = self.place
             self._overlays.show_band(self._box())
-            self.corner_changed.emit()
+            self.gesture_changed.emit()
             return
         box, is_box = self._box(), self._corner != self.place
-        self.drop_corner()
+        self._drop_corner()
         if is_box:
             self._canvas.boxed.emit(box)
 

@@ -44,6 +44,8 @@ class ImageView(QGraphicsView):
         self.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._image_width = self._image_height = 0
+        self.image_size = (0, 0)
+        """(width, height) in pixels; 0 x 0 without an image."""
         self._is_fitted = True
         self._kept_free_px = 0
         self._is_pan_held = False
@@ -58,7 +60,7 @@ class ImageView(QGraphicsView):
 
     def set_image_size(self, width: int, height: int) -> None:
         """Another image: it is fitted. 0 x 0 for none."""
-        self._image_width, self._image_height = width, height
+        self._image_width, self._image_height = self.image_size = (width, height)
         self._is_fitted = True
         self.fit()
 

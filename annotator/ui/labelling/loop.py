@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
 from annotator.io.project.identity import FileState
-from annotator.ui.canvas.canvas import Tool
+from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.painting import Painting
@@ -19,9 +19,6 @@ from annotator.ui.project.watch import ProjectWatch
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.refine.patience import Patience
 from annotator.ui.shell.main_window import MainWindow
-
-_TOOL_ACTIONS = {Tool.POINT: "tool_click", Tool.BOX: "tool_box", Tool.SELECT: "tool_select"}
-_TOOL_ACTIONS |= {Tool.BRUSH: "tool_brush", Tool.ERASER: "tool_eraser"}
 
 
 class LoopCommands(QObject):
@@ -147,8 +144,8 @@ class LoopCommands(QObject):
         if state.is_active and not state.is_accept_pending:
             self._notices.tell("There is an object in work: Enter keeps it, Esc drops it.", about=Subject.WORK)
             return
-        if self._window.canvas.tool is Tool.SELECT:
-            self.set_tool(Tool.POINT)
+        if not tool_spec(self._window.canvas.tool).changes:
+            self.set_tool(FIRST_TOOL)
         self._window.objects.select_ids(frozenset())
         self._refine.refine_annotation(found)
         self._window.canvas.setFocus()
@@ -176,9 +173,9 @@ class LoopCommands(QObject):
         if menu is not None:
             menu.popup(place)
 
-    def set_tool(self, tool: Tool) -> None:
-        self._window.actions_by_id[_TOOL_ACTIONS[tool]].setChecked(True)
-        self._window.canvas.set_tool(tool)
+    def set_tool(self, tool_id: str) -> None:
+        self._window.actions_by_id[f"tool_{tool_id}"].setChecked(True)
+        self._window.canvas.set_tool(tool_id)
         self._notices.withdraw(Subject.TOOL)
 
     def set_removing(self, is_removing: bool) -> None:

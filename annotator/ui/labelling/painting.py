@@ -28,10 +28,7 @@ class Painting(QObject):
 
     def finish(self) -> None:
         """Keep the stroke that is being drawn, as if the button had been let go."""
-        stroke = self._canvas.brush.end()
-        if stroke is not None:
-            self._canvas.cancel_gesture()
-            self._on_painted(stroke)
+        self._canvas.finish_gesture()
 
     def _on_painted(self, stroke: Stroke) -> None:
         if self._session.is_writable:

@@ -273,7 +273,7 @@ class Views(QObject):
         )
         hand = Hand(
             has_gesture=canvas.has_gesture,
-            is_drawing=canvas.brush.is_drawing,
+            is_drawing=canvas.is_drawing,
             has_selection=self._window.objects.has_selection,
         )
         self._window.actions_by_id.enable(WindowState(document, self.state, hand))

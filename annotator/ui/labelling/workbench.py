@@ -15,7 +15,7 @@ from annotator.domain.prompt import PointPrompt
 from annotator.io.project.drafts import Kept
 from annotator.io.project.queries import is_inside
 from annotator.io.settings import Settings
-from annotator.ui.canvas.canvas import Tool
+from annotator.ui.canvas.tools.specs import LOOKING_TOOL
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.kept_drafts import KeptDrafts
 from annotator.ui.labelling.loop import LoopCommands
@@ -73,7 +73,7 @@ class Workbench(QObject):
         self._epoch = 0
         self._picture: Picture | None = None
         self._drafts = KeptDrafts(session, refine, parent=self)
-        self._tool_before: Tool | None = None
+        self._tool_before: str | None = None
         """What a read-only project took out of the hand."""
         self._wire_session()
         self._wire_panels()
@@ -214,7 +214,7 @@ class Workbench(QObject):
         tool = self._window.canvas.tool
         if not self._session.is_writable:
             self._tool_before = self._tool_before or tool
-            self._commands.set_tool(Tool.SELECT)
+            self._commands.set_tool(LOOKING_TOOL)
         elif self._tool_before is not None:
             self._commands.set_tool(self._tool_before)
             self._tool_before = None

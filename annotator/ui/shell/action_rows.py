@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
-from annotator.ui.canvas.gestures import Tool
+from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
 from annotator.ui.shell.panel_specs import PANELS, PanelSpec
 from annotator.ui.shell.window_state import WindowState
@@ -60,19 +60,19 @@ class ActionRow:
         return self.title.rstrip("…")
 
 
-def _tool(tool: Tool, name: str, title: str, key: str, tip: str, *, place: int) -> ActionRow:
+def _tool(spec: ToolSpec) -> ActionRow:
     return ActionRow(
-        f"tool_{name}",
-        title,
+        f"tool_{spec.id}",
+        spec.title,
         "Object",
-        tip,
+        spec.tip,
         run="commands.set_tool",
-        args=(tool,),
-        enabled=when.on_image if tool is Tool.SELECT else when.writable,
-        keys=(key,),
-        icon=name,
+        args=(spec.id,),
+        enabled=when.writable if spec.changes else when.on_image,
+        keys=(spec.key,),
+        icon=spec.icon,
         group="tool",
-        strip=(1, place),
+        strip=(1, spec.place),
     )
 
 
@@ -119,11 +119,7 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="commands.delete_selected", keys=("Del",), enabled=when.selecting, icon="delete", starts_section=True),
     A("select_all", "Select all objects", "Edit", "Select every object of this image",
       run="commands.select_all", keys=("Ctrl+A",), enabled=when.on_image),
-    _tool(Tool.POINT, "click", "Click tool", "Q", "Click an object to get its mask", place=1),
-    _tool(Tool.BOX, "box", "Box tool", "B", "Drag a box around an object", place=2),
-    _tool(Tool.BRUSH, "brush", "Brush", "P", "Paint over the mask in work, or an object", place=3),
-    _tool(Tool.ERASER, "eraser", "Eraser", "E", "Take away from the mask in work", place=4),
-    _tool(Tool.SELECT, "select", "Select tool", "S", "Select accepted objects", place=5),
+    *(_tool(spec) for spec in TOOLS),
     A("toggle_sign", "Removing clicks", "Object", "The left button removes",
       run="commands.set_removing", keys=("T",), enabled=when.writable, icon="sign", is_switch=True, strip=(2, 1)),
     A("brush_larger", "Larger brush", "Object", "Also Ctrl and the wheel",

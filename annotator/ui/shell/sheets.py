@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel,
 
 from annotator import plugins
 from annotator.domain.ports.engine import ModelInfo
+from annotator.ui.canvas.tools.specs import TOOLS
 from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen, fits_beside
 from annotator.ui.dialogs.work_dialog import closing_row, title_label
 from annotator.ui.shell.action_rows import ACTIONS, MENUS
@@ -18,16 +19,8 @@ from annotator.ui.shell.version import program_version
 from annotator.ui.threads.background import Errand
 
 MOUSE = (
-    (("Left click",), "Add to the object"),
-    (("Right click", "Shift+click"), "Remove from it"),
-    (("Drag",), "Box around it (Alt: also a short one)"),
-    (("Drag a handle",), "Change the box"),
-    (("Drag",), "Paint or erase (Brush, Eraser)"),
-    (("Right drag", "Shift+drag"), "The other of the two"),
-    (("Ctrl+wheel",), "Size of the brush"),
+    *(gesture for spec in TOOLS for gesture in spec.gestures),
     (("Side button",), "Accept"),
-    (("Double click",), "Refine an object (Select tool)"),
-    (("Right click",), "Menu of an object (Select tool)"),
     (("Wheel",), "Zoom at the cursor"),
     (("Space+drag", "Middle drag"), "Pan"),
 )

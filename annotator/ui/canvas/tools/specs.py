@@ -1,0 +1,122 @@
+"""The tools, a row each: tool strip, menu, keys, the sheet of gestures and the documents are made from them.
+
+A new tool is one row here, its file beside this one, and an icon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from annotator.plugins import load_target
+from annotator.ui.canvas.tools.tool import Tool, ToolContext
+
+Gesture = tuple[tuple[str, ...], str]
+"""(what the hand does, in one way or another; what comes of it)"""
+_HERE = "annotator.ui.canvas.tools"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One tool.
+
+    Attributes:
+        tip: what it does, for tooltips and documents.
+        key: takes it, in the default preset; those of the others stand in ``resources/keymap.toml``.
+        place: in the strip and in the menu; room is left between two.
+        factory: ``module:name`` of what makes it from a :class:`ToolContext`; imported when it is taken.
+        gestures: for the sheet of keys, where they are its own.
+        changes: whether it needs a project that can be written.
+    """
+
+    id: str
+    title: str
+    tip: str
+    icon: str
+    key: str
+    place: int
+    factory: str
+    gestures: tuple[Gesture, ...] = ()
+    changes: bool = True
+
+    def make(self, context: ToolContext) -> Tool:
+        return cast(Callable[[ToolContext], Tool], load_target(self.factory))(context)
+
+
+_ROWS = (
+    ToolSpec(
+        id="click",
+        title="Click tool",
+        tip="Click an object to get its mask",
+        icon="click",
+        key="Q",
+        place=10,
+        factory=f"{_HERE}.click:ClickTool",
+        gestures=(
+            (("Left click",), "Add to the object"),
+            (("Right click", "Shift+click"), "Remove from it"),
+            (("Drag",), "Box around it (Alt: also a short one)"),
+            (("Drag a handle",), "Change the box"),
+        ),
+    ),
+    ToolSpec(
+        id="box",
+        title="Box tool",
+        tip="Drag a box around an object",
+        icon="box",
+        key="B",
+        place=20,
+        factory=f"{_HERE}.box:BoxTool",
+    ),
+    ToolSpec(
+        id="brush",
+        title="Brush",
+        tip="Paint over the mask in work, or an object",
+        icon="brush",
+        key="P",
+        place=30,
+        factory=f"{_HERE}.paint:BrushTool",
+        gestures=(
+            (("Drag",), "Paint or erase (Brush, Eraser)"),
+            (("Right drag", "Shift+drag"), "The other of the two"),
+            (("Ctrl+wheel",), "Size of the brush"),
+        ),
+    ),
+    ToolSpec(
+        id="eraser",
+        title="Eraser",
+        tip="Take away from the mask in work",
+        icon="eraser",
+        key="E",
+        place=40,
+        factory=f"{_HERE}.paint:EraserTool",
+    ),
+    ToolSpec(
+        id="select",
+        title="Select tool",
+        tip="Select accepted objects",
+        icon="select",
+        key="S",
+        place=50,
+        factory=f"{_HERE}.select:SelectTool",
+        gestures=(
+            (("Double click",), "Refine an object (Select tool)"),
+            (("Right click",), "Menu of an object (Select tool)"),
+        ),
+        changes=False,
+    ),
+)
+TOOLS = tuple(sorted(_ROWS, key=lambda spec: spec.place))
+"""From top to bottom."""
+FIRST_TOOL = TOOLS[0].id
+"""In the hand to begin with."""
+LOOKING_TOOL = next(spec.id for spec in TOOLS if not spec.changes)
+"""In the hand while nothing can be changed."""
+
+
+def tool_spec(tool_id: str) -> ToolSpec:
+    """Raises:
+    KeyError: there is no tool of this id.
+    """
+    return {spec.id: spec for spec in TOOLS}[tool_id]

@@ -1,0 +1,158 @@
+"""What a tool on the canvas is: it answers presses, moves and keys, and says what they mean for the object in work.
+
+The canvas converts coordinates, pans, and hands everything else to the tool in the hand. ``specs.py`` lists the tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QPainter
+
+from annotator.domain.brush import Stroke
+from annotator.domain.geometry import Box
+from annotator.domain.prompt import PointPrompt
+from annotator.ui.canvas.brush import Brush
+from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.display import CanvasDisplay
+from annotator.ui.canvas.overlays import Overlays
+
+DRAG_PX = 6
+"""A press that moves this far in the view is a drag, not a click."""
+SHIFT, ALT, CONTROL = (
+    Qt.KeyboardModifier.ShiftModifier,
+    Qt.KeyboardModifier.AltModifier,
+    Qt.KeyboardModifier.ControlModifier,
+)
+LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where the pointer is, and what is held.
+
+    Attributes:
+        where: in image pixels; may lie outside the image.
+        at: in view pixels. The wheel may turn in the middle of a drag: what was dragged far is told by these.
+        button: that was pressed or let go; none while it only moves. The cross-hair of the keys presses the left one.
+        keys: modifiers.
+    """
+
+    where: QPointF
+    at: QPointF
+    button: Qt.MouseButton = Qt.MouseButton.NoButton
+    keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+
+    @property
+    def is_other(self) -> bool:
+        """The right button or Shift: the opposite of what the tool does."""
+        return self.button == RIGHT or bool(self.keys & SHIFT)
+
+    def is_far_from(self, start: Pointer) -> bool:
+        """Whether it was dragged since ``start``, and not only held with an unsteady hand."""
+        return (self.at - start.at).manhattanLength() > DRAG_PX
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may look at, and what it may say. The answers go to the object in work, or to the selection.
+
+    Attributes:
+        view: zoom, size of the image, what lies where; also pans.
+        overlays: band, box and dot that show a gesture before it is one; the layer of objects.
+        brush: the one of all painting tools; it keeps its size.
+        is_negative: whether a plain left click is negative now.
+        point: a click, inside the image.
+        box: clipped to the image, never empty.
+        paint: a stroke; may lie outside the image.
+        pick: (annotation id or 0 for none, whether it is added to the selection).
+        activate: take this object up again.
+        turn_brush: so many steps larger, or smaller.
+    """
+
+    view: CanvasDisplay
+    overlays: Overlays
+    brush: Brush
+    is_negative: Callable[[], bool]
+    point: Callable[[PointPrompt], object]
+    box: Callable[[Box], object]
+    paint: Callable[[Stroke], object]
+    pick: Callable[[int, bool], object]
+    activate: Callable[[int], object]
+    turn_brush: Callable[[int], object]
+
+    def box_between(self, start: QPointF, end: QPointF) -> Box:
+        """From corner to corner (image pixels), clipped to the image."""
+        box = Box.from_corners(start.x(), start.y(), end.x(), end.y())
+        return box.clipped(*self.view.image_size)
+
+    def sign_colour(self, *, is_positive: bool) -> str:
+        """``#rrggbb`` of what adds to the object in work, or takes away."""
+        return self.overlays.candidate_colour if is_positive else self.overlays.negative_colour
+
+
+class Tool:
+    """In the hand of the person, one at a time. What a tool does not answer does nothing.
+
+    A gesture is begun by :meth:`press` or :meth:`key_press`, goes on with :meth:`move` and is over with
+    :meth:`release`, :meth:`finish` or :meth:`cancel`; the last three do nothing without one. A tool forgets its gesture
+    before it tells anyone what came of it: who listens may change image or tool.
+    """
+
+    cursor_shape = CursorShape.ARROW
+    other_cursor_shape: CursorShape | None = None
+    """What a press with Shift does; None: the same."""
+    has_cross_hair = False
+    """Whether lines across the view help to aim, where the person wants them."""
+
+    def __init__(self, context: ToolContext) -> None:
+        self.context = context
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether something is half drawn that :meth:`finish` would keep."""
+        return False
+
+    def press(self, pointer: Pointer) -> bool:
+        """Begin a gesture; False when a press says nothing here. The middle button never comes here."""
+        return False
+
+    def move(self, pointer: Pointer) -> None:
+        """The pointer moves in the middle of a gesture."""
+
+    def release(self, pointer: Pointer) -> None:
+        """The button, or the key, was let go: say what the gesture was."""
+
+    def double_click(self, pointer: Pointer) -> bool:
+        """The second press of two with the left button; False: it is a press like any other."""
+        return False
+
+    def key_press(self, pointer: Pointer) -> bool:
+        """Space at the cross-hair that the keys move, always inside the image. True: moves and a release follow."""
+        return False
+
+    def wheel(self, delta: int, keys: Qt.KeyboardModifier) -> bool:
+        """The wheel was turned by so many eighths of a degree; False: it zooms."""
+        return False
+
+    def menu_object(self, pointer: Pointer) -> int:
+        """The object whose menu a right click here opens; 0 for none."""
+        return 0
+
+    def finish(self) -> None:
+        """Keep what is half drawn, as if the button had been let go."""
+
+    def cancel(self) -> None:
+        """Forget the gesture, and show nothing of it any more."""
+
+    def hover(self, pointer: Pointer | None) -> None:
+        """The pointer is here, with or without a gesture; None: it has left, or a press would do something else."""
+
+    def cursor(self, pointer: Pointer) -> CursorShape:
+        """What a press here would do."""
+        return self.other_cursor_shape or self.cursor_shape if pointer.is_other else self.cursor_shape
+
+    def paint(self, painter: QPainter) -> None:
+        """Draw what is half drawn over everything else, in image pixels. Ask the view for repaints of the place."""

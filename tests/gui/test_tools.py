@@ -1,0 +1,132 @@
+"""The canvas and the tool in the hand: what a tool is told, and that a row is enough for it to be there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from annotator.ui.canvas.canvas import Canvas
+from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.tools import specs
+from annotator.ui.canvas.tools.specs import FIRST_TOOL, LOOKING_TOOL, TOOLS, tool_spec
+from annotator.ui.canvas.tools.tool import Pointer, Tool
+from annotator.ui.shell.action_rows import ACTIONS
+from annotator.ui.shell.sheets import MOUSE
+
+K = Qt.Key
+LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
+NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+class Listening(Tool):
+    """Writes down what it is told."""
+
+    cursor_shape, other_cursor_shape = CursorShape.PICK, CursorShape.MOVE
+    told: list[tuple[str, int, int]] = []
+
+    def _note(self, what: str, pointer: Pointer) -> None:
+        self.told.append((what, round(pointer.where.x()), round(pointer.where.y())))
+
+    def press(self, pointer: Pointer) -> bool:
+        self._note("other press" if pointer.is_other else "press", pointer)
+        return True
+
+    def move(self, pointer: Pointer) -> None:
+        self._note("move", pointer)
+
+    def release(self, pointer: Pointer) -> None:
+        self._note("release", pointer)
+
+    def key_press(self, pointer: Pointer) -> bool:
+        self._note("key", pointer)
+        return True
+
+    def cancel(self) -> None:
+        self.told.append(("cancel", 0, 0))
+
+
+@pytest.fixture
+def listening(desk, monkeypatch):
+    """A window with a tool of a row more in the hand."""
+    row = replace(tool_spec(FIRST_TOOL), id="listening", factory=f"{__name__}:Listening", place=99)
+    monkeypatch.setattr(specs, "TOOLS", (*TOOLS, row))
+    monkeypatch.setattr(Listening, "told", [])
+    desk.open()
+    desk.window.canvas.set_tool("listening")
+    Listening.told.clear()
+    return desk
+
+
+def test_a_tool_is_told_presses_moves_and_releases_in_image_pixels(listening):
+    canvas, viewport = listening.window.canvas, listening.window.canvas.viewport()
+    QTest.mousePress(viewport, RIGHT, NONE, listening._at(40, 30))
+    assert canvas.has_gesture
+    QTest.mouseMove(viewport, listening._at(60, 50))
+    QTest.mouseRelease(viewport, RIGHT, NONE, listening._at(70, 55))
+    assert Listening.told == [("other press", 40, 30), ("move", 60, 50), ("release", 70, 55)]
+    assert not canvas.has_gesture
+
+
+def test_the_image_is_moved_without_the_tool(listening):
+    canvas, viewport = listening.window.canvas, listening.window.canvas.viewport()
+    before = canvas.image_to_view(0, 0)
+    QTest.mousePress(viewport, MIDDLE, NONE, listening._at(40, 30))
+    QTest.mouseMove(viewport, listening._at(60, 50))
+    QTest.mouseRelease(viewport, MIDDLE, NONE, listening._at(60, 50))
+    assert canvas.image_to_view(0, 0) != before
+    assert Listening.told == []
+
+
+def test_escape_and_another_tool_cancel_a_gesture(listening):
+    canvas, viewport = listening.window.canvas, listening.window.canvas.viewport()
+    for stop in (lambda: listening.key(K.Key_Escape), lambda: canvas.set_tool("box")):
+        canvas.set_tool("listening")
+        QTest.mousePress(viewport, LEFT, NONE, listening._at(40, 30))
+        Listening.told.clear()
+        stop()
+        assert Listening.told == [("cancel", 0, 0)]
+        QTest.mouseRelease(viewport, LEFT, NONE, listening._at(40, 30))
+        assert ("release", 40, 30) not in Listening.told
+
+
+def test_space_at_the_cross_hair_begins_a_gesture_that_escape_cancels(listening):
+    canvas = listening.window.canvas
+    QTest.keyClick(canvas, K.Key_Right)
+    QTest.keyPress(canvas, K.Key_Space)
+    assert canvas.has_gesture
+    QTest.keyClick(canvas, K.Key_Down)
+    listening.key(K.Key_Escape)
+    QTest.keyRelease(canvas, K.Key_Space)
+    assert [what for what, _, _ in Listening.told] == ["key", "move", "cancel"]
+    assert canvas.pointer.is_shown
+
+
+def test_the_cursor_says_what_a_press_would_do(listening):
+    canvas = listening.window.canvas
+    QTest.mouseMove(canvas.viewport(), listening._at(40, 30))
+    assert canvas._shape(NONE) is CursorShape.PICK
+    assert canvas._shape(SHIFT) is CursorShape.MOVE
+
+
+def test_a_tool_that_is_not_there_leaves_the_one_in_the_hand(qtbot):
+    canvas = Canvas()
+    qtbot.addWidget(canvas)
+    with pytest.raises(KeyError):
+        canvas.set_tool("hammer")
+    assert canvas.tool == FIRST_TOOL
+
+
+def test_every_row_is_a_tool_with_an_action_in_its_place(qtbot):
+    canvas = Canvas()
+    qtbot.addWidget(canvas)
+    rows = [row for row in ACTIONS if row.group == "tool"]
+    assert [row.args for row in rows] == [(spec.id,) for spec in TOOLS]
+    assert [row.strip for row in rows] == sorted(row.strip for row in rows)
+    for spec in TOOLS:
+        canvas.set_tool(spec.id)
+        assert canvas.tool == spec.id
+        assert set(spec.gestures) <= set(MOUSE)
+    assert not tool_spec(LOOKING_TOOL).changes
