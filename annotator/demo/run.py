@@ -188,6 +188,9 @@ def _close(window: MainWindow) -> None:
     end_s = time.monotonic() + CLOSE_LIMIT_S
     while window.isVisible() and time.monotonic() < end_s:  # it may wait for a mask that was accepted already
         spin(CLOSE_POLL_MS)
+    if window.isVisible():  # it waits for what will not come: the engine has to end all the same
+        window.may_close = lambda: True
+        window.close()
     window.deleteLater()
     spin(0)
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,10 +112,10 @@ def _not_stored(_model: KnowingSegmenter) -> None:
 
     original = ProjectSession.apply
 
-    def apply(self: ProjectSession, edit: Edit) -> Change:
+    def apply(self: ProjectSession, edit: Edit, **keywords: Any) -> Change:
         rows = [change.after for change in edit.changes if isinstance(change.after, Annotation)]
         if not rows:
-            return original(self, edit)
+            return original(self, edit, **keywords)
         self.annotations = (*self.annotations, *rows)
         return edit.change()
 
