@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from annotator.domain.ports.engine import Embedding, RgbArray
+from annotator.files.atomic import atomic_path
 from annotator.files.private import keep_private, make_private_folder
 
 PART_AGE_S = 3600.0
@@ -135,15 +136,14 @@ class TieredCache:
         try:
             make_private_folder(path.parent)
             tensors = {name: tensor.contiguous() for name, tensor in stored.tensors.items()}
-            save_file(tensors, part, metadata=dict(stored.facts))
-            keep_private(part)
-            size = part.stat().st_size
-            os.replace(part, path)
+            with atomic_path(path, partial=part, is_durable=False):
+                save_file(tensors, part, metadata=dict(stored.facts))
+                keep_private(part)
+                size = part.stat().st_size
             self._count(size)
         except (OSError, SafetensorError) as error:
             # A full or read-only disk costs speed, not work.
             log.info("embedding not kept on disk: %s", error)
-            part.unlink(missing_ok=True)
 
     def _count(self, size: int) -> None:
         """Look through the folder once, and again whenever there is too much: not at every file."""

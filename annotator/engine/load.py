@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
 
 from annotator.domain.errors import ModelError
@@ -21,6 +20,7 @@ from annotator.engine.cache import EmbeddingCodec, TieredCache
 from annotator.engine.registry import ModelSource, family_of
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
+from annotator.files.places import cache_dir
 
 DISK_BYTES = 20 << 30
 
@@ -97,7 +97,7 @@ def make_engine(
     codec = segmenter if isinstance(segmenter, EmbeddingCodec) else None
     folder = None
     if disk_bytes:
-        folder = disk_dir or platformdirs.user_cache_path("annotator") / "embeddings"
+        folder = disk_dir or cache_dir() / "embeddings"
     cache = TieredCache(ram_bytes=ram_bytes, disk_dir=folder, disk_bytes=disk_bytes or 0, codec=codec)
     return Engine(segmenter, cache)
 

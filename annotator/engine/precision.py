@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,12 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import platformdirs
 import torch
 
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidates, RgbArray, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.files.atomic import write_atomic
+from annotator.files.places import cache_dir
 from annotator.files.private import make_private_folder
 
 MIN_IOU = 0.99
@@ -84,7 +83,7 @@ def in_best_precision(
         return build(torch.float32)
     if device.type == "cuda":
         return build(torch.bfloat16)
-    path = memory or platformdirs.user_cache_path("annotator") / "precision.json"
+    path = memory or cache_dir() / "precision.json"
     key = "|".join((weights_sha256, torch.__version__, cpu_name(), f"trial{_VERSION}"))
     trial = _recall(path, key)
     if trial is not None:
@@ -194,10 +193,6 @@ def _remember(path: Path, key: str, trial: Trial) -> None:
     newest = dict(list(entries.items())[-_KEPT:])
     try:
         make_private_folder(path.parent)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=path.name, suffix=".part", delete=False, encoding="utf-8"
-        ) as part:
-            json.dump(newest, part, indent=1)
-        os.replace(part.name, path)
+        write_atomic(path, json.dumps(newest, indent=1).encode(), is_private=True)
     except OSError as error:
         _log.warning("%s cannot be written: %s", path, error)

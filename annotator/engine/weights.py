@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.jobs import Progress
 from annotator.engine.registry import ModelEntry, families
+from annotator.files.atomic import atomic_file, atomic_path, put_in_place
+from annotator.files.places import checkpoints_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,7 @@ def shipped_dir() -> Path:
 
 def user_dir() -> Path:
     """Where downloads and imports go: ``ANNOTATOR_CHECKPOINTS``, else the user's data folder."""
-    override = os.environ.get("ANNOTATOR_CHECKPOINTS")
-    return Path(override) if override else platformdirs.user_data_path("annotator") / "checkpoints"
+    return checkpoints_dir()
 
 
 def registry() -> dict[str, ModelEntry]:
@@ -76,13 +74,9 @@ def write_weights(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; the old file is untouched.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.chmod(0o644)  # whatever the umask: weights are shared
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(path) as (stream, partial):
+        stream.write(data)
+        partial.chmod(0o644)  # whatever the umask: weights are shared
 
 
 def status_of(entry: ModelEntry) -> ModelStatus:
@@ -153,13 +147,11 @@ def import_file(source: Path, *, progress: Progress | None = None) -> ModelStatu
             "Copy it again, or use it directly with --model PATH --config NAME.",
         )
     target = user_dir() / entry.file
-    part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, part)
-        os.replace(part, target)
+        with atomic_path(target) as partial:
+            shutil.copyfile(source, partial)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise ModelError(f"{target} cannot be written: {error.strerror}.", "Free some space and try again.") from error
     if progress is not None:
         progress(target.stat().st_size, target.stat().st_size)
@@ -188,7 +180,7 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
     def transfer(url: str, output_file: str, _pooch: object) -> None:
         part = folder / (entry.file + ".part")
         _transfer(url, part, progress)
-        os.replace(part, output_file)
+        put_in_place(part, Path(output_file))
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -32,18 +32,61 @@ def atomic_file(target: Path, *, is_private: bool = False) -> Iterator[tuple[Bin
     Raises:
         OSError: it cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{_host()}-{os.getpid()}.part")
+    opener = open_private if is_private else None
+    with atomic_path(target, is_durable=False) as partial, open(partial, "wb", opener=opener) as stream:
+        yield stream, partial
+        if not stream.closed:
+            sync(stream)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def atomic_path(target: Path, *, partial: Path | None = None, is_durable: bool = True) -> Iterator[Path]:
+    """As :func:`atomic_file`, for what writes to a path and not to a stream: the path of a file that is not there yet.
+
+    Args:
+        partial: its path, on the same drive; None for one beside the target.
+        is_durable: whether the content is on the disk when the block has ended. Not for what can be made again, nor
+            for what was synchronised by who wrote it.
+
+    Raises:
+        OSError: it cannot be written; the old file is untouched.
+    """
+    if partial is None:
+        partial = target.with_name(f".{target.name}.{_host()}-{os.getpid()}.part")
     try:
-        with open(partial, "wb", opener=open_private if is_private else None) as stream:
-            yield stream, partial
-            if not stream.closed:
-                sync(stream)
-        os.replace(partial, target)
+        yield partial
+        put_in_place(partial, target, is_durable=is_durable)
     except BaseException:
         with suppress(FileNotFoundError):
             partial.unlink()
         raise
-    sync_folder(target.parent)
+
+
+def put_in_place(source: Path, target: Path, *, is_durable: bool = True) -> None:
+    """A complete file takes the place of another, in one step.
+
+    Args:
+        is_durable: as for :func:`atomic_path`.
+
+    Raises:
+        OSError: it cannot be moved; both are as they were.
+    """
+    if is_durable:
+        with open(source, "rb+") as stream:
+            sync(stream)
+    os.replace(source, target)
+    if is_durable:
+        sync_folder(target.parent)
+
+
+def rename_to_free(source: Path, target: Path) -> None:
+    """Give a file a name that nothing has.
+
+    Raises:
+        OSError: it cannot be renamed. On Windows also where the name is taken; elsewhere that is not noticed.
+    """
+    os.rename(source, target)
 
 
 def remove_left(files: Iterable[Path]) -> int:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from annotator.domain import budget
 from annotator.domain.errors import UserError
-from annotator.files.atomic import write_atomic
+from annotator.files import places
+from annotator.files.atomic import put_in_place, write_atomic
 from annotator.files.private import keep_private, make_private_folder
 
 _log = logging.getLogger(__name__)
 
 SettingValue = str | int | float | bool | list[str]
 
-HOME_VARIABLE = "ANNOTATOR_HOME"
 """Names a folder that takes the place of the system's folder for settings (tests, portable installations)."""
 
 FILE_NAME = "settings.toml"
@@ -203,11 +201,11 @@ class Settings:
 
     def _save(self) -> None:
         try:
-            make_private_folder(self.path.parent, is_own=self.path.parent == _system_dir())
+            make_private_folder(self.path.parent, is_own=self.path.parent == places.system_config_dir())
             try:
                 document = _read(self.path)
             except (ValueError, RecursionError, TOMLKitError):
-                os.replace(self.path, self.path.with_name(f"{self.path.name}.damaged"))
+                put_in_place(self.path, self.path.with_name(f"{self.path.name}.damaged"), is_durable=False)
                 document = tomlkit.document()
             for key in self._unsaved:
                 if key in self._values:
@@ -226,18 +224,8 @@ def apply_memory_limit(settings: Settings) -> None:
     budget.set_limit_bytes(int(settings.get(budget.SETTING)) << 20)
 
 
-def config_dir() -> Path:
-    """The folder for settings."""
-    home = os.environ.get(HOME_VARIABLE)
-    return Path(home) if home else _system_dir()
-
-
-def _system_dir() -> Path:
-    return platformdirs.user_config_path("annotator", appauthor=False)
-
-
 def settings_path() -> Path:
-    return config_dir() / FILE_NAME
+    return places.config_dir() / FILE_NAME
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from annotator.files.atomic import atomic_path, rename_to_free
 from annotator.files.children import python_command
 
 _log = logging.getLogger(__name__)
@@ -104,9 +105,8 @@ def write_record(record: RunRecord) -> None:
     """
     wish = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(record.wish).items()}
     data = {"wish": wish, "pid": record.pid, "started_s": record.started_s, "outcome": record.outcome.value}
-    part = record.wish.folder / (RECORD + ".part")
-    part.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    os.replace(part, record.wish.folder / RECORD)
+    with atomic_path(record.wish.folder / RECORD, is_durable=False) as partial:
+        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
 def new_record(wish: Wish, pid: int) -> RunRecord:
@@ -170,8 +170,8 @@ if sys.platform == "win32":  # pragma: no cover - not run on the systems the tes
         # A file that a process has open for writing cannot be renamed there.
         output = folder / "output.txt"
         try:
-            os.rename(output, output.with_suffix(".probe"))
-            os.rename(output.with_suffix(".probe"), output)
+            rename_to_free(output, output.with_suffix(".probe"))
+            rename_to_free(output.with_suffix(".probe"), output)
         except FileNotFoundError:
             return False
         except PermissionError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from annotator.domain.errors import UserError
 from annotator.domain.statistics import Interval
+from annotator.files.atomic import atomic_file
 from annotator.train.run.curves import COLOURS, GRID, INK, MARGIN_PX, PANEL_PX
 
 SHOWN = ("bIoU, all", "bIoU, box")
@@ -106,9 +106,8 @@ def draw(trainings: Sequence[Training], out: Path) -> None:
     high += 0.15 * (high - low)  # the names of the lines stand there
     for number, (domain, group) in enumerate(groups.items()):
         _panel(pen, number * width, domain, group, low, high)
-    part = out.with_name(out.name + ".part")
-    picture.save(part, format="PNG")
-    os.replace(part, out)
+    with atomic_file(out) as (stream, _):
+        picture.save(stream, format="PNG")
 
 
 def _panel(

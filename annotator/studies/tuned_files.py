@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +13,7 @@ from annotator.domain.errors import ModelError
 from annotator.engine.load import WeightsFile
 from annotator.engine.sam2.files import load_sam2
 from annotator.engine.sam2.nano import load_nano, save_nano
+from annotator.files.atomic import atomic_file
 
 
 def check_tuned_path(base: WeightsFile, out: Path) -> None:
@@ -52,13 +52,8 @@ def save_tuned(
         return
     model = load_sam2(base.path, config=base.config)
     model.sam_mask_decoder.load_state_dict(decoder)
-    part = out.with_name(out.name + ".part")
-    try:
-        with part.open("wb") as file:
-            _save({"model": model.state_dict()}, file)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(out) as (file, _):
+        _save({"model": model.state_dict()}, file)
 
 
 def _save(state: Mapping[str, Any], file: BinaryIO) -> None:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
@@ -18,6 +17,7 @@ from annotator.domain.ports.engine import Engine, EngineFactory
 from annotator.domain.project import ImageRecord
 from annotator.engine.offer import ModelOffer, find_offer
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
+from annotator.files.places import log_dir
 from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project.place import SUFFIX
 from annotator.io.project.queries import is_inside
@@ -207,7 +207,7 @@ def run(args: argparse.Namespace) -> int:
         shelf=AdapterShelf(),
         offer=find_offer,
     )
-    crash = CrashHandler(platformdirs.user_log_path("annotator", appauthor=False))
+    crash = CrashHandler(log_dir())
     no_log = crash.install()
     crash.crashed.connect(lambda text: window.notices.warn(text, about="crash"))
     window.program.files.restore_window()

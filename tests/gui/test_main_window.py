@@ -408,7 +408,7 @@ def test_an_empty_window_has_two_buttons(desk, monkeypatch, tmp_path):
     desk.build()
     area = desk.window.area
     assert area.stack.currentWidget() is area.empty
-    monkeypatch.setattr("annotator.ui.project.files.platformdirs.user_data_path", lambda *_a, **_k: tmp_path)
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_a, **_k: tmp_path)
     QTest.mouseClick(area.empty.samples_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.shown_row() == 0)
     assert len(desk.session.images) >= 10

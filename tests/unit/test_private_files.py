@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from annotator.files import places
 from annotator.files.atomic import write_atomic
 from annotator.files.private import keep_private, make_private_folder
-from annotator.io import settings as settings_module
 from annotator.io.settings import Settings
 from annotator.ui.shell.crash import _PrivateLog, write_report
 
@@ -34,7 +34,7 @@ def _open_for_all() -> Iterator[None]:
 
 def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "config"
-    monkeypatch.setattr(settings_module, "_system_dir", lambda: folder)
+    monkeypatch.setattr(places, "system_config_dir", lambda: folder)
     Settings.load(folder / "settings.toml").set("theme", "light")
     assert (mode(folder), mode(folder / "settings.toml")) == (0o700, 0o600)
     folder.chmod(0o755)

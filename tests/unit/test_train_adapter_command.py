@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,6 +18,7 @@ from annotator.engine.load import load_segmenter
 from annotator.engine.sam2.adapter_files import adapters_dir, list_adapters, load_adapter, read_adapter_info
 from annotator.engine.sam2.nano import build_nano, save_nano
 from annotator.evaluate.run import ObjectResult, evaluate_object
+from annotator.files.places import training_dir
 from annotator.train.data.encoded import WindowCache
 from annotator.train.data.sources import read_source, split
 from annotator.train.run import gate as adapter_gate
@@ -208,7 +208,7 @@ def test_more_labels_are_trained_on_under_the_same_name(
     monkeypatch.setattr("annotator.commands.train.adapter._judge_and_install", lambda *_args: 0)
     place = words.index("--work")
     words = words[:place] + words[place + 2 :]  # in the folder that the program names
-    folder = platformdirs.user_cache_path("annotator", appauthor=False) / "train-adapter" / "cells"
+    folder = training_dir() / "cells"
 
     def label_less() -> None:
         file = tmp_path / "cells" / "annotations.json"

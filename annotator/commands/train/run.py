@@ -62,15 +62,14 @@ def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
     Raises:
         ExportError: it is no folder, or cannot be written.
     """
-    import platformdirs
-
     from annotator.commands.output import check_output
     from annotator.domain.errors import ExportError
     from annotator.files.atomic import export_errors
+    from annotator.files.places import training_dir
     from annotator.files.private import make_private_folder
     from annotator.train.run.adapter_run import RunFolder
 
-    own = platformdirs.user_cache_path("annotator") / "train-adapter"
+    own = training_dir()
     path: Path = args.work or own / name
     if path.exists() and not path.is_dir():
         raise ExportError(f"{path} is not a folder.", "Name a folder with --work.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from annotator.engine import weights
 from annotator.engine.sam2.adapted_decoder import Adapter, check_base
 from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
 from annotator.engine.weight_claims import check_network
+from annotator.files.atomic import put_in_place
 
 SUFFIX = ".safetensors"
 CARD_SUFFIX = ".md"
@@ -191,8 +191,8 @@ def install(candidate: Path, name: str, folder: Path | None = None, *, card: str
         if target.exists():
             _move(target, _previous(target))
             _move(_card_of(target), _previous(_card_of(target)))
-        os.replace(part, target)
-        os.replace(card_part, _card_of(target))
+        put_in_place(part, target)
+        put_in_place(card_part, _card_of(target))
     return target
 
 
@@ -216,7 +216,7 @@ def roll_back(name: str, folder: Path | None = None) -> Path:
                 _copy(one, kept)
             _move(_previous(one), one)
             if kept.exists():
-                os.replace(kept, _previous(one))
+                put_in_place(kept, _previous(one))
     return target
 
 
@@ -255,15 +255,15 @@ def export(source: Path, target: Path) -> Path:
     with _disk_errors(file), _gone_after(part, card_part):
         shutil.copyfile(source, part)
         card_part.write_text(card, encoding="utf-8")
-        os.replace(part, file)
-        os.replace(card_part, beside)
+        put_in_place(part, file)
+        put_in_place(card_part, beside)
     return file
 
 
 def _move(source: Path, target: Path) -> None:
     """What was at ``target`` is gone in any case: a card never stays beside another version."""
     if source.exists():
-        os.replace(source, target)
+        put_in_place(source, target, is_durable=False)
     else:
         target.unlink(missing_ok=True)
 

@@ -8,7 +8,6 @@ reader fills by the even-odd rule (ultralytics does, and so does COCO's rasteris
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -34,7 +33,7 @@ from annotator.domain.polygon import (
 )
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
-from annotator.files.atomic import export_errors
+from annotator.files.atomic import export_errors, put_in_place
 from annotator.io.formats.coco.import_ import ImportReport, import_coco
 from annotator.io.formats.report import (
     CheckReport,
@@ -217,7 +216,7 @@ def _put_into_place(staging: Path, target: Path) -> None:
     for file in sorted(filter(Path.is_file, staging.rglob("*")), key=lambda path: (path.name == YAML_NAME, path)):
         place = target / file.relative_to(staging)
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(file, place)
+        put_in_place(file, place, is_durable=False)
 
 
 def _others(target: Path, staging: Path) -> list[str]:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from annotator.domain.errors import ImageError
+from annotator.files.atomic import atomic_path
 
 SKIMAGE_SAMPLES: Mapping[str, str] = {
     "astronaut.png": "astronaut.png",
@@ -48,9 +49,8 @@ def write_samples(folder: str | os.PathLike[str]) -> Path:
         for name, source in sources.items():
             place = target / name
             if not place.exists():
-                partial = place.with_name(f".{name}.part")
-                shutil.copyfile(source, partial)
-                os.replace(partial, place)
+                with atomic_path(place, is_durable=False) as partial:
+                    shutil.copyfile(source, partial)
     except OSError as error:
         raise ImageError(
             f"The sample images cannot be written to {target} ({error.strerror}).", "Choose another folder."

@@ -14,9 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from annotator.domain.errors import ImageError
+from annotator.files import places
 from annotator.files.atomic import write_atomic
 from annotator.files.private import make_private_folder
 
@@ -54,7 +53,7 @@ def remember(path: str, what: str, why: str) -> None:
             del known[next(iter(known))]
         place = list_path()
         try:
-            make_private_folder(place.parent, is_own="ANNOTATOR_HOME" not in os.environ)
+            make_private_folder(place.parent, is_own=not places.is_named("state"))
             write_atomic(place, json.dumps(known, indent=1).encode("ascii"), is_private=True)
         except OSError as error:
             _log.warning("it cannot be remembered that %s ends its reader: %s", path, error)
@@ -81,8 +80,7 @@ def check(path: str, what: str) -> None:
 
 def list_path() -> Path:
     """Where the list lies."""
-    home = os.environ.get("ANNOTATOR_HOME")
-    return (Path(home) if home else platformdirs.user_state_path("annotator", appauthor=False)) / FILE_NAME
+    return places.state_dir() / FILE_NAME
 
 
 def _load() -> dict[str, Any]:

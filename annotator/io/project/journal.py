@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import struct
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from annotator.files.atomic import sync_folder
+from annotator.files.atomic import rename_to_free, sync_folder
 from annotator.io.project.identity import FileIdentity, token_in
 
 _log = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ def set_aside(project: Path, word: str) -> Path:
         OSError
     """
     kept = free_name(project.with_name(f"{project.name}-wal.{word}"))
-    os.rename(journal_path(project), kept)
+    rename_to_free(journal_path(project), kept)
     shared_memory_path(project).unlink(missing_ok=True)
     sync_folder(project.parent)
     return kept

@@ -12,7 +12,7 @@ from pathlib import Path
 from annotator.domain.errors import ProjectElsewhereError, ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
 from annotator.domain.project import Category
-from annotator.files.atomic import sync_folder
+from annotator.files.atomic import rename_to_free, sync_folder
 from annotator.io.images.listing import is_text
 from annotator.io.project.connect import connect_reader, connect_writer
 from annotator.io.project.identity import TOKEN_KEY, new_token
@@ -206,7 +206,7 @@ def make_project_file(path: Path, image_root: Path) -> None:
                 _write_first_rows(connection, path, image_root)
         finally:
             connection.close()
-        os.rename(partial, path)
+        rename_to_free(partial, path)
     except BaseException:
         for left in _with_side_files(partial):
             left.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
 from annotator.domain.review import ReviewedObject
+from annotator.files.atomic import put_in_place
 from annotator.io.project.drafts import DraftRows
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.soundness import Damage, fetch, read_rows
@@ -185,7 +186,7 @@ class ProjectQueries:
             try:
                 partial.unlink(missing_ok=True)
                 copy_database(self._connection, partial)
-                os.replace(partial, target)
+                put_in_place(partial, target, is_durable=False)
             finally:
                 partial.unlink(missing_ok=True)
 

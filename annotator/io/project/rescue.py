@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from datetime import datetime
 from glob import escape
 from pathlib import Path
 
 from annotator.domain.errors import ProjectError
-from annotator.files.atomic import sync_folder
+from annotator.files.atomic import put_in_place, sync_folder
 from annotator.io.project.journal import free_name
 from annotator.io.project.schema import copy_database, translated_errors
 
@@ -57,7 +56,7 @@ def save_rescued(connection: sqlite3.Connection, project: Path) -> Path:
                     f"{project.name} cannot be rescued: too much of it was only in the file that was written over.",
                     "Restore it from a backup copy.",
                 )
-            os.replace(partial, target)
+            put_in_place(partial, target, is_durable=False)
         finally:
             for ending in ("", "-wal", "-shm", "-journal"):
                 partial.with_name(f"{partial.name}{ending}").unlink(missing_ok=True)

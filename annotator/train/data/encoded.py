@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from annotator.engine.sam2.segmenter import Sam2Segmenter
-from annotator.files.atomic import export_errors
+from annotator.files.atomic import atomic_path, export_errors
 from annotator.train.data.windows import TrainingImage, WindowSampler
 from annotator.train.steps.ranks import ALONE, Ranks
 
@@ -125,13 +124,8 @@ class WindowCache:
 
     def _write(self, path: Path, data: bytes) -> None:
         """Whole or not at all. There is no fsync: what a power cut damages is made again."""
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with export_errors(path):
-                part.write_bytes(data)
-                os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with export_errors(path), atomic_path(path, is_durable=False) as partial:
+            partial.write_bytes(data)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.safetensors"

@@ -24,6 +24,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.files.atomic import atomic_path
+
 RgbArray = npt.NDArray[np.uint8]
 
 RAM_BYTES = 3 << 30
@@ -182,14 +184,12 @@ class MappedPixels:
         data = np.ascontiguousarray(pixels).data
         head = _HEADER.pack(_MAGIC, *pixels.shape[:2], zlib.crc32(data)).ljust(_HEADER_BYTES, b"\0")
         try:
-            with part.open("wb") as file:
+            with atomic_path(path, partial=part, is_durable=False), part.open("wb") as file:
                 file.write(head)
                 file.write(data)
-            os.replace(part, path)
         except OSError as error:  # training goes on without, a little slower
             _log.warning("Nothing more is kept in %s: %s", self._folder, error)
             self._can_write = False
-            part.unlink(missing_ok=True)
             return pixels
         mapped = self._mapped(path)
         return pixels if mapped is None else mapped

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from annotator.domain.errors import UserError
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
+from annotator.files.places import training_dir
 from annotator.jobs.training_record import Outcome, RunRecord, Wish, clear_siblings, open_records
 from annotator.ui.adapters.train_dialog import TrainDialog
 from annotator.ui.adapters.training import TrainingRun
@@ -21,11 +21,6 @@ from annotator.ui.threads.worker import EngineClient
 Do = Callable[[Callable[[], object], Callable[[object], None]], None]
 """Runs the first beside the GUI thread and hands its result to the second."""
 TOPIC = "training"
-
-
-def runs_folder() -> Path:
-    """Where runs of the window work: a folder per name, in it one per state of the objects."""
-    return platformdirs.user_cache_path("annotator") / "train-adapter"
 
 
 class TrainingControl(QObject):
@@ -123,7 +118,7 @@ class TrainingControl(QObject):
         if self._has_looked or self._shelf is None:
             return
         self._has_looked = True
-        self._run_aside(lambda: open_records(runs_folder()), self._on_records)
+        self._run_aside(lambda: open_records(training_dir()), self._on_records)
 
     def _on_records(self, found: object) -> None:
         records = [record for record in found if isinstance(record, RunRecord)] if isinstance(found, list) else []
@@ -171,7 +166,7 @@ class TrainingControl(QObject):
             raise UserError("Open a project, and wait for the model, before an adapter is trained.")
         # A run goes on from its folder: other objects, another base or another length are another run.
         state = hashlib.sha256(repr((*project, info.sha256, minutes)).encode()).hexdigest()[:12]
-        folder = runs_folder() / shelf.checked_name(name) / state
+        folder = training_dir() / shelf.checked_name(name) / state
         about = (project[0], name, domain, info.source, minutes, folder)
         return Wish(*about, config=info.config, device=info.device)
 

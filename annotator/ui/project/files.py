@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
@@ -19,6 +18,7 @@ from annotator.domain.errors import (
     UserError,
 )
 from annotator.domain.ports.formats import FormatSpec
+from annotator.files import places
 from annotator.io.formats.registry import import_formats
 from annotator.io.images.samples import write_samples
 from annotator.io.project.place import SUFFIX, find_project, free_place
@@ -107,7 +107,7 @@ class FileActions(QObject):
 
     def open_samples(self) -> None:
         """Copy the sample images, beside the GUI thread, and open their folder."""
-        folder = platformdirs.user_data_path("annotator", appauthor=False) / "samples"
+        folder = places.samples_dir()
         self._errand.start(
             lambda: write_samples(folder), self.open_path, lambda error: self._on_not_opened(folder, error)
         )
@@ -163,7 +163,7 @@ class FileActions(QObject):
     def _ask_place(self, folder: Path) -> None:
         """A place for a folder's project file. Many folders are called "images": the name must not be that of another
         one's project."""
-        documents = platformdirs.user_documents_path()
+        documents = places.documents_dir()
         self._errand.start(
             lambda: free_place(documents, folder),
             lambda place: self._choose_place(folder, place),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from annotator.domain.errors import ProjectError, UserError
+from annotator.files.places import documents_dir
 from annotator.io.project.identity import FileState
 from annotator.io.project.place import SUFFIX
 from annotator.io.project.store import ProjectStore
@@ -146,7 +146,7 @@ class ProjectWatch(QObject):
         store = self._session.store
         if store is None:
             return
-        suggestion = platformdirs.user_documents_path() / store.path.name
+        suggestion = documents_dir() / store.path.name
         kinds = f"Annotator projects (*{SUFFIX})"
         name, _ = QFileDialog.getSaveFileName(self._parent, "Save a copy of the project", str(suggestion), kinds)
         if not name:

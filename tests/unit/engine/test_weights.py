@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_clear_message(server: Server, tmp_path: Path, monkey
     def full(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("annotator.engine.weights.os.replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(ModelError, match="No space left"):
         weights.fetch(entry(server.url), tmp_path)
 
