@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QAccessible
+from PySide6.QtGui import QAccessible, QAction
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QLabel, QToolButton
+from PySide6.QtWidgets import QFileDialog, QLabel, QMainWindow, QToolButton
 
 from annotator.domain.errors import UserError
 from annotator.io.project.store import ProjectStore
@@ -22,6 +22,7 @@ from annotator.ui.look.numbers import grouped
 from annotator.ui.shell.action_rows import TOOL_STRIP
 from annotator.ui.shell.area import FLOOR_PX
 from annotator.ui.shell.status import StatusLine
+from annotator.ui.shell.tool_strip import ToolStrip
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -241,7 +242,8 @@ def test_a_low_window_shows_every_tool(desk):
     desk.build()
     window, strip = desk.window, desk.window.strip
     last = [name for name in TOOL_STRIP if name][-1]
-    for height in (window.minimumHeight(), 629, 630, 760, 839, 840, 900, window.minimumHeight()):
+    edges = [height for least in strip.thresholds_px for height in (least - 1, least)]
+    for height in (window.minimumHeight(), *edges, 760, 1000, window.minimumHeight()):
         window.resize(1000, height)
         desk.until(lambda height=height: window.height() == height)
         desk.qtbot.wait(30)
@@ -250,10 +252,21 @@ def test_a_low_window_shows_every_tool(desk):
         button = window.strip.button(last)
         assert button.isVisible()
         assert button.geometry().bottom() <= strip.height()
-        text_px = button.fontMetrics().height() if height >= 630 else 0
+        text_px = button.fontMetrics().height() if height >= strip.thresholds_px[1] else 0
         is_with_key = button.toolButtonStyle() is Qt.ToolButtonStyle.ToolButtonTextUnderIcon
         assert is_with_key == bool(text_px)
         assert button.height() >= button.iconSize().height() + text_px + 6, "neither icon nor key is cut"
+
+
+def test_a_strip_of_more_tools_needs_a_higher_window(qtbot):
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    actions = {str(number): QAction(str(number), window) for number in range(20)}
+    few, many = (ToolStrip([*list(actions)[:count], "", "0"], actions, window) for count in (14, 15))
+    assert [a - b for a, b in zip(many.thresholds_px, few.thresholds_px, strict=True)] == [51 + 2, 40, 34]
+    for strip in (few, many):
+        strip.fit(few.thresholds_px[0])
+    assert few.button("0").height() > many.button("0").height()
 
 
 def test_the_tool_strip_stands_still_when_the_theme_is_changed(desk):

@@ -13,13 +13,13 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QSizePolicy, QToolBar, QToolB
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How the strip looks in windows of ``from_height_px`` and more. Buttons have a fixed height: left to itself one
+    """How the strip looks, where there is room for all its buttons. Buttons have a fixed height: left to itself one
     grows by two pixels when the theme is changed."""
 
-    from_height_px: int
     icon_px: int
     button_px: int
     spacing_px: int
+    line_px: int = 3
     columns: int = 1
     shows_keys: bool = True
 
@@ -27,13 +27,20 @@ class _Look:
     def least_width_px(self) -> int:
         return 56 if self.columns == 1 else 34
 
+    def height_px(self, *, buttons: int, lines: int) -> int:
+        """Of a strip in one column."""
+        rows = buttons + lines
+        return buttons * self.button_px + lines * self.line_px + (rows - 1) * self.spacing_px
+
 
 _LOOKS = (
-    _Look(840, 22, 51, 2),
-    _Look(630, 16, 40, 0),
-    _Look(560, 16, 34, 0, shows_keys=False),
-    _Look(0, 16, 34, 0, columns=2, shows_keys=False),
+    _Look(22, 51, 2, line_px=9),
+    _Look(16, 40, 0),
+    _Look(16, 34, 0, shows_keys=False),
+    _Look(16, 34, 0, columns=2, shows_keys=False),
 )
+_AROUND_PX = 58
+"""Menu bar, status bar and the strip's own edges."""
 
 
 class ToolStrip(QToolBar):
@@ -79,10 +86,15 @@ class ToolStrip(QToolBar):
 
     def fit(self, window_height_px: int) -> None:
         """Look as a window of this height needs it."""
-        look = next(look for look in _LOOKS if look.from_height_px <= window_height_px)
+        look = next((look for look in _LOOKS[:-1] if self._from_height_px(look) <= window_height_px), _LOOKS[-1])
         if look is not self._look:
             self._look = look
             self._apply()
+
+    @property
+    def thresholds_px(self) -> tuple[int, ...]:
+        """Heights of the window from which it looks otherwise, the largest first; they follow the number of buttons."""
+        return tuple(self._from_height_px(look) for look in _LOOKS[:-1])
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -115,9 +127,12 @@ class ToolStrip(QToolBar):
             button.setFixedHeight(look.button_px)
             button.setMinimumWidth(look.least_width_px)
             button.setToolButtonStyle(under if look.shows_keys else Qt.ToolButtonStyle.ToolButtonIconOnly)
-        self._arrange(line_px=3 if is_compact else 9)
+        self._arrange()
 
-    def _arrange(self, *, line_px: int) -> None:
+    def _from_height_px(self, look: _Look) -> int:
+        return look.height_px(buttons=len(self._buttons), lines=len(self._lines)) + _AROUND_PX
+
+    def _arrange(self) -> None:
         while self._grid.takeAt(0) is not None:
             pass
         columns, row, column = self._look.columns, 0, 0
@@ -131,5 +146,5 @@ class ToolStrip(QToolBar):
             line = next(lines)
             line.setFixedHeight(1)
             self._grid.addWidget(line, row, 0, 1, columns)
-            self._grid.setRowMinimumHeight(row, line_px)
+            self._grid.setRowMinimumHeight(row, self._look.line_px)
             row += 1
