@@ -1,4 +1,4 @@
-"""Strokes of a brush or an eraser over a mask. What was painted by hand stays painted, whatever the model says then."""
+"""Strokes of a brush or eraser, and areas, over a mask. What a hand has painted stays, whatever the model says then."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.areas import filled
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 
 LARGEST_RADIUS_PX = 512.0
@@ -32,30 +34,41 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A round brush drawn along a line.
+    """A round brush drawn along a line, or the area inside a closed one.
 
     Attributes:
-        path: (x, y) image positions in pixels (pixel centre at +0.5), at least one; may leave the image.
-        radius_px: of the brush, more than 0, at most :data:`LARGEST_RADIUS_PX`.
+        path: (x, y) image positions in pixels (pixel centre at +0.5), at least one; may leave the image. Of an area at
+            least three, and the last one joins the first.
+        radius_px: of the brush, more than 0, at most :data:`LARGEST_RADIUS_PX`; 0 of an area.
         is_positive: paints; else it erases.
         after: how many clicks were made before it.
+        is_area: it has the pixels whose centres are inside the path (even-odd), and no brush.
 
     Raises:
-        ValueError: no or too many positions, one that is not finite, or a radius out of range.
+        ValueError: too few or too many positions, one that is not finite, or a radius out of range.
     """
 
     path: tuple[Point, ...]
     radius_px: float
     is_positive: bool = True
     after: int = 0
+    is_area: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < len(self.path) <= MOST_STROKE_POINTS:
             raise ValueError(f"a stroke has 1 to {MOST_STROKE_POINTS} positions, not {len(self.path)}")
         if not all(math.isfinite(x) and math.isfinite(y) for x, y in self.path):
             raise ValueError("a stroke has a position that is not a number")
-        if not 0 < self.radius_px <= LARGEST_RADIUS_PX:
+        if self.is_area and (len(self.path) < 3 or self.radius_px != 0):
+            raise ValueError("an area has three positions or more, and no radius")
+        if not self.is_area and not 0 < self.radius_px <= LARGEST_RADIUS_PX:
             raise ValueError(f"a brush of {self.radius_px} pixels")
+
+    @classmethod
+    def rectangle(cls, box: Box, *, is_positive: bool = True) -> Stroke:
+        """The area of a box."""
+        path = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
+        return cls(path, 0.0, is_positive, is_area=True)
 
     @property
     def frame_xyxy(self) -> tuple[float, float, float, float]:
@@ -71,18 +84,22 @@ class Stroke:
 
     def covers(self, x: float, y: float) -> bool:
         """Whether the pixel at an image position is under the stroke, or touches it."""
+        if self.is_area:
+            column, row = math.floor(x), math.floor(y)
+            return bool(filled(self.path, (column, row, column + 1, row + 1))[0, 0])
         points = np.asarray(self.path, np.float64)
         starts, ends = (points[:-1], points[1:]) if len(points) > 1 else (points, points)
         nearest2 = float(_distances2(np.array([[x, y]]), starts, ends).min())
         return nearest2 <= (self.radius_px + _PIXEL_REACH) ** 2
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: ``paint`` 1 or 0, ``radius_px``, ``after``, ``path`` [x, y, x, y, ...]."""
+        """Plain data: ``paint`` 1 or 0, ``radius_px``, ``after``, ``path`` [x, y, x, y, ...], ``area`` 1 of an area."""
         return {
             "paint": int(self.is_positive),
             "radius_px": self.radius_px,
             "after": self.after,
             "path": [value for position in self.path for value in position],
+            **({"area": 1} if self.is_area else {}),
         }
 
     @classmethod
@@ -92,7 +109,8 @@ class Stroke:
         """
         flat = [float(value) for value in data.get("path") or ()]
         path = tuple(zip(flat[0::2], flat[1::2], strict=True))
-        return cls(path, float(data.get("radius_px") or 0), bool(data.get("paint")), int(data.get("after") or 0))
+        radius_px, after = float(data.get("radius_px") or 0), int(data.get("after") or 0)
+        return cls(path, radius_px, bool(data.get("paint")), after, is_area=bool(data.get("area")))
 
 
 def thinned(path: Sequence[Point], tolerance_px: float) -> tuple[Point, ...]:
@@ -206,6 +224,8 @@ def _parts_of(stroke: Stroke, width: int, height: int) -> tuple[_Part, ...]:
     """The pixels under a stroke. Nothing depends on the mask that it is painted over."""
     if not stroke.touches(width, height):
         return ()
+    if stroke.is_area:
+        return _area(stroke, width, height)
     within = -_MARGIN_PX, -_MARGIN_PX, width + _MARGIN_PX, height + _MARGIN_PX
     runs = list(_runs(stroke, width, height))
     parts = [_part([run], stroke.radius_px, within) for run in runs[:1]]
@@ -215,6 +235,17 @@ def _parts_of(stroke: Stroke, width: int, height: int) -> tuple[_Part, ...]:
         if _nbytes(parts) > largest:  # they overlap so much that one crop for all is smaller
             return (_part(runs, stroke.radius_px, within),)
     return tuple(parts)
+
+
+def _area(stroke: Stroke, width: int, height: int) -> tuple[_Part, ...]:
+    left, top, right, bottom = stroke.frame_xyxy
+    frame = (
+        max(0, math.floor(left)),
+        max(0, math.floor(top)),
+        min(width, math.ceil(right)),
+        min(height, math.ceil(bottom)),
+    )
+    return (_Part(filled(stroke.path, frame), frame[0], frame[1]),) if math.prod(_size(frame)) else ()
 
 
 def _runs(stroke: Stroke, width: int, height: int) -> Iterator[list[Point]]:
