@@ -93,6 +93,16 @@ _ROWS = (
         factory=f"{_HERE}.paint:EraserTool",
     ),
     ToolSpec(
+        id="rectangle",
+        title="Rectangle",
+        tip="Paint a rectangle, or take one away",
+        icon="rectangle",
+        key="I",
+        place=45,
+        factory=f"{_HERE}.rectangle:RectangleTool",
+        gestures=((("Drag", "Right drag", "Shift+drag"), "Add or remove a rectangle (Rectangle)"),),
+    ),
+    ToolSpec(
         id="select",
         title="Select tool",
         tip="Select accepted objects",

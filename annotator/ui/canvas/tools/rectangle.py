@@ -1,0 +1,124 @@
+"""The rectangle tool: a drag paints a rectangle of whole pixels; the right button and Shift take one away."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from annotator.domain.brush import Stroke
+from annotator.domain.geometry import Box
+from annotator.ui.canvas.brush import STROKE_OPACITY
+from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.tools.tool import LEFT, RIGHT, Pointer, Tool, ToolContext
+
+_DARK, _LIGHT = QColor(0, 0, 0, 190), QColor(255, 255, 255)
+_LABEL_OFFSET_PX, _LABEL_PAD_PX, _ROUND_PX = 14, 6, 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    start: Pointer
+    end: Pointer
+    is_positive: bool
+    by_keys: bool
+    is_drag: bool = False
+    """It has moved far enough to be meant; a click alone paints nothing."""
+
+
+class RectangleTool(Tool):
+    """From corner to corner, with the pixels of both; its size is shown while it is drawn."""
+
+    cursor_shape, other_cursor_shape = CursorShape.BOX, CursorShape.NEGATIVE
+    has_cross_hair = True
+
+    def __init__(self, context: ToolContext) -> None:
+        super().__init__(context)
+        self._drawing: _Drawing | None = None
+
+    @property
+    def is_drawing(self) -> bool:
+        return self._drawing is not None
+
+    @property
+    def box(self) -> Box | None:
+        """What is drawn so far, whole pixels inside the image; None for nothing."""
+        drawing = self._drawing
+        if drawing is None or not drawing.is_drag:
+            return None
+        (ax, ay), (bx, by) = drawing.start.where.toTuple(), drawing.end.where.toTuple()
+        low, high = (
+            (math.floor(min(ax, bx)), math.floor(min(ay, by))),
+            (math.floor(max(ax, bx)), math.floor(max(ay, by))),
+        )
+        box = Box(*low, high[0] + 1, high[1] + 1).clipped(*self.context.view.image_size)
+        return box if box.area > 0 else None
+
+    def press(self, pointer: Pointer) -> bool:
+        return pointer.button in (LEFT, RIGHT) and self._begin(pointer, by_keys=False)
+
+    def key_press(self, pointer: Pointer) -> bool:
+        return self._begin(pointer, by_keys=True)
+
+    def move(self, pointer: Pointer) -> None:
+        drawing = self._drawing
+        if drawing is not None:
+            is_moved = pointer.where != drawing.start.where if drawing.by_keys else pointer.is_far_from(drawing.start)
+            self._drawing = replace(drawing, end=pointer, is_drag=drawing.is_drag or is_moved)
+            self.context.view.viewport().update()
+
+    def release(self, pointer: Pointer) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        drawing, box = self._drawing, self.box
+        self.cancel()
+        if drawing is not None and box is not None:
+            self.context.paint(Stroke.rectangle(box, is_positive=drawing.is_positive))
+
+    def cancel(self) -> None:
+        if self._drawing is not None:
+            self._drawing = None
+            self.context.view.viewport().update()
+
+    def paint(self, painter: QPainter) -> None:
+        drawing, box = self._drawing, self.box
+        if drawing is None or box is None:
+            return
+        place = QRectF(box.x0, box.y0, box.width, box.height)
+        colour = QColor(self.context.sign_colour(is_positive=drawing.is_positive))
+        painter.save()
+        fill = QColor(colour)
+        fill.setAlphaF(STROKE_OPACITY)
+        painter.fillRect(place, fill)
+        for line, width in ((_DARK, 3.0), (_LIGHT, 1.25)):
+            pen = QPen(line, width)
+            pen.setCosmetic(True)
+            painter.setPen(pen)
+            painter.drawRect(place)
+        self._paint_size(painter, f"{box.width:g} × {box.height:g} px", drawing.end.where)
+        painter.restore()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _begin(self, pointer: Pointer, *, by_keys: bool) -> bool:
+        self._drawing = _Drawing(pointer, pointer, not pointer.is_other, by_keys)
+        return True
+
+    def _paint_size(self, painter: QPainter, text: str, where: QPointF) -> None:
+        """Beside the corner that is dragged, and never outside of the view."""
+        painter.resetTransform()
+        view = self.context.view.viewport().rect()
+        size = painter.fontMetrics().size(Qt.TextFlag.TextSingleLine, text)
+        label = QRectF(0, 0, size.width() + 2 * _LABEL_PAD_PX, size.height() + _LABEL_PAD_PX)
+        at = self.context.view.image_to_view(where.x(), where.y())
+        x = min(max(at.x() + _LABEL_OFFSET_PX, 0), view.width() - label.width())
+        y = min(max(at.y() + _LABEL_OFFSET_PX, 0), view.height() - label.height())
+        label.moveTo(x, y)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(_DARK)
+        painter.drawRoundedRect(label, _ROUND_PX, _ROUND_PX)
+        painter.setPen(_LIGHT)
+        painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)
