@@ -12,7 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from annotator.domain.errors import UserError
+from annotator.domain.errors import ProjectError, UserError
 from annotator.domain.ports.engine import Engine, EngineFactory
 from annotator.domain.project import ImageRecord
 from annotator.engine.offer import ModelOffer, find_offer
@@ -20,7 +20,6 @@ from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.files.places import log_dir
 from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project.place import SUFFIX
-from annotator.io.project.queries import is_inside
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.adapters.memory import AdapterMemory
@@ -152,8 +151,10 @@ def thumbnail_asker(thumbnails: ThumbnailLoader, session: ProjectSession) -> Cal
     """Asks for the thumbnails of the open project's images; a path that leaves the folder has none."""
 
     def ask(image: ImageRecord) -> None:
-        if is_inside(image.path):
+        try:
             thumbnails.request(image.id, session.image_path(image))
+        except ProjectError as error:
+            thumbnails.refuse(image.id, error)
 
     return ask
 

@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject
 
 from annotator.domain.errors import UserError
+from annotator.domain.image_filter import ImageFilter
 from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
 from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY
 from annotator.io.settings import Settings, apply_memory_limit
@@ -21,6 +22,7 @@ from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.look.theme import Theme
+from annotator.ui.panels.film_filter import KEEPS_TO
 from annotator.ui.project.files import FileActions
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -81,6 +83,8 @@ class Program(QObject):
         self._factory_for = factory_for
         self.session.opened.connect(self._forget_pictures)
         self.thumbnails.ready.connect(window.film.set_thumbnail)
+        self.thumbnails.failed.connect(window.film.set_unreadable)
+        window.film.filtered.connect(self._on_filtered)
         self.client.ready.connect(self._on_model)
         self.client.moved.connect(self._on_model)
         self.client.failed.connect(self._on_engine_failure)
@@ -131,6 +135,10 @@ class Program(QObject):
     def _forget_pictures(self) -> None:
         self.loader.clear()
         self.thumbnails.clear()
+
+    def _on_filtered(self, wanted: ImageFilter) -> None:
+        self.session.image_filter = wanted
+        self.session.told.emit(KEEPS_TO if wanted.is_set else "All images are shown.")
 
     def _on_model(self, info: ModelInfo) -> None:
         self._is_other_awaited = False

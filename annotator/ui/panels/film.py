@@ -8,12 +8,14 @@ from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QPixmap, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QVBoxLayout, QWidget
 
+from annotator.domain.image_filter import ImageFilter
 from annotator.domain.project import ImageRecord
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX, FilmDelegate
-from annotator.ui.panels.film_filter import FilmFilter, ImageFilter
-from annotator.ui.panels.list_models import ROW_ROLE, ImageModel, Index
+from annotator.ui.panels.film_filter import FilmFilter
+from annotator.ui.panels.image_model import ImageModel
+from annotator.ui.panels.list_models import ROW_ROLE, Index
 
 _BATCH = 200
 """Tiles that are laid out at once."""
@@ -46,18 +48,18 @@ class FilmStrip(QWidget):
     """
 
     picked = Signal(int)
-    filtered = Signal()
+    filtered = Signal(ImageFilter)
     """Other images are shown than before."""
 
     def __init__(self, theme: Theme, ask: Callable[[ImageRecord], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setObjectName("panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.model = ImageModel(ask, self)
-        self._wanted_row = -1
+        self._is_current_wanted = False
+        """Whether the image that is open has yet to come into view."""
         self.filter = FilmFilter(self)
         self.filter.hide()  # until it has its place
-        self._shown_filter = ImageFilter()
-        self._hidden: set[int] = set()
-        """Rows that the filter leaves out."""
         self.view = _Strip()
         view = self.view
         view.setObjectName("film")
@@ -85,8 +87,10 @@ class FilmStrip(QWidget):
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(view)
+        box.addStretch(1)  # a panel beside it may be higher
         self.filter.changed.connect(self._apply_filter)
-        self.model.dataChanged.connect(self._on_data)
+        for changed in (self.model.modelReset, self.model.rowsInserted, self.model.rowsRemoved):
+            changed.connect(self._show_current)
         theme.subscribe(self._repaint)
 
     def fit(self, window_height_px: int) -> None:
@@ -102,72 +106,62 @@ class FilmStrip(QWidget):
         self.view.setFixedHeight(tile.height() + 12)
         self.view.setIconSize(tile)
 
-    def set_rows(self, rows: Sequence[ImageRecord]) -> None:
+    def set_rows(self, images: Sequence[ImageRecord]) -> None:
         self.filter.reset()
-        self._hidden.clear()
-        self.model.set_rows(rows)
+        self.model.set_rows(images)
 
     def set_current(self, image_id: int) -> None:
-        """Mark an image as the one shown and keep it in view."""
-        row = self.model.row_of(image_id)
-        if row < 0:
-            return
-        index, before = self.model.index(row), self.model.current_row
-        self.model.set_current(image_id)
-        for at in {before, row} - {-1}:
-            self._show_row(at)
-        self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
-        self._wanted_row = row
+        """Mark an image as the one that is open and keep it in view."""
+        if self.model.place_of(image_id) >= 0:
+            self.model.set_current(image_id)
+            self._show_current()
+
+    def _show_current(self) -> None:
+        row = self.model.row_of(self.model.current_id)
+        if row >= 0:
+            index = self.model.index(row)
+            self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+        self._is_current_wanted = row >= 0
         self._show_wanted()
 
     def _show_wanted(self) -> None:
-        """Scroll to the image that is shown, as soon as its tile has a place; what comes next is in view, too."""
-        row = self._wanted_row
-        if not 0 <= row < len(self.model.rows) or not self.view.visualRect(self.model.index(row)).isValid():
+        """Scroll to the image that is open, as soon as its tile has a place; what comes next is in view, too."""
+        index = self.model.index(self.model.row_of(self.model.current_id))
+        if not self._is_current_wanted or not self.view.visualRect(index).isValid():
             return
-        if not self._is_in_middle(row):
-            self.view.scrollTo(self.model.index(row), QAbstractItemView.ScrollHint.PositionAtCenter)
-        bar, last = self.view.horizontalScrollBar(), self.model.index(len(self.model.rows) - 1)
+        if not self._is_in_middle(index):
+            self.view.scrollTo(index, QAbstractItemView.ScrollHint.PositionAtCenter)
+        bar, last = self.view.horizontalScrollBar(), self.model.index(self.model.rowCount() - 1)
         # At the end of a batch the tiles that follow have no place yet.
         is_whole = bar.value() < bar.maximum() or self.view.visualRect(last).isValid()
-        if is_whole or self._is_in_middle(row):
-            self._wanted_row = -1
+        self._is_current_wanted = not (is_whole or self._is_in_middle(index))
 
-    def _is_in_middle(self, row: int) -> bool:
+    def _is_in_middle(self, index: QModelIndex) -> bool:
         third = self.view.viewport().width() / 3
-        return third <= self.view.visualRect(self.model.index(row)).center().x() <= 2 * third
+        return third <= self.view.visualRect(index).center().x() <= 2 * third
 
     def set_thumbnail(self, image_id: int, pixmap: QPixmap) -> None:
         self.model.set_pixmap(image_id, pixmap)
 
+    def set_unreadable(self, image_id: int, reason: str) -> None:
+        """There is no thumbnail; the tool tip says why."""
+        self.model.set_unreadable(image_id, reason)
+
     def progress_text(self) -> str:
-        """Which image of how many is shown, how many the filter leaves, how many are done."""
-        total = grouped(len(self.model.rows))
+        """Which image of how many is open, how many the filter leaves, how many are done."""
+        total = grouped(len(self.model.images))
         parts = [f"{grouped(self.model.finished_count())} of {total} done"]
-        if self._hidden:
-            parts.insert(0, f"{grouped(len(self.model.rows) - len(self._hidden))} shown")
-        if self.model.current_row >= 0:
-            parts.insert(0, f"{grouped(self.model.current_row + 1)} / {total}")
+        if self.model.filter.is_set:
+            parts.insert(0, f"{grouped(self.model.rowCount())} shown")
+        place = self.model.place_of(self.model.current_id)
+        if place >= 0:
+            parts.insert(0, f"{grouped(place + 1)} / {total}")
         return "  ·  ".join(parts)
 
     def _apply_filter(self, wanted: ImageFilter) -> None:
-        self._shown_filter = wanted
-        for row in range(len(self.model.rows)):
-            self._show_row(row)
-        self.filtered.emit()
-
-    def _on_data(self, first: QModelIndex, last: QModelIndex, roles: list[int]) -> None:
-        """A status may have changed; a picture or the mark of the current image changes no filter."""
-        if not roles and self._shown_filter != ImageFilter():
-            for row in range(first.row(), last.row() + 1):
-                self._show_row(row)
-
-    def _show_row(self, row: int) -> None:
-        """The image that is open is always there."""
-        is_hidden = row != self.model.current_row and not self._shown_filter.shows(self.model.rows[row])
-        if is_hidden != (row in self._hidden):
-            (self._hidden.add if is_hidden else self._hidden.discard)(row)
-            self.view.setRowHidden(row, is_hidden)
+        if wanted != self.model.filter:
+            self.model.set_filter(wanted)
+            self.filtered.emit(wanted)
 
     def _on_click(self, index: QModelIndex) -> None:
         self.picked.emit(index.data(ROW_ROLE).id)

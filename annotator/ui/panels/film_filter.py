@@ -1,34 +1,28 @@
-"""Which images the film strip shows: by a part of the name, and by status."""
+"""Which images the film strip shows: by a part of the name, by status, by what is in work."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
 
-from annotator.domain.project import ImageRecord, Status
+from annotator.domain.image_filter import ImageFilter
+from annotator.domain.project import Status
 
-_FIELD_PX, _CHOICE_PX, _HEIGHT_PX = 150, 128, 24
+KEEPS_TO = "Next and previous keep to the images that are shown."
+_FIELD_PX, _LEAST_FIELD_PX, _CHOICE_PX = 150, 64, 112
+_HEIGHT_PX, _GAP_PX = 24, 8
 _CHOICES = (
-    ("All images", None),
-    ("Unseen", Status.UNSEEN),
-    ("In progress", Status.IN_PROGRESS),
-    ("Done", Status.DONE),
-    ("Empty", Status.EMPTY),
+    ("All images", ImageFilter()),
+    ("Unseen", ImageFilter(status=Status.UNSEEN)),
+    ("In progress", ImageFilter(status=Status.IN_PROGRESS)),
+    ("With draft", ImageFilter(has_draft=True)),
+    ("Done", ImageFilter(status=Status.DONE)),
+    ("Empty", ImageFilter(status=Status.EMPTY)),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFilter:
-    """``part`` of the path, whatever its case; ``status`` None for any."""
-
-    part: str = ""
-    status: Status | None = None
-
-    def shows(self, record: ImageRecord) -> bool:
-        return self.part.casefold() in record.path.casefold() and self.status in (None, record.status)
+_TIPS = {"With draft": "Images with an object in work that is not accepted"}
 
 
 class _Field(QLineEdit):
@@ -53,14 +47,16 @@ class FilmFilter(QWidget):
         self.field, self.choice = _Field(), QComboBox()
         self.field.setPlaceholderText("Search")
         self.field.setAccessibleName("Search images by name")
-        self.field.setToolTip("Show images whose name has this in it")
+        self.field.setToolTip(f"Show images whose name has this in it. {KEEPS_TO}")
         self.field.setClearButtonEnabled(True)
-        self.field.setFixedWidth(_FIELD_PX)
+        self.field.setMinimumWidth(_LEAST_FIELD_PX)
+        self.setMaximumWidth(_FIELD_PX + _GAP_PX + _CHOICE_PX)  # less where the panel is narrow
         self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        for text, status in _CHOICES:
-            self.choice.addItem(text, status)
+        for text, _wanted in _CHOICES:
+            self.choice.addItem(text)
+            self.choice.setItemData(self.choice.count() - 1, _TIPS.get(text), Qt.ItemDataRole.ToolTipRole)
         self.choice.setAccessibleName("Show images by status")
-        self.choice.setToolTip("Show images of one status only")
+        self.choice.setToolTip(f"Show images of one status only. {KEEPS_TO}")
         self.choice.setFixedWidth(_CHOICE_PX)
         self.field.textChanged.connect(self._tell)
         self.choice.currentIndexChanged.connect(self._tell)
@@ -68,13 +64,13 @@ class FilmFilter(QWidget):
             part.setFixedHeight(_HEIGHT_PX)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
+        row.setSpacing(_GAP_PX)
         row.addWidget(self.field)
         row.addWidget(self.choice)
 
     @property
     def filter(self) -> ImageFilter:
-        return ImageFilter(self.field.text().strip(), self.choice.currentData())
+        return replace(_CHOICES[self.choice.currentIndex()][1], part=self.field.text().strip())
 
     def reset(self) -> None:
         """Another folder: show all of it."""

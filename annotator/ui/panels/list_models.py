@@ -1,16 +1,15 @@
-"""Qt list models over the project's frozen values: objects of the image, classes, images."""
+"""Qt list models over the project's frozen values: objects of the image and classes, and the roles of all lists."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QStringListModel, Qt, Signal
-from PySide6.QtGui import QPixmap
 
 from annotator.domain.class_marks import numbers_of
 from annotator.domain.counting import counted, noun_for
-from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.domain.project import Annotation, Category
 from annotator.ui.look.numbers import area_text, grouped
 
 Index = QModelIndex | QPersistentModelIndex
@@ -27,7 +26,6 @@ NUMBER_ROLE = ROW_ROLE + 4
 """Of a class, in its chip."""
 DRAFTS_ROLE = ROW_ROLE + 4
 """How many objects are in work on an image."""
-_FINISHED = frozenset((Status.DONE, Status.EMPTY))
 
 
 class ObjectModel(QStringListModel):
@@ -173,98 +171,3 @@ class ClassModel(QAbstractListModel):
     def flags(self, index: Index) -> Qt.ItemFlag:
         editable = Qt.ItemFlag.ItemIsEditable if self.is_editable else Qt.ItemFlag.NoItemFlags
         return super().flags(index) | editable
-
-
-class ImageModel(QAbstractListModel):
-    """The project's images. Pictures are asked for when a row is painted and arrive later."""
-
-    def __init__(self, ask: Callable[[ImageRecord], None], parent: object = None) -> None:
-        super().__init__(parent)  # type: ignore[arg-type]
-        self._ask = ask
-        self._rows: list[ImageRecord] = []
-        self._row_of: dict[int, int] = {}
-        self._pixmaps: dict[int, QPixmap] = {}
-        self._asked: set[int] = set()
-        self._current = 0
-        # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
-        self._finished: set[int] = set()
-        self._drafts: Mapping[int, int] = {}
-
-    @property
-    def rows(self) -> list[ImageRecord]:
-        return self._rows
-
-    def set_rows(self, rows: Sequence[ImageRecord]) -> None:
-        self.beginResetModel()
-        self._rows = list(rows)
-        self._row_of = {row.id: i for i, row in enumerate(self._rows)}
-        self._pixmaps, self._asked, self._current = {}, set(), 0
-        self._finished = {row.id for row in self._rows if row.status in _FINISHED}
-        self.endResetModel()
-
-    @property
-    def current_row(self) -> int:
-        """The row of the image that is shown, or -1."""
-        return self.row_of(self._current)
-
-    def set_current(self, image_id: int) -> None:
-        """The image that is shown."""
-        before, self._current = self._current, image_id
-        for row in {self.row_of(before), self.row_of(image_id)} - {-1}:
-            self.dataChanged.emit(self.index(row), self.index(row), [IS_CURRENT_ROLE])
-
-    def set_drafts(self, drafts: Mapping[int, int]) -> None:
-        """Number of objects in work by image id."""
-        before, self._drafts = self._drafts, dict(drafts)
-        for image_id in {image_id for image_id, _count in before.items() ^ self._drafts.items()}:
-            row = self.row_of(image_id)
-            if row >= 0:
-                self.dataChanged.emit(self.index(row), self.index(row), [DRAFTS_ROLE])
-
-    def update_rows(self, rows: Sequence[ImageRecord]) -> None:
-        """New values of some images."""
-        for record in rows:
-            at = self._row_of.get(record.id)
-            if at is not None:
-                self._rows[at] = record
-                (self._finished.add if record.status in _FINISHED else self._finished.discard)(record.id)
-                self.dataChanged.emit(self.index(at), self.index(at))
-
-    def set_pixmap(self, image_id: int, pixmap: QPixmap) -> None:
-        """A thumbnail arrived; a null pixmap says that the image cannot be read."""
-        at = self._row_of.get(image_id)
-        if at is not None:
-            self._pixmaps[image_id] = pixmap
-            self.dataChanged.emit(self.index(at), self.index(at), [int(_ROLE.DecorationRole)])
-
-    def row_of(self, image_id: int) -> int:
-        """The row of an image, or -1."""
-        return self._row_of.get(image_id, -1)
-
-    def finished_count(self) -> int:
-        return len(self._finished)
-
-    def rowCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._rows)
-
-    def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
-        row = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return row
-        if role == _ROLE.DecorationRole:
-            if row.id not in self._pixmaps and row.id not in self._asked:
-                self._asked.add(row.id)
-                self._ask(row)
-            return self._pixmaps.get(row.id)
-        if role == IS_CURRENT_ROLE:
-            return row.id == self._current
-        if role == DRAFTS_ROLE:
-            return self._drafts.get(row.id, 0)
-        if role == _ROLE.DisplayRole:
-            return row.path.rsplit("/", 1)[-1]
-        if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
-            size = f", {row.width} × {row.height}" if row.width else ""
-            drafts = self._drafts.get(row.id, 0)
-            held = f", {counted(drafts)} in work, not accepted" if drafts else ""
-            return f"{row.path}{size}: {row.status.value}{held}"
-        return None

@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.drafts.held import gone_text
 from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError, UserError
+from annotator.domain.image_filter import ImageFilter, neighbour
 from annotator.domain.project import (
     Annotation,
     Category,
@@ -86,6 +87,7 @@ class ProjectSession(QObject):
         self._current_id = 0
         self.classes = ClassBook(self)
         self.drafts = DraftBook(self)
+        self.image_filter = ImageFilter()
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
@@ -170,11 +172,10 @@ class ProjectSession(QObject):
         return self.store.path, repr((sorted(self.store.category_counts().items()), self.store.edit_mark()))
 
     def neighbour(self, step: int) -> ImageRecord | None:
-        """The image ``step`` places further, or None at the ends."""
+        """The image ``step`` places further among those that the filter shows, or None at the ends."""
         row = self._row_of.get(self._current_id)
-        if row is None or not 0 <= row + step < len(self.images):
-            return None
-        return self.images[row + step]
+        shows = self.image_filter.matcher(self.drafts.counts)
+        return None if row is None else neighbour(self.images, row, step, shows)
 
     def go_to(self, image_id: int) -> None:
         """Show an image; the position is remembered."""
@@ -184,20 +185,20 @@ class ProjectSession(QObject):
         self.image_changed.emit(self.image)
 
     def step(self, count: int) -> None:
-        """Next (+1) or previous (-1) image."""
-        target = self.neighbour(count)
+        """Next (+1) or previous (-1) image of those that the filter shows."""
+        target, which = self.neighbour(count), "last" if count > 0 else "first"
         if target is None:
-            self.told.emit(self.drafts.after("This is the last image." if count > 0 else "This is the first image."))
+            self.told.emit(self.drafts.after(f"This is the {which} image{self.image_filter.clause}."))
         else:
             self.go_to(target.id)
 
     def next_unfinished(self) -> None:
-        """The next image that is neither done nor empty, from here on and round."""
-        row = self._row_of.get(self._current_id, -1)
+        """The next image that is neither done nor empty, from here on and round, of those that the filter shows."""
+        row, shows = self._row_of.get(self._current_id, -1), self.image_filter.matcher(self.drafts.counts)
         order = self.images[row + 1 :] + self.images[: max(0, row)]
-        target = next((image for image in order if image.status not in _FINISHED), None)
+        target = next((image for image in order if image.status not in _FINISHED and shows(image)), None)
         if target is None:
-            self.told.emit(self.drafts.after("All other images are done."))
+            self.told.emit(self.drafts.after(f"All other images{self.image_filter.clause} are done."))
         else:
             self.go_to(target.id)
 

@@ -104,6 +104,8 @@ class MainWindow(QMainWindow):
         self.actions_by_id[f"panel_{name}"].setChecked(is_shown)
         if not is_shown:
             self.canvas.setFocus()
+            if name == "images":
+                self.film.filter.reset()  # nobody could see that there is one
 
     def focus_next(self, step: int) -> None:
         """Give the focus to the next part of the window (+1), or to the one before (-1)."""

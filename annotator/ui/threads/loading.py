@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 
 from annotator.domain.errors import UserError
@@ -179,8 +179,10 @@ class ThumbnailLoader(QObject):
     """Thumbnails on one thread of their own, newest request first: what is in view comes before what was."""
 
     ready = Signal(int, QPixmap)
-    """(image id, pixmap); a null pixmap when the image cannot be read."""
-    _arrived = Signal(int, int, object)
+    """(image id, pixmap)"""
+    failed = Signal(int, str)
+    """(image id, why it has no thumbnail)"""
+    _arrived = Signal(int, int, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -197,6 +199,16 @@ class ThumbnailLoader(QObject):
         self._waiting.append((image_id, path))
         if not self._is_running:
             self._next()
+
+    def refuse(self, image_id: int, error: UserError) -> None:
+        """It has none; told later, because thumbnails are asked for while they are painted."""
+        generation = self._generation
+
+        def tell() -> None:
+            if generation == self._generation:
+                self.failed.emit(image_id, str(error))
+
+        QTimer.singleShot(0, self, tell)
 
     def clear(self) -> None:
         self._generation += 1
@@ -222,18 +234,18 @@ class ThumbnailLoader(QObject):
             return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
         def done(result: object, error: Exception | None) -> None:
-            if error is not None and not isinstance(error, UserError):
-                _log.error("thumbnail of %s: %s", path, "".join(traceback.format_exception(error)))
-            self._arrived.emit(generation, image_id, result)
+            self._arrived.emit(generation, image_id, result, error)
 
         self._pool.start(PoolJob(work, done))
 
-    @Slot(int, int, object)
-    def _on_arrived(self, generation: int, image_id: int, result: object) -> None:
+    @Slot(int, int, object, object)
+    def _on_arrived(self, generation: int, image_id: int, result: object, error: object) -> None:
         if generation != self._generation:
             return
-        pixmap = QPixmap.fromImage(result) if isinstance(result, QImage) else QPixmap()
-        self.ready.emit(image_id, pixmap)
+        if isinstance(result, QImage):
+            self.ready.emit(image_id, QPixmap.fromImage(result))
+        else:
+            self.failed.emit(image_id, _message(error))
         self._next()
 
 

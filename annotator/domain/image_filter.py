@@ -1,0 +1,58 @@
+"""Which of the folder's images are shown, and which comes next among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from annotator.domain.project import ImageRecord, Status
+
+Shows = Callable[[ImageRecord], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFilter:
+    """``part`` of the path, whatever its case; ``status`` None for any; ``has_draft`` for images with an object in
+    work only."""
+
+    part: str = ""
+    status: Status | None = None
+    has_draft: bool = False
+
+    @property
+    def is_set(self) -> bool:
+        return self != ImageFilter()
+
+    @property
+    def clause(self) -> str:
+        """Said of the images that it leaves."""
+        return " that the film strip's filter shows" if self.is_set else ""
+
+    def matcher(self, drafts: Container[int]) -> Shows:
+        """Whether an image is shown; quick enough for a hundred thousand of them.
+
+        Args:
+            drafts: ids of the images with an object in work; looked up at every call.
+        """
+        part, status, has_draft = self.part.casefold(), self.status, self.has_draft
+
+        def shows(image: ImageRecord) -> bool:
+            if status is not None and image.status is not status:
+                return False
+            if has_draft and image.id not in drafts:
+                return False
+            return not part or part in image.path.casefold()
+
+        return shows
+
+
+def neighbour(images: Sequence[ImageRecord], place: int, step: int, shows: Shows) -> ImageRecord | None:
+    """The ``step``-th image that is shown after (before, when negative) the one at ``place``; None past the ends.
+
+    Args:
+        place: 0-based; that image need not be shown itself. step: not 0.
+    """
+    places = range(place + 1, len(images)) if step > 0 else range(place - 1, -1, -1)
+    found = (images[at] for at in places if shows(images[at]))
+    return next(islice(found, abs(step) - 1, None), None)

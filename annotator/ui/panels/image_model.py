@@ -1,0 +1,185 @@
+"""The Qt list model of the project's images, all of them or those that a filter shows."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, Qt
+from PySide6.QtGui import QPixmap
+
+from annotator.domain.counting import counted
+from annotator.domain.image_filter import ImageFilter
+from annotator.domain.project import ImageRecord, Status
+from annotator.ui.panels.list_models import DRAFTS_ROLE, IS_CURRENT_ROLE, ROW_ROLE, Index
+
+_ROOT = QModelIndex()
+_ROLE = Qt.ItemDataRole
+_FINISHED = frozenset((Status.DONE, Status.EMPTY))
+_FEW = 50
+"""So many images are put in or left out one by one; more of them at once."""
+
+
+class ImageModel(QAbstractListModel):
+    """The project's images. Pictures are asked for when a row is painted and arrive later.
+
+    A row is an image that is shown, a place is one of all images. The image that is open is always shown.
+    """
+
+    def __init__(self, ask: Callable[[ImageRecord], None], parent: object = None) -> None:
+        super().__init__(parent)  # type: ignore[arg-type]
+        self._ask = ask
+        self._images: list[ImageRecord] = []
+        self._place_of: dict[int, int] = {}
+        self._shown: list[int] = []
+        """The place of every row, ascending."""
+        self._filter = ImageFilter()
+        self._pixmaps: dict[int, QPixmap] = {}
+        self._reasons: dict[int, str] = {}
+        self._asked: set[int] = set()
+        self._current = 0
+        # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
+        self._finished: set[int] = set()
+        self._drafts: Mapping[int, int] = {}
+
+    @property
+    def images(self) -> Sequence[ImageRecord]:
+        """All of them, also those that are not shown."""
+        return self._images
+
+    def set_rows(self, images: Sequence[ImageRecord]) -> None:
+        """Another project: all of its images are shown."""
+        self.beginResetModel()
+        self._images = list(images)
+        self._place_of = {image.id: place for place, image in enumerate(self._images)}
+        self._filter, self._shown = ImageFilter(), [*range(len(self._images))]
+        self._pixmaps, self._reasons, self._asked, self._current = {}, {}, set(), 0
+        self._finished = {image.id for image in self._images if image.status in _FINISHED}
+        self.endResetModel()
+
+    # --- which are shown ----------------------------------------------------------------------------------------------
+
+    @property
+    def filter(self) -> ImageFilter:
+        return self._filter
+
+    def set_filter(self, wanted: ImageFilter) -> None:
+        self.beginResetModel()
+        self._filter = wanted
+        shows = wanted.matcher(self._drafts)
+        self._shown = [place for place, image in enumerate(self._images) if shows(image) or image.id == self._current]
+        self.endResetModel()
+
+    def row_of(self, image_id: int) -> int:
+        """The row of an image, or -1."""
+        place = self._place_of.get(image_id)
+        row = -1 if place is None else bisect_left(self._shown, place)
+        return row if 0 <= row < len(self._shown) and self._shown[row] == place else -1
+
+    def place_of(self, image_id: int) -> int:
+        """Where an image is among all of them, or -1."""
+        return self._place_of.get(image_id, -1)
+
+    def _refit(self, image_ids: Sequence[int]) -> None:
+        """Put images in, or leave them out, whose status has changed."""
+        if not self._filter.is_set:
+            return
+        if len(image_ids) > _FEW:
+            self.set_filter(self._filter)
+            return
+        shows = self._filter.matcher(self._drafts)
+        for image_id in image_ids:
+            place = self._place_of.get(image_id)
+            if place is None:
+                continue
+            row, at = self.row_of(image_id), bisect_left(self._shown, place)
+            is_wanted = image_id == self._current or shows(self._images[place])
+            if is_wanted and row < 0:
+                self.beginInsertRows(_ROOT, at, at)
+                self._shown.insert(at, place)
+                self.endInsertRows()
+            elif row >= 0 and not is_wanted:
+                self.beginRemoveRows(_ROOT, at, at)
+                del self._shown[at]
+                self.endRemoveRows()
+
+    # --- what they are ------------------------------------------------------------------------------------------------
+
+    @property
+    def current_id(self) -> int:
+        """Id of the image that is open; 0: none."""
+        return self._current
+
+    def set_current(self, image_id: int) -> None:
+        """The image that is open."""
+        before, self._current = self._current, image_id
+        self._refit((before, image_id))
+        for changed in {before, image_id}:
+            self._tell(changed, IS_CURRENT_ROLE)
+
+    def set_drafts(self, drafts: Mapping[int, int]) -> None:
+        """Number of objects in work by image id."""
+        before, self._drafts = self._drafts, dict(drafts)
+        changed = {image_id for image_id, _count in before.items() ^ self._drafts.items()}
+        for image_id in changed:
+            self._tell(image_id, DRAFTS_ROLE)
+        self._refit([*changed])
+
+    def update_rows(self, images: Sequence[ImageRecord]) -> None:
+        """New values of some images."""
+        known = [image for image in images if image.id in self._place_of]
+        for image in known:
+            self._images[self._place_of[image.id]] = image
+            (self._finished.add if image.status in _FINISHED else self._finished.discard)(image.id)
+            self._tell(image.id)
+        self._refit([image.id for image in known])
+
+    def set_pixmap(self, image_id: int, pixmap: QPixmap) -> None:
+        """A thumbnail arrived."""
+        self._reasons.pop(image_id, None)
+        self._pixmaps[image_id] = pixmap
+        self._tell(image_id, int(_ROLE.DecorationRole))
+
+    def set_unreadable(self, image_id: int, reason: str) -> None:
+        """There is no thumbnail, and why."""
+        self._reasons[image_id] = reason
+        self._pixmaps[image_id] = QPixmap()
+        self._tell(image_id, int(_ROLE.DecorationRole))
+
+    def _tell(self, image_id: int, *roles: int) -> None:
+        row = self.row_of(image_id)
+        if row >= 0:
+            self.dataChanged.emit(self.index(row), self.index(row), list(roles))
+
+    def finished_count(self) -> int:
+        return len(self._finished)
+
+    # --- Qt -----------------------------------------------------------------------------------------------------------
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self._shown)
+
+    def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
+        image = self._images[self._shown[index.row()]]
+        if role == ROW_ROLE:
+            return image
+        if role == _ROLE.DecorationRole:
+            if image.id not in self._pixmaps and image.id not in self._asked:
+                self._asked.add(image.id)
+                self._ask(image)
+            return self._pixmaps.get(image.id)
+        if role == IS_CURRENT_ROLE:
+            return image.id == self._current
+        if role == DRAFTS_ROLE:
+            return self._drafts.get(image.id, 0)
+        if role == _ROLE.DisplayRole:
+            return image.path.rsplit("/", 1)[-1]
+        if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
+            return self._words(image)
+        return None
+
+    def _words(self, image: ImageRecord) -> str:
+        size = f", {image.width} × {image.height}" if image.width else ""
+        drafts, reason = self._drafts.get(image.id, 0), self._reasons.get(image.id)
+        held = f", {counted(drafts)} in work, not accepted" if drafts else ""
+        return f"{image.path}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")
