@@ -297,3 +297,31 @@ def test_the_titles_of_the_curves_are_whole(qtbot, monkeypatch, points):
     assert "Validation, boundary IoU" in drawn
     assert ("0.610" if points else "after the first epoch") in drawn
     assert not any("…" in text for text in drawn)
+
+
+def test_the_title_of_the_film_strip_is_whole_beside_another_panel(desk):
+    desk.window.program.files.open_path(desk.make_folder(images=12))
+    window = desk.window
+    window.resize(853, 480)
+    window.show_panel("jobs", True)
+    dock, film = window.docks["images"], window.film
+    title = dock.titleBarWidget()
+    desk.until(lambda: dock.detail.text() == "1 / 12  ·  0 of 12 done" and dock.width() < 500)
+
+    def is_whole():
+        parts = (dock.detail, film.filter.field, film.filter.choice)
+        return all(title.rect().contains(QRect(part.mapTo(title, QPoint()), part.size())) for part in parts)
+
+    desk.until(is_whole)
+    assert dock.detail.width() >= dock.detail.sizeHint().width()
+    assert film.view.y() == 0, "no gap above the tiles"
+
+
+def test_the_colours_of_doubt_are_the_same_in_a_light_window(desk):
+    ramp = desk.window.area.doubt._scale[1]
+    shots = []
+    for theme in ("dark", "light"):
+        desk.window.theme.apply(theme)
+        shot = ramp.grab().toImage()
+        shots.append([shot.pixelColor(x, 5).name() for x in (10, 36, 62)])
+    assert shots[0] == shots[1]

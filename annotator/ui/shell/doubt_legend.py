@@ -10,14 +10,15 @@ from annotator.ui.canvas.heat_items import ramp_colours
 from annotator.ui.look.theme import RADIUS_PX, Theme
 
 _RAMP_PX = (72, 10)
+_GROUND = "#262626"
+"""Pictures are mostly dark or of middle tone, in a light window too."""
 
 
 class _Ramp(QWidget):
-    """The layer's colours, as they look on the image's ground."""
+    """The layer's colours, as they look on a picture."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._theme = theme
         self.setFixedSize(*_RAMP_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -28,7 +29,7 @@ class _Ramp(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        for brush in (QColor(self._theme.tokens.background), gradient):
+        for brush in (QColor(_GROUND), gradient):
             painter.setBrush(brush)
             painter.drawRoundedRect(QRectF(self.rect()), RADIUS_PX / 2, RADIUS_PX / 2)
         painter.end()
@@ -46,7 +47,7 @@ class DoubtLegend(QFrame):
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.button.setIconSize(QSize(16, 16))
-        self._scale = [QLabel("sure"), _Ramp(theme), QLabel("in doubt")]
+        self._scale = [QLabel("sure"), _Ramp(), QLabel("in doubt")]
         row = self._row = QHBoxLayout(self)
         row.setContentsMargins(4, 4, 8, 4)
         row.setSpacing(8)
