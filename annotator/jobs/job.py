@@ -145,7 +145,7 @@ class Job:
     def show_progress(self, done: int, total: int) -> None:
         """Progress of work that is stopped in another way."""
         now = self._clock()
-        if self._first is None:
+        if self._first is None or done < self.standing.done:  # the next part counts anew
             self._first = now, done
         self.standing = replace(self.standing, done=done, total=total, left_s=self._left_s(now, done, total))
         if 0 < total <= done or now - self._told_s >= REPORT_EVERY_S:

@@ -24,6 +24,7 @@ from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.adapters.memory import AdapterMemory
 from annotator.ui.adapters.training_fact import TrainingFact
+from annotator.ui.adapters.training_job import TrainingJob
 from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.feedback import EngineFeedback
@@ -128,6 +129,7 @@ def build_window(
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
     window.status.insertPermanentWidget(1, TrainingFact(adapters.training))
+    TrainingJob(*(adapters.training, window.jobs, notices), parent=window)
     memory = AdapterMemory(*(session, client, notices), use=adapters.use, fitting=adapters.fitting, parent=window)
     adapters.listed.connect(lambda *_: memory.on_listed())
     program.attach(

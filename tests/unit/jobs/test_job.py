@@ -128,6 +128,10 @@ def test_the_time_left_counts_from_what_was_there() -> None:
     job.progress(700, 1000)
     assert job.standing.left_s == pytest.approx(30)
     assert job.standing.share == pytest.approx(0.7)
+    job.progress(0, 50)
+    clock.now += 10
+    job.progress(25, 50)
+    assert job.standing.left_s == pytest.approx(10), "the next part counts anew"
     job.progress(800, 0)
     assert job.standing.left_s is None
     assert job.standing.share is None
