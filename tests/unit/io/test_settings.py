@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import annotator
 from annotator.domain.errors import UserError
 from annotator.io.settings import SETTINGS, Settings, settings_path
 
@@ -19,6 +20,15 @@ def test_the_table_is_sound() -> None:
     for setting in SETTINGS:
         assert setting.description.endswith(".") or setting.description.endswith(").")
         assert not setting.choices or setting.default in setting.choices
+
+
+def test_every_setting_is_read() -> None:
+    package = Path(annotator.__file__).parent
+    others = [path for path in package.rglob("*.py") if path != package / "io" / "settings.py"]
+    texts = "".join(path.read_text("utf-8") for path in others)
+    own = (package / "io" / "settings.py").read_text("utf-8")
+    unread = [s.key for s in SETTINGS if f'"{s.key}"' not in texts and f'get("{s.key}")' not in own]
+    assert not unread, "a setting that nothing asks for does nothing"
 
 
 def test_defaults_without_a_file_and_no_file_without_a_change(home: Path) -> None:
