@@ -106,7 +106,7 @@ def build_window(
         bench=bench,
         key_of=window.key_of,
     )
-    switch = ProjectSwitch(session, patience, leave=bench.leave_project, parent=window)
+    switch = ProjectSwitch(session, patience, leave=bench.leave_project, board=window.jobs, parent=window)
     files = FileActions(
         *(window, session, settings),
         patience=patience,

@@ -20,6 +20,7 @@ from annotator.domain.ports.jobs import WorkCancelled
 from annotator.domain.project import Annotation
 from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
+from annotator.jobs.job import JobState
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from tests.fakes import Gate
@@ -430,12 +431,22 @@ def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
     desk.window.program.files.open_path(others)
     bar = desk.window.area.error_bar
     desk.until(lambda: "Looking through others" in bar.text)
+    job = desk.window.jobs.jobs[0]
+    assert job.title == "Open others"
     desk.accept_at(60, 60)
     QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
     assert bar.text == ""
+    desk.until(lambda: job.standing.state is JobState.CANCELLED)
     desk.qtbot.wait(100)
     assert desk.session.store.path == old
     assert not list(others.glob("*.annot"))
+    desk.window.program.files.open_path(others)
+    desk.until(lambda: "Looking through others" in bar.text)
+    again = desk.window.jobs.jobs[0]
+    assert again is not job
+    again.cancel()
+    desk.until(lambda: bar.text == "")
+    assert desk.session.store.path == old
     monkeypatch.setattr("annotator.ui.project.switch.open_project", real)
     desk.window.program.files.open_path(others)
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)

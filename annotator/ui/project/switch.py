@@ -15,6 +15,7 @@ from annotator.jobs.job import Job
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.patience import Patience
 from annotator.ui.threads.background import BackgroundWork
+from annotator.ui.threads.jobs import JobBoard
 
 SLOW_AFTER_MS = 400
 """Opening that takes longer is shown, with a way to stop it."""
@@ -43,7 +44,8 @@ class _Opening(QObject):
                 path, project_path=project_path, author=author, on_found=lambda count: job.progress(count, 0)
             )
 
-        self._work = BackgroundWork(work, self)
+        self.job = Job(f"Open {path.name}", unit="image")
+        self._work = BackgroundWork(work, self, job=self.job)
         self._work.progressed.connect(self._on_progress)
         self._work.failed.connect(self._on_failure)
         self._work.finished.connect(self._on_finished)
@@ -80,6 +82,7 @@ class ProjectSwitch(QObject):
     """Opens, replaces and closes the project of a session. The one that is open can be worked on meanwhile.
 
     Args:
+        board: lists an opening that takes a while.
         leave: called right before the old project goes, when no accept of it waits any more.
     """
 
@@ -93,10 +96,16 @@ class ProjectSwitch(QObject):
     """Nothing is being opened any more."""
 
     def __init__(
-        self, session: ProjectSession, patience: Patience, *, leave: Callable[[], None], parent: QObject
+        self,
+        session: ProjectSession,
+        patience: Patience,
+        *,
+        leave: Callable[[], None],
+        board: JobBoard,
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._session, self._patience, self._leave = session, patience, leave
+        self._session, self._patience, self._leave, self._board = session, patience, leave, board
         self._current: _Opening | None = None
         self._ending: list[_Opening] = []
         self._next: tuple[Path, Path | None] | None = None
@@ -191,6 +200,8 @@ class ProjectSwitch(QObject):
 
     def _tell_slow(self) -> None:
         if self._current is not None:
+            if self._current.job not in self._board.jobs:
+                self._board.add(self._current.job)
             self.slow.emit(self._current.path, self._found)
 
     @Slot(object)
