@@ -177,16 +177,16 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
     import pooch
     import requests
 
-    def transfer(url: str, output_file: str, _pooch: object) -> None:
+    from annotator.engine.transfer import transfer
+
+    def bring(url: str, output_file: str, _pooch: object) -> None:
         part = folder / (entry.file + ".part")
-        _transfer(url, part, progress)
+        transfer(url, part, progress)
         put_in_place(part, Path(output_file))
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(
-            entry.url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder, downloader=transfer
-        )
+        pooch.retrieve(entry.url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder, downloader=bring)
     except requests.RequestException as error:
         raise ModelError(
             f"{entry.name} could not be downloaded: {_reason(error, entry.url)}.",
@@ -220,28 +220,3 @@ def _reason(error: Exception, url: str) -> str:
     if isinstance(error, exceptions.ConnectionError | exceptions.Timeout):
         return f"{host} cannot be reached from this computer"
     return f"{host} sent something that cannot be used ({type(error).__name__})"
-
-
-def _transfer(url: str, part: Path, progress: Progress | None) -> None:
-    """GET into ``part``, resuming when the server can; a secure address is never left for an open one."""
-    import requests
-
-    have = part.stat().st_size if part.is_file() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    with requests.get(url, headers=headers, stream=True, timeout=(10, 60)) as response:
-        if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
-            raise requests.exceptions.InvalidURL("the server redirects to an insecure address")
-        if response.status_code == 416:  # the part is as long as the file, or longer: start over
-            part.unlink()
-            _transfer(url, part, progress)
-            return
-        response.raise_for_status()
-        is_resumed = response.status_code == 206
-        done = have if is_resumed else 0
-        total = done + int(response.headers.get("Content-Length") or 0)
-        with part.open("ab" if is_resumed else "wb") as file:
-            for chunk in response.iter_content(1 << 16):
-                file.write(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress(done, total)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from annotator.domain.errors import ModelError
+from annotator.engine import weights
 from annotator.engine.offer import ModelOffer
+from annotator.engine.registry import ModelEntry
 from annotator.ui.dialogs.work_dialog import WorkDialog
+from tests.stalling_server import CONTENT, HALF, StallingServer
 
 pytestmark = [
     pytest.mark.qt_log_ignore("propagateSizeHints", extend=True),
@@ -108,6 +112,29 @@ def test_a_failure_is_one_clear_message(desk, registry):
     QTest.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.wanted == ["large"])
     dialog.reject()
+
+
+def test_closing_the_window_leaves_a_server_that_stands_still(desk, tmp_path):
+    """At once, with nothing asked and no thread left; the part is there for the next try."""
+    part = tmp_path / "model.pt.part"
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    with StallingServer() as server:
+        rest = {"kind": "sam2", "licence": "", "rank": 0}
+        large = ModelEntry(name="large", file="model.pt", url=server.url, sha256=digest, **rest)
+        desk.window.program.files.models._fetch = lambda _name, told: weights.fetch(large, tmp_path, progress=told)
+        menu = desk.window.menus["Model"]
+        next(action for action in menu.actions() if action.text() == "Download large…").trigger()
+        dialog = desk.window.findChild(WorkDialog)
+        desk.until(lambda: dialog.bar.value() == HALF and server.is_still.is_set())
+        QTest.mouseClick(dialog.beside_button, Qt.MouseButton.LeftButton)
+        desk.until(lambda: desk.window.close())
+        assert QApplication.activeModalWidget() is None
+        assert not desk.window.isVisible()
+        assert not dialog.isVisible()
+        assert [thread for thread in threading.enumerate() if thread.name == "transfer"] == []
+        assert part.stat().st_size == HALF
+        assert not server.go_on.is_set()
+    assert desk.wanted == []
 
 
 # --- the offer --------------------------------------------------------------------------------------------------------

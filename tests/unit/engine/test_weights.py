@@ -142,7 +142,7 @@ def test_every_failure_has_its_words(
     def fails(*_args: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(requests, "get", fails)
+    monkeypatch.setattr(requests.Session, "get", fails)
     with pytest.raises(ModelError) as caught:
         weights.fetch(entry("https://weights.example/model.pt"), tmp_path)
     assert wanted in str(caught.value)
