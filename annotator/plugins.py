@@ -22,6 +22,7 @@ GROUPS: Mapping[str, str] = {
     "annotator.readers": "image reader",
     "annotator.formats": "format",
     "annotator.engines": "engine",
+    "annotator.actions": "action",
 }
 """The groups of entry points that there are, and what a plug-in of each is called."""
 _OWN_NAME = "annotator"

@@ -35,6 +35,7 @@ from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.workbench import SessionSink, Workbench
 from annotator.ui.look.theme import Theme
 from annotator.ui.program import Program, find_models, user_name
+from annotator.ui.project.added_actions import AddedActions
 from annotator.ui.project.closing import ClosingGate
 from annotator.ui.project.files import FileActions
 from annotator.ui.project.model_menu import ListModels, ModelMenu
@@ -140,6 +141,7 @@ def build_window(
         views=views,
         adapters=adapters,
         review=review,
+        added=AddedActions(window, session),
         factory_for=factory_for,
     )
     window.program = program

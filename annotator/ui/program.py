@@ -23,6 +23,7 @@ from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.look.theme import Theme
 from annotator.ui.panels.film_filter import KEEPS_TO
+from annotator.ui.project.added_actions import AddedActions
 from annotator.ui.project.files import FileActions
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -45,6 +46,7 @@ class Program(QObject):
     views: Views
     adapters: AdapterControl
     review: Review
+    added: AddedActions
 
     def __init__(
         self,
@@ -75,10 +77,11 @@ class Program(QObject):
         views: Views,
         adapters: AdapterControl,
         review: Review,
+        added: AddedActions,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         """Join the parts that need the window."""
-        self.bench, self.adapters, self.review = bench, adapters, review
+        self.bench, self.adapters, self.review, self.added = bench, adapters, review, added
         self.window, self.commands, self.files, self.views = window, commands, files, views
         self._factory_for = factory_for
         self.session.opened.connect(self._forget_pictures)
@@ -118,6 +121,7 @@ class Program(QObject):
         self.files.remember_window()
         self.window.jobs.shut_down()
         self.files.shut_down()
+        self.added.shut_down()
         self.adapters.shut_down()
         self.review.shut_down()
         self.views.shut_down()

@@ -241,7 +241,8 @@ class FileActions(QObject):
         return dialog
 
     def show_keys(self) -> ShortcutSheet:
-        sheet = ShortcutSheet(self._window.actions_by_id.keymap, self._window)
+        actions = self._window.actions_by_id
+        sheet = ShortcutSheet(actions.keymap, self._window, rows=actions.rows.values())
         sheet.open()
         return sheet
 

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
+from annotator.domain.ports.actions import MENUS
 from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
 from annotator.ui.shell.panel_specs import PANELS, PanelSpec
 from annotator.ui.shell.window_state import WindowState
 
-MENUS = ("File", "Edit", "Object", "Image", "View", "Model", "Help")
+__all__ = ["ACTIONS", "MENUS", "TOOL_STRIP", "ActionRow"]
 _ZOOM_STEP = 1.25
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
@@ -14,6 +14,9 @@ from annotator.ui.shell.action_rows import ACTIONS, MENUS, ActionRow
 from annotator.ui.shell.keymap import Keymap
 from annotator.ui.shell.window_state import WindowState
 
+_OWN = {row.id for row in ACTIONS}
+_LAST = {"File": "quit", "Help": "about"}
+"""What stays last in its menu."""
 Run = Callable[[ActionRow, bool], object]
 """Does what a row says; the second is the new state of a switch, or whether a held key is down."""
 
@@ -26,27 +29,60 @@ class ActionSet(QObject):
         self.rows = {row.id: row for row in ACTIONS}
         self.actions: dict[str, QAction] = {}
         self.keymap = keymap
-        groups: dict[str, QActionGroup] = {}
+        self._run, self._parent = run, parent
+        self._groups: dict[str, QActionGroup] = {}
+        self._state = WindowState()
+        self._behind: dict[str, QAction | None] = {}
+        """What stands behind the actions of other packages, by menu."""
         for row in ACTIONS:
-            action = QAction(row.title, self)
-            action.setObjectName(row.id)
-            action.setCheckable(row.is_checkable)
-            action.setAutoRepeat(row.repeats)
-            action.setIconVisibleInMenu(not row.is_checkable)
-            if row.group:
-                groups.setdefault(row.group, QActionGroup(self)).addAction(action)
-            if not row.is_held:
-                action.triggered.connect(lambda is_on, row=row: run(row, is_on))
-            self.actions[row.id] = action
-            parent.addAction(action)
+            self._make(row)
         self.set_keymap(keymap)
+
+    def _make(self, row: ActionRow) -> None:
+        action = QAction(row.title, self)
+        action.setObjectName(row.id)
+        action.setCheckable(row.is_checkable)
+        action.setAutoRepeat(row.repeats)
+        action.setIconVisibleInMenu(not row.is_checkable)
+        if row.group:
+            self._groups.setdefault(row.group, QActionGroup(self)).addAction(action)
+        if not row.is_held:
+            action.triggered.connect(lambda is_on: self._run(row, is_on))
+        self.actions[row.id] = action
+        self._parent.addAction(action)
+
+    def add(self, rows: Iterable[ActionRow], menus: Mapping[str, QMenu]) -> None:
+        """Take in actions of other packages: at the end of their menus, but for what everybody looks for there."""
+        for row in rows:
+            if row.menu not in self._behind:
+                self._behind[row.menu] = self._make_section(menus[row.menu], _LAST.get(row.menu))
+            self.rows[row.id] = row
+            self._make(row)
+            action, behind = self.actions[row.id], self._behind[row.menu]
+            if behind is None:
+                menus[row.menu].addAction(action)
+            else:
+                menus[row.menu].insertAction(behind, action)
+            action.setEnabled(row.enabled(self._state))
+        self.set_keymap(self.keymap)
+
+    def _make_section(self, menu: QMenu, last: str | None) -> QAction | None:
+        """Begin a section at the end of a menu, or before an action; returns what stands behind it."""
+        if last is None:
+            menu.addSeparator()
+            return None
+        entries = menu.actions()
+        behind = self.actions[last]
+        if not entries[entries.index(behind) - 1].isSeparator():
+            menu.insertSeparator(behind)
+        return menu.insertSeparator(behind)
 
     def __getitem__(self, name: str) -> QAction:
         return self.actions[name]
 
     def set_keymap(self, keymap: Keymap) -> None:
         """Use other keys; tooltips teach them."""
-        self.keymap = keymap
+        self.keymap = keymap = keymap.with_added([row for row in self.rows.values() if row.id not in _OWN])
         for name, action in self.actions.items():
             row = self.rows[name]
             action.setShortcuts([] if row.is_held else _sequences(keymap.keys(name)))
@@ -68,6 +104,7 @@ class ActionSet(QObject):
 
     def enable(self, state: WindowState) -> None:
         """Enable what can be done in this state."""
+        self._state = state
         for name, action in self.actions.items():
             action.setEnabled(self.rows[name].enabled(state))
 

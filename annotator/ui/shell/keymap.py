@@ -3,8 +3,9 @@ that keeps text fields safe."""
 
 from __future__ import annotations
 
+import logging
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,9 +25,10 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.ui.look.theme import resource_path
-from annotator.ui.shell.action_rows import ACTIONS
+from annotator.ui.shell.action_rows import ACTIONS, ActionRow
 
 DEFAULT_PRESET = "annotator"
+_log = logging.getLogger(__name__)
 _TEXT_WIDGETS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.KeypadModifier)
 _ARROWS = ("Left", "Right", "Up", "Down")
@@ -55,6 +57,24 @@ class Keymap:
         """The first key as the person's system writes it; empty when there is none."""
         keys = self.keys(action)
         return native(keys[0]) if keys else ""
+
+    def with_added(self, rows: Iterable[ActionRow]) -> Keymap:
+        """With the keys of other packages' actions, as far as nothing has them; the first of two packages has one."""
+        bindings = {**self.bindings}
+        taken = {QKeySequence(key).toString() for keys in (RESERVED, *bindings.values()) for key in keys}
+        for row in rows:
+            if row.id in bindings:
+                continue
+            free = []
+            for key in row.keys:
+                portable = QKeySequence(key).toString()
+                if not portable or portable in taken:
+                    _log.warning("the key %s of the action %s is taken, or none", key, row.id)
+                else:
+                    taken.add(portable)
+                    free.append(portable)
+            bindings[row.id] = tuple(free)
+        return Keymap(self.name, bindings)
 
     def conflicts(self) -> list[str]:
         """One sentence per key that two actions, or an action and a reserved key, want."""

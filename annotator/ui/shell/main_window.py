@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,7 +17,7 @@ from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import Notices
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
-from annotator.ui.shell.action_rows import TOOL_STRIP
+from annotator.ui.shell.action_rows import TOOL_STRIP, ActionRow
 from annotator.ui.shell.actions import ActionSet, Run
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
 from annotator.ui.shell.focus_round import FocusRound
@@ -132,6 +132,10 @@ class MainWindow(QMainWindow):
             if name:
                 self.strip.set_key_text(name, keymap.label(name))
         self.area.doubt.set_key(keymap.label("show_doubt"))
+
+    def take_actions(self, rows: Iterable[ActionRow]) -> None:
+        """Actions of other packages; see :meth:`ActionSet.add`."""
+        self.actions_by_id.add(rows, self.menus)
 
     def key_of(self, action: str) -> str:
         """The key of an action as the person's system writes it; empty when there is none."""

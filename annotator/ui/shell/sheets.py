@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, qVersion
 from PySide6.QtGui import QShowEvent
@@ -13,7 +14,7 @@ from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.canvas.tools.specs import TOOLS
 from annotator.ui.dialogs.scroll_pane import BAR_ROOM_PX, ScrollPane, fit_to_screen, fits_beside
 from annotator.ui.dialogs.work_dialog import closing_row, title_label
-from annotator.ui.shell.action_rows import ACTIONS, MENUS
+from annotator.ui.shell.action_rows import ACTIONS, MENUS, ActionRow
 from annotator.ui.shell.keymap import Keymap, native
 from annotator.ui.shell.version import program_version
 from annotator.ui.threads.background import Errand
@@ -41,11 +42,11 @@ CROSS_HAIR = (
 class ShortcutSheet(QDialog):
     """All keys on one sheet."""
 
-    def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
+    def __init__(self, keymap: Keymap, parent: QWidget | None = None, *, rows: Iterable[ActionRow] = ACTIONS) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        sections = _sections(keymap)
+        sections = _sections(keymap, tuple(rows))
         for columns in _COLUMNS:
             content = _sheet(sections, columns)
             if fits_beside(self, content, margin_px=48):
@@ -74,8 +75,8 @@ _COLUMNS: tuple[_Columns, ...] = (
 """Which sections stand in which column; the first that the screen is wide enough for."""
 
 
-def _sections(keymap: Keymap) -> dict[str, list[Row]]:
-    by_name = {menu: _rows_of(menu, keymap) for menu in MENUS}
+def _sections(keymap: Keymap, rows: tuple[ActionRow, ...]) -> dict[str, list[Row]]:
+    by_name = {menu: _rows_of(menu, keymap, rows) for menu in MENUS}
     by_name["Object"] += [(("1 … 9",), "Class by its number")]
     by_name["Model"] += [(("Ctrl+1 … 9",), "Adapter by number"), (("Ctrl+0",), "No adapter")]
     by_name["Mouse"] = list(MOUSE)
@@ -103,9 +104,9 @@ def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
     return content
 
 
-def _rows_of(menu: str, keymap: Keymap) -> list[Row]:
+def _rows_of(menu: str, keymap: Keymap, actions: tuple[ActionRow, ...]) -> list[Row]:
     rows = []
-    for row in ACTIONS:
+    for row in actions:
         keys = keymap.keys(row.id)
         if row.menu == menu and keys:
             # Both Return and Enter are "the Enter key" to a person.

@@ -77,6 +77,11 @@ def selecting(state: WindowState) -> bool:
     return state.can_change and state.hand.has_selection
 
 
+def has_selected(state: WindowState) -> bool:
+    """Objects are selected, also of a project that cannot be changed."""
+    return state.document.has_image and state.hand.has_selection
+
+
 def undoable(state: WindowState) -> bool:
     return state.work.can_undo or state.work.is_active or state.document.can_undo
 
