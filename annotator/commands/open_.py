@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Open the window and stay until it is closed.
 
-    A project that cannot be opened is told in the window, with a way on: whoever opened it by a double click sees no
-    terminal.
+    A project that cannot be opened is reported in the window, with a way on: whoever opened it by a double click sees
+    no terminal.
 
     Raises:
         UserError: the folder or project named on the command line does not exist.

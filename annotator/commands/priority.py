@@ -1,4 +1,4 @@
-"""A process that gives way to the programs that a person is working with."""
+"""A process that yields to the programs that a person is working with."""
 
 from __future__ import annotations
 

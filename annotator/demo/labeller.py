@@ -97,7 +97,7 @@ class Labeller:
     # --- prompts ----------------------------------------------------------------------------------------------------
 
     def click(self, x: float, y: float, *, is_positive: bool = True) -> Mask:
-        """Click, wait for the mask, and see that the click is what the model was told."""
+        """Click, wait for the mask, and see that the click is what the model was asked."""
         before = len(self.state.prompts.points)
         if is_positive:
             hit = self._hands.click(x, y)
@@ -203,7 +203,7 @@ class Labeller:
         require(record is not None and record.path == target.image, f"it was accepted on {record}")
         require(annotation.clicks >= prompts, f"{prompts} prompts were counted as {annotation.clicks}")
         require(annotation.seconds > 0, "no time was counted for the object")
-        require(not self.state.is_active, "accepting did not end the object in work")
+        require(not self.state.is_active, "accepting did not finish the current object")
         self.accepted[annotation.id] = annotation
         self.statuses.setdefault(target.image, Status.IN_PROGRESS)
         self.rows[annotation.id] = Row(annotation, target.image, target.class_name, how, now.decode_ms)

@@ -151,7 +151,7 @@ class Story:
         require(labeller.next_candidate().same_pixels(first), "Tab did not come round to the first candidate")
         labeller.next_candidate(is_back=True)
         self._hands.key(Key.Key_Escape)
-        require(not labeller.state.is_active, "Esc did not drop the object in work")
+        require(not labeller.state.is_active, "Esc did not drop the current object")
         labeller.accept(ASTRONAUT, labeller.find(ASTRONAUT))
 
     def helmet(self) -> None:
@@ -360,4 +360,4 @@ class Story:
         check_stored(self._project, self.labeller.accepted, self.labeller.statuses)
         with ProjectStore.open(self._project) as store:
             require(not store.is_read_only, f"the window left the project locked ({store.read_only_reason})")
-            require(not store.draft_counts(), "an object in work was left in the project file")
+            require(not store.draft_counts(), "a draft was left in the project file")

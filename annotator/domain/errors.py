@@ -73,4 +73,4 @@ class DivergedError(UserError):
 
 
 class EncodeCancelled(Exception):  # noqa: N818 - a signal between threads, not a failure
-    """An encode gave way to more urgent work; asked for by the caller, nothing is wrong."""
+    """An encode yielded to more urgent work; asked for by the caller, nothing is wrong."""

@@ -47,7 +47,7 @@ class ImageRecord:
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
-        """Size (x, y) of a pixel in millimetres, where the file told a usable one."""
+        """Size (x, y) of a pixel in millimetres, where the file gives a usable one."""
         match self.extra.get("spacing_mm"):
             case [int() | float() as x, int() | float() as y] if x > 0 and y > 0:
                 return float(x), float(y)
@@ -165,7 +165,7 @@ class RowChange:
 class Edit:
     """A named, reversible change of the document, applied in one transaction.
 
-    ``drafts_of`` are images whose objects in work end with it; taking it back brings them back, too.
+    ``drafts_of`` are images whose drafts end with it; taking it back brings them back, too.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Prompts and the immutable session of one object in work."""
+"""Prompts and the immutable session of one current object."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class PromptSession:
-    """The steps of one object in work, with a cursor: every click, box, stroke and removal is one step.
+    """The steps of one current object, with a cursor: every click, box, stroke and removal is one step.
 
     ``steps[0]`` is always the start (empty, or an existing object's mask). Steps after the cursor can be redone.
     """

@@ -68,7 +68,7 @@ class Tally:
         self._reasons[key].objects += 1
 
     def count(self, noun: str) -> int:
-        """How many of one kind of thing were told."""
+        """How many of one kind of thing were reported."""
         return sum(reason.count for reason in self._reasons.values() if reason.noun == noun)
 
     @property

@@ -78,7 +78,7 @@ def load_sam2_segmenter(
     """
     found = load_segmenter(name_or_path, device=device, config=config, dtype=dtype, progress=progress, zoom=zoom)
     if not isinstance(found, Sam2Segmenter | ZoomSegmenter):
-        raise ModelError(f"{found.info.name} is no SAM 2 model, so it takes no adapter.", "Name a SAM 2 model.")
+        raise ModelError(f"{found.info.name} is not a SAM 2 model, so it cannot use an adapter.", "Name a SAM 2 model.")
     return found
 
 

@@ -54,7 +54,7 @@ class ModelSource:
         device: "cpu", "cuda", "mps", or empty for the best there is.
         dtype: of torch, or None for the best.
         zoom: whether small objects are looked at more closely; None for models that were trained for it.
-        say: is told in a line what is going on.
+        say: shows in a line what is going on.
     """
 
     path: Path | None
@@ -115,7 +115,7 @@ def families() -> dict[str, FamilySpec]:
     found = {family.kind: family for family in FAMILIES}
     for name, family in plugins.load_all("annotator.engines").items():
         if not isinstance(family, FamilySpec):
-            _log.warning("the engine %s is left out: it is no FamilySpec", name)
+            _log.warning("the engine %s is left out: it is not a FamilySpec", name)
         elif family.kind in found:
             _log.warning("the engine %s is left out: the kind %s is taken", name, family.kind)
         else:
@@ -143,4 +143,4 @@ def family_of(source: ModelSource) -> FamilySpec:
             return family
     name = source.path.name if source.path is not None else source.name
     kinds = ", ".join(suffix for family in known.values() for suffix in family.suffixes)
-    raise ModelError(f"{name} is no weights file of a known kind.", f"Known: {kinds}.")
+    raise ModelError(f"{name} is not a weights file of a known kind.", f"Known: {kinds}.")

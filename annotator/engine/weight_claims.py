@@ -139,7 +139,7 @@ class _DryRun(pickle._Unpickler):
         if name.endswith("Storage"):
             return _StorageKind(name.removesuffix("Storage"))
         if name.endswith("Tensor") or name in _ALLOCATES:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of plain weights")
+            raise pickle.UnpicklingError(f"{module}.{name} does not belong into plain weights")
         return _Inert
 
     def persistent_load(self, found: Any) -> object:

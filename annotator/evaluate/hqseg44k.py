@@ -90,7 +90,7 @@ class PairResult:
     """One image's figures, 0..1; those of the adapter are None without one.
 
     Attributes:
-        image_bytes, mask_bytes: sizes of the two files, by which another version of them is told.
+        image_bytes, mask_bytes: sizes of the two files, by which another version of them is recognised.
         area: of the true mask in pixels.
         box_xyxy: the prompt, in image pixels.
         encode_ms: what encoding took; decode_ms: the first decode, without the adapter.
@@ -149,7 +149,7 @@ class HqResult:
 
 
 Progress = Callable[[int, int, PairResult], None]
-"""Told after each image: how many are done, of how many, and the newest."""
+"""Called after each image: how many are done, of how many, and the newest."""
 
 
 def read_pairs(root: Path) -> tuple[tuple[HqPair, ...], tuple[LeftOut, ...]]:

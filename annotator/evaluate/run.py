@@ -110,7 +110,7 @@ class Conditions:
 STANDARD = Conditions()
 
 Progress = Callable[[int, int, ObjectResult], None]
-"""Told after each object: how many are done, of how many, and the newest."""
+"""Called after each object: how many are done, of how many, and the newest."""
 
 
 def evaluate_coco(

@@ -94,7 +94,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("last_folder", "", "state", "The folder that was open last."),
     Setting("recent_folders", [], "state", "Folders that were open, newest first."),
     Setting("export", "", "state", "Format and options of the last export (text of the window's own)."),
-    Setting("knows_drafts_stay", False, "state", "Whether closing has told that what is in work is kept."),
+    Setting("knows_drafts_stay", False, "state", "Whether closing has said that unaccepted objects are kept."),
     Setting("panels", "", "state", "Places and sizes of the window's panels (text of the window's own)."),
 )
 

@@ -17,7 +17,7 @@ REPORT_EVERY_S = 0.05
 """Listeners hear of progress no more often, but always of its end."""
 _LOG_LINES = 1000
 _LEAST_S = 1.0
-"""A speed is not told from less."""
+"""No speed is given from less."""
 
 
 class JobState(StrEnum):
@@ -96,7 +96,7 @@ class Job:
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._told_s = 0.0
         self._first: tuple[float, int] | None = None
-        """When progress was told first, and how much was done by then: a download may go on from a part."""
+        """When progress was first reported, and how much was done by then: a download may go on from a part."""
 
     # --- for those who watch ------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class Wish:
         return self.windows + max(16, self.windows // 8)
 
     def command(self) -> list[str]:
-        """Nothing is installed by the process: the person sees the figures first. It gives way to the window.
+        """Nothing is installed by the process: the person sees the figures first. It yields to the window.
 
         To be started with :func:`~annotator.files.children.child_environment`, in the run's own folder.
         """
@@ -72,7 +72,7 @@ class Wish:
 
 
 class Outcome(StrEnum):
-    """What became of a run; OPEN until the person has decided, or it has failed and that was told."""
+    """What became of a run; OPEN until the person has decided, or it has failed and that was reported."""
 
     OPEN = "open"
     STOPPED = "stopped"
@@ -84,7 +84,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as its folder tells it. ``pid`` is of the process (0: not known), ``started_s`` Unix time."""
+    """A run as its folder describes it. ``pid`` is of the process (0: not known), ``started_s`` Unix time."""
 
     wish: Wish
     pid: int
@@ -151,7 +151,7 @@ def _read(path: Path) -> RunRecord | None:
         made = Wish(**{**wish, "project": Path(wish["project"]), "folder": path.parent})
         return RunRecord(made, int(data["pid"]), float(data["started_s"]), Outcome(data["outcome"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("%s is no record of a training: %s", path, error)
+        _log.warning("%s is not a record of a training: %s", path, error)
         return None
 
 

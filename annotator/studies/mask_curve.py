@@ -67,7 +67,7 @@ def read_card(path: Path) -> Training:
             interval = Interval(*map(float, difference.groups()))
             gains[row[0]] = Gain(float(base[1]), float(adapter[1]), interval)
     if not domain or not counts or not all(measure in gains for measure in SHOWN):
-        raise UserError(f"{path} is no card of an adapter with its gate's table.", "Give the cards of adapters (.md).")
+        raise UserError(f"{path} is not an adapter's card with its gate's table.", "Give the cards of adapters (.md).")
     masks, images, stop_masks, stop_images = (int(value or 0) for value in counts.groups())
     return Training(domain[1].strip(), images + stop_images, masks + stop_masks, gains)
 

@@ -418,7 +418,7 @@ def test_a_double_click_on_an_object_keeps_the_one_in_work(desk):
     prompts = desk.refine.state.prompts
     desk.window.objects.refine_wanted.emit(made.id)
     assert desk.refine.state.prompts == prompts
-    assert "object in work" in desk.window.status.message.text()
+    assert "current object" in desk.window.status.message.text()
 
 
 # --- keys that are held ----------------------------------------------------------------------

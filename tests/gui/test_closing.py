@@ -366,7 +366,7 @@ def test_done_and_next_waits_quietly_and_can_go_on(desk):
     project = accept_in_flight(desk)
     desk.key(K.Key_Return, CTRL)
     assert desk.shown_row() == 0
-    way_out(desk, "Go on without it")
+    way_out(desk, "Continue without it")
     desk.wait_image(1)
     desk.engine.let_go()
     desk.until(lambda: len(stored(project)) == 1)

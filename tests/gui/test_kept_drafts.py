@@ -176,7 +176,7 @@ def test_marking_empty_takes_what_is_in_work_and_undo_brings_it_back(desk):
     assert not desk.refine.state.is_active
     assert desk.session.drafts.counts == {}
     assert desk.window.status.message.text() == (
-        "Marked empty: 1 object deleted, 1 object in work dropped, undo brings them back."
+        "Marked empty: 1 object deleted, 1 unaccepted object dropped, undo brings them back."
     )
     desk.key(K.Key_Z, CTRL)
     assert len(desk.session.annotations) == 1

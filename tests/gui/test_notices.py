@@ -112,9 +112,9 @@ def test_that_an_object_is_in_work_goes_with_it(desk, end):
     desk.wait_mask(100, 80)
     desk.window.objects.select_ids(frozenset({desk.session.annotations[0].id}))
     desk.key(K.Key_R)
-    assert "object in work" in line(desk)
+    assert "current object" in line(desk)
     desk.key(end)
-    assert "object in work" not in line(desk)
+    assert "current object" not in line(desk)
 
 
 def test_select_one_object_goes_when_one_is_selected(desk):

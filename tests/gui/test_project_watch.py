@@ -78,7 +78,7 @@ def test_another_version_in_the_place_is_not_touched_and_the_work_goes_on_in_a_c
     desk.until(lambda: "is saved beside it as" in bar.text)
     desk.key(K.Key_S, CTRL)
     assert "Not saved in pictures.annot" in desk.window.status.message.text()
-    assert bar.button.text() == "Go on in your version"
+    assert bar.button.text() == "Continue in your version"
     bar.button.click()
     desk.until(lambda: desk.session.store is not None and "rescued" in desk.session.store.path.name)
     desk.until(lambda: desk.shown_row() == 0 and desk.refine.state.is_active)

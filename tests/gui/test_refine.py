@@ -773,7 +773,7 @@ def test_a_draft_of_a_refinement_names_its_object(bench: Bench) -> None:
 )
 def test_a_damaged_draft_is_told_and_harmless(bench: Bench, draft: dict) -> None:
     bench.controller.restore(draft)
-    assert bench.messages == ["The object that was in work could not be restored."]
+    assert bench.messages == ["The current object could not be restored."]
     assert not bench.state.is_active
 
 

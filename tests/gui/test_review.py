@@ -104,7 +104,7 @@ def test_r_refines_what_is_reviewed_and_the_walk_goes_on(reviewing):
     desk.key(K.Key_R)
     assert desk.refine.state.origin_id == 4
     desk.key(K.Key_J)  # not while an object is in work
-    assert "object in work" in told(desk)
+    assert "current object" in told(desk)
     desk.engine.segmenter.predicted_iou = 0.97
     desk.click(114, 34)
     desk.wait_mask(114, 34)

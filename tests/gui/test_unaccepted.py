@@ -161,7 +161,7 @@ def test_the_film_strip_marks_images_with_something_in_work(desk):
     go(desk, 1)
     assert marks(desk) == [1, 0, 0]
     tip = desk.window.film.model.index(0).data(int(Qt.ItemDataRole.ToolTipRole))
-    assert tip.endswith("unseen, 1 object in work, not accepted")
+    assert tip.endswith("unseen, 1 object not accepted")
     view = desk.window.film.view
 
     def picture(row: int):
@@ -230,7 +230,7 @@ def test_closing_keeps_what_is_in_work_and_says_so_once(desk):
     assert not desk.window.close()
     assert desk.window.isVisible()
     told = desk.window.area.error_bar.text
-    assert told.startswith("1 image holds 1 object that is not accepted: 0.png. What is in work stays")
+    assert told.startswith("1 image holds 1 object that is not accepted: 0.png. Unaccepted objects stay")
     project = desk.session.store.path
     assert desk.window.close()
     with ProjectStore.open(project, read_only=True) as store:

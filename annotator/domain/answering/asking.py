@@ -29,7 +29,7 @@ def check_prompts(points: Sequence[PointPrompt], box: Box | None, *, width: int,
     corner = [] if box is None else [("box corner", box.x0, box.y0), ("box corner", box.x1, box.y1)]
     for kind, x, y in [*(("point", p.x, p.y) for p in points), *corner]:
         if not (math.isfinite(x) and math.isfinite(y)):
-            raise PromptError(f"The {kind} {x:g},{y:g} is no place.", _PIXELS)
+            raise PromptError(f"The {kind} {x:g},{y:g} is not a place.", _PIXELS)
         if not (0 <= x <= width and 0 <= y <= height):
             raise PromptError(f"The {kind} {x:g},{y:g} is outside the image of {width} x {height} pixels.", _PIXELS)
 

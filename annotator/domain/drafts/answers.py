@@ -1,4 +1,4 @@
-"""What the engine and the document say to the object in work: pure, as the person's moves are."""
+"""What the engine and the document say to the current object: pure, as the person's moves are."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def head_to_store(work: Work) -> Draft | None:
 
 
 def kept_without(work: Work, head: Draft) -> Data | None:
-    """What is in work on the image of a draft once that is stored."""
+    """What is in progress on the image of a draft once that is stored."""
     return work.keeping.of(without(work.line, head), head.image.record.id)
 
 
@@ -100,7 +100,7 @@ def stored(work: Work, head: Draft) -> Work:
 
 
 def not_stored(work: Work, head: Draft) -> tuple[Work, Effects]:
-    """An object whose mask is there could not be stored: it is in work again, before what was begun after it."""
+    """An object whose mask is there could not be stored: it is in progress again, before what was begun after it."""
     line = taken_back(work.line, head, work.opened)
     if line is not None:
         return work.with_line(line), (GiveUpWaiting(),)

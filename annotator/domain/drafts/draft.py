@@ -1,4 +1,4 @@
-"""The object in work as a value: its prompts step by step, the answers to them, and a wish to accept it.
+"""The current object as a value: its prompts step by step, the answers to them, and a wish to accept it.
 
 No Qt and no clock: the controller in ``refine.py`` applies these transitions and shows what they say.
 """
@@ -82,7 +82,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """One object in work.
+    """One current object.
 
     Attributes:
         epoch: unique to this draft; an answer of another epoch is not for it.

@@ -36,7 +36,7 @@ class Encode:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Store what can be stored, ask what has to be asked, tell what is to be told."""
+    """Store what can be stored, ask what has to be asked, report what is to be reported."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""How objects in work are named where something goes on without them: closing, exporting, marking images."""
+"""How drafts are named where something goes on without them: closing, exporting, marking images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def held_text(images: Sequence[ImageRecord], drafts: Mapping[int, int]) -> str:
     """ "2 images hold 3 objects that are not accepted: a.png, b.png"; empty when none does.
 
     Args:
-        images: those that are asked about. drafts: number of objects in work by image id.
+        images: those that are asked about. drafts: number of drafts by image id.
     """
     holding = [image for image in images if drafts.get(image.id)]
     if not holding:
@@ -32,8 +32,8 @@ def held_text(images: Sequence[ImageRecord], drafts: Mapping[int, int]) -> str:
 
 
 def gone_text(objects: int, in_work: int) -> str:
-    """What went with the mark that an image is empty: so many accepted objects, and so many in work."""
+    """What went with the mark that an image is empty: so many accepted objects, and so many drafts."""
     gone = [f"{counted(objects)} deleted"] if objects else []
-    gone += [f"{counted(in_work)} in work dropped"] if in_work else []
+    gone += [f"{counted(in_work, 'unaccepted object')} dropped"] if in_work else []
     back = "it" if objects + in_work == 1 else "them"
     return f"{', '.join(gone)}, undo brings {back} back." if gone else "nothing to annotate here."

@@ -1,4 +1,4 @@
-"""What the project file knows to be in work, and what is in work beside the line of drafts."""
+"""What the project file knows to be in progress, and what is in progress beside the line of drafts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from annotator.domain.drafts.kept import Data, draft_json, kept_json, with_accep
 from annotator.domain.drafts.line import Line
 
 Writes = Mapping[int, Data | None]
-"""What is in work by image id, as the project file is to have it."""
+"""What is in progress by image id, as the project file is to have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Keeping:
 
     Attributes:
         told: by image id, what the file has.
-        left: by image id, what is in work beside the line, on images that were left.
+        left: by image id, what is in progress beside the line, on images that were left.
     """
 
     told: Writes = field(default_factory=lambda: MappingProxyType({}))
     left: Mapping[int, Data] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, line: Line, image_id: int) -> Data | None:
-        """All that is in work on an image."""
+        """All that is in progress on an image."""
         return kept_json(line, image_id, left=self.left.get(image_id))
 
     def news(self, line: Line, opened: OpenImage | None) -> tuple[Keeping, Writes]:
@@ -39,7 +39,7 @@ class Keeping:
         return replace(self, told=_only({**self.told, **writes}, here), left=_only(self.left, here)), writes
 
     def after_leaving(self, line: Line, opened: OpenImage | None) -> Keeping:
-        """The image that is open is left; the last draft of the line stays in work there."""
+        """The image that is open is left; the last draft of the line stays in progress there."""
         last = line[-1] if line else None
         work = draft_json(last) if last is not None and last.ticket is None else None
         left = self.left if opened is None or work is None else {**self.left, opened.record.id: work}
@@ -59,7 +59,7 @@ class Keeping:
         return replace(self.with_told(image_id, data), left=_without(self.left, image_id))
 
     def without(self, image_id: int) -> Keeping:
-        """Nothing is in work on an image, and the file knows."""
+        """Nothing is in progress on an image, and the file knows."""
         return Keeping(_without(self.told, image_id), _without(self.left, image_id))
 
 

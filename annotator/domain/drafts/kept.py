@@ -1,6 +1,6 @@
-"""What is in work on an image as plain JSON data, for the project file, and back.
+"""What is in progress on an image as plain JSON data, for the project file, and back.
 
-The data of the object in work are its prompts (``Prompts.to_json``) and, where they apply, ``annotation_id`` (the
+The data of the current object are its prompts (``Prompts.to_json``) and, where they apply, ``annotation_id`` (the
 object that is being refined), ``category_id`` (the class chosen for it since) and ``turns`` (another candidate).
 ``accepted`` lists objects that were accepted and whose mask is still to come, each with ``accepted_as``, its class.
 """
@@ -41,10 +41,10 @@ def draft_json(draft: Draft | None) -> Data | None:
 
 
 def kept_json(line: Line, image_id: int, *, left: Data | None = None) -> Data | None:
-    """All that is in work on an image; None when nothing is.
+    """All that is in progress on an image; None when nothing is.
 
     Args:
-        left: data of what is in work there, beside the line.
+        left: data of what is in progress there, beside the line.
     """
     here = [draft for draft in line if draft.image.record.id == image_id]
     work = work_of(left) or next((draft_json(d) for d in reversed(here) if d.ticket is None), None)
@@ -65,7 +65,7 @@ def with_accepted(left: Data | None, draft: Draft) -> Data:
 
 
 def work_of(data: Data | None) -> Data | None:
-    """The object in work among the data of :func:`kept_json`."""
+    """The current object among the data of :func:`kept_json`."""
     work = {key: value for key, value in (data or {}).items() if key != _ACCEPTED}
     return work or None
 

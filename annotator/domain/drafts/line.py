@@ -1,4 +1,4 @@
-"""The line of drafts: accepted ones that wait for their mask, and at its end the one in work.
+"""The line of drafts: accepted ones that wait for their mask, and at its end the current one.
 
 Pure rules for when something in the line goes wrong or is taken back. ``opened`` is the image on the screen.
 """
@@ -28,7 +28,7 @@ def can_take_back_accept(line: Line, opened: OpenImage | None) -> bool:
 
 
 def taken_back(line: Line, head: Draft, opened: OpenImage | None) -> Line | None:
-    """The line with ``head``, which could not be stored, in work again; its mask is worth more than newer prompts.
+    """The line with ``head``, which could not be stored, in progress again; its mask is worth more than newer prompts.
 
     None when its image is not open any more.
     """
@@ -51,7 +51,7 @@ def without(line: Line, draft: Draft) -> Line:
 def without_tickets(line: Line, epochs: set[int], opened: OpenImage | None) -> tuple[Line, int]:
     """The line when the masks of these accepted drafts do not come, and how many drafts had to be given up.
 
-    The newest of them is in work again, if nothing was begun since; strokes of a hand are worth more than new clicks.
+    The newest of them is in progress again, if nothing was begun since; strokes are worth more than new clicks.
     """
     failed = [draft for draft in line if draft.epoch in epochs and draft.ticket is not None]
     if not failed:

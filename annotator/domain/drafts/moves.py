@@ -1,4 +1,4 @@
-"""What the person does with the object in work: pure functions from the work and a move to the work after it and what
+"""What the person does with the current object: pure functions from the work and a move to the work after it and what
 has to happen outside. A move that does nothing gives back the very same work."""
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Drop the object in work, or the newest accept that still waits."""
+    """Drop the current object, or the newest accept that still waits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +109,7 @@ class TakeUp:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BringBack:
-    """What the project file has in work on the image that is open; ``annotations`` by id, for what is refined."""
+    """What the project file has in progress on the image that is open; ``annotations`` by id, for what is refined."""
 
     kept: Data
     annotations: Mapping[int, Annotation]
@@ -142,7 +142,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class DropImage:
-    """The document has ended what was in work on an image."""
+    """The document has ended what was in progress on an image."""
 
     image_id: int
 
@@ -322,7 +322,7 @@ def _bring_back(work: Work, move: BringBack) -> Step:
         epoch, data = next(epochs), work_of(absent)
         draft = Draft(epoch, opened) if data is None else draft_from_json(data, opened, epoch=epoch, **given)
     except (ValueError, TypeError, AttributeError, OverflowError, KeyError):
-        return work, (Say("The object that was in work could not be restored."),)
+        return work, (Say("The current object could not be restored."),)
     line = (*waiting(work.line), *again, draft)
     work = replace(work, line=line, keeping=work.keeping.restored(image_id, move.kept), epoch=epoch)
     return work, (DropDecodes(work.head_epoch), Settle())

@@ -1,4 +1,4 @@
-"""What the object in work looks like to the views and to the document."""
+"""What the current object looks like to the views and to the document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from annotator.domain.prompt import Prompts
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefineState:
-    """All that views show of the object in work.
+    """All that views show of the current object.
 
     Attributes:
         candidates, candidate_index: the answer on the screen, None while there is none.
@@ -55,7 +55,7 @@ class RefineState:
 
 
 def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState:
-    """The state to show for the draft in work; ``can_undo`` tells of steps outside the draft."""
+    """The state to show for the current draft; ``can_undo``: there are steps outside the draft."""
     if draft is None:
         return RefineState(parked=parked)
     shown = draft.visible

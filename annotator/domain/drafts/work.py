@@ -16,7 +16,7 @@ class Work:
     """Changed by the moves of :mod:`annotator.domain.drafts.moves` and :mod:`annotator.domain.drafts.answers`.
 
     Attributes:
-        line: accepted drafts that wait for their mask, and at its end the one in work. Only its head is known to the
+        line: accepted drafts that wait for their mask, and at its end the current one. Only its head is known to the
             engine.
         opened: the image on the screen.
         keeping: what the project file knows.
@@ -34,7 +34,7 @@ class Work:
 
     @property
     def draft(self) -> Draft | None:
-        """The draft in work: the last one, of the image that is open."""
+        """The current draft: the last one, of the image that is open."""
         return draft_in_work(self.line, self.opened)
 
     @property

@@ -155,7 +155,7 @@ def installed_path(name: str, folder: Path | None = None) -> Path:
         ModelError: the name is no plain file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) or name.endswith((SUFFIX, PREVIOUS, ".part")):
-        raise ModelError(f"{name!r} is no name for an adapter.", "Use letters, digits, '-' and '_'.")
+        raise ModelError(f"{name!r} is not a valid name for an adapter.", "Use letters, digits, '-' and '_'.")
     return (folder or adapters_dir()) / f"{name}{SUFFIX}"
 
 
@@ -250,7 +250,7 @@ def export(source: Path, target: Path) -> Path:
     file = file if file.suffix == SUFFIX else file.with_name(file.name + SUFFIX)
     beside = _card_of(file)
     if beside.exists() and not _is_card(beside):
-        raise ModelError(f"{beside.name} is there and is no adapter's card.", "Choose another name.")
+        raise ModelError(f"{beside.name} exists and is not an adapter's card.", "Choose another name.")
     part, card_part = _part(file), _part(beside)
     with _disk_errors(file), _gone_after(part, card_part):
         shutil.copyfile(source, part)

@@ -114,7 +114,7 @@ def least_weights(config: NanoConfig) -> int:
         raise ValueError(f"an image size of {config.image_size}")
     widths = (config.channels, config.mlp_channels, *config.stage_channels, *config.stage_blocks)
     if any(not isinstance(width, int) or width < 1 for width in widths):
-        raise ValueError("a width that is no whole number from 1")
+        raise ValueError("a width that is not a whole number from 1")
     blocks = zip(config.stage_blocks, config.stage_channels, strict=True)
     trunk = sum(9 * width**2 * (2 * count - 1) for count, width in blocks)
     return trunk + 4 * config.channels * config.mlp_channels + 4 * config.channels**2

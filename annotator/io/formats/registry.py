@@ -157,5 +157,5 @@ def _formats(_path: tuple[str, ...]) -> tuple[FormatSpec, ...]:
         if isinstance(spec, FormatSpec) and spec.id == plugin.name and (spec.export or spec.import_):
             added.append(spec)
         else:
-            _log.warning("%s of %s is no row of the format %s", plugin.target, plugin.distribution, plugin.name)
+            _log.warning("%s of %s is not a row of the format %s", plugin.target, plugin.distribution, plugin.name)
     return (*OWN, *sorted(added, key=lambda spec: spec.title.lower()))

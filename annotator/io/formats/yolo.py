@@ -180,7 +180,7 @@ def _by_image(
     for image in selection.images:
         other = by_label.setdefault(_label_path(Path(), image), image.path)
         if other != image.path:
-            message = f"{other} and {image.path} would share one label file: the format tells images by name only."
+            message = f"{other} and {image.path} would share one label file: the format knows images by name only."
             raise ExportError(message, "Rename one of them.")
     found: dict[int, list[Annotation]] = {image.id: [] for image in selection.images}
     crowds = 0
@@ -232,7 +232,7 @@ def _others(target: Path, staging: Path) -> list[str]:
 def import_yolo(store: ProjectStore, yaml_path: str | Path, *, progress: Progress | None = None) -> ImportReport:
     """Take in the polygons of a data set's label files; rows of a box only are counted as boxes without masks.
 
-    Images are told by their path below ``images``, else by a file name that only one has, without the suffix. What the
+    Images are known by their path below ``images``, else by a file name that only one has, without the suffix. What the
     project has already, as far as polygons can tell (IoU 0.98), is not added again.
 
     Args:

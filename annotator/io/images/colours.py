@@ -216,7 +216,7 @@ def _stretched(
 
 
 def stretch_words(low: float, high: float) -> str:
-    """How a stretch is told."""
+    """How a stretch is described."""
     return f"stretched {low:g} to {high:g}"
 
 

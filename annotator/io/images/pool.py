@@ -71,7 +71,7 @@ class ReaderPool:
         return answer
 
     def warm(self) -> None:
-        """Start a process ahead of time, without waiting for it; a failure is told by the first image."""
+        """Start a process ahead of time, without waiting for it; a failure is reported by the first image."""
 
         def start() -> None:
             try:

@@ -60,7 +60,7 @@ def remember(path: str, what: str, why: str) -> None:
 
 
 def check(path: str, what: str) -> None:
-    """Before a file is asked for ``what``. The size of a picture that cannot be decoded is still told.
+    """Before a file is asked for ``what``. The size of a picture that cannot be decoded is still reported.
 
     Raises:
         ImageError: it ended its reader the last time, and has not changed since.

@@ -59,7 +59,7 @@ def _what_runs(kind: str, sql: str) -> str:
 def _refused(path: Path, what: str, name: str) -> ProjectUnsoundError:
     named = f" ({name[:60]})" if name else ""
     return ProjectUnsoundError(
-        f"{path.name} is no plain project: it holds {what}{named}, which would run in here.", _ADVICE
+        f"{path.name} is not a plain project: it holds {what}{named}, which would run in here.", _ADVICE
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows of the objects in work: one for every image that holds any. Inside the caller's transaction where it writes."""
+"""Rows of the drafts: one for every image that holds any. Inside the caller's transaction where it writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from annotator.domain.drafts.kept import objects_in
 from annotator.io.project.schema import to_json
 
 Kept = Mapping[int, dict[str, Any] | None]
-"""By image id: data of :func:`annotator.domain.drafts.kept.kept_json`; None: nothing is in work there."""
+"""By image id: data of :func:`annotator.domain.drafts.kept.kept_json`; None: nothing is in progress there."""
 
 # A program of version 1.0 that had the project open wrote to its own table.
 _OF_OLD = "SELECT image_id, 1 AS objects, prompts AS data FROM draft"
@@ -40,7 +40,7 @@ class DraftRows:
         self._source = ""
 
     def read(self, image_id: int) -> dict[str, Any] | None:
-        """What is in work on an image. A row that cannot be read is an empty dictionary."""
+        """What is in progress on an image. A row that cannot be read is an empty dictionary."""
         sql = f"SELECT data FROM ({self._rows()}) WHERE image_id = ?"
         found = self._connection.execute(sql, (image_id,)).fetchone()
         if found is None:
@@ -52,7 +52,7 @@ class DraftRows:
         return data if isinstance(data, dict) else {}
 
     def counts(self) -> dict[int, int]:
-        """Number of objects in work by image id; images without are left out."""
+        """Number of drafts by image id; images without are left out."""
         found = self._connection.execute(f"SELECT image_id, objects FROM ({self._rows()})").fetchall()
         return {image_id: count if isinstance(count, int) else 1 for image_id, count in found}
 
@@ -68,7 +68,7 @@ class DraftRows:
             )
 
     def take(self, image_ids: Iterable[int]) -> str:
-        """End what is in work on these images.
+        """End what is in progress on these images.
 
         Returns:
             What :meth:`give_back` needs.
@@ -78,7 +78,7 @@ class DraftRows:
         return to_json(list(found.items())) if found else ""
 
     def give_back(self, taken: str) -> None:
-        """Bring back what :meth:`take` ended, except where something newer is in work."""
+        """Bring back what :meth:`take` ended, except where something newer is in progress."""
         there = self.counts()
         self.write({image_id: data for image_id, data in _taken(taken) if image_id not in there})
 

@@ -38,7 +38,7 @@ class FileState(Enum):
 
     def error(self, path: Path) -> ProjectReplacedError:
         message = self.value.format(path.name)
-        return ProjectReplacedError(message, "Nothing is written into it: go on in a copy of your version.")
+        return ProjectReplacedError(message, "Nothing is written into it: continue in a copy of your version.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def check_folder(folder: Path) -> None:
         raise ProjectError(f"There is no folder {shown}.", "Check the name.")
     if name != str(folder).encode("utf-8", "surrogateescape").decode("utf-8", "replace"):
         raise ProjectError(
-            f"The name of the folder {name} is no valid text (UTF-8).", "Rename the folder, then open it."
+            f"The name of the folder {name} is not valid text (UTF-8).", "Rename the folder, then open it."
         )
 
 

@@ -150,12 +150,12 @@ class ProjectQueries:
         return found[0][0] if found else default
 
     def draft(self, image_id: int) -> dict[str, Any] | None:
-        """What is in work on an image, as saved (:mod:`annotator.domain.drafts.kept`), or None. It survives a crash."""
+        """The drafts of an image, as saved (:mod:`annotator.domain.drafts.kept`), or None. They survive a crash."""
         with translated_errors(self._path, "read"):
             return self._drafts.read(image_id)
 
     def draft_counts(self) -> dict[int, int]:
-        """Number of objects in work by image id; images without are left out."""
+        """Number of drafts by image id; images without are left out."""
         with translated_errors(self._path, "read"):
             return self._drafts.counts()
 

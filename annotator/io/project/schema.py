@@ -294,7 +294,7 @@ def refuse_constant(name: str) -> None:
     Raises:
         ValueError
     """
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _from_json(texts: Iterable[str]) -> Iterable[Any]:

@@ -210,10 +210,10 @@ class ProjectStore(ProjectQueries):
         """Do an edit in one transaction; durable when it returns. It can be undone, and what was undone is forgotten.
 
         Only fields that differ between a change's old and new row are written, so an edit made from a slightly old
-        row does not take back what was written since. The objects in work of its ``drafts_of`` end with it.
+        row does not take back what was written since. The drafts of its ``drafts_of`` end with it.
 
         Args:
-            kept: what is in work from then on, as in :meth:`save_drafts`: an accepted object is never in both, nor
+            kept: what is in progress from then on, as in :meth:`save_drafts`: an accepted object is never in both, nor
                 in neither.
 
         Raises:
@@ -330,7 +330,7 @@ class ProjectStore(ProjectQueries):
             self._connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", (key, value))
 
     def save_drafts(self, kept: Kept) -> None:
-        """Remember what is in work on these images through a crash, not a power cut; others keep theirs. Does nothing
+        """Remember the drafts of these images through a crash, not a power cut; others keep theirs. Does nothing
         when read-only."""
         if not self.is_read_only:
             with relaxed(self._connection, is_wal=self._is_wal), self._transaction():

@@ -66,7 +66,7 @@ class WindowCache:
         return self._count
 
     def fill(self, progress: Callable[[int, int], None], *, ranks: Ranks = ALONE) -> int:
-        """Encode the windows that are missing; told (done, all). Returns how many were encoded.
+        """Encode the windows that are missing; reported (done, all). Returns how many were encoded.
 
         Several processes share the work; each comes back when all windows are there.
 

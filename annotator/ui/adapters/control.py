@@ -85,7 +85,7 @@ class AdapterControl(QObject):
         self.use(fitting[digit - 1])
 
     def use(self, entry: AdapterEntry | None) -> None:
-        """Let this adapter answer from now on; the object in work is asked again at once."""
+        """Let this adapter answer from now on; the current object is asked again at once."""
         self._notices.withdraw(Subject.ADAPTER)
         if self._shelf is None or not self._client.can_answer:
             self._notices.tell("There are no adapters before a model is loaded.", about=Subject.MODEL)
@@ -108,7 +108,7 @@ class AdapterControl(QObject):
         if self._base is not None and self._base[0] == (state.image_key, state.prompts) and state.is_active:
             self._show_base(self._base[1])
         elif not self._refine.asides.ask_base():
-            self._notices.tell("There is no mask in work to compare.", about=Subject.PROMPTS)
+            self._notices.tell("There is no current mask to compare.", about=Subject.PROMPTS)
 
     def _on_compared(self, result: DecodeResult) -> None:
         state, asked = self._refine.state, (result.image_key, result.prompts)

@@ -23,7 +23,7 @@ from annotator.jobs.training_record import Outcome, RunRecord, Wish, held, new_r
 POLL_MS = 500
 _LAST_BYTES = 4000
 UNKNOWN_CODE = 1
-"""Of a process that another window started: whether it did well is told by what it wrote."""
+"""Of a process that another window started: what it wrote shows whether it did well."""
 Points = tuple[tuple[float, float], ...]
 
 
@@ -172,7 +172,7 @@ class TrainingRun(QObject):
         self._settle(outcome)
 
     def give_up(self) -> None:
-        """It ended without a result, and that was told."""
+        """It ended without a result, and that was reported."""
         if self.outcome is Outcome.OPEN:
             self._settle(Outcome.FAILED)
 

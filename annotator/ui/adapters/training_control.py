@@ -124,7 +124,7 @@ class TrainingControl(QObject):
         records = [record for record in found if isinstance(record, RunRecord)] if isinstance(found, list) else []
         if self.run is not None or not records:
             return
-        # The newest that still runs, else the newest with a result; those that died are told and forgotten.
+        # The newest that still runs, else the newest with a result; those that died are reported and forgotten.
         runs = []
         for record in records:
             run = TrainingRun(record.wish, self)

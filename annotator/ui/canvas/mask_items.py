@@ -1,4 +1,4 @@
-"""Masks in the scene: the object in work, and all accepted objects as one item."""
+"""Masks in the scene: the current object, and all accepted objects as one item."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MANY = 60
 
 
 class MaskItem(QGraphicsItem):
-    """One mask: the object in work."""
+    """One mask: the current object."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ _TINT_VALUES = (1.0, 1.0, 1.0, 0.74, 0.74)
 class MaskLook:
     """How a mask is painted.
 
-    ``opacity`` 0..1 is the fill's; ``is_strong`` is the object in work; ``outline_px`` is in logical screen pixels, 0
+    ``opacity`` 0..1 is the fill's; ``is_strong`` is the current object; ``outline_px`` is in logical screen pixels, 0
     for none; ``tint`` (0 .. ``TINTS`` - 1) tells objects of one class apart, 0 is the plain colour.
     """
 

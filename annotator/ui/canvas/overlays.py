@@ -1,4 +1,4 @@
-"""The items of the canvas's scene and their order: image, accepted objects, the object in work, its prompts."""
+"""The items of the canvas's scene and their order: image, accepted objects, the current object, its prompts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer
 from annotator.ui.canvas.mask_picture import OUTLINE_PX, MaskLook
 
 CANDIDATE_EXTRA_OPACITY = 0.1
-"""How much stronger the fill of the object in work is than that of accepted ones."""
+"""How much stronger the fill of the current object is than that of accepted ones."""
 _POINT_DEPTH = 10
 _HEAT_DEPTH = 1.5
-"""Above the accepted masks, below the outline of the object in work."""
+"""Above the accepted masks, below the outline of the current object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Overlays:
 
     @property
     def prompt_box(self) -> Box | None:
-        """The box of the object in work, while it can be seen."""
+        """The box of the current object, while it can be seen."""
         return None if self._is_peeking else self._prompt_box
 
     @property
     def candidate_colour(self) -> str:
-        """``#rrggbb`` of the object in work, or of the next one."""
+        """``#rrggbb`` of the current object, or of the next one."""
         return self._candidate_colour
 
     @property

@@ -1,4 +1,4 @@
-"""How an image is finished: done or empty. Neither leaves an object in work behind without a word."""
+"""How an image is finished: done or empty. Neither leaves a current object behind without a word."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Finishing(QObject):
     """Serves the keys that mark an image.
 
     Args:
-        bar: where it is asked about an object in work. key_of: see :class:`Unaccepted`.
+        bar: where it is asked about a current object. key_of: see :class:`Unaccepted`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Finishing(QObject):
         )
 
     def mark_empty(self) -> None:
-        """Nothing here, nor in work: an accept that still waits is stored first, and undo brings all of it back."""
+        """Neither objects nor drafts: an accept that still waits is stored first, and undo brings all of it back."""
         image = self._session.image
         if image is None or image.id == self._emptying_id:
             return  # it waits already: a second press must not take the mark away again
@@ -69,7 +69,7 @@ class Finishing(QObject):
         self._on_this_image(empty, over, then="The image is marked empty", way_out="Mark it without it")
 
     def done_and_next(self) -> None:
-        """Done means that nothing is left in work: the person is asked about it, and an accept that still waits for its
+        """Done means that no draft is left: the person is asked about it, and an accept that still waits for its
         mask comes first."""
         if not self._views.has_failed and not self.can_see():
             return
@@ -92,10 +92,10 @@ class Finishing(QObject):
             self._session.done_and_next(is_dropping=is_dropping and self._refine.can_leave())
             left = self._session.drafts.counts.get(image.id, 0) if image is not None else 0
             if image is not None and left:
-                text = f"{image.path} is done, but holds {counted(left)} in work that is not accepted."
+                text = f"{image.path} is done, but has {counted(left, 'unaccepted object')}."
                 self._notices.tell(text, about=Subject.PROJECT)
 
-        self._on_this_image(done, lambda: None, then="The next image comes", way_out="Go on without it")
+        self._on_this_image(done, lambda: None, then="The next image comes", way_out="Continue without it")
 
     def _on_this_image(self, do: Callable[[], None], over: Callable[[], None], *, then: str, way_out: str) -> None:
         """Once no accept waits; not when the person is on another image by then. ``over`` in any case."""

@@ -38,7 +38,7 @@ class KeptDrafts(QObject):
         self._refine.restore(self._with_classes(kept), annotations=origins)
         state = self._refine.state
         if state.is_active:
-            return f"The object in work is back.{lost}"
+            return f"The current object is back.{lost}"
         waits = "An accepted object is stored as soon as its mask is there."
         return f"{waits}{lost}" if state.parked > parked else ""
 

@@ -61,7 +61,7 @@ class LoopCommands(QObject):
             self._refine.remove_last()
 
     def cancel(self) -> None:
-        """The half-made drag, a question, the proposed click, the object in work, or else the selection."""
+        """The half-made drag, a question, the proposed click, the current object, or else the selection."""
         stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
         if not any(way() for way in (self._window.canvas.cancel_gesture, stay, drop, self._refine.cancel)):
             self._window.objects.select_ids(frozenset())
@@ -142,7 +142,9 @@ class LoopCommands(QObject):
             return
         state = self._refine.state
         if state.is_active and not state.is_accept_pending:
-            self._notices.tell("There is an object in work: Enter keeps it, Esc drops it.", about=Subject.WORK)
+            self._notices.tell(
+                "The current object is not accepted yet: Enter accepts it, Esc drops it.", about=Subject.WORK
+            )
             return
         if not tool_spec(self._window.canvas.tool).changes:
             self.set_tool(FIRST_TOOL)

@@ -27,10 +27,10 @@ class _Doubt:
 
 
 class NextClick(QObject):
-    """Follows the object in work. Nothing is computed while neither the layer nor a proposal is wanted."""
+    """Follows the current object. Nothing is computed while neither the layer nor a proposal is wanted."""
 
     heat_changed = Signal(bool, bool)
-    """(an object is in work, its doubt is on the screen)"""
+    """(an object is in progress, its doubt is on the screen)"""
 
     def __init__(self, canvas: Canvas, refine: RefineController, notices: Notices, *, parent: QObject) -> None:
         super().__init__(parent)
@@ -52,7 +52,7 @@ class NextClick(QObject):
         return self._ghost
 
     def show_heat(self, is_shown: bool) -> None:
-        """Show the layer of doubt of the mask in work, also of those to come."""
+        """Show the layer of doubt of the current mask, also of those to come."""
         self._is_heat_wanted = is_shown
         self._paint_heat()
         if is_shown and not self._state.is_active:

@@ -63,7 +63,7 @@ class Review(QObject):
     def go(self, step: int) -> None:
         """Show the next less trusted object (+1), or the one before (-1)."""
         if self._refine.state.is_active:
-            text = "There is an object in work: Enter keeps it, Esc drops it. Then the review goes on."
+            text = "The current object is not accepted yet: Enter accepts it, Esc drops it. Then the review continues."
             self._notices.tell(text, about=Subject.WORK)
         elif self._order is not None:
             self._go(self._order, step)
@@ -156,7 +156,7 @@ class Review(QObject):
             self._session.go_to(found.image_id)
 
     def _on_image(self, image: ImageRecord | None) -> None:
-        """Another image is to be shown, or is already: what was told of an object on the one before is over."""
+        """Another image is to be shown, or is already: what was said of an object on the one before is over."""
         image_id = 0 if image is None else image.id
         if self._shown is not None and self._shown.image_id != image_id:
             self._shown = None

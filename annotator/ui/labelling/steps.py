@@ -19,7 +19,7 @@ class _Step(Enum):
 
 
 class Steps:
-    """Serves undo and redo: prompts of the object in work first, then the document."""
+    """Serves undo and redo: prompts of the current object first, then the document."""
 
     def __init__(self, session: ProjectSession, refine: RefineController) -> None:
         self._session, self._refine = session, refine

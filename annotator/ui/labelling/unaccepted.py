@@ -1,4 +1,4 @@
-"""What becomes of an object in work when its image is called done: asked above the canvas, answered by one key."""
+"""What becomes of a current object when its image is called done: asked above the canvas, answered by one key."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Unaccepted(QObject):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether something in work would go unnoticed."""
+        """Whether something in progress would go unnoticed."""
         state = self._refine.state
         return state.is_worth_keeping and not state.is_accept_pending
 

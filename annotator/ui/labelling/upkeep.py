@@ -1,4 +1,4 @@
-"""What is told goes when it is no longer true: which change of state ends which subject."""
+"""Notices go when they are no longer true: which change of state ends which subject."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from annotator.ui.refine.controller import RefineController
 
 
 class NoticeUpkeep(QObject):
-    """Follows project, object in work, selection and canvas, and withdraws what they have made untrue.
+    """Follows project, current object, selection and canvas, and withdraws what they have made untrue.
 
     Make it before the parts that tell of the same changes, so that it has withdrawn what was before.
     """

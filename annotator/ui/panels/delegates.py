@@ -183,7 +183,7 @@ class FilmDelegate(_RowDelegate):
 
 
 def paint_draft_mark(painter: QPainter, centre: QPointF, theme: Theme) -> None:
-    """Something is in work here: a diamond, set off from any picture by an edge."""
+    """Something is in progress here: a diamond, set off from any picture by an edge."""
     tokens = theme.tokens
     side = 5.0
     diamond = QPolygonF([centre + QPointF(x, y) for x, y in ((0, -side), (side, 0), (0, side), (-side, 0))])

@@ -118,7 +118,7 @@ class ImageModel(QAbstractListModel):
             self._tell(changed, IS_CURRENT_ROLE)
 
     def set_drafts(self, drafts: Mapping[int, int]) -> None:
-        """Number of objects in work by image id."""
+        """Number of drafts by image id."""
         before, self._drafts = self._drafts, dict(drafts)
         changed = {image_id for image_id, _count in before.items() ^ self._drafts.items()}
         for image_id in changed:
@@ -181,5 +181,5 @@ class ImageModel(QAbstractListModel):
     def _words(self, image: ImageRecord) -> str:
         size = f", {image.width} × {image.height}" if image.width else ""
         drafts, reason = self._drafts.get(image.id, 0), self._reasons.get(image.id)
-        held = f", {counted(drafts)} in work, not accepted" if drafts else ""
+        held = f", {counted(drafts)} not accepted" if drafts else ""
         return f"{image.path}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")

@@ -25,7 +25,7 @@ DETAIL_ROLE = ROW_ROLE + 5
 NUMBER_ROLE = ROW_ROLE + 4
 """Of a class, in its chip."""
 DRAFTS_ROLE = ROW_ROLE + 4
-"""How many objects are in work on an image."""
+"""How many drafts an image has."""
 
 
 class ObjectModel(QStringListModel):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ClassBook:
-    """Part of a :class:`ProjectSession`; failures and changes are told through its signals."""
+    """Part of a :class:`ProjectSession`; failures and changes are reported through its signals."""
 
     def __init__(self, session: ProjectSession) -> None:
         self._session = session

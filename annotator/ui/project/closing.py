@@ -1,5 +1,5 @@
 """The window's end: not before the last accepted mask is in the project file; what would be stopped is named first,
-and once, what is in work."""
+and once, drafts are named."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ClosingGate(QObject):
         return True
 
     def _tell_of_drafts(self) -> bool:
-        """Say, the first time that it happens to this person, that nothing in work is lost; whether it was said."""
+        """Say, the first time that it happens to this person, that nothing in progress is lost; whether it was said."""
         held = self._session.drafts.text()
         if not held or self._settings.get("knows_drafts_stay") or _is_logging_out():
             return False
@@ -86,7 +86,8 @@ class ClosingGate(QObject):
         except UserError as error:  # it holds for this session, so the next wish closes the window
             _log.warning("%s", error)
         self._window.notices.warn(
-            f"{held}. What is in work stays in the project and is back when you open its image. Close again to leave.",
+            f"{held}. Unaccepted objects stay in the project and are back when you open their image. "
+            "Close again to leave.",
             about=Subject.WORK,
             is_error=False,
             action=("Close", self._close),

@@ -18,7 +18,7 @@ _NAMED = 3
 
 
 def note_damage(session: ProjectSession, annotation: Annotation, reason: str) -> None:
-    """The mask of an object turned out to be none; it is told once."""
+    """The mask of an object turned out to be none; it is reported once."""
     store, place = session.store, ("annotation", annotation.id)
     if store is not None and place not in store.damage:
         store.damage[place] = Damage("annotation", annotation.id, annotation.image_id, reason, True)
@@ -34,12 +34,12 @@ class DamageNotices(QObject):
         super().__init__(parent)
         self._session, self._notices = session, notices
         self._told: set[tuple[str, int]] = set()
-        """What was told of the open project as a whole."""
+        """What was reported of the open project as a whole."""
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._found.connect(self._on_found)
         session.opened.connect(self._told.clear)
-        # Later: what is told of the image before goes when the next one comes.
+        # Later: what is reported of the image before goes when the next one comes.
         session.damaged.connect(self._tell, Qt.ConnectionType.QueuedConnection)
         session.image_changed.connect(self._on_image, Qt.ConnectionType.QueuedConnection)
 

@@ -1,4 +1,4 @@
-"""What is in work in the open project: how much on which image, and that it is written at once."""
+"""What is in progress in the open project: how much on which image, and that it is written at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DraftBook(QObject):
     """Serves a session, as the class book does."""
 
     changed = Signal(object)
-    """Ids of images where other objects are in work now, or none."""
+    """Ids of images where other objects are in progress now, or none."""
     counted = Signal(object)
     """The counts, whenever they changed."""
 
@@ -25,12 +25,12 @@ class DraftBook(QObject):
         super().__init__(session)
         self._session = session
         self.counts: dict[int, int] = {}
-        """Number of objects in work, of the images where there are any."""
+        """Number of drafts, of the images where there are any."""
         self.unsaved: dict[int, dict[str, Any] | None] = {}
         """What could not be written yet."""
 
     def save(self, image_id: int, data: dict[str, Any] | None) -> None:
-        """Keep what is in work on an image; written when it returns."""
+        """Keep what is in progress on an image; written when it returns."""
         store = self._session.store
         if store is None or store.is_read_only:
             return

@@ -122,7 +122,7 @@ class FileActions(QObject):
     def open_path(self, path: Path, *, project_path: Path | None = None) -> None:
         """Open a folder or project beside the GUI thread; the work in the one that is open can go on meanwhile.
 
-        A failure is told in the window, with the way on where there is one.
+        A failure is reported in the window, with the way on where there is one.
         """
         self._notices.withdraw("file")
         self._switch.open(path, project_path=project_path)

@@ -205,7 +205,7 @@ class ProjectSession(QObject):
     # --- changes of the document --------------------------------------------------------------------------------------
 
     def apply(self, edit: Edit, *, kept: Kept | None = None) -> Change:
-        """Apply an edit, with what is in work from then on, and tell everyone.
+        """Apply an edit, with what is in progress from then on, and tell everyone.
 
         Raises:
             ProjectError: nothing was changed.
@@ -232,7 +232,7 @@ class ProjectSession(QObject):
             self.attempt(lambda: self.apply(reclass_edit(chosen, category_id)))
 
     def mark_empty(self) -> bool:
-        """Nothing to annotate here: objects go, also in work (one undo brings them back). Whether it was written."""
+        """Nothing to annotate here: objects and drafts go (one undo brings them back). Whether it was written."""
         image = self.image
         if image is None:
             return False
@@ -247,8 +247,8 @@ class ProjectSession(QObject):
         return True
 
     def done_and_next(self, *, is_dropping: bool = False) -> None:
-        """Mark the image done (an empty one stays empty) and go to the next. ``is_dropping`` ends what is in work on
-        it; undo brings that back with the mark."""
+        """Mark the image done (an empty one stays empty) and go to the next. ``is_dropping`` ends its drafts;
+        undo brings that back with the mark."""
         image = self.image
         if image is None:
             return

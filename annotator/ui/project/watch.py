@@ -31,7 +31,7 @@ class _Found:
 
 
 class ProjectWatch(QObject):
-    """Looks after every change, beside the GUI thread, and tells above the canvas."""
+    """Looks after every change, beside the GUI thread, and reports above the canvas."""
 
     open_wanted = Signal(object)
     """Path of the project to go on with."""
@@ -53,7 +53,7 @@ class ProjectWatch(QObject):
         session.opened.connect(self._forget)
 
     def check(self) -> FileState:
-        """Look now, because the person asked; what is wrong is told."""
+        """Look now, because the person asked; what is wrong is reported."""
         store = self._session.store
         if store is None:
             return FileState.GONE
@@ -113,7 +113,7 @@ class ProjectWatch(QObject):
         elif found.rescued is not None:
             rescued = found.rescued
             text += f" It was not touched; your version is saved beside it as {rescued.name}."
-            action = ("Go on in your version", lambda: self._go_on(rescued))
+            action = ("Continue in your version", lambda: self._go_on(rescued))
         elif found.has_work:
             text += f" It was not touched. {found.failure}"
             action = ("Save a copy…", self._ask_copy)
@@ -123,7 +123,7 @@ class ProjectWatch(QObject):
         self._notices.warn(text, about=TOPIC, action=action)
 
     def _go_on(self, path: Path) -> None:
-        """Open this version, with what is in work and no file has yet."""
+        """Open this version, with what is in progress and no file has yet."""
         is_ours = self._rescued is not None and path == self._rescued.rescued
         unsaved = dict(self._session.drafts.unsaved) if is_ours else {}
 

@@ -1,4 +1,4 @@
-"""What the engine is asked beside the object in work: to be ready for what comes, and for the base's opinion."""
+"""What the engine is asked beside the current object: to be ready for what comes, and for the base's opinion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EngineAsides:
             self._client.submit_warm(WarmRequest(opened.epoch, opened.key, x, y))
 
     def ask_base(self) -> bool:
-        """Ask what the base says to the prompts in work, for ``client.compared``; False when there are none."""
+        """Ask what the base says to the current prompts, for ``client.compared``; False when there are none."""
         draft = self._work().draft
         if draft is None or not draft.has_prompts:
             return False

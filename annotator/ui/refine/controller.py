@@ -1,4 +1,4 @@
-"""What a click does: the object in work, from the first prompt to the accepted annotation."""
+"""What a click does: the current object, from the first prompt to the accepted annotation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def utc_now() -> str:
 
 
 class RefineController(QObject):
-    """What the person does with the object in work. Each of these is a move of :mod:`annotator.domain.drafts.moves`.
+    """What the person does with the current object. Each of these is a move of :mod:`annotator.domain.drafts.moves`.
 
     Args:
         clock: monotonic seconds, for the time spent on an object.
@@ -46,7 +46,7 @@ class RefineController(QObject):
     """(why, epoch of the draft for :meth:`accept`, 0 when it is on another image): the disk refused an accept."""
     busy_changed = Signal(bool)
     draft_changed = Signal(int, object)
-    """(image id, plain JSON data to :meth:`restore` what is in work there from after a crash, or None)"""
+    """(image id, plain JSON data to :meth:`restore` what is in progress there from after a crash, or None)"""
 
     def __init__(
         self,
@@ -100,12 +100,12 @@ class RefineController(QObject):
         self._loop.work = self._loop.work.with_record(image)
 
     def drop_image(self, image_id: int) -> None:
-        """Nothing is in work on this image any more, nor is anything stored that was accepted there and still waits.
-        The document has ended it already."""
+        """This image has no drafts any more, nor is anything stored that was accepted there and still waits. The
+        document has ended it already."""
         self._loop.do(moves.DropImage(image_id))
 
     def restore(self, kept: Data, *, annotations: Iterable[Annotation] = ()) -> None:
-        """Bring back what was in work on the image that is open.
+        """Bring back what was in progress on the image that is open.
 
         Args:
             kept: from ``draft_changed``. What was accepted is accepted again, unless it still waits here.
@@ -115,7 +115,7 @@ class RefineController(QObject):
         self._loop.do(moves.BringBack(kept, rows, self._clock()))
 
     def lacks(self, image_id: int) -> bool:
-        """Whether that image is open, and nothing here of what the document may have in work there."""
+        """Whether that image is open, and nothing here of what the document may have in progress there."""
         work = self._loop.work
         return work.is_open(image_id) and work.keeping.told.get(image_id) is None
 
@@ -130,7 +130,7 @@ class RefineController(QObject):
         self._loop.do(moves.DrawBox(box, self._clock()))
 
     def paint(self, stroke: Stroke) -> None:
-        """A stroke of the brush or eraser over the mask in work; a brush alone makes an object by hand."""
+        """A stroke of the brush or eraser over the current mask; a brush alone makes an object by hand."""
         self._loop.do(moves.Paint(stroke, self._clock()))
 
     def remove_last(self) -> None:
@@ -138,7 +138,7 @@ class RefineController(QObject):
         self._loop.do(moves.RemoveLast(self._clock()))
 
     def undo(self) -> bool:
-        """One step back within the object in work (or take back an accept that still waits); False: nothing here."""
+        """One step back within the current object (or take back an accept that still waits); False: nothing here."""
         return self._loop.do(moves.Undo())
 
     def redo(self) -> bool:
@@ -152,7 +152,7 @@ class RefineController(QObject):
         self._loop.do(moves.Choose(index))
 
     def cancel(self) -> bool:
-        """Drop the object in work, or the newest accept that still waits; False when there was nothing."""
+        """Drop the current object, or the newest accept that still waits; False when there was nothing."""
         return self._loop.do(moves.Cancel())
 
     def refine_annotation(self, annotation: Annotation) -> None:

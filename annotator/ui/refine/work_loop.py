@@ -42,7 +42,7 @@ class AnnotationSink(Protocol):
     def new_annotation_id(self) -> int: ...
 
     def apply(self, edit: Edit, *, kept: Writes | None = None) -> Change:
-        """Durable when it returns, together with what is in work from then on (``kept``, by image id).
+        """Durable when it returns, together with what is in progress from then on (``kept``, by image id).
 
         Raises:
             UserError: nothing was changed.
@@ -51,7 +51,7 @@ class AnnotationSink(Protocol):
 
 
 class WorkLoop(QObject):
-    """Has the work, and does what it asks for: requests to the engine, durable edits, what is told.
+    """Has the work, and does what it asks for: requests to the engine, durable edits, messages.
 
     Args:
         now: ISO 8601 time in UTC, for ``created_at``. author: of the objects that are accepted.
@@ -239,7 +239,7 @@ class WorkLoop(QObject):
         self._apply(self.work, (Settle(),) if opened is None else (Encode(opened), Settle()))
 
     def _on_adapter(self) -> None:
-        """Another adapter answers: ask it again what is in work. What was accepted with a mask keeps that mask."""
+        """Another adapter answers: ask it again what is in progress. What was accepted with a mask keeps that mask."""
         self.work = answers.forgotten(self.work, keeps_accepted=True)
         self._settle()
 

@@ -36,7 +36,7 @@ class _Ramp(QWidget):
 
 
 class DoubtLegend(QFrame):
-    """There while an object is in work; the colours are explained while the layer is shown."""
+    """There while an object is in progress; the colours are explained while the layer is shown."""
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
@@ -70,7 +70,7 @@ class DoubtLegend(QFrame):
         self.button.setText(self._text)
 
     def show_state(self, is_active: bool, is_shown: bool) -> None:
-        """Whether an object is in work, and whether the layer is on the screen."""
+        """Whether an object is in progress, and whether the layer is on the screen."""
         for part in self._scale:
             part.setVisible(is_shown)
         self._row.setContentsMargins(4, 4, 8 if is_shown else 4, 4)

@@ -29,7 +29,7 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """Document, object in work and hand, together."""
+    """Document, current object and hand, together."""
 
     document: Document = field(default_factory=Document)
     work: RefineState = field(default_factory=RefineState)
@@ -58,7 +58,7 @@ def writable(state: WindowState) -> bool:
 
 
 def refining(state: WindowState) -> bool:
-    """An object is in work, or a stroke."""
+    """An object is in progress, or a stroke."""
     return state.work.is_active or state.hand.is_drawing
 
 

@@ -59,7 +59,7 @@ class EngineWorker(QObject):
         self._idle_timer.stop()
         self._session.release()
 
-    # --- what the session tells ---------------------------------------------------------------------------------------
+    # --- what the session reports -------------------------------------------------------------------------------------
 
     def on_loading(self, line: str) -> None:
         self.loading.emit(line)
@@ -198,7 +198,7 @@ class EngineClient(QObject):
         self._put(Job(Lane.ADAPTER, setter, self._model))
 
     def submit_encode(self, request: EncodeRequest) -> None:
-        """Ask for the current image; an encode of another image gives way."""
+        """Ask for the current image; an encode of another image yields."""
         self._put(Job(Lane.ENCODE, request, self._model))
 
     def submit_prefetch(self, request: EncodeRequest) -> None:

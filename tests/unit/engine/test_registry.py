@@ -95,7 +95,7 @@ def test_our_own_kinds_cannot_be_taken_over(monkeypatch: pytest.MonkeyPatch, cap
         assert registry.families()["nano"] is FAMILIES[0]
     assert [record.message for record in caplog.records] == [
         "the engine rival is left out: the kind nano is taken",
-        "the engine odd is left out: it is no FamilySpec",
+        "the engine odd is left out: it is not a FamilySpec",
     ]
 
 

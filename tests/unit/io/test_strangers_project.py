@@ -50,7 +50,7 @@ PROGRAMS = {
 def test_what_runs_by_itself_is_refused_before_anything_is_written(project: Path, kind: str) -> None:
     spoil(project, *PROGRAMS[kind])
     before = project.read_bytes()
-    with pytest.raises(ProjectUnsoundError, match=r"set\.annot is no plain project"):
+    with pytest.raises(ProjectUnsoundError, match=r"set\.annot is not a plain project"):
         ProjectStore.open(project)
     with pytest.raises(ProjectUnsoundError):
         ProjectStore.open(project, read_only=True)

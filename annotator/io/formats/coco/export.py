@@ -221,7 +221,7 @@ def _licences(images: tuple[ImageRecord, ...]) -> tuple[list[dict[str, Any]], di
 
 
 def _polygon_warnings(filled: list[str], below: tuple[tuple[str, float], ...]) -> list[str]:
-    """Objects that suffer most first; a hole of a few pixels is told too, whatever its share of the object is."""
+    """Objects that suffer most first; a hole of a few pixels is reported too, whatever its share of the object is."""
     low, why = dict(below), dict.fromkeys(filled, " (holes are filled)")
     lines = [f"{name}: the polygons cover it with IoU {iou:.3f}{why.get(name, '')}; use rle" for name, iou in below]
     return lines + [f"{name}: its holes are filled; use rle" for name in filled if name not in low]

@@ -90,7 +90,7 @@ def open_folder_set(path: Path, folder: Path) -> FolderSet:
     def measure(image: ImageRecord) -> ImageRecord:
         try:
             width, height = read_size(folder.joinpath(*image.path.split("/")))
-        except ImageError:  # told by the caller, who knows what is lost by it
+        except ImageError:  # reported by the caller, who knows what is lost by it
             return image
         return replace(image, width=width, height=height)
 

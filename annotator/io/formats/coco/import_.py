@@ -255,7 +255,7 @@ class _Builder:
         """What the objects are on: by it the file is found again when it was renamed, and known when it was changed."""
         try:
             return sha256_of(self._store.image_path(image))
-        except OSError:  # gone since its head was read; it is told when it is to be shown
+        except OSError:  # gone since its head was read; it is reported when it is to be shown
             return ""
 
     def _present_on(self, image_id: int) -> _Present:
