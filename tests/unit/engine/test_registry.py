@@ -59,7 +59,7 @@ def test_a_model_without_weights_is_one_of_the_models(capsys: pytest.CaptureFixt
 
 
 def test_what_works_on_sam2_alone_refuses_other_families() -> None:
-    with pytest.raises(ModelError, match="takes no adapter"):
+    with pytest.raises(ModelError, match="cannot use an adapter"):
         load_sam2_segmenter("grabcut")
 
 
