@@ -68,11 +68,11 @@ class CanvasDisplay(ImageView):
         self._layer.set_hidden(frozenset(ids))
 
     def set_candidate(self, mask: Mask | None, colour: str = "#ffffff") -> None:
-        """The mask of the object in work, stronger than the accepted ones."""
+        """The mask of the current object, stronger than the accepted ones."""
         self._overlays.set_candidate(mask, colour)
 
     def set_prompts(self, prompts: Prompts) -> None:
-        """The dots and the box of the object in work."""
+        """The dots and the box of the current object."""
         self._overlays.set_prompts(prompts)
 
     def set_heat(self, image: QImage | None, box: Box | None) -> None:
@@ -96,7 +96,7 @@ class CanvasDisplay(ImageView):
         self._show_overlays()
 
     def set_opacity(self, opacity: float) -> None:
-        """Of the fill of accepted objects, 0..1; the object in work is a little stronger."""
+        """Of the fill of accepted objects, 0..1; the current object is a little stronger."""
         self._overlays.set_opacity(opacity)
 
     def set_outline_width(self, width_px: float) -> None:

@@ -9,7 +9,7 @@ from annotator.ui.canvas.tools.tool import CONTROL, LEFT, RIGHT, Pointer, Tool
 
 
 class BrushTool(Tool):
-    """Paints over the mask in work."""
+    """Paints over the current mask."""
 
     cursor_shape, other_cursor_shape = CursorShape.BRUSH, CursorShape.ERASER
     is_positive = True
@@ -57,7 +57,7 @@ class BrushTool(Tool):
 
 
 class EraserTool(BrushTool):
-    """Takes away from the mask in work."""
+    """Takes away from the current mask."""
 
     cursor_shape, other_cursor_shape = CursorShape.ERASER, CursorShape.BRUSH
     is_positive = False

@@ -72,7 +72,7 @@ _ROWS = (
     ToolSpec(
         id="brush",
         title="Brush",
-        tip="Paint over the mask in work, or an object",
+        tip="Paint over the current mask, or a new object",
         icon="brush",
         key="P",
         place=30,
@@ -86,7 +86,7 @@ _ROWS = (
     ToolSpec(
         id="eraser",
         title="Eraser",
-        tip="Take away from the mask in work",
+        tip="Erase from the current mask",
         icon="eraser",
         key="E",
         place=40,

@@ -1,4 +1,4 @@
-"""What a tool on the canvas is: it answers presses, moves and keys, and says what they mean for the object in work.
+"""What a tool on the canvas is: it answers presses, moves and keys, and says what they mean for the current object.
 
 The canvas converts coordinates, pans, and hands everything else to the tool in the hand. ``specs.py`` lists the tools.
 """
@@ -57,7 +57,7 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may look at, and what it may say. The answers go to the object in work, or to the selection.
+    """What a tool may look at, and what it may say. The answers go to the current object, or to the selection.
 
     Attributes:
         view: zoom, size of the image, what lies where; also pans.
@@ -89,7 +89,7 @@ class ToolContext:
         return box.clipped(*self.view.image_size)
 
     def sign_colour(self, *, is_positive: bool) -> str:
-        """``#rrggbb`` of what adds to the object in work, or takes away."""
+        """``#rrggbb`` of what adds to the current object, or takes away."""
         return self.overlays.candidate_colour if is_positive else self.overlays.negative_colour
 
 
