@@ -79,7 +79,7 @@ def test_what_was_being_changed_in_a_damaged_object_is_a_new_one(desk, sql, why)
     spoil(desk.folder / "pictures.annot", sql)
     desk.open(folder=desk.folder)
     desk.wait_mask(44, 60)
-    told = f"The object in work is back. Object 1 {why}, so what was changed in it is a new object now."
+    told = f"The current object is back. Object 1 {why}, so what was changed in it is a new object now."
     assert desk.window.status.message.text() == told
     desk.key(Qt.Key.Key_Return)
     desk.until(lambda: desk.refine.can_leave())

@@ -123,7 +123,7 @@ def test_menus_and_titles_show_signs_of_qt_as_they_are(hostile):
     recent = hostile.window.program.files._recent
     recent.fill()
     assert any(FOLDER in read_by_a_person(action.text()) for action in recent.menu.actions())
-    assert hostile.window.windowHandle().title().startswith(FOLDER)
+    assert f" – {FOLDER} – Annotator" in hostile.window.windowHandle().title()
 
 
 def test_signs_of_qt():

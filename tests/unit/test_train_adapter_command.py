@@ -85,7 +85,7 @@ def test_the_gate_decides(
         ("--lr=inf", "no training"),
         ("--work=base.safetensors", "is not a folder"),
         ("--gate-clicks=2", "no training"),
-        ("--name=../x", "no name"),
+        ("--name=../x", "not a valid name"),
         ("--device=tpu", "no device"),
         ("--out=/nonexistent/a.safetensors", "annotator: "),
         ("--out=base.safetensors", "is what is read"),

@@ -61,7 +61,8 @@ def export_polygons(
     target = Path(out_path).absolute()
     if os.path.exists(target) and not os.path.isdir(target):
         raise ExportError(f"{target} is a file.", "Name a folder for the polygon files.")
-    remove_left(target.rglob(".*.part"))
+    with export_errors(target):
+        remove_left(target.rglob(".*.part"))
     if is_project_file(target):
         raise ExportError(f"{target.name} is the name of a project file.", "Name a folder for the polygon files.")
     ious: list[tuple[float, str]] = []

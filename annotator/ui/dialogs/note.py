@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
 
@@ -12,7 +11,6 @@ class Note(QLabel):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("note")
-        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.hide()
 

@@ -29,7 +29,6 @@ class QuestionBar(QFrame):
         super().__init__(parent)
         self.setObjectName("questionBar")
         self.label = QLabel()
-        self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setWordWrap(True)
         self.buttons: list[QPushButton] = []
         self._answers = QHBoxLayout()

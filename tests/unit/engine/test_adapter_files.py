@@ -82,7 +82,7 @@ def test_export_writes_both_files_and_overwrites_nothing_but_cards(made: Path, t
     files.export(made, out / "b.v2.safetensors")
     assert set(contents(out)) == {"a.safetensors", "a.md", "b.v2.safetensors", "b.v2.md"}
     (out / "README.md").write_text("# A project\n")
-    with pytest.raises(ModelError, match="no adapter's card"):
+    with pytest.raises(ModelError, match="not an adapter's card"):
         files.export(made, out / "README")
     assert not (out / "README.safetensors").exists()
     assert (out / "README.md").read_text() == "# A project\n"

@@ -452,7 +452,7 @@ def test_files_that_are_no_adapters(tmp_path: Path, saved: tuple[PromptAdapter, 
     with pytest.raises(ModelError, match="not a prompt adapter"):
         adapter_files.load_adapter(tmp_path / "weights.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors", metadata=info_for(network).to_metadata())
-    with pytest.raises(ModelError, match="does not hold"):
+    with pytest.raises(ModelError, match=r"w\.safetensors is damaged"):  # refused before the network is made
         adapter_files.load_adapter(tmp_path / "w.safetensors")
     metadata = {**info_for(network).to_metadata(), "config": '{"channels": -3}'}
     save_file({"x": torch.zeros(1)}, tmp_path / "v.safetensors", metadata=metadata)
@@ -478,5 +478,5 @@ def test_install_list_and_roll_back(tmp_path: Path, saved: tuple[PromptAdapter, 
     adapter_files.remove("nuclei", folder)
     assert not adapter_files.list_adapters([folder])
     for name in ("../x", "", "a/b", "x.safetensors"):
-        with pytest.raises(ModelError, match="no name"):
+        with pytest.raises(ModelError, match="not a valid name"):
             adapter_files.installed_path(name, folder)
