@@ -34,6 +34,7 @@ from annotator.domain.answering.everything import (
 )
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
+from annotator.domain.errors import EncodeCancelled
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
 from annotator.engine.zoom.pieces import placed
 
@@ -71,7 +72,8 @@ class Everything:
     Args:
         decoder: answers batches of clicks.
         image: H x W x 3 uint8.
-        embedding_of: the embedding of a region of the image; the whole image's is there already.
+        embedding_of: the embedding of a region of the image; the whole image's is there already. An encode that it
+            cancels is begun anew with the next step.
         settings: checked.
         batch: clicks decoded at once, where the settings leave it open.
     """
@@ -97,8 +99,12 @@ class Everything:
         done, shown = 0, 0
         for region, points in self._crops:
             found = _Found()
-            if len(points):
-                embedding = self._embedding_of(region)
+            while len(points):
+                try:
+                    embedding = self._embedding_of(region)
+                    break
+                except EncodeCancelled:
+                    yield EverythingStep(done, total, None)  # something more urgent waits; then the crop begins anew
             for start in range(0, len(points), self._batch):
                 batch = points[start : start + self._batch]
                 self._ask(embedding, region, batch, start, found)
@@ -106,9 +112,9 @@ class Everything:
                 if done < total:
                     is_look = done * LOOKS // total > shown
                     shown = done * LOOKS // total
-                    proposals = self._together(region, self._survivors(region, points, found)) if is_look else None
-                    yield EverythingStep(done, total, proposals)
-            self._kept.append((region, self._survivors(region, points, found)))
+                    fresh = self._survivors(embedding, region, points, found) if is_look else []
+                    yield EverythingStep(done, total, self._together(region, fresh) if is_look else None)
+            self._kept.append((region, self._survivors(embedding, region, points, found) if len(points) else []))
         yield EverythingStep(total, total, self._together(None, []), is_last=True)
 
     def _regions(self) -> list[tuple[Region, int]]:
@@ -160,22 +166,19 @@ class Everything:
     def _suppressed(self, found: _Found) -> IntArray:
         return box_nms(found.boxes, found.iou, self._settings.box_nms_thresh)
 
-    def _survivors(self, region: Region, points: FloatArray, found: _Found) -> list[Proposal]:
+    def _survivors(self, embedding: Embedding, region: Region, points: FloatArray, found: _Found) -> list[Proposal]:
         """What is kept of a crop, as pixels."""
         if not found.iou.size:
             return []
         stay = self._suppressed(found).tolist()
-        self._ask_again(region, points, found, [index for index in stay if index not in found.logits])
+        self._ask_again(embedding, points, found, [index for index in stay if index not in found.logits])
         for index in stay:
             if index not in found.proposals:
                 found.proposals[index] = self._proposal(region, points, found, index)
         return [found.proposals[index] for index in stay if not found.proposals[index].mask.is_empty]
 
-    def _ask_again(self, region: Region, points: FloatArray, found: _Found, missing: list[int]) -> None:
+    def _ask_again(self, embedding: Embedding, points: FloatArray, found: _Found, missing: list[int]) -> None:
         """Logits of those that were let go for a better one, which itself was not kept."""
-        if not missing:
-            return
-        embedding = self._embedding_of(region)
         for start in range(0, len(missing), self._batch):
             some = missing[start : start + self._batch]
             answer = self._decoder.decode_grid(embedding, points[found.point[some]], least_iou=-np.inf)

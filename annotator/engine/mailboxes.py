@@ -120,6 +120,13 @@ class Mailboxes:
     def is_stopping(self) -> bool:
         return self._is_stopping
 
+    def is_in_the_way(self, job: Job) -> bool:
+        """Whether a step of long work, which can be begun anew, shall end now: something more urgent waits, whatever
+        image it is about, or nobody wants the rest any more."""
+        with self._lock:
+            is_unwanted = self._is_stopping or job.lane in self._dropped or job.lane in self._slots
+            return is_unwanted or any(lane < job.lane and lane is not Lane.WARM for lane in self._slots)
+
     def has_to_yield(self, job: Job) -> bool:
         """Whether the encode that ``job`` is busy with shall end now; asked between the encoder's blocks.
 

@@ -239,7 +239,9 @@ class EngineSession:
         if not isinstance(segmenter, AnswersEverything):
             raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
         settings = request.settings or segmenter.everything_settings
-        return segmenter.everything(embedding, request.image, settings)
+        return segmenter.everything(
+            embedding, request.image, settings, has_to_yield=lambda: self._mailboxes.is_in_the_way(job)
+        )
 
     def _has_newer(self, request: DecodeRequest) -> bool:
         waiting = self._mailboxes.peek(Lane.DECODE)

@@ -237,15 +237,17 @@ class AnswersEverything(Protocol):
         image: RgbArray,
         settings: EverythingSettings,
         *,
-        is_cancelled: Callable[[], bool] | None = None,
+        has_to_yield: Callable[[], bool] | None = None,
     ) -> Iterator[EverythingStep]:
-        """Ask piece by piece; each step is about as long as a few clicks.
+        """Ask piece by piece; each step is about as long as a few clicks. To give it up, ask for no more steps.
 
         Args:
             image: the pixels that were encoded, H x W x 3.
+            has_to_yield: asked while a crop is encoded: then the step ends early, with no news, and the crop is begun
+                anew with the next one.
 
         Raises:
-            EncodeCancelled, DeviceMemoryError, UserError: settings that make no sense.
+            DeviceMemoryError, UserError: settings that make no sense.
         """
         ...
 

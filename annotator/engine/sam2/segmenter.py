@@ -214,7 +214,7 @@ class Sam2Segmenter:
         image: RgbArray,
         settings: EverythingSettings,
         *,
-        is_cancelled: Callable[[], bool] | None = None,
+        has_to_yield: Callable[[], bool] | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`."""
         whole = Region(0, 0, embedding.width, embedding.height)
@@ -223,7 +223,7 @@ class Sam2Segmenter:
             if region == whole:
                 return embedding
             pixels = np.ascontiguousarray(image[region.y0 : region.y1, region.x0 : region.x1])
-            return self.encode(pixels, f"{embedding.key}|{region}", is_cancelled=is_cancelled)
+            return self.encode(pixels, f"{embedding.key}|{region}", is_cancelled=has_to_yield)
 
         batch = GRID_BATCH if self._device.type == "cpu" else GRID_BATCH_ON_CARD
         return Everything(self, image, embedding_of, settings.checked(), batch=batch).steps()

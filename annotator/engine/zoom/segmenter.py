@@ -152,7 +152,7 @@ class ZoomSegmenter:
         image: RgbArray,
         settings: EverythingSettings,
         *,
-        is_cancelled: Callable[[], bool] | None = None,
+        has_to_yield: Callable[[], bool] | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`; crops are pieces, encoded once."""
         if not isinstance(embedding, ZoomEmbedding):
@@ -160,7 +160,7 @@ class ZoomSegmenter:
         whole = embedding.whole
 
         def embedding_of(region: Region) -> Embedding:
-            return embedding.base if region == whole else self._pieces.embedding(embedding, region, is_cancelled)
+            return embedding.base if region == whole else self._pieces.embedding(embedding, region, has_to_yield)
 
         return Everything(self._base, image, embedding_of, settings.checked(), batch=GRID_BATCH).steps()
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from annotator.domain.answering.everything import EverythingSettings, Proposal
-from annotator.domain.errors import EncodeCancelled, UserError
+from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import AnswersEverything, RgbArray
 from annotator.engine.everything import LOOKS
 from annotator.engine.grabcut import GrabCutSegmenter
@@ -140,12 +140,25 @@ def test_tiny_and_plain_images(small: Sam2Segmenter, shape: tuple[int, int]) -> 
         assert all((p.mask.height, p.mask.width) == shape for p in found)
 
 
-def test_a_run_can_be_given_up_at_an_encode_and_settings_are_checked(small: Sam2Segmenter) -> None:
+@pytest.mark.parametrize("zooms", [False, True])
+def test_a_crop_whose_encode_had_to_yield_is_begun_anew(small: Sam2Segmenter, zooms: bool) -> None:
+    image = picture()
+    segmenter: Any = ZoomSegmenter(small, margin=1.6) if zooms else small
+    settings, embedding = replace(LOOSE, points_per_side=2, crop_n_layers=1), segmenter.encode(image, "k")
+    *_, expected = segmenter.everything(embedding, image, settings)
+    embedding, asked = segmenter.encode(image, "k"), iter([True, True])
+    steps = list(segmenter.everything(embedding, image, settings, has_to_yield=lambda: next(asked, False)))
+    paused = [i for i, step in enumerate(steps[1:], 1) if step.done == steps[i - 1].done]
+    assert len(paused) == 2
+    assert all(steps[i].proposals is None for i in paused)
+    assert len(steps[-1].proposals) == len(expected.proposals)
+    pairs = zip(steps[-1].proposals, expected.proposals, strict=True)
+    assert all(a.mask.same_pixels(b.mask) for a, b in pairs)
+
+
+def test_settings_are_checked(small: Sam2Segmenter) -> None:
     image = picture()
     embedding = small.encode(image, "k")
-    run = small.everything(embedding, image, replace(LOOSE, crop_n_layers=1), is_cancelled=lambda: True)
-    with pytest.raises(EncodeCancelled):
-        list(run)
     with pytest.raises(UserError, match="points_per_side"):
         small.everything(embedding, image, EverythingSettings(points_per_side=0))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.answering.everything import EverythingSettings
-from annotator.domain.errors import PromptError
+from annotator.domain.errors import EncodeCancelled, PromptError
 from annotator.domain.ports.engine import (
     LOAD_EPOCH,
     DecodeRequest,
@@ -24,6 +24,7 @@ from annotator.domain.ports.engine import (
     EverythingResult,
     EverythingStep,
     ModelInfo,
+    WarmRequest,
 )
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
@@ -171,7 +172,7 @@ class Everything(FakeSegmenter):
         self.everything_settings = EverythingSettings()
         self.begun = 0
 
-    def everything(self, embedding: Any, image: Any, settings: Any, *, is_cancelled: Any = None) -> Any:
+    def everything(self, embedding: Any, image: Any, settings: Any, *, has_to_yield: Any = None) -> Any:
         self.begun += 1
 
         def steps() -> Iterator[EverythingStep]:
@@ -196,6 +197,61 @@ def test_clicks_are_answered_between_the_steps_of_a_long_question() -> None:
     said = [what for what in heard.said if what[0] != "encode"]
     assert said == [("everything", (1, 1)), ("everything", (1, 2)), ("decoded", 7), ("everything", (1, 3))]
     assert segmenter.begun == 1
+
+
+class Cropping(Everything):
+    """Encodes a piece for its second step, as models do that look at crops."""
+
+    def everything(self, embedding: Any, image: Any, settings: Any, *, has_to_yield: Any = None) -> Any:
+        steps = super().everything(embedding, image, settings)
+        yield next(steps)
+        while True:
+            try:
+                self.encode(image, "a crop", is_cancelled=has_to_yield)
+                break
+            except EncodeCancelled:
+                yield EverythingStep(1, self.count, None)
+        yield from steps
+
+
+def test_a_click_on_the_very_image_does_not_wait_for_a_crop_which_is_begun_anew() -> None:
+    segmenter = Cropping()
+    mailboxes, heard, session = loaded(segmenter)
+    mailboxes.put(Job(Lane.ENCODE, EncodeRequest(1, "a", RGB)))
+    session.work()
+    while segmenter.encode_gate.arrived.acquire(blocking=False):
+        pass
+    heard.said.clear()
+    segmenter.encode_gate.close()
+    mailboxes.put(Job(Lane.EVERYTHING, everything(1)))
+    thread = threading.Thread(target=session.work)
+    thread.start()
+    segmenter.encode_gate.wait_for_arrival()  # in the middle of the crop
+    mailboxes.put(Job(Lane.WARM, WarmRequest(1, "a", 5.0, 5.0)))  # the pointer rests: that is no reason
+    mailboxes.put(Job(Lane.DECODE, decode(7)))
+    segmenter.encode_gate.wait_for_arrival()  # once more
+    assert segmenter.cancelled == ["a crop"]
+    assert ("decoded", 7) in heard.said
+    segmenter.encode_gate.open()
+    thread.join(20)
+    assert not thread.is_alive()
+    said = [("everything", (1, 1)), ("everything", (1, 1)), ("decoded", 7), ("everything", (1, 2))]
+    assert heard.said == [*said, ("everything", (1, 3))]
+
+
+def test_a_crop_ends_at_once_when_nobody_wants_the_answer_any_more() -> None:
+    segmenter = Cropping()
+    mailboxes, _heard, session = loaded(segmenter)
+    segmenter.between = [lambda: segmenter.encode_gate.close()]
+    mailboxes.put(Job(Lane.EVERYTHING, everything(1)))
+    thread = threading.Thread(target=session.work)
+    thread.start()
+    for _ in range(2):
+        segmenter.encode_gate.wait_for_arrival()  # the image itself, and a crop
+    mailboxes.drop(Lane.EVERYTHING)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert segmenter.cancelled == ["a crop"]
 
 
 def test_a_long_question_ends_when_it_is_dropped_or_another_takes_its_place() -> None:
