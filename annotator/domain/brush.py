@@ -68,7 +68,16 @@ class Stroke:
     def rectangle(cls, box: Box, *, is_positive: bool = True) -> Stroke:
         """The area of a box."""
         path = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
-        return cls(path, 0.0, is_positive, is_area=True)
+        return cls.area(path, is_positive=is_positive)
+
+    @classmethod
+    def area(cls, ring: Sequence[Point], *, is_positive: bool = True) -> Stroke:
+        """What a ring encloses by the even-odd rule, wherever it crosses itself.
+
+        Raises:
+            ValueError: fewer than three or too many positions, or one that is not finite.
+        """
+        return cls(tuple(ring), 0.0, is_positive, is_area=True)
 
     @property
     def frame_xyxy(self) -> tuple[float, float, float, float]:
@@ -81,6 +90,10 @@ class Stroke:
         """Whether it reaches an image of this size."""
         x0, y0, x1, y1 = self.frame_xyxy
         return x1 > 0 and y1 > 0 and x0 < width and y0 < height
+
+    def has_pixels(self, width: int, height: int) -> bool:
+        """Whether it has any pixel of an image of this size."""
+        return any(part.bits.any() for part in _drawn(self, width, height))
 
     def covers(self, x: float, y: float) -> bool:
         """Whether the pixel at an image position is under the stroke, or touches it."""

@@ -134,3 +134,9 @@ def test_a_rectangle_in_work_survives_a_crash(in_hand) -> None:
     desk.until(lambda: desk.refine.state.mask is not None)
     assert desk.refine.state.mask.same_pixels(mask)
     assert desk.refine.state.prompts.strokes[0].is_area
+
+
+def test_a_rectangle_beside_the_image_is_refused_with_a_line(in_hand) -> None:
+    drag(in_hand, (-12, 30), (-4, 50))
+    assert not in_hand.refine.state.is_active
+    assert in_hand.window.status.message.text() == "That rectangle lies outside of the image."

@@ -130,3 +130,93 @@ def test_every_row_is_a_tool_with_an_action_in_its_place(qtbot):
         assert canvas.tool == spec.id
         assert set(spec.gestures) <= set(MOUSE)
     assert not tool_spec(LOOKING_TOOL).changes
+
+
+class Corners(Listening):
+    """A gesture of several presses."""
+
+    def __init__(self, context) -> None:
+        super().__init__(context)
+        self.places: list[Pointer] = []
+
+    @property
+    def is_drawing(self) -> bool:
+        return bool(self.places)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.places)
+
+    def press(self, pointer: Pointer) -> bool:
+        self.places.append(pointer)
+        return super().press(pointer)
+
+    def key_press(self, pointer: Pointer) -> bool:
+        self.press(pointer)
+        return False
+
+    def step_back(self) -> None:
+        self.places.pop()
+        self.told.append(("back", 0, 0))
+
+    def close(self) -> None:
+        self.told.append(("close", 0, 0))
+        self.places = []
+
+    def finish(self) -> None:
+        self.told.append(("finish", 0, 0))
+        self.places = []
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.places = []
+
+
+@pytest.fixture
+def cornering(listening, monkeypatch):
+    row = replace(tool_spec(FIRST_TOOL), id="corners", factory=f"{__name__}:Corners", place=98)
+    monkeypatch.setattr(specs, "TOOLS", (*specs.TOOLS, row))
+    listening.window.canvas.set_tool("corners")
+    listening.click(40, 30)
+    listening.click(60, 30)
+    Listening.told.clear()
+    return listening
+
+
+def test_a_gesture_of_several_presses_goes_on_between_them(cornering):
+    assert cornering.window.canvas.has_gesture
+    actions = cornering.window.actions_by_id
+    assert all(actions[name].isEnabled() for name in ("accept", "remove_last", "cancel", "undo"))
+    cornering.key(K.Key_Backspace)
+    cornering.key(K.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert Listening.told == [("back", 0, 0)] * 2
+    assert not cornering.window.canvas.has_gesture
+    assert not actions["accept"].isEnabled()
+
+
+def test_enter_closes_it_and_escape_drops_it_and_neither_does_more(cornering):
+    cornering.key(K.Key_Return)
+    cornering.click(40, 30)
+    cornering.key(K.Key_Escape)
+    assert [what for what, _, _ in Listening.told] == ["close", "press", "release", "cancel"]
+    assert not cornering.refine.state.is_active
+
+
+def test_another_tool_and_another_image_keep_it(cornering):
+    cornering.window.canvas.set_tool("box")
+    assert [what for what, _, _ in Listening.told] == ["finish", "cancel", "cancel"]
+    cornering.window.canvas.set_tool("corners")
+    cornering.click(40, 30)
+    Listening.told.clear()
+    cornering.key(K.Key_D)
+    assert Listening.told[0] == ("finish", 0, 0)
+
+
+def test_keys_of_it_wait_until_the_button_is_let_go(cornering):
+    viewport = cornering.window.canvas.viewport()
+    QTest.mousePress(viewport, LEFT, NONE, cornering._at(80, 30))
+    cornering.key(K.Key_Backspace)
+    cornering.key(K.Key_Return)
+    QTest.mouseRelease(viewport, LEFT, NONE, cornering._at(80, 30))
+    assert [what for what, _, _ in Listening.told] == ["press", "release"]
+    assert len(cornering.window.canvas.tool_in_hand.places) == 3

@@ -225,6 +225,10 @@ def _paint(work: Work, move: Paint) -> Step:
     if draft is None:
         return work, ()
     height, width = draft.image.rgb.shape[:2]
+    if move.stroke.is_area and not move.stroke.has_pixels(width, height):
+        outside = not move.stroke.touches(width, height)
+        said = "lies outside of the image" if outside else "encloses no pixel"
+        return work, (Say(f"That shape {said}; it was not added."),)
     if not move.stroke.touches(width, height):
         return work, ()
     if not move.stroke.is_positive and draft.mask is None and not draft.is_waiting:

@@ -22,6 +22,7 @@ from annotator.ui.canvas.display import CanvasDisplay
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 from annotator.ui.canvas.key_pointer import KeyPointer
 from annotator.ui.canvas.mask_items import ObjectView
+from annotator.ui.canvas.open_gesture import OpenGesture
 from annotator.ui.canvas.overlays import CanvasColours
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.canvas.tools.tool import Pointer, Tool, ToolContext
@@ -55,6 +56,8 @@ class Canvas(CanvasDisplay):
     """Stroke of a tool that paints, sent on release; may lie outside the image."""
     brush_turned = Signal(int)
     """Ctrl + wheel with a brush in the hand: so many steps larger, or smaller."""
+    tool_told = Signal(str)
+    """A quiet line of the tool in the hand."""
     gesture_changed = Signal()
     """A click or drag was begun or is over; see :attr:`has_gesture`."""
     accept_clicked = Signal()
@@ -84,9 +87,11 @@ class Canvas(CanvasDisplay):
             pick=self.object_clicked.emit,
             activate=self.object_activated.emit,
             turn_brush=self.brush_turned.emit,
+            tell=self.tool_told.emit,
         )
         self._tool_id = FIRST_TOOL
         self._tools = {FIRST_TOOL: tool_spec(FIRST_TOOL).make(self._context)}
+        self.open_gesture = OpenGesture(self, is_pressed=lambda: self._held != _NO_BUTTON)
         self.pointer = KeyPointer(self, self._overlays)
         self.pointer.gesture_changed.connect(self.gesture_changed)
         self.pan_held.connect(lambda _is_held: self._hover())
@@ -96,7 +101,7 @@ class Canvas(CanvasDisplay):
     @property
     def has_gesture(self) -> bool:
         """Whether a click, drag, stroke or box is half made."""
-        return self._held != _NO_BUTTON or self.pointer.is_busy
+        return self._held != _NO_BUTTON or self.pointer.is_busy or self.tool_in_hand.is_open
 
     @property
     def is_drawing(self) -> bool:
@@ -119,6 +124,7 @@ class Canvas(CanvasDisplay):
             KeyError: there is none of this id.
         """
         tool = self._tools.get(tool_id) or tool_spec(tool_id).make(self._context)
+        self.open_gesture.finish()
         self.cancel_gesture()
         self.tool_in_hand.hover(None)
         self._tools[tool_id] = tool

@@ -193,8 +193,7 @@ class KeyPointer(QObject):
     def _act(self, keys: Qt.KeyboardModifier) -> None:
         """What a click here would do."""
         self._is_drawing = self._canvas.tool_in_hand.key_press(self._here(keys))
-        if self._is_drawing:
-            self.gesture_changed.emit()
+        self.gesture_changed.emit()
 
     def _end_drawing(self) -> None:
         was_drawing, self._is_drawing = self._is_drawing, False

@@ -34,7 +34,7 @@ class LoopCommands(QObject):
         self.damage = DamageNotices(session, notices, parent=self)
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.next_click.heat_changed.connect(window.area.doubt.show_state)
-        self.steps = Steps(session, refine)
+        self.steps = Steps(session, refine, step_back=window.canvas.open_gesture.step_back)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
             *(session, refine, notices),
@@ -50,14 +50,17 @@ class LoopCommands(QObject):
             shortcut.activated.connect(lambda d=digit: self.pick_by_key(d))
 
     def accept(self) -> None:
-        """Place the proposed click, if one is shown; else keep the object, with a stroke that is still being drawn."""
+        """Close the shape that is drawn press by press, or place the proposed click, if one is shown; else keep the
+        object, with a stroke that is still being drawn."""
+        if self._window.canvas.open_gesture.close():
+            return
         self.painting.finish()
         if not self.finishing.unaccepted.accept() and not self.next_click.place():
             self._refine.accept()
 
     def remove_last(self) -> None:
-        """Take the newest click or stroke away."""
-        if not self.finishing.unaccepted.drop():
+        """Take the newest click or stroke away, or the newest corner of a shape that is being drawn."""
+        if not self._window.canvas.open_gesture.step_back() and not self.finishing.unaccepted.drop():
             self._refine.remove_last()
 
     def cancel(self) -> None:

@@ -19,6 +19,7 @@ class Painting(QObject):
         self._canvas, self._session, self._refine, self._notices = canvas, session, refine, notices
         canvas.painted.connect(self._on_painted)
         canvas.brush_turned.connect(self.resize)
+        canvas.tool_told.connect(lambda text: notices.tell(text, about=Subject.TOOL))
 
     def resize(self, steps: int) -> None:
         """Make the brush so many steps larger, or smaller; its diameter is told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 
 from annotator.ui.project.session import ProjectSession
@@ -19,13 +20,21 @@ class _Step(Enum):
 
 
 class Steps:
-    """Serves undo and redo: prompts of the current object first, then the document."""
+    """Serves undo and redo: prompts of the current object first, then the document.
 
-    def __init__(self, session: ProjectSession, refine: RefineController) -> None:
-        self._session, self._refine = session, refine
+    Args:
+        step_back: within a shape that is being drawn; False when there is none.
+    """
+
+    def __init__(
+        self, session: ProjectSession, refine: RefineController, *, step_back: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._session, self._refine, self._step_back = session, refine, step_back
         self._undone: deque[_Step] = deque(maxlen=_KEPT)
 
     def undo(self) -> None:
+        if self._step_back():
+            return
         if self._refine.undo():
             self._undone.append(_Step.CLICK)
         elif self._refine.state.is_active:

@@ -173,6 +173,7 @@ class Workbench(QObject):
     def _leave_picture(self) -> None:
         """Clear the canvas. What is in work is kept: coming back brings it back."""
         self._notices.withdraw("accept")
+        self._window.canvas.open_gesture.finish()
         self._refine.close_image()
         self._picture = None
         self._window.canvas.set_image(None)

@@ -83,7 +83,7 @@ def has_selected(state: WindowState) -> bool:
 
 
 def undoable(state: WindowState) -> bool:
-    return state.work.can_undo or state.work.is_active or state.document.can_undo
+    return state.work.can_undo or state.work.is_active or state.hand.is_drawing or state.document.can_undo
 
 
 def redoable(state: WindowState) -> bool:

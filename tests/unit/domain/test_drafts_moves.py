@@ -34,6 +34,11 @@ PROMPTS = st.one_of(
     st.builds(lambda place, sign: moves.Click(PointPrompt(*place, sign), 0.0), PLACES, st.booleans()),
     st.builds(lambda a, b: moves.DrawBox(Box.from_corners(*a, *b), 0.0), PLACES, PLACES),
     st.builds(lambda place, sign: moves.Paint(Stroke((place,), 4.0, sign), 0.0), PLACES, st.booleans()),
+    st.builds(
+        lambda ring, sign: moves.Paint(Stroke.area(ring, is_positive=sign), 0.0),
+        st.lists(PLACES, min_size=3, max_size=6),
+        st.booleans(),
+    ),
     st.just(moves.RemoveLast(0.0)),
 )
 TURNS = st.one_of(st.builds(moves.Turn, st.integers(-2, 2)), st.builds(moves.Choose, st.integers(-1, 3)))
@@ -254,3 +259,17 @@ def test_an_image_is_encoded_when_it_is_shown() -> None:
     work, effects = moved(Work(), moves.ShowImage(IMAGES[1], RGB, "a"))
     assert [effect.image.key for effect in effects if isinstance(effect, Encode)] == ["a"]
     assert work.is_encoding
+
+
+def test_a_shape_without_a_pixel_is_refused_with_a_sentence() -> None:
+    desk = Desk()
+    desk.do(moves.ShowImage(IMAGES[1], RGB, "1"))
+    for ring, why in (
+        (((5.0, 5.0), (30.0, 5.0), (30.0, 5.0)), "encloses no pixel"),
+        (((-9.0, 5.0), (-3.0, 5.0), (-3.0, 9.0)), "lies outside"),
+    ):
+        work, effects = moved(desk.work, moves.Paint(Stroke.area(ring), 0.0))
+        assert work is desk.work
+        (said,) = effects
+        assert isinstance(said, Say)
+        assert why in said.text

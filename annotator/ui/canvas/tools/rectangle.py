@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QPainter, QPainterPath
 
 from annotator.domain.brush import Stroke
 from annotator.domain.geometry import Box
-from annotator.ui.canvas.brush import STROKE_OPACITY
 from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.tools.drawing import paint_label, paint_shape
 from annotator.ui.canvas.tools.tool import LEFT, RIGHT, Pointer, Tool, ToolContext
-
-_DARK, _LIGHT = QColor(0, 0, 0, 190), QColor(255, 255, 255)
-_LABEL_OFFSET_PX, _LABEL_PAD_PX, _ROUND_PX = 14, 6, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,8 @@ class RectangleTool(Tool):
         self.cancel()
         if drawing is not None and box is not None:
             self.context.paint(Stroke.rectangle(box, is_positive=drawing.is_positive))
+        elif drawing is not None and drawing.is_drag:
+            self.context.tell("That rectangle lies outside of the image.")
 
     def cancel(self) -> None:
         if self._drawing is not None:
@@ -87,18 +86,11 @@ class RectangleTool(Tool):
         drawing, box = self._drawing, self.box
         if drawing is None or box is None:
             return
-        place = QRectF(box.x0, box.y0, box.width, box.height)
-        colour = QColor(self.context.sign_colour(is_positive=drawing.is_positive))
         painter.save()
-        fill = QColor(colour)
-        fill.setAlphaF(STROKE_OPACITY)
-        painter.fillRect(place, fill)
-        for line, width in ((_DARK, 3.0), (_LIGHT, 1.25)):
-            pen = QPen(line, width)
-            pen.setCosmetic(True)
-            painter.setPen(pen)
-            painter.drawRect(place)
-        self._paint_size(painter, f"{box.width:g} × {box.height:g} px", drawing.end.where)
+        shape = QPainterPath()
+        shape.addRect(QRectF(box.x0, box.y0, box.width, box.height))
+        paint_shape(painter, shape, self.context.sign_colour(is_positive=drawing.is_positive))
+        paint_label(painter, self.context, f"{box.width:g} × {box.height:g} px", drawing.end.where)
         painter.restore()
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -106,19 +98,3 @@ class RectangleTool(Tool):
     def _begin(self, pointer: Pointer, *, by_keys: bool) -> bool:
         self._drawing = _Drawing(pointer, pointer, not pointer.is_other, by_keys)
         return True
-
-    def _paint_size(self, painter: QPainter, text: str, where: QPointF) -> None:
-        """Beside the corner that is dragged, and never outside of the view."""
-        painter.resetTransform()
-        view = self.context.view.viewport().rect()
-        size = painter.fontMetrics().size(Qt.TextFlag.TextSingleLine, text)
-        label = QRectF(0, 0, size.width() + 2 * _LABEL_PAD_PX, size.height() + _LABEL_PAD_PX)
-        at = self.context.view.image_to_view(where.x(), where.y())
-        x = min(max(at.x() + _LABEL_OFFSET_PX, 0), view.width() - label.width())
-        y = min(max(at.y() + _LABEL_OFFSET_PX, 0), view.height() - label.height())
-        label.moveTo(x, y)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(_DARK)
-        painter.drawRoundedRect(label, _ROUND_PX, _ROUND_PX)
-        painter.setPen(_LIGHT)
-        painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)

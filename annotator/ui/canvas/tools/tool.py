@@ -70,6 +70,7 @@ class ToolContext:
         pick: (annotation id or 0 for none, whether it is added to the selection).
         activate: take this object up again.
         turn_brush: so many steps larger, or smaller.
+        tell: a quiet line, such as why a shape says nothing.
     """
 
     view: CanvasDisplay
@@ -82,6 +83,7 @@ class ToolContext:
     pick: Callable[[int, bool], object]
     activate: Callable[[int], object]
     turn_brush: Callable[[int], object]
+    tell: Callable[[str], object]
 
     def box_between(self, start: QPointF, end: QPointF) -> Box:
         """From corner to corner (image pixels), clipped to the image."""
@@ -97,8 +99,9 @@ class Tool:
     """In the hand of the person, one at a time. What a tool does not answer does nothing.
 
     A gesture is begun by :meth:`press` or :meth:`key_press`, goes on with :meth:`move` and is over with
-    :meth:`release`, :meth:`finish` or :meth:`cancel`; the last three do nothing without one. A tool forgets its gesture
-    before it tells anyone what came of it: who listens may change image or tool.
+    :meth:`release`, :meth:`finish` or :meth:`cancel`; the last three do nothing without one. One of several presses
+    (:attr:`is_open`) is over with :meth:`close`, :meth:`finish` or :meth:`cancel`. A tool forgets its gesture before it
+    tells anyone what came of it: who listens may change image or tool.
     """
 
     cursor_shape = CursorShape.ARROW
@@ -113,6 +116,11 @@ class Tool:
     @property
     def is_drawing(self) -> bool:
         """Whether something is half drawn that :meth:`finish` would keep."""
+        return False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a gesture goes on when nothing is pressed: the next press is part of it."""
         return False
 
     def press(self, pointer: Pointer) -> bool:
@@ -143,6 +151,13 @@ class Tool:
 
     def finish(self) -> None:
         """Keep what is half drawn, as if the button had been let go."""
+
+    def close(self) -> None:
+        """The key that accepts, in an open gesture: end it if that makes sense, or say why not."""
+        self.finish()
+
+    def step_back(self) -> None:
+        """Take back the newest press of an open gesture."""
 
     def cancel(self) -> None:
         """Forget the gesture, and show nothing of it any more."""
