@@ -103,6 +103,20 @@ _ROWS = (
         gestures=((("Drag", "Right drag", "Shift+drag"), "Add or remove a rectangle (Rectangle)"),),
     ),
     ToolSpec(
+        id="polygon",
+        title="Polygon",
+        tip="Draw a polygon corner by corner, or free-hand",
+        icon="polygon",
+        key="Y",
+        place=46,
+        factory=f"{_HERE}.polygon:PolygonTool",
+        gestures=(
+            (("Click", "Drag"), "Corner, or free-hand line (Polygon)"),
+            (("Right click", "Shift+click"), "Begin one that removes (Polygon)"),
+            (("First corner", "Double click"), "Close it (Polygon)"),
+        ),
+    ),
+    ToolSpec(
         id="select",
         title="Select tool",
         tip="Select accepted objects",
