@@ -36,6 +36,10 @@ class ProjectReadOnlyError(ProjectError):
     """The project was opened read-only (another program holds it, or the disk forbids writing)."""
 
 
+class ProjectBusyError(ProjectError):
+    """Another program has the project file locked just now: nothing was written, and the same can be done later."""
+
+
 class ProjectUnsoundError(ProjectError):
     """The project file is damaged, or holds what would run by itself: a plain copy of its rows may be made."""
 

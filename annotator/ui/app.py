@@ -90,7 +90,7 @@ def build_window(
     views = Views(window, session)
     notices = window.notices
     NoticeUpkeep(*(notices, session, refine), canvas=window.canvas, objects=window.objects, parent=window)
-    patience = Patience(notices, refine, window)
+    patience = Patience(notices, refine, session.attempts, window)
     commands = LoopCommands(window, session, refine, views=views, patience=patience)
     bench = Workbench(
         *(window, session, refine),
@@ -126,7 +126,7 @@ def build_window(
         offered = OfferedModel(settings, client, notices, find=offer, menu=files.models, parent=window)
         window.closing.connect(offered.shut_down)
     commands.watch.open_wanted.connect(files.open_path)
-    ClosingGate(window, refine, patience, session=session, settings=settings)
+    ClosingGate(window, patience, session=session, settings=settings)
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
     window.status.insertPermanentWidget(1, TrainingFact(adapters.training))

@@ -63,6 +63,8 @@ class Bar(Protocol):
         is_offer: bool = False,
     ) -> None: ...
 
+    def has(self, topic: str) -> bool: ...
+
     def withdraw(self, topic: str) -> None: ...
 
 
@@ -88,13 +90,19 @@ class Notices:
         about: str,
         is_error: bool = True,
         action: Action | None = None,
+        on_close: Callable[[], object] | None = None,
     ) -> None:
-        """A bar with at most one action. It stays until it is withdrawn, acted on, or closed by the person."""
-        self._bar.show_message(text, is_error=is_error, action=action, topic=about)
+        """A bar with at most one action. It stays until it is withdrawn, acted on, or closed by the person
+        (``on_close``)."""
+        self._bar.show_message(text, is_error=is_error, action=action, topic=about, on_close=on_close)
 
     def offer(self, text: str, *, about: str, action: Action, on_close: Callable[[], object] | None = None) -> None:
         """A bar about something that can be done and need not be. ``on_close``: it was closed without being done."""
         self._bar.show_message(text, is_error=False, action=action, topic=about, on_close=on_close, is_offer=True)
+
+    def has(self, about: str) -> bool:
+        """Whether the bar has a message about this, shown or covered."""
+        return self._bar.has(about)
 
     def withdraw(self, about: str) -> None:
         """This is over, and all that is a part of it: nothing is said of it any more."""

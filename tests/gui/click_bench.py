@@ -64,7 +64,7 @@ class Bench:
         self.busy: list[bool] = []
         self.controller.state_changed.connect(self.states.append)
         self.controller.message.connect(self.messages.append)
-        self.controller.not_stored.connect(lambda text, epoch: self.refused.append((text, epoch)))
+        self.controller.not_stored.connect(lambda error, epoch: self.refused.append((str(error), epoch)))
         self.controller.accepted.connect(lambda annotation, change: self.accepted.append(annotation))
         self.controller.draft_changed.connect(self._on_draft)
         self.controller.busy_changed.connect(self.busy.append)

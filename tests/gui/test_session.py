@@ -42,7 +42,7 @@ def accept(session: ProjectSession, *, left: int = 5, category_id: int = 0) -> A
 def session(qapp, tmp_path):
     session = ProjectSession()
     session.failures, session.lines = [], []
-    session.failed.connect(lambda text, retry: session.failures.append((text, retry)))
+    session.failed.connect(lambda error, retry: session.failures.append((str(error), retry)))
     session.told.connect(session.lines.append)
     session.open_path(make_folder(tmp_path))
     yield session
@@ -182,7 +182,7 @@ def test_a_failing_disk_is_told_and_can_be_tried_again(session, monkeypatch):
 def test_a_second_opener_gets_read_only(session, tmp_path):
     other = ProjectSession()
     failures = []
-    other.failed.connect(lambda text, retry: failures.append((text, retry)))
+    other.failed.connect(lambda error, retry: failures.append((str(error), retry)))
     other.open_path(tmp_path / "pictures")
     assert not other.is_writable
     other.mark_empty()

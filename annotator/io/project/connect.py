@@ -7,8 +7,10 @@ import sqlite3
 import sys
 from pathlib import Path
 
-BUSY_TIMEOUT_MS = 100
-"""What an open project waits, once, for a program that has the file locked."""
+BUSY_TIMEOUT_MS = 10
+"""What an open project waits, once, for a program that has the file locked: less than a frame of the window."""
+SLOW_BUSY_TIMEOUT_MS = 100
+"""The same where there is no write-ahead journal: there readers and writers are in each other's way all the time."""
 MAX_VALUE_BYTES = 256 << 20
 """Of one text, blob or row. A larger one is no work of ours, and would be read into memory as a whole."""
 _OPENING_TIMEOUT_MS = 3000

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from annotator.domain.errors import ProjectError
-from annotator.io.project.connect import BUSY_TIMEOUT_MS, CACHE_BYTES, connect_guard
+from annotator.io.project.connect import BUSY_TIMEOUT_MS, CACHE_BYTES, SLOW_BUSY_TIMEOUT_MS, connect_guard
 from annotator.io.project.identity import FileIdentity, FileState, new_token, token_in, write_token
 from annotator.io.project.inode_lock import InodeLock, Place
 from annotator.io.project.journal import belongs, has_journal, journal_path, set_aside, shared_memory_path
@@ -71,7 +71,8 @@ class HeldFile:
                 self._play_back()
             self._remember()
         self._opened_at = edit_mark(self.connection) if self._is_writer else ()
-        self.connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self._busy_timeout_ms = BUSY_TIMEOUT_MS if self.is_wal else SLOW_BUSY_TIMEOUT_MS
+        self.connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
     # --- what lies there -------------------------------------------------------------------------------------------
 
@@ -142,7 +143,17 @@ class HeldFile:
         """A program that keeps the file locked costs one wait, and not one for every key that is pressed meanwhile."""
         if self._is_held_by_other == is_long:
             self._is_held_by_other = not is_long
-            self.connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS if is_long else 0}")
+            self.connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms if is_long else 0}")
+
+    def is_free(self) -> bool:
+        """Whether nobody has the file locked just now; asked without waiting. What else may be wrong with it is left
+        to the one who writes."""
+        self._wait_for_others(is_long=False)
+        try:
+            with transaction(self.connection):
+                return True
+        except sqlite3.OperationalError as error:
+            return not ("locked" in str(error) or "busy" in str(error))
 
     def _play_back_later(self) -> None:
         """Play the journal back; when that fails, it stays, and it is tried again when it has grown."""

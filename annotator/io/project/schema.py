@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from annotator.domain.errors import ProjectError, ProjectReadOnlyError
+from annotator.domain.errors import ProjectBusyError, ProjectError, ProjectReadOnlyError
 from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Row, RowChange, Status
 
 _log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ def translated_errors(path: Path, doing: str) -> Iterator[None]:
         doing: "opened", "written", "read".
 
     Raises:
-        ProjectError, ProjectReadOnlyError
+        ProjectError, ProjectReadOnlyError, ProjectBusyError: nothing was written
     """
     try:
         yield
@@ -234,14 +234,14 @@ def _project_error(path: Path, doing: str, error: Exception) -> ProjectError:
     if "readonly" in text or "read-only" in text:
         return ProjectReadOnlyError(f"{path.name} cannot be written: it is read-only.", "Copy it to a place you own.")
     if "locked" in text or "busy" in text:
-        return ProjectError(f"{path.name} is held by another program.", "Close that program and try again.")
+        kind = ProjectError if doing == "read" else ProjectBusyError
+        return kind(f"{path.name} is held by another program.", "Close that program and try again.")
     if "too big" in text:
         return ProjectError(f"{path.name} holds a value of hundreds of megabytes, which cannot be {doing}.", RESTORE)
     if "not a database" in text or "malformed" in text or "no such" in text or "corrupt" in text:
         return ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE)
-    return ProjectError(
-        f"{path.name} cannot be {doing} ({error}).", "Check the disk and the permissions of the folder."
-    )
+    message = f"{path.name} cannot be {doing} ({error})."
+    return ProjectError(message, "Check the disk and the permissions of the folder.")
 
 
 # --- rows and values ------------------------------------------------------------------------------------------------

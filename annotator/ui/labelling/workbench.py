@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-
 from PySide6.QtCore import QObject, Qt, Signal
 
 from annotator.domain.drafts.state import RefineState
@@ -23,12 +20,11 @@ from annotator.ui.labelling.resting_pointer import RestingPointer
 from annotator.ui.labelling.views import Views
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
+from annotator.ui.project.refusals import Refusals
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.loading import ImageLoader, Picture
-
-_log = logging.getLogger(__name__)
 
 
 class SessionSink:
@@ -73,6 +69,7 @@ class Workbench(QObject):
         self._epoch = 0
         self._picture: Picture | None = None
         self._drafts = KeptDrafts(session, refine, parent=self)
+        self._refusals = Refusals(session, refine, self._notices, parent=self)
         self._tool_before: str | None = None
         """What a read-only project took out of the hand."""
         self._wire_session()
@@ -90,7 +87,6 @@ class Workbench(QObject):
         session.class_picked.connect(self._refine.pick_category)
         session.told.connect(self._tell)
         session.warned.connect(lambda text: self._notices.warn(text, about=Subject.IMAGE, is_error=False))
-        session.failed.connect(self._tell_failure)
         loader.loaded.connect(self._on_picture)
         loader.failed.connect(self._on_unreadable)
         loader.preloaded.connect(self._on_preloaded)
@@ -127,7 +123,6 @@ class Workbench(QObject):
         canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
         refine.state_changed.connect(self._on_refine)
         refine.accepted.connect(self._on_accepted)
-        refine.not_stored.connect(self._on_not_stored)
         refine.message.connect(lambda text: self._notices.tell(text, about=Subject.CLICK))
         refine.busy_changed.connect(self._feedback.on_deciding)
         self._window.area.candidates.chosen.connect(refine.choose)
@@ -167,12 +162,11 @@ class Workbench(QObject):
 
     def _begin_project(self) -> None:
         """Nothing of the project before it is offered any more."""
-        self._notices.withdraw("save")
         self._leave_picture()
 
     def _leave_picture(self) -> None:
         """Clear the canvas. What is in work is kept: coming back brings it back."""
-        self._notices.withdraw("accept")
+        self._refusals.leave_image()
         self._window.canvas.open_gesture.finish()
         self._refine.close_image()
         self._picture = None
@@ -264,8 +258,6 @@ class Workbench(QObject):
     def _on_accepted(self, annotation: Annotation, _change: Change) -> None:
         self._window.area.hint.is_wanted = False
         self._views.refresh_hint()
-        for topic in ("save", "accept"):
-            self._notices.withdraw(topic)
         category = self._session.categories.get(annotation.category_id)
         name = category.name if category else "object"
         self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
@@ -285,13 +277,3 @@ class Workbench(QObject):
             about=Subject.CLASSES,
             action=("Merge", lambda: classes.merge(source.id, target.id)),
         )
-
-    def _on_not_stored(self, text: str, draft_epoch: int) -> None:
-        """The disk refused an accept: the very same object can be tried again, as long as it is in work."""
-        _log.warning("%s", text)
-        retry = ("Try again", lambda: self._refine.accept(epoch=draft_epoch)) if draft_epoch else None
-        self._notices.warn(text, about="accept", action=retry)
-
-    def _tell_failure(self, text: str, retry: Callable[[], object] | None) -> None:
-        action = ("Try again", retry) if retry is not None else None
-        self._notices.warn(text, about="save", action=action)

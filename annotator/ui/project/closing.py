@@ -13,7 +13,6 @@ from annotator.io.settings import Settings
 from annotator.jobs.job import Job
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
-from annotator.ui.refine.controller import RefineController
 from annotator.ui.refine.patience import Patience
 from annotator.ui.shell.main_window import MainWindow
 
@@ -30,14 +29,13 @@ class ClosingGate(QObject):
     def __init__(
         self,
         window: MainWindow,
-        refine: RefineController,
         patience: Patience,
         *,
         session: ProjectSession,
         settings: Settings,
     ) -> None:
         super().__init__(window)
-        self._window, self._refine, self._patience = window, refine, patience
+        self._window, self._patience = window, patience
         self._session, self._settings = session, settings
         self._is_waiting = self._is_due = False
         self._told: tuple[Job, ...] = ()
@@ -49,7 +47,7 @@ class ClosingGate(QObject):
         """Asked by the window for every wish to close it."""
         if self._is_due:
             return True
-        if self._refine.can_leave():
+        if not self._patience.must_wait():
             return not (self._tell_of_jobs() or self._tell_of_drafts())
         if self._is_waiting:
             # Asked again: the person does not want to wait for an engine that may not come back.

@@ -41,7 +41,7 @@ class DraftBook(QObject):
             self.unsaved = {}
             self.read()
 
-        self._session.attempt(write)
+        self._session.attempt(write, "drafts")
 
     def read(self) -> None:
         """From the file, after any change of it."""

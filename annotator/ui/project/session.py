@@ -6,7 +6,6 @@ Every change goes through :meth:`ProjectSession.apply`, is durable when it retur
 
 from __future__ import annotations
 
-import logging
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.drafts.held import gone_text
-from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError, UserError
+from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError
 from annotator.domain.image_filter import ImageFilter, neighbour
 from annotator.domain.project import (
     Annotation,
@@ -35,10 +34,10 @@ from annotator.io.project.drafts import Kept
 from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY, keeps_uids, without_uids
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
+from annotator.ui.project.attempts import EDIT, ONCE, Attempts
 from annotator.ui.project.class_book import ClassBook
 from annotator.ui.project.draft_book import DraftBook
 
-_log = logging.getLogger(__name__)
 _FINISHED = (Status.DONE, Status.EMPTY)
 _FEW_ROWS = 32
 
@@ -66,8 +65,8 @@ class ProjectSession(QObject):
     """Something wrong was found in the project: see the ``damage`` of its store."""
     replaced = Signal()
     """Nothing was written: another file has taken the place of the project's own."""
-    failed = Signal(str, object)
-    """(message, callable that tries again or None)"""
+    failed = Signal(object, object)
+    """(UserError, callable that tries again or None)"""
 
     def __init__(self, parent: QObject | None = None, *, author: str = "") -> None:
         super().__init__(parent)
@@ -85,6 +84,7 @@ class ProjectSession(QObject):
         self._row_of: dict[int, int] = {}
         self._history = (False, False)
         self._current_id = 0
+        self.attempts = Attempts(self)
         self.classes = ClassBook(self)
         self.drafts = DraftBook(self)
         self.image_filter = ImageFilter()
@@ -141,7 +141,9 @@ class ProjectSession(QObject):
 
     def _let_go(self) -> ProjectStore | None:
         """Forget the project; its store stays open."""
+        self.attempts.try_now()
         store, self.store = self.store, None
+        self.attempts.forget()
         self._read_history()
         self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
         self.drafts.forget()
@@ -238,13 +240,18 @@ class ProjectSession(QObject):
             return False
         objects, in_work = len(self.annotations), self.drafts.counts.get(image.id, 0)
         if image.status is Status.EMPTY and not objects and not in_work:
-            self.attempt(lambda: self.apply(status_edit(image, Status.UNSEEN)))
-            self.told.emit("No longer marked empty.")
-            return True
-        if not self.attempt(lambda: self.apply(mark_empty_edit(image, self.annotations))):
-            return False
-        self.told.emit(f"Marked empty: {gone_text(objects, in_work)}")
-        return True
+            edit, told = status_edit(image, Status.UNSEEN), "No longer marked empty."
+        else:
+            # Made here: by the time that it is tried again another image may be the current one.
+            edit, told = mark_empty_edit(image, self.annotations), f"Marked empty: {gone_text(objects, in_work)}"
+            if not in_work and image.id not in self.drafts.unsaved:
+                edit = replace(edit, drafts_of=())
+
+        def work() -> None:
+            self.apply(edit)
+            self.told.emit(told)
+
+        return self.attempt(work, ONCE if edit.drafts_of else EDIT)
 
     def done_and_next(self, *, is_dropping: bool = False) -> None:
         """Mark the image done (an empty one stays empty) and go to the next. ``is_dropping`` ends its drafts;
@@ -255,7 +262,8 @@ class ProjectSession(QObject):
         ends_work = is_dropping and image.id in self.drafts.counts
         edit = status_edit(image, image.status if image.status in _FINISHED else Status.DONE)
         edit = replace(edit, drafts_of=(image.id,) if ends_work else ())
-        if (image.status in _FINISHED and not ends_work) or self.attempt(lambda: self.apply(edit)):
+        what = ONCE if ends_work else EDIT
+        if (image.status in _FINISHED and not ends_work) or self.attempt(lambda: self.apply(edit), what):
             self.step(+1)
 
     def undo(self) -> None:
@@ -326,34 +334,18 @@ class ProjectSession(QObject):
             if change.notice:
                 self.warned.emit(change.notice)
 
-        self.attempt(work)
+        self.attempt(work, f"facts of image {image_id}")
 
     def remember(self, key: str, value: str) -> None:
         store = self.store
         if store is not None:
-            self.attempt(lambda: store.meta_set(key, value))
+            self.attempt(lambda: store.meta_set(key, value), key)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def attempt(self, work: Callable[[], object]) -> bool:
-        """Do ``work``; a failure of the person's world is reported with a way to try again, in this project only."""
-        store = self.store
-
-        def retry() -> None:
-            if self.store is store:
-                self.attempt(work)
-
-        try:
-            work()
-        except UserError as error:
-            _log.warning("%s", error)
-            if isinstance(error, ProjectReplacedError):
-                self.replaced.emit()
-                return False
-            can_retry = not isinstance(error, ProjectReadOnlyError)
-            self.failed.emit(str(error), retry if can_retry else None)
-            return False
-        return True
+    def attempt(self, work: Callable[[], object], what: str = EDIT) -> bool:
+        """Do ``work``, as :meth:`Attempts.do`."""
+        return self.attempts.do(work, what)
 
     def broadcast(self, change: Change) -> None:
         """Tell everyone of a change that the store has made."""

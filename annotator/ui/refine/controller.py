@@ -42,8 +42,8 @@ class RefineController(QObject):
     """(Annotation, Change), after it is durable"""
     message = Signal(str)
     """A quiet sentence for the person. Engine failures are the client's signal, not repeated here."""
-    not_stored = Signal(str, int)
-    """(why, epoch of the draft for :meth:`accept`, 0 when it is on another image): the disk refused an accept."""
+    not_stored = Signal(object, int)
+    """(UserError, epoch of the draft for :meth:`accept`, 0 when it is on another image): the disk refused an accept."""
     busy_changed = Signal(bool)
     draft_changed = Signal(int, object)
     """(image id, plain JSON data to :meth:`restore` what is in progress there from after a crash, or None)"""

@@ -60,7 +60,7 @@ class WorkLoop(QObject):
     state_changed = Signal(object)
     accepted = Signal(object, object)
     message = Signal(str)
-    not_stored = Signal(str, int)
+    not_stored = Signal(object, int)
     busy_changed = Signal(bool)
     draft_changed = Signal(int, object)
 
@@ -124,7 +124,7 @@ class WorkLoop(QObject):
         try:
             self._sink.apply(reclass_edit((wish.annotation,), wish.category_id))
         except UserError as error:
-            self.not_stored.emit(str(error), 0)
+            self.not_stored.emit(error, 0)
             return
         self.message.emit("The class was changed; the mask is as it was.")
 
@@ -176,7 +176,7 @@ class WorkLoop(QObject):
             self.work = replace(self.work, keeping=self.work.keeping.with_told(image_id, kept))
         except UserError as error:
             is_here = self.work.opened is not None and self.work.opened.epoch == head.image.epoch
-            self.not_stored.emit(str(error), head.epoch if is_here else 0)
+            self.not_stored.emit(error, head.epoch if is_here else 0)
             return False
         except RowGoneError:
             self.work = answers.stored(self.work, head)

@@ -106,6 +106,10 @@ class ErrorBar(QFrame):
         self._messages[topic] = _Message(text, is_error, action, on_close, is_offer)
         self._show_newest()
 
+    def has(self, topic: str) -> bool:
+        """Whether there is a message about this, shown or covered."""
+        return topic in self._messages
+
     def withdraw(self, topic: str) -> None:
         """Forget what is about this, or about a part of it, shown or covered."""
         over = [known for known in self._messages if is_part_of(known, topic)]
