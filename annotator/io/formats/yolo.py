@@ -8,7 +8,6 @@ reader fills by the even-odd rule (ultralytics does, and so does COCO's rasteris
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import export_errors, put_in_place
 from annotator.io.formats.coco.import_ import ImportReport, import_coco
+from annotator.io.formats.image_copies import ImageCopies
 from annotator.io.formats.report import (
     CheckReport,
     ExportReport,
@@ -104,16 +104,19 @@ def export_yolo(
         total = sum(map(len, objects.values()))
         names = [category.name for category in categories.values()]
         (staging / YAML_NAME).write_bytes(_yaml(names))
-        writer = _Writer(staging, store, categories, tolerance_px)
+        writer = _Writer(staging, categories, tolerance_px)
+        copies = ImageCopies(staging / "images", store)
         for image in selection.images:
-            writer.write(image, objects[image.id], copies=images == "copy")
+            writer.write(image, objects[image.id])
+            if images == "copy":
+                copies.add(image)
             if progress is not None:
                 progress(len(writer.ious), total)
         check = writer.check()
         if not check.is_ok or _names_of(staging / YAML_NAME) != dict(enumerate(names)):
             detail = "; ".join(shortened(check.problems)[:3]) or "the class names"
             raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
-        warnings += _others(target, staging)
+        warnings += [*copies.warnings(), *_others(target, staging)]
         _put_into_place(staging, target)
     mean = sum(iou for iou, _ in writer.ious) / total if total else 1.0
     counts = (len(selection.images), total, len(names))
@@ -123,15 +126,13 @@ def export_yolo(
 class _Writer:
     """Writes the label files into a folder and reads each back; ``ious`` are (IoU, name) of the objects."""
 
-    def __init__(
-        self, folder: Path, store: ProjectQueries, categories: dict[int, Category], tolerance_px: float
-    ) -> None:
-        self._folder, self._store, self._categories, self._tolerance_px = folder, store, categories, tolerance_px
+    def __init__(self, folder: Path, categories: dict[int, Category], tolerance_px: float) -> None:
+        self._folder, self._categories, self._tolerance_px = folder, categories, tolerance_px
         self._index = {category_id: number for number, category_id in enumerate(categories)}
         self.ious: list[tuple[float, str]] = []
         self.bridged = 0
 
-    def write(self, image: ImageRecord, objects: list[Annotation], *, copies: bool) -> None:
+    def write(self, image: ImageRecord, objects: list[Annotation]) -> None:
         """Raises: OSError."""
         rows = [self._row(annotation) for annotation in objects]
         file = _label_path(self._folder, image)
@@ -142,10 +143,6 @@ class _Writer:
             is_class = index == self._index[annotation.category_id]
             iou = _mask_of(shares, image.width, image.height).iou(annotation.mask()) if is_class else 0.0
             self.ious.append((iou, object_name(annotation, image, self._categories)))
-        if copies:
-            place = self._folder.joinpath("images", *image.path.split("/"))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._store.image_path(image), place)
 
     def _row(self, annotation: Annotation) -> str:
         """The row of an object. Where the simplified rings of several parts cross, exact ones do not."""
@@ -189,7 +186,7 @@ def _by_image(
         if not annotation.is_crowd:
             found[image.id].append(annotation)
     if crowds:
-        warnings.append(f"{crowds} crowd(s) are left out: the format has none")
+        warnings.append(f"left out: {counted(crowds, 'crowd object')}, which the format does not have")
     return found
 
 

@@ -108,6 +108,18 @@ def test_there_and_back(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert (own.objects, own.already_there) == (0, 3)
 
 
+def test_images_that_are_gone_or_unreadable_are_counted_and_the_others_copied(folder: Path, tmp_path: Path) -> None:
+    """The whole export ended with "There is no folder"."""
+    (folder / "sub" / "1.png").unlink()
+    out = tmp_path / "yolo"
+    with ProjectStore.open(folder / "set.annot", read_only=True) as store:
+        report = export_yolo(store, out, images="copy")
+    assert "sub/1.png is not copied (No such file or directory)" in report.warnings
+    assert [path.name for path in (out / "images").rglob("*.png")] == ["1.png"]
+    assert (out / "labels" / "sub" / "1.txt").read_text()
+    assert report.objects == 3
+
+
 def test_nothing_is_replaced_before_it_was_read_back(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +146,7 @@ def test_empty_images_crowds_and_names_that_clash(tmp_path: Path) -> None:
         accept(store, 1, disc(20, 20, 9), is_crowd=True)
         report = export_yolo(store, tmp_path / "one", all_images=True)
         assert report.objects == 0
-        assert any("1 crowd(s)" in line for line in report.warnings)
+        assert any("1 crowd object" in line for line in report.warnings)
         assert (tmp_path / "one" / "labels" / "b.txt").read_text() == ""
         with pytest.raises(ExportError, match="would become images of this project"):
             export_yolo(store, folder / "out", images="copy")
