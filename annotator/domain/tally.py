@@ -17,6 +17,7 @@ OTHER = "other reasons"
 class _Reason:
     noun: str
     text: str
+    many: str
     subjects: list[str]
     count: int = 0
     objects: int = 0
@@ -30,7 +31,12 @@ class _Reason:
         lost = f": {counted(self.objects, 'object')} skipped" if self.objects else ""
         if self.count == 1:
             return f"{self.subjects[0]} {self.text}{lost}".strip()
-        return f"{self.text}: {self.count} {self.plural}, such as {', '.join(self.subjects)}{lost}"
+        names = ", ".join(subject.removesuffix(":") for subject in self.subjects)
+        if self.text == OTHER or self.subjects[0].endswith(":"):
+            return f"{self.many}: {self.count} {self.plural}, such as {names}{lost}"
+        who = f"({names})" if self.count <= len(self.subjects) else f"such as {names},"
+        comma = "" if self.count <= len(self.subjects) else ","
+        return f"each of {self.count} {self.plural}{comma} {who} {self.many}{lost}"
 
 
 class Tally:
@@ -42,10 +48,12 @@ class Tally:
     def __init__(self) -> None:
         self._reasons: dict[str, _Reason] = {}
 
-    def add(self, subject: str, text: str, *, noun: str = "object", kind: str = "") -> str:
-        """One more: ``subject`` ("annotation 3") ``text`` ("has no segmentation").
+    def add(self, subject: str, text: str, *, noun: str = "object", kind: str = "", many: str = "") -> str:
+        """One more: ``subject`` ("annotation 3") ``text`` ("has no segmentation"). A subject that ends with a colon
+        is followed by a text that stands for itself.
 
         Args:
+            many: the text when there are several; as for one when not given.
             kind: what counts as the same reason; the text without its numbers when not given.
 
         Returns:
@@ -56,8 +64,8 @@ class Tally:
             key = f"{noun}/{OTHER}"
         reason = self._reasons.get(key)
         if reason is None:
-            text = OTHER if key.endswith(f"/{OTHER}") else text
-            reason = self._reasons[key] = _Reason(noun, text, [])
+            text, many = (OTHER, "") if key.endswith(f"/{OTHER}") else (text, many)
+            reason = self._reasons[key] = _Reason(noun, text, many or text, [])
         reason.count += 1
         if len(reason.subjects) < _SHOWN_SUBJECTS:
             reason.subjects.append(subject)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.clicks import SimulatedClick, next_click
-from annotator.domain.errors import ImageError, ImportFormatError
+from annotator.domain.errors import ImageError, ImportFormatError, UserError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import boundary_iou, iou, noc
@@ -300,13 +300,23 @@ def _results(
                 try:
                     embedding = _encoded(segmenter, image, conditions.degradation)
                 except (ImageError, ImportFormatError) as error:
-                    unusable = tally.add(f"{image.file_name}:", error.message, noun="image", kind="unreadable")
+                    many = "cannot be read, or has another size than its header says"
+                    unusable = tally.add(*_told(image, error), noun="image", kind="unreadable", many=many)
             if embedding is None:
                 tally.add_lost(unusable)
                 continue
             if conditions.degradation is not None:
                 target = conditions.degradation.mask(target)
             yield evaluate_object(segmenter, embedding, item, target, clicks=clicks, conditions=conditions), True
+
+
+def _told(image: EvaluationImage, error: UserError) -> tuple[str, str]:
+    """A message on an image as a subject and what there is to say about it."""
+    text = error.message.removesuffix(".")
+    for name in (image.file_name, image.path.name):
+        if text.startswith(f"{name} "):
+            return image.file_name, text.removeprefix(f"{name} ")
+    return f"{image.file_name}:", text
 
 
 def _encoded(segmenter: Segmenter, image: EvaluationImage, degradation: Degradation | None = None) -> Embedding:

@@ -144,8 +144,8 @@ def test_images_that_are_gone_are_counted_and_the_others_asked(desk) -> None:
     QTest.mouseClick(ask_button(dialog), Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 1)
     work = desk.window.findChild(WorkDialog)
-    assert "1 masks made" in work.report.toPlainText()
-    assert "1.png is missing.: 2 objects" in work.report.toPlainText()
+    assert "1 mask made" in work.report.toPlainText()
+    assert "the image cannot be read: 2 objects, such as 1.png, 1.png" in work.report.toPlainText()
     work.close()
 
 

@@ -40,7 +40,7 @@ def test_a_folder_of_nothing_readable_names_what_is_there(desk) -> None:
     desk.window.program.files.open_path(folder)
     bar = desk.window.area.error_bar
     desk.until(lambda: "There are no images" in bar.text)
-    assert "(.heic): 2 files" in bar.text
+    assert "each of 2 files (" in bar.text
 
 
 def test_a_long_folder_gets_another_place(desk, monkeypatch) -> None:

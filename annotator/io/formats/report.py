@@ -173,7 +173,8 @@ def _look_at_file(store: ProjectQueries, image: ImageRecord, tally: Tally) -> No
         width, height = read_size(path)
         if image.width > 0 and (width, height) != (image.width, image.height):
             now = f"has changed: it is {width} x {height} pixels now, and was {image.width} x {image.height}"
-            tally.add(image.path, now, noun="image", kind="size")
+            many = "has changed: it has another size than was labelled"
+            tally.add(image.path, now, noun="image", kind="size", many=many)
         elif image.sha256 and sha256_of(path) != image.sha256:
             tally.add(image.path, "has changed: its content is another one than was labelled", noun="image")
     except (ImageError, OSError) as error:

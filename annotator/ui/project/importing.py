@@ -11,6 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QPushButton
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.engine import DecodeResult, ModelInfo
 from annotator.domain.ports.formats import Report
@@ -25,7 +26,6 @@ from annotator.io.images.reading import load_image
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import Job
 from annotator.ui.dialogs.work_dialog import WorkDialog
-from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.switch import ProjectSwitch
@@ -43,7 +43,7 @@ class _Asked:
     lost: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        return [f"{grouped(len(self.answers))} masks made", *(f"left out: {line}" for line in self.lost)]
+        return [f"{counted(len(self.answers), 'mask')} made", *(f"left out: {line}" for line in self.lost)]
 
 
 class FileImport(QObject):
@@ -112,7 +112,7 @@ class FileImport(QObject):
         """The project is in view again, and can be worked on, while its report is read."""
         if isinstance(report, ImportReport) and report.boxes and self._client.can_answer:
             count = len(report.boxes)
-            button = QPushButton(f"Ask the model for {grouped(count)} mask{'s' if count > 1 else ''}")
+            button = QPushButton(f"Ask the model for {counted(count, 'mask')}")
             button.setObjectName("ask_model")
             button.clicked.connect(lambda: self._ask(dialog, report, project))
             dialog.add_button(button)
@@ -159,7 +159,7 @@ class FileImport(QObject):
 
         def on_written(count: int) -> None:
             self._reopen(project)
-            told = f"{grouped(count)} masks were accepted; one undo takes them all back."
+            told = f"Accepted: {counted(count, 'mask')}; one undo takes all of it back."
             self._notices.tell(told, about=Subject.CHANGE)
 
         def on_error(error: Exception) -> None:
@@ -192,7 +192,12 @@ def _answers(
             loaded = load_image(root.joinpath(*image.path.split("/")), max_pixels=max_pixels)
         except ImageError as error:
             for _ in wanted:
-                tally.add(image.path, error.message, kind="unreadable")
+                tally.add(
+                    f"{image.path}:",
+                    error.message.removesuffix("."),
+                    kind="unreadable",
+                    many="the image cannot be read",
+                )
             done += len(wanted)
             continue
         for box in wanted:
@@ -202,7 +207,7 @@ def _answers(
             found = questions.ask(loaded.rgb, loaded.image_key, prompts, look=look)
             done += 1
             if not isinstance(found, DecodeResult):
-                tally.add(image.path, found.message, kind="engine")
+                tally.add(f"{image.path}:", found.message.removesuffix("."), kind="engine")
             elif found.candidates.chosen.mask.is_empty:
                 tally.add(image.path, "has a box in which the model finds nothing", kind="nothing")
             elif (loaded.width, loaded.height) != (image.width, image.height):

@@ -88,7 +88,12 @@ CASES = [
     ),
     Case("img_no_size", 1, images=({"id": 1, "file_name": "a.png"},)),
     Case("ids_ann_missing", 1, rows=({"image_id": 1, "category_id": 1, "segmentation": [RING]},)),
-    Case("ids_ann_dup", 2, ("1 ids of annotations were used before",), rows=(entry(), entry(segmentation=[CORNER]))),
+    Case(
+        "ids_ann_dup",
+        2,
+        ("ids of annotations that were used before: 1 object",),
+        rows=(entry(), entry(segmentation=[CORNER])),
+    ),
     Case(
         "seg_str_numbers",
         0,
@@ -101,7 +106,12 @@ CASES = [
         ("annotation 1 (id 1) has a box but no segmentation",),
         rows=({**without(entry(), "segmentation"), "bbox": [12, 10, 28, 26]},),
     ),
-    Case("seg_empty", 0, ("has an empty segmentation: 2 objects",), rows=(entry(segmentation=[]),) * 2),
+    Case(
+        "seg_empty",
+        0,
+        ("each of 2 objects (annotation 1 (id 1), annotation 2 (id 1)) has an empty segmentation",),
+        rows=(entry(segmentation=[]),) * 2,
+    ),
     Case("img_size_zero", 1, images=(picture(width=0, height=0),)),
     Case("img_size_null", 1, images=(picture(width=None, height=None),)),
     Case("img_size_text", 1, images=(picture(width="64", height="48"),)),

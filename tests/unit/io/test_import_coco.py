@@ -194,9 +194,9 @@ def test_images_are_matched_by_path_then_by_unique_name(store: ProjectStore) -> 
     text = "\n".join(report.problems)
     assert "'train/1.png' is ambiguous" in text
     assert "2 images there have its name: 1 object skipped" in text
-    assert "'2.png' and '2.png' are the same image" in text
+    assert "'2.png' is the same image as '2.png'" in text
     assert "'gone.png' is not in the project: 2 objects skipped" in text
-    assert "image_id 99 is not in the file's images: 2 objects, such as annotation 8 (id 8):" in text
+    assert "image_id 99 is not in the file's images: 2 objects, such as annotation 8 (id 8), annotation " in text
     assert report.notes == ("matched by file name only, in another folder: 1 image",)
 
 
@@ -461,10 +461,10 @@ def test_wrong_types_everywhere(store: ProjectStore) -> None:
     assert report.skipped == 9
     text = "\n".join(report.lines())
     for line in (
-        "is not an object: 4 objects, such as annotation 1, annotation 2",
+        "each of 4 objects, such as annotation 1, annotation 2",
         "image id 6 is used 2 times",
         "category id 7 is used 2 times",
-        "1 ids of annotations were used before",
+        "ids of annotations that were used before: 1 object with a new one",
         "iscrowd yes is neither 0 nor 1",
         "attributes are not an object",
         "category 5 has no name",
@@ -487,7 +487,8 @@ def test_thousands_of_problems_are_shown_briefly(store: ProjectStore) -> None:
     report = take(store, data(*({"segmentation": []} for _ in range(500))))
     assert report.skipped == 500
     assert report.problems == (
-        "has an empty segmentation: 500 objects, such as annotation 1 (id 1), annotation 2 (id 2), annotation 3 (id 3)",
+        "each of 500 objects, such as annotation 1 (id 1), annotation 2 (id 2), annotation 3 (id 3), "
+        "has an empty segmentation",
     )
 
 

@@ -183,8 +183,15 @@ def test_damaged_files_are_named_and_many_are_one_line(folder: Path, tmp_path: P
     with ProjectStore.open_folder(folder) as store:
         report = export_coco(store, tmp_path / "o.json")
     (line,) = report.warnings
-    assert line.startswith("cannot be read any more")
-    assert line.endswith("3 images, such as a.png, b.png, c.png")
+    assert line.startswith("each of 3 images (a.png, b.png, c.png) cannot be read any more")
+
+
+def test_several_of_other_sizes_are_not_all_said_to_have_the_first_ones(folder: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(NAMES, start=1):
+        Image.new("RGB", (10 * number, 20)).save(folder / name)
+    with ProjectStore.open_folder(folder) as store:
+        (line,) = export_coco(store, tmp_path / "o.json").warnings
+    assert line == "each of 3 images (a.png, b.png, c.png) has changed: it has another size than was labelled"
 
 
 def test_what_was_exported_can_be_imported_and_evaluated_again(folder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Category, Edit, ImageRecord, RowChange, Status
 from annotator.io.formats.coco.objects import BoxWithoutMask
@@ -59,7 +60,7 @@ def store_box_masks(store: ProjectStore, answers: Iterable[BoxAnswer], classes: 
             touched[image.id] = image
     moved = [RowChange(image, replace(image, status=Status.IN_PROGRESS)) for image in touched.values()]
     if objects:
-        store.apply(Edit(f"masks of {len(objects)} boxes", (*added, *objects, *moved)))
+        store.apply(Edit(f"masks of {counted(len(objects), 'box', 'boxes')}", (*added, *objects, *moved)))
     return len(objects)
 
 

@@ -16,6 +16,12 @@ from annotator.domain.tally import Tally
 from annotator.io.formats.coco.parse import shown, text_id, whole_number
 from annotator.io.formats.coco.stream import CocoFile
 
+_MANY = {
+    "twice": "is the same image as another entry",
+    "turned": "has width and height swapped (EXIF orientation?)",
+    "size": "is not of the size that the file says",
+}
+"""By kind of problem, what is said of several images."""
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*/?([^?#]*)")
 
 
@@ -119,7 +125,7 @@ def match_images(
         problem = _problem(row, names[0], image, taken, known, place)
         if problem[1] or image is None:
             subject, text, kind = problem
-            plan.unusable[source_id] = tally.add(subject, text, noun="image", kind=kind)
+            plan.unusable[source_id] = tally.add(subject, text, noun="image", kind=kind, many=_MANY.get(kind, ""))
             continue
         taken[image.id] = names[0]
         plan.by_id[source_id], plan.rows[source_id] = image, row
@@ -170,7 +176,7 @@ def _problem(
             return told, text, "ambiguous"
         return told, f"is not in {place.name}", "missing"
     if image.id in taken:
-        return told, f"and {taken[image.id][:200]!a} are the same image", "twice"
+        return told, f"is the same image as {taken[image.id][:200]!a}", "twice"
     if image.width <= 0:
         return image.path, "cannot be read, so its size is unknown", "unreadable"
     width, height = whole_number(row.get("width")), whole_number(row.get("height"))

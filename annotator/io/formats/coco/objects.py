@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from annotator.domain.counting import counted
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.project import ImageRecord
@@ -71,8 +72,8 @@ class ObjectReader:
         for number, row in enumerate(coco.annotations, start=1):
             yield self._object(number, row)
         if self._renumbered:
-            what = "ids of annotations were used before; they got new ones"
-            self._notes.append(f"{self._renumbered} {what}")
+            objects = counted(self._renumbered, "object")
+            self._notes.append(f"ids of annotations that were used before: {objects} with a new one")
 
     def _object(self, number: int, row: Any) -> CocoObject | None:
         if not isinstance(row, dict):
