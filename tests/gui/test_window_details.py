@@ -19,6 +19,7 @@ from annotator.io.project.store import ProjectStore
 from annotator.ui.app import named_place
 from annotator.ui.dialogs.work_dialog import WorkDialog
 from annotator.ui.look.numbers import grouped
+from annotator.ui.panels.delegates import short_name
 from annotator.ui.shell.action_rows import TOOL_STRIP
 from annotator.ui.shell.area import FLOOR_PX
 from annotator.ui.shell.status import StatusLine
@@ -170,6 +171,64 @@ def test_an_image_is_in_the_middle_of_what_the_bars_leave(desk):
     canvas = desk.window.canvas
     assert abs(canvas.image_to_view(300, 30).y() - (canvas.viewport().height() - FLOOR_PX) / 2) <= 1
     assert canvas.viewport().height() - canvas.image_to_view(0, 60).y() > FLOOR_PX
+
+
+def test_a_low_window_with_a_question_leaves_the_strip_beside_the_image(desk):
+    """853 x 480 is what a screen of 1280 x 720 has at 150 %."""
+    desk.open()
+    desk.window.resize(853, 480)
+    desk.click(80, 60)
+    desk.wait_mask(80, 60)
+    desk.key(K.Key_Return, CTRL)
+    area, canvas = desk.window.area, desk.window.canvas
+    desk.until(lambda: area.question.isVisible() and area.candidates.isVisible())
+    desk.until(lambda: area.candidates.y() >= canvas.image_to_view(0, 120).y())
+    assert canvas.image_to_view(0, 0).y() >= 0
+    assert canvas.zoom > 0.3
+
+
+def test_the_switch_of_the_doubt_layer_is_no_frame_in_a_frame(desk):
+    desk.open()
+    desk.click(80, 60)
+    desk.wait_mask(80, 60)
+    legend = desk.window.area.doubt
+    desk.until(legend.isVisible)
+    shot = legend.grab().toImage()
+    row = [shot.pixel(x, shot.height() // 2) for x in range(legend.button.x() + 4)]
+    assert len(set(row)) == 2, "the edge of the card, and its ground"
+
+
+def test_the_images_panel_says_the_whole_name(desk):
+    folder, name = desk.root / "long", f"{'a' * 60} {'b' * 60}.png"
+    (folder / "below").mkdir(parents=True)
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(folder / "below" / name)
+    desk.open(folder=folder)
+    desk.window.resize(2560, 1440)
+    line = desk.window.docks["images"]
+    desk.until(lambda: line.subject.shown_text == f"below/{name}")
+    assert line.subject.toolTip() == ""
+    desk.window.resize(853, 480)
+    desk.until(lambda: line.subject.shown_text != f"below/{name}")
+    assert (line.subject.shown_text[:5], line.subject.shown_text[-4:]) == ("below", ".png")
+    assert line.subject.toolTip() == f"below/{name}"
+    for part in (line.subject, line.detail):
+        assert line.rect().contains(part.geometry()), part
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"),
+    [
+        ("building_facades_20230329_204432.jpg", "bu", "32"),
+        ("1.2.840.113619.2.55.3.604688119", "1.", "119"),
+        ("scan.2026-11-29T22:05:13", "sc", "13"),
+    ],
+)
+def test_a_name_that_does_not_fit_its_tile_keeps_what_tells_it_apart(desk, name, start, end):
+    metrics = desk.build() or desk.window.fontMetrics()
+    short = short_name(name, metrics, 60)
+    assert metrics.horizontalAdvance(short) <= 60
+    assert (short[: len(start)], short[-len(end) :]) == (start, end)
+    assert short_name("a.jpg", metrics, 60) == "a.jpg"
 
 
 def test_the_candidates_go_up_when_they_would_cover_the_object(desk):

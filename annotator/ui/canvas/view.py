@@ -65,7 +65,7 @@ class ImageView(QGraphicsView):
         self.fit()
 
     def keep_free(self, bottom_px: int) -> None:
-        """The height at the lower edge that a fitted image leaves to what floats there; at most a quarter of it all."""
+        """The height at the lower edge that a fitted image leaves to what floats there; at most half of it all."""
         self._kept_free_px = bottom_px
         if self._is_fitted:
             self.fit()
@@ -175,7 +175,7 @@ class ImageView(QGraphicsView):
         return min(MAX_ZOOM, FIT_SHARE * width / self._image_width, free_height / self._image_height)
 
     def _free_below(self) -> int:
-        return min(self._kept_free_px, self.viewport().height() // 4)
+        return min(self._kept_free_px, self.viewport().height() // 2)
 
     def _set_zoom(self, zoom: float) -> None:
         is_new = zoom != self.zoom

@@ -111,8 +111,9 @@ class Views(QObject):
         names = [image.path] if image is not None else []
         names += [session.store.image_root.name] if session.store else []
         self._window.setWindowTitle(" – ".join([*map(title_text, names), "Annotator"]))
-        has_images = bool(self._session.images)
-        self._window.docks["images"].detail.setText(self._window.film.progress_text() if has_images else "")
+        has_images, line = bool(self._session.images), self._window.docks["images"]
+        line.subject.setText(image.path if image is not None else "")
+        line.detail.setText(self._window.film.progress_text() if has_images else "")
 
     def refresh_chip(self) -> None:
         chip = self._window.area.chip

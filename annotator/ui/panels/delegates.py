@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
@@ -29,6 +29,8 @@ ROW_HEIGHT_PX, OBJECT_ROW_HEIGHT_PX = 28, 42
 _THUMB_SIDE_PX = 28
 THUMB_PX, SMALL_THUMB_PX = (112, 72), (72, 46)
 _TILE_MARGIN_PX, _TILE_TEXT_PX = 6, 20
+_LONGEST_SUFFIX = 5
+"""Letters; what follows the last dot of a DICOM UID may be longer, and is part of the name."""
 
 
 class _RowDelegate(QStyledItemDelegate):
@@ -176,10 +178,18 @@ class FilmDelegate(_RowDelegate):
         paint_status(painter, QRectF(line.left() + 1, line.center().y() - 4.5, 10, 10), row.status, self._theme)
         painter.setPen(QColor(tokens.text if is_shown else tokens.dim))
         name = line.adjusted(17, 0, 0, 0)
-        # In the middle: names of a series differ at their ends.
-        short = painter.fontMetrics().elidedText(index.data(), Qt.TextElideMode.ElideMiddle, name.width())
-        painter.drawText(name, int(_LEFT), short)
+        painter.drawText(name, int(_LEFT), short_name(index.data(), painter.fontMetrics(), name.width()))
         painter.restore()
+
+
+def short_name(name: str, metrics: QFontMetrics, width_px: int) -> str:
+    """A file's name as it fits: first without its suffix, then cut in the middle, as names of a series differ at their
+    ends."""
+    if metrics.horizontalAdvance(name) <= width_px:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    known = stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
+    return metrics.elidedText(known, Qt.TextElideMode.ElideMiddle, width_px)
 
 
 def paint_draft_mark(painter: QPainter, centre: QPointF, theme: Theme) -> None:

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from annotator.domain.counting import counted
 from annotator.domain.project import Annotation, Category
+from annotator.ui.look.elided import ElidedLabel
 from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
 from annotator.ui.look.theme import Theme, Tokens
@@ -41,10 +42,14 @@ class PanelDock(QDockWidget):
         row.setContentsMargins(12, 8, 12, 6)
         heading = QLabel(title)
         heading.setObjectName("heading")
+        self.subject = ElidedLabel(Qt.TextElideMode.ElideMiddle)
+        """What is open, in the room that the rest of the line leaves."""
+        self.subject.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.detail = QLabel("")
         self.detail.setObjectName("dim")
         row.addWidget(heading)
-        row.addStretch(1)
+        row.addWidget(self.subject, 1)
+        row.addSpacing(12)
         row.addWidget(self.detail)
         self.setTitleBarWidget(bar)
         self.setWidget(content)

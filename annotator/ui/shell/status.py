@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
+from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
+from annotator.ui.look.elided import ElidedLabel
 from annotator.ui.notices import is_part_of
 
 _MESSAGE_MS = 8000
@@ -16,43 +16,13 @@ _PADDING_PX = 16
 """Left and right of a fact, as in the style sheet."""
 
 
-class _MessageLabel(QLabel):
-    """Cut off with an ellipsis where it does not fit, so that it never pushes the facts out of the window."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        # It gets what the facts leave.
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def setText(self, text: str) -> None:
-        super().setText(text)
-        self.setAccessibleDescription(text)
-        self._fit()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.contentsRect().width())
-        role = self.foregroundRole()
-        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.style().drawItemText(painter, self.contentsRect(), flags, self.palette(), self.isEnabled(), shown, role)
-
-    def _fit(self) -> None:
-        """The whole text is in the tooltip when a part of it is hidden."""
-        is_cut = self.fontMetrics().horizontalAdvance(self.text()) > self.contentsRect().width()
-        self.setToolTip(self.text() if is_cut else "")
-
-
 class StatusLine(QStatusBar):
     """Messages fade after a while; facts stay."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setSizeGripEnabled(False)
-        self.message = _MessageLabel()
+        self.message = ElidedLabel()
         self.message.setObjectName("message")
         self.addWidget(self.message, 1)
         self.engine = self._fact("Model and device", "")
