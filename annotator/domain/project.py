@@ -12,6 +12,7 @@ from typing import Any
 
 from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
+from annotator.domain.media import Series, frame_name
 
 MAX_CROP_BYTES = 512 << 20
 """Of one object's mask, a byte a pixel; decoding takes a few times as much."""
@@ -26,15 +27,26 @@ class Status(StrEnum):
     DONE = "done"
 
 
+class Review(StrEnum):
+    """What a second look at an object said."""
+
+    OPEN = ""
+    APPROVED = "approved"
+    REWORK = "rework"
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image of the project.
+    """One image of the project: a frame of a file.
 
     Attributes:
-        path: relative to the image folder, forward slashes, unique.
+        path: of the file, relative to the image folder, forward slashes. With ``frame`` it is unique.
         sha256: of the file's bytes, hexadecimal; empty while unknown.
         width, height: pixels as shown (after EXIF orientation); 0 while unknown.
         extra: plain JSON data that travels with the image (COCO's own image fields, DICOM UIDs, spacing).
+        frame: page or frame in the file, from 0.
+        series_id: the :class:`annotator.domain.media.Series` that it is a slice of; 0: none.
+        position: in the series, from 0.
     """
 
     id: int
@@ -44,6 +56,14 @@ class ImageRecord:
     height: int = 0
     status: Status = Status.UNSEEN
     extra: dict[str, Any] = field(default_factory=dict)
+    frame: int = 0
+    series_id: int = 0
+    position: int = 0
+
+    @property
+    def name(self) -> str:
+        """The path, and for a later frame its number: unique, also in files that are written."""
+        return frame_name(self.path, self.frame)
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
@@ -84,6 +104,8 @@ class Annotation:
         is_crowd: COCO's iscrowd.
         created_at: ISO 8601, UTC.
         extra: plain JSON data kept for export (COCO ``attributes`` and unknown fields).
+        track_id: one number for one object through the images of a series; 0: none.
+        review, note: what somebody said of it who looked at it again.
     """
 
     id: int
@@ -109,6 +131,9 @@ class Annotation:
     author: str = ""
     created_at: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    track_id: int = 0
+    review: Review = Review.OPEN
+    note: str = ""
 
     def mask(self) -> Mask:
         """The object's pixels. Decoding follows the runs, not the image.
@@ -133,7 +158,7 @@ class Annotation:
         )
 
 
-Row = ImageRecord | Category | Annotation
+Row = ImageRecord | Category | Annotation | Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +214,7 @@ class Edit:
                 images.add(row.image_id)
             elif isinstance(row, ImageRecord):
                 images.add(row.id)
-            else:
+            elif isinstance(row, Category):
                 categories.add(row.id)
         return Change(self.name, frozenset(images), frozenset(annotations), frozenset(categories))
 
@@ -224,6 +249,17 @@ def delete_edit(annotations: tuple[Annotation, ...]) -> Edit:
 def reclass_edit(annotations: tuple[Annotation, ...], category_id: int) -> Edit:
     changed = tuple(RowChange(a, replace(a, category_id=category_id)) for a in annotations)
     return Edit("change class", changed)
+
+
+def review_edit(annotations: tuple[Annotation, ...], review: Review) -> Edit:
+    """What a second look said of objects."""
+    name = {Review.OPEN: "take review back", Review.APPROVED: "approve", Review.REWORK: "mark for rework"}[review]
+    return Edit(name, tuple(RowChange(a, replace(a, review=review)) for a in annotations))
+
+
+def note_edit(annotations: tuple[Annotation, ...], note: str) -> Edit:
+    """The same note on objects; an empty one takes it away."""
+    return Edit("change note", tuple(RowChange(a, replace(a, note=note)) for a in annotations))
 
 
 def merge_edit(source: Category, target: Category, annotations: tuple[Annotation, ...]) -> Edit:

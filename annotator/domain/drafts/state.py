@@ -8,7 +8,7 @@ from annotator.domain.drafts.draft import Answer, Draft, Ticket
 from annotator.domain.drafts.kept import is_worth_keeping
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidates
-from annotator.domain.project import Annotation
+from annotator.domain.project import Annotation, Review
 from annotator.domain.prompt import Prompts
 
 
@@ -108,6 +108,7 @@ def annotation_of(
         seconds=round(old.seconds + seconds, 3),
         author=author or old.author,
         created_at=created_at,
+        review=Review.OPEN,  # what was said of it was said of other pixels
     )
 
 

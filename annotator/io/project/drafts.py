@@ -13,11 +13,6 @@ from annotator.io.project.schema import to_json
 Kept = Mapping[int, dict[str, Any] | None]
 """By image id: data of :func:`annotator.domain.drafts.kept.kept_json`; None: nothing is in progress there."""
 
-# A program of version 1.0 that had the project open wrote to its own table.
-_OF_OLD = "SELECT image_id, 1 AS objects, prompts AS data FROM draft"
-_ALL = f"SELECT * FROM image_draft UNION ALL {_OF_OLD} WHERE image_id NOT IN (SELECT image_id FROM image_draft)"
-_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'image_draft'"
-
 
 def image_ids_of(taken: str) -> list[int]:
     """The images of what :meth:`DraftRows.take` ended."""
@@ -37,11 +32,10 @@ class DraftRows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._source = ""
 
     def read(self, image_id: int) -> dict[str, Any] | None:
         """What is in progress on an image. A row that cannot be read is an empty dictionary."""
-        sql = f"SELECT data FROM ({self._rows()}) WHERE image_id = ?"
+        sql = "SELECT data FROM image_draft WHERE image_id = ?"
         found = self._connection.execute(sql, (image_id,)).fetchone()
         if found is None:
             return None
@@ -53,12 +47,11 @@ class DraftRows:
 
     def counts(self) -> dict[int, int]:
         """Number of drafts by image id; images without are left out."""
-        found = self._connection.execute(f"SELECT image_id, objects FROM ({self._rows()})").fetchall()
+        found = self._connection.execute("SELECT image_id, objects FROM image_draft").fetchall()
         return {image_id: count if isinstance(count, int) else 1 for image_id, count in found}
 
     def write(self, kept: Kept) -> None:
         for image_id, data in kept.items():
-            self._connection.execute("DELETE FROM draft WHERE image_id = ?", (image_id,))
             if data is None:
                 self._connection.execute("DELETE FROM image_draft WHERE image_id = ?", (image_id,))
                 continue
@@ -81,10 +74,3 @@ class DraftRows:
         """Bring back what :meth:`take` ended, except where something newer is in progress."""
         there = self.counts()
         self.write({image_id: data for image_id, data in _taken(taken) if image_id not in there})
-
-    def _rows(self) -> str:
-        """A file of version 1.0 that is only read has not been migrated."""
-        if not self._source:
-            (has_table,) = self._connection.execute(_TABLE).fetchone()
-            self._source = _ALL if has_table else _OF_OLD
-        return self._source

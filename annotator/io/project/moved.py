@@ -6,10 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ProjectError
+from annotator.domain.media import frame_name
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Edit, ImageRecord, RowChange, Status
 from annotator.io.images.reading import list_images, read_size
@@ -25,7 +27,7 @@ class Move:
 
     Attributes:
         path: the new one, relative to the image folder.
-        twin: the image that the project made of the new file; it has no work and goes.
+        twin: the image that the project made of the same frame of the new file; it has no work and goes.
         is_same: whether the file has the very content that the image's objects were made on; None: not known.
     """
 
@@ -37,7 +39,7 @@ class Move:
     @property
     def line(self) -> str:
         why = {True: "same content", False: "same name and size, other content", None: "same name and size"}
-        return f"{self.image.path} -> {self.path} ({why[self.is_same]})"
+        return f"{self.image.name} -> {frame_name(self.path, self.image.frame)} ({why[self.is_same]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class MovedImages:
         out.extend(move.line for move in self.moves[:_SHOWN])
         if len(self.moves) > _SHOWN:
             out.append(f"... and {len(self.moves) - _SHOWN} more")
-        out.extend(f"not found: {image.path}" for image in self.lost[:_SHOWN])
+        out.extend(f"not found: {image.name}" for image in self.lost[:_SHOWN])
         if len(self.lost) > _SHOWN:
             out.append(f"... and {len(self.lost) - _SHOWN} more")
         return out
@@ -73,12 +75,15 @@ def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> Mo
     Raises:
         ImageError: the image folder is gone.
     """
-    absent = absent_images(store)
-    if not absent:
+    lost = absent_images(store)
+    if not lost:
         return MovedImages((), ())
     root, counts = store.image_root, store.annotation_counts()
-    by_path = {image.path: image for image in store.images()}
-    free = [path for path in list_images(root) if (twin := by_path.get(path)) is None or not _has_work(twin, counts)]
+    by_path: dict[str, list[ImageRecord]] = {}
+    for image in store.images():
+        by_path.setdefault(image.path, []).append(image)
+    absent = [*{image.path: image for image in reversed(lost)}.values()]  # a file once, also one of many frames
+    free = [path for path in list_images(root) if not any(_has_work(twin, counts) for twin in by_path.get(path, ()))]
     found = _by_name(absent, free, root)
     unsure = [image for image in absent if image.sha256 and not (image.id in found and found[image.id][1])]
     sure = {path for path, is_same in found.values() if is_same}
@@ -87,21 +92,30 @@ def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> Mo
     found.update({image_id: (path, True) for image_id, path in by_content.items()})
     taken = Counter(path for path, _ in found.values())
     moves = tuple(
-        Move(image, path, by_path.get(path), is_same)
-        for image in absent
-        if image.id in found
-        for path, is_same in (found[image.id],)
+        Move(image, path, twins.get(image.frame), is_same)
+        for first in sorted(absent, key=attrgetter("id"))
+        if first.id in found
+        for path, is_same in (found[first.id],)
         if taken[path] == 1
+        for twins in ({twin.frame: twin for twin in by_path.get(path, ())},)
+        for image in by_path[first.path]
     )
     known = {move.image.id for move in moves}
-    return MovedImages(moves, tuple(image for image in absent if image.id not in known))
+    return MovedImages(moves, tuple(image for image in lost if image.id not in known))
 
 
 def relink_edit(moves: Sequence[Move]) -> Edit:
     """The images at their new paths, as one step that undo takes back. The twins go first: a path is used once."""
     gone = tuple(RowChange(move.twin, None) for move in moves if move.twin is not None)
-    changed = tuple(RowChange(move.image, replace(move.image, path=move.path)) for move in moves)
+    changed = tuple(RowChange(move.image, _moved(move)) for move in moves)
     return Edit(f"re-link {len(moves)} image{'s' if len(moves) > 1 else ''}", (*gone, *changed))
+
+
+def _moved(move: Move) -> ImageRecord:
+    """The image at its new path; in a series where its twin was."""
+    if move.twin is None:
+        return replace(move.image, path=move.path)
+    return replace(move.image, path=move.path, series_id=move.twin.series_id, position=move.twin.position)
 
 
 def sha256_of(path: Path) -> str:

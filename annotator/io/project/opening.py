@@ -15,8 +15,9 @@ from annotator.io.project.connect import (
 from annotator.io.project.held import HeldFile
 from annotator.io.project.journal import belongs, copy_pair, find_damage, has_journal, set_aside
 from annotator.io.project.lock import ProjectLock, noted_tokens
+from annotator.io.project.migrations import migrate, migrated_copy
 from annotator.io.project.rescue import rescued_beside
-from annotator.io.project.schema import check_version, migrate
+from annotator.io.project.schema import SCHEMA_VERSION, check_version
 
 
 def open_held(path: Path, lock: ProjectLock | None, *, is_writer: bool) -> tuple[HeldFile, tuple[str, ...]]:
@@ -44,6 +45,8 @@ def open_held(path: Path, lock: ProjectLock | None, *, is_writer: bool) -> tuple
         check_integrity(connection, path)
         if not is_writer:
             is_shared = is_alone and shares_journal(connection, path)
+            if version < SCHEMA_VERSION:
+                connection, is_shared = migrated_copy(connection, path, version=version), False
             return HeldFile(path, connection, is_writer=False, is_wal=is_shared, lock=None), notices
         is_wal = make_writer(connection, path)
         backup = migrate(connection, path, version=version)

@@ -12,9 +12,11 @@ from annotator.domain.errors import ProjectError
 from annotator.io.project.connect import connect_reader, connect_writer
 from annotator.io.project.journal import free_name
 from annotator.io.project.place import make_project_file
-from annotator.io.project.schema import COLUMNS, check_version, transaction, translated_errors
+from annotator.io.project.schema import COLUMNS, FIRST_COLUMNS, check_version, transaction, translated_errors
 
-_TABLES = ("image", "category", "annotation")
+_TABLES = ("series", "image", "category", "annotation")
+_FIRST_TABLES = ("image", "category", "annotation")
+"""Of every version."""
 _KEPT_META = ("image_root", "image_root_absolute", "created_at", "position", "class")
 
 
@@ -63,9 +65,9 @@ def _copy_into(target: Path, source: sqlite3.Connection) -> tuple[int, bool]:
         with transaction(connection):
             connection.execute("DELETE FROM category")
             for table in _TABLES:
-                columns = ", ".join(COLUMNS[table])
-                marks = ", ".join("?" * len(COLUMNS[table]))
                 reader = _RowReader(source, table)
+                columns = ", ".join(reader.columns)
+                marks = ", ".join("?" * len(reader.columns))
                 for row in reader.rows():
                     connection.execute(f"INSERT OR IGNORE INTO {table}({columns}) VALUES ({marks})", row)
                     count += 1
@@ -90,18 +92,24 @@ class _RowReader:
     def __init__(self, source: sqlite3.Connection, table: str) -> None:
         self._source, self._table = source, table
         self.is_whole = True
+        present = {row[1] for row in source.execute(f"PRAGMA table_info({table})")}  # no generated ones
+        first = COLUMNS[table][: FIRST_COLUMNS[table]]
+        self.columns = tuple(name for name in COLUMNS[table] if name in present or name in first)
+        """Those that the file's version has."""
+        self._is_complete = present.issuperset(self.columns)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         sql = "SELECT type, sql FROM sqlite_master WHERE name = ?"
         found = self._source.execute(sql, (self._table,)).fetchone()
+        if found is None and self._table not in _FIRST_TABLES:
+            return
         if found is None or found[0] != "table" or "VIRTUAL" in str(found[1]).upper():
             self.is_whole = False
             return
-        names = {row[1] for row in self._source.execute(f"PRAGMA table_info({self._table})")}  # no generated ones
-        columns = ", ".join(COLUMNS[self._table])
-        if not names.issuperset(COLUMNS[self._table]):
+        if not self._is_complete:
             self.is_whole = False
             return
+        columns = ", ".join(self.columns)
         last, step = -1, 1
         while True:
             try:

@@ -21,7 +21,7 @@ def check_same_size(connection: sqlite3.Connection, image: ImageRecord, width: i
     other_width, other_height, count = connection.execute(_OTHER_SIZE, (image.id, width, height)).fetchone()
     if count:
         raise ProjectError(
-            f"{image.path} was replaced: it is {width} x {height} pixels now, and masks of {counted(count)} were "
+            f"{image.name} was replaced: it is {width} x {height} pixels now, and masks of {counted(count)} were "
             f"made at {other_width} x {other_height}.",
             "Put the old file back, or delete those objects.",
         )
@@ -32,4 +32,4 @@ def replaced_notice(connection: sqlite3.Connection, old: ImageRecord, new: Image
     if old.sha256 in ("", new.sha256):
         return ""
     (count,) = connection.execute("SELECT COUNT(*) FROM annotation WHERE image_id = ?", (old.id,)).fetchone()
-    return f"{old.path} is another file than its {counted(count)} came from: look at what is there." if count else ""
+    return f"{old.name} is another file than its {counted(count)} came from: look at what is there." if count else ""

@@ -14,7 +14,7 @@ from annotator.io.project.soundness import read_rows
 
 _MAX_ID = 1 << 53
 
-RowKind = Literal["image", "category", "annotation"]
+RowKind = Literal["image", "category", "annotation", "series"]
 
 
 class RowWriter:

@@ -1,13 +1,13 @@
-"""The project file's tables, its version numbers and migrations, and rows to values and back."""
+"""The project file's tables and version numbers, and rows to values and back."""
 
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,30 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.errors import ProjectBusyError, ProjectError, ProjectReadOnlyError
-from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Row, RowChange, Status
-
-_log = logging.getLogger(__name__)
+from annotator.domain.media import Series, SeriesKind
+from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Review, Row, RowChange, Status
 
 APPLICATION_ID = 0x414E4F54  # "ANOT"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 2, 0
 SCHEMA_VERSION = MAJOR * 1000 + MINOR
-"""``user_version``: another thousand (major) is refused; within one, an older file is migrated after a backup, and a
-newer one is opened (minor versions only add)."""
+"""``user_version``: a larger thousand (major) is refused; an older file is migrated after a backup
+(:mod:`annotator.io.project.migrations`), and a newer one of the same thousand is opened (minor versions only add)."""
+_OLDEST = 1000
 
-Migration = Callable[[sqlite3.Connection], None]
+IMAGE_COLUMNS = """(
+  id INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+  status TEXT NOT NULL, extra TEXT NOT NULL, frame INTEGER NOT NULL DEFAULT 0, series_id INTEGER NOT NULL DEFAULT 0,
+  position INTEGER NOT NULL DEFAULT 0, UNIQUE(path, frame))"""
+SERIES_TABLE = """
+CREATE TABLE series(
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, identity TEXT NOT NULL UNIQUE, extra TEXT NOT NULL)"""
+SERIES_INDEX = "CREATE INDEX image_series ON image(series_id, position)"
 
-_DRAFT_TABLE = """
-CREATE TABLE image_draft(
-  image_id INTEGER PRIMARY KEY REFERENCES image(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
-  objects INTEGER NOT NULL, data TEXT NOT NULL)"""
-
-# Foreign keys are checked at commit, so that the order of changes inside an edit does not matter. ``draft`` stays
-# empty: it is what programs of version 1.0 write to.
+# Foreign keys are checked at commit, so that the order of changes inside an edit does not matter.
 _SCHEMA = f"""
-CREATE TABLE image(
-  id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, width INTEGER NOT NULL,
-  height INTEGER NOT NULL, status TEXT NOT NULL, extra TEXT NOT NULL);
+CREATE TABLE image{IMAGE_COLUMNS};
+{SERIES_TABLE.strip()};
+{SERIES_INDEX};
 CREATE TABLE category(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, colour TEXT NOT NULL, key INTEGER NOT NULL, extra TEXT NOT NULL);
 CREATE TABLE annotation(
@@ -48,7 +49,8 @@ CREATE TABLE annotation(
   rle BLOB NOT NULL, image_width INTEGER NOT NULL, image_height INTEGER NOT NULL, score REAL, origin TEXT NOT NULL,
   prompts TEXT NOT NULL, model TEXT NOT NULL, model_sha256 TEXT NOT NULL, adapter TEXT NOT NULL,
   clicks INTEGER NOT NULL, seconds REAL NOT NULL, is_crowd INTEGER NOT NULL, author TEXT NOT NULL,
-  created_at TEXT NOT NULL, extra TEXT NOT NULL);
+  created_at TEXT NOT NULL, extra TEXT NOT NULL, track_id INTEGER NOT NULL DEFAULT 0,
+  review TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '');
 CREATE INDEX annotation_image ON annotation(image_id);
 CREATE INDEX annotation_category ON annotation(category_id);
 CREATE TABLE edit(
@@ -56,35 +58,34 @@ CREATE TABLE edit(
   changes BLOB NOT NULL, undone INTEGER NOT NULL DEFAULT 0, drafts TEXT NOT NULL DEFAULT '');
 CREATE INDEX edit_undone ON edit(undone, seq);
 CREATE TABLE sequence(kind TEXT PRIMARY KEY, next INTEGER NOT NULL);
-CREATE TABLE draft(slot INTEGER PRIMARY KEY CHECK (slot = 1), image_id INTEGER NOT NULL, prompts TEXT NOT NULL);
 CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL);
-{_DRAFT_TABLE.strip()};
+CREATE TABLE image_draft(
+  image_id INTEGER PRIMARY KEY REFERENCES image(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  objects INTEGER NOT NULL, data TEXT NOT NULL);
 """
 
-
-def _one_draft_an_image(connection: sqlite3.Connection) -> None:
-    """1.0 to 1.1: a row of unaccepted objects for every image, and edits know which of them they ended."""
-    connection.execute(_DRAFT_TABLE)
-    connection.execute("ALTER TABLE edit ADD COLUMN drafts TEXT NOT NULL DEFAULT ''")
-    known = "SELECT image_id, 1, prompts FROM draft WHERE image_id IN (SELECT id FROM image)"
-    connection.execute(f"INSERT INTO image_draft(image_id, objects, data) {known}")
-    connection.execute("DELETE FROM draft")
-
-
-MIGRATIONS: Mapping[int, Migration] = {1000: _one_draft_an_image}
-"""From a version to the next one; each runs inside one transaction."""
-
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "image": ("id", "path", "sha256", "width", "height", "status", "extra"),
+    "image": ("id", "path", "sha256", "width", "height", "status", "extra", "frame", "series_id", "position"),
     "category": ("id", "name", "colour", "key", "extra"),
     "annotation": (
         *("id", "image_id", "category_id", "x", "y", "w", "h", "area", "rle", "image_width", "image_height", "score"),
         *("origin", "prompts", "model", "model_sha256", "adapter", "clicks", "seconds", "is_crowd", "author"),
-        *("created_at", "extra"),
+        *("created_at", "extra", "track_id", "review", "note"),
     ),
+    "series": ("id", "kind", "name", "identity", "extra"),
 }
-_ROW_TYPES: Mapping[str, type[Row]] = {"image": ImageRecord, "category": Category, "annotation": Annotation}
+"""In the order of the fields. What a version adds stands at the end: edits of earlier ones have fewer values."""
+FIRST_COLUMNS: Mapping[str, int] = {"image": 7, "category": 5, "annotation": 23, "series": 5}
+"""How many columns a table had when it came."""
+_ROW_TYPES: Mapping[str, type[Row]] = {
+    "image": ImageRecord,
+    "category": Category,
+    "annotation": Annotation,
+    "series": Series,
+}
+_TABLE_OF: Mapping[type[Row], str] = {row: table for table, row in _ROW_TYPES.items()}
 _JSON_COLUMNS = ("extra", "prompts")
+_WORDS = {"status": Status, "review": Review, "kind": SeriesKind}
 _COMPRESS_FROM_BYTES = 16_384
 MAX_EDIT_BYTES = 256 << 20
 """An edit's JSON: an import of some 250,000 objects. A larger one is kept, but cannot be undone."""
@@ -112,60 +113,17 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise ProjectError(f"{path.name} is not an annotator project.", "Choose a file that this program made.")
-    if version // 1000 != MAJOR:
+    if version // 1000 > MAJOR or version < _OLDEST:
         age = "newer" if version // 1000 > MAJOR else "much older"
         raise ProjectError(
             f"{path.name} was made by a {age} version of this program (format {version // 1000}, this is {MAJOR}).",
             "Open it with that version, or update this one.",
         )
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    missing = {"image", "category", "annotation", "edit", "sequence", "draft", "image_draft", "meta"} - present
+    missing = {*COLUMNS, "edit", "sequence", "image_draft", "meta"} - present
     if missing and version >= SCHEMA_VERSION:
         raise ProjectError(f"{path.name} is damaged: the table {min(missing)} is gone.", RESTORE)
     return int(version)
-
-
-def migrate(
-    connection: sqlite3.Connection,
-    path: Path,
-    *,
-    version: int,
-    target: int = SCHEMA_VERSION,
-    migrations: Mapping[int, Migration] = MIGRATIONS,
-) -> Path | None:
-    """Bring an older file to ``target``, one transaction for all steps, after a backup beside it.
-
-    The index of the edits is added without one: it changes nothing that other versions see.
-
-    Returns:
-        The backup's path, or None when there was nothing to do.
-
-    Raises:
-        ProjectError: there is no way from that version; the file is as it was.
-    """
-    _add_edit_index(connection)
-    if version >= target:
-        return None
-    steps: list[int] = []
-    while (at := version + len(steps)) < target:
-        if at not in migrations:
-            raise ProjectError(f"{path.name} has format {at}, which cannot be brought up to {target}.", RESTORE)
-        steps.append(at)
-    backup = path.with_name(f"{path.name}.backup-{version}")
-    copy_database(connection, backup)
-    with transaction(connection):
-        for step in steps:
-            migrations[step](connection)
-        connection.execute(f"PRAGMA user_version = {target}")
-    return backup
-
-
-def _add_edit_index(connection: sqlite3.Connection) -> None:
-    """For projects from before it was part of the schema; without it every accept looks through all edits."""
-    try:
-        connection.execute("CREATE INDEX IF NOT EXISTS edit_undone ON edit(undone, seq)")
-    except sqlite3.OperationalError as error:  # a full disk: accepting is slower, and everything else is as it was
-        _log.warning("no index of the edits: %s", error)
 
 
 def copy_database(connection: sqlite3.Connection, to: Path) -> None:
@@ -248,9 +206,7 @@ def _project_error(path: Path, doing: str, error: Exception) -> ProjectError:
 
 
 def table_of(row: Row) -> str:
-    if isinstance(row, Annotation):
-        return "annotation"
-    return "image" if isinstance(row, ImageRecord) else "category"
+    return _TABLE_OF[type(row)]
 
 
 def column_value(row: Row, column: str) -> Any:
@@ -264,7 +220,7 @@ def column_value(row: Row, column: str) -> Any:
         return to_json(value)
     if column == "is_crowd":
         return int(value)
-    return str(value) if isinstance(value, Status) else value
+    return str(value) if column in _WORDS else value
 
 
 def columns_of(table: str, rows: Sequence[Row]) -> Iterable[tuple[Any, ...]]:
@@ -313,15 +269,19 @@ def _from_json(texts: Iterable[str]) -> Iterable[Any]:
     return [{} if text == "{}" else next(following) for text in given]
 
 
-_STATUSES = {status.value: status for status in Status}  # an enumeration's own look-up takes ten times as long
+def _words_of(kind: type[StrEnum]) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    known = {word.value: word for word in kind}  # an enumeration's own look-up takes ten times as long
+    return lambda values: [known[value] if value in known else kind(value) for value in values]
+
+
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_JSON_COLUMNS, lambda value: to_json(value) if value else "{}"),
-    "status": str,
+    **dict.fromkeys(_WORDS, str),
     "is_crowd": int,
 }
 _READERS: Mapping[str, Callable[[Iterable[Any]], Iterable[Any]]] = {
     **dict.fromkeys(_JSON_COLUMNS, _from_json),
-    "status": lambda values: [_STATUSES[value] if value in _STATUSES else Status(value) for value in values],
+    **{column: _words_of(kind) for column, kind in _WORDS.items()},
     "is_crowd": lambda values: map(bool, values),
     "rle": lambda values: map(bytes, values),
 }
@@ -392,9 +352,14 @@ def _plain(row: Row | None) -> list[Any] | None:
 def _row(plain: list[Any] | None) -> Row | None:
     if plain is None:
         return None
-    table, fields = plain[0], dict(zip(COLUMNS[plain[0]], plain[1:], strict=True))
-    if table == "image":
-        fields["status"] = Status(fields["status"])
-    elif table == "annotation":
+    table, values = plain[0], plain[1:]
+    columns = COLUMNS[table]
+    if len(values) not in (len(columns), FIRST_COLUMNS[table]):
+        raise ValueError("it has too few values")
+    fields = dict(zip(columns, values, strict=False))
+    for column, kind in _WORDS.items():
+        if column in fields:
+            fields[column] = kind(fields[column])
+    if table == "annotation":
         fields["rle"] = fields["rle"].encode("ascii")
     return _ROW_TYPES[table](**fields)

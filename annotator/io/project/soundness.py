@@ -16,16 +16,17 @@ from operator import attrgetter
 from typing import Any
 
 from annotator.domain.mask import Mask
+from annotator.domain.media import SeriesKind
 from annotator.domain.palette import OKABE_ITO
-from annotator.domain.project import Annotation, Row, Status
+from annotator.domain.project import Annotation, Review, Row, Status
 from annotator.io.project.schema import COLUMNS, refuse_constant, rows_from
 
 _MAX_SIDE_PX = 1 << 24
 _MAX_ID = 1 << 53
 _MAX_RUNS_BYTES = 16 << 20
 """Of one mask; decoding takes some fifty times as much. The noisiest mask of 16 megapixels has less."""
-_NAMES = {"annotation": "object", "image": "image", "category": "class"}
-_TEXTS = ("origin", "model", "model_sha256", "adapter", "author", "created_at")
+_NAMES = {"annotation": "object", "image": "image", "category": "class", "series": "series"}
+_TEXTS = ("origin", "model", "model_sha256", "adapter", "author", "created_at", "note")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -196,7 +197,7 @@ _CHECKS: Mapping[str, Callable[[Sequence[Any]], bool]] = {
     **dict.fromkeys(("x", "y", "w", "h"), _whole(0, _MAX_SIDE_PX)),
     **dict.fromkeys(("image_width", "image_height"), _whole(1, _MAX_SIDE_PX)),
     **dict.fromkeys(("width", "height"), _whole(0, _MAX_SIDE_PX)),
-    **dict.fromkeys((*_TEXTS, "sha256", "name"), _text),
+    **dict.fromkeys((*_TEXTS, "sha256", "name", "identity"), _text),
     **dict.fromkeys(("prompts", "extra"), _json_object),
     "area": _whole(0, _MAX_ID),
     "rle": _runs,
@@ -208,6 +209,9 @@ _CHECKS: Mapping[str, Callable[[Sequence[Any]], bool]] = {
     "status": lambda values: set(values) <= set(Status),
     "colour": lambda values: _text(values) and all(map(_COLOUR.fullmatch, values)),
     "key": _whole(0, 9),
+    **dict.fromkeys(("frame", "series_id", "position", "track_id"), _whole(0, _MAX_ID)),
+    "review": lambda values: set(values) <= set(Review),
+    "kind": lambda values: set(values) <= set(SeriesKind),
 }
 _MENDED: Mapping[tuple[str, str], Callable[[int], Any]] = {
     **dict.fromkeys((("annotation", name) for name in _TEXTS), lambda _id: ""),
@@ -217,10 +221,14 @@ _MENDED: Mapping[tuple[str, str], Callable[[int], Any]] = {
     ("annotation", "clicks"): lambda _id: 0,
     ("annotation", "seconds"): lambda _id: 0.0,
     ("annotation", "is_crowd"): lambda _id: 0,
+    ("annotation", "track_id"): lambda _id: 0,
+    ("annotation", "review"): lambda _id: "",
     ("image", "width"): lambda _id: 0,
     ("image", "height"): lambda _id: 0,
     ("image", "sha256"): lambda _id: "",
     ("image", "status"): lambda _id: Status.UNSEEN.value,
+    ("image", "series_id"): lambda _id: 0,
+    ("image", "position"): lambda _id: 0,
     ("category", "name"): lambda row_id: f"class {row_id}",
     ("category", "colour"): lambda row_id: OKABE_ITO[row_id % len(OKABE_ITO)],
     ("category", "key"): lambda _id: 0,

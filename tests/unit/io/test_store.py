@@ -29,8 +29,9 @@ from annotator.io.project import connect as store_open
 from annotator.io.project import lock as store_lock
 from annotator.io.project import place as store_place
 from annotator.io.project.lock import describe_owner, lock_path
+from annotator.io.project.migrations import Migration, migrate
 from annotator.io.project.place import find_project, free_place
-from annotator.io.project.schema import COLUMNS, SCHEMA_VERSION, migrate
+from annotator.io.project.schema import COLUMNS, SCHEMA_VERSION
 from annotator.io.project.store import UNDO_CAP, ProjectStore
 from tests.unit.io.builders import accept, annotation, disc, document, image_folder
 
@@ -259,13 +260,13 @@ def test_migration_is_all_or_nothing_and_leaves_a_backup(store: ProjectStore) ->
         to.execute("DELETE FROM annotation")
         raise sqlite3.OperationalError("boom")
 
-    steps = {SCHEMA_VERSION: first, SCHEMA_VERSION + 1: broken}
     target = SCHEMA_VERSION + 2
+    steps = {SCHEMA_VERSION: Migration(SCHEMA_VERSION + 1, first), SCHEMA_VERSION + 1: Migration(target, broken)}
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, path, version=SCHEMA_VERSION, target=target, migrations=steps)
     assert len(store.annotations(1)) == 1
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-    steps[SCHEMA_VERSION + 1] = lambda to: None
+    steps[SCHEMA_VERSION + 1] = Migration(target, lambda to: None)
     backup = migrate(connection, path, version=SCHEMA_VERSION, target=target, migrations=steps)
     assert backup is not None
     assert connection.execute("PRAGMA user_version").fetchone() == (target,)
