@@ -6,10 +6,14 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPlainTextEdit
+
+from annotator.domain.project import Review, note_edit
+from annotator.ui.panels.list_models import DETAIL_ROLE
 
 K = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
 pytestmark = [
     pytest.mark.qt_log_ignore("This plugin does not support", extend=True),
 ]
@@ -81,3 +85,52 @@ def test_a_class_keeps_its_ampersand_in_the_menu(desk):
     # Doubled, because a single one underlines the letter after it.
     choose(classes, "H&&E")
     assert desk.session.annotations[0].category_id == 2
+
+
+def test_a_second_look_is_kept_shown_and_undone(desk):
+    desk.open()
+    ids = frozenset([desk.accept_at(30, 30).id, desk.accept_at(90, 60).id])
+    desk.window.objects.select_ids(ids)
+    desk.key(K.Key_R, SHIFT)
+    assert [a.review for a in desk.session.annotations] == ["approved", "approved"]
+    shown = desk.window.objects.model.index(0)
+    assert shown.data(DETAIL_ROLE).endswith("approved")
+    desk.key(K.Key_R, CTRL | SHIFT)
+    assert {a.review for a in desk.session.annotations} == {"rework"}
+    desk.key(K.Key_R, CTRL | SHIFT)
+    assert {a.review for a in desk.session.annotations} == {""}
+    desk.key(K.Key_Z, CTRL)
+    assert {a.review for a in desk.session.annotations} == {"rework"}
+    desk.key(K.Key_N, SHIFT)
+    dialog = desk.window.program.commands.second_look.dialog
+    QTest.keyClicks(dialog.findChild(QPlainTextEdit), "too wide")
+    dialog.accept()
+    assert [a.note for a in desk.session.annotations] == ["too wide"] * 2
+    assert "too wide" in shown.data(Qt.ItemDataRole.ToolTipRole)
+    assert desk.session.store.undo_name == "change note"
+
+
+def test_refining_an_object_takes_its_approval_back_and_keeps_its_note(desk):
+    desk.open()
+    made = desk.accept_at(30, 30)
+    look = desk.window.program.commands.second_look
+    look.set_review([made.id], Review.APPROVED)
+    desk.session.apply(note_edit(desk.session.annotations, "left"))
+    desk.window.objects.select_ids(frozenset({made.id}))
+    desk.key(K.Key_R)
+    desk.click(34, 34)
+    desk.until(lambda: desk.refine.state.mask is not None and not desk.refine.state.is_waiting)
+    desk.key(K.Key_Return)
+    desk.until(lambda: desk.session.annotations[0].origin == "refine")
+    assert (desk.session.annotations[0].review, desk.session.annotations[0].note) == ("", "left")
+
+
+def test_the_menu_says_what_a_second_look_said(desk):
+    desk.open()
+    desk.accept_at(30, 30)
+    desk.key(K.Key_S)
+    choose(right_click(desk, 30, 30), "Approved")
+    assert desk.session.annotations[0].review == "approved"
+    menu = right_click(desk, 30, 30)
+    assert [a.text() for a in menu.actions() if a.isChecked()] == ["Approved"]
+    menu.close()

@@ -90,7 +90,7 @@ def test_selection_survives_accepts_and_changes(objects):
 def test_context_menu_deletes_and_reclasses(objects, qtbot):
     menu = objects.make_menu(frozenset({1, 2}))
     texts = [action.text() for action in menu.actions() if action.text()]
-    assert texts == ["Change class", "Delete 2 objects"]
+    assert texts == ["Change class", "Approved", "Needs rework", "Note…", "Delete 2 objects"]
     with qtbot.waitSignal(objects.delete_wanted) as seen:
         menu.actions()[-1].trigger()
     assert seen.args == [frozenset({1, 2})]

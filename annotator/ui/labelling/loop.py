@@ -10,6 +10,7 @@ from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.painting import Painting
+from annotator.ui.labelling.second_look import SecondLook
 from annotator.ui.labelling.steps import Steps
 from annotator.ui.labelling.views import Views
 from annotator.ui.notices import Subject
@@ -35,6 +36,7 @@ class LoopCommands(QObject):
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.next_click.heat_changed.connect(window.area.doubt.show_state)
         self.steps = Steps(session, refine, step_back=window.canvas.open_gesture.step_back)
+        self.second_look = SecondLook(window.objects, session)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
             *(session, refine, notices),

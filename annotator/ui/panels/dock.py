@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.counting import counted
-from annotator.domain.project import Annotation, Category
+from annotator.domain.project import Annotation, Category, Review
 from annotator.ui.look.elided import ElidedLabel
 from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
@@ -83,6 +83,8 @@ class ObjectPanel(QWidget):
     refine_wanted = Signal(int)
     delete_wanted = Signal(object)
     reclass_wanted = Signal(object, int)
+    review_wanted = Signal(object, Review)
+    note_wanted = Signal(object)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -178,6 +180,14 @@ class ObjectPanel(QWidget):
             label = f"{name}\t{category.key}" if category.key else name
             action = classes.addAction(class_icon(category), label)
             action.triggered.connect(lambda _=False, cid=category.id: self.reclass_wanted.emit(ids, cid))
+        menu.addSeparator()
+        rows = [row for row in self.model.rows if row.id in ids]
+        for text, review in (("Approved", Review.APPROVED), ("Needs rework", Review.REWORK)):
+            action = menu.addAction(text)
+            action.setCheckable(True)
+            action.setChecked(all(row.review is review for row in rows))
+            action.triggered.connect(lambda _=False, said=review: self.review_wanted.emit(ids, said))
+        menu.addAction("Note…").triggered.connect(lambda: self.note_wanted.emit(ids))
         menu.addSeparator()
         text = "Delete object" if len(ids) == 1 else f"Delete {counted(len(ids), 'object')}"
         menu.addAction(icon("delete", tokens), text).triggered.connect(lambda: self.delete_wanted.emit(ids))

@@ -86,17 +86,25 @@ class ObjectModel(QStringListModel):
         name = category.name if category else "no class"
         if role == DETAIL_ROLE:
             score = "" if row.score is None else f"  ·  {row.score:.2f}"
-            return f"{area_text(row.area, self._spacing_mm)}{score}"
+            return f"{area_text(row.area, self._spacing_mm)}{score}{_said(row, '  ·  ')}"
         if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
-            return f"{index.row() + 1} {name}, {grouped(row.area)} {noun_for(row.area, 'pixel')}{millimetres}"
+            area = f"{grouped(row.area)} {noun_for(row.area, 'pixel')}{millimetres}"
+            return f"{index.row() + 1} {name}, {area}{_said(row, ', ')}"
         if role == _ROLE.ToolTipRole:
             score = "" if row.score is None else f", predicted IoU {row.score:.2f}"
             made = f"{counted(row.clicks, 'prompt')}, {row.seconds:.0f} s" if row.clicks else row.origin
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{millimetres}{score}"
-            return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip()
+            said = "\n".join(text for text in (row.review.value, row.note) if text)
+            return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip() + (f"\n{said}" if said else "")
         return None
+
+
+def _said(row: Annotation, between: str) -> str:
+    """What a second look said, each word after ``between``."""
+    words = (row.review.value, "note" if row.note else "")
+    return "".join(f"{between}{word}" for word in words if word)
 
 
 class ClassModel(QAbstractListModel):
