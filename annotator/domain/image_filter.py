@@ -42,7 +42,7 @@ class ImageFilter:
                 return False
             if has_draft and image.id not in drafts:
                 return False
-            return not part or part in image.path.casefold()
+            return not part or part in image.name.casefold()
 
         return shows
 

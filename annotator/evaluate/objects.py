@@ -17,13 +17,15 @@ from annotator.io.formats.coco.parse import decode_segmentation
 
 @dataclass(frozen=True, slots=True)
 class EvaluationImage:
-    """An image of the set: ``path`` of the file, ``file_name`` as the set calls it, its size in pixels as shown."""
+    """An image of the set: ``path`` of the file and ``frame`` in it, ``file_name`` as the set calls it, its size in
+    pixels as shown."""
 
     id: int
     file_name: str
     path: Path
     width: int
     height: int
+    frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,10 @@ def read_evaluation_set(coco_json: Path, images_dir: Path) -> EvaluationSet:
     found = open_folder_set(coco_json, images_dir)
     known: dict[int, EvaluationImage] = {}
     for image_id, record in found.images.by_id.items():
-        name = str(found.images.rows[image_id].get("file_name") or record.path)
-        known[record.id] = EvaluationImage(image_id, name, found.path_of(record), record.width, record.height)
+        name = str(found.images.rows[image_id].get("file_name") or record.name)
+        known[record.id] = EvaluationImage(
+            image_id, name, found.path_of(record), record.width, record.height, record.frame
+        )
     objects = tuple(
         EvaluationObject(object_id, known[item.image.id], item.row["segmentation"])
         for object_id, item in found.objects()

@@ -320,7 +320,7 @@ def _told(image: EvaluationImage, error: UserError) -> tuple[str, str]:
 
 
 def _encoded(segmenter: Segmenter, image: EvaluationImage, degradation: Degradation | None = None) -> Embedding:
-    loaded = load_image(image.path)
+    loaded = load_image(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
             f"{image.file_name} is {loaded.width} x {loaded.height} pixels, and {image.width} x {image.height} by its "

@@ -66,7 +66,7 @@ def sheet(segmenter: Segmenter, worst: Sequence[WorstAnswer]) -> RgbArray:
     """
     tiles = []
     for one in worst:
-        image = load_image(one.item.image.path)
+        image = load_image(one.item.image.path, frame=one.item.image.frame)
         truth = one.item.mask()
         x, y, w, h = truth.bbox_xywh
         embedding = segmenter.encode(image.rgb, image.image_key)

@@ -184,7 +184,7 @@ def _is_settled(ious: Sequence[float]) -> bool:
 
 
 def _encoded(segmenter: Segmenter, image: EvaluationImage) -> Embedding:
-    loaded = load_image(image.path)
+    loaded = load_image(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
             f"{image.file_name} is not of the size that its masks are for.",

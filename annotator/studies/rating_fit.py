@@ -41,7 +41,7 @@ def samples(
         images_dir = root / "images" if (root / "images").is_dir() else root
         chosen = read_evaluation_set(root / "annotations.json", images_dir).subset(per_set, seed=0)
         for image, items in groupby(chosen, key=lambda item: item.image):
-            loaded = load_image(image.path)
+            loaded = load_image(image.path, frame=image.frame)
             embedding = segmenter.encode(loaded.rgb, loaded.image_key)
             for item in items:
                 target = item.mask()

@@ -156,7 +156,7 @@ def thumbnail_asker(thumbnails: ThumbnailLoader, session: ProjectSession) -> Cal
 
     def ask(image: ImageRecord) -> None:
         try:
-            thumbnails.request(image.id, session.image_path(image))
+            thumbnails.request(image.id, session.image_path(image), frame=image.frame)
         except ProjectError as error:
             thumbnails.refuse(image.id, error)
 

@@ -65,7 +65,7 @@ def _without_masks(work: Work, epochs: Collection[int]) -> tuple[Work, Effects]:
 
 def _for_later(work: Work, draft: Draft) -> tuple[Work, Say]:
     """An accepted object of an image that is not open: the document keeps it as it is."""
-    said = f"The object on {draft.image.record.path} is not stored yet; it is as soon as you open that image again."
+    said = f"The object on {draft.image.record.name} is not stored yet; it is as soon as you open that image again."
     return replace(work, keeping=work.keeping.with_later(draft)), Say(said)
 
 

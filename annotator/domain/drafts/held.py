@@ -27,7 +27,7 @@ def held_text(images: Sequence[ImageRecord], drafts: Mapping[int, int]) -> str:
         return ""
     objects = sum(drafts[image.id] for image in holding)
     verb, those = ("holds" if len(holding) == 1 else "hold"), ("is" if objects == 1 else "are")
-    where = named([image.path for image in holding])
+    where = named([image.name for image in holding])
     return f"{counted(len(holding), 'image')} {verb} {counted(objects)} that {those} not accepted: {where}"
 
 

@@ -24,6 +24,7 @@ from annotator.io.formats.report import (
     CheckReport,
     ExportReport,
     attributes_of,
+    frame_fields,
     object_name,
     select_images,
     writable_objects,
@@ -101,8 +102,8 @@ def export_polygons(
 
 def _file_names(images: tuple[ImageRecord, ...], warnings: list[str]) -> dict[int, str]:
     """By image id; names that had to be cut are counted in ``warnings``."""
-    names = {image.id: file_name_of(image.path) for image in images}
-    cut = [image.path for image in images if names[image.id] != f"{image.path}.json"]
+    names = {image.id: file_name_of(image.name) for image in images}
+    cut = [image.name for image in images if names[image.id] != f"{image.name}.json"]
     if cut:
         why = "the images' own are too long"
         warnings.append(f"shortened names of {counted(len(cut), 'file')}: {why}, such as {cut[0][:60]}…")
@@ -139,7 +140,8 @@ def _document(image: ImageRecord, features: list[dict[str, Any]]) -> bytes:
     head: dict[str, Any] = {
         "type": "FeatureCollection",
         "image": {
-            "file_name": image.path,
+            "file_name": image.name,
+            **frame_fields(image),
             "width": image.width,
             "height": image.height,
             "status": image.status.value,

@@ -10,7 +10,7 @@ from typing import Any
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.jobs import Progress
-from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.domain.project import Annotation, Category, ImageRecord, Review, Status
 from annotator.domain.tally import Tally
 from annotator.io.images.reading import read_size
 from annotator.io.project.moved import sha256_of
@@ -155,7 +155,7 @@ def select_images(
         sized = _with_size(store, image)
         if sized is None:
             text = "is left out: its file cannot be read, so its size is unknown"
-            tally.add(image.path, text, noun="image", kind="no size")
+            tally.add(image.name, text, noun="image", kind="no size")
         else:
             chosen.append(sized)
         if progress is not None:
@@ -168,18 +168,18 @@ def _look_at_file(store: ProjectQueries, image: ImageRecord, tally: Tally) -> No
     path = store.image_path(image)
     try:
         if not path.is_file():
-            tally.add(image.path, "is not in its place (see annotator relink)", noun="image", kind="missing")
+            tally.add(image.name, "is not in its place (see annotator relink)", noun="image", kind="missing")
             return
-        width, height = read_size(path)
+        width, height = read_size(path, frame=image.frame)
         if image.width > 0 and (width, height) != (image.width, image.height):
             now = f"has changed: it is {width} x {height} pixels now, and was {image.width} x {image.height}"
             many = "has changed: it has another size than was labelled"
-            tally.add(image.path, now, noun="image", kind="size", many=many)
+            tally.add(image.name, now, noun="image", kind="size", many=many)
         elif image.sha256 and sha256_of(path) != image.sha256:
-            tally.add(image.path, "has changed: its content is another one than was labelled", noun="image")
+            tally.add(image.name, "has changed: its content is another one than was labelled", noun="image")
     except (ImageError, OSError) as error:
         reason = error.message if isinstance(error, ImageError) else str(error.strerror)
-        tally.add(image.path, f"cannot be read any more ({reason})", noun="image", kind="unreadable")
+        tally.add(image.name, f"cannot be read any more ({reason})", noun="image", kind="unreadable")
 
 
 def writable_objects(
@@ -217,7 +217,18 @@ def _object_problem(annotation: Annotation, image: ImageRecord, names: dict[int,
 def object_name(annotation: Annotation, image: ImageRecord, categories: dict[int, Category]) -> str:
     """For messages: object 12 (coin) in sub/a.png."""
     category = categories.get(annotation.category_id)
-    return f"object {annotation.id} ({category.name if category else '?'}) in {image.path}"
+    return f"object {annotation.id} ({category.name if category else '?'}) in {image.name}"
+
+
+def frame_fields(image: ImageRecord) -> dict[str, Any]:
+    """Where a frame is from: the file and the number in it (from 0), and of a series, which and where. Nothing for an
+    image that is a file of its own."""
+    found: dict[str, Any] = {}
+    if image.frame or image.series_id:
+        found |= {"source": image.path, "frame": image.frame}
+    if image.series_id:
+        found |= {"series": image.series_id, "position": image.position}
+    return found
 
 
 def provenance(annotation: Annotation) -> dict[str, Any]:
@@ -229,11 +240,13 @@ def provenance(annotation: Annotation) -> dict[str, Any]:
         found["clicks"] = annotation.clicks
     if annotation.seconds:
         found["seconds"] = annotation.seconds
-    for key in ("model", "model_sha256", "adapter"):
+    for key in ("model", "model_sha256", "adapter", "track_id", "note"):
         if getattr(annotation, key):
             found[key] = getattr(annotation, key)
     if annotation.score is not None:
         found["score"] = annotation.score
+    if annotation.review is not Review.OPEN:
+        found["review"] = annotation.review.value
     return found
 
 
@@ -250,7 +263,7 @@ def _with_size(store: ProjectQueries, image: ImageRecord) -> ImageRecord | None:
     if image.width > 0 and image.height > 0:
         return image
     try:
-        width, height = read_size(store.image_path(image))
+        width, height = read_size(store.image_path(image), frame=image.frame)
     except ImageError:
         objects = store.annotations(image.id)
         if not objects:

@@ -16,19 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError
 from annotator.domain.mask import Mask
+from annotator.domain.media import frame_stem
 from annotator.domain.polygon import (
     DEFAULT_TOLERANCE_PX,
     MIN_IOU,
-    Ring,
     bridged_ring,
     mask_to_polygons,
-    rings_to_mask,
 )
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
@@ -44,6 +40,7 @@ from annotator.io.formats.report import (
     shortened,
     writable_objects,
 )
+from annotator.io.formats.yolo_files import label_files, mask_of, names_of, parsed
 from annotator.io.images.reading import read_size
 from annotator.io.project.place import is_project_file
 from annotator.io.project.queries import ProjectQueries
@@ -51,7 +48,6 @@ from annotator.io.project.store import ProjectStore
 
 YAML_NAME = "data.yaml"
 _DECIMALS = 8
-_OUTSIDE = 0.01  # ultralytics takes as much beyond 0..1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ def export_yolo(
             if progress is not None:
                 progress(len(writer.ious), total)
         check = writer.check()
-        if not check.is_ok or _names_of(staging / YAML_NAME) != dict(enumerate(names)):
+        if not check.is_ok or names_of(staging / YAML_NAME) != dict(enumerate(names)):
             detail = "; ".join(shortened(check.problems)[:3]) or "the class names"
             raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
         warnings += [*copies.warnings(), *_others(target, staging)]
@@ -138,10 +134,10 @@ class _Writer:
         file = _label_path(self._folder, image)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{row}\n" for row in rows), "ascii")
-        found = [_parsed(line) for line in file.read_text("ascii").splitlines()]
+        found = [parsed(line) for line in file.read_text("ascii").splitlines()]
         for annotation, (index, shares) in zip(objects, found, strict=True):
             is_class = index == self._index[annotation.category_id]
-            iou = _mask_of(shares, image.width, image.height).iou(annotation.mask()) if is_class else 0.0
+            iou = mask_of(shares, image.width, image.height).iou(annotation.mask()) if is_class else 0.0
             self.ious.append((iou, object_name(annotation, image, self._categories)))
 
     def _row(self, annotation: Annotation) -> str:
@@ -153,7 +149,7 @@ class _Writer:
             shares = bridged_ring(rings) / (mask.width, mask.height)
             numbers = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in shares.ravel())
             row = " ".join([str(self._index[annotation.category_id]), *numbers])
-            if _mask_of(_parsed(row)[1], mask.width, mask.height).iou(mask) >= MIN_IOU:
+            if mask_of(parsed(row)[1], mask.width, mask.height).iou(mask) >= MIN_IOU:
                 break
         self.bridged += len(rings) > 1
         return row
@@ -175,9 +171,9 @@ def _by_image(
     """
     by_label: dict[Path, str] = {}
     for image in selection.images:
-        other = by_label.setdefault(_label_path(Path(), image), image.path)
-        if other != image.path:
-            message = f"{other} and {image.path} would share one label file: the format knows images by name only."
+        other = by_label.setdefault(_label_path(Path(), image), image.name)
+        if other != image.name:
+            message = f"{other} and {image.name} would share one label file: the format knows images by name only."
             raise ExportError(message, "Rename one of them.")
     found: dict[int, list[Annotation]] = {image.id: [] for image in selection.images}
     crowds = 0
@@ -191,7 +187,8 @@ def _by_image(
 
 
 def _label_path(root: Path, image: ImageRecord) -> Path:
-    return root.joinpath("labels", *image.path.split("/")).with_suffix(".txt")
+    stem = root.joinpath("labels", *frame_stem(image.path, image.frame).split("/"))
+    return stem.with_name(f"{stem.name}.txt")
 
 
 def _yaml(names: list[str]) -> bytes:
@@ -240,8 +237,8 @@ def import_yolo(store: ProjectStore, yaml_path: str | Path, *, progress: Progres
         ProjectError: as :func:`annotator.io.formats.coco.import_.import_coco`.
     """
     path = Path(yaml_path).absolute()
-    names = _names_of(path)
-    labels = _label_files(path)
+    names = names_of(path)
+    labels = label_files(path)
     if not labels:
         message = f"There are no label files beside {path.name}."
         raise ImportFormatError(message, "They are expected in labels/, one .txt per image.")
@@ -271,9 +268,10 @@ class _LabelReader:
     def __init__(self, store: ProjectStore, names: dict[int, str]) -> None:
         self._store, self._names = store, names
         images = store.images()
-        bases = Counter(Path(image.path).stem for image in images)
-        self._by_base = {Path(i.path).stem: i for i in images if bases[Path(i.path).stem] == 1}
-        self._by_path = {i.path.rpartition(".")[0] or i.path: i for i in images}
+        stems = {frame_stem(image.path, image.frame): image for image in images}
+        bases = Counter(stem.rpartition("/")[2] for stem in stems)
+        self._by_base = {base: i for stem, i in stems.items() if bases[base := stem.rpartition("/")[2]] == 1}
+        self._by_path = stems
         self._categories = {category.name: category.id for category in store.categories()}
         self.images: dict[int, dict[str, Any]] = {}
         self.annotations: list[dict[str, Any]] = []
@@ -287,12 +285,16 @@ class _LabelReader:
         try:
             if image is None:
                 raise ImageError("No image of the project has this name.")
-            size = (image.width, image.height) if image.width else read_size(self._store.image_path(image))
+            size = (
+                (image.width, image.height)
+                if image.width
+                else read_size(self._store.image_path(image), frame=image.frame)
+            )
         except ImageError as error:
             if any(map(str.strip, lines)):
                 self.problems.append(f"{file.name}: {error.message} Its objects are left out.")
             return
-        self.images[image.id] = {"id": image.id, "file_name": image.path, "width": size[0], "height": size[1]}
+        self.images[image.id] = {"id": image.id, "file_name": image.name, "width": size[0], "height": size[1]}
         present = self._store.annotations(image.id)
         for number, line in enumerate(lines, start=1):
             try:
@@ -302,7 +304,7 @@ class _LabelReader:
                 self.problems.append(f"{file.name}, line {number}: {error}")
 
     def _add(self, line: str, image: ImageRecord, present: list[Annotation], size: tuple[int, int]) -> None:
-        index, shares = _parsed(line)
+        index, shares = parsed(line)
         if index not in self._names:
             raise ValueError(f"class {index} is not in {YAML_NAME}")
         entry: dict[str, Any] = {"image_id": image.id, "category_id": index + 1}
@@ -310,7 +312,7 @@ class _LabelReader:
             (x, y), (w, h) = (shares * size).tolist()
             entry["bbox"] = [x - w / 2, y - h / 2, w, h]
         else:
-            mask = _mask_of(shares, *size)
+            mask = mask_of(shares, *size)
             if mask.is_empty:
                 raise ValueError("the polygon covers no pixel")
             own = self._categories.get(self._names[index])
@@ -326,70 +328,3 @@ def _is_same(annotation: Annotation, mask: Mask) -> bool:
         return False
     smaller, larger = sorted((annotation.area, mask.area))
     return smaller >= MIN_IOU * larger and annotation.mask().iou(mask) >= MIN_IOU
-
-
-def _parsed(line: str) -> tuple[int, Ring]:
-    """The class of a row, and its shares: N x 2 of a polygon, or 2 x 2 (centre, size) of a box.
-
-    Raises:
-        ValueError: it is no row of a label file.
-    """
-    first, *rest = line.split()
-    try:
-        index, values = int(first), np.array([float(value) for value in rest])
-    except ValueError:
-        raise ValueError("something in it is not a number") from None
-    if len(values) % 2 or len(values) < 4:
-        raise ValueError(f"{len(values)} coordinates are neither a polygon nor a box")
-    if not np.isfinite(values).all() or values.min() < -_OUTSIDE or values.max() > 1 + _OUTSIDE:
-        raise ValueError("a coordinate is not between 0 and 1")
-    return index, values.clip(0, 1).reshape(-1, 2)
-
-
-def _mask_of(shares: Ring, width: int, height: int) -> Mask:
-    return rings_to_mask([shares * (width, height)], width=width, height=height)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read: {error.strerror}.", "Check the name.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ImportFormatError(f"{path.name} is not YAML.", "Choose the data.yaml of a YOLO data set.") from error
-    if not isinstance(data, dict) or not isinstance(data.get("names"), list | dict):
-        raise ImportFormatError(f"{path.name} has no list of class names.", "Choose the data.yaml of a YOLO data set.")
-    return data
-
-
-def _names_of(path: Path) -> dict[int, str]:
-    names = _read_yaml(path)["names"]
-    pairs = names.items() if isinstance(names, dict) else enumerate(names)
-    try:
-        return {int(index): str(name) for index, name in pairs}
-    except (TypeError, ValueError):
-        raise ImportFormatError(f"{path.name} has class names without numbers.", "Number them from 0.") from None
-
-
-def _label_files(path: Path) -> list[tuple[Path, str]]:
-    """Label files and, for each, its image's path below the folder of images, without the suffix."""
-    data = _read_yaml(path)
-    root = path.parent / str(data.get("path") or "")
-    root = root if root.is_dir() else path.parent  # a path of the machine that it was made on
-    places = [data.get(split) for split in ("train", "val", "test")]
-    named = [name for place in places for name in (place if isinstance(place, list) else [place]) if name]
-    folders = dict.fromkeys([_labels_of(root / str(name)) for name in named] or [root / "labels"])
-    found: dict[Path, str] = {}
-    for folder in [folder for folder in folders if folder.is_dir()] or [root / "labels"]:
-        for file in sorted(folder.rglob("*.txt")):
-            found.setdefault(file, file.relative_to(folder).with_suffix("").as_posix())
-    return list(found.items())
-
-
-def _labels_of(images: Path) -> Path:
-    """Where ultralytics looks for the labels of a folder of images: the last "images" of its path is "labels"."""
-    parts = list(images.parts)
-    if "images" in parts:
-        at = len(parts) - 1 - parts[::-1].index("images")
-        parts[at] = "labels"
-    return Path(*parts)

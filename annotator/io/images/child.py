@@ -93,12 +93,12 @@ def _load(path: str, frame: int, max_pixels: int) -> Answer:
     return {one.name: getattr(image, one.name) for one in fields(LoadedImage) if one.name != "rgb"}, image.rgb
 
 
-def _thumbnail(path: str, max_side: int, max_pixels: int) -> Answer:
-    return {}, decoding.load_thumbnail(path, max_side=max_side, max_pixels=max_pixels)
+def _thumbnail(path: str, frame: int, max_side: int, max_pixels: int) -> Answer:
+    return {}, decoding.load_thumbnail(path, frame=frame, max_side=max_side, max_pixels=max_pixels)
 
 
-def _size(path: str) -> Answer:
-    return {"size": list(decoding.read_size(path))}, None
+def _size(path: str, frame: int) -> Answer:
+    return {"size": list(decoding.read_size(path, frame=frame))}, None
 
 
 ANSWERS: dict[str, Callable[..., Answer]] = {"load": _load, "thumbnail": _thumbnail, "size": _size}

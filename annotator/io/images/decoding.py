@@ -73,7 +73,7 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
 
 
 def load_thumbnail(
-    path: str | os.PathLike[str], *, max_side: int = 160, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: str | os.PathLike[str], *, frame: int = 0, max_side: int = 160, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> RgbArray:
     """A small copy, h x w x 3 uint8, C-contiguous, longest side at most ``max_side``.
 
@@ -81,7 +81,10 @@ def load_thumbnail(
         ImageError: as :func:`load_image`.
     """
     with _opened(path) as (stream, name, reader):
-        rgb = _decode(name, lambda: reader.thumbnail(stream, name, max_side=max_side, max_pixels=max_pixels))
+        if frame == 0:
+            rgb = _decode(name, lambda: reader.thumbnail(stream, name, max_side=max_side, max_pixels=max_pixels))
+        else:
+            rgb = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels)).rgb
     height, width = rgb.shape[:2]
     if max(width, height) > max_side:
         scale = max_side / max(width, height)
@@ -90,14 +93,18 @@ def load_thumbnail(
     return np.ascontiguousarray(rgb, np.uint8)
 
 
-def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height as shown, from the file's header only.
+def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int]:
+    """Width and height as shown: of the first frame from the file's header only, of others from their pixels.
 
     Raises:
         ImageError: as :func:`load_image`.
     """
     with _opened(path) as (stream, name, reader):
-        width, height = _decode(name, lambda: reader.size(stream, name))
+        if frame == 0:
+            width, height = _decode(name, lambda: reader.size(stream, name))
+        else:
+            read = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=DEFAULT_MAX_PIXELS))
+            height, width = read.rgb.shape[:2]
     check_size(name, width, height, width * height)
     return width, height
 

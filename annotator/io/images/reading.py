@@ -89,23 +89,23 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
 
 
 def load_thumbnail(
-    path: str | os.PathLike[str], *, max_side: int = 160, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: str | os.PathLike[str], *, frame: int = 0, max_side: int = 160, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> RgbArray:
     """A small copy, h x w x 3 uint8, C-contiguous, read-only, longest side at most ``max_side``.
 
     Raises:
         ImageError: as :func:`load_image`.
     """
-    return _pixels(_ask("thumbnail", path, max_side=max_side, max_pixels=max_pixels))
+    return _pixels(_ask("thumbnail", path, frame=frame, max_side=max_side, max_pixels=max_pixels))
 
 
-def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height as shown, from the file's header only.
+def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int]:
+    """Width and height as shown: of the first frame from the file's header only, of others from their pixels.
 
     Raises:
         ImageError: as :func:`load_image`.
     """
-    width, height = _ask("size", path).data["size"]
+    width, height = _ask("size", path, frame=frame).data["size"]
     return int(width), int(height)
 
 

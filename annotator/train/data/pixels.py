@@ -65,12 +65,20 @@ class PixelSource(Protocol):
     def pixels(self, image: Decodable) -> RgbArray: ...
 
 
+Key = tuple[Path, str]
+"""A file, and how it becomes pixels: a file of several frames is several images."""
+
+
+def _key(image: Decodable) -> Key:
+    return image.path, image.decoding
+
+
 class RamPixels:
     """Decoded images in this process's memory: the first that come, up to a size. A copy for a process is empty."""
 
     def __init__(self, limit_bytes: int = RAM_BYTES) -> None:
         self._limit_bytes = self._free_bytes = limit_bytes
-        self._kept: dict[Path, RgbArray] = {}
+        self._kept: dict[Key, RgbArray] = {}
 
     def __reduce__(self) -> tuple[Callable[[int], RamPixels], tuple[int]]:
         return RamPixels, (self._limit_bytes,)
@@ -81,11 +89,11 @@ class RamPixels:
 
     def pixels(self, image: Decodable) -> RgbArray:
         """See :class:`PixelSource`."""
-        kept = self._kept.get(image.path)
+        kept = self._kept.get(_key(image))
         if kept is None:
             kept = image.pixels()
             if kept.nbytes <= self._free_bytes:
-                self._kept[image.path] = kept
+                self._kept[_key(image)] = kept
                 self._free_bytes -= kept.nbytes
         return kept
 
@@ -98,16 +106,16 @@ class MappedPixels:
 
     Args:
         folder: of the cache alone.
-        kept: the images to keep, by path.
+        kept: the images to keep.
     """
 
-    def __init__(self, folder: Path, kept: frozenset[Path]) -> None:
+    def __init__(self, folder: Path, kept: frozenset[Key]) -> None:
         self._folder, self._kept = folder, kept
-        self._open: OrderedDict[Path, RgbArray] = OrderedDict()
+        self._open: OrderedDict[Key, RgbArray] = OrderedDict()
         self._checked: set[str] = set()
         self._can_write = True
 
-    def __reduce__(self) -> tuple[type[MappedPixels], tuple[Path, frozenset[Path]]]:
+    def __reduce__(self) -> tuple[type[MappedPixels], tuple[Path, frozenset[Key]]]:
         return MappedPixels, (self._folder, self._kept)
 
     @classmethod
@@ -126,7 +134,7 @@ class MappedPixels:
             size = image.nbytes + _HEADER_BYTES
             name = file_name(image) if planned_bytes + size <= limit_bytes else None
             if name is not None and name not in wanted:
-                kept.add(image.path)
+                kept.add(_key(image))
                 wanted.add(name)
                 planned_bytes += size
         _make_room(folder, wanted, limit_bytes - planned_bytes)
@@ -134,11 +142,11 @@ class MappedPixels:
 
     def pixels(self, image: Decodable) -> RgbArray:
         """See :class:`PixelSource`."""
-        if image.path not in self._kept:
+        if _key(image) not in self._kept:
             return image.pixels()
-        found = self._open.get(image.path)
+        found = self._open.get(_key(image))
         if found is not None:
-            self._open.move_to_end(image.path)
+            self._open.move_to_end(_key(image))
             return found
         name = file_name(image)
         if name is None:
@@ -149,7 +157,7 @@ class MappedPixels:
             if not self._can_write or decoded.nbytes > image.nbytes:
                 return decoded
             found = self._written(self._folder / name, decoded)
-        self._open[image.path] = found
+        self._open[_key(image)] = found
         if len(self._open) > OPEN_MAPS:
             self._open.popitem(last=False)
         return found

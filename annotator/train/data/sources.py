@@ -81,7 +81,13 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class ReadableImage(TrainingImage):
-    """An image of any kind that the program reads (16 bit, DICOM, ...), as it is shown to the person."""
+    """An image of any kind that the program reads (16 bit, DICOM, a page, ...), as it is shown to the person."""
+
+    frame: int = 0
+
+    @property
+    def decoding(self) -> str:
+        return type(self).__qualname__ if self.frame == 0 else f"{type(self).__qualname__}#{self.frame}"
 
     def pixels(self) -> RgbArray:
         """H x W x 3 uint8 RGB.
@@ -89,7 +95,7 @@ class ReadableImage(TrainingImage):
         Raises:
             ImageError: it cannot be read. ImportFormatError: the masks are of another size.
         """
-        loaded = load_image(self.path)
+        loaded = load_image(self.path, frame=self.frame)
         size = (self.masks[0].width, self.masks[0].height)
         if (loaded.width, loaded.height) != size:
             raise ImportFormatError(
@@ -143,11 +149,11 @@ def _read_project(path: Path) -> Source:
                     _log.warning("%s: object %s is left out: %s", path, annotation.id, problem)
                     continue
                 width, height = annotation.image_width, annotation.image_height
-                image = EvaluationImage(record.id, record.path, store.image_path(record), width, height)
+                image = EvaluationImage(record.id, record.name, store.image_path(record), width, height, record.frame)
                 segmentation = {"size": [height, width], "counts": annotation.rle.decode("ascii")}
                 objects.append(EvaluationObject(annotation.id, image, segmentation))
                 groups[record.id] = _group(record.extra, image)
-                digest.update(f"{record.path} {annotation.id}".encode() + annotation.rle)
+                digest.update(f"{record.name} {annotation.id}".encode() + annotation.rle)
     if not objects:
         raise ProjectError(f"{path.name} holds no accepted objects.", "Label some images first.")
     return Source(path.stem, tuple(objects), groups, digest.hexdigest())
@@ -271,18 +277,18 @@ def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[
     Raises:
         UserError: nothing is left. ImportFormatError: a segmentation is damaged.
     """
-    by_path: dict[Path, list[Mask]] = {}
+    by_frame: dict[tuple[Path, int], list[Mask]] = {}
     for item in objects:
         mask = item.mask()
         if LEAST_AREA_PX <= mask.area <= MOST_SHARE * mask.width * mask.height:
-            by_path.setdefault(item.image.path, []).append(mask)
-    if not by_path:
+            by_frame.setdefault((item.image.path, item.image.frame), []).append(mask)
+    if not by_frame:
         raise UserError(
             f"{set_name} holds no objects to learn from ({LEAST_AREA_PX} pixels or more, not the whole image).",
             "Label some first.",
         )
-    return [ReadableImage(path, set_name, tuple(masks)) for path, masks in by_path.items()]
+    return [ReadableImage(path, set_name, tuple(masks), frame) for (path, frame), masks in by_frame.items()]
 
 
 def image_count(objects: Iterable[EvaluationObject]) -> int:
-    return len({item.image.path for item in objects})
+    return len({(item.image.path, item.image.frame) for item in objects})

@@ -232,7 +232,7 @@ def _adapters_kept(*contestants: Contestant) -> Iterator[None]:
 
 def _embeddings(image: EvaluationImage, contestants: Sequence[Contestant]) -> list[Embedding]:
     """The image's embedding for each; an engine that two share encodes once."""
-    loaded = load_image(image.path)
+    loaded = load_image(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(f"{image.file_name} is not of the size that its masks are for.")
     engines = {id(one.segmenter): one.segmenter for one in contestants}

@@ -92,7 +92,7 @@ class Finishing(QObject):
             self._session.done_and_next(is_dropping=is_dropping and self._refine.can_leave())
             left = self._session.drafts.counts.get(image.id, 0) if image is not None else 0
             if image is not None and left:
-                text = f"{image.path} is done, but has {counted(left, 'unaccepted object')}."
+                text = f"{image.name} is done, but has {counted(left, 'unaccepted object')}."
                 self._notices.tell(text, about=Subject.PROJECT)
 
         self._on_this_image(done, lambda: None, then="The next image comes", way_out="Continue without it")

@@ -108,7 +108,7 @@ class Views(QObject):
     def refresh_progress(self) -> None:
         """Which image of which folder is shown, and how far the folder is."""
         session, image = self._session, self._session.image
-        names = [image.path] if image is not None else []
+        names = [image.name] if image is not None else []
         names += [session.store.image_root.name] if session.store else []
         self._window.setWindowTitle(" – ".join([*map(title_text, names), "Annotator"]))
         has_images, line = bool(self._session.images), self._window.docks["images"]

@@ -153,7 +153,7 @@ class Workbench(QObject):
             except ProjectError as error:  # a stranger's project names a file outside of the folder
                 self._on_unreadable(self._epoch, record.id, str(error))
             else:
-                self._loader.request(self._epoch, record.id, path)
+                self._loader.request(self._epoch, record.id, path, frame=record.frame)
 
     def try_again(self) -> None:
         """Read the current image again when it could not be shown."""
@@ -199,7 +199,7 @@ class Workbench(QObject):
                 self._notices.tell(told, about=Subject.PROMPTS)
         self._fit_tool()
         if loaded.note:
-            self._notices.tell(f"{record.path}: {loaded.note}", about=Subject.IMAGE)
+            self._notices.tell(f"{record.name}: {loaded.note}", about=Subject.IMAGE)
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
@@ -227,7 +227,7 @@ class Workbench(QObject):
         for step in (+1, -1):
             record = self._session.neighbour(step)
             if record is not None and is_inside(record.path):
-                self._loader.preload(record.id, self._session.image_path(record))
+                self._loader.preload(record.id, self._session.image_path(record), frame=record.frame)
 
     def _on_preloaded(self, picture: Picture) -> None:
         following = self._session.neighbour(+1)

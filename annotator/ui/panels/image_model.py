@@ -173,7 +173,7 @@ class ImageModel(QAbstractListModel):
         if role == DRAFTS_ROLE:
             return self._drafts.get(image.id, 0)
         if role == _ROLE.DisplayRole:
-            return image.path.rsplit("/", 1)[-1]
+            return image.name.rsplit("/", 1)[-1]
         if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
             return self._words(image)
         return None
@@ -182,4 +182,4 @@ class ImageModel(QAbstractListModel):
         size = f", {image.width} × {image.height}" if image.width else ""
         drafts, reason = self._drafts.get(image.id, 0), self._reasons.get(image.id)
         held = f", {counted(drafts)} not accepted" if drafts else ""
-        return f"{image.path}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")
+        return f"{image.name}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")

@@ -189,11 +189,11 @@ def _answers(
     for image, group in groupby(sorted(boxes, key=lambda box: box.image.id), key=lambda box: box.image):
         wanted = list(group)
         try:
-            loaded = load_image(root.joinpath(*image.path.split("/")), max_pixels=max_pixels)
+            loaded = load_image(root.joinpath(*image.path.split("/")), frame=image.frame, max_pixels=max_pixels)
         except ImageError as error:
             for _ in wanted:
                 tally.add(
-                    f"{image.path}:",
+                    f"{image.name}:",
                     error.message.removesuffix("."),
                     kind="unreadable",
                     many="the image cannot be read",
@@ -207,11 +207,11 @@ def _answers(
             found = questions.ask(loaded.rgb, loaded.image_key, prompts, look=look)
             done += 1
             if not isinstance(found, DecodeResult):
-                tally.add(f"{image.path}:", found.message.removesuffix("."), kind="engine")
+                tally.add(f"{image.name}:", found.message.removesuffix("."), kind="engine")
             elif found.candidates.chosen.mask.is_empty:
-                tally.add(image.path, "has a box in which the model finds nothing", kind="nothing")
+                tally.add(image.name, "has a box in which the model finds nothing", kind="nothing")
             elif (loaded.width, loaded.height) != (image.width, image.height):
-                tally.add(image.path, "has another size than before", kind="size")
+                tally.add(image.name, "has another size than before", kind="size")
             else:
                 answers.append(BoxAnswer(box, found.candidates.chosen.mask, _fields(found, client.info)))
     progress(total, total)

@@ -75,8 +75,9 @@ class ImageLoader(QObject):
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(2)
         self._cache: OrderedDict[int, Picture] = OrderedDict()
-        self._wanted: dict[int, tuple[int, Path]] = {}
-        """What is still to come, by image id: its epoch, 0 for "ahead of time". Asked by the reading threads, too."""
+        self._wanted: dict[int, tuple[int, Path, int]] = {}
+        """What is still to come, by image id: its epoch (0: ahead of time), file and frame. The reading threads ask it,
+        too."""
         self._reading: set[int] = set()
         """Images whose read waits or runs, also those that are not wanted any more."""
         self._order = 0
@@ -85,7 +86,7 @@ class ImageLoader(QObject):
         self.max_pixels = DEFAULT_MAX_PIXELS
         """Larger images are refused."""
 
-    def request(self, epoch: int, image_id: int, path: Path) -> None:
+    def request(self, epoch: int, image_id: int, path: Path, *, frame: int = 0) -> None:
         """Load an image; answers at once (inside this call) when it is in memory."""
         picture = self._cache.get(image_id)
         if picture is not None:
@@ -94,17 +95,17 @@ class ImageLoader(QObject):
             self.loaded.emit(epoch, picture)
             return
         # A new dict: the threads that read an image which is not in it stop.
-        self._wanted = {image_id: (epoch, path)}
+        self._wanted = {image_id: (epoch, path, frame)}
         self._order += 1
-        self._start(image_id, path, priority=self._order)
+        self._start(image_id, path, frame, priority=self._order)
 
-    def preload(self, image_id: int, path: Path) -> None:
+    def preload(self, image_id: int, path: Path, *, frame: int = 0) -> None:
         """Load an image that will probably be wanted next; silent when it fails."""
         if image_id in self._cache:
             self.preloaded.emit(self._cache[image_id])
         elif image_id not in self._wanted:
-            self._wanted[image_id] = (0, path)
-            self._start(image_id, path, priority=0)
+            self._wanted[image_id] = (0, path, frame)
+            self._start(image_id, path, frame, priority=0)
 
     def cached(self, image_id: int) -> Picture | None:
         return self._cache.get(image_id)
@@ -123,7 +124,7 @@ class ImageLoader(QObject):
         interrupt()
         self._pool.waitForDone(5000)
 
-    def _start(self, image_id: int, path: Path, *, priority: int) -> None:
+    def _start(self, image_id: int, path: Path, frame: int, *, priority: int) -> None:
         if image_id in self._reading:
             return
         self._reading.add(image_id)
@@ -135,7 +136,7 @@ class ImageLoader(QObject):
         def work() -> Picture | None:
             if not is_wanted():
                 return None
-            loaded = load_image(path, max_pixels=max_pixels)
+            loaded = load_image(path, frame=frame, max_pixels=max_pixels)
             return Picture(image_id, loaded, prepare_image(loaded.rgb)) if is_wanted() else None
 
         def done(result: object, error: Exception | None) -> None:
@@ -152,11 +153,11 @@ class ImageLoader(QObject):
             self._keep(result)
         if image_id not in self._wanted:
             return
-        epoch, path = self._wanted[image_id]
+        epoch, path, frame = self._wanted[image_id]
         if result is None and error is None:
             # Given up, and wanted again meanwhile.
             self._order += 1
-            self._start(image_id, path, priority=self._order if epoch else 0)
+            self._start(image_id, path, frame, priority=self._order if epoch else 0)
             return
         del self._wanted[image_id]
         if isinstance(result, Picture):
@@ -188,15 +189,15 @@ class ThumbnailLoader(QObject):
         super().__init__(parent)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
-        self._waiting: list[tuple[int, Path]] = []
+        self._waiting: list[tuple[int, Path, int]] = []
         self._is_running = False
         self._generation = 0
         self._arrived.connect(self._on_arrived)
         self.max_pixels = DEFAULT_MAX_PIXELS
         """Larger images have no thumbnail."""
 
-    def request(self, image_id: int, path: Path) -> None:
-        self._waiting.append((image_id, path))
+    def request(self, image_id: int, path: Path, *, frame: int = 0) -> None:
+        self._waiting.append((image_id, path, frame))
         if not self._is_running:
             self._next()
 
@@ -225,11 +226,11 @@ class ThumbnailLoader(QObject):
             self._is_running = False
             return
         self._is_running = True
-        image_id, path = self._waiting.pop()
+        image_id, path, frame = self._waiting.pop()
         generation, max_pixels = self._generation, self.max_pixels
 
         def work() -> QImage:
-            rgb = load_thumbnail(path, max_side=_THUMB_PX, max_pixels=max_pixels)
+            rgb = load_thumbnail(path, frame=frame, max_side=_THUMB_PX, max_pixels=max_pixels)
             height, width = rgb.shape[:2]
             return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 

@@ -89,7 +89,7 @@ def _field_problems(
     row: dict[str, Any], annotation: Annotation, dataset: COCO, image: ImageRecord, categories: dict[int, Category]
 ) -> list[str]:
     problems: list[str] = []
-    if row["image_id"] != annotation.image_id or dataset.imgs[row["image_id"]]["file_name"] != image.path:
+    if row["image_id"] != annotation.image_id or dataset.imgs[row["image_id"]]["file_name"] != image.name:
         problems.append("is on another image")
     if dataset.cats[row["category_id"]]["name"] != categories[annotation.category_id].name:
         problems.append("has another class")

@@ -24,6 +24,7 @@ from annotator.io.formats.report import (
     ExportReport,
     Selection,
     attributes_of,
+    frame_fields,
     object_name,
     select_images,
     shortened,
@@ -188,7 +189,7 @@ def _category_row(category: Category) -> dict[str, Any]:
 
 
 def _image_row(image: ImageRecord, licence_id: int | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": image.id, "file_name": image.path, "width": image.width, "height": image.height}
+    row: dict[str, Any] = {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height}
     if licence_id is not None:
         row["license"] = licence_id
     taken = (*_IMAGE_KEYS, *_IMAGE_ATTRIBUTES)
@@ -196,6 +197,7 @@ def _image_row(image: ImageRecord, licence_id: int | None) -> dict[str, Any]:
     imported = image.extra.get("attributes")
     attributes = dict(imported) if isinstance(imported, dict) else {}
     attributes.update({key: image.extra[key] for key in _IMAGE_ATTRIBUTES if key in image.extra})
+    attributes.update(frame_fields(image))
     # Says which images somebody finished: those in progress may lack objects.
     attributes["status"] = image.status.value
     row["attributes"] = attributes

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ImportFormatError
+from annotator.domain.media import split_frame_name
 from annotator.domain.project import ImageRecord
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.categories import usable_categories
-from annotator.io.formats.coco.matching import Matched, Place, match_images
+from annotator.io.formats.coco.matching import Matched, Place, match_images, names_of
 from annotator.io.formats.coco.objects import CocoObject, ObjectReader
 from annotator.io.formats.coco.stream import CocoFile, read_coco
 from annotator.io.images.reading import list_images, read_size
@@ -71,6 +72,13 @@ class FolderSet:
         return ImportFormatError(f"{self.path} holds no objects with masks that can be used{why}.", "Check the set.")
 
 
+def _frames(coco: CocoFile, listed: list[str]) -> list[str]:
+    """Names of later frames that the file speaks of, whose files are there."""
+    there = frozenset(listed)
+    named = {name for row in coco.images for name in names_of(row)} - there
+    return sorted(name for name in named if split_frame_name(name)[0] in there)
+
+
 def open_folder_set(path: Path, folder: Path) -> FolderSet:
     """Read the file's outline and find its images.
 
@@ -89,12 +97,15 @@ def open_folder_set(path: Path, folder: Path) -> FolderSet:
 
     def measure(image: ImageRecord) -> ImageRecord:
         try:
-            width, height = read_size(folder.joinpath(*image.path.split("/")))
+            width, height = read_size(folder.joinpath(*image.path.split("/")), frame=image.frame)
         except ImageError:  # reported by the caller, who knows what is lost by it
             return image
         return replace(image, width=width, height=height)
 
     records = [ImageRecord(number, name) for number, name in enumerate(listed, start=1)]
+    for number, name in enumerate(_frames(coco, listed), start=len(listed) + 1):
+        source, frame = split_frame_name(name)
+        records.append(ImageRecord(number, source, frame=frame))
     place = Place(records, folder.resolve().name, str(folder), measure)
     matched = match_images(coco, place, tally=tally, notes=notes)
     return FolderSet(path, folder, matched, digest.hexdigest(), coco, tally, notes)

@@ -12,6 +12,7 @@ from annotator.domain.tally import Tally
 from annotator.io.formats.coco.matching import Matched, Place, match_images
 from annotator.io.formats.coco.parse import clean_text, plain_json, whole_number
 from annotator.io.formats.coco.stream import CocoFile
+from annotator.io.formats.report import frame_fields
 from annotator.io.images.reading import read_size
 from annotator.io.project.store import ProjectStore
 
@@ -58,7 +59,7 @@ def _with_fields(row: dict[str, Any], image: ImageRecord, coco: CocoFile, tally:
         try:
             extra[clean_text(key)] = plain_json(value)
         except ValueError as error:
-            tally.add(f"{image.path}:", f"the field {key[:40]!a} {error}; it was left out", noun="image")
+            tally.add(f"{image.name}:", f"the field {key[:40]!a} {error}; it was left out", noun="image")
     licence = whole_number(row.get("license"))
     if licence is not None and licence in coco.licences:
         extra["license"] = coco.licences[licence]
@@ -84,7 +85,8 @@ def _is_known(key: str, value: Any, image: ImageRecord) -> bool:
     """Whether an attribute is only what an export wrote of a fact that reading the image showed."""
     imported = image.extra.get("attributes")
     is_imported = isinstance(imported, dict) and key in imported
-    return not is_imported and key in image.extra and image.extra[key] == value
+    known = {**image.extra, **frame_fields(image)}
+    return not is_imported and key in known and known[key] == value
 
 
 def _with_size(image: ImageRecord, store: ProjectStore) -> ImageRecord:
@@ -92,7 +94,7 @@ def _with_size(image: ImageRecord, store: ProjectStore) -> ImageRecord:
     if image.width > 0 and image.height > 0:
         return image
     try:
-        width, height = read_size(store.image_path(image))
+        width, height = read_size(store.image_path(image), frame=image.frame)
     except (ImageError, ProjectError):  # said by the caller, who knows what is lost by it
         return image
     store.record_image_facts(image.id, sha256="", width=width, height=height)

@@ -13,7 +13,7 @@ from typing import Any
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
-from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange, Status
+from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Review, RowChange, Status
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.categories import CategoryPlan, plan_categories
 from annotator.io.formats.coco.images import ImagePlan, plan_images
@@ -319,9 +319,14 @@ def _own_fields(attributes: dict[str, Any]) -> dict[str, Any]:
         found["clicks"] = clicks
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 1e9:
         found["seconds"] = float(seconds)
-    for key in ("model", "model_sha256", "adapter"):
+    for key in ("model", "model_sha256", "adapter", "note"):
         if isinstance(attributes.get(key), str) and attributes[key]:
             found[key] = attributes[key]
+    track_id = whole_number(attributes.get("track_id"))
+    if track_id is not None and track_id > 0:
+        found["track_id"] = track_id
+    if attributes.get("review") in (Review.APPROVED, Review.REWORK):
+        found["review"] = Review(attributes["review"])
     if _is_share(attributes.get("score")):
         found["score"] = float(attributes["score"])
     return found

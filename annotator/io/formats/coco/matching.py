@@ -58,11 +58,11 @@ class _Names:
         images = place.images
         self._wanted_bases = wanted
         self._prefix = f"{place.folder_name}/"
-        self._by_path = {image.path: image for image in images}
-        composed = Counter(_composed(image.path) for image in images)
-        self._by_composed = {_composed(i.path): i for i in images if composed[_composed(i.path)] == 1}
-        self._bases = Counter(_base(image.path) for image in images)
-        self._by_base = {_base(image.path): image for image in images if self._bases[_base(image.path)] == 1}
+        self._by_path = {image.name: image for image in images}
+        composed = Counter(_composed(image.name) for image in images)
+        self._by_composed = {_composed(i.name): i for i in images if composed[_composed(i.name)] == 1}
+        self._bases = Counter(_base(image.name) for image in images)
+        self._by_base = {_base(image.name): image for image in images if self._bases[_base(image.name)] == 1}
 
     def by_path(self, names: Sequence[str]) -> ImageRecord | None:
         """By the name as it stands (Linux allows a backslash in it), as a path, and with letters composed: macOS keeps
@@ -178,7 +178,7 @@ def _problem(
     if image.id in taken:
         return told, f"is the same image as {taken[image.id][:200]!a}", "twice"
     if image.width <= 0:
-        return image.path, "cannot be read, so its size is unknown", "unreadable"
+        return image.name, "cannot be read, so its size is unknown", "unreadable"
     width, height = whole_number(row.get("width")), whole_number(row.get("height"))
     # 0, null, nothing or text: the program that wrote it did not know, which contradicts nothing.
     if not (width and height and width > 0 and height > 0) or (width, height) == (image.width, image.height):
@@ -187,7 +187,7 @@ def _problem(
     why = "; width and height are swapped (EXIF orientation?)" if turned else ""
     claimed = f"{shown(row['width'])} x {shown(row['height'])}"
     text = f"is {image.width} x {image.height} pixels, the file says {claimed}{why}"
-    return image.path, text, "turned" if turned else "size"
+    return image.name, text, "turned" if turned else "size"
 
 
 def _base(path: str) -> str:
