@@ -59,6 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"annotator: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
+
+        if not is_too_long(error) or error.filename is None:
+            raise
+        print(f"annotator: {too_long(error.filename)} {MOVE_IT}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("annotator: stopped", file=sys.stderr)
         return 130

@@ -9,6 +9,8 @@ from annotator.domain.counting import counted
 
 _SHOWN_SUBJECTS = 3
 _MOST_REASONS = 200
+_LONGEST_SUBJECT = 200
+"""Letters; a longer path is cut in its middle."""
 _NUMBERS = re.compile(r"-?\d[\d.]*")
 OTHER = "other reasons"
 
@@ -68,7 +70,8 @@ class Tally:
             reason = self._reasons[key] = _Reason(noun, text, many or text, [])
         reason.count += 1
         if len(reason.subjects) < _SHOWN_SUBJECTS:
-            reason.subjects.append(subject)
+            is_long = len(subject) > _LONGEST_SUBJECT
+            reason.subjects.append(f"{subject[:60]}…{subject[60 - _LONGEST_SUBJECT :]}" if is_long else subject)
         return key
 
     def add_lost(self, key: str) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from annotator import plugins
 from annotator.domain.errors import ImageError
+from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.foreign import foreign_kind
 from annotator.io.images.reader import (
@@ -191,6 +192,8 @@ def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> Im
         return ImageError(f"{name} is missing.", f"It was expected at {os.fspath(path)}.")
     if isinstance(error, PermissionError):
         return ImageError(f"{name} may not be read by you.", "Change the file's permissions.")
+    if is_too_long(error):
+        return ImageError(f"{name} cannot be read. {too_long(path)}", MOVE_IT)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return ImageError(f"{name} cannot be read ({reason}).", "Check the disk or the network connection.")
 

@@ -16,6 +16,7 @@ from annotator.io.project.held import HeldFile
 from annotator.io.project.journal import belongs, copy_pair, find_damage, has_journal, set_aside
 from annotator.io.project.lock import ProjectLock, noted_tokens
 from annotator.io.project.migrations import migrate, migrated_copy
+from annotator.io.project.path_limits import check_can_open
 from annotator.io.project.rescue import rescued_beside
 from annotator.io.project.schema import SCHEMA_VERSION, check_version
 
@@ -30,6 +31,7 @@ def open_held(path: Path, lock: ProjectLock | None, *, is_writer: bool) -> tuple
         ProjectError: not a project, damaged, or of another major version.
         sqlite3.Error, OSError: it cannot be read or written.
     """
+    check_can_open(path)
     notices = rescued_beside(path)
     is_alone = True
     if has_journal(path):

@@ -17,6 +17,7 @@ from annotator.io.images.listing import is_text
 from annotator.io.project.connect import connect_reader, connect_writer
 from annotator.io.project.identity import TOKEN_KEY, new_token
 from annotator.io.project.lock import ProjectLock, describe_owner, lock_path
+from annotator.io.project.path_limits import MOST_NAME_BYTES, NAME_A_PLACE, check_place, check_reach
 from annotator.io.project.queries import ProjectQueries
 from annotator.io.project.schema import COLUMNS, check_version, column_value, create_tables, transaction
 
@@ -25,11 +26,7 @@ _log = logging.getLogger(__name__)
 SUFFIX = ".annot"
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to a project file's name."""
-MOST_NAME_BYTES = 210
-"""Of a new project file: systems allow 255, and the names of what is kept beside it (journals, rescued copies) are up
-to 45 longer."""
 DEFAULT_CATEGORY = "object"
-NAME_A_PLACE = "Name another place for the project file."
 
 
 def default_project_path(folder: Path) -> Path:
@@ -50,15 +47,6 @@ def new_project_path(folder: Path) -> Path:
     return path
 
 
-def check_place(path: Path) -> None:
-    """Raises:
-    ProjectReadOnlyError: the name is too long for a project file and the files that are kept beside it.
-    """
-    if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
-        short = f"{path.name[:40]}…"
-        raise ProjectReadOnlyError(f"The name {short} is too long for a project file.", NAME_A_PLACE)
-
-
 def check_text(folder: Path) -> None:
     """Raises:
     ProjectError: the folder's path cannot be written down, so that no project could find its images again.
@@ -69,8 +57,9 @@ def check_text(folder: Path) -> None:
 
 def check_folder(folder: Path) -> None:
     """Raises:
-    ProjectError: there is no such folder, or its name cannot stand in a project.
+    ProjectError: there is no such folder, its path is too long, or its name cannot stand in a project.
     """
+    check_reach(folder)
     try:
         is_folder = folder.is_dir()
     except (OSError, ValueError):  # a name that is longer than any

@@ -18,11 +18,10 @@ from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
 from annotator.io.project.drafts import Kept, image_ids_of
 from annotator.io.project.held import HeldFile
 from annotator.io.project.opening import open_held
+from annotator.io.project.path_limits import NAME_A_PLACE, check_place
 from annotator.io.project.place import (
-    NAME_A_PLACE,
     belongs_elsewhere,
     check_folder,
-    check_place,
     check_text,
     elsewhere,
     find_project,

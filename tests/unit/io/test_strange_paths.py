@@ -15,7 +15,8 @@ from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.formats.polygons import export_polygons, file_name_of
 from annotator.io.images.reading import list_images
-from annotator.io.project.place import MOST_NAME_BYTES, find_project, free_place
+from annotator.io.project.path_limits import MOST_NAME_BYTES, MOST_OPEN_PATH_BYTES, MOST_PATH_BYTES
+from annotator.io.project.place import find_project, free_place
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc
 
@@ -57,12 +58,13 @@ def test_a_long_folder_asks_for_another_place_and_works_there(
         export_coco(store, tmp_path / "out.json")
 
 
-def test_the_longest_folder_name_that_fits_works(tmp_path: Path) -> None:
-    folder = picture(tmp_path / ("n" * (MOST_NAME_BYTES - 6)) / "a.png").parent
-    with ProjectStore.open_folder(folder) as store:
+def test_the_longest_name_that_fits_works(tmp_path: Path) -> None:
+    folder = picture(tmp_path / "set" / "a.png").parent
+    place = tmp_path / f"{'n' * (MOST_NAME_BYTES - 6)}.annot"
+    with ProjectStore.open_folder(folder, project_path=place) as store:
         accept(store, 1, disc(20, 20, 9))
         store.backup(tmp_path / "copy.annot")
-    with ProjectStore.open_folder(folder) as store:
+    with ProjectStore.open_folder(folder, project_path=place) as store:
         assert len(store.annotations(1)) == 1
 
 
@@ -70,6 +72,72 @@ def test_a_place_with_a_long_name_is_refused_by_name(tmp_path: Path) -> None:
     folder = picture(tmp_path / "set" / "a.png").parent
     with pytest.raises(ProjectReadOnlyError, match="too long"):
         ProjectStore.open_folder(folder, project_path=tmp_path / ("n" * 250 + ".annot"))
+
+
+def nested(folder: Path, most_bytes: int) -> Path:
+    """Folders below another one, until the path has so many bytes."""
+    while (rest := most_bytes - len(os.fsencode(folder))) > 1:
+        folder = folder / ("d" * min(rest - 1, 60))
+    return folder
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the limit of SQLite on Linux and macOS")
+def test_many_long_folders_ask_for_another_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SQLite opens no path of more than 504 bytes; it said "unable to open database file", and we: check the disk."""
+    folder = picture(nested(tmp_path, 600) / "a.png").parent
+    with pytest.raises(ProjectReadOnlyError, match=f"too long for a project file: .* {MOST_PATH_BYTES} are possible"):
+        ProjectStore.open_folder(folder)
+    assert os.listdir(folder) == ["a.png"]
+    place = tmp_path / "set.annot"
+    assert cli.main(["import", str(folder), str(coco(tmp_path / "in.json")), "--project", str(place)]) == 0
+    with ProjectStore.open_folder(folder, project_path=place) as store:
+        assert len(store.annotations(1)) == 1
+    capsys.readouterr()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the limit of SQLite on Linux and macOS")
+def test_the_longest_path_that_is_allowed_works_and_a_project_that_was_moved_deeper_says_so(tmp_path: Path) -> None:
+    folder = nested(tmp_path, 300)
+    name = f"{'p' * (MOST_PATH_BYTES - 301 - len('.annot'))}.annot"
+    picture(folder / "a.png")
+    with ProjectStore.open_folder(folder, project_path=folder / name) as store:
+        accept(store, 1, disc(20, 20, 9))
+    with ProjectStore.open(folder / name) as store:
+        assert len(store.annotations(1)) == 1
+    deeper = nested(tmp_path / "deeper", MOST_OPEN_PATH_BYTES - len("/p.annot"))
+    deeper.mkdir(parents=True)
+    moved = (folder / name).replace(deeper / "p.annot")
+    ProjectStore.open(moved).close()
+    moved = moved.replace(deeper / "pp.annot")
+    with pytest.raises(ProjectError, match="too long: 505 bytes, 504 are possible"):
+        ProjectStore.open(moved)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths of 4096 bytes")
+def test_a_path_that_is_longer_than_the_system_allows_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(18):  # step by step: no call takes the whole path
+        os.mkdir("d" * 240)
+        os.chdir("d" * 240)
+    picture(Path("a.png"))
+    whole = tmp_path.joinpath(*["d" * 240] * 18)
+    os.chdir(tmp_path)
+    told: list[str] = []
+    assert list_images(tmp_path, on_problem=told.append) == []
+    (line,) = told
+    assert "cannot be read (File name too long)" in line
+    assert len(line) < 300
+    for command in (
+        ["import", str(whole), "in.json"],
+        ["predict", str(whole / "a.png"), "--point", "5,5", "--out", "m.png"],
+    ):
+        assert cli.main(command) == 2
+        *_, line = capsys.readouterr().err.strip().splitlines()
+        assert "longer than this system allows" in line
+        assert "nearer to the root" in line
+        assert len(line) < 300
 
 
 def test_long_image_names_are_shortened_uniquely(tmp_path: Path) -> None:
