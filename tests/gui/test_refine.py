@@ -13,6 +13,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from annotator.domain.brush import Stroke
 from annotator.domain.errors import ModelError, ProjectError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -521,6 +522,22 @@ def test_a_full_disk_while_the_next_object_is_clicked_keeps_the_accepted_one(ben
 
 
 # --- bad prompts, failures, models ------------------------------------------------------------------------------------
+
+
+def test_an_accepted_object_whose_mask_comes_empty_does_not_take_the_place_of_the_next(bench: Bench) -> None:
+    """The clicks on the next object were dropped for it."""
+    bench.hold()
+    bench.click(20, 20)
+    bench.controller.paint(Stroke(((20, 20),), 40, is_positive=False))
+    bench.controller.accept()
+    bench.click(80, 50)
+    bench.go()
+    bench.settle()
+    assert [(p.x, p.y) for p in bench.state.prompts.points] == [(80, 50)]
+    assert is_at(bench.state.mask, 80, 50)
+    assert "came empty, so it was not stored" in bench.messages[-1]
+    bench.controller.accept()
+    assert len(bench.accepted) == 1
 
 
 def test_prompts_outside_are_pulled_in_and_senseless_ones_ignored(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from annotator.domain.drafts.draft import Answer, Draft
 from annotator.domain.drafts.effects import Effect, Effects, GiveUpWaiting, Say, Settle
 from annotator.domain.drafts.kept import Data
-from annotator.domain.drafts.line import taken_back, without, without_tickets
+from annotator.domain.drafts.line import taken_back, waiting, without, without_tickets
 from annotator.domain.drafts.work import Work
 from annotator.domain.mask import Mask
 
@@ -97,6 +97,23 @@ def kept_without(work: Work, head: Draft) -> Data | None:
 def stored(work: Work, head: Draft) -> Work:
     """The document has the object of this draft."""
     return work.with_line(without(work.line, head)).with_work_at_end()
+
+
+def found_nothing(work: Work, head: Draft) -> tuple[Work, Effects]:
+    """The mask of an accepted object is there and empty: the object is in progress again. What was begun after it is
+    worth more: then it is given up, which the person is told."""
+    if not work.is_open(head.image.record.id):
+        path = head.image.record.path
+        said = f"The mask of an object on {path} is empty, so it was not stored; it is in progress there."
+        work = replace(work, keeping=work.keeping.with_later(head)).with_line(without(work.line, head))
+        return work, (GiveUpWaiting(), Say(said))
+    tail = work.line[-1]
+    if tail is not head and (tail.ticket is not None or tail.is_touched):
+        said = "The mask of an accepted object came empty, so it was not stored. Please click it again."
+        return work.with_line(without(work.line, head)), (GiveUpWaiting(), Say(said))
+    line = (*(draft for draft in waiting(work.line) if draft is not head), replace(head, ticket=None))
+    said = "The mask is empty; there is nothing to accept. Click on the object."
+    return work.with_line(line), (GiveUpWaiting(), Say(said))
 
 
 def not_stored(work: Work, head: Draft) -> tuple[Work, Effects]:

@@ -156,14 +156,14 @@ class WorkLoop(QObject):
             if mask is not None and head.rle is None and self._encoder.is_large(mask):
                 self._encoder.encode(mask)
                 return
+            if mask is not None and mask.is_empty:
+                self._apply(*answers.found_nothing(self.work, head))
+                continue
             if mask is None or ticket is None or not self._store(head, mask, ticket):
                 self._apply(*answers.not_stored(self.work, head))
                 return
 
     def _store(self, head: Draft, mask: Mask, ticket: Ticket) -> bool:
-        if mask.is_empty:
-            self.message.emit("The mask is empty; there is nothing to accept. Click on the object.")
-            return False
         image_id = head.image.record.id
         try:
             annotation_id = head.origin.id if head.origin is not None else self._sink.new_annotation_id()

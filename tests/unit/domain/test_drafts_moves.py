@@ -48,10 +48,10 @@ OTHERS = st.sampled_from([moves.TakeUp(OBJECT), moves.PickClass(2), moves.SetCla
 ANY_MOVE = st.one_of(PROMPTS, PROMPTS, TURNS, STEPS, ACCEPTS, OTHERS)
 
 
-def an_answer(work: Work) -> Answer:
+def an_answer(work: Work, *, sizes: tuple[int, int, int] = (10, 20, 30)) -> Answer:
     """To the head of the line: three masks, told apart by their size."""
     prompts = work.line[0].prompts.asked
-    masks = [Mask.from_full(np.indices((HEIGHT, WIDTH)).sum(0) < size) for size in (10, 20, 30)]
+    masks = [Mask.from_full(np.indices((HEIGHT, WIDTH)).sum(0) < size) for size in sizes]
     items = tuple(Candidate(np.full((4, 4), n, np.float32), 0.9, 0.9, mask) for n, mask in enumerate(masks))
     return Answer(prompts, Candidates(items, 1, 5.0, 1.0), 1, 1.0, False, None)
 
@@ -94,7 +94,11 @@ class Desk:
     def settle(self) -> None:
         self.work = answers.repainted(self.work)
         while (head := answers.head_to_store(self.work)) is not None:
-            if head.mask is None or head.mask.is_empty:
+            if head.mask is not None and head.mask.is_empty:
+                self.work, effects = answers.found_nothing(self.work, head)
+                self.lost += sum(isinstance(effect, Say) and "click it again" in effect.text for effect in effects)
+                continue
+            if head.mask is None:
                 self.work, _effects = answers.not_stored(self.work, head)
                 break
             kept = answers.kept_without(self.work, head)
@@ -123,12 +127,13 @@ class Desk:
         if image_id in self.file:
             self.do(moves.BringBack(self.file[image_id], {OBJECT.id: OBJECT}, 0.0))
 
-    def answer(self, *, is_good: bool) -> None:
+    def answer(self, *, is_good: bool, is_empty: bool = False) -> None:
         head = self.work.line[0] if self.work.line else None
         if head is None or not head.is_waiting:
             return
         if is_good:
-            self.work = answers.answered(self.work, head.epoch, head.generation, an_answer(self.work))
+            answer = an_answer(self.work, sizes=(0, 0, 0) if is_empty else (10, 20, 30))
+            self.work = answers.answered(self.work, head.epoch, head.generation, answer)
             self.settle()
             return
         self.work, effects = answers.failed(self.work, head.epoch, head.generation)
@@ -178,7 +183,11 @@ def test_undo_and_redo_restore_equal_states(prompts: list[moves.Move], data: st.
 
 ACTS = st.one_of(
     st.builds(lambda move: lambda desk: desk.do(move), ANY_MOVE),
-    st.builds(lambda good: lambda desk: desk.answer(is_good=good), st.sampled_from([True, True, True, False])),
+    st.builds(
+        lambda good, empty: lambda desk: desk.answer(is_good=good, is_empty=empty),
+        st.sampled_from([True, True, True, False]),
+        st.sampled_from([False, False, True]),
+    ),
     st.builds(lambda image_id: lambda desk: desk.open(image_id), st.sampled_from([1, 2])),
     st.just(lambda desk: desk.do(moves.LeaveImage())),
 )
@@ -199,6 +208,27 @@ def test_what_was_accepted_is_stored_or_in_the_file(acts: list[Callable[[Desk], 
         act(desk)
         if sum(draft.ticket is not None for draft in desk.work.line) >= tickets:
             assert held() >= before
+
+
+@settings(max_examples=100)
+@given(st.lists(ACTS, max_size=12))
+def test_an_empty_mask_takes_away_nothing_that_was_begun_since(acts: list[Callable[[Desk], object]]) -> None:
+    desk = a_desk()
+    for act in acts:
+        act(desk)
+    desk.open(1)
+    for move in (moves.Click(PointPrompt(9, 9), 0.0), moves.Accept(1.0, True), moves.Click(PointPrompt(30, 30), 0.0)):
+        desk.do(move)
+    begun = desk.work.draft
+    assert begun is not None
+    while any(draft.ticket is not None for draft in desk.work.line):
+        told, tickets = desk.lost, sum(draft.ticket is not None for draft in desk.work.line)
+        desk.answer(is_good=True, is_empty=True)
+        if sum(draft.ticket is not None for draft in desk.work.line) == tickets:
+            break
+        assert desk.work.draft is not None
+        assert desk.work.draft.prompts == begun.prompts
+        assert desk.lost + len(desk.file) > told
 
 
 @settings(max_examples=100)
