@@ -71,6 +71,17 @@ class Stroke:
         return cls.area(path, is_positive=is_positive)
 
     @classmethod
+    def ellipse(cls, box: Box, *, is_positive: bool = True) -> Stroke:
+        """The area of the ellipse inside a box, as a ring that is nowhere further from it than a tenth of a pixel."""
+        rx, ry = box.width / 2, box.height / 2
+        largest = max(rx, ry, 1.0)
+        count = max(12, math.ceil(math.pi / math.acos(1 - 0.1 / largest)))
+        angles = (2 * math.pi * step / count for step in range(count))
+        centre = box.x0 + rx, box.y0 + ry
+        ring = tuple((centre[0] + rx * math.cos(a), centre[1] + ry * math.sin(a)) for a in angles)
+        return cls.area(ring, is_positive=is_positive)
+
+    @classmethod
     def area(cls, ring: Sequence[Point], *, is_positive: bool = True) -> Stroke:
         """What a ring encloses by the even-odd rule, wherever it crosses itself.
 

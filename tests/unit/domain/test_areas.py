@@ -86,3 +86,14 @@ def test_a_line_and_an_area_are_not_mixed_up() -> None:
         Stroke(line.path, 2, is_area=True)
     with pytest.raises(ValueError):
         Stroke.from_json(line.to_json() | {"radius_px": 0})
+
+
+@given(st.integers(1, 50), st.integers(1, 30), st.booleans())
+def test_an_ellipse_has_the_pixels_whose_centres_are_inside(width: int, height: int, is_positive: bool) -> None:
+    stroke = Stroke.ellipse(Box(5, 4, 5 + width, 4 + height), is_positive=is_positive)
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    reach = np.hypot((x - 5 - width / 2) / (width / 2), (y - 4 - height / 2) / (height / 2))
+    before = Mask.from_full(np.full((HEIGHT, WIDTH), not is_positive))
+    inside = painted(before, (stroke,)).full() == is_positive
+    rim_px = np.abs(reach - 1) * min(width, height) / 2
+    assert ((inside == (reach < 1)) | (rim_px < 0.11)).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath, QPolygonF
 
@@ -15,8 +18,16 @@ CLOSING_PX = 10
 _FREE_STEP_PX = 1.0
 """A shorter move adds nothing that can be seen, in view pixels."""
 _LEAST_THINNED_PX = 0.25
-_MOST_CORNERS = 10_000
+_MOST_POINTS = 10_000
 TOO_FEW = "A polygon has three corners or more: click on, or press Esc."
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """What one press has added: the way that leads there, its corner, and those of a line drawn free-hand."""
+
+    way: tuple[Point, ...] = ()
+    points: list[Point] = field(default_factory=list)
 
 
 class PolygonTool(Tool):
@@ -27,9 +38,7 @@ class PolygonTool(Tool):
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
-        self._corners: list[Point] = []
-        self._begins: list[int] = []
-        """By press, how many corners there were before it."""
+        self.parts: list[Part] = []
         self._is_positive = True
         self._pressed: Pointer | None = None
         self._is_free = False
@@ -38,28 +47,35 @@ class PolygonTool(Tool):
 
     @property
     def is_drawing(self) -> bool:
-        return bool(self._corners)
+        return bool(self.parts)
 
-    is_open = is_drawing
+    @property
+    def is_open(self) -> bool:
+        return self.is_drawing
 
     @property
     def corners(self) -> tuple[Point, ...]:
         """(x, y) in image pixels, so far."""
-        return tuple(self._corners)
+        return tuple(point for part in self.parts for point in (*part.way, *part.points))
+
+    def way_to(self, where: Point) -> Sequence[Point]:
+        """Corners that lie between the last one and a place."""
+        return ()
 
     # --- a gesture ----------------------------------------------------------------------------------------------------
 
     def press(self, pointer: Pointer) -> bool:
         if pointer.button not in (LEFT, RIGHT):
             return False
-        if self._would_close(pointer):
-            self.finish()
+        if self._is_at_start(pointer.where):
+            self.close()
             return False
-        if not self._corners:
+        if not self.parts:
             self._is_positive = not pointer.is_other
-        self._begins.append(len(self._corners))
-        self._add(pointer)
+        where = pointer.where.toTuple()
+        self.parts.append(Part(tuple(self.way_to(where)), [where]))
         self._pressed, self._is_free = pointer, False
+        self.repaint()
         return True
 
     def move(self, pointer: Pointer) -> None:
@@ -67,19 +83,18 @@ class PolygonTool(Tool):
             return
         self._is_free = self._is_free or pointer.is_far_from(self._pressed)
         if self._is_free:
-            self._add(pointer)
+            self._draw_to(pointer.where)
 
     def release(self, pointer: Pointer) -> None:
         pressed, self._pressed = self._pressed, None
-        if pressed is None or not self._is_free or not self._begins:
+        if pressed is None or not self._is_free or not self.parts:
             return
         self._is_free = False
-        first = self._begins[-1]
-        tolerance_px = max(_LEAST_THINNED_PX, 0.5 / self.context.view.zoom)
-        self._corners[first:] = thinned(self._corners[first:], tolerance_px)
-        if self._would_close(pointer):
-            self.finish()
-        self._repaint()
+        line = self.parts[-1]
+        line.points = list(thinned(line.points, max(_LEAST_THINNED_PX, 0.5 / self.context.view.zoom)))
+        if self._is_at_start(pointer.where):
+            self.close()
+        self.repaint()
 
     def double_click(self, pointer: Pointer) -> bool:
         """Its first press was a corner already, or has closed the ring."""
@@ -92,75 +107,73 @@ class PolygonTool(Tool):
         return False
 
     def step_back(self) -> None:
-        if self._begins:
-            del self._corners[self._begins.pop() :]
-        self._repaint()
+        del self.parts[-1:]
+        self.repaint()
 
     def close(self) -> None:
-        if 0 < len(self._corners) < 3:
+        if 0 < len(self.corners) < 3:
             self.context.tell(TOO_FEW)
         else:
             self.finish()
 
     def finish(self) -> None:
-        corners, is_positive = self._corners, self._is_positive
+        corners, is_positive = self.corners, self._is_positive
+        if len(corners) >= 3:
+            corners = (*corners, *self.way_to(corners[0]))
         self.cancel()
         if len(corners) >= 3:
             self.context.paint(Stroke.area(corners, is_positive=is_positive))
 
     def cancel(self) -> None:
-        self._corners, self._begins, self._pressed, self._is_free = [], [], None, False
-        self._repaint()
+        self.parts, self._pressed, self._is_free = [], None, False
+        self.repaint()
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
     def hover(self, pointer: Pointer | None) -> None:
         self._end = None if pointer is None else pointer.where
-        if self._corners:
-            self._repaint()
+        if self.parts:
+            self.repaint()
 
     def cursor(self, pointer: Pointer) -> CursorShape:
-        if not self._corners:
+        if not self.parts:
             return super().cursor(pointer)
-        if self._would_close(pointer):
+        if self._is_at_start(pointer.where):
             return CursorShape.PICK
         return CursorShape.POSITIVE if self._is_positive else CursorShape.NEGATIVE
 
     def paint(self, painter: QPainter) -> None:
-        if not self._corners:
+        if not self.parts:
             return
-        corners = [QPointF(*corner) for corner in self._corners]
-        ends = [] if self._end is None else [self._end]
+        corners = self.corners
+        end = None if self._end is None else self._end.toTuple()
+        ends = () if end is None or self._is_free else (*self.way_to(end), end)
         line = QPainterPath()
-        line.addPolygon(QPolygonF([*corners, *ends]))
+        line.addPolygon(QPolygonF([QPointF(*corner) for corner in (*corners, *ends)]))
         shape = QPainterPath(line)  # even-odd, as the area is
         shape.closeSubpath()
         painter.save()
         colour = self.context.sign_colour(is_positive=self._is_positive)
         paint_shape(painter, shape, colour, is_outlined=False)
         paint_line(painter, line)
-        dots = [corners[0], *(corners[begin] for begin in self._begins if begin)]
+        dots = [QPointF(*part.points[0]) for part in self.parts]
         paint_dots(painter, self.context, dots, ringed=0 if self._is_at_start(self._end) else -1)
         painter.restore()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _add(self, pointer: Pointer) -> None:
-        where = pointer.where
-        if self._corners and len(self._corners) < _MOST_CORNERS:
-            x, y = self._corners[-1]
-            if (where - QPointF(x, y)).manhattanLength() * self.context.view.zoom < _FREE_STEP_PX:
-                return
-        self._corners.append((where.x(), where.y()))
-        self._repaint()
-
-    def _would_close(self, pointer: Pointer) -> bool:
-        return self._is_at_start(pointer.where)
+    def _draw_to(self, where: QPointF) -> None:
+        points = self.parts[-1].points
+        is_far = (where - QPointF(*points[-1])).manhattanLength() * self.context.view.zoom >= _FREE_STEP_PX
+        if is_far and len(points) < _MOST_POINTS:
+            points.append(where.toTuple())
+            self.repaint()
 
     def _is_at_start(self, where: QPointF | None) -> bool:
-        if where is None or len(self._corners) < 3:
+        if where is None or sum(len(part.points) for part in self.parts) < 3:
             return False
-        return (where - QPointF(*self._corners[0])).manhattanLength() * self.context.view.zoom <= CLOSING_PX
+        start = QPointF(*self.parts[0].points[0])
+        return (where - start).manhattanLength() * self.context.view.zoom <= CLOSING_PX
 
-    def _repaint(self) -> None:
+    def repaint(self) -> None:
         self.context.view.viewport().update()

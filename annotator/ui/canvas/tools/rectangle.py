@@ -12,7 +12,7 @@ from annotator.domain.brush import Stroke
 from annotator.domain.geometry import Box
 from annotator.ui.canvas.cursors import CursorShape
 from annotator.ui.canvas.tools.drawing import paint_label, paint_shape
-from annotator.ui.canvas.tools.tool import LEFT, RIGHT, Pointer, Tool, ToolContext
+from annotator.ui.canvas.tools.tool import CONTROL, LEFT, RIGHT, Pointer, Tool, ToolContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,25 @@ class _Drawing:
     is_drag: bool = False
     """It has moved far enough to be meant; a click alone paints nothing."""
 
+    @property
+    def corner(self) -> tuple[float, float]:
+        """The one that is dragged; with Ctrl as far down as across."""
+        by = self.end.where - self.start.where
+        if not self.end.keys & CONTROL:
+            return self.end.where.toTuple()
+        side = max(abs(by.x()), abs(by.y()))
+        return (
+            self.start.where.x() + math.copysign(side, by.x()),
+            self.start.where.y() + math.copysign(side, by.y()),
+        )
+
 
 class RectangleTool(Tool):
     """From corner to corner, with the pixels of both; its size is shown while it is drawn."""
 
     cursor_shape, other_cursor_shape = CursorShape.BOX, CursorShape.NEGATIVE
     has_cross_hair = True
+    name = "rectangle"
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
@@ -45,7 +58,7 @@ class RectangleTool(Tool):
         drawing = self._drawing
         if drawing is None or not drawing.is_drag:
             return None
-        (ax, ay), (bx, by) = drawing.start.where.toTuple(), drawing.end.where.toTuple()
+        (ax, ay), (bx, by) = drawing.start.where.toTuple(), drawing.corner
         low, high = (
             (math.floor(min(ax, bx)), math.floor(min(ay, by))),
             (math.floor(max(ax, bx)), math.floor(max(ay, by))),
@@ -73,9 +86,9 @@ class RectangleTool(Tool):
         drawing, box = self._drawing, self.box
         self.cancel()
         if drawing is not None and box is not None:
-            self.context.paint(Stroke.rectangle(box, is_positive=drawing.is_positive))
+            self.context.paint(self.stroke(box, is_positive=drawing.is_positive))
         elif drawing is not None and drawing.is_drag:
-            self.context.tell("That rectangle lies outside of the image.")
+            self.context.tell(f"That {self.name} lies outside of the image.")
 
     def cancel(self) -> None:
         if self._drawing is not None:
@@ -87,11 +100,22 @@ class RectangleTool(Tool):
         if drawing is None or box is None:
             return
         painter.save()
-        shape = QPainterPath()
-        shape.addRect(QRectF(box.x0, box.y0, box.width, box.height))
-        paint_shape(painter, shape, self.context.sign_colour(is_positive=drawing.is_positive))
-        paint_label(painter, self.context, f"{box.width:g} × {box.height:g} px", drawing.end.where)
+        paint_shape(painter, self.shape(box), self.context.sign_colour(is_positive=drawing.is_positive))
+        paint_label(painter, self.context, self.size_text(box), drawing.end.where)
         painter.restore()
+
+    # --- what it draws ------------------------------------------------------------------------------------------------
+
+    def stroke(self, box: Box, *, is_positive: bool) -> Stroke:
+        return Stroke.rectangle(box, is_positive=is_positive)
+
+    def shape(self, box: Box) -> QPainterPath:
+        path = QPainterPath()
+        path.addRect(QRectF(box.x0, box.y0, box.width, box.height))
+        return path
+
+    def size_text(self, box: Box) -> str:
+        return f"{box.width:g} × {box.height:g} px"
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
