@@ -14,7 +14,7 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.canvas.brush import Brush
 from annotator.ui.canvas.items import PreparedImage
 from annotator.ui.canvas.mask_items import ObjectView
-from annotator.ui.canvas.overlays import CanvasColours, Overlays
+from annotator.ui.canvas.overlays import CanvasColours, Logits, Overlays
 from annotator.ui.canvas.view import ImageView
 
 
@@ -67,9 +67,10 @@ class CanvasDisplay(ImageView):
         """Objects that are not painted and cannot be hit (the one that is being refined)."""
         self._layer.set_hidden(frozenset(ids))
 
-    def set_candidate(self, mask: Mask | None, colour: str = "#ffffff") -> None:
-        """The mask of the current object, stronger than the accepted ones."""
+    def set_candidate(self, mask: Mask | None, colour: str = "#ffffff", *, logits: Logits | None = None) -> None:
+        """The mask of the current object, stronger than the accepted ones; ``logits`` say what its edge is made of."""
         self._overlays.set_candidate(mask, colour)
+        self._overlays.logits = logits
 
     def set_prompts(self, prompts: Prompts) -> None:
         """The dots and the box of the current object."""

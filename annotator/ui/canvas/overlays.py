@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGraphicsScene
 
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
 from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem, PreparedImage
@@ -17,6 +18,8 @@ from annotator.ui.canvas.mask_picture import OUTLINE_PX, MaskLook
 
 CANDIDATE_EXTRA_OPACITY = 0.1
 """How much stronger the fill of the current object is than that of accepted ones."""
+Logits = tuple[LogitsArray, Box | None]
+"""Of the candidate that is shown, and the part of the image that they are of (None: the whole)."""
 _POINT_DEPTH = 10
 _HEAT_DEPTH = 1.5
 """Above the accepted masks, below the outline of the current object."""
@@ -46,6 +49,7 @@ class Overlays:
         self._opacity = 0.4
         self._outline_px = OUTLINE_PX
         self._candidate_colour = "#ffffff"
+        self.logits: Logits | None = None
         self._image, self.layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
         self._box = BoxItem(QColor(colours.box), has_handles=True)
         self._band = BoxItem(QColor(colours.box), has_handles=False)
@@ -59,6 +63,11 @@ class Overlays:
         self._ghost.setZValue(_POINT_DEPTH + 1)
         for layer in (self._heat, self._ghost):
             scene.addItem(layer)
+
+    @property
+    def image(self) -> PreparedImage | None:
+        """What lies under all of it."""
+        return self._image.image
 
     @property
     def prompt_box(self) -> Box | None:
@@ -123,6 +132,8 @@ class Overlays:
             item.setVisible(not is_peeking)
 
     def set_candidate(self, mask: Mask | None, colour: str) -> None:
+        if mask is None:
+            self.logits = None
         self._candidate_colour = colour
         # Doubt takes the place of the fill: two layers of colour would hide the image.
         is_warm = not self._heat.place.isEmpty()

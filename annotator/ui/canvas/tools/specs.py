@@ -137,6 +137,16 @@ _ROWS = (
         ),
     ),
     ToolSpec(
+        id="live-wire",
+        title="Live-wire",
+        tip="Draw an outline that follows the edge from click to click",
+        icon="live-wire",
+        key="Shift+Y",
+        place=48,
+        factory=f"{_HERE}.live_wire:LiveWireTool",
+        gestures=((("Click",), "The outline follows the edge to there (Live-wire)"),),
+    ),
+    ToolSpec(
         id="select",
         title="Select tool",
         tip="Select accepted objects",
