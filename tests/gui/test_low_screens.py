@@ -89,7 +89,8 @@ def test_the_keys_scroll_by_key(desk, low_screen):
     sheet.activateWindow()
     desk.until(sheet.isActiveWindow)
     bar = sheet.findChild(QScrollArea).verticalScrollBar()
-    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_PageDown)
+    for _ in range(4):
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_PageDown)
     assert bar.value() == bar.maximum() > 0
     sheet.close()
 
