@@ -6,8 +6,8 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from annotator.domain.areas import filled
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.domain.operations import Operation
 
 LARGEST_RADIUS_PX = 512.0
 MOST_STROKE_POINTS = 20_000
@@ -168,12 +169,34 @@ def _distances2(
     return np.asarray(((to_points - along * shares[..., None]) ** 2).sum(axis=-1))
 
 
-def painted(mask: Mask, strokes: tuple[Stroke, ...]) -> Mask:
-    """The mask with the strokes over it, in their order; tight. Memory follows the object, not the image.
+Correction = Stroke | Operation
+"""What a hand does to a mask, beside clicks."""
 
-    A pixel belongs to a stroke when its centre is within the radius of the path, to a pixel. Painting in one go and
-    stroke by stroke gives the same.
+
+def correction_from_json(data: dict[str, Any]) -> Correction:
+    """Raises:
+    ValueError, TypeError, AttributeError, OverflowError: the data are damaged.
     """
+    return Operation.from_json(data) if "operation" in data else Stroke.from_json(data)
+
+
+def painted(mask: Mask, corrections: tuple[Correction, ...]) -> Mask:
+    """The mask with strokes over it and operations done to it, in their order; tight. Memory follows the object, not
+    the image.
+
+    Painting in one go and step by step gives the same.
+    """
+    for is_operation, group in groupby(corrections, key=lambda one: isinstance(one, Operation)):
+        if is_operation:
+            for operation in group:
+                mask = cast(Operation, operation).applied(mask)
+        else:
+            mask = _with_strokes(mask, cast(tuple[Stroke, ...], tuple(group)))
+    return mask
+
+
+def _with_strokes(mask: Mask, strokes: tuple[Stroke, ...]) -> Mask:
+    """A pixel belongs to a stroke when its centre is within the radius of the path, to a pixel."""
     drawn = [(stroke.is_positive, _drawn(stroke, mask.width, mask.height)) for stroke in strokes]
     frames = [part.frame for is_positive, parts in drawn if is_positive for part in parts]
     height, width = mask.bits.shape

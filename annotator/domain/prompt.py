@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from annotator.domain.brush import Stroke
+from annotator.domain.brush import Correction, correction_from_json
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 
@@ -27,13 +27,14 @@ class Prompts:
         points: clicks in the order they were made.
         box: at most one box, edges in image pixels.
         base_mask: an existing object that is being refined, given to the model as a dense prompt.
-        strokes: painted and erased by hand over the model's answer, in this order; the model does not see them.
+        strokes: painted, erased and otherwise corrected by hand over the model's answer, in this order; the model does
+            not see them.
     """
 
     points: tuple[PointPrompt, ...] = ()
     box: Box | None = None
     base_mask: Mask | None = None
-    strokes: tuple[Stroke, ...] = ()
+    strokes: tuple[Correction, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -69,7 +70,7 @@ class Prompts:
         kept = tuple(stroke for stroke in self.strokes if not any(stroke is other for other in against))
         return replace(self, points=(*self.points, point), strokes=kept)
 
-    def with_stroke(self, stroke: Stroke) -> Prompts:
+    def with_stroke(self, stroke: Correction) -> Prompts:
         return replace(self, strokes=(*self.strokes, replace(stroke, after=len(self.points))))
 
     def with_box(self, box: Box) -> Prompts:
@@ -94,7 +95,7 @@ class Prompts:
         """
         points = tuple(PointPrompt(float(x), float(y), bool(sign)) for x, y, sign in data.get("points") or ())
         box = data.get("box")
-        strokes = tuple(Stroke.from_json(stroke) for stroke in data.get("strokes") or ())
+        strokes = tuple(correction_from_json(stroke) for stroke in data.get("strokes") or ())
         return cls(points, Box.from_corners(*(float(v) for v in box)) if box else None, strokes=strokes)
 
 
@@ -135,7 +136,7 @@ class PromptSession:
     def set_box(self, box: Box) -> PromptSession:
         return self._push(self.prompts.with_box(box))
 
-    def paint(self, stroke: Stroke) -> PromptSession:
+    def paint(self, stroke: Correction) -> PromptSession:
         return self._push(self.prompts.with_stroke(stroke))
 
     def remove_last(self) -> PromptSession:

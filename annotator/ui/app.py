@@ -80,7 +80,8 @@ def build_window(
     theme = Theme(app, settings.get("theme"))
     author = settings.get("author") or user_name()
     session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
-    refine = RefineController(client, SessionSink(session), author=author)
+    sink = SessionSink(session)
+    refine = RefineController(client, sink, author=author)
     program = Program(theme, settings, session, client, refine=refine, loader=loader, thumbnails=thumbs)
     window = MainWindow(
         *(theme, presets()[settings.get("keymap")]),
@@ -92,6 +93,7 @@ def build_window(
     NoticeUpkeep(*(notices, session, refine), canvas=window.canvas, objects=window.objects, parent=window)
     patience = Patience(notices, refine, session.attempts, window)
     commands = LoopCommands(window, session, refine, views=views, patience=patience)
+    sink.adjusted = commands.edits.without_overlap
     bench = Workbench(
         *(window, session, refine),
         loader=loader,

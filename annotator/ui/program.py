@@ -125,6 +125,7 @@ class Program(QObject):
         self.adapters.shut_down()
         self.review.shut_down()
         self.views.shut_down()
+        self.commands.masks.shut_down()
         self.commands.watch.shut_down()
         self.commands.damage.shut_down()
         self.loader.shut_down()

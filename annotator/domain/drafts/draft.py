@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from annotator.domain.brush import Stroke, painted
+from annotator.domain.brush import Correction, painted
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, ModelInfo, RgbArray
 from annotator.domain.project import Annotation, ImageRecord
@@ -64,7 +64,7 @@ class Painted:
     """A mask with strokes over it; ``source`` is the one without them, None when there was none."""
 
     source: Mask | None
-    strokes: tuple[Stroke, ...]
+    strokes: tuple[Correction, ...]
     mask: Mask
 
     def is_of(self, draft: Draft) -> bool:

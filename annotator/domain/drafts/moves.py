@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeAlias
 
-from annotator.domain.brush import Stroke
+from annotator.domain.drafts import corrections
+from annotator.domain.drafts.corrections import Operate as Operate
+from annotator.domain.drafts.corrections import Paint as Paint
 from annotator.domain.drafts.draft import Draft, OpenImage, Ticket
 from annotator.domain.drafts.effects import DropDecodes, Effects, Encode, GiveUpWaiting, Reclass, Say, Settle
 from annotator.domain.drafts.keeping import Keeping
@@ -55,12 +57,6 @@ class Click:
 @dataclass(frozen=True, slots=True)
 class DrawBox:
     box: Box
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Paint:
-    stroke: Stroke
     at_s: float
 
 
@@ -148,8 +144,8 @@ class DropImage:
 
 
 Move = (
-    ShowImage | LeaveImage | LeaveProject | Click | DrawBox | Paint | RemoveLast | Undo | Redo | Turn | Choose | Cancel
-    | TakeUp | BringBack | SetClass | PickClass | Accept | DropImage
+    ShowImage | LeaveImage | LeaveProject | Click | DrawBox | Paint | Operate | RemoveLast | Undo | Redo | Turn | Choose
+    | Cancel | TakeUp | BringBack | SetClass | PickClass | Accept | DropImage
 )  # fmt: skip
 
 
@@ -217,23 +213,6 @@ def _draw_box(work: Work, move: DrawBox) -> Step:
     if not all(math.isfinite(v) for v in move.box.as_xyxy()) or not (inside.width > 0 and inside.height > 0):
         return work, (Say("That box covers nothing of the image; drag it over the object."),)
     return _pushed(ready, draft, draft.session.set_box(inside), move.at_s)
-
-
-def _paint(work: Work, move: Paint) -> Step:
-    ready = work.with_work_at_end()
-    draft = ready.draft
-    if draft is None:
-        return work, ()
-    height, width = draft.image.rgb.shape[:2]
-    if move.stroke.is_area and not move.stroke.has_pixels(width, height):
-        outside = not move.stroke.touches(width, height)
-        said = "lies outside of the image" if outside else "encloses no pixel"
-        return work, (Say(f"That shape {said}; it was not added."),)
-    if not move.stroke.touches(width, height):
-        return work, ()
-    if not move.stroke.is_positive and draft.mask is None and not draft.is_waiting:
-        return work, (Say("There is nothing to erase: click an object, or select one and press R."),)
-    return _pushed(ready, draft, draft.session.paint(move.stroke), move.at_s)
 
 
 def _remove_last(work: Work, move: RemoveLast) -> Step:
@@ -378,7 +357,8 @@ _MOVES: Mapping[type, Callable[[Work, Any], Step]] = {
     DropImage: _drop_image,
     Click: _click,
     DrawBox: _draw_box,
-    Paint: _paint,
+    Paint: corrections.paint,
+    Operate: corrections.operate,
     RemoveLast: _remove_last,
     Undo: _undo,
     Redo: _redo,

@@ -56,6 +56,8 @@ class Canvas(CanvasDisplay):
     """Stroke of a tool that paints, sent on release; may lie outside the image."""
     brush_turned = Signal(int)
     """Ctrl + wheel with a brush in the hand: so many steps larger, or smaller."""
+    cut_drawn = Signal(object)
+    """Positions (x, y) of a line that parts objects; may leave the image."""
     tool_told = Signal(str)
     """A quiet line of the tool in the hand."""
     gesture_changed = Signal()
@@ -87,6 +89,7 @@ class Canvas(CanvasDisplay):
             pick=self.object_clicked.emit,
             activate=self.object_activated.emit,
             turn_brush=self.brush_turned.emit,
+            cut=self.cut_drawn.emit,
             tell=self.tool_told.emit,
         )
         self._tool_id = FIRST_TOOL

@@ -8,7 +8,9 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from annotator.io.project.identity import FileState
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.labelling.finishing import Finishing
+from annotator.ui.labelling.mask_operations import MaskOperations
 from annotator.ui.labelling.next_click import NextClick
+from annotator.ui.labelling.object_edits import ObjectEdits
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.second_look import SecondLook
 from annotator.ui.labelling.steps import Steps
@@ -37,6 +39,8 @@ class LoopCommands(QObject):
         self.next_click.heat_changed.connect(window.area.doubt.show_state)
         self.steps = Steps(session, refine, step_back=window.canvas.open_gesture.step_back)
         self.second_look = SecondLook(window.objects, session)
+        self.masks = MaskOperations(window, session, refine, views=views)
+        self.edits = ObjectEdits(window, session, refine, views=views)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
             *(session, refine, notices),
@@ -54,7 +58,7 @@ class LoopCommands(QObject):
     def accept(self) -> None:
         """Close the shape that is drawn press by press, or place the proposed click, if one is shown; else keep the
         object, with a stroke that is still being drawn."""
-        if self._window.canvas.open_gesture.close():
+        if self._window.canvas.open_gesture.close() or self.masks.apply():
             return
         self.painting.finish()
         if not self.finishing.unaccepted.accept() and not self.next_click.place():
@@ -66,9 +70,11 @@ class LoopCommands(QObject):
             self._refine.remove_last()
 
     def cancel(self) -> None:
-        """The half-made drag, a question, the proposed click, the current object, or else the selection."""
+        """The half-made drag, what is tried out, a question, a proposed click, the current object, or the selection."""
         stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
-        if not any(way() for way in (self._window.canvas.cancel_gesture, stay, drop, self._refine.cancel)):
+        if not any(
+            way() for way in (self._window.canvas.cancel_gesture, self.masks.drop, stay, drop, self._refine.cancel)
+        ):
             self._window.objects.select_ids(frozenset())
 
     def delete_selected(self) -> None:
@@ -179,6 +185,11 @@ class LoopCommands(QObject):
         menu = objects.make_menu(objects.selected_ids(), self._window.canvas)
         if menu is not None:
             menu.popup(place)
+
+    def turn_size(self, steps: int) -> None:
+        """So many steps more, or less, of what is tried out, else of the brush."""
+        if not self.masks.turn(steps):
+            self.painting.resize(steps)
 
     def set_tool(self, tool_id: str) -> None:
         self._window.actions_by_id[f"tool_{tool_id}"].setChecked(True)

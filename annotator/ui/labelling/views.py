@@ -9,25 +9,17 @@ from annotator.domain.class_marks import numbers_of
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.palette import OKABE_ITO
-from annotator.domain.project import Annotation, Category, Change
-from annotator.io.project.soundness import sound_mask
-from annotator.ui.canvas.canvas import ObjectView
+from annotator.domain.project import Category, Change
+from annotator.ui.labelling.canvas_objects import CanvasObjects
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.plain import title_text
-from annotator.ui.project.damage import note_damage
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.hud import common_frame
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.window_state import Document, Hand, WindowState
-from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
 
 NO_OBJECT = "The model sees no object here."
 HINT = "Click an object, or drag a box round it. Right click removes. Enter accepts."
-_Shown = tuple[bytes, str, str]
-FEW_MASKS = 40
-"""Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
-_KEPT_MASKS = 4000
-"""Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
 
 
 class Views(QObject):
@@ -36,12 +28,7 @@ class Views(QObject):
     def __init__(self, window: MainWindow, session: ProjectSession) -> None:
         super().__init__(window)
         self._window, self._session = window, session
-        self._shown: dict[int, _Shown] = {}
-        self._masks: KnownMasks = {}
-        self._reader = MaskReader(self)
-        self._reader.decoded.connect(self._on_masks)
-        self._late: frozenset[int] = frozenset()
-        """Objects of the image that is shown whose masks are still decoded."""
+        self.objects = CanvasObjects(window, session, is_shown=lambda: self.has_picture, parent=self)
         self.has_picture = False
         """Whether the canvas shows the image that is open."""
         self.has_failed = False
@@ -80,7 +67,7 @@ class Views(QObject):
         self.refresh_progress()
         self._refresh_lists()
         if self.has_picture:
-            self._sync_objects(change)
+            self.objects.sync(change)
         self.update_actions()
 
     def on_class(self, category: Category | None) -> None:
@@ -91,9 +78,7 @@ class Views(QObject):
     def show_picture(self, has_picture: bool) -> None:
         """The canvas shows an image now (or none): its objects follow."""
         self.has_picture = has_picture
-        if len(self._masks) > _KEPT_MASKS:
-            self._masks = {}
-        self._show_objects()
+        self.objects.show()
         self._refresh_lists()
         self.refresh_chip()
         self.refresh_hint()
@@ -146,70 +131,9 @@ class Views(QObject):
         rows = list(session.categories.values())
         self._window.classes.set_rows(rows, counts, current=current, is_writable=session.is_writable)
 
-    # --- objects on the canvas ----------------------------------------------------------------------------------------
-
-    def _show_objects(self) -> None:
-        """All objects anew; those whose masks take longer than a frame to decode follow together."""
-        rows = self._session.annotations if self.has_picture else ()
-        unknown = [row for row in rows if self._known(row) is None]
-        if len(unknown) > FEW_MASKS:
-            self._late = frozenset(row.id for row in unknown)
-            self._reader.decode(unknown)
-        else:
-            self._late = frozenset()
-            self._reader.forget()
-        there = [row for row in rows if row.id not in self._late]
-        self._window.canvas.set_objects([self._view(row) for row in there])
-        self._shown = {row.id: self._key(row) for row in there}
-
-    def _on_masks(self, masks: KnownMasks) -> None:
-        self._masks.update(masks)
-        self._show_objects()
-
-    def _sync_objects(self, change: Change) -> None:
-        """Only what differs is painted anew. Looked for among what has changed: asking thousands of objects after every
-        accept would take a frame."""
-        is_any, touched = bool(change.category_ids), change.annotation_ids
-        wanted = {a.id: a for a in self._session.annotations if is_any or a.id in touched}
-        canvas = self._window.canvas
-        for annotation_id in [known for known in (self._shown if is_any else touched) if known not in wanted]:
-            if self._shown.pop(annotation_id, None) is not None:
-                canvas.remove_object(annotation_id)
-                self._masks.pop(annotation_id, None)
-        stale = [a for a in wanted.values() if a.id not in self._late and self._shown.get(a.id) != self._key(a)]
-        if len(stale) > FEW_MASKS:
-            self._show_objects()
-        else:
-            for annotation in stale:
-                canvas.put_object(self._view(annotation))
-                self._shown[annotation.id] = self._key(annotation)
-        canvas.set_selected(self._window.objects.selected_ids())
-
-    def _key(self, annotation: Annotation) -> _Shown:
-        category = self._session.categories.get(annotation.category_id)
-        return annotation.rle, category.colour if category else OKABE_ITO[0], category.name if category else ""
-
-    def _view(self, annotation: Annotation) -> ObjectView:
-        rle, colour, name = self._key(annotation)
-        mask = self._known(annotation)
-        if mask is None:
-            try:
-                mask = sound_mask(annotation)
-            except ValueError as error:
-                mask = str(error)
-            self._masks[annotation.id] = (rle, mask)
-        if isinstance(mask, str):
-            note_damage(self._session, annotation, mask)
-            mask = Mask.empty(annotation.image_width, annotation.image_height)
-        return ObjectView(annotation.id, mask, colour, name)
-
-    def _known(self, annotation: Annotation) -> Mask | str | None:
-        rle, mask = self._masks.get(annotation.id, (b"", None))
-        return mask if rle == annotation.rle else None
-
     def shut_down(self) -> None:
         """Wait for what still runs."""
-        self._reader.shut_down()
+        self.objects.shut_down()
 
     def _on_selection(self, ids: frozenset[int]) -> None:
         self._window.canvas.set_selected(ids)
@@ -278,5 +202,6 @@ class Views(QObject):
             has_gesture=canvas.has_gesture,
             is_drawing=canvas.is_drawing,
             has_selection=self._window.objects.has_selection,
+            is_trying=self._window.area.operation.is_open,
         )
         self._window.actions_by_id.enable(WindowState(document, self.state, hand))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, Qt, Signal
 
 from annotator.domain.drafts.state import RefineState
@@ -32,6 +34,8 @@ class SessionSink:
 
     def __init__(self, session: ProjectSession) -> None:
         self._session = session
+        self.adjusted: Callable[[Edit], Edit] = lambda edit: edit
+        """What becomes of an accept where objects do not overlap."""
 
     def new_annotation_id(self) -> int:
         store = self._session.store
@@ -40,8 +44,8 @@ class SessionSink:
         return store.new_id("annotation")
 
     def apply(self, edit: Edit, *, kept: Kept | None = None) -> Change:
-        """As :meth:`ProjectSession.apply`."""
-        return self._session.apply(edit, kept=kept)
+        """As :meth:`ProjectSession.apply`, with what the project says about objects that overlap."""
+        return self._session.apply(self.adjusted(edit), kept=kept)
 
 
 class Workbench(QObject):
@@ -117,6 +121,7 @@ class Workbench(QObject):
         canvas.object_clicked.connect(self._commands.select_clicked)
         canvas.menu_wanted.connect(self._commands.show_menu)
         canvas.object_activated.connect(self._commands.refine_object)
+        canvas.cut_drawn.connect(self._commands.edits.cut)
         canvas.accept_clicked.connect(self._commands.accept)
         canvas.zoom_changed.connect(status.set_zoom)
         canvas.cursor_moved.connect(RestingPointer(self._refine.asides, self).move)

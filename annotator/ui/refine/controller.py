@@ -13,6 +13,8 @@ from annotator.domain.drafts import moves
 from annotator.domain.drafts.kept import Data
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.geometry import Box
+from annotator.domain.mask import Mask
+from annotator.domain.operations import Operation
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.domain.prompt import PointPrompt
@@ -132,6 +134,10 @@ class RefineController(QObject):
     def paint(self, stroke: Stroke) -> None:
         """A stroke of the brush or eraser over the current mask; a brush alone makes an object by hand."""
         self._loop.do(moves.Paint(stroke, self._clock()))
+
+    def operate(self, operation: Operation, *, known: tuple[Mask, Mask] | None = None) -> None:
+        """An operation on the current mask; ``known`` is a mask and what becomes of it, where that was computed."""
+        self._loop.do(moves.Operate(operation, self._clock(), known))
 
     def remove_last(self) -> None:
         """Take the newest click or stroke away, else the box; itself a step that undo brings back."""

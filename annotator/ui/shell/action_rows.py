@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
+from annotator.domain.overlap import Overlap
 from annotator.domain.ports.actions import MENUS
 from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
@@ -92,6 +93,27 @@ def _panel(spec: PanelSpec, *, is_first: bool) -> ActionRow:
     )
 
 
+_OVERLAP = (
+    (Overlap.ALLOWED, "Objects may overlap", "In this project: a new object changes no other"),
+    (Overlap.YIELDS, "New objects yield", "In this project: what others have is left out of a new object"),
+    (Overlap.TAKES, "New objects take", "In this project: others lose what a new object has"),
+)
+
+
+def _overlap(rule: tuple[Overlap, str, str], *, is_first: bool) -> ActionRow:
+    return ActionRow(
+        f"overlap_{rule[0].name.lower()}",
+        rule[1],
+        "Mask",
+        rule[2],
+        run="commands.edits.set_overlap",
+        args=(rule[0].value,),
+        enabled=when.writable,
+        group="overlap",
+        starts_section=is_first,
+    )
+
+
 A = ActionRow
 # fmt: off
 ACTIONS: tuple[ActionRow, ...] = (
@@ -124,11 +146,11 @@ ACTIONS: tuple[ActionRow, ...] = (
     A("toggle_sign", "Removing clicks", "Object", "The left button removes",
       run="commands.set_removing", keys=("T",), enabled=when.writable, icon="sign", is_switch=True, strip=(2, 1)),
     A("brush_larger", "Larger brush", "Object", "Also Ctrl and the wheel",
-      run="commands.painting.resize", args=(+1,), keys=("]",), enabled=when.writable, repeats=True),
+      run="commands.turn_size", args=(+1,), keys=("]",), enabled=when.writable, repeats=True),
     A("brush_smaller", "Smaller brush", "Object", "Also Ctrl and the wheel",
-      run="commands.painting.resize", args=(-1,), keys=("[",), enabled=when.writable, repeats=True),
+      run="commands.turn_size", args=(-1,), keys=("[",), enabled=when.writable, repeats=True),
     A("accept", "Accept", "Object", "Keep the mask as an object",
-      run="commands.accept", keys=("Return", "Enter"), enabled=when.refining, icon="accept", strip=(2, 2),
+      run="commands.accept", keys=("Return", "Enter"), enabled=when.acceptable, icon="accept", strip=(2, 2),
       starts_section=True),
     A("cancel", "Cancel", "Object", "Drop the current object, or the selection",
       run="commands.cancel", keys=("Esc",), enabled=when.cancellable, icon="cancel", strip=(2, 3)),
@@ -150,6 +172,27 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="commands.next_click.go", keys=("G",), enabled=when.refining, icon="suggest", repeats=True),
     A("find_class", "Find class…", "Object", "Choose a class by name",
       run="commands.find_class", keys=("C",), enabled=when.in_project, icon="search", starts_section=True),
+    A("fill_holes", "Fill holes", "Mask", "Everything that the mask encloses becomes part of it",
+      run="commands.masks.start", args=("fill holes",), keys=("Shift+H",), enabled=when.has_masks),
+    A("keep_largest", "Keep the largest part", "Mask", "All other parts go",
+      run="commands.masks.start", args=("keep largest part",), keys=("Shift+K",), enabled=when.has_masks),
+    A("drop_islands", "Drop small islands…", "Mask", "Parts under so many pixels go",
+      run="commands.masks.start", args=("drop islands",), keys=("Shift+D",), enabled=when.has_masks),
+    A("smooth", "Smooth…", "Mask", "Round off spikes and notches",
+      run="commands.masks.start", args=("smooth",), keys=("Shift+S",), enabled=when.has_masks),
+    A("grow", "Grow…", "Mask", "By so many pixels on all sides",
+      run="commands.masks.start", args=("grow",), keys=("Shift+G",), enabled=when.has_masks),
+    A("shrink", "Shrink…", "Mask", "By so many pixels from all sides",
+      run="commands.masks.start", args=("shrink",), keys=("Shift+F",), enabled=when.has_masks),
+    A("invert", "Invert inside its box", "Mask", "What is outside becomes inside, within the box of the mask",
+      run="commands.masks.start", args=("invert",), keys=("Shift+X",), enabled=when.has_masks),
+    A("subtract_neighbours", "Subtract neighbours", "Mask", "What other objects have is taken away",
+      run="commands.masks.start", args=("subtract",), keys=("Shift+U",), enabled=when.has_masks),
+    A("merge_objects", "Merge objects", "Mask", "The selected objects become one",
+      run="commands.edits.merge", keys=("Ctrl+M",), enabled=when.selecting, starts_section=True),
+    A("split_parts", "Split into parts", "Mask", "Every part of the selected objects becomes an object",
+      run="commands.edits.split_parts", keys=("Ctrl+Shift+M",), enabled=when.selecting),
+    *(_overlap(rule, is_first=at == 0) for at, rule in enumerate(_OVERLAP)),
     A("next_image", "Next image", "Image", "Go to the next image",
       run="session.step", args=(+1,), keys=("D", "PgDown"), enabled=when.in_project, icon="next", repeats=True),
     A("previous_image", "Previous image", "Image", "Go to the image before",

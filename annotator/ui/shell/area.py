@@ -25,6 +25,7 @@ from annotator.ui.notices import is_part_of
 from annotator.ui.shell.doubt_legend import DoubtLegend
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
+from annotator.ui.shell.operation_bar import OperationBar
 from annotator.ui.shell.question import QuestionBar
 
 _EDGE_PX = 12
@@ -218,6 +219,7 @@ class CanvasArea(QWidget):
         self._object_place = QRectF()
         self.error_bar = ErrorBar(theme)
         self.question = QuestionBar()
+        self.operation = OperationBar()
         self.empty = EmptyState(theme)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
@@ -236,6 +238,7 @@ class CanvasArea(QWidget):
         box.setSpacing(0)
         box.addWidget(self.error_bar)
         box.addWidget(self.question)
+        box.addWidget(self.operation)
         box.addWidget(self.stack, 1)
         self.stack.installEventFilter(self)
         for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):

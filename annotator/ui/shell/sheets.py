@@ -68,9 +68,10 @@ _LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
 _COLUMNS: tuple[_Columns, ...] = (
-    (("Object", "Edit"), ("Image", "View", "Model"), ("File", "Help", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
+    (("Object",), ("Mask", "Edit", "Image"), ("View", "File", "Model", "Help"), ("Mouse", "Cross-hair")),
+    (("Object", "Edit", "File"), ("Mask", "Image", "View", "Model"), ("Help", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "Mask", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "Mask", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
 )
 """Which sections stand in which column; the first that the screen is wide enough for."""
 

@@ -20,11 +20,13 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """What the person holds: a half-made drag, a stroke that is being drawn, selected objects."""
+    """What the person holds: a half-made drag, a stroke that is being drawn, selected objects, an operation that is
+    tried out."""
 
     has_gesture: bool = False
     is_drawing: bool = False
     has_selection: bool = False
+    is_trying: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,16 @@ def refining(state: WindowState) -> bool:
     return state.work.is_active or state.hand.is_drawing
 
 
+def acceptable(state: WindowState) -> bool:
+    """There is something that the key which accepts ends or keeps."""
+    return refining(state) or state.hand.is_trying
+
+
+def has_masks(state: WindowState) -> bool:
+    """There are masks to change: the current object's, or those of selected ones."""
+    return state.can_change and (state.work.is_active or state.hand.has_selection)
+
+
 def choosing(state: WindowState) -> bool:
     """There are several candidates."""
     candidates = state.work.candidates
@@ -69,7 +81,8 @@ def choosing(state: WindowState) -> bool:
 
 
 def cancellable(state: WindowState) -> bool:
-    return state.work.is_active or state.hand.has_gesture or state.hand.has_selection
+    hand = state.hand
+    return state.work.is_active or hand.has_gesture or hand.has_selection or hand.is_trying
 
 
 def selecting(state: WindowState) -> bool:

@@ -147,6 +147,16 @@ _ROWS = (
         gestures=((("Click",), "The outline follows the edge to there (Live-wire)"),),
     ),
     ToolSpec(
+        id="cut",
+        title="Cut",
+        tip="Draw a line that parts accepted objects",
+        icon="cut",
+        key="Shift+C",
+        place=49,
+        factory=f"{_HERE}.cut:CutTool",
+        gestures=((("Drag",), "Part objects along the line (Cut)"),),
+    ),
+    ToolSpec(
         id="select",
         title="Select tool",
         tip="Select accepted objects",

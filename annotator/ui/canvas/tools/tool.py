@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPainter
 
-from annotator.domain.brush import Stroke
+from annotator.domain.brush import Point, Stroke
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.canvas.brush import Brush
@@ -70,6 +70,7 @@ class ToolContext:
         pick: (annotation id or 0 for none, whether it is added to the selection).
         activate: take this object up again.
         turn_brush: so many steps larger, or smaller.
+        cut: a line (x, y), at least two positions, that parts objects.
         tell: a quiet line, such as why a shape says nothing.
     """
 
@@ -83,6 +84,7 @@ class ToolContext:
     pick: Callable[[int, bool], object]
     activate: Callable[[int], object]
     turn_brush: Callable[[int], object]
+    cut: Callable[[tuple[Point, ...]], object]
     tell: Callable[[str], object]
 
     def box_between(self, start: QPointF, end: QPointF) -> Box:

@@ -1,0 +1,124 @@
+"""The accepted objects of the image on the canvas: their masks, decoded and kept, and what is painted of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from PySide6.QtCore import QObject
+
+from annotator.domain.mask import Mask
+from annotator.domain.palette import OKABE_ITO
+from annotator.domain.project import Annotation, Change
+from annotator.io.project.soundness import sound_mask
+from annotator.ui.canvas.canvas import ObjectView
+from annotator.ui.project.damage import note_damage
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
+
+FEW_MASKS = 40
+"""Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
+_KEPT_MASKS = 4000
+"""Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
+_Shown = tuple[bytes, str, str]
+
+
+class CanvasObjects(QObject):
+    """Follows the session.
+
+    Args:
+        is_shown: whether the canvas shows the image that is open.
+    """
+
+    def __init__(
+        self, window: MainWindow, session: ProjectSession, *, is_shown: Callable[[], bool], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._window, self._session, self._is_shown = window, session, is_shown
+        self._shown: dict[int, _Shown] = {}
+        self._masks: KnownMasks = {}
+        self._reader = MaskReader(self)
+        self._reader.decoded.connect(self._on_masks)
+        self._late: frozenset[int] = frozenset()
+        """Objects of the image that is shown whose masks are still decoded."""
+        self._tried: Mapping[int, Mask] = {}
+
+    def show(self) -> None:
+        """All objects anew; those whose masks take longer than a frame to decode follow together."""
+        if len(self._masks) > _KEPT_MASKS:
+            self._masks = {}
+        rows = self._session.annotations if self._is_shown() else ()
+        unknown = [row for row in rows if self._known(row) is None]
+        if len(unknown) > FEW_MASKS:
+            self._late = frozenset(row.id for row in unknown)
+            self._reader.decode(unknown)
+        else:
+            self._late = frozenset()
+            self._reader.forget()
+        there = [row for row in rows if row.id not in self._late]
+        self._window.canvas.set_objects([self._view(row) for row in there])
+        self._shown = {row.id: self._key(row) for row in there}
+
+    def _on_masks(self, masks: KnownMasks) -> None:
+        self._masks.update(masks)
+        self.show()
+
+    def sync(self, change: Change) -> None:
+        """Only what differs is painted anew. Looked for among what has changed: asking thousands of objects after every
+        accept would take a frame."""
+        is_any, touched = bool(change.category_ids), change.annotation_ids
+        wanted = {a.id: a for a in self._session.annotations if is_any or a.id in touched}
+        canvas = self._window.canvas
+        for annotation_id in [known for known in (self._shown if is_any else touched) if known not in wanted]:
+            if self._shown.pop(annotation_id, None) is not None:
+                canvas.remove_object(annotation_id)
+                self._masks.pop(annotation_id, None)
+        stale = [a for a in wanted.values() if a.id not in self._late and self._shown.get(a.id) != self._key(a)]
+        if len(stale) > FEW_MASKS:
+            self.show()
+        else:
+            for annotation in stale:
+                canvas.put_object(self._view(annotation))
+                self._shown[annotation.id] = self._key(annotation)
+        canvas.set_selected(self._window.objects.selected_ids())
+
+    def _key(self, annotation: Annotation) -> _Shown:
+        category = self._session.categories.get(annotation.category_id)
+        return annotation.rle, category.colour if category else OKABE_ITO[0], category.name if category else ""
+
+    def _view(self, annotation: Annotation) -> ObjectView:
+        rle, colour, name = self._key(annotation)
+        mask = self._known(annotation)
+        if mask is None:
+            try:
+                mask = sound_mask(annotation)
+            except ValueError as error:
+                mask = str(error)
+            self._masks[annotation.id] = (rle, mask)
+        if isinstance(mask, str):
+            note_damage(self._session, annotation, mask)
+            mask = Mask.empty(annotation.image_width, annotation.image_height)
+        return ObjectView(annotation.id, mask, colour, name)
+
+    def _known(self, annotation: Annotation) -> Mask | str | None:
+        rle, mask = self._masks.get(annotation.id, (b"", None))
+        return mask if rle == annotation.rle else None
+
+    def masks(self) -> list[tuple[Annotation, Mask]]:
+        """The objects of the image with their masks; those that are damaged, or not decoded yet, are left out."""
+        rows = self._session.annotations if self._is_shown() else ()
+        found = ((row, self._known(row)) for row in rows if row.id not in self._late)
+        return [(row, mask) for row, mask in found if isinstance(mask, Mask)]
+
+    def try_out(self, masks: Mapping[int, Mask]) -> None:
+        """Paint these masks in place of the objects' own, by id; of those that are missing again the own ones."""
+        before, self._tried = self._tried, masks
+        for row in self._session.annotations if self._is_shown() else ():
+            if row.id in masks or row.id in before:
+                own = self._view(row)
+                self._window.canvas.put_object(replace(own, mask=masks.get(row.id, own.mask)))
+
+    def shut_down(self) -> None:
+        """Wait for what still runs."""
+        self._reader.shut_down()
