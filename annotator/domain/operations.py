@@ -76,7 +76,7 @@ class Operation:
         return {"operation": self.kind.value, "amount": self.amount, "after": self.after, **runs}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], *, max_crop_bytes: int | None = None) -> Operation:
+    def from_json(cls, data: dict[str, Any], *, max_crop_bytes: int = 512 << 20) -> Operation:
         """Raises:
         ValueError, TypeError, AttributeError, OverflowError: the data are damaged.
         """

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotator.domain.brush import Correction, correction_from_json
-from annotator.domain.geometry import Box
+from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.mask import Mask
 
 
@@ -29,12 +29,15 @@ class Prompts:
         base_mask: an existing object that is being refined, given to the model as a dense prompt.
         strokes: painted, erased and otherwise corrected by hand over the model's answer, in this order; the model does
             not see them.
+        settled: by which ``base_mask`` was made, where that is known. They are in that mask already: the model is told
+            the clicks again, and nothing is painted again.
     """
 
     points: tuple[PointPrompt, ...] = ()
     box: Box | None = None
     base_mask: Mask | None = None
     strokes: tuple[Correction, ...] = ()
+    settled: Prompts | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -43,7 +46,34 @@ class Prompts:
     @property
     def asked(self) -> Prompts:
         """What of them is for the model."""
-        return replace(self, strokes=()) if self.strokes else self
+        if not self.strokes and self.settled is None:
+            return self
+        return replace(self, points=self._all_points, strokes=(), settled=None)
+
+    @property
+    def shown(self) -> Prompts:
+        """With the clicks and the box that were settled before."""
+        if self.settled is None:
+            return self
+        return replace(self, points=self._all_points, box=self.box or self.settled.box, settled=None)
+
+    @property
+    def settled_count(self) -> int:
+        """How many of the clicks that are shown were settled before."""
+        return 0 if self.settled is None else len(self.settled.points)
+
+    @property
+    def whole(self) -> Prompts:
+        """All that was ever said about the object: what was settled before, then these."""
+        if self.settled is None:
+            return self
+        count = len(self.settled.points)
+        later = tuple(replace(stroke, after=stroke.after + count) for stroke in self.strokes)
+        return replace(self.shown, strokes=(*self.settled.strokes, *later))
+
+    @property
+    def _all_points(self) -> tuple[PointPrompt, ...]:
+        return self.points if self.settled is None else (*self.settled.points, *self.points)
 
     @property
     def is_ambiguous(self) -> bool:
@@ -110,9 +140,13 @@ class PromptSession:
     cursor: int = 0
 
     @classmethod
-    def refining(cls, mask: Mask) -> PromptSession:
-        """A session that starts from an existing object's mask."""
-        return cls((Prompts(base_mask=mask),))
+    def refining(cls, mask: Mask, made_by: dict[str, Any] | None = None) -> PromptSession:
+        """A session that starts from an existing object's mask.
+
+        Args:
+            made_by: data of :meth:`Prompts.to_json`; damaged ones, as of a stranger's project, are left out.
+        """
+        return cls((Prompts(base_mask=mask, settled=_settled(made_by or {}, mask)),))
 
     @property
     def prompts(self) -> Prompts:
@@ -159,3 +193,17 @@ class PromptSession:
     def _push(self, prompts: Prompts) -> PromptSession:
         kept = self.steps[: self.cursor + 1]
         return PromptSession((*kept, prompts), len(kept))
+
+
+def _settled(data: dict[str, Any], mask: Mask) -> Prompts | None:
+    """The prompts of an object, None when there are none that can be read."""
+    try:
+        prompts = Prompts.from_json(data)
+        width, height = mask.width, mask.height
+        places = [clamp_point(point.x, point.y, width=width, height=height) for point in prompts.points]
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
+    points = tuple(PointPrompt(*at, one.is_positive) for at, one in zip(places, prompts.points, strict=True))
+    box = None if prompts.box is None else prompts.box.clipped(width, height)
+    prompts = replace(prompts, points=points, box=box if box is not None and box.area > 0 else None)
+    return None if prompts.is_empty else prompts

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from annotator.domain.brush import Correction, painted
+from annotator.domain.drafts.refined import laid_in
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, ModelInfo, RgbArray
 from annotator.domain.project import Annotation, ImageRecord
@@ -174,7 +175,7 @@ class Draft:
     @property
     def visible(self) -> Answer | None:
         """The newest answer that leads to the prompts at the cursor: painted until a newer one comes."""
-        points = self.prompts.points
+        points = self.prompts.asked.points
         if not self.has_prompts:
             return None
         for generation in reversed(self.generations[: self.session.cursor + 1]):
@@ -250,7 +251,8 @@ class Draft:
         """With an answer; one to a step that is gone changes nothing."""
         if generation not in self.generations:
             return self
-        turns = self.turns
+        turns, step = self.turns, self.generations.index(generation)
+        answer = laid_in(answer, step, self.session.steps, self.generations, self.answers)
         if generation == self.generation:
             answer, turns = answer.turned(turns), 0
         return replace(self, answers=MappingProxyType(self._trimmed({**self.answers, generation: answer})), turns=turns)

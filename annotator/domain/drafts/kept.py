@@ -133,7 +133,7 @@ def session_from_json(data: Data, *, origin: Annotation | None, width: int, heig
         ValueError, TypeError, AttributeError: the data are damaged.
     """
     prompts = Prompts.from_json(data)
-    session = PromptSession.refining(origin.mask()) if origin is not None else PromptSession()
+    session = PromptSession.refining(origin.mask(), origin.prompts) if origin is not None else PromptSession()
     box = prompts.box.clipped(width, height) if prompts.box is not None else None
     if box is not None and box.area > 0:
         session = session.set_box(box)

@@ -288,7 +288,8 @@ def _take_up(work: Work, move: TakeUp) -> Step:
     if (annotation.image_width, annotation.image_height) != (width, height):
         return work, (Say("This object belongs to another size of the image and cannot be refined."),)
     ready, fresh = ready.fresh(ready.opened)
-    return _replaced(ready, replace(fresh, session=PromptSession.refining(annotation.mask()), origin=annotation))
+    session = PromptSession.refining(annotation.mask(), annotation.prompts)
+    return _replaced(ready, replace(fresh, session=session, origin=annotation))
 
 
 def _bring_back(work: Work, move: BringBack) -> Step:

@@ -103,7 +103,7 @@ def annotation_of(
         image_width=mask.width,
         image_height=mask.height,
         category_id=ticket.category_id,
-        prompts=draft.prompts.to_json(),
+        prompts=draft.prompts.whole.to_json(),
         clicks=old.clicks + draft.clicks,
         seconds=round(old.seconds + seconds, 3),
         author=author or old.author,

@@ -72,9 +72,9 @@ class CanvasDisplay(ImageView):
         self._overlays.set_candidate(mask, colour)
         self._overlays.logits = logits
 
-    def set_prompts(self, prompts: Prompts) -> None:
-        """The dots and the box of the current object."""
-        self._overlays.set_prompts(prompts)
+    def set_prompts(self, prompts: Prompts, *, settled: int = 0) -> None:
+        """The dots and the box of the current object; so many of the first dots were made before, and are fainter."""
+        self._overlays.set_prompts(prompts, settled=settled)
 
     def set_heat(self, image: QImage | None, box: Box | None) -> None:
         """The layer of doubt over everything but the prompts: a small picture over ``box``; None for none."""
@@ -131,10 +131,9 @@ class CanvasDisplay(ImageView):
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         x, y = int(self._hover_at.x()), int(self._hover_at.y())
-        for colour, style in (
-            (QColor(0, 0, 0, 110), Qt.PenStyle.SolidLine),
-            (self._line_colour(), Qt.PenStyle.DashLine),
-        ):
+        light = QColor(self._colours.cross_hair)
+        light.setAlpha(170)
+        for colour, style in ((QColor(0, 0, 0, 110), Qt.PenStyle.SolidLine), (light, Qt.PenStyle.DashLine)):
             painter.setPen(QPen(colour, 1, style))
             painter.drawLine(x, 0, x, self.viewport().height())
             painter.drawLine(0, y, self.viewport().width(), y)
@@ -142,17 +141,17 @@ class CanvasDisplay(ImageView):
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _line_colour(self) -> QColor:
-        colour = QColor(self._colours.cross_hair)
-        colour.setAlpha(170)
-        return colour
-
     def _show_overlays(self) -> None:
         self._overlays.set_visible(are_masks_shown=self._are_masks_visible, is_peeking=self._is_peeking)
 
     def _zoom_has_changed(self, zoom: float) -> None:
         self._overlays.set_zoom(zoom)
         self.brush.set_zoom(zoom)
+
+    @property
+    def hovered_object(self) -> int:
+        """The object under the pointer; 0 for none."""
+        return 0 if self._hover_at is None else self.hit(self._hover_at)
 
     def hit(self, at: QPointF) -> int:
         where = self.view_to_image(at)

@@ -20,6 +20,8 @@ CANDIDATE_EXTRA_OPACITY = 0.1
 """How much stronger the fill of the current object is than that of accepted ones."""
 Logits = tuple[LogitsArray, Box | None]
 """Of the candidate that is shown, and the part of the image that they are of (None: the whole)."""
+SETTLED_OPACITY = 0.55
+"""Of clicks that are in the mask of a refined object already."""
 _POINT_DEPTH = 10
 _HEAT_DEPTH = 1.5
 """Above the accepted masks, below the outline of the current object."""
@@ -140,7 +142,7 @@ class Overlays:
         opacity = 0.0 if is_warm else min(1.0, self._opacity + CANDIDATE_EXTRA_OPACITY)
         self._candidate.set_mask(mask, MaskLook(colour, opacity, is_strong=True, outline_px=self._outline_px))
 
-    def set_prompts(self, prompts: Prompts) -> None:
+    def set_prompts(self, prompts: Prompts, *, settled: int = 0) -> None:
         """Dots that stay are not made again."""
         kept = 0
         for item, point in zip(self._points, prompts.points, strict=False):
@@ -151,6 +153,8 @@ class Overlays:
             self._scene.removeItem(item)
         del self._points[kept:]
         self._points += [self._added(point) for point in prompts.points[kept:]]
+        for at, item in enumerate(self._points):
+            item.setOpacity(SETTLED_OPACITY if at < settled else 1.0)
         if prompts.box != self._prompt_box:
             self._prompt_box = prompts.box
             self.show_box(prompts.box)

@@ -12,6 +12,7 @@ from annotator.ui.labelling.mask_operations import MaskOperations
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.object_edits import ObjectEdits
 from annotator.ui.labelling.painting import Painting
+from annotator.ui.labelling.refine_bar import RefineBar
 from annotator.ui.labelling.second_look import SecondLook
 from annotator.ui.labelling.steps import Steps
 from annotator.ui.labelling.views import Views
@@ -41,6 +42,7 @@ class LoopCommands(QObject):
         self.second_look = SecondLook(window.objects, session)
         self.masks = MaskOperations(window, session, refine, views=views)
         self.edits = ObjectEdits(window, session, refine, views=views)
+        self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
             *(session, refine, notices),
@@ -164,12 +166,17 @@ class LoopCommands(QObject):
         self._window.canvas.setFocus()
 
     def refine_selected(self) -> None:
-        """Take the one selected object up again."""
+        """Take the one selected object up again, or without a selection the one under the pointer."""
         selected = self._window.objects.selected_ids()
-        if len(selected) == 1:
+        under = 0 if selected else self._window.canvas.hovered_object
+        if under:
+            self.refine_object(under)
+        elif len(selected) == 1:
             self.refine_object(next(iter(selected)))
         elif selected:
             self._notices.tell("Select one object to refine it.", about=Subject.SELECTION)
+        else:
+            self._notices.tell("Point at an object, or select one, to refine it.", about=Subject.SELECTION)
 
     def select_clicked(self, annotation_id: int, is_additive: bool) -> None:
         """A click on an object (0: beside all) in the select tool."""

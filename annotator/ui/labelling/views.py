@@ -149,7 +149,7 @@ class Views(QObject):
             self.refresh_chip()
         canvas = self._window.canvas
         canvas.set_hidden({state.origin_id} if state.origin_id is not None and state.mask is not None else ())
-        canvas.set_prompts(state.prompts)
+        canvas.set_prompts(state.prompts.shown, settled=state.prompts.settled_count)
         if state.is_active and not self._window.area.hint.is_heeded:
             self._window.area.hint.is_heeded = True
             self.refresh_hint()

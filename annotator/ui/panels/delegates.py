@@ -74,6 +74,9 @@ class ObjectDelegate(_RowDelegate):
         category: Category | None = index.data(CATEGORY_ROLE)
         tokens = self._theme.tokens
         rect = self._background(painter, option)
+        if index.data(IS_CURRENT_ROLE):
+            painter.fillRect(option.rect, QColor(tokens.raised))
+            painter.fillRect(QRect(option.rect.left(), rect.top(), 3, rect.height()), QColor(tokens.accent))
         number = QRect(rect.left() - 6, rect.top(), 30, rect.height())
         self._text(painter, number, str(index.row() + 1), tokens.dim, _RIGHT)
         colour = category.colour if category else tokens.dim

@@ -40,6 +40,14 @@ class ObjectModel(QStringListModel):
         self._rows: tuple[Annotation, ...] = ()
         self._categories: Mapping[int, Category] = {}
         self._spacing_mm: tuple[float, float] | None = None
+        self._refined_id = 0
+
+    def set_refined(self, annotation_id: int) -> None:
+        """The object that is being refined, 0 for none; its row is marked."""
+        before, self._refined_id = self._refined_id, annotation_id
+        for row in (self.row_of(before), self.row_of(annotation_id)):
+            if row >= 0:
+                self.dataChanged.emit(self.index(row), self.index(row))
 
     @property
     def rows(self) -> tuple[Annotation, ...]:
@@ -83,6 +91,8 @@ class ObjectModel(QStringListModel):
             return row
         if role == CATEGORY_ROLE:
             return category
+        if role == IS_CURRENT_ROLE:
+            return row.id == self._refined_id
         name = category.name if category else "no class"
         if role == DETAIL_ROLE:
             score = "" if row.score is None else f"  ·  {row.score:.2f}"
