@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-adapter": ("train.adapter", "train a prompt adapter on accepted masks, judge it, install it"),
     "adapters": ("adapters", "list, import, export, roll back and remove prompt adapters, show their cards"),
 }
+READ_PROJECTS = ("open", "export", "import", "relink", "train-adapter")
+"""Commands that read the images of a project, which may name a folder anywhere."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary.replace("%", "%%"), description=summary)
         if name == arguments[0]:
             importlib.import_module(f"annotator.commands.{module_name}").add_arguments(command)
+            _add_allow_folder(name, command)
     args = parser.parse_args(arguments)
     command_module = importlib.import_module(f"annotator.commands.{COMMANDS[args.command][0]}")
     try:
@@ -48,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from annotator.io.settings import Settings, apply_memory_limit
 
             apply_memory_limit(Settings.load())
+        _allow_folders(args)
         code = int(command_module.run(args))
         if sys.stdout is not None:  # None in a program without a console
             sys.stdout.flush()
@@ -69,3 +73,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("annotator: stopped", file=sys.stderr)
         return 130
+
+
+def _add_allow_folder(name: str, command: argparse.ArgumentParser) -> None:
+    if name not in READ_PROJECTS:
+        return
+    command.add_argument(
+        "--allow-folder",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="let the project read images there; a folder outside of its own has to be allowed once",
+    )
+
+
+def _allow_folders(args: argparse.Namespace) -> None:
+    """What the person has named need not be asked for."""
+    folders = getattr(args, "allow_folder", None)
+    if folders:
+        from pathlib import Path
+
+        from annotator.io.project import agreed
+
+        for folder in folders:
+            agreed.allow(Path(folder).expanduser())

@@ -48,6 +48,10 @@ class ProjectElsewhereError(ProjectError):
     """The project file belongs to another folder of images: its masks must not be shown on the images of this one."""
 
 
+class ProjectFolderError(ProjectError):
+    """The project names a folder outside of its own for its images, and the person has not agreed to it."""
+
+
 class ProjectReplacedError(ProjectError):
     """Another file has taken the place of the project that is open: nothing is written there any more."""
 

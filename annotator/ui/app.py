@@ -12,13 +12,14 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from annotator.domain.errors import ProjectError, UserError
+from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
 from annotator.domain.ports.engine import Engine, EngineFactory
 from annotator.domain.project import ImageRecord
 from annotator.engine.offer import ModelOffer, find_offer
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.files.places import log_dir
 from annotator.io.images.reading import is_supported, warm_up
+from annotator.io.project import agreed
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
@@ -79,6 +80,7 @@ def build_window(
         raise RuntimeError("a QApplication is needed before a window")
     theme = Theme(app, settings.get("theme"))
     author = settings.get("author") or user_name()
+    agreed.begin()
     session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
     sink = SessionSink(session)
     refine = RefineController(client, sink, author=author)
@@ -128,6 +130,7 @@ def build_window(
         offered = OfferedModel(settings, client, notices, find=offer, menu=files.models, parent=window)
         window.closing.connect(offered.shut_down)
     commands.watch.open_wanted.connect(files.open_path)
+    bench.folder_refused.connect(files.folder_question.ask)
     ClosingGate(window, patience, session=session, settings=settings)
     adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
@@ -159,6 +162,8 @@ def thumbnail_asker(thumbnails: ThumbnailLoader, session: ProjectSession) -> Cal
     def ask(image: ImageRecord) -> None:
         try:
             thumbnails.request(image.id, session.image_path(image), frame=image.frame)
+        except ProjectFolderError:
+            return  # asked above the canvas; when it is allowed the project is opened again
         except ProjectError as error:
             thumbnails.refuse(image.id, error)
 

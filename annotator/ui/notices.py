@@ -61,6 +61,7 @@ class Bar(Protocol):
         topic: str = "",
         on_close: Callable[[], object] | None = None,
         is_offer: bool = False,
+        not_now: str = "",
     ) -> None: ...
 
     def has(self, topic: str) -> bool: ...
@@ -96,9 +97,23 @@ class Notices:
         (``on_close``)."""
         self._bar.show_message(text, is_error=is_error, action=action, topic=about, on_close=on_close)
 
-    def offer(self, text: str, *, about: str, action: Action, on_close: Callable[[], object] | None = None) -> None:
-        """A bar about something that can be done and need not be. ``on_close``: it was closed without being done."""
-        self._bar.show_message(text, is_error=False, action=action, topic=about, on_close=on_close, is_offer=True)
+    def offer(
+        self,
+        text: str,
+        *,
+        about: str,
+        action: Action,
+        on_close: Callable[[], object] | None = None,
+        not_now: str = "",
+    ) -> None:
+        """A bar about something that can be done and need not be.
+
+        Args:
+            on_close: it was closed without being done. not_now: a button that does so; empty for none.
+        """
+        self._bar.show_message(
+            text, is_error=False, action=action, topic=about, on_close=on_close, is_offer=True, not_now=not_now
+        )
 
     def has(self, about: str) -> bool:
         """Whether the bar has a message about this, shown or covered."""

@@ -13,8 +13,9 @@ from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord, Review, Status
 from annotator.domain.tally import Tally
 from annotator.io.images.reading import read_size
+from annotator.io.project.image_folder import is_inside
 from annotator.io.project.moved import sha256_of
-from annotator.io.project.queries import ProjectQueries, is_inside
+from annotator.io.project.queries import ProjectQueries
 from annotator.io.project.soundness import mask_problem
 
 _SHOWN_LINES = 20
@@ -134,7 +135,11 @@ def select_images(
         include_unfinished: also images with objects that are still in progress.
         all_images: every image, also those nobody looked at.
         progress: told (images looked at, images in all): their files are read to see whether they have changed.
+
+    Raises:
+        ProjectFolderError: the person has not agreed to the folder where they are.
     """
+    _ = store.readable_root
     counts = store.annotation_counts()
     wanted: list[ImageRecord] = []
     left_out = LeftOut()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from annotator.domain import budget
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError
 from annotator.domain.mask import Mask
@@ -48,6 +49,8 @@ from annotator.io.project.store import ProjectStore
 
 YAML_NAME = "data.yaml"
 _DECIMALS = 8
+_TEXT_FACTOR = 12
+"""Memory that a label file takes, as lines, numbers and polygons, for each of its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +240,15 @@ def import_yolo(store: ProjectStore, yaml_path: str | Path, *, progress: Progres
         ProjectError: as :func:`annotator.io.formats.coco.import_.import_coco`.
     """
     path = Path(yaml_path).absolute()
+    _ = store.readable_root
     names = names_of(path)
-    labels = label_files(path)
+    labels, elsewhere = label_files(path)
     if not labels:
         message = f"There are no label files beside {path.name}."
-        raise ImportFormatError(message, "They are expected in labels/, one .txt per image.")
+        raise ImportFormatError(message, elsewhere or "They are expected in labels/, one .txt per image.")
     reader = _LabelReader(store, names)
+    if elsewhere:
+        reader.problems.append(elsewhere)
     for done, (file, stem) in enumerate(labels, start=1):
         reader.read(file, stem)
         if progress is not None:
@@ -280,6 +286,7 @@ class _LabelReader:
 
     def read(self, file: Path, stem: str) -> None:
         """The rows of one file, for the image of this path without suffix."""
+        budget.ask(file.name, file.stat().st_size * _TEXT_FACTOR, error=ImportFormatError)
         lines = file.read_text("utf-8", "replace").splitlines()
         image = self._by_path.get(stem) or self._by_base.get(stem.rpartition("/")[2])
         try:

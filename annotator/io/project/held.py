@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class HeldFile:
         self._look = threading.Lock()
         self._guard: sqlite3.Connection | None = None
         self._is_closed = self._is_held_by_other = self._is_rescued = False
+        self.on_rescued: Callable[[Path], None] = lambda _copy: None
+        """Told of a rescued copy."""
         self._place: Place | None = InodeLock.enter(path)
         try:
             if is_wal:
@@ -209,6 +211,7 @@ class HeldFile:
             if state not in (FileState.GONE, FileState.REPLACED) and pages * page_bytes > CACHE_BYTES:
                 raise ProjectError(f"{self.path.name} is too large to be rescued from memory.", RESTORE)
             place = save_rescued(self.connection, self.path)
+        self.on_rescued(place)
         self._is_rescued = state.is_foreign  # nothing can be added to it any more
         return place
 

@@ -73,12 +73,13 @@ def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> Mo
     only one file has, with the same size in pixels. Files of images with work of their own are never taken.
 
     Raises:
-        ImageError: the image folder is gone.
+        ImageError: the image folder is gone. ProjectFolderError: it is not agreed to.
     """
+    root = store.readable_root
     lost = absent_images(store)
     if not lost:
         return MovedImages((), ())
-    root, counts = store.image_root, store.annotation_counts()
+    counts = store.annotation_counts()
     by_path: dict[str, list[ImageRecord]] = {}
     for image in store.images():
         by_path.setdefault(image.path, []).append(image)

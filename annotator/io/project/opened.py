@@ -21,6 +21,7 @@ class OpenedProject:
         first_id: the image to show, 0 when there is none.
         category_id: the class that was in use, 0 when none is known.
         absent: how many images with work have no file any more.
+        asks_for: the image folder, when the person has to agree to it first: nothing there was looked at.
     """
 
     store: ProjectStore
@@ -30,6 +31,7 @@ class OpenedProject:
     first_id: int
     category_id: int
     absent: int = 0
+    asks_for: Path | None = None
 
 
 def open_project(
@@ -53,7 +55,8 @@ def open_project(
     else:
         store = ProjectStore.open_folder(path, project_path=project_path, author=author, on_found=on_found)
     try:
-        if path.is_file() and not store.is_read_only and store.image_root.is_dir():
+        asks_for = store.asks_for
+        if path.is_file() and not store.is_read_only and asks_for is None and store.image_root.is_dir():
             store.sync_folder(on_found=on_found)
         images = store.images()
         row_of = {image.id: row for row, image in enumerate(images)}
@@ -61,8 +64,9 @@ def open_project(
         if first_id not in row_of:
             first_id = images[0].id if images else 0
         categories = {category.id: category for category in store.categories()}
-        absent = len(absent_images(store)) if store.image_root.is_dir() else 0
-        return OpenedProject(store, images, row_of, categories, first_id, number(store.meta_get("class")), absent)
+        absent = len(absent_images(store)) if asks_for is None and store.image_root.is_dir() else 0
+        class_id = number(store.meta_get("class"))
+        return OpenedProject(store, images, row_of, categories, first_id, class_id, absent, asks_for)
     except BaseException:
         store.close()
         raise

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, cast
 
 from annotator.domain.errors import ProjectError
@@ -15,6 +15,7 @@ from annotator.domain.project import Annotation, Category, ImageRecord, Row, Sta
 from annotator.domain.review import ReviewedObject
 from annotator.files.atomic import put_in_place
 from annotator.io.project.drafts import DraftRows
+from annotator.io.project.image_folder import ImageFolder
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.soundness import Damage, fetch, read_rows
 
@@ -24,44 +25,16 @@ CLASS_ORDER = "class_order"
 """Under this key the project remembers ids of classes in the order of the file that they came from, as a JSON list."""
 
 
-class ProjectQueries:
+class ProjectQueries(ImageFolder):
     """The reading half of :class:`annotator.io.project.store.ProjectStore`. Used by the thread that opened it only."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, named: Path | None = None) -> None:
         """``named``: the path that the person gave, where that is a link to ``path``."""
         self._connection = connection
-        self._path, self._named = path, named or path
-        self._known_root: Path | None = None
+        super().__init__(path, named or path)
         self.damage: dict[tuple[str, int], Damage] = {}
         """What was found wrong so far, by table and id."""
         self._drafts = DraftRows(connection)
-
-    @property
-    def path(self) -> Path:
-        """The project file, absolute."""
-        return self._path
-
-    @property
-    def image_root(self) -> Path:
-        """The folder that image paths are relative to: found from the project file, else by its last known place.
-
-        It is looked for once: every thumbnail asks.
-        """
-        if self._known_root is None:
-            relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
-            ways = (way if way and is_plain_place(way) else None for way in (relative, absolute))
-            self._known_root = _find_image_root(self._path, self._named, *ways)
-        return self._known_root
-
-    def image_path(self, image: ImageRecord) -> Path:
-        """Where an image's file is (it may be missing).
-
-        Raises:
-            ProjectError: the stored path leaves the image folder.
-        """
-        if not is_inside(image.path):
-            raise ProjectError(f"The image path {image.path!r} leaves the image folder.", "Remove it from the project.")
-        return self.image_root.joinpath(*PurePosixPath(image.path).parts)
 
     def images(self, *, with_work: bool = False) -> list[ImageRecord]:
         """All images, or those with objects or a status, in the order of their ids. They are read in pieces: one call
@@ -145,9 +118,9 @@ class ProjectQueries:
         return found[0][0] if found else None
 
     def meta_get(self, key: str, default: str | None = None) -> str | None:
-        """A remembered text of the project (position, class, ...)."""
+        """A remembered text of the project (position, class, ...); a value that is no text counts as missing."""
         found = self._fetch("SELECT v FROM meta WHERE k = ?", key)
-        return found[0][0] if found else default
+        return found[0][0] if found and isinstance(found[0][0], str) else default
 
     def draft(self, image_id: int) -> dict[str, Any] | None:
         """The drafts of an image, as saved (:mod:`annotator.domain.drafts.kept`), or None. They survive a crash."""
@@ -189,6 +162,7 @@ class ProjectQueries:
                 put_in_place(partial, target, is_durable=False)
             finally:
                 partial.unlink(missing_ok=True)
+        self.agree_for(target)
 
     def _one(self, table: str, row_id: int) -> Row:
         rows = self._rows(table, "WHERE id = ?", row_id)
@@ -208,13 +182,6 @@ class ProjectQueries:
             return fetch(self._connection, sql, arguments)
 
 
-def is_inside(path: str) -> bool:
-    """Whether an image's path stays below its folder, on every system: a backslash parts names on Windows."""
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    is_drive = len(path) > 1 and path[1] == ":" and os.name == "nt"
-    return bool(parts) and not path.startswith(("/", "\\")) and ".." not in parts and not is_drive
-
-
 def _numbers(text: str | None) -> list[int]:
     """A remembered list of numbers; none for anything else."""
     try:
@@ -222,26 +189,3 @@ def _numbers(text: str | None) -> list[int]:
     except ValueError:
         return []
     return [value for value in found if isinstance(value, int)] if isinstance(found, list) else []
-
-
-def is_plain_place(text: str) -> bool:
-    """Whether a folder that a project names may be looked for: none on another computer (looking there says who asks),
-    and none that is written for another system."""
-    is_foreign = text.startswith(("//", "\\\\")) or (os.name != "nt" and "\\" in text)
-    return not is_foreign and "\0" not in text and len(text) <= 4096
-
-
-def _find_image_root(project: Path, named: Path, relative: str | None, absolute: str | None) -> Path:
-    if named.parent != project.parent:
-        # Through a link: the relative way may have been written from the one place or from the other.
-        ways = [] if relative is None else [named.parent / relative, project.parent / relative]
-        for way in (*([] if absolute is None else [Path(absolute)]), *ways):
-            if way.is_dir():
-                return way.resolve()
-    if relative is not None:
-        beside = (project.parent / relative).resolve()
-        if beside.is_dir() or absolute is None:
-            return beside
-    if absolute is None:
-        raise ProjectError(f"{project.name} does not say where its images are.", "Open the image folder instead.")
-    return Path(absolute)

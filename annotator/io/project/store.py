@@ -14,6 +14,7 @@ from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange
 from annotator.io.images.reading import list_images
+from annotator.io.project import agreed
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
 from annotator.io.project.drafts import Kept, image_ids_of
 from annotator.io.project.held import HeldFile
@@ -75,6 +76,7 @@ class ProjectStore(ProjectQueries):
         self._read_only_reason = read_only_reason
         self._is_wal = held.is_wal
         self._rows_out = RowWriter(held.connection)
+        held.on_rescued = self.agree_for
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
@@ -110,6 +112,7 @@ class ProjectStore(ProjectQueries):
             if not os.access(path.parent, os.W_OK):
                 raise unwritable(path)
             store = cls.create(path, root, author=author)
+        agreed.agree(store.path, root)  # the person has named it
         if not store.is_read_only:
             try:
                 store.sync_folder(on_found=on_found)
@@ -167,6 +170,7 @@ class ProjectStore(ProjectQueries):
                 make_project_file(file, Path(image_root).absolute())
                 if lock is not None:
                     lock.bind(file)
+                agreed.agree(file, Path(image_root).absolute())
                 connection, is_wal = connect_writer(file)
                 held = HeldFile(file, connection, is_writer=True, is_wal=is_wal, lock=lock)
                 return cls(held, author=author, notices=notices if is_wal else (*notices, SLOW_JOURNAL_NOTE))
@@ -278,12 +282,12 @@ class ProjectStore(ProjectQueries):
         in :attr:`left_out`; for ``on_found`` see :func:`annotator.io.images.listing.list_images`.
 
         Raises:
-            ImageError: the folder is gone. ProjectError: as :meth:`apply`.
+            ImageError: the folder is gone. ProjectFolderError: it is not agreed to. ProjectError: as :meth:`apply`.
         """
         self._require_writable()
         known = {path for (path,) in self._fetch("SELECT path FROM image")}
         lines: list[str] = []
-        new = list_images(self.image_root, known=known, on_problem=lines.append, on_found=on_found)
+        new = list_images(self.readable_root, known=known, on_problem=lines.append, on_found=on_found)
         self.left_out = tuple(lines)
         if not new:
             return Change("sync folder")

@@ -15,8 +15,8 @@ from annotator.domain.errors import ImportFormatError, ProjectError, UserError
 from annotator.domain.mask import Mask
 from annotator.evaluate.objects import EvaluationImage, EvaluationObject, read_evaluation_set
 from annotator.io.images.reading import load_image
+from annotator.io.project.image_folder import is_inside
 from annotator.io.project.place import SUFFIX, find_project
-from annotator.io.project.queries import is_inside
 from annotator.io.project.soundness import mask_problem
 from annotator.io.project.store import ProjectStore
 from annotator.train.data.windows import RgbArray, TrainingImage, images_dir

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Qt, Signal
 
 from annotator.domain.drafts.state import RefineState
-from annotator.domain.errors import ProjectError, UserError
+from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
 from annotator.domain.geometry import Box
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.prompt import PointPrompt
 from annotator.io.project.drafts import Kept
-from annotator.io.project.queries import is_inside
+from annotator.io.project.image_folder import is_inside
 from annotator.io.settings import Settings
 from annotator.ui.canvas.tools.specs import LOOKING_TOOL
 from annotator.ui.labelling.feedback import EngineFeedback
@@ -51,6 +51,8 @@ class SessionSink:
 class Workbench(QObject):
     """One per window."""
 
+    folder_refused = Signal()
+    """An image was to be shown, of a folder to which the person has not agreed."""
     picture_shown = Signal(int)
     """The id of the image that the canvas shows now, with its objects."""
 
@@ -155,6 +157,10 @@ class Workbench(QObject):
             self._window.film.set_current(record.id)
             try:
                 path = self._session.image_path(record)
+            except ProjectFolderError:
+                self._views.has_failed = True
+                self._feedback.set_busy("image", is_busy=False)
+                self.folder_refused.emit()
             except ProjectError as error:  # a stranger's project names a file outside of the folder
                 self._on_unreadable(self._epoch, record.id, str(error))
             else:
@@ -231,7 +237,7 @@ class Workbench(QObject):
         """Once the current image is encoded there is time for those beside it."""
         for step in (+1, -1):
             record = self._session.neighbour(step)
-            if record is not None and is_inside(record.path):
+            if record is not None and is_inside(record.path) and self._session.asks_for is None:
                 self._loader.preload(record.id, self._session.image_path(record), frame=record.frame)
 
     def _on_preloaded(self, picture: Picture) -> None:

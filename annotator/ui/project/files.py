@@ -30,6 +30,7 @@ from annotator.ui.dialogs.settings import SettingsDialog
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
 from annotator.ui.project.exporting import FileExport
+from annotator.ui.project.folder_question import FolderQuestion
 from annotator.ui.project.importing import FileImport
 from annotator.ui.project.model_menu import ModelMenu
 from annotator.ui.project.moved_files import MovedFiles
@@ -82,6 +83,7 @@ class FileActions(QObject):
             max_pixels=lambda: int(settings.get("max_image_megapixels")) * 1_000_000,
         )
         self._moved = MovedFiles(*(window, session, self._notices), switch=switch, reopen=self.open_path)
+        self.folder_question = FolderQuestion(session, self._notices, reopen=self.open_path, parent=window)
         self._export = FileExport(window, session, settings, self._notices)
         self._formats = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
@@ -186,9 +188,10 @@ class FileActions(QObject):
             return
         self._recent.remember(store.path, store.image_root)
         self._moved.tell()
+        self.folder_question.ask()
         if store.is_read_only:
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
-        elif not self._session.images:
+        elif not self._session.images and self._session.asks_for is None:
             why = f" Left out: {_some(store.left_out)}." if store.left_out else ""
             self.show_error(f"There are no images in {store.image_root}.{why}", is_error=False)
         elif store.left_out:
@@ -286,6 +289,7 @@ class FileActions(QObject):
         self._errand.shut_down()
         self._import.shut_down()
         self._moved.shut_down()
+        self.folder_question.shut_down()
         self._export.shut_down()
         self._formats.shut_down()
         self._switch.shut_down()

@@ -132,7 +132,7 @@ class FileImport(QObject):
         dialog.start_button.setText("Try again")
         dialog.start_button.hide()
         questions = EngineQuestions(self._client, dialog)
-        root, max_pixels = store.image_root, self._max_pixels()
+        root, max_pixels = store.readable_root, self._max_pixels()
 
         def work(job: Job) -> object:
             return _answers(questions, self._client, report.boxes, root, max_pixels=max_pixels, progress=job.progress)

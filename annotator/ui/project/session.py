@@ -81,6 +81,8 @@ class ProjectSession(QObject):
         """Objects of the current image."""
         self.absent = 0
         """How many images with work had no file when the project was opened."""
+        self.asks_for: Path | None = None
+        """The folder that the project wants to read images from, and to which nobody has agreed yet."""
         self._row_of: dict[int, int] = {}
         self._history = (False, False)
         self._current_id = 0
@@ -116,7 +118,7 @@ class ProjectSession(QObject):
         store, replaced = opened.store, self._let_go()
         self.store = store
         self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
-        self.absent = opened.absent
+        self.absent, self.asks_for = opened.absent, opened.asks_for
         self._read_history()
         self.drafts.counts = store.draft_counts()
         self.classes.current_id = opened.category_id

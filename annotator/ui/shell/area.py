@@ -41,6 +41,7 @@ class _Message:
     action: tuple[str, Callable[[], object]] | None
     on_close: Callable[[], object] | None
     is_offer: bool
+    not_now: str = ""
 
     @property
     def level(self) -> str:
@@ -67,12 +68,14 @@ class ErrorBar(QFrame):
         self._more = QLabel()
         self.button = QPushButton()
         self.button.clicked.connect(self._act)
+        self.not_now_button = QPushButton()
+        self.not_now_button.clicked.connect(self._dismiss)
         self.close_button = QToolButton()
         self.close_button.setObjectName("flat")
         self.close_button.setAccessibleName("Close this message")
         self.close_button.setToolTip("Close this message")
         self.close_button.clicked.connect(self._dismiss)
-        for button in (self.button, self.close_button):
+        for button in (self.button, self.not_now_button, self.close_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 8, 8, 8)
@@ -81,6 +84,7 @@ class ErrorBar(QFrame):
         row.addWidget(self.label, 1)
         row.addWidget(self._more)
         row.addWidget(self.button)
+        row.addWidget(self.not_now_button)
         row.addWidget(self.close_button)
         self.hide()
         theme.subscribe(self._retint)
@@ -98,13 +102,15 @@ class ErrorBar(QFrame):
         topic: str = "",
         on_close: Callable[[], object] | None = None,
         is_offer: bool = False,
+        not_now: str = "",
     ) -> None:
         """Show a message; ``topic`` names what it is about, so that it can be withdrawn when that is over.
 
         ``on_close``: called when the person closes it without its action. An offer is neither error nor warning.
+        ``not_now``: a button that says so.
         """
         self._messages.pop(topic, None)
-        self._messages[topic] = _Message(text, is_error, action, on_close, is_offer)
+        self._messages[topic] = _Message(text, is_error, action, on_close, is_offer, not_now)
         self._show_newest()
 
     def has(self, topic: str) -> bool:
@@ -150,6 +156,8 @@ class ErrorBar(QFrame):
         self._more.setVisible(covered > 0)
         self.button.setText(message.action[0] if message.action else "")
         self.button.setVisible(message.action is not None)
+        self.not_now_button.setText(message.not_now)
+        self.not_now_button.setVisible(bool(message.not_now))
         self._retint(self._theme.tokens)
         self.show()
 

@@ -150,3 +150,17 @@ def test_a_folder_on_another_computer_is_not_even_looked_for(project: Path, plac
         store.meta_set("image_root", ".")
     with ProjectStore.open(project) as store:
         assert store.image_root == project.parent, "what is written for another system does not stand in the way"
+
+
+@pytest.mark.parametrize("value", [b"\xff\x00", b"", None])
+def test_a_remembered_text_that_is_none_counts_as_missing(project: Path, value: bytes | None) -> None:
+    connection = sqlite3.connect(project)
+    for key in ("image_root", "image_root_absolute", "position", "class", "class_order"):
+        connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, CAST(? AS BLOB))", (key, value or b"1"))
+    connection.commit()
+    connection.close()
+    with ProjectStore.open(project) as store:
+        assert store.meta_get("position") is None
+        assert store.categories()
+        with pytest.raises(ProjectError, match="does not say where its images are"):
+            _ = store.image_root

@@ -111,6 +111,7 @@ def import_coco(
     Raises:
         ImportFormatError: the file as a whole cannot be used; nothing was changed.
         ProjectReadOnlyError: another program has the project.
+        ProjectFolderError: the person has not agreed to its image folder.
         ProjectError: the project cannot be written; nothing was changed.
     """
     path = Path(json_path).absolute()
@@ -124,6 +125,7 @@ def import_coco(
 
 
 def _take_in(store: ProjectStore, path: Path, tell: Callable[[int, int], None]) -> ImportReport:
+    _ = store.readable_root
     coco = read_coco(path, tick=lambda: tell(0, 1))
     tally, notes = Tally(), list(coco.notes)
     total = len(coco.images) + len(coco.annotations)
