@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +22,28 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # The tests' models are so small that a second thread costs more than it brings: the trainings took 123 s, and 87 so.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# The program is started more than a hundred times: it is compiled once, also where bytecode is not wanted.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: a collection after each test of the window need not look through all of it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One after the other; the factory's own numbering lists all that are there every time."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path_factory.mktemp("home")
+def _own_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = next(_homes)
+    home.mkdir()
     monkeypatch.setenv("ANNOTATOR_HOME", str(home))
     monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(home / "checkpoints"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
