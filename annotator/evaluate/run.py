@@ -142,7 +142,8 @@ def evaluate_coco(
     _check(clicks, max_objects)
     whole = read_evaluation_set(coco_json, images_dir)
     return evaluate_set(
-        *(segmenter, whole),
+        segmenter,
+        whole,
         clicks=clicks,
         max_objects=max_objects,
         seed=seed,

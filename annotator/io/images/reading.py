@@ -64,7 +64,7 @@ def list_images(
 ) -> list[str]:
     """Images below a folder that can be read here; see :func:`annotator.io.images.listing.list_images`."""
     return listing.list_images(
-        *(folder, is_supported), suffixes=_suffixes(), known=known, on_problem=on_problem, on_found=on_found
+        folder, is_supported, suffixes=_suffixes(), known=known, on_problem=on_problem, on_found=on_found
     )
 
 

@@ -241,7 +241,8 @@ class ObjectLayer(QGraphicsItem):
             brush = brushes.get(key)
             if brush is None:
                 look = MaskLook(
-                    *(view.colour, self._opacity),
+                    view.colour,
+                    self._opacity,
                     is_hovered=key[2],
                     is_selected=key[3],
                     outline_px=self._outline_px,

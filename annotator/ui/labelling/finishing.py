@@ -43,7 +43,9 @@ class Finishing(QObject):
         self._emptying_id = 0
         """The image that is marked empty as soon as no accept waits."""
         self.unaccepted = Unaccepted(
-            *(bar, session, refine),
+            bar,
+            session,
+            refine,
             key_of=key_of,
             accept=self._accept_and_go,
             drop=lambda: self._go_on(is_dropping=True),

@@ -45,7 +45,9 @@ class LoopCommands(QObject):
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
-            *(session, refine, notices),
+            session,
+            refine,
+            notices,
             views=views,
             patience=patience,
             painting=self.painting,

@@ -119,7 +119,7 @@ class Views(QObject):
         session, window = self._session, self._window
         spacing_mm = None if session.image is None else session.image.spacing_mm
         window.objects.set_rows(
-            *(session.annotations, session.categories), spacing_mm=spacing_mm, is_writable=session.is_writable
+            session.annotations, session.categories, spacing_mm=spacing_mm, is_writable=session.is_writable
         )
         window.docks["objects"].detail.setText(grouped(len(session.annotations)) if session.annotations else "")
         self._refresh_classes()

@@ -69,7 +69,8 @@ class FileActions(QObject):
         self._patience, self._switch = patience, switch
         self.models = models
         self._recent = RecentPlaces(
-            *(settings, self._notices),
+            settings,
+            self._notices,
             menu=window.menus["File"],
             before=window.actions_by_id["open_samples"],
             open_path=self.open_path,
@@ -77,12 +78,15 @@ class FileActions(QObject):
         )
         self._errand = Errand(self)
         self._import = FileImport(
-            *(window, session, client, self._notices),
+            window,
+            session,
+            client,
+            self._notices,
             switch=switch,
             reopen=self.open_path,
             max_pixels=lambda: int(settings.get("max_image_megapixels")) * 1_000_000,
         )
-        self._moved = MovedFiles(*(window, session, self._notices), switch=switch, reopen=self.open_path)
+        self._moved = MovedFiles(window, session, self._notices, switch=switch, reopen=self.open_path)
         self.folder_question = FolderQuestion(session, self._notices, reopen=self.open_path, parent=window)
         self._export = FileExport(window, session, settings, self._notices)
         self._formats = Errand(self)
@@ -175,7 +179,10 @@ class FileActions(QObject):
     def _choose_place(self, folder: Path, suggestion: Path) -> None:
         kinds = f"Annotator projects (*{SUFFIX})"
         name, _ = QFileDialog.getSaveFileName(
-            *(self._window, "Where shall the project file be?", str(suggestion), kinds),
+            self._window,
+            "Where shall the project file be?",
+            str(suggestion),
+            kinds,
             options=QFileDialog.Option.DontConfirmOverwrite,
         )
         if name:

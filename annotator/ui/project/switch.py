@@ -182,9 +182,7 @@ class ProjectSwitch(QObject):
             self._next = (path, project_path)
             return
         self._found = 0
-        opening = self._current = _Opening(
-            *(path, project_path, self._session.author), after=self._closing, parent=self
-        )
+        opening = self._current = _Opening(path, project_path, self._session.author, after=self._closing, parent=self)
         self._ending.append(opening)
         opening.found.connect(self._on_found)
         opening.ended.connect(self._on_ended)

@@ -145,7 +145,7 @@ class WorkLoop(QObject):
         head = self.work.line[0]
         image = head.image
         self._client.submit_decode(
-            DecodeRequest(*(head.epoch, self._generation, image.key, image.rgb), head.prompts.asked, head.continued)
+            DecodeRequest(head.epoch, self._generation, image.key, image.rgb, head.prompts.asked, head.continued)
         )
 
     # --- the document -------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class WorkLoop(QObject):
         try:
             annotation_id = head.origin.id if head.origin is not None else self._sink.new_annotation_id()
             annotation = annotation_of(
-                *(head, mask, ticket), annotation_id=annotation_id, author=self._author(), created_at=self._now()
+                head, mask, ticket, annotation_id=annotation_id, author=self._author(), created_at=self._now()
             )
             edit = accept_edit(annotation, head.image.record, replaces=head.origin)
             kept = answers.kept_without(self.work, head)
@@ -201,7 +201,12 @@ class WorkLoop(QObject):
     def _on_decoded(self, result: DecodeResult) -> None:
         candidates = result.candidates
         answer = Answer(
-            *(result.prompts, candidates, candidates.best, result.encode_ms, result.was_cached, self._client.info),
+            result.prompts,
+            candidates,
+            candidates.best,
+            result.encode_ms,
+            result.was_cached,
+            self._client.info,
             adapter=result.adapter,
         )
         self.work = answers.answered(self.work, result.epoch, result.generation, answer)

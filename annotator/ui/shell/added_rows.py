@@ -54,7 +54,10 @@ def _rows(_path: tuple[str, ...]) -> tuple[ActionRow, ...]:
 
 def _row_of(spec: ActionSpec) -> ActionRow:
     return ActionRow(
-        *(spec.id, spec.title, spec.menu, spec.tip),
+        spec.id,
+        spec.title,
+        spec.menu,
+        spec.tip,
         run=RUN,
         args=(spec,),
         keys=spec.keys,
