@@ -16,7 +16,6 @@ from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Status
 from annotator.ui.program import Program
-from annotator.ui.shell.main_window import MainWindow
 
 Key = Qt.Key
 
@@ -38,9 +37,9 @@ class Row:
 class Labeller:
     """Knows what has been accepted so far; ``accepted`` and ``rows`` follow the project."""
 
-    def __init__(self, window: MainWindow, hands: Hands, project: Path) -> None:
-        self._window, self._hands, self._project = window, hands, project
-        self._program: Program = window.program
+    def __init__(self, program: Program, hands: Hands, project: Path) -> None:
+        self._window, self._hands, self._project = program.window, hands, project
+        self._program = program
         self.accepted: dict[int, Annotation] = {}
         self.rows: dict[int, Row] = {}
         self.statuses: dict[str, Status] = {}

@@ -23,7 +23,8 @@ from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import EngineFactory, EngineFailure
 from annotator.io.images.samples import write_samples
 from annotator.io.settings import Settings
-from annotator.ui.app import build_window, default_factory, make_application
+from annotator.ui.app import build_program, default_factory, make_application
+from annotator.ui.program import Program
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.screens import WANTED_PX
 
@@ -128,12 +129,12 @@ def run_demo(
             settings.set(key, value)
         make_application().setQuitOnLastWindowClosed(False)
         factory = engine_factory or default_factory(model, config=None, device=device, settings=settings)
-        window = build_window(settings, factory)
-        window.program.client.failed.connect(troubles.on_failure)
+        program = build_program(settings, factory)
+        program.client.failed.connect(troubles.on_failure)
         try:
-            story = _run_steps(out, window, troubles, pause_ms=pause_ms, say=say)
+            story = _run_steps(out, program, troubles, pause_ms=pause_ms, say=say)
         finally:
-            _close(window)
+            _close(program.window)
         telling = _Telling(say, troubles.first)
         if story is None or not telling.step("close the window, read the file alone", story.after_closing):
             say(f"The demo failed. What it made is in {out}")
@@ -146,10 +147,10 @@ def run_demo(
 
 
 def _run_steps(
-    out: Path, window: MainWindow, troubles: Troubles, *, pause_ms: int, say: Callable[[str], None]
+    out: Path, program: Program, troubles: Troubles, *, pause_ms: int, say: Callable[[str], None]
 ) -> Story | None:
     """The story when all of its steps went well, else None."""
-    is_shown = False
+    is_shown, window = False, program.window
 
     def trouble() -> str:
         troubles.stop_if_asked()
@@ -162,11 +163,11 @@ def _run_steps(
     hands = Hands(window, trouble=trouble, pause_ms=pause_ms)
     telling = _Telling(say, trouble)
     project = out / PROJECT_NAME
-    story = Story(window, hands, project, telling.detail)
+    story = Story(program, hands, project, telling.detail)
 
     def show() -> None:
         nonlocal is_shown
-        window.program.files.restore_window()
+        program.files.restore_window()
         window.resize(*WANTED_PX)  # the same pictures on every machine
         window.show()
         window.activateWindow()
@@ -175,7 +176,7 @@ def _run_steps(
 
     def open_folder() -> None:
         images = write_samples(out / IMAGES_NAME)
-        window.program.files.open_path(images, project_path=project)
+        program.files.open_path(images, project_path=project)
         story.see_folder()
 
     first, *rest = story.steps()

@@ -28,7 +28,6 @@ from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.settings import SettingsDialog
 from annotator.ui.program import Program
-from annotator.ui.shell.main_window import MainWindow
 
 Key = Qt.Key
 
@@ -80,10 +79,10 @@ class Story:
         say: takes one line of detail for the person.
     """
 
-    def __init__(self, window: MainWindow, hands: Hands, project: Path, say: Callable[[str], None]) -> None:
-        self._window, self._hands, self._project, self._say = window, hands, project, say
-        self._program: Program = window.program
-        self.labeller = Labeller(window, hands, project)
+    def __init__(self, program: Program, hands: Hands, project: Path, say: Callable[[str], None]) -> None:
+        self._window, self._hands, self._project, self._say = program.window, hands, project, say
+        self._program = program
+        self.labeller = Labeller(program, hands, project)
         self.worst_iou = 0.0
         """Of the objects in the COCO file with the stored masks."""
 

@@ -56,7 +56,7 @@ FactoryFor = Callable[[str], EngineFactory]
 """Gives the engine factory for a model's name; an empty name stands for the best one that is there."""
 
 
-def build_window(
+def build_program(
     settings: Settings,
     engine_factory: EngineFactory,
     *,
@@ -65,8 +65,8 @@ def build_window(
     fetch: Fetch = fetch_model,
     shelf: AdapterShelf | None = None,
     offer: Callable[[], ModelOffer | None] | None = None,
-) -> MainWindow:
-    """The whole window, wired and with its engine starting; ``window.program`` has its parts. Not shown yet.
+) -> Program:
+    """The whole window, wired and with its engine starting, with its parts; ``program.window`` is not shown yet.
 
     Args:
         engine_factory: called on the engine thread.
@@ -84,20 +84,17 @@ def build_window(
     session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
     sink = SessionSink(session)
     refine = RefineController(client, sink, author=author)
-    program = Program(theme, settings, session, client, refine=refine, loader=loader, thumbnails=thumbs)
-    window = MainWindow(
-        *(theme, presets()[settings.get("keymap")]),
-        run=program.run,
-        ask_thumbnail=thumbnail_asker(thumbs, session),
-    )
+    window = MainWindow(theme, presets()[settings.get("keymap")], ask_thumbnail=thumbnail_asker(thumbs, session))
     views = Views(window, session)
     notices = window.notices
-    NoticeUpkeep(*(notices, session, refine), canvas=window.canvas, objects=window.objects, parent=window)
+    NoticeUpkeep(notices, session, refine, canvas=window.canvas, objects=window.objects, parent=window)
     patience = Patience(notices, refine, session.attempts, window)
     commands = LoopCommands(window, session, refine, views=views, patience=patience)
     sink.adjusted = commands.edits.without_overlap
     bench = Workbench(
-        *(window, session, refine),
+        window,
+        session,
+        refine,
         loader=loader,
         views=views,
         commands=commands,
@@ -105,7 +102,9 @@ def build_window(
         settings=settings,
     )
     review = Review(
-        *(session, refine, notices),
+        session,
+        refine,
+        notices,
         canvas=window.canvas,
         objects=window.objects,
         bench=bench,
@@ -113,12 +112,15 @@ def build_window(
     )
     switch = ProjectSwitch(session, patience, leave=bench.leave_project, board=window.jobs, parent=window)
     files = FileActions(
-        *(window, session, settings),
+        window,
+        session,
+        settings,
         patience=patience,
         switch=switch,
         client=client,
         models=ModelMenu(
-            *(window.menus["Model"], notices),
+            window.menus["Model"],
+            notices,
             last=window.actions_by_id["adapters"],
             list_models=list_models if factory_for else None,
             fetch=fetch,
@@ -132,14 +134,21 @@ def build_window(
     commands.watch.open_wanted.connect(files.open_path)
     bench.folder_refused.connect(files.folder_question.ask)
     ClosingGate(window, patience, session=session, settings=settings)
-    adapters = AdapterControl(*(client, refine, notices), views=views, status=window.status, shelf=shelf, parent=window)
+    adapters = AdapterControl(client, refine, notices, views=views, status=window.status, shelf=shelf, parent=window)
     adapters.training.project = session.training_source
     window.status.insertPermanentWidget(1, TrainingFact(adapters.training))
-    TrainingJob(*(adapters.training, window.jobs, notices), parent=window)
-    memory = AdapterMemory(*(session, client, notices), use=adapters.use, fitting=adapters.fitting, parent=window)
+    TrainingJob(adapters.training, window.jobs, notices, parent=window)
+    memory = AdapterMemory(session, client, notices, use=adapters.use, fitting=adapters.fitting, parent=window)
     adapters.listed.connect(lambda *_: memory.on_listed())
-    program.attach(
+    program = Program(
         window,
+        theme=theme,
+        settings=settings,
+        session=session,
+        client=client,
+        refine=refine,
+        loader=loader,
+        thumbnails=thumbs,
         bench=bench,
         commands=commands,
         files=files,
@@ -149,11 +158,10 @@ def build_window(
         added=AddedActions(window, session),
         factory_for=factory_for,
     )
-    window.program = program
     commands.set_tool(FIRST_TOOL)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
-    QTimer.singleShot(0, window, lambda: program.start_engine(engine_factory))
-    return window
+    QTimer.singleShot(0, program, lambda: program.start_engine(engine_factory))
+    return program
 
 
 def thumbnail_asker(thumbnails: ThumbnailLoader, session: ProjectSession) -> Callable[[ImageRecord], None]:
@@ -212,8 +220,9 @@ def run(args: argparse.Namespace) -> int:
         return default_factory(model, config=own_config, device=None if device == "auto" else device, settings=settings)
 
     first_model = getattr(args, "model", None) or settings.get("model")
-    window = build_window(
-        *(settings, factory_for(first_model)),
+    program = build_program(
+        settings,
+        factory_for(first_model),
         factory_for=factory_for,
         list_models=find_models,
         shelf=AdapterShelf(),
@@ -221,19 +230,19 @@ def run(args: argparse.Namespace) -> int:
     )
     crash = CrashHandler(log_dir())
     no_log = crash.install()
-    crash.crashed.connect(lambda text: window.notices.warn(text, about="crash"))
-    window.program.files.restore_window()
+    crash.crashed.connect(lambda text: program.window.notices.warn(text, about="crash"))
+    program.files.restore_window()
     # What is there once the model is loaded stays: the collector need not stop the window to look through all of torch.
-    window.program.client.ready.connect(lambda _info: gc.freeze())
-    window.show()
+    program.client.ready.connect(lambda _info: gc.freeze())
+    program.window.show()
     for warning in (*settings.warnings, *([no_log] if no_log else [])):
-        window.notices.tell(warning, about="settings")
+        program.window.notices.tell(warning, about="settings")
     folder = target or (Path(settings.get("last_folder")) if settings.get("last_folder") else None)
     if folder is not None and is_there(folder):
         project = getattr(args, "project", None)
         place = Path(project).expanduser().absolute() if project else None
         # After the first paint, so that the window is there at once.
-        QTimer.singleShot(0, window, lambda: window.program.files.open_path(folder, project_path=place))
+        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return app.exec()
 

@@ -34,43 +34,24 @@ from annotator.ui.threads.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.threads.worker import EngineClient
 
 _log = logging.getLogger(__name__)
+_AT_START = ("mask_opacity", "outline_width_px", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
+"""Settings that nothing else has taken by then."""
 
 
 class Program(QObject):
-    """Owns the parts that live as long as the window."""
-
-    window: MainWindow
-    bench: Workbench
-    commands: LoopCommands
-    files: FileActions
-    views: Views
-    adapters: AdapterControl
-    review: Review
-    added: AddedActions
+    """The parts that live as long as the window, which owns this."""
 
     def __init__(
         self,
+        window: MainWindow,
+        *,
         theme: Theme,
         settings: Settings,
         session: ProjectSession,
         client: EngineClient,
-        *,
         refine: RefineController,
         loader: ImageLoader,
         thumbnails: ThumbnailLoader,
-    ) -> None:
-        super().__init__()
-        self.theme, self.settings, self.session, self.client = theme, settings, session, client
-        self.refine, self.loader, self.thumbnails = refine, loader, thumbnails
-        self._factory_for: Callable[[str], EngineFactory] | None = None
-        self._is_over = False
-        self._is_other_awaited = False
-        """Whether another model is being loaded in the place of the one in use."""
-
-    def attach(
-        self,
-        window: MainWindow,
-        *,
         bench: Workbench,
         commands: LoopCommands,
         files: FileActions,
@@ -80,28 +61,37 @@ class Program(QObject):
         added: AddedActions,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
-        """Join the parts that need the window."""
-        self.bench, self.adapters, self.review, self.added = bench, adapters, review, added
-        self.window, self.commands, self.files, self.views = window, commands, files, views
+        super().__init__(window)
+        self.window, self.theme, self.settings, self.session, self.client = window, theme, settings, session, client
+        self.refine, self.loader, self.thumbnails, self.bench = refine, loader, thumbnails, bench
+        self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
+        self.review, self.added = review, added
         self._factory_for = factory_for
-        self.session.opened.connect(self._forget_pictures)
-        self.thumbnails.ready.connect(window.film.set_thumbnail)
-        self.thumbnails.failed.connect(window.film.set_unreadable)
-        window.film.filtered.connect(self._on_filtered)
-        self.client.ready.connect(self._on_model)
-        self.client.moved.connect(self._on_model)
-        self.client.failed.connect(self._on_engine_failure)
-        files.setting_changed.connect(self._on_setting)
-        files.models.wanted.connect(self._on_model_wanted)
-        window.closing.connect(self.shut_down)
+        self._is_over = False
+        self._is_other_awaited = False
+        """Whether another model is being loaded in the place of the one in use."""
+        self._connect()
         window.status.set_engine(None)
-        keys = ("mask_opacity", "outline_width_px", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
-        for key in keys:
+        for key in _AT_START:
             self._on_setting(key)
         views.on_opened()
 
+    def _connect(self) -> None:
+        window = self.window
+        window.asked.connect(self.run)
+        window.closing.connect(self.shut_down)
+        window.film.filtered.connect(self._on_filtered)
+        self.session.opened.connect(self._forget_pictures)
+        self.thumbnails.ready.connect(window.film.set_thumbnail)
+        self.thumbnails.failed.connect(window.film.set_unreadable)
+        self.client.ready.connect(self._on_model)
+        self.client.moved.connect(self._on_model)
+        self.client.failed.connect(self._on_engine_failure)
+        self.files.setting_changed.connect(self._on_setting)
+        self.files.models.wanted.connect(self._on_model_wanted)
+
     def run(self, row: ActionRow, is_on: bool) -> None:
-        """Do what an action's row says. Looked up when it is triggered: the parts are joined later."""
+        """Do what an action's row says."""
         handler = attrgetter(row.run)(self)
         if row.is_switch or row.is_held:
             handler(*row.args, is_on)

@@ -80,7 +80,7 @@ def test_pan_zoom_and_accept_among_thousands(desk: Desk, tmp_path: Path) -> None
     folder = make_folder(tmp_path, rng)
     desk.build()
     desk.window.resize(*WINDOW_PX)
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     canvas = desk.window.canvas
     layer = canvas._layer
     desk.until(lambda: desk.client.info is not None and len(layer.ids) == OBJECTS)

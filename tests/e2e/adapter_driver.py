@@ -26,6 +26,7 @@ from annotator.engine.sam2.adapter_shelf import AdapterEntry
 from annotator.ui.adapters.panel import AdapterPanel
 from annotator.ui.adapters.train_dialog import TrainDialog
 from annotator.ui.app import make_application
+from annotator.ui.program import Program
 from annotator.ui.shell.main_window import MainWindow
 from tests.e2e.nuclei import Nucleus, names, nuclei_of
 
@@ -57,7 +58,7 @@ class Driver:
         try:
             self.until(lambda: self._find_window() is not None)
             self.window = self._find_window()
-            self.program = self.window.program
+            self.program = self.window.findChild(Program)
             self.refine, self.client, self.session = self.program.refine, self.program.client, self.program.session
             self.client.encode_started.connect(self._on_encode)
             self.client.adapter_changed.connect(lambda _adapter, took_ms: self.swaps_ms.append(took_ms))

@@ -22,6 +22,7 @@ from annotator.cli import main
 from annotator.demo.hands import spin
 from annotator.domain.project import Annotation
 from annotator.ui.app import make_application
+from annotator.ui.program import Program
 from annotator.ui.shell.main_window import MainWindow
 from tests.e2e.pictures import DISCS, IMAGES
 
@@ -58,7 +59,7 @@ class Driver:
         self._until(lambda: self._find_window() is not None)
         window = self._find_window()
         assert window is not None
-        self._window, self._program = window, window.program
+        self._window, self._program = window, window.findChild(Program)
         self._program.refine.accepted.connect(self._on_accepted)
         window.activateWindow()
         self._until(window.isActiveWindow)

@@ -34,7 +34,7 @@ from annotator.domain.drafts.kept import accepted_of, work_of
 from annotator.io.images import decoding
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
-from annotator.ui.app import build_window, default_factory, make_application
+from annotator.ui.app import build_program, default_factory, make_application
 from annotator.ui.threads import loading
 from tests.e2e.pictures import DISCS, IMAGES, write_pictures
 from tests.fakes import FakeSegmenter, fake_engine
@@ -176,8 +176,8 @@ class Hands:
         self._app = make_application()
         settings = Settings.load(folder.parent / "settings.toml")
         engine = default_factory("", config=None, device="cpu", settings=settings) if is_real else None
-        self.window = build_window(settings, engine or fake_engine(SlowSegmenter(radius_px=20.0)))
-        self.program, self._report = self.window.program, report
+        self.program = build_program(settings, engine or fake_engine(SlowSegmenter(radius_px=20.0)))
+        self.window, self._report = self.program.window, report
         self.window.show()
         self.window.activateWindow()
         self.program.files.open_path(folder)

@@ -15,7 +15,7 @@ from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import Engine
 from annotator.domain.project import Annotation
 from annotator.io.settings import Settings
-from annotator.ui.app import build_window
+from annotator.ui.app import build_program
 from annotator.ui.shell.screens import WANTED_PX
 from tests.fakes import FakeSegmenter, fake_engine
 
@@ -58,10 +58,10 @@ class Desk:
     def __init__(self, qtbot, root: Path) -> None:
         self.qtbot, self.root = qtbot, root
         self.engine = HeldEngine()
-        self.window = None
+        self.window = self.program = None
         self.knows_drafts_stay = True
         self.options: dict[str, object] = {}
-        """More for ``build_window``."""
+        """More for ``build_program``."""
 
     def make_folder(self, *, images: int = 3) -> Path:
         self.folder = self.root / "pictures"
@@ -82,9 +82,9 @@ class Desk:
         self.settings = Settings.load(self.root / "settings.toml")
         if self.knows_drafts_stay:
             self.settings.set("knows_drafts_stay", True)
-        self.window = build_window(self.settings, self.engine.factory, **self.options)
+        self.program = program = build_program(self.settings, self.engine.factory, **self.options)
+        self.window = program.window
         self.window.resize(*WANTED_PX)  # the screen of the tests has 800 x 800
-        program = self.window.program
         self.session, self.refine, self.client, self.loader = (
             *(program.session, program.refine, program.client),
             program.loader,
@@ -97,14 +97,14 @@ class Desk:
     def open(self, *, images: int = 3, folder: Path | None = None, wait_ready: bool = True, first_row: int = 0) -> None:
         self.folder = folder or self.make_folder(images=images)
         self.build()
-        self.window.program.files.open_path(self.folder)
+        self.program.files.open_path(self.folder)
         self.until(lambda: self.shown_row() == first_row)
         if wait_ready:
             self.until(lambda: self.client.info is not None)
         self.window.canvas.setFocus()
 
     def shown_row(self) -> int:
-        picture = self.window.program.bench.picture
+        picture = self.program.bench.picture
         return -1 if picture is None else self.session._row_of[picture.image_id]
 
     def wait_image(self, row: int) -> None:
@@ -153,7 +153,7 @@ class Desk:
     def crash(self) -> None:
         """End without any good-bye: only what is in the project file is left."""
         window, self.window = self.window, None
-        program = window.program
+        program, self.program = self.program, None
         program._is_over = True
         program.client.stop()
         program.loader.shut_down()
@@ -166,6 +166,6 @@ class Desk:
         self.engine.let_go()
         self.engine.let_load()
         if self.window is not None:
-            window, self.window = self.window, None
+            window, self.window, self.program = self.window, None, None
             window.close()
             window.deleteLater()

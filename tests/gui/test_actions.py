@@ -39,7 +39,7 @@ def test_every_action_has_its_row_once():
 
 def test_every_row_leads_to_something_that_takes_what_it_is_given(desk):
     desk.build()
-    program = desk.window.program
+    program = desk.program
     for row in ACTIONS:
         given = (*row.args, True) if row.is_switch or row.is_held else row.args
         handler = attrgetter(row.run)(program)

@@ -102,7 +102,7 @@ def desk(desk):
     desk.engine.segmenter = AdaptableSegmenter()
     desk.options["shelf"] = desk.shelf
     desk.open()
-    desk.control = desk.window.program.adapters
+    desk.control = desk.program.adapters
     desk.until(lambda: len(desk.control.fitting()) == 3)
     desk.session.classes.add("cell")
     desk.session.classes.pick(1)
@@ -381,14 +381,14 @@ def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
     desk = Desk(qtbot, tmp_path)
     factory = app.default_factory("", config=None, device="cpu", settings=Settings.load(tmp_path / "s.toml"))
     desk.engine.factory = factory
-    build = app.build_window
-    monkeypatch.setattr("tests.gui.shell.build_window", lambda settings, made: build(settings, made, shelf=shelf))
+    build = app.build_program
+    monkeypatch.setattr("tests.gui.shell.build_program", lambda settings, made: build(settings, made, shelf=shelf))
     try:
         desk.make_folder(images=1)
         desk.build()
-        desk.window.program.files.open_path(desk.folder)
+        desk.program.files.open_path(desk.folder)
         qtbot.waitUntil(lambda: desk.shown_row() == 0 and desk.client.info is not None, timeout=60_000)
-        control = desk.window.program.adapters
+        control = desk.program.adapters
         qtbot.waitUntil(lambda: len(control.fitting()) == 1, timeout=20_000)
         desk.window.canvas.setFocus()
         QTest.mouseClick(desk.window.canvas.viewport(), Qt.MouseButton.LeftButton, pos=desk._at(60, 50))
@@ -414,7 +414,7 @@ def test_a_real_adapter_on_the_real_engine(qtbot, tmp_path, monkeypatch):
 
 
 def reopen(desk, folder):
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == folder)
     desk.wait_image(0)
 

@@ -49,7 +49,7 @@ def test_trying_again_is_offered_for_its_own_project_only(desk, monkeypatch, key
     Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(other / "0.png")
     desk.open(folder=other)
     desk.accept_at(60, 60)
-    files, bar = desk.window.program.files, desk.window.area.error_bar
+    files, bar = desk.program.files, desk.window.area.error_bar
     files.open_path(desk.make_folder())
     desk.until(lambda: desk.session.store.image_root == desk.folder and desk.shown_row() == 0)
     mine = desk.accept_at(60, 60)
@@ -102,7 +102,7 @@ def test_a_mask_that_arrives_leaves_the_name_that_is_being_typed(desk):
     desk.open()
     desk.accept_at(100, 80)
     accept_slowly(desk, 40, 40)
-    desk.window.program.commands.add_class()
+    desk.program.commands.add_class()
     editor = desk.window.classes.findChild(QLineEdit)
     QTest.keyClicks(editor, "cort")
     desk.engine.let_go()
@@ -121,11 +121,11 @@ def test_a_refined_object_shows_its_class_and_takes_any_other(desk):
     second = desk.session.classes.add("second")
     third = desk.accept_at(110, 80)
     assert third.category_id == second
-    desk.window.program.commands.pick_class(first.id)
-    desk.window.program.commands.refine_object(third.id)
+    desk.program.commands.pick_class(first.id)
+    desk.program.commands.refine_object(third.id)
     chip = desk.window.area.chip
     assert "second" in chip.accessibleName()
-    desk.window.program.commands.pick_class(first.id)
+    desk.program.commands.pick_class(first.id)
     assert first.name in chip.accessibleName()
     desk.click(112, 82)
     desk.wait_mask(112, 82)
@@ -154,7 +154,7 @@ def test_an_image_that_was_not_shown_is_not_marked(desk, monkeypatch, modifier_a
 
     real = loading.load_image
     monkeypatch.setattr(loading, "load_image", lambda *args, **named: gate.wait(10) and real(*args, **named))
-    desk.window.program.loader.clear()
+    desk.program.loader.clear()
     desk.key(K.Key_D)
     row = desk.session._row_of[desk.session.image.id]
     assert row == 1
@@ -178,7 +178,7 @@ def test_objects_of_an_image_that_is_still_read_are_not_deleted(desk, monkeypatc
 
     real = loading.load_image
     monkeypatch.setattr(loading, "load_image", lambda *args, **named: gate.wait(10) and real(*args, **named))
-    desk.window.program.loader.clear()
+    desk.program.loader.clear()
     desk.key(K.Key_A)
     desk.key(K.Key_A, CTRL)
     desk.key(K.Key_Delete)
@@ -197,7 +197,7 @@ def test_an_image_that_cannot_be_read_is_done_with_but_its_objects_stay(desk):
     desk.wait_image(1)
     for number in (0, 2):
         (desk.folder / f"{number}.png").write_bytes(b"no image")
-    desk.window.program.loader.clear()
+    desk.program.loader.clear()
     bar = desk.window.area.error_bar
     desk.key(K.Key_A)
     desk.until(lambda: "0.png" in bar.text)
@@ -294,7 +294,7 @@ def test_what_was_begun_behind_a_waiting_accept_comes_back(desk):
 def test_an_object_deleted_while_its_refinement_waits_blocks_nothing(desk):
     desk.open()
     made = desk.accept_at(40, 40)
-    desk.window.program.commands.refine_object(made.id)
+    desk.program.commands.refine_object(made.id)
     accept_slowly(desk, 50, 40)
     desk.session.delete({made.id})
     assert ids(desk) == []
@@ -310,7 +310,7 @@ def test_marking_empty_without_waiting_drops_the_accept(desk):
     desk.open()
     accept_slowly(desk, 40, 40)
     desk.key(K.Key_X)
-    desk.window.program.bench._commands.finishing._patience.offer_way_out()
+    desk.program.bench._commands.finishing._patience.offer_way_out()
     button = desk.window.area.error_bar.button
     assert button.text() == "Mark it without it"
     button.click()
@@ -358,8 +358,8 @@ def test_a_class_chosen_for_a_refined_object_comes_back_with_it(desk):
     made = desk.accept_at(40, 40)
     other = desk.session.classes.add("other")
     desk.session.classes.pick(made.category_id)
-    desk.window.program.commands.refine_object(made.id)
-    desk.window.program.commands.pick_class(other)
+    desk.program.commands.refine_object(made.id)
+    desk.program.commands.pick_class(other)
     desk.click(50, 40)
     desk.wait_mask(50, 40)
     desk.key(K.Key_D)
@@ -376,8 +376,8 @@ def test_a_class_that_was_chosen_and_deleted_is_let_go(desk):
     desk.open()
     made = desk.accept_at(40, 40)
     other = desk.session.classes.add("other")
-    desk.window.program.commands.refine_object(made.id)
-    desk.window.program.commands.pick_class(other)
+    desk.program.commands.refine_object(made.id)
+    desk.program.commands.pick_class(other)
     desk.session.classes.delete(other)
     assert desk.refine.state.category_id == made.category_id
     desk.click(50, 40)
@@ -439,7 +439,7 @@ def test_a_held_key_ends_when_another_window_takes_the_keys(desk):
     told = []
     desk.window.gate._on_held = lambda action, is_down: told.append((action, is_down))
     QTest.keyPress(desk.window.canvas, K.Key_H)
-    sheet = desk.window.program.files.show_keys()
+    sheet = desk.program.files.show_keys()
     desk.until(sheet.isActiveWindow)
     desk.until(lambda: told == [("peek", True), ("peek", False)])
     sheet.reject()

@@ -80,7 +80,7 @@ def box_of(desk: Desk) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("tool", ["click", "box"])
 def test_a_corner_is_dragged_and_the_model_is_asked_again(desk, tool):
-    desk.window.program.commands.set_tool(tool)
+    desk.program.commands.set_tool(tool)
     asked = len(desk.engine.segmenter.decodes)
     desk.drag((90, 90), (120, 110))
     assert box_of(desk) == (30, 30, 120, 110)

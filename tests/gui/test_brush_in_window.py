@@ -262,11 +262,11 @@ def test_a_proposal_is_not_where_a_hand_has_decided(desk) -> None:
     desk.click(60, 60)
     desk.wait_mask(60, 60)
     desk.key(K.Key_G)
-    ghost = desk.window.program.commands.next_click.ghost
+    ghost = desk.program.commands.next_click.ghost
     assert ghost is not None
     desk.refine.paint(Stroke(((ghost.x, ghost.y),), 3, ghost.is_positive))
     desk.key(K.Key_G)
-    other = desk.window.program.commands.next_click.ghost
+    other = desk.program.commands.next_click.ghost
     assert other is None or abs(other.x - ghost.x) + abs(other.y - ghost.y) > 3
 
 

@@ -161,13 +161,13 @@ def test_an_engine_that_hangs_does_not_keep_the_window(desk):
     assert not desk.window.close()
     bar = desk.window.area.error_bar
     assert bar.button.text() == "Close without it"
-    desk.window.program.client.stop = lambda: True  # the held thread is ended by the test itself
+    desk.program.client.stop = lambda: True  # the held thread is ended by the test itself
     QTest.mouseClick(bar.button, Qt.MouseButton.LeftButton)
     assert not desk.window.isVisible()
     assert stored(project) == []
     with ProjectStore.open(project, read_only=True) as store:
         assert store.draft_counts() == {1: 1}
-    del desk.window.program.client.stop
+    del desk.program.client.stop
     desk.engine.let_go()
     desk.client.stop()
 
@@ -245,11 +245,11 @@ def test_an_unaccepted_object_stays_in_the_old_project_as_its_draft(desk):
     desk.click(60, 60)
     desk.wait_mask(60, 60)
     old = desk.session.store.path
-    desk.window.program.files.open_path(others)
+    desk.program.files.open_path(others)
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
     assert not desk.refine.state.is_active
     assert desk.session.store.draft_counts() == {}
-    desk.window.program.files.open_path(desk.folder)
+    desk.program.files.open_path(desk.folder)
     desk.until(lambda: desk.session.store is not None and desk.session.store.path == old)
     desk.wait_mask(60, 60)
     assert len(desk.refine.state.prompts.points) == 1
@@ -271,7 +271,7 @@ def test_opening_the_same_folder_again_keeps_the_pending_mask(desk):
 def test_export_and_import_wait_for_the_pending_mask(desk):
     desk.open()
     project = accept_in_flight(desk)
-    desk.window.program.files.export()
+    desk.program.files.export()
     assert desk.window.findChild(ExportDialog) is None
     desk.engine.let_go()
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
@@ -283,7 +283,7 @@ def test_export_and_import_wait_for_the_pending_mask(desk):
     desk.engine.hold()
     desk.click(100, 30)
     desk.key(K.Key_Return)
-    desk.window.program.files.import_path(desk.folder / "pictures-coco.json")
+    desk.program.files.import_path(desk.folder / "pictures-coco.json")
     assert desk.session.store is not None
     desk.engine.let_go()
     desk.until(lambda: desk.session.store is None)
@@ -338,7 +338,7 @@ def test_another_project_opens_without_the_mask_and_does_not_get_it(desk):
     (mine,) = stored(new)
     assert mine.mask().contains(100, 30)
     assert stored(old) == []
-    desk.window.program.files.open_path(desk.folder)
+    desk.program.files.open_path(desk.folder)
     desk.until(lambda: desk.session.store.path == old and len(stored(old)) == 1)
     assert stored(old)[0].mask().contains(60, 60)
     assert desk.session.store.draft_counts() == {}
@@ -348,7 +348,7 @@ def test_another_project_opens_without_the_mask_and_does_not_get_it(desk):
 def test_export_without_the_mask_stores_it_later(desk):
     desk.open()
     project = accept_in_flight(desk)
-    desk.window.program.files.export()
+    desk.program.files.export()
     assert desk.window.status.message.text() == "Finishing the last mask…"
     way_out(desk, "Export without it")
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
@@ -380,7 +380,7 @@ def test_two_wishes_wait_and_the_first_is_offered_again(desk):
     desk.open()
     project = accept_in_flight(desk)
     assert not desk.window.close()
-    desk.window.program.files.export()
+    desk.program.files.export()
     way_out(desk, "Export without it")
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     desk.window.findChild(ExportDialog).close()
@@ -394,7 +394,7 @@ def test_two_wishes_wait_and_the_first_is_offered_again(desk):
 def test_what_waits_behind_the_closing_does_not_happen_any_more(desk):
     desk.open()
     project = accept_in_flight(desk)
-    files = desk.window.program.files
+    files = desk.program.files
     assert not desk.window.close()
     files.export()
     files.import_path(desk.folder / "nothing.json")
@@ -428,7 +428,7 @@ def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
         return real(path, **{**named, "on_found": on_found})
 
     monkeypatch.setattr("annotator.ui.project.switch.open_project", slow)
-    desk.window.program.files.open_path(others)
+    desk.program.files.open_path(others)
     bar = desk.window.area.error_bar
     desk.until(lambda: "Looking through others" in bar.text)
     job = desk.window.jobs.jobs[0]
@@ -440,7 +440,7 @@ def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
     desk.qtbot.wait(100)
     assert desk.session.store.path == old
     assert not list(others.glob("*.annot"))
-    desk.window.program.files.open_path(others)
+    desk.program.files.open_path(others)
     desk.until(lambda: "Looking through others" in bar.text)
     again = desk.window.jobs.jobs[0]
     assert again is not job
@@ -448,7 +448,7 @@ def test_opening_can_be_stopped_and_leaves_nothing(desk, monkeypatch):
     desk.until(lambda: bar.text == "")
     assert desk.session.store.path == old
     monkeypatch.setattr("annotator.ui.project.switch.open_project", real)
-    desk.window.program.files.open_path(others)
+    desk.program.files.open_path(others)
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
     assert desk.session.is_writable
 
@@ -460,7 +460,7 @@ def test_the_newest_wish_to_open_counts(desk):
     third.mkdir()
     Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(third / "black.png")
     for path in (others, third, others, third):
-        desk.window.program.files.open_path(path)
+        desk.program.files.open_path(path)
     desk.until(lambda: desk.session.image is not None and desk.session.image.path == "black.png")
     desk.qtbot.wait(100)
     assert desk.session.image.path == "black.png"
@@ -473,7 +473,7 @@ def test_the_newest_wish_to_open_counts(desk):
 def test_closing_while_a_folder_is_opened_frees_it(desk):
     desk.open()
     others = other_folder(desk)
-    desk.window.program.files.open_path(others)
+    desk.program.files.open_path(others)
     assert desk.window.close()
     for folder in (desk.folder, others):
         with ProjectStore.open_folder(folder) as free:
@@ -483,7 +483,7 @@ def test_closing_while_a_folder_is_opened_frees_it(desk):
 def test_a_folder_that_is_gone_is_told_and_the_old_project_stays(desk):
     desk.open()
     old = desk.session.store.path
-    desk.window.program.files.open_path(desk.root / "nowhere")
+    desk.program.files.open_path(desk.root / "nowhere")
     desk.until(lambda: "nowhere" in desk.window.area.error_bar.text)
     assert desk.session.store.path == old
     desk.accept_at(60, 60)
@@ -528,12 +528,10 @@ def test_a_large_folder_opens_beside_the_window(desk, monkeypatch):
     noted("annotator.io.project.store", "list_images", gate=listing)
     noted("annotator.io.project.store", "ProjectStore.images")
     noted("annotator.io.project.opened", "absent_images")
-    desk.window.program.files._switch.opened.connect(lambda _path: without_image.append(desk.session.image is None))
-    real_request = desk.window.program.thumbnails.request
-    monkeypatch.setattr(
-        desk.window.program.thumbnails, "request", lambda *args: (asked.append(args[0]), real_request(*args))
-    )
-    desk.window.program.files.open_path(folder)
+    desk.program.files._switch.opened.connect(lambda _path: without_image.append(desk.session.image is None))
+    real_request = desk.program.thumbnails.request
+    monkeypatch.setattr(desk.program.thumbnails, "request", lambda *args: (asked.append(args[0]), real_request(*args)))
+    desk.program.files.open_path(folder)
     listing.wait_for_arrival()
     desk.accept_at(60, 60)  # the whole way of a click, while the folder is looked through
     assert desk.session.store.path == old

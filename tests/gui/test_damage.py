@@ -72,7 +72,7 @@ def test_what_was_being_changed_in_a_damaged_object_is_a_new_one(desk, sql, why)
     desk.open()
     for place in (40, 100):
         desk.accept_at(place, 60)
-    desk.window.program.commands.refine_object(1)
+    desk.program.commands.refine_object(1)
     desk.click(44, 60)
     desk.wait_mask(44, 60)
     desk.close()
@@ -91,7 +91,7 @@ def test_what_was_being_changed_in_a_damaged_object_is_a_new_one(desk, sql, why)
 def test_what_was_being_changed_on_an_image_of_another_size_is_a_new_object(desk):
     desk.open()
     desk.accept_at(40, 60)
-    desk.window.program.commands.refine_object(1)
+    desk.program.commands.refine_object(1)
     desk.click(44, 60)
     desk.wait_mask(44, 60)
     desk.close()
@@ -109,12 +109,12 @@ def test_a_damaged_object_without_a_history_is_told_and_can_be_deleted(desk):
     desk.open(folder=desk.folder)
     bar = desk.window.area.error_bar
     desk.until(lambda: "object 1 is left out" in bar.text)
-    desk.window.program.commands.refine_object(1)
+    desk.program.commands.refine_object(1)
     assert not desk.refine.state.is_active
     bar.button.click()
     desk.until(lambda: "no earlier state" in bar.text)
     desk.window.objects.select_ids(frozenset({1}))
-    desk.window.program.commands.delete_selected()
+    desk.program.commands.delete_selected()
     assert [row.id for row in desk.session.annotations] == [2]
 
 

@@ -110,7 +110,7 @@ def test_on_the_command_line(installed, desk, capsys):
 
 
 def open_export(desk) -> ExportDialog:
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     return desk.window.findChild(ExportDialog)
 
@@ -164,7 +164,7 @@ def test_the_file_to_import_is_asked_for_by_the_rows(desk, monkeypatch):
     monkeypatch.setattr(
         "annotator.ui.project.files.QFileDialog.getOpenFileName", lambda *words: (asked.append(words[-1]), ("", ""))[1]
     )
-    desk.window.program.files.import_file()
+    desk.program.files.import_file()
     desk.until(lambda: bool(asked))
     assert asked[0].startswith("All formats (*.json")
     assert ";;COCO (*.json)" in asked[0]
@@ -173,7 +173,7 @@ def test_the_file_to_import_is_asked_for_by_the_rows(desk, monkeypatch):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"options": 3}', '{"format": "gone", "options": {"coco": {"a": 1}}}'])
 def test_settings_that_make_no_sense_are_the_defaults(text, desk):
     desk.open()
-    desk.window.program.files._settings.set("export", text)
+    desk.program.files._settings.set("export", text)
     dialog = open_export(desk)
     assert dialog.spec.id == "coco"
     assert set(dialog.options) == {"segmentation"}
@@ -193,7 +193,7 @@ def test_yolo_out_and_in_through_the_menu(desk):
     desk.key(Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
     desk.key(Qt.Key.Key_Delete)
     assert desk.session.annotations == ()
-    desk.window.program.files.import_path(desk.folder / "pictures-yolo" / "data.yaml")
+    desk.program.files.import_path(desk.folder / "pictures-yolo" / "data.yaml")
     desk.until(lambda: desk.session.store is not None and len(desk.session.annotations) == 1)
     desk.window.findChild(WorkDialog).close()
     assert desk.session.is_writable

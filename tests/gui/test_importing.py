@@ -36,7 +36,7 @@ SQUARE = {"image_id": 1, "segmentation": [[10, 10, 40, 10, 40, 40, 10, 40]]}
 
 
 def run_import(desk, path) -> WorkDialog:
-    desk.window.program.files.import_path(path)
+    desk.program.files.import_path(path)
     desk.until(lambda: desk.window.findChild(WorkDialog) is not None)
     dialog = desk.window.findChild(WorkDialog)
     desk.until(lambda: not dialog.is_running)

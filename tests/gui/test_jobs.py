@@ -66,7 +66,7 @@ def show_jobs(desk) -> None:
 
 def begin_download(desk):
     """In the background, with the window free."""
-    desk.window.program.files.models.download("large")
+    desk.program.files.models.download("large")
     dialog = dialog_of(desk)
     desk.until(lambda: dialog.bar.value() == 25_000_000)
     press(dialog.beside_button)
@@ -114,7 +114,7 @@ def test_an_export_is_listed_and_its_folder_opens(desk, monkeypatch):
     desk.open()
     desk.accept_at(40, 40)
     show_jobs(desk)
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: dialog_of(desk, ExportDialog) is not None)
     dialog = dialog_of(desk, ExportDialog)
     press(dialog.start_button)
@@ -139,7 +139,7 @@ def test_an_export_is_listed_and_its_folder_opens(desk, monkeypatch):
 def test_an_import_is_listed_with_its_report(desk, tmp_path):
     desk.open()
     desk.accept_at(40, 40)
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: dialog_of(desk, ExportDialog) is not None)
     dialog = dialog_of(desk, ExportDialog)
     out = tmp_path / "out.json"
@@ -147,7 +147,7 @@ def test_an_import_is_listed_with_its_report(desk, tmp_path):
     press(dialog.start_button)
     desk.until(lambda: not dialog.is_running and out.exists())
     dialog.close()
-    desk.window.program.files.import_path(out)
+    desk.program.files.import_path(out)
     desk.until(lambda: len(desk.window.jobs.jobs) == 2)
     job = desk.window.jobs.jobs[0]
     assert job.title == "Import out.json"
@@ -168,7 +168,7 @@ def test_the_search_for_moved_images_is_listed(desk):
     desk.open()
     desk.accept_at(40, 40)
     (desk.folder / "0.png").rename(desk.folder / "moved.png")
-    desk.window.program.files._moved.find()
+    desk.program.files._moved.find()
     desk.until(lambda: dialog_of(desk) is not None and not dialog_of(desk).is_running)
     job = desk.window.jobs.jobs[0]
     assert job.title == "Find moved images"

@@ -126,7 +126,7 @@ def test_a_mask_that_fails_on_an_image_that_was_left_is_tried_again_there(desk):
 def test_a_refined_object_whose_object_is_gone_comes_back_as_a_new_one(desk):
     desk.open()
     made = desk.accept_at(40, 40)
-    desk.window.program.commands.refine_object(made.id)
+    desk.program.commands.refine_object(made.id)
     begin(desk, 44, 40)
     go(desk, 1)
     desk.session.undo()  # the accept, on the other image
@@ -142,7 +142,7 @@ def test_a_class_chosen_for_a_refined_object_is_kept_without_a_click(desk):
     made = desk.accept_at(40, 40)
     other = desk.session.classes.add("other")
     desk.session.classes.pick(made.category_id)
-    desk.window.program.commands.refine_object(made.id)
+    desk.program.commands.refine_object(made.id)
     desk.session.classes.pick(other)
     desk.crash()
     start_again(desk)

@@ -61,7 +61,7 @@ def test_space_that_is_let_go_in_another_window_does_not_stick(desk):
     desk.accept_at(30, 30)
     click_row(desk.window.objects.view, 0)
     QTest.keyPress(desk.window.objects.view, K.Key_Space)
-    sheet = desk.window.program.files.show_keys()
+    sheet = desk.program.files.show_keys()
     desk.until(sheet.isActiveWindow)
     sheet.close()
     desk.window.activateWindow()

@@ -23,10 +23,10 @@ def test_the_window_says_what_it_leaves_out_and_why(desk) -> None:
     assert "loop is a link to a folder and not followed" in bar.text
     assert "old.heic is of a kind that cannot be read here (.heic)" in bar.text
     other = desk.make_other_folder()
-    desk.window.program.files.open_path(other)
+    desk.program.files.open_path(other)
     desk.until(lambda: desk.session.store.image_root == other)
     assert bar.text == "", "it was about the other folder"
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     desk.until(lambda: "Left out of this folder" in desk.window.status.message.text())
     assert bar.text == "", "the bar has said it once"
 
@@ -37,7 +37,7 @@ def test_a_folder_of_nothing_readable_names_what_is_there(desk) -> None:
     for number in range(2):
         (folder / f"IMG_{number}.HEIC").write_bytes(b"x")
     desk.build()
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     bar = desk.window.area.error_bar
     desk.until(lambda: "There are no images" in bar.text)
     assert "each of 2 files (" in bar.text
@@ -56,7 +56,7 @@ def test_a_long_folder_gets_another_place(desk, monkeypatch) -> None:
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
     desk.build()
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     bar = desk.window.area.error_bar
     desk.until(lambda: "too long for a project file" in bar.text)
     assert bar.button.text() == "Choose a place…"

@@ -59,7 +59,7 @@ def wheel(widget):
 
 
 def test_settings_scroll_and_keep_their_button(desk, low_screen):
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     close = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Close")
     assert dialog.height() == LOW_PX
     assert is_seen(close)
@@ -84,7 +84,7 @@ def test_settings_scroll_and_keep_their_button(desk, low_screen):
 
 
 def test_the_keys_scroll_by_key(desk, low_screen):
-    sheet = desk.window.program.files.show_keys()
+    sheet = desk.program.files.show_keys()
     assert sheet.height() == LOW_PX
     sheet.activateWindow()
     desk.until(sheet.isActiveWindow)
@@ -97,7 +97,7 @@ def test_the_keys_scroll_by_key(desk, low_screen):
 
 def test_with_room_nothing_scrolls(desk, monkeypatch):
     monkeypatch.setattr(scroll_pane, "room_for", lambda _dialog: QSize(1920, 1040))
-    for show in (desk.window.program.files.show_settings, desk.window.program.files.show_keys):
+    for show in (desk.program.files.show_settings, desk.program.files.show_keys):
         dialog = show()
         bar = dialog.findChild(QScrollArea).verticalScrollBar()
         desk.until(lambda bar=bar: not bar.isVisible())
@@ -132,7 +132,7 @@ def smallest_screen(monkeypatch):
 
 
 def show_export(desk):
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: QApplication.activeModalWidget() is not None)
     return QApplication.activeModalWidget()
 
@@ -152,9 +152,9 @@ def show_training(desk):
 @pytest.mark.parametrize(
     "show",
     [
-        lambda desk: desk.window.program.files.show_settings(),
-        lambda desk: desk.window.program.files.show_keys(),
-        lambda desk: desk.window.program.files.show_about(),
+        lambda desk: desk.program.files.show_settings(),
+        lambda desk: desk.program.files.show_keys(),
+        lambda desk: desk.program.files.show_about(),
         show_export,
         show_adapters,
         show_training,
@@ -278,7 +278,7 @@ def test_the_hint_is_read_in_the_narrowest_window(desk_with_folder):
 
 
 def test_the_choice_of_a_model_shows_what_it_stands_for(desk):
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     choice = dialog.editors["model"]
     line = choice.lineEdit()
     desk.until(choice.isVisible)
@@ -301,7 +301,7 @@ def test_the_titles_of_the_curves_are_whole(qtbot, monkeypatch, points):
 
 
 def test_the_title_of_the_film_strip_is_whole_beside_another_panel(desk):
-    desk.window.program.files.open_path(desk.make_folder(images=12))
+    desk.program.files.open_path(desk.make_folder(images=12))
     window = desk.window
     window.resize(853, 480)
     window.show_panel("jobs", True)

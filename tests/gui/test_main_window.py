@@ -456,7 +456,7 @@ def test_a_slow_opening_does_not_hide_for_good_that_the_model_is_missing(desk):
     desk.build()
     bar = desk.window.area.error_bar
     desk.until(lambda: "The model fake is missing." in bar.text)
-    switch = desk.window.program.files._switch
+    switch = desk.program.files._switch
     switch.open(desk.make_folder())
     switch._tell_slow()
     assert bar.text.startswith("Looking through pictures…")
@@ -466,7 +466,7 @@ def test_a_slow_opening_does_not_hide_for_good_that_the_model_is_missing(desk):
 
 def test_settings_are_applied_at_once(desk):
     desk.open()
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     dialog.editors["theme"].setCurrentText("light")
     assert desk.window.theme.tokens.name == "light"
     dialog.editors["keymap"].setCurrentText("isat")
@@ -481,7 +481,7 @@ def test_settings_are_applied_at_once(desk):
 def test_import_and_export_through_the_menu(desk, tmp_path):
     desk.open()
     desk.accept_at(60, 60)
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     dialog = desk.window.findChild(ExportDialog)
     with desk.qtbot.waitSignal(dialog.done_with):
@@ -492,7 +492,7 @@ def test_import_and_export_through_the_menu(desk, tmp_path):
     desk.key(K.Key_A, CTRL)
     desk.key(K.Key_Delete)
     assert desk.session.annotations == ()
-    desk.window.program.files.import_path(exported)
+    desk.program.files.import_path(exported)
     work = desk.window.findChild(WorkDialog)
     desk.until(lambda: not work.is_running)
     work.close()
@@ -520,8 +520,8 @@ from pathlib import Path
 import tempfile
 application = app.make_application()
 settings = Settings.load(Path(tempfile.mkdtemp()) / "settings.toml")
-window = app.build_window(settings, app.default_factory("", config=None, device=None, settings=settings))
-window.show()
+program = app.build_program(settings, app.default_factory("", config=None, device=None, settings=settings))
+program.window.show()
 heavy = {"torch", "sam2", "torchvision", "scipy", "skimage"} & set(sys.modules)
 print("HEAVY", sorted(heavy))
 import os
@@ -569,7 +569,7 @@ def test_the_film_strip_is_searched_and_filtered(desk):
     desk.key(K.Key_D)
     desk.wait_image(5)
     assert shown() == [0, 1, 2, 3, 5]
-    desk.window.program.files.open_path(desk.make_other_folder())
+    desk.program.files.open_path(desk.make_other_folder())
     desk.until(lambda: desk.session.store.image_root.name == "other")
     assert choice.currentIndex() == 0
     assert film.model.rowCount() == len(desk.session.images)

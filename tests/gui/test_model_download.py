@@ -58,7 +58,7 @@ def registry():
 @pytest.fixture
 def desk(desk, registry):
     desk.open()
-    models = desk.window.program.files.models
+    models = desk.program.files.models
     models._list_models, models._fetch = registry.find, registry.fetch
     menu = desk.window.menus["Model"]
     menu.aboutToShow.emit()
@@ -121,7 +121,7 @@ def test_closing_the_window_leaves_a_server_that_stands_still(desk, tmp_path):
     with StallingServer() as server:
         rest = {"kind": "sam2", "licence": "", "rank": 0}
         large = ModelEntry(name="large", file="model.pt", url=server.url, sha256=digest, **rest)
-        desk.window.program.files.models._fetch = lambda _name, told: weights.fetch(large, tmp_path, progress=told)
+        desk.program.files.models._fetch = lambda _name, told: weights.fetch(large, tmp_path, progress=told)
         menu = desk.window.menus["Model"]
         next(action for action in menu.actions() if action.text() == "Download large…").trigger()
         dialog = desk.window.findChild(WorkDialog)

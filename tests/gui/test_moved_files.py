@@ -19,10 +19,10 @@ def labelled_and_moved(desk):
     desk.open()
     desk.accept_at(60, 60)
     project = desk.session.store.path
-    desk.window.program.files.open_path(desk.make_other_folder())
+    desk.program.files.open_path(desk.make_other_folder())
     desk.until(lambda: desk.session.store is not None and desk.session.store.path != project and desk.shown_row() == 0)
     shutil.move(desk.folder / "0.png", desk.folder / "renamed.png")
-    desk.window.program.files.open_path(project)
+    desk.program.files.open_path(project)
     desk.until(lambda: desk.session.store is not None and desk.session.store.path == project)
 
 

@@ -33,7 +33,7 @@ def at_work(desk):
 
 
 def ghost(desk):
-    return desk.window.program.commands.next_click.ghost
+    return desk.program.commands.next_click.ghost
 
 
 def grab(desk):

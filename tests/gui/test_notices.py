@@ -95,7 +95,7 @@ def test_not_before_the_image_is_there_goes_when_it_is_there(desk, monkeypatch):
     desk.open()
     gate, real = threading.Event(), loading.load_image
     monkeypatch.setattr(loading, "load_image", lambda *args, **named: gate.wait(10) and real(*args, **named))
-    desk.window.program.loader.clear()
+    desk.program.loader.clear()
     desk.key(K.Key_D)
     desk.key(K.Key_X)
     assert "Not before" in line(desk)

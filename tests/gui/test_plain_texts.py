@@ -69,8 +69,8 @@ def shown_tip() -> QLabel:
 def test_no_label_is_html(hostile):
     assert formats() == {PLAIN}
     assert hostile.window.area.error_bar.label.text().startswith("<img")
-    hostile.window.program.files.show_about().close()
-    hostile.window.program.files.show_settings().close()
+    hostile.program.files.show_about().close()
+    hostile.program.files.show_settings().close()
     assert formats() == {PLAIN}
 
 
@@ -78,7 +78,7 @@ def test_a_label_does_not_open_a_picture(hostile):
     """A picture of 300 pixels would make it that high."""
     label = QLabel(hostile.class_name, hostile.window)
     assert label.sizeHint().height() < 40
-    hostile.window.program.theme.apply("light")
+    hostile.program.theme.apply("light")
     assert label.sizeHint().height() < 40
 
 
@@ -120,7 +120,7 @@ def test_menus_and_titles_show_signs_of_qt_as_they_are(hostile):
     classes = next(action.menu() for action in menu.actions() if action.menu() is not None)
     assert hostile.class_name in {read_by_a_person(action.text()) for action in classes.actions()}
     menu.deleteLater()
-    recent = hostile.window.program.files._recent
+    recent = hostile.program.files._recent
     recent.fill()
     assert any(FOLDER in read_by_a_person(action.text()) for action in recent.menu.actions())
     assert f" – {FOLDER} – Annotator" in hostile.window.windowHandle().title()

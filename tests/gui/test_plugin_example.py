@@ -111,17 +111,17 @@ def test_all_of_it_in_the_window(installed, desk, folder):
     menu = desk.window.menus["Object"].actions()
     assert menu[-1].text() == "Measure objects"
     assert menu[-2].isSeparator()
-    sheet = desk.window.program.files.show_keys()
+    sheet = desk.program.files.show_keys()
     assert {"Measure objects", "Ctrl+Alt+M"} <= {label.text() for label in sheet.findChildren(QLabel)}
     sheet.close()
-    about = desk.window.program.files.show_about()
+    about = desk.program.files.show_about()
     assert isinstance(about, AboutBox)
     desk.until(lambda: "annotator-levels" in about.plugins.text())
     line = "annotator-levels 1.0: action measure, engine levels, format table, image reader levels"
     assert line in about.plugins.text()
     about.close()
 
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     dialog = desk.window.findChild(ExportDialog)
     dialog.format.setCurrentIndex(dialog.format.findData("table"))

@@ -25,7 +25,7 @@ def test_an_accept_into_a_deleted_folder_is_told_with_a_way_to_rescue_the_work(d
     desk.accept_at(40, 40)
     bar = desk.window.area.error_bar
     assert bar.text == ""
-    desk.until(lambda: not desk.window.program.commands.watch._is_looking)  # not in the middle of the removal
+    desk.until(lambda: not desk.program.commands.watch._is_looking)  # not in the middle of the removal
     shutil.rmtree(desk.folder)
     desk.accept_at(100, 80)
     desk.until(lambda: "not in its place" in bar.text)

@@ -35,7 +35,7 @@ def test_the_menu_leads_back_and_can_be_cleared(desk):
     other = desk.root / "R&D"
     desk.folder.rename(other)
     desk.make_folder(images=3)
-    files = desk.window.program.files
+    files = desk.program.files
     for folder in (other, desk.folder):
         files.open_path(folder)
         desk.until(lambda folder=folder: desk.session.store is not None and desk.session.store.image_root == folder)
@@ -56,7 +56,7 @@ def test_a_project_kept_elsewhere_is_the_one_that_opens_next(desk):
     place = desk.root / "projects" / "mine.annot"
     place.parent.mkdir()
     desk.build()
-    files = desk.window.program.files
+    files = desk.program.files
     files.open_path(desk.make_folder(), project_path=place)
     desk.until(lambda: desk.session.store is not None)
     desk.until(lambda: desk.shown_row() == 0)
@@ -75,7 +75,7 @@ def test_a_project_kept_elsewhere_is_the_one_that_opens_next(desk):
 def test_a_place_that_went_away_is_told(desk):
     desk.open()
     gone = desk.root / "gone"
-    desk.window.program.settings.remember_folder(str(gone))
+    desk.program.settings.remember_folder(str(gone))
     menu_of(desk).actions()[0].trigger()
     bar = desk.window.area.error_bar
     desk.until(bar.isVisible)
@@ -100,9 +100,9 @@ def test_a_folder_of_the_same_name_gets_a_project_of_its_own(desk, monkeypatch):
     desk.root = patient
     place, first = documents / "pictures.annot", desk.make_folder()
     desk.build()
-    desk.window.program.files.open_path(first, project_path=place)
+    desk.program.files.open_path(first, project_path=place)
     desk.until(lambda: desk.shown_row() == 0)
-    desk.window.program.files.open_path(second, project_path=place)
+    desk.program.files.open_path(second, project_path=place)
     bar = desk.window.area.error_bar
     desk.until(bar.isVisible)
     assert "belongs to the folder" in bar.text
@@ -118,7 +118,7 @@ def test_an_image_whose_file_was_replaced_is_told(desk):
     desk.accept_at(60, 60)
     pixels = np.random.default_rng(7).integers(0, 255, (120, 160, 3), np.uint8)
     Image.fromarray(pixels).save(desk.folder / "0.png")
-    desk.window.program.files.open_path(desk.folder)
+    desk.program.files.open_path(desk.folder)
     bar = desk.window.area.error_bar
     desk.until(bar.isVisible)
     assert "0.png is another file" in bar.text

@@ -145,7 +145,7 @@ def test_another_project_has_an_order_of_its_own(reviewing, tmp_path):
     other.mkdir()
     for name in ("a.png", "b.png"):
         (other / name).write_bytes((desk.folder / "0.png").read_bytes())
-    desk.window.program.files.open_path(other)
+    desk.program.files.open_path(other)
     desk.until(lambda: desk.session.store.image_root == other and desk.shown_row() == 0)
     accept(desk, 60, 50, 0.4)
     step(desk, K.Key_J, 1)

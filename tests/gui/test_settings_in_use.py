@@ -44,7 +44,7 @@ def test_the_width_of_outlines_is_a_setting(desk):
     Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(folder / "0.png")
     desk.open(folder=folder)
     desk.accept_at(60, 60)
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     dialog.editors["mask_opacity"].setValue(0.0)
     shares = []
     for width_px in (0.0, 4.0, 8.0):
@@ -66,10 +66,10 @@ def test_images_above_the_limit_are_refused_until_it_is_raised(desk):
     Settings.load(desk.root / "settings.toml").set("max_image_megapixels", 1)
     desk.folder = folder
     desk.build()
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     desk.until(lambda: "megapixels" in desk.window.area.error_bar.text)
     assert desk.shown_row() == -1
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     dialog.editors["max_image_megapixels"].setValue(2)
     dialog.close()
     desk.wait_image(0)
@@ -85,7 +85,7 @@ def test_uids_of_dicom_are_left_out_where_the_person_wants_it(desk):
     desk.open(folder=folder)
     store = desk.session.store
     assert "SOPInstanceUID" in store.images()[0].extra
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     assert "DICOM UIDs" in [label.text() for label in dialog.findChildren(QLabel)]
     dialog.editors["dicom_uids"].setChecked(False)
     dialog.close()
@@ -101,7 +101,7 @@ def test_uids_of_dicom_are_left_out_where_the_person_wants_it(desk):
     desk.session.keeps_uids = True  # a colleague, who has not asked for it
     desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=first.extra)
     assert "SOPInstanceUID" not in store.images()[1].extra
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     dialog.editors["dicom_uids"].setChecked(True)
     dialog.close()
     desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=first.extra)
@@ -133,9 +133,9 @@ def test_the_memory_for_one_image_can_be_raised(desk):
     Settings.load(desk.root / "settings.toml").set("memory_limit_mib", 30)
     desk.folder = folder
     desk.build()
-    desk.window.program.files.open_path(folder)
+    desk.program.files.open_path(folder)
     desk.until(lambda: "0.png needs 60 MB of memory, the limit is 31 MB." in desk.window.area.error_bar.text)
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     dialog.editors["memory_limit_mib"].setValue(0)
     dialog.close()
     desk.wait_image(0)
@@ -143,7 +143,7 @@ def test_the_memory_for_one_image_can_be_raised(desk):
 
 
 def type_author(desk, name):
-    dialog = desk.window.program.files.show_settings()
+    dialog = desk.program.files.show_settings()
     field = dialog.editors["author"]
     field.setFocus()
     field.selectAll()
@@ -158,7 +158,7 @@ def test_another_author_signs_from_the_next_object_on(desk):
     assert desk.accept_at(100, 80).author == "Dr. Ada"
     authors = desk.session.store._fetch("SELECT author FROM edit ORDER BY seq")
     assert authors[-1] == ("Dr. Ada",) != authors[0]
-    desk.window.program.files.open_path(desk.make_other_folder())
+    desk.program.files.open_path(desk.make_other_folder())
     desk.until(lambda: len(desk.session.images) == 1 and desk.shown_row() == 0)
     assert desk.session.store.author == "Dr. Ada"
 
@@ -204,7 +204,7 @@ def test_the_model_in_use_is_not_loaded_again(desk, shelves):
     shelves.pick("fake")
     assert shelves.loaded == ["other", "fake"]
     desk.engine.let_load()
-    desk.until(lambda: desk.client.info.name == "fake" and not desk.window.program._is_other_awaited)
+    desk.until(lambda: desk.client.info.name == "fake" and not desk.program._is_other_awaited)
 
 
 def test_a_model_can_be_chosen_when_settings_cannot_be_kept(desk, shelves, monkeypatch):
@@ -213,7 +213,7 @@ def test_a_model_can_be_chosen_when_settings_cannot_be_kept(desk, shelves, monke
     def refuse():
         raise UserError("The settings cannot be saved (read-only).", "They hold until the program ends.")
 
-    monkeypatch.setattr(desk.window.program.settings, "_save", refuse)
+    monkeypatch.setattr(desk.program.settings, "_save", refuse)
     shelves.pick("other")
     desk.until(lambda: desk.client.info.name == "other")
     assert desk.window.area.error_bar.text.startswith("The settings cannot be saved")

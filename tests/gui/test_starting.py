@@ -10,7 +10,7 @@ import pytest
 
 from annotator.domain.errors import UserError
 from annotator.io.settings import SETTINGS, Settings
-from annotator.ui.app import build_window, default_factory, is_there, named_place
+from annotator.ui.app import build_program, default_factory, is_there, named_place
 from annotator.ui.shell import crash
 from annotator.ui.shell.crash import CrashHandler
 from tests.gui.shell import HeldEngine
@@ -58,8 +58,9 @@ def test_odd_settings_open_the_window_with_defaults(tmp_path: Path, qtbot, kind:
         assert settings.warnings or kind == "long"
     default_factory("", config=None, device=None, settings=settings)
     is_there(Path(settings.get("last_folder")))
-    window = build_window(settings, HeldEngine().factory)
-    window.program.files.restore_window()
+    program = build_program(settings, HeldEngine().factory)
+    window = program.window
+    program.files.restore_window()
     window.show()
     window.close()
     window.deleteLater()

@@ -15,7 +15,7 @@ def test_a_project_with_a_trigger_is_refused_and_its_rows_are_offered(desk):
     connection.execute("CREATE TRIGGER t AFTER INSERT ON annotation BEGIN DELETE FROM annotation; END")
     connection.close()
     desk.build()
-    desk.window.program.files.open_path(desk.folder)
+    desk.program.files.open_path(desk.folder)
     bar = desk.window.area.error_bar
     desk.until(lambda: "it holds a trigger (t)" in bar.text)
     bar.button.click()

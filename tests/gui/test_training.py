@@ -65,7 +65,7 @@ def desk(desk, tmp_path, monkeypatch):
     desk.engine.segmenter = AdaptableSegmenter()
     desk.options["shelf"] = desk.shelf
     desk.open()
-    desk.control = desk.window.program.adapters
+    desk.control = desk.program.adapters
     desk.child = ("0.1", "")
     desk.real_command = Wish.command
     monkeypatch.setattr(Wish, "command", lambda wish: [sys.executable, "-c", CHILD, str(wish.folder), *desk.child])
@@ -186,7 +186,7 @@ def test_closing_dialog_and_window_leaves_the_run_going(desk):
 def reopen(desk):
     """The window of another day, on the same folder."""
     desk.open(folder=desk.folder)
-    desk.control = desk.window.program.adapters
+    desk.control = desk.program.adapters
     desk.until(desk.window.area.error_bar.isVisible)
     return desk.window.area.error_bar
 

@@ -141,7 +141,7 @@ def test_dropping_on_an_image_that_is_done_already_can_be_undone(desk):
 def test_an_object_taken_up_without_a_change_is_no_question(desk):
     desk.open()
     made = desk.accept_at(40, 40)
-    desk.window.program.commands.refine_object(made.id)
+    desk.program.commands.refine_object(made.id)
     desk.key(K.Key_Return, CTRL)
     desk.wait_image(1)
     assert desk.session.store.annotations(1) == [made]
@@ -203,7 +203,7 @@ def test_the_export_dialog_names_what_is_not_accepted(desk):
     begin(desk, 40, 40)
     go(desk, 1)
     begin(desk, 60, 60)
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     dialog = desk.window.findChild(ExportDialog)
     assert "2 images hold 2 objects that are not accepted: 0.png, 1.png" in dialog.note.text()
@@ -213,7 +213,7 @@ def test_the_export_dialog_names_what_is_not_accepted(desk):
 
 def test_an_export_with_nothing_in_work_names_nothing(desk):
     desk.open()
-    desk.window.program.files.export()
+    desk.program.files.export()
     desk.until(lambda: desk.window.findChild(ExportDialog) is not None)
     dialog = desk.window.findChild(ExportDialog)
     assert not any("accepted" in label.text() for label in dialog.findChildren(QLabel))

@@ -352,7 +352,7 @@ def test_a_corrupt_project_is_told_with_a_way_on(desk, monkeypatch, content):
     bad = desk.root / "bad.annot"
     bad.write_bytes(content)
     desk.build()
-    desk.window.program.files.open_path(bad)
+    desk.program.files.open_path(bad)
     bar = desk.window.area.error_bar
     desk.until(lambda: "bad.annot" in bar.text)
     assert desk.window.isVisible()
@@ -380,7 +380,7 @@ def test_what_the_command_line_may_name(tmp_path, monkeypatch):
 
 def test_sheets_have_a_heading_of_their_own(desk):
     desk.open()
-    files = desk.window.program.files
+    files = desk.program.files
     for dialog in (files.show_keys(), files.show_settings(), files.show_about()):
         titles = [label for label in dialog.findChildren(QLabel) if label.objectName() == "title"]
         assert len(titles) == 1
@@ -423,7 +423,7 @@ def test_a_window_that_was_left_in_full_screen_leaves_it_by_one_key(desk):
 
 def object_place(desk):
     """Where the candidates lie, in view pixels."""
-    frame, view = desk.window.program.views._candidates_frame, desk.window.canvas.image_to_view
+    frame, view = desk.program.views._candidates_frame, desk.window.canvas.image_to_view
     return QRectF(view(frame.left(), frame.top()), view(frame.right(), frame.bottom()))
 
 
@@ -484,10 +484,10 @@ def test_the_tool_comes_back_after_a_read_only_project(desk):
     assert desk.window.canvas.tool == "box"
     other = desk.make_other_folder()
     with ProjectStore.open_folder(other, author="a colleague"):
-        desk.window.program.files.open_path(other)
+        desk.program.files.open_path(other)
         desk.until(lambda: not desk.session.is_writable and desk.shown_row() == 0)
         assert desk.window.canvas.tool == "select"
-        desk.window.program.files.open_path(desk.folder)
+        desk.program.files.open_path(desk.folder)
         desk.until(lambda: desk.session.is_writable and desk.shown_row() == 0)
     assert desk.window.canvas.tool == "box"
     assert desk.window.actions_by_id["tool_box"].isChecked()
@@ -497,7 +497,7 @@ def test_an_import_that_failed_can_be_tried_again(desk):
     desk.open()
     source = desk.root / "objects.json"
     source.write_text("{ no json")
-    desk.window.program.files.import_path(source)
+    desk.program.files.import_path(source)
     desk.until(lambda: desk.window.findChild(WorkDialog) is not None)
     dialog = desk.window.findChild(WorkDialog)
     desk.until(lambda: not dialog.is_running)

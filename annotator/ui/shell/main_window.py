@@ -18,7 +18,7 @@ from annotator.ui.notices import Notices
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.shell.action_rows import TOOL_STRIP, ActionRow
-from annotator.ui.shell.actions import ActionSet, Run
+from annotator.ui.shell.actions import ActionSet
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
 from annotator.ui.shell.focus_round import FocusRound
 from annotator.ui.shell.job_fact import JobFact
@@ -40,11 +40,12 @@ class MainWindow(QMainWindow):
     """Tool strip at the left, canvas in the middle, objects and classes at the right, images at the bottom.
 
     Args:
-        run: does what an action's row says.
         ask_thumbnail: called for images whose thumbnail is needed.
     """
 
     closing = Signal()
+    asked = Signal(object, bool)
+    """For an action: its row, and the new state of a switch, or whether a held key is down."""
     paths_dropped = Signal(list)
     """Folders or files that were dropped anywhere on the window, as ``Path``."""
 
@@ -53,11 +54,9 @@ class MainWindow(QMainWindow):
         theme: Theme,
         keymap: Keymap,
         *,
-        run: Run,
         ask_thumbnail: Callable[[ImageRecord], None],
     ) -> None:
         super().__init__()
-        self.program: Any = None
         self.may_close: Callable[[], bool] = lambda: True
         """Asked before the window closes; when it says no, whoever set it closes the window later."""
         self.theme = theme
@@ -80,14 +79,14 @@ class MainWindow(QMainWindow):
         self.setStatusBar(self.status)
         self.docks = {spec.id: self._make_dock(spec) for spec in PANELS}
         self._share_right_side()
-        self.actions_by_id = ActionSet(keymap, run, self)
+        self.actions_by_id = ActionSet(keymap, self.asked.emit, self)
         self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
         self.strip = self._place_tools()
         rows = self.actions_by_id.rows
         self.gate = KeyGate(
             self,
             is_canvas=self._is_canvas,
-            on_held=lambda name, is_down: run(rows[name], is_down),
+            on_held=lambda name, is_down: self.asked.emit(rows[name], is_down),
             claims=self.canvas.pointer.claims,
         )
         self._round = FocusRound(self.area, self.strip, [cast(Any, panel).view for panel in self.panels.values()])
