@@ -34,6 +34,8 @@ from annotator.ui.threads.loading import ImageLoader, ThumbnailLoader
 from annotator.ui.threads.worker import EngineClient
 
 _log = logging.getLogger(__name__)
+HUNG_EXIT = 70
+"""The exit status after an engine that did not end; the number is what ``sysexits.h`` has for such failures."""
 _AT_START = ("mask_opacity", "outline_width_px", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
 """Settings that nothing else has taken by then."""
 
@@ -125,7 +127,7 @@ class Program(QObject):
         if not has_ended:
             # A call into the engine does not come back; destroying its running thread would abort the process.
             _log.error("the engine thread did not end; leaving without it")
-            os._exit(0)
+            os._exit(HUNG_EXIT)
 
     def _forget_pictures(self) -> None:
         self.loader.clear()

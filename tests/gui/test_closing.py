@@ -23,6 +23,7 @@ from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.work_dialog import WorkDialog
+from annotator.ui.program import HUNG_EXIT
 from tests.fakes import Gate
 from tests.gui.shell import Desk
 
@@ -204,6 +205,20 @@ def test_taking_the_accept_back_keeps_the_window(desk):
 
 
 # --- another project ----------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_does_not_end_is_no_success(desk, monkeypatch):
+    desk.open()
+    annotation = desk.accept_at(60, 60)
+    project, client = desk.session.store.path, desk.client
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    end = client.stop
+    monkeypatch.setattr(client, "stop", lambda: not end())
+    desk.window.close()
+    assert ended == [HUNG_EXIT]
+    assert HUNG_EXIT != 0
+    assert [row.id for row in stored(project)] == [annotation.id], "what was accepted is there all the same"
 
 
 def test_changing_the_project_waits_and_the_mask_is_in_the_old_one(desk):
