@@ -28,6 +28,7 @@ import tifffile
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from annotator.domain import budget
 from annotator.domain.errors import ImageError
@@ -49,7 +50,7 @@ _GREY, _DEEP = _SOFT[..., 0], _SOFT.astype(np.uint16) * 200
 def pillow(kind: str, mode: str = "RGB", **options: object) -> bytes:
     out = io.BytesIO()
     picture = Image.fromarray(_SOFT)
-    (picture.quantize(32) if mode == "P" else picture.convert(mode)).save(out, kind, **options)  # type: ignore[arg-type]
+    (picture.quantize(32) if mode == "P" else picture.convert(mode)).save(out, kind, **options)
     return out.getvalue()
 
 
@@ -61,8 +62,8 @@ def tiff(array: np.ndarray, **options: object) -> bytes:
 
 def dicom(syntax: str, frames: list[bytes] | bytes, *, bits: int = 8, samples: int = 1) -> bytes:
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3"
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.2"), UID("1.2.3")
     made = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     made.Rows, made.Columns, made.SamplesPerPixel = 40, 56, samples
     made.PhotometricInterpretation = "RGB" if samples == 3 else "MONOCHROME2"

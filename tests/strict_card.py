@@ -36,13 +36,13 @@ class OnCard(torch.Tensor):
     @staticmethod
     def __new__(cls, data: torch.Tensor) -> OnCard:
         with torch.inference_mode(data.is_inference()):  # a view of an ordinary tensor stays one
-            made: Any = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            made: Any = torch.Tensor._make_wrapper_subclass(
                 cls,
                 data.shape,
                 strides=data.stride(),
                 storage_offset=data.storage_offset(),
                 dtype=data.dtype,
-                device="cpu",  # for torch's own threads; people and their programs see the property below
+                device=torch.device("cpu"),  # for torch's own threads; people and their programs see the property below
             )
         made.held = data
         return made  # type: ignore[no-any-return]
@@ -75,10 +75,10 @@ class OnCard(torch.Tensor):
             return self.cpu().to(dtype or self.dtype)
         return self if dtype is None else super().to(dtype=dtype)
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, **_: Any) -> torch.Tensor:
+    def new_tensor(self, data: Any, dtype: Any = None, *_: Any, **__: Any) -> torch.Tensor:
         return torch.tensor(data, dtype=dtype or self.dtype, device=CARD)
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"OnCard({self.held!r})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnCard:
@@ -93,7 +93,9 @@ class OnCard(torch.Tensor):
         return self.held.detach().__reduce_ex__(protocol)  # in a file it is a tensor like any other
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _run(func, args, kwargs or {})
 
 
@@ -175,7 +177,8 @@ def _held(value: Any) -> Any:
 def strict_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """The card, for as long as the context lasts and in this thread alone."""
     autocast = torch.autocast
-    with monkeypatch.context() as patch, _Rules(), _Chance():
+    rules: Any = _Rules  # torch has no types here
+    with monkeypatch.context() as patch, rules(), _Chance():
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "synchronize", lambda _device=None: None)
         patch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)

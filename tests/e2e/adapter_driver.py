@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, QTimer
@@ -57,8 +58,11 @@ class Driver:
     def start(self) -> None:
         try:
             self.until(lambda: self._find_window() is not None)
-            self.window = self._find_window()
-            self.program = self.window.findChild(Program)
+            window = self._find_window()
+            assert window is not None
+            program = window.findChild(Program)
+            assert program is not None
+            self.window, self.program = window, program
             self.refine, self.client, self.session = self.program.refine, self.program.client, self.program.session
             self.client.encode_started.connect(self._on_encode)
             self.client.adapter_changed.connect(lambda _adapter, took_ms: self.swaps_ms.append(took_ms))
@@ -105,6 +109,9 @@ class Driver:
     def shown_path(self) -> str:
         picture, image = self.program.bench.picture, self.session.image
         return image.path if image is not None and picture is not None and picture.image_id == image.id else ""
+
+    def shows(self, path: str) -> bool:
+        return self.shown_path() == path
 
     def settled(self) -> Any:
         """The state once the newest click or box has its mask."""
@@ -171,7 +178,7 @@ def label(hands: Driver) -> None:
     for number, path in enumerate(names(IMAGES)):
         if number:
             hands.key(K.Key_D)
-        hands.until(lambda path=path: hands.shown_path() == path)
+        hands.until(partial(hands.shows, path))
         if number == 0:
             hands.session.classes.add("nucleus")
             hands.key(K.Key_1)
@@ -188,6 +195,7 @@ def label(hands: Driver) -> None:
     dialog.minutes.setValue(MINUTES)
     hands.press(dialog.start_button)
     run = hands.program.adapters.training.run
+    assert run is not None
     hands.until(lambda: run.standing.encoded > 0 and "pieces of the images" in dialog.line.text())
     encoding = dialog.line.text()
     hands.until(lambda: f"of {MINUTES:g} minutes" in dialog.line.text())
@@ -243,7 +251,8 @@ def install(hands: Driver) -> None:
     hands.press(bar.button)
     dialog: TrainDialog = hands.dialog(TrainDialog)
     hands.until(dialog.install_button.isVisible)
-    cells = [[dialog.table.item(row, column).text() for column in range(4)] for row in range(dialog.table.rowCount())]
+    items = [[dialog.table.item(row, column) for column in range(4)] for row in range(dialog.table.rowCount())]
+    cells = [[item.text() for item in row if item is not None] for row in items]
     say("found", told=told, word=dialog.install_button.text(), table=cells)
 
     def own() -> list[AdapterEntry]:

@@ -72,7 +72,8 @@ class KnowingSegmenter(FakeSegmenter):
         y = (np.arange(SIDE) + 0.5) * embedding.height / SIDE - box.center[1]
         # A little rounder than an ellipse: an object fills the corners of its box more than that.
         far = np.abs(x / (box.width / 2 * scale))[None, :] ** 3 + np.abs(y / (box.height / 2 * scale))[:, None] ** 3
-        return 4.0 * (1.0 - far)
+        made: npt.NDArray[np.float64] = 4.0 * (1.0 - far)
+        return made
 
 
 def _is_of(target: Target, embedding: FakeEmbedding) -> bool:
@@ -142,7 +143,7 @@ def _other_pixels(_model: KnowingSegmenter) -> None:
 def _no_undo(_model: KnowingSegmenter) -> None:
     from annotator.io.project.store import ProjectStore
 
-    ProjectStore.undo = lambda _self: None  # type: ignore[method-assign]
+    setattr(ProjectStore, "undo", lambda _self: None)  # noqa: B010 - a fault, of another type
 
 
 def _lossy_export(_model: KnowingSegmenter) -> None:
@@ -166,7 +167,7 @@ def _crash_in_slot(_model: KnowingSegmenter) -> None:
     def on_change(_self: Views, _change: Change) -> None:
         raise RuntimeError("planted")
 
-    Views.on_change = on_change  # type: ignore[method-assign]
+    setattr(Views, "on_change", on_change)  # noqa: B010 - a fault, of another type
 
 
 FAULTS: dict[str, Callable[[KnowingSegmenter], None]] = {

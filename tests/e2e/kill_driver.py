@@ -13,6 +13,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
@@ -59,7 +60,9 @@ class Driver:
         self._until(lambda: self._find_window() is not None)
         window = self._find_window()
         assert window is not None
-        self._window, self._program = window, window.findChild(Program)
+        program = window.findChild(Program)
+        assert program is not None
+        self._window, self._program = window, program
         self._program.refine.accepted.connect(self._on_accepted)
         window.activateWindow()
         self._until(window.isActiveWindow)
@@ -67,11 +70,11 @@ class Driver:
             place = number % PER_IMAGE
             if number and place == 0:
                 self._key(Qt.Key.Key_D)
-            self._until(lambda n=number: self._shown_path() == IMAGES[n // PER_IMAGE])
+            self._until(partial(self._shows, IMAGES[number // PER_IMAGE]))
             self._click(*DISCS[place])
             self._until(self._has_mask)
             self._key(Qt.Key.Key_Return)
-            self._until(lambda n=number: self._accepted == n + 1)
+            self._until(partial(self._has_accepted, number + 1))
         if self._is_in_flight_wanted:
             self._click(*DISCS[-1])
             self._key(Qt.Key.Key_Return)
@@ -79,8 +82,15 @@ class Driver:
 
     def _on_accepted(self, annotation: Annotation, _change: object) -> None:
         self._accepted += 1
-        path = self._program.session.image.path
-        say(f"accepted {annotation.id} {path} {annotation.area} {fingerprint(annotation)}")
+        image = self._program.session.image
+        assert image is not None
+        say(f"accepted {annotation.id} {image.path} {annotation.area} {fingerprint(annotation)}")
+
+    def _shows(self, path: str) -> bool:
+        return self._shown_path() == path
+
+    def _has_accepted(self, count: int) -> bool:
+        return self._accepted == count
 
     def _has_mask(self) -> bool:
         state = self._program.refine.state

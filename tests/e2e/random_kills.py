@@ -192,8 +192,9 @@ class Hands:
 
     def shown(self) -> int:
         picture, image = self.program.bench.picture, self.program.session.image
-        is_there = picture is not None and image is not None and picture.image_id == image.id
-        return IMAGES.index(image.path) if is_there else -1
+        if picture is None or image is None or picture.image_id != image.id:
+            return -1
+        return IMAGES.index(image.path)
 
     def visit(self, shown: int) -> None:
         """Report what each image holds, once nothing waits there; end at the one that is wanted."""
@@ -246,7 +247,7 @@ def live(folder: Path, script: Script, *, out: int, is_real: bool) -> None:
         os.write(out, json.dumps(line).encode() + b"\n")
 
     # In this process: readers of their own would have to start anew in every life.
-    loading.load_image, loading.load_thumbnail = decoding.load_image, decoding.load_thumbnail
+    vars(loading).update(load_image=decoding.load_image, load_thumbnail=decoding.load_thumbnail)
     try:
         hands = Hands(folder, report, is_real=is_real)
         hands.visit(script.held.shown)

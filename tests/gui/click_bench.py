@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from pytestqt.qtbot import QtBot
@@ -16,6 +17,7 @@ from annotator.ui.refine.controller import RefineController
 from annotator.ui.threads.worker import EngineClient
 from tests.fakes import FakeSegmenter, fake_engine
 
+Draft = dict[str, Any]
 MakeClient = Callable[..., EngineClient]
 RGB = np.zeros((96, 128, 3), np.uint8)
 CELL = Category(1, "cell", "#e69f00", 1)
@@ -28,7 +30,7 @@ class ListSink:
     def __init__(self) -> None:
         self.edits: list[Edit] = []
         self.errors: list[Exception] = []
-        self.kept: dict[int, dict | None] = {}
+        self.kept: dict[int, Draft | None] = {}
         """What is in work by image id, as the project file would have it."""
         self._next_id = 100
 
@@ -36,7 +38,7 @@ class ListSink:
         self._next_id += 1
         return self._next_id
 
-    def apply(self, edit: Edit, *, kept: dict[int, dict | None] | None = None) -> Change:
+    def apply(self, edit: Edit, *, kept: Mapping[int, Draft | None] | None = None) -> Change:
         if self.errors:
             raise self.errors.pop(0)
         self.edits.append(edit)
@@ -60,7 +62,7 @@ class Bench:
         self.messages: list[str] = []
         self.refused: list[tuple[str, int]] = []
         self.accepted: list[Annotation] = []
-        self.drafts: list[dict | None] = []
+        self.drafts: list[Draft | None] = []
         self.busy: list[bool] = []
         self.controller.state_changed.connect(self.states.append)
         self.controller.message.connect(self.messages.append)
@@ -76,7 +78,7 @@ class Bench:
             with qtbot.waitSignal(client.encoded):
                 self.controller.open_image(self.image, RGB, "a")
 
-    def _on_draft(self, image_id: int, data: dict | None) -> None:
+    def _on_draft(self, image_id: int, data: Draft | None) -> None:
         self.drafts.append(data)
         self.sink.kept[image_id] = data
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -98,8 +99,8 @@ def make_client(qtbot: QtBot) -> Iterator[Callable[..., EngineClient]]:
     """Engine clients that are stopped at the end, whatever the test did."""
     made: list[EngineClient] = []
 
-    def make(**keywords: int) -> EngineClient:
-        client = EngineClient(**{"prefetch_idle_ms": 0, **keywords})
+    def make(*, prefetch_idle_ms: int = 0, **keywords: Any) -> EngineClient:
+        client = EngineClient(prefetch_idle_ms=prefetch_idle_ms, **keywords)
         made.append(client)
         return client
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
 
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import Engine
 from annotator.domain.project import Annotation
 from annotator.io.settings import Settings
 from annotator.ui.app import build_program
+from annotator.ui.program import Program
+from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.screens import WANTED_PX
 from tests.fakes import FakeSegmenter, fake_engine
 
@@ -55,12 +59,16 @@ class HeldEngine:
 class Desk:
     """A window with a folder open, and hands: real clicks and keys."""
 
-    def __init__(self, qtbot, root: Path) -> None:
+    window: MainWindow
+    program: Program
+    """Both are there once :meth:`build` has made them."""
+
+    def __init__(self, qtbot: QtBot, root: Path) -> None:
         self.qtbot, self.root = qtbot, root
         self.engine = HeldEngine()
-        self.window = self.program = None
+        self._is_built = False
         self.knows_drafts_stay = True
-        self.options: dict[str, object] = {}
+        self.options: dict[str, Any] = {}
         """More for ``build_program``."""
 
     def make_folder(self, *, images: int = 3) -> Path:
@@ -83,7 +91,7 @@ class Desk:
         if self.knows_drafts_stay:
             self.settings.set("knows_drafts_stay", True)
         self.program = program = build_program(self.settings, self.engine.factory, **self.options)
-        self.window = program.window
+        self.window, self._is_built = program.window, True
         self.window.resize(*WANTED_PX)  # the screen of the tests has 800 x 800
         self.session, self.refine, self.client, self.loader = (
             *(program.session, program.refine, program.client),
@@ -114,9 +122,10 @@ class Desk:
         self.qtbot.waitUntil(condition, timeout=30_000)
 
     def _at(self, x: float, y: float) -> QPoint:
-        return self.window.canvas.image_to_view(x, y).toPoint()
+        at: QPoint = self.window.canvas.image_to_view(x, y).toPoint()
+        return at
 
-    def click(self, x: float, y: float, *, button=LEFT, modifier=NONE) -> None:
+    def click(self, x: float, y: float, *, button: Qt.MouseButton = LEFT, modifier: Qt.KeyboardModifier = NONE) -> None:
         QTest.mouseClick(self.window.canvas.viewport(), button, modifier, self._at(x, y))
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -127,7 +136,7 @@ class Desk:
             QTest.mouseMove(viewport, self._at(x, y))
         QTest.mouseRelease(viewport, LEFT, NONE, self._at(*end))
 
-    def key(self, key: Qt.Key, modifier=NONE) -> None:
+    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = NONE) -> None:
         if not self.window.isActiveWindow():
             self.window.activateWindow()
             self.until(self.window.isActiveWindow)
@@ -152,20 +161,27 @@ class Desk:
 
     def crash(self) -> None:
         """End without any good-bye: only what is in the project file is left."""
-        window, self.window = self.window, None
-        program, self.program = self.program, None
+        program = self.program
+        self._forget()
         program._is_over = True
         program.client.stop()
         program.loader.shut_down()
         program.thumbnails.shut_down()
-        program.session._let_go().close()  # nothing that still arrives finds a project
-        window.close()
-        window.deleteLater()
+        store = program.session._let_go()
+        assert store is not None
+        store.close()  # nothing that still arrives finds a project
+        program.window.close()
+        program.window.deleteLater()
+
+    def _forget(self) -> None:
+        del self.window, self.program
+        self._is_built = False
 
     def close(self) -> None:
         self.engine.let_go()
         self.engine.let_load()
-        if self.window is not None:
-            window, self.window, self.program = self.window, None, None
+        if self._is_built:
+            window = self.window
+            self._forget()
             window.close()
             window.deleteLater()

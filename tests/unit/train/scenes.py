@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ def write_set(root: Path, *, images: int = 4, side: int = 96, seed: int = 0) -> 
     """``root/annotations.json`` (compressed RLE) and ``root/images/*.png`` with two objects each."""
     rng = np.random.default_rng(seed)
     (root / "images").mkdir(parents=True)
-    records, annotations = [], []
+    records: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id in range(1, images + 1):
         picture = rng.integers(20, 60, (side, side, 3), dtype=np.uint8)
         for quarter in (0.28, 0.72):
