@@ -110,7 +110,7 @@ def test_a_stroke_knows_what_it_covers(stroke: Stroke, x: float, y: float) -> No
     column, row = int(np.floor(x)), int(np.floor(y))
     if 0 <= column < WIDTH and 0 <= row < HEIGHT:
         distance = distance_px(stroke)[row, column]
-        if abs(distance - stroke.radius_px) > 1:
+        if abs(distance - stroke.radius_px) > 2**0.5:  # from the pixel's middle to the place in it, and to its corner
             assert stroke.covers(x, y) == (distance < stroke.radius_px)
 
 
