@@ -58,7 +58,7 @@ def _serve_until_idle() -> None:
     dispatcher = QAbstractEventDispatcher.instance()
     assert dispatcher is not None
     joined = dispatcher.awake.connect(on_awake), dispatcher.aboutToBlock.connect(on_about_to_block)
-    alarm.timeout.connect(lambda: None)
+    alarm.timeout.connect(loop.quit)
     alarm.start(10)
     try:
         loop.exec()
