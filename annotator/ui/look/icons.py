@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QGuiApplication, QIcon, QImage, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from annotator.ui.look.theme import Tokens, resource_path
@@ -20,27 +22,27 @@ def tinted_pixmap(name: str, colour: str, size_px: int) -> QPixmap:
         FileNotFoundError: no such icon.
         ValueError: the file is not SVG.
     """
-    return _rendered(_renderer(name, _source(name), colour), size_px)
+    return QPixmap.fromImage(_drawn(name, colour, size_px))
 
 
-def _source(name: str) -> bytes:
-    return resource_path(f"icons/{name}.svg").read_bytes()
+@lru_cache(maxsize=1024)
+def _drawn(name: str, colour: str, size_px: int) -> QImage:
+    """Drawn once: every tool button, menu and window with this icon shares the pixels, and so does a theme that comes
+    back. An image, because it may outlive the application."""
+    image = QImage(size_px, size_px, QImage.Format.Format_ARGB32_Premultiplied)
+    image.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(image)
+    _renderer(name, colour).render(painter, QRectF(0, 0, size_px, size_px))
+    painter.end()
+    return image
 
 
-def _renderer(name: str, source: bytes, colour: str) -> QSvgRenderer:
+def _renderer(name: str, colour: str) -> QSvgRenderer:
+    source = resource_path(f"icons/{name}.svg").read_bytes()
     renderer = QSvgRenderer(QByteArray(source.replace(b"currentColor", colour.encode())))
     if not renderer.isValid():
         raise ValueError(f"icon {name!r} is not valid SVG")
     return renderer
-
-
-def _rendered(renderer: QSvgRenderer, size_px: int) -> QPixmap:
-    pixmap = QPixmap(size_px, size_px)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    renderer.render(painter, QRectF(0, 0, size_px, size_px))
-    painter.end()
-    return pixmap
 
 
 def _wanted_sizes_px() -> tuple[int, ...]:
@@ -54,15 +56,13 @@ def icon(name: str, tokens: Tokens) -> QIcon:
     """An icon for buttons and menus: text colour, faint when disabled, ``on_accent`` when switched on."""
     result = QIcon()
     mode, state = QIcon.Mode, QIcon.State
-    source = _source(name)
     for colour, places in (
         (tokens.text, ((mode.Normal, state.Off), (mode.Active, state.Off), (mode.Selected, state.Off))),
         (tokens.faint, ((mode.Disabled, state.Off),)),
         (tokens.on_accent, ((mode.Normal, state.On), (mode.Active, state.On), (mode.Disabled, state.On))),
     ):
-        renderer = _renderer(name, source, colour)
         for size_px in _wanted_sizes_px():
-            pixmap = _rendered(renderer, size_px)
+            pixmap = tinted_pixmap(name, colour, size_px)
             for place in places:
                 result.addPixmap(pixmap, *place)
     return result
@@ -71,9 +71,8 @@ def icon(name: str, tokens: Tokens) -> QIcon:
 def plain_icon(name: str, colour: str) -> QIcon:
     """An icon in one colour, whatever its state."""
     result = QIcon()
-    renderer = _renderer(name, _source(name), colour)
     for size_px in _SIZES_PX:
-        pixmap = _rendered(renderer, size_px)
+        pixmap = tinted_pixmap(name, colour, size_px)
         for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
             result.addPixmap(pixmap, mode)
     return result
