@@ -16,6 +16,7 @@ from annotator.train.base import BaseTrainer, Stage, TrainSettings
 from annotator.train.data.windows import read_coco_sets
 from annotator.train.run import base_run
 from annotator.train.run.base_run import set_digests
+from annotator.train.run.state_file import write_state
 from tests.little_room import little_room, needs_limits
 from tests.unit.train.scenes import write_set
 
@@ -33,7 +34,7 @@ def state(root: Path, tmp_path: Path) -> Path:
     trainer = BaseTrainer(
         config=SMALL, settings=TrainSettings(), images=read_coco_sets([root]), device=torch.device("cpu")
     )
-    base_run.save_state(trainer, tmp_path / "run.state")
+    write_state(base_run.state_of(trainer), tmp_path / "run.state")
     return tmp_path / "run.state"
 
 
@@ -83,7 +84,7 @@ def test_other_sets_are_another_run(root: Path, tmp_path: Path) -> None:
         config=SLIM, settings=TrainSettings(), images=read_coco_sets([root]), device=torch.device("cpu")
     )
     path = tmp_path / "run.state"
-    base_run.save_state(trainer, path, sets=sets)
+    write_state(base_run.state_of(trainer, sets=sets), path)
     check_state(path, SLIM, TrainSettings(), sets)
     file = root / "annotations.json"
     file.write_text(file.read_text("utf-8") + "\n", "utf-8")
@@ -166,7 +167,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_part(root: Path, tmp_path: Pa
     folder.mkdir()
     with little_room(4096):
         with pytest.raises(ExportError, match=r"run\.state cannot be written"):
-            base_run.save_state(trainer, folder / "run.state")
+            write_state(base_run.state_of(trainer), folder / "run.state")
         with pytest.raises(ExportError, match=r"out\.safetensors cannot be written"):
             base_run.export(trainer, folder / "out.safetensors")
     assert list(folder.iterdir()) == []

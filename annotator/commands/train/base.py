@@ -193,13 +193,11 @@ def check_state(path: Path, config: NanoConfig, settings: TrainSettings, sets: S
     Raises:
         UserError: the file is damaged, no training state, or that of a model of another shape or of another training.
     """
-    import torch
-
     from annotator.domain.errors import UserError
-    from annotator.engine.sam2.files import TORCH_LOAD_ERRORS
+    from annotator.train.run.run import read_state, readable_state
 
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    with readable_state(path, advice="Move it away, or name another one with --state."):
+        state = read_state(path, mapped=True)
         kept = state["config"]
         differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
         # States from before a number could be set do not hold it: it was what is the default now.
@@ -207,10 +205,6 @@ def check_state(path: Path, config: NanoConfig, settings: TrainSettings, sets: S
         compared = [n for n in ("teacher_sha256", *_OPTION_FIELDS, *_RECIPE_FIELDS) if n in wanted]
         other = [n for n in compared if _plain(recipe[n]) != _plain(wanted[n])]
         kept_sets = {(str(name), str(digest)) for name, digest in state.get("sets", sets or ())}
-    except TORCH_LOAD_ERRORS as error:
-        raise UserError(
-            f"{path} is damaged, or not the state of a training.", "Move it away, or name another one with --state."
-        ) from error
     if differing:
         name = differing[0]
         raise UserError(

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import shutil
-import struct
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from annotator.domain.errors import DivergedError, UserError
 from annotator.engine.devices import memory_errors
 from annotator.files.atomic import export_errors
 from annotator.train.prompted import PromptedTrainer, Windows
-from annotator.train.run.curves import draw_curves
-from annotator.train.run.log import append_row, cut_log
-from annotator.train.run.state_file import write_state
+from annotator.train.run.run import Entry, RunRecord, read_state, readable_state, run_steps
 from annotator.train.steps.adapter_losses import LossParts
 from annotator.train.steps.ranks import ALONE, Ranks
 
 STATE_SECONDS = 60.0
-READ_ERRORS = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    pickle.UnpicklingError,
-    struct.error,
-    LookupError,
-    ValueError,
-    TypeError,
-)
+_ADVICE = "Delete that folder, or name another one with --work."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +42,8 @@ class RunFolder:
         return self.path / "run.state"
 
     @property
-    def log(self) -> Path:
-        return self.path / "run.csv"
-
-    @property
-    def validation_log(self) -> Path:
-        return self.path / "run.validation.csv"
-
-    @property
-    def curves(self) -> Path:
-        return self.path / "run.png"
+    def record(self) -> RunRecord:
+        return RunRecord(self.state)
 
     @property
     def candidate(self) -> Path:
@@ -90,8 +68,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Take away all that a run has written, but not the encoded windows."""
-        mine = (self.state, self.log, self.validation_log, self.curves, self.candidate)
-        for path in (*mine, self.gate_state, self.gate_json, self.gate_table):
+        for path in (*self.record.files, self.candidate, self.gate_state, self.gate_json, self.gate_table):
             path.unlink(missing_ok=True)
 
     def keep_windows(self, kept: Collection[Path]) -> None:
@@ -143,9 +120,8 @@ class AnotherRunError(UserError):
 
     def __init__(self, folder: RunFolder, *, is_over: bool) -> None:
         self.is_over = is_over
-        delete = "Delete that folder, or name another one with --work."
         if is_over:
-            super().__init__(f"{folder.path} holds another run (other data, model, settings or version).", delete)
+            super().__init__(f"{folder.path} holds another run (other data, model, settings or version).", _ADVICE)
             return
         super().__init__(
             f"{folder.path} holds another run (other data, model, settings or version) that has not come to its end.",
@@ -183,8 +159,6 @@ def run_adapter_training(
         f" line, --batch {batch} --accumulate {passes} (with another --work) or --device cpu need less memory."
     )
     cv2.setNumThreads(1)
-    with export_errors(folder.path):
-        folder.path.mkdir(parents=True, exist_ok=True)
     try:
         with memory_errors(advice):
             return _run(trainer, validation, folder, key, report)
@@ -200,10 +174,34 @@ def _run(
     ranks = trainer.ranks
     base = _load(trainer, folder, key)
     ranks.wait()  # the first one must not write what another is still to read
-    if ranks.is_first:
-        base = _begin(trainer, validation, folder, key, base)
+    if not ranks.is_first:
+        for _ in _entries(trainer, validation, []):
+            pass
+        return base or {}
+    is_new = base is None
+    folder.record.begin(trainer.step, is_new=is_new)
+    figures = trainer.validate(validation) if base is None else base  # nothing has moved yet: they are the base's
+    first: list[Entry[StepDone | EpochDone]] = []
+    if is_new:
+        first.append(Entry(0, 0.0, figures=figures, keeps_state=True))
+    run_steps(
+        _entries(trainer, validation, first),
+        folder.record,
+        state=lambda: _state_of(trainer, key, figures),
+        state_seconds=STATE_SECONDS,
+        started_at_s=trainer.seconds,
+        report=report,
+    )
+    return figures
+
+
+def _entries(
+    trainer: PromptedTrainer[Any], validation: Windows, first: Sequence[Entry[StepDone | EpochDone]]
+) -> Generator[Entry[StepDone | EpochDone], None, None]:
+    """Make the steps, after ``first``; only the first process of several has entries."""
+    yield from first
+    ranks = trainer.ranks
     parts: list[LossParts] = []
-    saved = trainer.seconds
     while trainer.share_done < 1.0 and not trainer.is_exhausted:
         started = time.monotonic()
         found = trainer.train_step()
@@ -211,47 +209,22 @@ def _run(
         is_epoch = trainer.step % trainer.steps_per_epoch == 0
         if ranks.is_first:
             parts += found
-            report(_step_done(trainer, float(parts[-1].total)))
+            yield Entry(trainer.step, trainer.seconds, events=(_step_done(trainer, float(parts[-1].total)),))
             if is_epoch or trainer.share_done >= 1.0:
-                report(_end_epoch(trainer, validation, folder, parts))
+                yield _epoch_done(trainer, validation, parts)
                 parts = []
-            if not parts or trainer.seconds - saved > STATE_SECONDS:
-                _save(trainer, folder, key, base or {})
-                saved = trainer.seconds
         # Time and validation are the first one's: all have to end, and change their rate, at the same step.
         trainer.seconds, best_epoch = ranks.told([trainer.seconds, float(trainer.best_epoch)])
         trainer.best_epoch = int(best_epoch)
-    if ranks.is_first:
-        draw_curves(folder.log, folder.validation_log, folder.curves)
-    return base or {}
-
-
-def _begin(
-    trainer: PromptedTrainer[Any],
-    validation: Windows,
-    folder: RunFolder,
-    key: str,
-    base: dict[str, float] | None,
-) -> dict[str, float]:
-    """Logs that end where the run stands; a new run's first line and state. Returns the base's figures."""
-    for log in (folder.log, folder.validation_log):
-        if base is None:
-            log.unlink(missing_ok=True)  # of a run that has left no state
-        cut_log(log, trainer.step)
-    if base is None:
-        base = trainer.validate(validation)  # nothing has moved yet: these are the base's figures
-        append_row(folder.validation_log, {"step": 0, "minutes": 0.0, **base})
-        _save(trainer, folder, key, base)
-    return base
 
 
 def _step_done(trainer: PromptedTrainer[Any], loss: float) -> StepDone:
     return StepDone(trainer.share_done, trainer.step, trainer.epoch, trainer.seconds / 60, loss)
 
 
-def _end_epoch(
-    trainer: PromptedTrainer[Any], validation: Windows, folder: RunFolder, parts: Sequence[LossParts]
-) -> EpochDone:
+def _epoch_done(
+    trainer: PromptedTrainer[Any], validation: Windows, parts: Sequence[LossParts]
+) -> Entry[StepDone | EpochDone]:
     started = time.monotonic()
     figures = trainer.validate(validation)
     is_best = trainer.keep_if_best(figures["mean"], error=figures["error"])
@@ -265,16 +238,13 @@ def _end_epoch(
     }
     minutes = trainer.seconds / 60
     row = {"step": trainer.step, "minutes": minutes, **losses, "learning_rate": trainer.learning_rate()}
-    append_row(folder.log, row)
-    append_row(folder.validation_log, {"step": trainer.step, "minutes": minutes, **figures})
-    draw_curves(folder.log, folder.validation_log, folder.curves)
-    return EpochDone(trainer.epoch, minutes, losses, figures, is_best)
+    event = EpochDone(trainer.epoch, minutes, losses, figures, is_best)
+    return Entry(trainer.step, trainer.seconds, row=row, figures=figures, events=(event,), keeps_state=True)
 
 
-def _save(trainer: PromptedTrainer[Any], folder: RunFolder, key: str, base: Mapping[str, float]) -> None:
-    """Write the state, whole or not at all."""
+def _state_of(trainer: PromptedTrainer[Any], key: str, base: Mapping[str, float]) -> dict[str, Any]:
     is_over = trainer.share_done >= 1.0 or trainer.is_exhausted
-    write_state({**trainer.state(), "key": key, "base": dict(base), "is_over": is_over}, folder.state)
+    return {**trainer.state(), "key": key, "base": dict(base), "is_over": is_over}
 
 
 def make_room(folder: RunFolder, key: str, *, windows: Collection[Path], ranks: Ranks = ALONE) -> None:
@@ -313,22 +283,13 @@ def _check_key(folder: RunFolder, key: str) -> dict[str, Any] | None:
     """
     if not folder.state.exists():
         return None
-    try:
-        state: Any = torch.load(folder.state, map_location="cpu", weights_only=True)
+    with readable_state(folder.state, advice=_ADVICE):
+        state = read_state(folder.state)
         # Of runs before this was kept: judging began when the training was over.
         kept, is_over = state["key"], bool(state.get("is_over", folder.gate_json.is_file()))
-    except READ_ERRORS as error:
-        raise _damaged(folder) from error
     if kept != key:
         raise AnotherRunError(folder, is_over=is_over)
-    return dict(state)
-
-
-def _damaged(folder: RunFolder) -> UserError:
-    return UserError(
-        f"{folder.state} is damaged, or not the state of an adapter's training.",
-        "Delete that folder, or name another one with --work.",
-    )
+    return state
 
 
 def _load(trainer: PromptedTrainer[Any], folder: RunFolder, key: str) -> dict[str, float] | None:
@@ -336,9 +297,7 @@ def _load(trainer: PromptedTrainer[Any], folder: RunFolder, key: str) -> dict[st
     state = _check_key(folder, key)
     if state is None:
         return None
-    try:
+    with readable_state(folder.state, advice=_ADVICE):
         base = {str(name): float(value) for name, value in state["base"].items()}
         trainer.load_state(state)
-    except READ_ERRORS as error:
-        raise _damaged(folder) from error
     return base

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,9 +25,7 @@ from annotator.train.data.pixels import RAM_BYTES, MappedPixels, PixelSource, Ra
 from annotator.train.data.scenes import SET_NAME
 from annotator.train.data.stream import WindowStream
 from annotator.train.data.windows import TrainingImage, most_drawn_first, read_coco_sets
-from annotator.train.run.curves import draw_curves
-from annotator.train.run.log import append_row, cut_log
-from annotator.train.run.state_file import write_state
+from annotator.train.run.run import Entry, RunRecord, read_state, run_steps
 from annotator.train.steps.divergence import check_weights
 
 LOG_STEPS = 25
@@ -64,22 +63,14 @@ Report = Callable[[Progress | Validated], None]
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Where a run writes: weights, resumable state, and beside the state the logs and the curves."""
+    """Where a run writes: weights, and a state that it goes on from, with the rest of its record beside it."""
 
     out: Path
     state: Path
 
     @property
-    def log(self) -> Path:
-        return self.state.with_suffix(".csv")
-
-    @property
-    def validation_log(self) -> Path:
-        return self.state.with_suffix(".validation.csv")
-
-    @property
-    def curves(self) -> Path:
-        return self.state.with_suffix(".png")
+    def record(self) -> RunRecord:
+        return RunRecord(self.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,39 +141,42 @@ def run_training(
         pixels=reading.pixels(images),
         teacher=teacher,
     )
-    with export_errors(files.state):
-        files.state.parent.mkdir(parents=True, exist_ok=True)
-    if files.state.is_file():
-        trainer.load_state(torch.load(files.state, map_location="cpu", weights_only=True))
-    for log in (files.log, files.validation_log):
-        cut_log(log, trainer.step)
-    run = Run(trainer, files, report, validate, readers=reading.readers, sets=sets)
+    is_new = not files.state.is_file()
+    if not is_new:
+        trainer.load_state(read_state(files.state))
+    files.record.begin(trainer.step, is_new=is_new)
+    run = Run(trainer, files.out, validate, readers=reading.readers)
     with memory_errors("Close other programs, name fewer windows a step in --stages, or take --device cpu."):
-        while trainer.share_done < 1.0:
-            run.phase()
-        run.finish()
+        run_steps(
+            run.entries(),
+            files.record,
+            state=lambda: state_of(trainer, sets=sets),
+            state_seconds=settings.state_minutes * 60,
+            started_at_s=trainer.seconds,
+            report=report,
+        )
     return files.out
 
 
 class Run:
-    """The loop of one run."""
+    """The steps of one run, stage after stage, and the weights that it exports."""
 
-    def __init__(
-        self,
-        trainer: BaseTrainer,
-        files: RunFiles,
-        report: Report,
-        validate: Validate | None,
-        *,
-        readers: int = 0,
-        sets: SetDigests = (),
-    ) -> None:
-        self._trainer, self._files, self._report, self._validate = trainer, files, report, validate
-        self._readers, self._sets = readers, sets
-        self._last_validation = trainer.seconds
+    def __init__(self, trainer: BaseTrainer, out: Path, validate: Validate | None, *, readers: int = 0) -> None:
+        self._trainer, self._out, self._validate, self._readers = trainer, out, validate, readers
+        self._last_validation = self._last_export = trainer.seconds
         self._validated_step = -1
 
-    def phase(self) -> None:
+    def entries(self) -> Generator[Entry[Progress | Validated], None, None]:
+        """Make the steps until the time is over; then the last validation, or the last weights."""
+        while self._trainer.share_done < 1.0:
+            yield from self.stage()
+            yield self._entry(keeps_state=True)
+        if self._validate is None:
+            export(self._trainer, self._out)
+        elif self._validated_step != self._trainer.step:
+            yield self._judged(self._validate)
+
+    def stage(self) -> Generator[Entry[Progress | Validated], None, None]:
         """Windows of one size until the time is up or the next stage begins."""
         trainer, settings, stage = self._trainer, self._trainer.settings, self._trainer.stage
         sampler = trainer.sampler(stage)
@@ -194,7 +188,6 @@ class Run:
             asked=trainer.asked.all(),
             readers=self._readers,
         )
-        last_state = last_export = trainer.seconds
         sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
         trainer.model.train()
         try:
@@ -208,50 +201,41 @@ class Run:
                 trainer.seconds += time.monotonic() - started
                 if trainer.step % LOG_STEPS == 0:
                     wall = time.monotonic() - since
-                    means = sums / (trainer.step - last_logged)  # a phase need not begin at a multiple of LOG_STEPS
-                    self._log(means, waited / wall)
+                    means = sums / (trainer.step - last_logged)  # a stage need not begin at a multiple of LOG_STEPS
+                    yield self._logged(means, waited / wall)
                     sums, waited, since, last_logged = np.zeros(3), 0.0, time.monotonic(), trainer.step
-                if trainer.seconds - last_state > settings.state_minutes * 60:
-                    save_state(trainer, self._files.state, sets=self._sets)
-                    last_state = trainer.seconds
-                if self._validate is None and trainer.seconds - last_export > settings.export_minutes * 60:
-                    export(trainer, self._files.out)
-                    last_export = trainer.seconds
+                else:
+                    yield self._entry()
+                if self._validate is None and trainer.seconds - self._last_export > settings.export_minutes * 60:
+                    export(trainer, self._out)
+                    self._last_export = trainer.seconds
                 if self._validate and trainer.seconds - self._last_validation > settings.validate_minutes * 60:
-                    self._judge(self._validate)
+                    yield self._judged(self._validate)
                     since, waited = time.monotonic(), 0.0
         finally:
             stream.stop()
-        save_state(trainer, self._files.state, sets=self._sets)
 
-    def finish(self) -> None:
-        """The last validation, or the last weights; and the curves."""
-        if self._validate is None:
-            export(self._trainer, self._files.out)
-        elif self._validated_step != self._trainer.step:
-            self._judge(self._validate)
-        draw_curves(self._files.log, self._files.validation_log, self._files.curves)
+    def _entry(self, **more: Any) -> Entry[Progress | Validated]:
+        return Entry(self._trainer.step, self._trainer.seconds, **more)
 
-    def _log(self, means: npt.NDArray[np.float64], data_wait_share: float) -> None:
+    def _logged(self, means: npt.NDArray[np.float64], data_wait_share: float) -> Entry[Progress | Validated]:
         trainer = self._trainer
         loss, first, last = means.tolist()
         line = Progress(trainer.step, trainer.seconds / 60, loss, first, last, data_wait_share, trainer.learning_rate())
-        append_row(self._files.log, asdict(line))
-        self._report(line)
+        return self._entry(row=asdict(line), events=(line,))
 
-    def _judge(self, validate: Validate) -> None:
+    def _judged(self, validate: Validate) -> Entry[Progress | Validated]:
         """Validate the averaged weights; keep them when they are the best so far."""
         trainer = self._trainer
         figures = validate(trainer.ema, trainer.config)
         is_best = figures["mean"] > trainer.best_score
         if is_best:
             trainer.best_score = figures["mean"]
-            export(trainer, self._files.out)
+            export(trainer, self._out)
         self._last_validation, self._validated_step = trainer.seconds, trainer.step
-        append_row(self._files.validation_log, {"step": trainer.step, "minutes": trainer.seconds / 60, **figures})
-        draw_curves(self._files.log, self._files.validation_log, self._files.curves)
-        save_state(trainer, self._files.state, sets=self._sets)  # it holds the best score, which must not fall back
-        self._report(Validated(trainer.step, trainer.seconds / 60, figures, is_best))
+        event = Validated(trainer.step, trainer.seconds / 60, figures, is_best)
+        # The state holds the best score, which must not fall back.
+        return self._entry(figures=figures, events=(event,), keeps_state=True)
 
 
 def set_digests(roots: Sequence[Path]) -> SetDigests:
@@ -271,16 +255,9 @@ def set_digests(roots: Sequence[Path]) -> SetDigests:
     return tuple(sorted(found))
 
 
-def save_state(trainer: BaseTrainer, path: Path, *, sets: SetDigests = ()) -> None:
-    """Write the run's state, whole or not at all.
-
-    Args:
-        sets: of :func:`set_digests`.
-
-    Raises:
-        ExportError: it cannot be written.
-    """
-    write_state({**trainer.state(), "sets": [list(one) for one in sets]}, path)
+def state_of(trainer: BaseTrainer, *, sets: SetDigests = ()) -> dict[str, Any]:
+    """A run's state as it is kept; ``sets`` are of :func:`set_digests`."""
+    return {**trainer.state(), "sets": [list(one) for one in sets]}
 
 
 def export(trainer: BaseTrainer, out: Path) -> None:

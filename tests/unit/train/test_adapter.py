@@ -49,12 +49,12 @@ def test_a_run_learns_and_leaves_the_base_alone(
     assert epochs[-1].losses["loss"] < 0.8 * epochs[0].losses["loss"]
     assert max(line.figures["box"] for line in epochs) > base["box"] + 0.1
     assert bool(trainer.network.point_gate.any())  # hard points were on
-    with folder.log.open() as file:
+    with folder.record.log.open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [3 * n for n in range(1, 17)]
     assert float(rows[0]["learning_rate"]) == pytest.approx(4e-3)
     assert float(rows[-1]["learning_rate"]) == pytest.approx(4e-3 * DECAY)
-    with Image.open(folder.curves) as picture:
+    with Image.open(folder.record.curves) as picture:
         assert picture.width > 600
 
 
@@ -180,7 +180,7 @@ def test_a_run_that_learns_too_fast_is_told_and_leaves_no_state(
         with pytest.raises(DivergedError, match="not a number") as caught:
             run_adapter_training(trainer, windows, folder, key="k", report=lambda _: None)
     assert "--lr" in caught.value.advice
-    assert [line.split(",")[0] for line in folder.validation_log.read_text().splitlines()] == ["step", "0"]
+    assert [line.split(",")[0] for line in folder.record.validation_log.read_text().splitlines()] == ["step", "0"]
     assert not folder.state.exists()
     assert not folder.candidate.exists()
 

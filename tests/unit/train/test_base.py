@@ -20,6 +20,7 @@ from annotator.train.data.stream import AHEAD, AskedWeights, WindowStream
 from annotator.train.data.windows import Window, WindowSampler, read_coco_sets
 from annotator.train.run import base_run
 from annotator.train.run.base_run import Progress, Reading, Run, RunFiles, Validated, run_training
+from annotator.train.run.state_file import write_state
 from annotator.train.run.validation import Validation
 from annotator.train.steps.losses import hard_iou, mask_loss
 from annotator.train.steps.precision import mixed_precision
@@ -188,7 +189,7 @@ def test_going_on_from_a_saved_state_is_the_same_run(root: Path, tmp_path: Path)
     for batch in batches[:3]:
         whole.train_step(batch)
         whole.seconds += 1.0
-    base_run.save_state(whole, tmp_path / "run.state")
+    write_state(base_run.state_of(whole), tmp_path / "run.state")
     assert [path.name for path in tmp_path.iterdir()] == ["run.state"]
     expected = [whole.train_step(batch) for batch in batches[3:]]
 
@@ -253,8 +254,8 @@ def test_the_logged_means_are_right_after_going_on_in_between(
     trainer = trainer_of(root)
     trainer.step = 15  # as after a kill or a change of window size: the first line covers ten steps only
     monkeypatch.setattr(trainer, "train_step", FakeSteps(trainer))
-    lines: list[Any] = []
-    Run(trainer, RunFiles(tmp_path / "out.safetensors", tmp_path / "run.state"), lines.append, None).phase()
+    run = Run(trainer, tmp_path / "out.safetensors", None)
+    lines: list[Any] = [event for entry in run.stage() for event in entry.events]
     assert [line.step for line in lines] == [25, 50]
     assert [(line.loss, line.iou_first, line.iou_last) for line in lines] == [(2.0, 0.5, 0.75)] * 2
     assert all(isinstance(line, Progress) for line in lines)
@@ -276,8 +277,8 @@ def test_a_whole_run_writes_weights_state_and_log(root: Path, tmp_path: Path) ->
     # Longer on: goes on where it ended instead of starting again.
     run_training(**arguments, settings=replace(settings, minutes=0.08), report=lambda _line: None)
     assert torch.load(files.state, weights_only=True)["step"] > first["step"]
-    if files.log.exists():
-        with files.log.open(encoding="utf-8") as file:
+    if files.record.log.exists():
+        with files.record.log.open(encoding="utf-8") as file:
             steps = [int(float(row["step"])) for row in csv.DictReader(file)]
         assert steps == sorted(set(steps))
 
@@ -343,7 +344,7 @@ def test_the_best_validated_weights_are_kept(root: Path, tmp_path: Path) -> None
     _model, _config, metadata = load_nano(files.out)
     assert metadata["steps"] == str(validated[1].step)
     assert torch.load(files.state, weights_only=True)["best_score"] == 0.7
-    with files.validation_log.open(encoding="utf-8") as file:
+    with files.record.validation_log.open(encoding="utf-8") as file:
         assert [float(row["mean"]) for row in csv.DictReader(file)][:3] == [0.5, 0.7, 0.6]
 
 
@@ -364,5 +365,5 @@ def test_validation_is_the_same_every_time_and_leaves_the_model_alone(root: Path
 def test_a_state_is_resumed_on_a_gpu(root: Path, tmp_path: Path) -> None:
     device = torch.device("cuda")
     trainer = BaseTrainer(config=TINY, settings=SETTINGS, images=read_coco_sets([root]), device=device)
-    base_run.save_state(trainer, tmp_path / "run.state")
+    write_state(base_run.state_of(trainer), tmp_path / "run.state")
     trainer.load_state(torch.load(tmp_path / "run.state", map_location=device, weights_only=True))
