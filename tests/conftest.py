@@ -27,6 +27,17 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+_FIRST = ("tests/e2e/", "tests/unit/train/", "tests/unit/test_train_", "tests/unit/test_evaluate_", "tests/gui/")
+"""Where the long files are, the longest first: two processes then end at the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, start in enumerate(_FIRST) if item.nodeid.startswith(start)), len(_FIRST))
+
+    items.sort(key=rank)
+
+
 def pytest_collection_finish() -> None:
     """What is imported by now stays: a collection after each test of the window need not look through all of it."""
     gc.collect()
