@@ -39,7 +39,7 @@ def strangers(desk, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def open_it(desk, project: Path) -> None:
     desk.build()
-    desk.window.program.files.open_path(project)
+    desk.program.files.open_path(project)
     desk.until(lambda: "wants to read images" in bar(desk).text)
 
 
@@ -98,10 +98,10 @@ def test_a_project_of_the_persons_own_asks_nothing(desk):
     place = desk.root / "projects" / "mine.annot"
     place.parent.mkdir()
     desk.build()
-    desk.window.program.files.open_path(folder, project_path=place)
+    desk.program.files.open_path(folder, project_path=place)
     desk.until(lambda: desk.shown_row() == 0)
     assert not bar(desk).text
     desk.session.close()
-    desk.window.program.files.open_path(place)
+    desk.program.files.open_path(place)
     desk.until(lambda: desk.shown_row() == 0)
     assert not bar(desk).text

@@ -225,8 +225,8 @@ def test_another_project_is_opened_when_it_is_written(desk, other):
     path = desk.session.store.path
     refuse_an_accept(desk, other)
     folder = desk.make_other_folder()
-    desk.window.program.files.open_path(folder)
-    desk.until(lambda: bool(desk.window.program.files._patience._wishes))
+    desk.program.files.open_path(folder)
+    desk.until(lambda: bool(desk.program.files._patience._wishes))
     assert desk.session.store.path == path
     other.let_go()
     desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import shiboken6
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -398,3 +399,9 @@ def test_a_box_is_dashed_and_has_eight_handles(qapp: QApplication) -> None:
     assert top.max() > 200
     assert top.min() < 120
     assert item.boundingRect().contains(QPointF(19, 29))
+
+
+def test_a_tile_that_is_painted_after_the_scene_is_gone_is_no_error(qapp):
+    layer = ObjectLayer()
+    shiboken6.delete(layer)
+    layer._tiles._changed(QRectF(0, 0, 8, 8))

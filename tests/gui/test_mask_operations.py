@@ -41,7 +41,7 @@ def accept(desk, *box) -> None:
 
 
 def tried(desk) -> None:
-    desk.until(lambda: not desk.window.program.commands.masks._work.is_busy)
+    desk.until(lambda: not desk.program.commands.masks._work.is_busy)
 
 
 def shown(desk) -> Mask:
@@ -161,7 +161,7 @@ def test_what_neighbours_have_is_taken_away(open_desk) -> None:
 
 def test_without_a_mask_it_is_said_what_to_do(open_desk) -> None:
     desk = open_desk
-    desk.window.program.commands.masks.start("grow")
+    desk.program.commands.masks.start("grow")
     assert "Click an object" in desk.window.status.message.text()
     assert not desk.window.area.operation.is_open
 

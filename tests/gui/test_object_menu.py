@@ -102,7 +102,7 @@ def test_a_second_look_is_kept_shown_and_undone(desk):
     desk.key(K.Key_Z, CTRL)
     assert {a.review for a in desk.session.annotations} == {"rework"}
     desk.key(K.Key_N, SHIFT)
-    dialog = desk.window.program.commands.second_look.dialog
+    dialog = desk.program.commands.second_look.dialog
     QTest.keyClicks(dialog.findChild(QPlainTextEdit), "too wide")
     dialog.accept()
     assert [a.note for a in desk.session.annotations] == ["too wide"] * 2
@@ -113,7 +113,7 @@ def test_a_second_look_is_kept_shown_and_undone(desk):
 def test_refining_an_object_takes_its_approval_back_and_keeps_its_note(desk):
     desk.open()
     made = desk.accept_at(30, 30)
-    look = desk.window.program.commands.second_look
+    look = desk.program.commands.second_look
     look.set_review([made.id], Review.APPROVED)
     desk.session.apply(note_edit(desk.session.annotations, "left"))
     desk.window.objects.select_ids(frozenset({made.id}))

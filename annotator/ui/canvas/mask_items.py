@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from shiboken6 import isValid
 
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.items import device_scale, spilled
@@ -106,11 +107,15 @@ class ObjectLayer(QGraphicsItem):
         self._areas: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
         self._tints = TintBook(TINTS)
-        self._tiles = LayerTiles(self._paint_part, self.update)
+        self._tiles = LayerTiles(self._paint_part, self._on_painted)
         self.exposed_rects: tuple[QRectF, ...] = ()
         """Set by the view around a paint event: several small rectangles instead of the one around them all."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+
+    def _on_painted(self, part: QRectF) -> None:
+        if isValid(self):  # what paints the tiles may have its turn once more when the scene is gone already
+            self.update(part)
 
     # --- content ------------------------------------------------------------------------------------------------------
 

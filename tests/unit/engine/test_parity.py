@@ -37,8 +37,8 @@ from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 CONFIGS = {"tiny": "hiera_t", "small": "hiera_s", "base-plus": "hiera_b+", "large": "hiera_l"}
 SIZES_HW = [(97, 211), (60, 1), *(pytest.param(size, marks=pytest.mark.slow) for size in ((480, 640), (1, 75)))]
-"""Each costs two encodes of the official model, nine seconds: every run has a picture and a single column, the slow ones
-have a larger picture and a single row, too."""
+"""Each costs two encodes of the official model, nine seconds: every run has a picture and a single column, the
+slow ones have a larger picture and a single row, too."""
 STRONG = 20.0
 """About the strongest logit of a trained model."""
 LOGIT_TOLERANCE = 1e-4
