@@ -213,6 +213,10 @@ def test_the_window_takes_the_smallest_screen_and_shows_every_part(desk):
         assert is_seen(button)
     window.resize(800, 740)
     desk.until(lambda: window.film._delegate.thumb_px == THUMB_PX)
+    for size in (SMALLEST, QSize(800, 740)):  # the strip's panel takes no more than the strip
+        window.resize(size)
+        film = window.film
+        desk.until(lambda film=film: film.height() == film.view.height())
 
 
 # --- where the window goes --------------------------------------------------------------------------------------------

@@ -93,13 +93,15 @@ class FilmStrip(QWidget):
             changed.connect(self._show_current)
         theme.subscribe(self._repaint)
 
-    def fit(self, window_height_px: int) -> None:
-        """Smaller thumbnails in a low window: the image that is labelled needs the room."""
+    def fit(self, window_height_px: int) -> bool:
+        """Smaller thumbnails in a low window: the image that is labelled needs the room. Whether they changed."""
         thumb_px = SMALL_THUMB_PX if window_height_px < SMALL_BELOW_PX else THUMB_PX
-        if thumb_px != self._delegate.thumb_px:
-            self._delegate.thumb_px = thumb_px
-            self._size_tiles()
-            self.view.scheduleDelayedItemsLayout()
+        if thumb_px == self._delegate.thumb_px:
+            return False
+        self._delegate.thumb_px = thumb_px
+        self._size_tiles()
+        self.view.scheduleDelayedItemsLayout()
+        return True
 
     def _size_tiles(self) -> None:
         tile = self._delegate.tile

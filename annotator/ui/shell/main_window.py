@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QWidget
 
@@ -177,7 +177,10 @@ class MainWindow(QMainWindow):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.strip.fit(event.size().height())
-        self.film.fit(event.size().height())
+        if self.film.fit(event.size().height()):
+            # No higher than it must be; how high that is, Qt knows once it has laid the strip out.
+            lower = [self.docks["images"]]
+            QTimer.singleShot(0, self, lambda: self.resizeDocks(lower, [1], Qt.Orientation.Vertical))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         self.dragMoveEvent(event)
