@@ -56,5 +56,5 @@ def run(args: argparse.Namespace) -> int:
         held = held_text(store.images(), store.draft_counts())
     print("\n".join(report.lines()))
     if held:
-        print(f"warning: {held}; that is not in the export")
+        print(f"warning: {held}; this is not in the export")
     return 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from annotator.domain.drafts.kept import objects_in
+from annotator.io.project.foreign_values import json_of
 from annotator.io.project.schema import to_json
+from annotator.io.project.soundness import fetch
 
 Kept = Mapping[int, dict[str, Any] | None]
 """By image id: data of :func:`annotator.domain.drafts.kept.kept_json`; None: nothing is in progress there."""
@@ -22,7 +23,7 @@ def image_ids_of(taken: str) -> list[int]:
 def _taken(text: str) -> list[tuple[int, dict[str, Any]]]:
     """Nothing of a text that is damaged: the edit itself can be undone all the same."""
     try:
-        return [(int(image_id), dict(data)) for image_id, data in json.loads(text or "[]")]
+        return [(int(image_id), dict(data)) for image_id, data in json_of(text or "[]")]
     except (ValueError, TypeError):
         return []
 
@@ -36,12 +37,12 @@ class DraftRows:
     def read(self, image_id: int) -> dict[str, Any] | None:
         """What is in progress on an image. A row that cannot be read is an empty dictionary."""
         sql = "SELECT data FROM image_draft WHERE image_id = ?"
-        found = self._connection.execute(sql, (image_id,)).fetchone()
-        if found is None:
+        found = fetch(self._connection, sql, (image_id,))
+        if not found:
             return None
         try:
-            data = json.loads(found[0])
-        except (ValueError, TypeError):
+            data = json_of(found[0][0])
+        except ValueError:
             data = {}
         return data if isinstance(data, dict) else {}
 

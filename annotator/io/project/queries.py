@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from annotator.domain.project import Annotation, Category, ImageRecord, Row, Sta
 from annotator.domain.review import ReviewedObject
 from annotator.files.atomic import put_in_place
 from annotator.io.project.drafts import DraftRows
+from annotator.io.project.foreign_values import UNNAMED, json_of, text_of
 from annotator.io.project.image_folder import ImageFolder
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.soundness import Damage, fetch, read_rows
@@ -109,18 +109,19 @@ class ProjectQueries(ImageFolder):
     def undo_name(self) -> str | None:
         """What Ctrl+Z would take back, or None."""
         found = self._fetch("SELECT name FROM edit WHERE undone = 0 ORDER BY seq DESC LIMIT 1")
-        return found[0][0] if found else None
+        return (text_of(found[0][0]) or UNNAMED) if found else None
 
     @property
     def redo_name(self) -> str | None:
         """What redo would bring back, or None."""
         found = self._fetch("SELECT name FROM edit WHERE undone = 1 ORDER BY seq LIMIT 1")
-        return found[0][0] if found else None
+        return (text_of(found[0][0]) or UNNAMED) if found else None
 
     def meta_get(self, key: str, default: str | None = None) -> str | None:
         """A remembered text of the project (position, class, ...); a value that is no text counts as missing."""
         found = self._fetch("SELECT v FROM meta WHERE k = ?", key)
-        return found[0][0] if found and isinstance(found[0][0], str) else default
+        value = text_of(found[0][0]) if found else None
+        return default if value is None else value
 
     def draft(self, image_id: int) -> dict[str, Any] | None:
         """The drafts of an image, as saved (:mod:`annotator.domain.drafts.kept`), or None. They survive a crash."""
@@ -185,7 +186,7 @@ class ProjectQueries(ImageFolder):
 def _numbers(text: str | None) -> list[int]:
     """A remembered list of numbers; none for anything else."""
     try:
-        found = json.loads(text or "[]")
+        found = json_of(text or "[]")
     except ValueError:
         return []
     return [value for value in found if isinstance(value, int)] if isinstance(found, list) else []

@@ -310,6 +310,8 @@ def edit_from_blob(name: str, blob: bytes) -> Edit:
         if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_EDIT_VALUES:
             raise ValueError("it holds too many values")
         changes = json.loads(text, parse_constant=refuse_constant)
+        if b"\\ud" in text.lower():  # halves of signs beyond the first plane: one alone is no text
+            json.dumps(changes, ensure_ascii=False).encode()
         return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in changes))
     except (zlib.error, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is damaged ({error})") from error
@@ -321,7 +323,9 @@ def edit_text(blob: bytes) -> bytes:
     Raises:
         ValueError, zlib.error
     """
-    raw = bytes(blob)
+    if not isinstance(blob, bytes):
+        raise ValueError("it is no edit of ours")
+    raw = blob
     if raw[:1] == b"[":
         return raw
     unpacker = zlib.decompressobj()

@@ -17,6 +17,7 @@ from annotator.io.images.reading import list_images
 from annotator.io.project import agreed
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
 from annotator.io.project.drafts import Kept, image_ids_of
+from annotator.io.project.foreign_values import UNNAMED, text_of
 from annotator.io.project.held import HeldFile
 from annotator.io.project.opening import open_held
 from annotator.io.project.path_limits import NAME_A_PLACE, check_place
@@ -363,7 +364,8 @@ class ProjectStore(ProjectQueries):
         found = self._fetch(f"SELECT seq, name, changes, drafts FROM edit WHERE {which} LIMIT 1")
         if not found:
             return None
-        seq, name, blob, drafts = found[0]
+        seq, blob = found[0][0], found[0][2]
+        name, drafts = text_of(found[0][1]) or UNNAMED, text_of(found[0][3]) or ""
         try:
             done = edit_from_blob(name, blob)
         except ValueError as error:

@@ -80,7 +80,7 @@ def test_an_export_names_what_is_not_accepted(
     call(export, folder, "--format", kind, "--out", tmp_path / "out")
     told = capsys.readouterr().out.splitlines()[-1]
     held = "2 images hold 3 objects that are not accepted: 1.png, sub/1.png"
-    assert told == f"warning: {held}; that is not in the export"
+    assert told == f"warning: {held}; this is not in the export"
     with ProjectStore.open_folder(folder) as store:
         store.save_drafts({1: None, 3: None})
     call(export, folder, "--format", kind, "--out", tmp_path / "out")

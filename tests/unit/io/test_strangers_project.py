@@ -164,3 +164,51 @@ def test_a_remembered_text_that_is_none_counts_as_missing(project: Path, value: 
         assert store.categories()
         with pytest.raises(ProjectError, match="does not say where its images are"):
             _ = store.image_root
+
+
+NESTED = "[" * 30_000
+ODD_EDITS = {
+    "a number for its changes": ("changes", "9223372036854775807"),
+    "two gigabytes of zeros": ("changes", "2147483648"),
+    "text for its changes": ("changes", "'[]'"),
+    "half a sign": ("changes", 'CAST(\'[[null,["category",9,"\\ud800","#ffffff",0,"{}"]]]\' AS BLOB)'),
+    "nested changes": ("changes", f"CAST('{NESTED}' AS BLOB)"),
+    "a name that is no text": ("name", "CAST(x'ff41' AS TEXT)"),
+    "drafts that are no text": ("drafts", "CAST(x'ff41' AS TEXT)"),
+    "nested drafts": ("drafts", f"'{NESTED}'"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_EDITS)
+def test_an_edit_of_odd_values_is_undone_or_refused_in_a_sentence(project: Path, kind: str) -> None:
+    column, value = ODD_EDITS[kind]
+    spoil(project, f"UPDATE edit SET {column} = {value} WHERE seq = (SELECT MAX(seq) FROM edit)")
+    with ProjectStore.open(project) as store:
+        before = len(store.annotations(1))
+        assert store.undo_name is not None
+        store.undo_name.encode()
+        if column == "changes":
+            with pytest.raises(ProjectError, match="cannot be undone"):
+                store.undo()
+            assert len(store.annotations(1)) == before
+        else:
+            assert store.undo() is not None
+            assert store.redo() is not None
+            assert len(store.annotations(1)) == before
+
+
+@pytest.mark.parametrize("value", [f"'{NESTED}'", "CAST(x'ff41' AS TEXT)", "zeroblob(1000)", "7", "'[]'"])
+def test_a_draft_that_cannot_be_read_is_an_empty_one(project: Path, value: str) -> None:
+    with ProjectStore.open(project) as store:
+        store.save_drafts({1: {"points": [[5, 5, 1]]}})
+    spoil(project, f"UPDATE image_draft SET data = {value}")
+    with ProjectStore.open(project) as store:
+        assert store.draft(1) == {}
+
+
+@pytest.mark.parametrize("value", [f"'{NESTED}'", "CAST(x'ff41' AS TEXT)"])
+def test_remembered_texts_that_are_odd_count_as_missing(project: Path, value: str) -> None:
+    spoil(project, f"INSERT OR REPLACE INTO meta(k, v) VALUES ('class_order', {value}), ('position', {value})")
+    with ProjectStore.open(project) as store:
+        assert [category.name for category in store.categories()]
+        (store.meta_get("position") or "").encode()
