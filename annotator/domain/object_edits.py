@@ -8,11 +8,17 @@ from dataclasses import replace
 from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
 from annotator.domain.operations import union
+from annotator.domain.outline import OUTLINE_KEY, Outline, to_json
 from annotator.domain.project import Annotation, Edit, Review, RowChange
 
 
-def by_hand(annotation: Annotation, mask: Mask, *, rle: bytes | None = None) -> Annotation:
-    """The object with another mask, which no model has seen: it has no score."""
+def by_hand(annotation: Annotation, mask: Mask, *, rle: bytes | None = None, outline: Outline = ()) -> Annotation:
+    """The object with another mask, which no model has seen: it has no score.
+
+    Args:
+        outline: what the mask is enclosed by, where it was made of that.
+    """
+    prompts = {**annotation.prompts, OUTLINE_KEY: to_json(outline)} if outline else annotation.prompts
     x, y, w, h = mask.bbox_xywh
     return replace(
         annotation,
@@ -25,6 +31,7 @@ def by_hand(annotation: Annotation, mask: Mask, *, rle: bytes | None = None) -> 
         image_width=mask.width,
         image_height=mask.height,
         score=None,
+        prompts=prompts,
         origin="refine",
         review=Review.OPEN,  # what was said of it was said of other pixels
     )

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain import outline as outlines
 from annotator.domain.mask import BoolArray, Mask
+from annotator.domain.outline import Outline
 
 MOST_PX = 256
 """The largest amount in pixels of length."""
@@ -30,6 +32,9 @@ class OperationKind(StrEnum):
     SHRINK = "shrink"
     INVERT = "invert"
     SUBTRACT = "subtract"
+    SIMPLIFY = "simplify"
+    RESHAPE = "reshape"
+    OUTLINE = "outline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Operation:
     Attributes:
         amount: by how many pixels it smooths, grows or shrinks; which islands are too small, in pixels of area; else 0.
         other: what is taken away, of ``SUBTRACT``.
+        rings: of ``RESHAPE`` a ring near the edge and what it becomes, and so on; of ``OUTLINE`` all that the mask is.
         after: how many clicks were made before it.
 
     Raises:
@@ -49,6 +55,7 @@ class Operation:
     amount: int = 0
     other: Mask | None = None
     after: int = 0
+    rings: Outline = ()
 
     def __post_init__(self) -> None:
         least, most = AMOUNTS.get(self.kind, (0, 0))
@@ -56,9 +63,14 @@ class Operation:
             raise ValueError(f"{self.kind.value} by {self.amount}")
         if (self.other is not None) is not (self.kind is OperationKind.SUBTRACT):
             raise ValueError("what is to be taken away?")
+        if bool(self.rings) is not (self.kind in (OperationKind.RESHAPE, OperationKind.OUTLINE)):
+            raise ValueError("what is the outline?")
+        if self.kind is OperationKind.RESHAPE and len(self.rings) % 2:
+            raise ValueError("a ring that becomes none")
 
     is_positive = False
     """It makes no object of nothing."""
+    is_area = False
 
     def covers(self, x: float, y: float) -> bool:
         """A click never takes an operation away."""
@@ -73,7 +85,8 @@ class Operation:
         ``counts``."""
         other = self.other
         runs = {} if other is None else {"size": [other.height, other.width], "counts": other.rle().decode("ascii")}
-        return {"operation": self.kind.value, "amount": self.amount, "after": self.after, **runs}
+        rings = {"rings": outlines.to_json(self.rings)} if self.rings else {}
+        return {"operation": self.kind.value, "amount": self.amount, "after": self.after, **runs, **rings}
 
     @classmethod
     def from_json(cls, data: dict[str, Any], *, max_crop_bytes: int = 512 << 20) -> Operation:
@@ -85,7 +98,8 @@ class Operation:
             height, width = (int(side) for side in data.get("size") or ())
             other = Mask.from_rle(str(data["counts"]), width, height, max_crop_bytes=max_crop_bytes)
         kind = OperationKind(str(data.get("operation")))
-        return cls(kind, int(data.get("amount") or 0), other, int(data.get("after") or 0))
+        rings = outlines.from_json(data.get("rings") or ())
+        return cls(kind, int(data.get("amount") or 0), other, int(data.get("after") or 0), rings)
 
 
 AMOUNTS: Mapping[OperationKind, tuple[int, int]] = {
@@ -93,6 +107,7 @@ AMOUNTS: Mapping[OperationKind, tuple[int, int]] = {
     OperationKind.SMOOTH: (1, MOST_PX),
     OperationKind.GROW: (1, MOST_PX),
     OperationKind.SHRINK: (1, MOST_PX),
+    OperationKind.SIMPLIFY: (1, 64),
 }
 """Least and largest amount; an operation that is not here has none."""
 
@@ -175,6 +190,25 @@ def _subtract(mask: Mask, operation: Operation) -> Mask:
     return mask.subtract(other)
 
 
+def simplified(mask: Mask, tolerance_px: float) -> Outline:
+    """An outline with fewer corners, however much of the mask it keeps."""
+    return outlines.outline_of(mask, tolerance_px=tolerance_px, min_iou=0.0)
+
+
+def _simplify(mask: Mask, operation: Operation) -> Mask:
+    return outlines.area_of(simplified(mask, operation.amount), mask.width, mask.height)
+
+
+def _reshape(mask: Mask, operation: Operation) -> Mask:
+    for before, after in zip(operation.rings[0::2], operation.rings[1::2], strict=True):
+        mask = outlines.reshaped(mask, before, after)
+    return mask
+
+
+def _outline(mask: Mask, operation: Operation) -> Mask:
+    return outlines.area_of(operation.rings, mask.width, mask.height)
+
+
 _OPERATIONS: Mapping[OperationKind, Callable[[Mask, Operation], Mask]] = {
     OperationKind.FILL_HOLES: _fill_holes,
     OperationKind.KEEP_LARGEST: _keep_largest,
@@ -184,6 +218,9 @@ _OPERATIONS: Mapping[OperationKind, Callable[[Mask, Operation], Mask]] = {
     OperationKind.SHRINK: _shrink,
     OperationKind.INVERT: _invert,
     OperationKind.SUBTRACT: _subtract,
+    OperationKind.SIMPLIFY: _simplify,
+    OperationKind.RESHAPE: _reshape,
+    OperationKind.OUTLINE: _outline,
 }
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from annotator.domain.drafts.draft import Answer, Draft, Ticket
+from annotator.domain.drafts.drawn import claimed_outline
 from annotator.domain.drafts.kept import is_worth_keeping
 from annotator.domain.mask import Mask
+from annotator.domain.outline import OUTLINE_KEY, Outline, area_of, to_json
 from annotator.domain.ports.engine import Candidates
 from annotator.domain.project import Annotation, Review
 from annotator.domain.prompt import Prompts
@@ -28,6 +31,7 @@ class RefineState:
         image_key: of the image that the prompts are on.
         decode_ms, encode_ms, was_cached, looked_closer: of the answer on the screen.
         is_worth_keeping: there is something that would be lost with it.
+        outline: what it should be enclosed by, if it was drawn; see :func:`claimed_outline`.
     """
 
     prompts: Prompts = field(default_factory=Prompts)
@@ -48,6 +52,7 @@ class RefineState:
     was_cached: bool = False
     looked_closer: bool = False
     is_worth_keeping: bool = False
+    outline: Outline = ()
 
     @property
     def is_active(self) -> bool:
@@ -78,6 +83,7 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
         was_cached=shown is not None and shown.was_cached,
         looked_closer=shown is not None and shown.candidates.looked_closer,
         is_worth_keeping=is_worth_keeping(draft),
+        outline=_claimed(draft),
     )
 
 
@@ -103,13 +109,24 @@ def annotation_of(
         image_width=mask.width,
         image_height=mask.height,
         category_id=ticket.category_id,
-        prompts=draft.prompts.whole.to_json(),
+        prompts=_said(draft, mask),
         clicks=old.clicks + draft.clicks,
         seconds=round(old.seconds + seconds, 3),
         author=author or old.author,
         created_at=created_at,
         review=Review.OPEN,  # what was said of it was said of other pixels
     )
+
+
+def _claimed(draft: Draft) -> Outline:
+    return claimed_outline(draft.prompts, None if draft.origin is None else draft.origin.prompts)
+
+
+def _said(draft: Draft, mask: Mask) -> dict[str, Any]:
+    """The prompts, with the outline where the mask is what that encloses."""
+    said, outline = draft.prompts.whole.to_json(), _claimed(draft)
+    is_drawn = bool(outline) and area_of(outline, mask.width, mask.height).same_pixels(mask)
+    return said | {OUTLINE_KEY: to_json(outline)} if is_drawn else said
 
 
 def _answered(row: Annotation, draft: Draft, answer: Answer) -> Annotation:

@@ -16,10 +16,12 @@ import numpy as np
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
+from annotator.domain.outline import area_of
 from annotator.domain.polygon import MIN_IOU, PolygonPart, Ring, mask_to_polygons, polygons_to_mask
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import export_errors, remove_left, write_atomic
+from annotator.io.formats.drawn import drawn_parts
 from annotator.io.formats.report import (
     CheckReport,
     ExportReport,
@@ -34,6 +36,8 @@ from annotator.io.project.queries import ProjectQueries
 
 _MOST_NAME_BYTES = 235
 """Systems allow 255, and a file has a longer name until it is complete."""
+DRAWN = "drawn"
+"""Of an object that was drawn as a polygon and is exported as it was: its pixels are those whose centres are inside."""
 PIXELS = "x right, y down; pixel (i, j) covers [i, i + 1) x [j, j + 1)"
 
 
@@ -154,7 +158,9 @@ def _document(image: ImageRecord, features: list[dict[str, Any]]) -> bytes:
 
 
 def _feature(annotation: Annotation, categories: dict[int, Category], tolerance_px: float) -> dict[str, Any]:
-    parts = mask_to_polygons(annotation.mask(), tolerance_px=tolerance_px)
+    mask = annotation.mask()
+    drawn = drawn_parts(annotation.prompts, mask)
+    parts = drawn or mask_to_polygons(mask, tolerance_px=tolerance_px)
     polygons = [[_closed(ring) for ring in (part.exterior, *part.holes)] for part in parts]
     single = len(polygons) == 1
     return {
@@ -171,6 +177,7 @@ def _feature(annotation: Annotation, categories: dict[int, Category], tolerance_
             "bbox_xywh": [annotation.x, annotation.y, annotation.w, annotation.h],
             "iscrowd": int(annotation.is_crowd),
             "attributes": attributes_of(annotation) or {},
+            **({"outline": DRAWN} if drawn else {}),
         },
     }
 
@@ -189,8 +196,15 @@ def _read_back(
     for annotation, feature in zip(annotations, features, strict=True):
         geometry = feature["geometry"]
         many = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-        found.append((_mask_of(many, image).iou(annotation.mask()), object_name(annotation, image, categories)))
+        read = _drawn_mask(many, image) if feature["properties"].get("outline") == DRAWN else _mask_of(many, image)
+        found.append((read.iou(annotation.mask()), object_name(annotation, image, categories)))
     return found
+
+
+def _drawn_mask(polygons: list[list[list[list[float]]]], image: ImageRecord) -> Mask:
+    """The pixels whose centres are inside, as the polygon was drawn."""
+    rings = (tuple((x, y) for x, y in ring[:-1]) for polygon in polygons for ring in polygon)
+    return area_of(rings, image.width, image.height)
 
 
 def _mask_of(polygons: list[list[list[list[float]]]], image: ImageRecord) -> Mask:

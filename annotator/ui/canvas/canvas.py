@@ -21,6 +21,7 @@ from annotator.ui.canvas.cursors import CursorShape, cursor_of
 from annotator.ui.canvas.display import CanvasDisplay
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 from annotator.ui.canvas.key_pointer import KeyPointer
+from annotator.ui.canvas.lent_tool import LentTool
 from annotator.ui.canvas.mask_items import ObjectView
 from annotator.ui.canvas.open_gesture import OpenGesture
 from annotator.ui.canvas.overlays import CanvasColours
@@ -56,6 +57,8 @@ class Canvas(CanvasDisplay):
     """Stroke of a tool that paints, sent on release; may lie outside the image."""
     brush_turned = Signal(int)
     """Ctrl + wheel with a brush in the hand: so many steps larger, or smaller."""
+    operated = Signal(object)
+    """Operation on the current mask."""
     cut_drawn = Signal(object)
     """Positions (x, y) of a line that parts objects; may leave the image."""
     tool_told = Signal(str)
@@ -89,12 +92,14 @@ class Canvas(CanvasDisplay):
             pick=self.object_clicked.emit,
             activate=self.object_activated.emit,
             turn_brush=self.brush_turned.emit,
+            operate=self.operated.emit,
             cut=self.cut_drawn.emit,
             tell=self.tool_told.emit,
         )
         self._tool_id = FIRST_TOOL
         self._tools = {FIRST_TOOL: tool_spec(FIRST_TOOL).make(self._context)}
         self.open_gesture = OpenGesture(self, is_pressed=lambda: self._held != _NO_BUTTON)
+        self._lent = LentTool(self, self._overlays)
         self.pointer = KeyPointer(self, self._overlays)
         self.pointer.gesture_changed.connect(self.gesture_changed)
         self.pan_held.connect(lambda _is_held: self._hover())
@@ -254,7 +259,8 @@ class Canvas(CanvasDisplay):
     # --- keys: Space and the pointer's are the canvas's own; the gate serves Space when a list has the focus ----------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self.pointer.press(event):
+        self._lent.press(event)
+        if self.pointer.press(event) or self.tool_in_hand.key(Qt.Key(event.key())):
             event.accept()
             return
         if event.key() == Qt.Key.Key_Space and event.modifiers() == Qt.KeyboardModifier.NoModifier:
@@ -266,6 +272,7 @@ class Canvas(CanvasDisplay):
         self._hover(event.modifiers() | _SHIFT if event.key() == Qt.Key.Key_Shift else event.modifiers())
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        self._lent.release(event)
         if self.pointer.release(event):
             event.accept()
             return
@@ -278,6 +285,7 @@ class Canvas(CanvasDisplay):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
+        self._lent.give_back()
         self.hold_pan(False)
 
     # --- inside -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.domain.outline import Outline
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.canvas.brush import Brush
 from annotator.ui.canvas.items import PreparedImage
@@ -67,10 +68,13 @@ class CanvasDisplay(ImageView):
         """Objects that are not painted and cannot be hit (the one that is being refined)."""
         self._layer.set_hidden(frozenset(ids))
 
-    def set_candidate(self, mask: Mask | None, colour: str = "#ffffff", *, logits: Logits | None = None) -> None:
-        """The mask of the current object, stronger than the accepted ones; ``logits`` say what its edge is made of."""
+    def set_candidate(
+        self, mask: Mask | None, colour: str = "#ffffff", *, logits: Logits | None = None, outline: Outline = ()
+    ) -> None:
+        """The mask of the current object, stronger than the accepted ones; ``logits`` say what its edge is made of,
+        ``outline`` what it was drawn with."""
         self._overlays.set_candidate(mask, colour)
-        self._overlays.logits = logits
+        self._overlays.logits, self._overlays.outline = logits, outline
 
     def set_prompts(self, prompts: Prompts, *, settled: int = 0) -> None:
         """The dots and the box of the current object; so many of the first dots were made before, and are fainter."""

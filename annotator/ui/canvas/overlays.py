@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGraphicsScene
 
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.domain.outline import Outline
 from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
@@ -52,6 +53,8 @@ class Overlays:
         self._outline_px = OUTLINE_PX
         self._candidate_colour = "#ffffff"
         self.logits: Logits | None = None
+        self.outline: Outline = ()
+        """What the candidate should be enclosed by, if it was drawn."""
         self._image, self.layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
         self._box = BoxItem(QColor(colours.box), has_handles=True)
         self._band = BoxItem(QColor(colours.box), has_handles=False)
@@ -70,6 +73,11 @@ class Overlays:
     def image(self) -> PreparedImage | None:
         """What lies under all of it."""
         return self._image.image
+
+    @property
+    def mask(self) -> Mask | None:
+        """Of the current object, None while it has none, or an empty one."""
+        return self._candidate.mask
 
     @property
     def prompt_box(self) -> Box | None:

@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject
 
+from annotator.domain.counting import counted
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.object_edits import by_hand, masks_edit
-from annotator.domain.operations import AMOUNTS, Operation, OperationKind, union
+from annotator.domain.operations import AMOUNTS, Operation, OperationKind, simplified, union
 from annotator.domain.project import Annotation
+from annotator.ui.canvas.latest import Latest
 from annotator.ui.labelling.views import Views
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.latest import Latest
 
 _TITLES = {
     OperationKind.FILL_HOLES: "Fill holes",
@@ -26,6 +27,7 @@ _TITLES = {
     OperationKind.SMOOTH: "Smooth by",
     OperationKind.GROW: "Grow by",
     OperationKind.SHRINK: "Shrink by",
+    OperationKind.SIMPLIFY: "Simplify by",
     OperationKind.INVERT: "Invert inside its box",
     OperationKind.SUBTRACT: "Subtract neighbours",
 }
@@ -34,9 +36,21 @@ _FIRST_AMOUNTS = {
     OperationKind.SMOOTH: 2,
     OperationKind.GROW: 2,
     OperationKind.SHRINK: 2,
+    OperationKind.SIMPLIFY: 2,
 }
 _GROWTH = 1.25
 NOTHING_TO_CHANGE = "Click an object, or select some, to change their masks."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Result:
+    """What an operation makes of one mask: ``row`` None for the current object, else with the run lengths."""
+
+    row: Annotation | None
+    before: Mask
+    after: Mask
+    operation: Operation
+    rle: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,23 +59,35 @@ class _Trial:
 
     Attributes:
         current: the mask of the current object; None: ``selected`` are changed.
-        results: (row or None for the current object, mask before, mask after, its run lengths).
+        results: None while they are computed.
     """
 
     operation: Operation
     current: Mask | None = None
     selected: tuple[tuple[Annotation, Mask], ...] = ()
-    results: tuple[tuple[Annotation | None, Mask, Mask, bytes], ...] | None = None
+    results: tuple[_Result, ...] | None = None
 
 
 def _tried(trial: _Trial) -> _Trial:
     """With the results. For another thread: a large mask takes a moment."""
-    found = []
     targets = [(None, trial.current)] if trial.current is not None else list(trial.selected)
-    for row, mask in targets:
-        after = trial.operation.applied(mask)
-        found.append((row, mask, after, b"" if row is None else after.rle()))
-    return replace(trial, results=tuple(found))
+    return replace(trial, results=tuple(_result(trial.operation, row, mask) for row, mask in targets))
+
+
+def _result(operation: Operation, row: Annotation | None, mask: Mask) -> _Result:
+    if operation.kind is OperationKind.SIMPLIFY:  # what is kept is the outline itself
+        operation = Operation(OperationKind.OUTLINE, rings=simplified(mask, operation.amount))
+    after = operation.applied(mask)
+    return _Result(row, mask, after, operation, b"" if row is None else after.rle())
+
+
+def _effect(results: tuple[_Result, ...]) -> str:
+    before, after = sum(one.before.area for one in results), sum(one.after.area for one in results)
+    if all(one.operation.kind is OperationKind.OUTLINE for one in results):
+        corners = sum(len(ring) for one in results for ring in one.operation.rings)
+        worst = min(one.before.iou(one.after) for one in results)
+        return f"{counted(corners, 'corner')}, IoU {worst:.3f}"
+    return f"{grouped(before)} → {grouped(after)} px² ({(after - before) / max(1, before):+.1%})"
 
 
 class MaskOperations(QObject):
@@ -134,8 +160,8 @@ class MaskOperations(QObject):
             return True
         self.drop()
         if trial.current is not None:
-            ((_, before, after, _),) = trial.results
-            self._refine.operate(trial.operation, known=(before, after))
+            (result,) = trial.results
+            self._refine.operate(result.operation, known=(result.before, result.after))
         else:
             self._store(trial)
         return True
@@ -188,12 +214,10 @@ class MaskOperations(QObject):
         self._trial = trial
         results = trial.results or ()
         if trial.current is not None:
-            self._views.show_instead(results[0][2])
+            self._views.show_instead(results[0].after)
         else:
-            self._views.objects.try_out({row.id: after for row, _, after, _ in results if row is not None})
-        before, after = sum(mask.area for _, mask, _, _ in results), sum(mask.area for _, _, mask, _ in results)
-        share = (after - before) / max(1, before)
-        self._bar.show_effect(f"{grouped(before)} → {grouped(after)} px² ({share:+.1%})")
+            self._views.objects.try_out({one.row.id: one.after for one in results if one.row is not None})
+        self._bar.show_effect(_effect(results))
         if self._is_wanted:
             self.apply()
 
@@ -203,12 +227,13 @@ class MaskOperations(QObject):
             self.drop()
 
     def _store(self, trial: _Trial) -> None:
+        results = trial.results or ()
         changed = [
-            (row, by_hand(row, after, rle=rle))
-            for row, before, after, rle in trial.results or ()
-            if row is not None and not after.is_empty and not after.same_pixels(before)
+            (one.row, by_hand(one.row, one.after, rle=one.rle, outline=one.operation.rings))
+            for one in results
+            if one.row is not None and not one.after.is_empty and not one.after.same_pixels(one.before)
         ]
-        gone = sum(after.is_empty for _, _, after, _ in trial.results or ())
+        gone = sum(one.after.is_empty for one in results)
         if gone:
             stays = "An object would vanish and stayed" if gone == 1 else f"{gone} objects would vanish and stayed"
             self._session.told.emit(f"{stays} as before.")

@@ -175,7 +175,7 @@ class Views(QObject):
         colour = category.colour if category else OKABE_ITO[0]
         shown = state.candidates.items[state.candidate_index] if state.candidates is not None else None
         logits = None if shown is None else (shown.logits, shown.logits_box)
-        self._window.canvas.set_candidate(self._instead or state.mask, colour, logits=logits)
+        self._window.canvas.set_candidate(self._instead or state.mask, colour, logits=logits, outline=state.outline)
         items = state.candidates.items if state.candidates is not None and state.is_active else ()
         self._window.area.candidates.show_candidates(items, state.candidate_index, colour=colour)
         self._candidates_frame = QRectF(*common_frame([item.mask for item in items])) if len(items) > 1 else None

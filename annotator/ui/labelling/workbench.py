@@ -123,6 +123,7 @@ class Workbench(QObject):
         canvas.object_clicked.connect(self._commands.select_clicked)
         canvas.menu_wanted.connect(self._commands.show_menu)
         canvas.object_activated.connect(self._commands.refine_object)
+        canvas.operated.connect(lambda operation: self._refine.operate(operation))
         canvas.cut_drawn.connect(self._commands.edits.cut)
         canvas.accept_clicked.connect(self._commands.accept)
         canvas.zoom_changed.connect(status.set_zoom)

@@ -184,6 +184,8 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="commands.masks.start", args=("grow",), keys=("Shift+G",), enabled=when.has_masks),
     A("shrink", "Shrink…", "Mask", "By so many pixels from all sides",
       run="commands.masks.start", args=("shrink",), keys=("Shift+F",), enabled=when.has_masks),
+    A("simplify", "Simplify the outline…", "Mask", "Fewer corners; says how much of the mask is kept",
+      run="commands.masks.start", args=("simplify",), keys=("Shift+O",), enabled=when.has_masks),
     A("invert", "Invert inside its box", "Mask", "What is outside becomes inside, within the box of the mask",
       run="commands.masks.start", args=("invert",), keys=("Shift+X",), enabled=when.has_masks),
     A("subtract_neighbours", "Subtract neighbours", "Mask", "What other objects have is taken away",

@@ -23,7 +23,8 @@ masks = arrays.arrays(np.bool_, (HEIGHT, WIDTH), elements=st.booleans()).map(Mas
 blobs = st.lists(
     st.tuples(st.integers(0, WIDTH - 6), st.integers(0, HEIGHT - 6), st.integers(1, 9), st.integers(1, 9)), max_size=5
 ).map(lambda boxes: Mask.from_full(sum((boxed(*box) for box in boxes), np.zeros((HEIGHT, WIDTH), bool))))
-KINDS = [kind for kind in OperationKind if kind is not OperationKind.SUBTRACT]
+WITH_MORE = (OperationKind.SUBTRACT, OperationKind.RESHAPE, OperationKind.OUTLINE)
+KINDS = [kind for kind in OperationKind if kind not in WITH_MORE]
 
 
 def boxed(x: int, y: int, width: int, height: int) -> np.ndarray:
@@ -36,9 +37,12 @@ def an_operation(kind: OperationKind, amount: int = 2) -> Operation:
     return Operation(kind, amount if kind in AMOUNTS else 0)
 
 
+rings = st.lists(st.tuples(st.floats(-3, WIDTH + 3), st.floats(-3, HEIGHT + 3)), min_size=3, max_size=6).map(tuple)
 operations = st.one_of(
     st.builds(an_operation, st.sampled_from(KINDS), st.integers(2, 6)),
     st.builds(lambda other: Operation(OperationKind.SUBTRACT, other=other), masks),
+    st.builds(lambda one, other: Operation(OperationKind.RESHAPE, rings=(one, other)), rings, rings),
+    st.builds(lambda one: Operation(OperationKind.OUTLINE, rings=(one,)), rings),
 )
 
 

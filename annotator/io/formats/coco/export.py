@@ -15,11 +15,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from annotator.domain.errors import ExportError
-from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, has_holes, mask_to_polygons
+from annotator.domain.mask import Mask
+from annotator.domain.polygon import (
+    DEFAULT_TOLERANCE_PX,
+    MIN_IOU,
+    PolygonPart,
+    has_holes,
+    mask_to_polygons,
+    polygons_to_mask,
+)
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import atomic_file, export_errors, remove_left, sync
 from annotator.io.formats.coco.check import check_coco
+from annotator.io.formats.drawn import drawn_parts
 from annotator.io.formats.report import (
     ExportReport,
     Selection,
@@ -169,7 +178,7 @@ class _Writer:
         if mask is None or (self._segmentation == "auto" and has_holes(mask)):
             size = [annotation.image_height, annotation.image_width]
             return {"size": size, "counts": annotation.rle.decode("ascii")}
-        parts = mask_to_polygons(mask, tolerance_px=self._tolerance_px)
+        parts = _as_drawn(annotation, mask) or mask_to_polygons(mask, tolerance_px=self._tolerance_px)
         return [part.exterior.ravel().tolist() for part in parts]
 
     def _rows(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -181,6 +190,14 @@ class _Writer:
 
     def _text(self, text: str) -> None:
         self._stream.write(text.encode("ascii"))
+
+
+def _as_drawn(annotation: Annotation, mask: Mask) -> tuple[PolygonPart, ...]:
+    """The polygons that an object was drawn with, where COCO's readers get nearly its pixels from them."""
+    parts = drawn_parts(annotation.prompts, mask)
+    if not parts or any(part.holes for part in parts):
+        return ()
+    return parts if polygons_to_mask(parts, width=mask.width, height=mask.height).iou(mask) >= MIN_IOU else ()
 
 
 def _category_row(category: Category) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class ClickTool(Tool):
     Left drag: a box; with Alt at once, however short.
     """
 
+    lends_control = True
     has_cross_hair = True
     is_box_at_once = False
     """Whether a left press begins a box before it has moved."""

@@ -15,6 +15,7 @@ _THINNED_PX = 0.25
 class CutTool(Tool):
     """Drawn free-hand while the button is down; a click alone parts nothing."""
 
+    lends_control = True
     cursor_shape = CursorShape.BOX
 
     def __init__(self, context: ToolContext) -> None:

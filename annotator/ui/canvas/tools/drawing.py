@@ -34,7 +34,14 @@ def paint_line(painter: QPainter, line: QPainterPath) -> None:
         painter.drawPath(line)
 
 
-def paint_dots(painter: QPainter, context: ToolContext, places: Sequence[QPointF], *, ringed: int = -1) -> None:
+def paint_dots(
+    painter: QPainter,
+    context: ToolContext,
+    places: Sequence[QPointF],
+    *,
+    ringed: int = -1,
+    colour: str = "#ffffff",
+) -> None:
     """Draw small discs at places (image pixels), as large on the screen at any zoom.
 
     Args:
@@ -45,7 +52,7 @@ def paint_dots(painter: QPainter, context: ToolContext, places: Sequence[QPointF
     pen = QPen(_DARK, 1.25)
     pen.setCosmetic(True)
     painter.setPen(pen)
-    painter.setBrush(_LIGHT)
+    painter.setBrush(QColor(colour))
     for at, place in enumerate(places):
         size = radius * 1.8 if at == ringed else radius
         painter.drawEllipse(place, size, size)

@@ -34,6 +34,7 @@ class PolygonTool(Tool):
     """Begun with the right button or Shift it takes away. A press at the first corner, a double click and the key that
     accepts close it; a step back takes the newest press away, free-hand lines as a whole."""
 
+    lends_control = True
     cursor_shape, other_cursor_shape = CursorShape.POSITIVE, CursorShape.NEGATIVE
 
     def __init__(self, context: ToolContext) -> None:

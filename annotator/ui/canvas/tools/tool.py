@@ -13,6 +13,7 @@ from PySide6.QtGui import QPainter
 
 from annotator.domain.brush import Point, Stroke
 from annotator.domain.geometry import Box
+from annotator.domain.operations import Operation
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.canvas.brush import Brush
 from annotator.ui.canvas.cursors import CursorShape
@@ -70,6 +71,7 @@ class ToolContext:
         pick: (annotation id or 0 for none, whether it is added to the selection).
         activate: take this object up again.
         turn_brush: so many steps larger, or smaller.
+        operate: an operation on the current mask.
         cut: a line (x, y), at least two positions, that parts objects.
         tell: a quiet line, such as why a shape says nothing.
     """
@@ -84,6 +86,7 @@ class ToolContext:
     pick: Callable[[int, bool], object]
     activate: Callable[[int], object]
     turn_brush: Callable[[int], object]
+    operate: Callable[[Operation], object]
     cut: Callable[[tuple[Point, ...]], object]
     tell: Callable[[str], object]
 
@@ -111,6 +114,8 @@ class Tool:
     """What a press with Shift does; None: the same."""
     has_cross_hair = False
     """Whether lines across the view help to aim, where the person wants them."""
+    lends_control = False
+    """Whether Ctrl means nothing of its own, so that it shows the outline's handles."""
 
     def __init__(self, context: ToolContext) -> None:
         self.context = context
@@ -145,6 +150,10 @@ class Tool:
 
     def wheel(self, delta: int, keys: Qt.KeyboardModifier) -> bool:
         """The wheel was turned by so many eighths of a degree; False: it zooms."""
+        return False
+
+    def key(self, key: Qt.Key) -> bool:
+        """A key that no action has; False: it says nothing here."""
         return False
 
     def menu_object(self, pointer: Pointer) -> int:
