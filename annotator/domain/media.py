@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 _FRAME = re.compile(r"(.+)#([1-9][0-9]{0,8})")
 
@@ -30,8 +32,8 @@ class Series:
     Attributes:
         name: for people: the file, or the folder of the files, relative to the image folder.
         identity: what the same series has again when the folder is looked through once more.
-        extra: plain JSON data: ``step_mm`` from slice to slice, ``notes``, and places of ``gaps``
-            (:mod:`annotator.domain.slices`).
+        extra: plain JSON data: ``step_mm``, ``offsets_mm``, ``gaps`` and ``notes``, as in
+            :class:`annotator.domain.slices.Stack`.
     """
 
     id: int
@@ -47,6 +49,65 @@ class Series:
             case int() | float() as step if step > 0:
                 return float(step)
         return None
+
+    @property
+    def offsets_mm(self) -> tuple[float, ...]:
+        """Where each slice lies along the normal, from the first; empty where it is not known."""
+        found = self.extra.get("offsets_mm")
+        values = found if isinstance(found, list) else []
+        return tuple(float(value) for value in values) if all(isinstance(v, int | float) for v in values) else ()
+
+    @property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """Places after which slices are missing, and how many."""
+        found = self.extra.get("gaps")
+        pairs = [pair for pair in found if isinstance(pair, list) and len(pair) == 2] if isinstance(found, list) else []
+        return tuple((at, count) for at, count in pairs if isinstance(at, int) and isinstance(count, int))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of it, a part of a sentence each."""
+        found = self.extra.get("notes")
+        return tuple(note for note in found if isinstance(note, str)) if isinstance(found, list) else ()
+
+
+class Placed(Protocol):
+    """Something that may be in a series."""
+
+    @property
+    def series_id(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+
+
+_P = TypeVar("_P", bound=Placed)
+
+
+def in_order(images: Sequence[_P]) -> list[_P]:
+    """Images as people go through them: in their order, and the slices of a series together, where its first one is."""
+    slices: dict[int, list[_P]] = defaultdict(list)
+    for image in images:
+        if image.series_id:
+            slices[image.series_id].append(image)
+    if not slices:
+        return list(images)
+    found: list[_P] = []
+    for image in images:
+        if image.series_id == 0:
+            found.append(image)
+        else:
+            found.extend(sorted(slices.pop(image.series_id, ()), key=lambda one: one.position))
+    return found
+
+
+def rows_by_series(images: Sequence[Placed]) -> dict[int, range]:
+    """Where the slices of each series are among images in order."""
+    found: dict[int, range] = {}
+    for row, image in enumerate(images):
+        if image.series_id:
+            known = found.get(image.series_id)
+            found[image.series_id] = range(row if known is None else known.start, row + 1)
+    return found
 
 
 def frame_name(path: str, frame: int) -> str:

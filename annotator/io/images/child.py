@@ -101,7 +101,11 @@ def _size(path: str, frame: int) -> Answer:
     return {"size": list(decoding.read_size(path, frame=frame))}, None
 
 
-ANSWERS: dict[str, Callable[..., Answer]] = {"load": _load, "thumbnail": _thumbnail, "size": _size}
+def _survey(path: str) -> Answer:
+    return {"survey": decoding.survey(path).to_data()}, None
+
+
+ANSWERS: dict[str, Callable[..., Answer]] = {"load": _load, "thumbnail": _thumbnail, "size": _size, "survey": _survey}
 
 
 def _bound(cpu_s: float, memory_bytes: int | None) -> None:

@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import stat
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -34,6 +35,7 @@ from annotator.io.images.reader import (
     check_size,
     damage_error,
 )
+from annotator.io.images.survey import Survey, SurveyingReader
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -108,6 +110,18 @@ def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int
             height, width = read.rgb.shape[:2]
     check_size(name, width, height, width * height)
     return width, height
+
+
+def survey(path: str | os.PathLike[str]) -> Survey:
+    """How many frames a file has and where its slice lies, from its head only.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    with _opened(path) as (stream, name, reader):
+        if not isinstance(reader, SurveyingReader):
+            return Survey()
+        return _decode(name, lambda: reader.survey(stream, name))
 
 
 OWN_READERS = {
@@ -198,11 +212,22 @@ def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> Im
     return ImageError(f"{name} cannot be read ({reason}).", "Check the disk or the network connection.")
 
 
+_hashes: OrderedDict[tuple[int, ...], str] = OrderedDict()
+_KEPT_HASHES = 256
+
+
 def _hash_of(stream: BinaryIO, name: str) -> str:
+    """Of a file's bytes. That of a file which is read frame by frame is made once in each reader process."""
     digest = hashlib.sha256()
     try:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+        info = os.fstat(stream.fileno())
+        stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        if stamp not in _hashes:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+            _hashes[stamp] = digest.hexdigest()
+            if len(_hashes) > _KEPT_HASHES:
+                _hashes.popitem(last=False)
     except OSError as error:
         raise ImageError(f"{name} cannot be read ({error.strerror}).", "Check the disk.") from error
-    return digest.hexdigest()
+    return _hashes[stamp]

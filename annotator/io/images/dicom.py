@@ -19,7 +19,9 @@ from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for, check_deflated
 from annotator.io.images.colours import Samples, show_samples
 from annotator.io.images.dicom_facts import facts_of, modality_of, spacing_of, value_of, whole_number
+from annotator.io.images.dicom_frames import HOLDS_ONE_FRAME, take_frame
 from annotator.io.images.dicom_grey import show_grey
+from annotator.io.images.dicom_series import survey_dicom
 from annotator.io.images.dicom_tables import through_palette
 from annotator.io.images.display import grey_to_rgb
 from annotator.io.images.reader import (
@@ -32,6 +34,7 @@ from annotator.io.images.reader import (
     frame_note,
     joined,
 )
+from annotator.io.images.survey import Survey
 
 _log = logging.getLogger(__name__)
 # Files in the wild bend the rules for values that are not looked at here; each would print a warning.
@@ -54,12 +57,13 @@ class DicomReader:
     name = "dicom"
     version = 2
     suffixes = frozenset((".dcm", ".dicom", ".dic", ".ima"))
+    surveyed = suffixes
 
     def sniff(self, head: bytes) -> bool:
         return head[128:132] == b"DICM"
 
     def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
-        dataset = _open(stream, name)
+        dataset = _open(stream, name, frame=frame)
         frames = _check_image(dataset, name, max_pixels)
         check_frame(name, frame, frames)
         _ask_memory(dataset, name)
@@ -82,17 +86,26 @@ class DicomReader:
         dataset = _open(stream, name, pixels=False)
         return whole_number(dataset, "Columns", 0), whole_number(dataset, "Rows", 0)
 
+    def survey(self, stream: BinaryIO, name: str) -> Survey:
+        """See :class:`annotator.io.images.survey.SurveyingReader`."""
+        return survey_dicom(stream, name)
+
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         # Window and stretch are those of the whole frame.
         return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
 
 
-def _open(stream: BinaryIO, name: str, *, pixels: bool = True) -> pydicom.Dataset:
+def _open(stream: BinaryIO, name: str, *, pixels: bool = True, frame: int = 0) -> pydicom.Dataset:
+    """The data set; of a file of many frames, the pixels of one only, where that can be."""
     stream.seek(0)
     try:
         check_deflated(stream, name)
+        head = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+        if not pixels or take_frame(stream, head, frame):
+            return head
+        stream.seek(0)
         # Files without the Part 10 header are still common; whether it is an image shows in its tags.
-        return pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
+        return pydicom.dcmread(stream, force=True)
     except InvalidDicomError as error:
         raise ImageError(f"{name} is not a DICOM file.", COPY_AGAIN) from error
 
@@ -175,6 +188,8 @@ def _decode(dataset: pydicom.Dataset, name: str, frame: int) -> npt.NDArray[Any]
     if not syntax.is_compressed and (model in _JPEG2000_MODELS or (model[:3] == "YBR" and dataset.BitsAllocated > 8)):
         raise ImageError(f"{name} has DICOM colours that cannot be shown ({model}, uncompressed).", CONVERT)
     dataset.BitsStored = whole_number(dataset, "BitsStored", 8) + shift  # unused upper bits are cut off by pydicom
+    if getattr(dataset, HOLDS_ONE_FRAME, False):
+        dataset.NumberOfFrames, frame = 1, 0
     try:
         values = np.asarray(pixel_array(dataset, index=frame))
     except (RuntimeError, NotImplementedError, ImportError) as error:

@@ -29,7 +29,8 @@ from annotator.io.images.reader import (
     joined,
 )
 from annotator.io.images.sink import rgb_array
-from annotator.io.images.tiff import is_tiff, read_tiff, tiff_size
+from annotator.io.images.survey import MAX_FRAMES, Survey
+from annotator.io.images.tiff import is_tiff, read_tiff, tiff_pages, tiff_size
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class RasterReader:
     name = "raster"
     version = 2
     suffixes = _SUFFIXES
+    surveyed = frozenset((".tif", ".tiff", ".gif", ".apng"))
 
     def sniff(self, head: bytes) -> bool:
         return (
@@ -109,6 +111,13 @@ class RasterReader:
             width, height = image.size
             swapped = _orientation_in_header(image, stream, name) in _SWAPPED
         return (height, width) if swapped else (width, height)
+
+    def survey(self, stream: BinaryIO, name: str) -> Survey:
+        """See :class:`annotator.io.images.survey.SurveyingReader`."""
+        if is_tiff(_peek(stream)):
+            return Survey(min(MAX_FRAMES, tiff_pages(stream, name)))
+        with _open_pillow(stream, name) as image:
+            return Survey(min(MAX_FRAMES, _frames_of(image)))
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         head = _peek(stream)

@@ -8,7 +8,8 @@ import mmap
 import os
 import stat
 import weakref
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -19,8 +20,9 @@ from annotator.io.images import listing, trouble
 from annotator.io.images.channel import Message
 from annotator.io.images.decoding import HEAD_BYTES, readers
 from annotator.io.images.listing import natural_key
-from annotator.io.images.pool import ReaderPool
+from annotator.io.images.pool import POOL_SIZE, ReaderPool
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
+from annotator.io.images.survey import Survey, SurveyingReader, may_be_several
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -34,11 +36,13 @@ __all__ = [
     "load_thumbnail",
     "natural_key",
     "read_size",
+    "survey_files",
     "warm_up",
 ]
 
 _log = logging.getLogger(__name__)
 _MAPPED = 64
+_MANY_HEADS = 500
 _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
@@ -109,6 +113,52 @@ def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int
     return int(width), int(height)
 
 
+def survey_files(
+    root: str | os.PathLike[str], paths: Sequence[str], *, on_done: Callable[[int], None] | None = None
+) -> dict[str, Survey]:
+    """What the heads of files show that may have several frames or be slices of a stack; files of other kinds, and
+    those that cannot be read, are left out.
+
+    Args:
+        paths: relative to ``root``, with forward slashes.
+        on_done: told how many were looked at; what it raises stops the look.
+    """
+    wanted = [path for path in paths if _is_worth_a_look(os.path.join(root, *path.split("/")))]
+    found: dict[str, Survey] = {}
+    # Another reader takes longer to start than a few hundred heads to read.
+    with ThreadPoolExecutor(POOL_SIZE if len(wanted) > _MANY_HEADS else 1) as pool:
+        try:
+            looks = pool.map(lambda path: _survey(os.path.join(root, *path.split("/")), path), wanted)
+            for done, (path, survey) in enumerate(zip(wanted, looks, strict=True), start=1):
+                if survey is not None:
+                    found[path] = survey
+                if on_done is not None:
+                    on_done(done)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return found
+
+
+def _is_worth_a_look(path: str) -> bool:
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in _suffixes() and suffix not in _surveyed():
+        return False
+    try:
+        with open(path, "rb") as stream:
+            return may_be_several(stream)
+    except OSError:  # it is reported when it is to be shown
+        return False
+
+
+def _survey(path: str, name: str) -> Survey | None:
+    try:
+        return Survey.from_data(_ask("survey", path).data["survey"], name)
+    except ImageError as error:  # as above
+        _log.debug("no look into %s: %s", path, error)
+        return None
+
+
 def warm_up() -> None:
     """Start a reader process ahead of the first image; does not wait."""
     _pool().warm()
@@ -122,6 +172,12 @@ def interrupt() -> None:
 @cache
 def _suffixes() -> frozenset[str]:
     return frozenset().union(*(reader.suffixes for reader in readers()))
+
+
+@cache
+def _surveyed() -> frozenset[str]:
+    own = (reader.surveyed for reader in readers() if isinstance(reader, SurveyingReader))
+    return frozenset().union(*own)
 
 
 @cache

@@ -73,6 +73,12 @@ def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
         return (height, width) if _orientation(page) in _SWAPPED else (width, height)
 
 
+def tiff_pages(stream: BinaryIO, name: str) -> int:
+    """How many pages are pictures of their own."""
+    with _opened(stream, name) as tiff:
+        return len(_picture_pages(stream, tiff))
+
+
 def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_side: int | None = None) -> Pixels:
     """A page that is a picture of its own, counted without reduced copies and masks.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotator.domain.media import Series, in_order
 from annotator.domain.project import Category, ImageRecord
 from annotator.io.project.moved import absent_images
 from annotator.io.project.store import ProjectStore
@@ -22,6 +23,7 @@ class OpenedProject:
         category_id: the class that was in use, 0 when none is known.
         absent: how many images with work have no file any more.
         asks_for: the image folder, when the person has to agree to it first: nothing there was looked at.
+        series: by id.
     """
 
     store: ProjectStore
@@ -32,6 +34,7 @@ class OpenedProject:
     category_id: int
     absent: int = 0
     asks_for: Path | None = None
+    series: dict[int, Series] = field(default_factory=dict)
 
 
 def open_project(
@@ -58,18 +61,29 @@ def open_project(
         asks_for = store.asks_for
         if path.is_file() and not store.is_read_only and asks_for is None and store.image_root.is_dir():
             store.sync_folder(on_found=on_found)
-        images = store.images()
+        images = in_order(store.images())
         row_of = {image.id: row for row, image in enumerate(images)}
         first_id = number(store.meta_get("position"))
         if first_id not in row_of:
-            first_id = images[0].id if images else 0
+            first_id = _first(images)
         categories = {category.id: category for category in store.categories()}
         absent = len(absent_images(store)) if asks_for is None and store.image_root.is_dir() else 0
         class_id = number(store.meta_get("class"))
-        return OpenedProject(store, images, row_of, categories, first_id, class_id, absent, asks_for)
+        series = {one.id: one for one in store.slices.series()}
+        return OpenedProject(store, images, row_of, categories, first_id, class_id, absent, asks_for, series)
     except BaseException:
         store.close()
         raise
+
+
+def _first(images: list[ImageRecord]) -> int:
+    """The first image; of a series the slice in the middle, where there is most to see."""
+    if not images:
+        return 0
+    slices = (
+        [image for image in images if image.series_id == images[0].series_id] if images[0].series_id else images[:1]
+    )
+    return slices[len(slices) // 2].id
 
 
 def number(text: str | None) -> int:

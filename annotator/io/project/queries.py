@@ -17,6 +17,7 @@ from annotator.io.project.drafts import DraftRows
 from annotator.io.project.foreign_values import UNNAMED, json_of, text_of
 from annotator.io.project.image_folder import ImageFolder
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
+from annotator.io.project.slice_rows import SliceRows
 from annotator.io.project.soundness import Damage, fetch, read_rows
 
 _CHUNK_ROWS = 500
@@ -35,6 +36,7 @@ class ProjectQueries(ImageFolder):
         self.damage: dict[tuple[str, int], Damage] = {}
         """What was found wrong so far, by table and id."""
         self._drafts = DraftRows(connection)
+        self.slices = SliceRows(self._rows, self._fetch)
 
     def images(self, *, with_work: bool = False) -> list[ImageRecord]:
         """All images, or those with objects or a status, in the order of their ids. They are read in pieces: one call

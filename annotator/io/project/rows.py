@@ -50,9 +50,10 @@ class RowWriter:
         return replace(edit, changes=real)
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
-        """New rows of one table, and their ids are used up."""
-        self._insert(table, rows)
-        self._raise_sequence(table, max(row.id for row in rows) + 1)
+        """New rows of one table, if any, and their ids are used up."""
+        if rows:
+            self._insert(table, rows)
+            self._raise_sequence(table, max(row.id for row in rows) + 1)
 
     def update(self, before: Row, after: Row) -> None:
         """Write the fields that differ."""

@@ -12,13 +12,13 @@ from typing import Any
 
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
-from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, RowChange
-from annotator.io.images.reading import list_images
+from annotator.domain.project import Annotation, Category, Change, Edit, RowChange
 from annotator.io.project import agreed
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
 from annotator.io.project.drafts import Kept, image_ids_of
 from annotator.io.project.foreign_values import UNNAMED, text_of
 from annotator.io.project.held import HeldFile
+from annotator.io.project.looking import look_through
 from annotator.io.project.opening import open_held
 from annotator.io.project.path_limits import NAME_A_PLACE, check_place
 from annotator.io.project.place import (
@@ -279,23 +279,24 @@ class ProjectStore(ProjectQueries):
         return Edit("add class", (RowChange(None, Category(self.new_id("category"), name, shown, key)),))
 
     def sync_folder(self, *, on_found: Callable[[int], None] | None = None) -> Change:
-        """Take in files that are new in the image folder; images that vanished stay. Not undoable. What is left out is
-        in :attr:`left_out`; for ``on_found`` see :func:`annotator.io.images.listing.list_images`.
+        """Take in files that are new in the image folder, with all their frames, and as slices of stacks; images that
+        vanished stay. Not undoable. What is left out is in :attr:`left_out`; for ``on_found`` see
+        :func:`annotator.io.images.listing.list_images`.
 
         Raises:
             ImageError: the folder is gone. ProjectFolderError: it is not agreed to. ProjectError: as :meth:`apply`.
         """
         self._require_writable()
-        known = {path for (path,) in self._fetch("SELECT path FROM image")}
-        lines: list[str] = []
-        new = list_images(self.readable_root, known=known, on_problem=lines.append, on_found=on_found)
-        self.left_out = tuple(lines)
-        if not new:
+        taken, self.left_out = look_through(self, on_found=on_found)
+        if taken.is_empty:
             return Change("sync folder")
-        records = [ImageRecord(self.new_id("image"), path) for path in new]
         with self._transaction():
-            self._rows_out.insert("image", records)
-        return Change("sync folder", frozenset(record.id for record in records))
+            for change in taken.changed:
+                self._rows_out.update(*change)
+            self._rows_out.insert("series", taken.series)
+            self._rows_out.insert("image", taken.images)
+        self.notices = (*self.notices, *taken.notes)
+        return Change("sync folder", frozenset(record.id for record in taken.images))
 
     def record_image_facts(
         self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any] | None = None

@@ -27,6 +27,7 @@ from annotator.ui.canvas.open_gesture import OpenGesture
 from annotator.ui.canvas.overlays import CanvasColours
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.canvas.tools.tool import Pointer, Tool, ToolContext
+from annotator.ui.canvas.view import DEGREES_8_PER_NOTCH
 
 __all__ = ["Canvas", "CanvasColours", "ObjectView", "PreparedImage", "prepare_image"]
 
@@ -56,6 +57,8 @@ class Canvas(CanvasDisplay):
     painted = Signal(object)
     """Stroke of a tool that paints, sent on release; may lie outside the image."""
     brush_turned = Signal(int)
+    slices_turned = Signal(int)
+    """So many slices on (or back), by Alt and the wheel."""
     """Ctrl + wheel with a brush in the hand: so many steps larger, or smaller."""
     operated = Signal(object)
     """Operation on the current mask."""
@@ -79,6 +82,8 @@ class Canvas(CanvasDisplay):
         self._panned_to: QPointF | None = None
         """Where the mouse has taken the image, in view pixels, while it pans."""
         self._cursor_shape = CursorShape.ARROW
+        self._turned = 0.0
+        """What Alt and the wheel have turned, in eighths of a degree, since the last whole notch."""
         self.is_negative = False
         """Whether a plain left click is negative."""
         self._context = ToolContext(
@@ -141,10 +146,11 @@ class Canvas(CanvasDisplay):
         self._is_aiming = tool.has_cross_hair
         self._hover()
 
-    def set_image(self, prepared: PreparedImage | None) -> None:
-        """Another image, fitted, without objects, candidate and prompts; None for an empty canvas."""
+    def set_image(self, prepared: PreparedImage | None, *, keeps_view: bool = False) -> None:
+        """Another image, without objects, candidate and prompts; None for an empty canvas. It is fitted, unless the
+        view of an image of the same size is kept."""
         self.cancel_gesture()
-        super().set_image(prepared)
+        super().set_image(prepared, keeps_view=keeps_view)
         self.pointer.set_image_size(*self.image_size)
         self._hover()
 
@@ -230,7 +236,15 @@ class Canvas(CanvasDisplay):
         self._hover(event.modifiers())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.tool_in_hand.wheel(event.angleDelta().y(), event.modifiers()):
+        if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            # Systems turn the wheel sideways while Alt is down.
+            self._turned += event.angleDelta().y() or event.angleDelta().x()
+            steps = int(self._turned / DEGREES_8_PER_NOTCH)
+            self._turned -= steps * DEGREES_8_PER_NOTCH
+            if steps:
+                self.slices_turned.emit(-steps)
+            event.accept()
+        elif self.tool_in_hand.wheel(event.angleDelta().y(), event.modifiers()):
             event.accept()
         else:
             super().wheelEvent(event)

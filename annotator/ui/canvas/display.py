@@ -45,10 +45,13 @@ class CanvasDisplay(ImageView):
         self._overlays.set_colours(colours)
         self._update_cross_hair()
 
-    def set_image(self, prepared: PreparedImage | None) -> None:
-        """Another image, fitted, without objects, candidate and prompts; None for an empty canvas."""
+    def set_image(self, prepared: PreparedImage | None, *, keeps_view: bool = False) -> None:
+        """Another image, without objects, candidate and prompts; None for an empty canvas. It is fitted, unless the
+        view of an image of the same size is kept."""
         self._overlays.set_image(prepared)
-        self.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
+        size = (0, 0) if prepared is None else (prepared.width, prepared.height)
+        if not keeps_view or size != self.image_size:
+            self.set_image_size(*size)
 
     def set_objects(self, objects: Iterable[ObjectView]) -> None:
         """All accepted objects of the image. One whose mask is the very same object is not computed again."""

@@ -14,6 +14,7 @@ from annotator.ui.labelling.object_edits import ObjectEdits
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.refine_bar import RefineBar
 from annotator.ui.labelling.second_look import SecondLook
+from annotator.ui.labelling.slice_control import SliceControl
 from annotator.ui.labelling.steps import Steps
 from annotator.ui.labelling.views import Views
 from annotator.ui.notices import Subject
@@ -43,6 +44,7 @@ class LoopCommands(QObject):
         self.masks = MaskOperations(window, session, refine, views=views)
         self.edits = ObjectEdits(window, session, refine, views=views)
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
+        self.slices = SliceControl(window, session)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
             session,

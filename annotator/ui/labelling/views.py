@@ -53,7 +53,7 @@ class Views(QObject):
     def on_opened(self) -> None:
         """Another project, or none."""
         window, session = self._window, self._session
-        window.film.set_rows(session.images)
+        window.film.set_rows(session.images, session.slices.series)
         window.film.model.set_drafts(session.drafts.counts)
         window.area.show_canvas(session.store is not None)
         self.refresh_progress()
@@ -194,6 +194,7 @@ class Views(QObject):
         document = Document(
             has_project=session.store is not None,
             has_image=session.image is not None,
+            is_slice=session.slices.series_of(session.image) is not None,
             is_writable=session.is_writable,
             can_undo=session.can_undo,
             can_redo=session.can_redo,

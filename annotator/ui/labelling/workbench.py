@@ -74,6 +74,8 @@ class Workbench(QObject):
         self._commands, self._feedback, self._notices = commands, feedback, window.notices
         self._epoch = 0
         self._picture: Picture | None = None
+        self._series_id = 0
+        """Whose slice is on the canvas; 0: none."""
         self._drafts = KeptDrafts(session, refine, parent=self)
         self._refusals = Refusals(session, refine, self._notices, parent=self)
         self._tool_before: str | None = None
@@ -101,6 +103,7 @@ class Workbench(QObject):
     def _wire_panels(self) -> None:
         window, commands, classes = self._window, self._commands, self._session.classes
         window.film.picked.connect(self._go_to)
+        self.picture_shown.connect(commands.slices.on_picture)
         window.objects.refine_wanted.connect(commands.refine_object)
         window.objects.delete_wanted.connect(commands.delete)
         window.objects.reclass_wanted.connect(commands.reclass)
@@ -151,7 +154,8 @@ class Workbench(QObject):
             return
         self._epoch += 1
         self._views.has_failed = False
-        self._leave_picture()
+        # From slice to slice the canvas keeps the last one until the next is read: it would flicker.
+        self._leave_picture(keeps_canvas=record is not None and 0 != record.series_id == self._series_id)
         self._feedback.set_busy("image", is_busy=record is not None)
         self._notices.withdraw(Subject.IMAGE)
         if record is not None:
@@ -176,16 +180,21 @@ class Workbench(QObject):
         """Nothing of the project before it is offered any more."""
         self._leave_picture()
 
-    def _leave_picture(self) -> None:
+    def _leave_picture(self, *, keeps_canvas: bool = False) -> None:
         """Clear the canvas. What is in work is kept: coming back brings it back."""
         self._refusals.leave_image()
         self._window.canvas.open_gesture.finish()
         self._refine.close_image()
         self._picture = None
-        self._window.canvas.set_image(None)
+        if not keeps_canvas:
+            self._clear_canvas()
         self._views.show_picture(False)
         self._feedback.show_image("")
         self._notices.withdraw(Subject.IMAGE)
+
+    def _clear_canvas(self) -> None:
+        self._window.canvas.set_image(None)
+        self._series_id = 0
 
     def leave_project(self) -> None:
         """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
@@ -201,7 +210,8 @@ class Workbench(QObject):
             record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
         )
         self._feedback.show_image(loaded.image_key)
-        self._window.canvas.set_image(picture.prepared)
+        self._window.canvas.set_image(picture.prepared, keeps_view=0 != record.series_id == self._series_id)
+        self._series_id = record.series_id
         self._views.show_picture(True)
         self._notices.withdraw(Subject.READING)
         if self._session.is_writable:
@@ -215,6 +225,8 @@ class Workbench(QObject):
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
+        if record.series_id:
+            self._preload_neighbours()  # at once: who goes through a stack does not wait for the model
 
     def _fit_tool(self) -> None:
         """In a read-only project there is only something to select; the next one gives the tool back."""
@@ -228,6 +240,7 @@ class Workbench(QObject):
 
     def _on_unreadable(self, epoch: int, _image_id: int, message: str) -> None:
         if epoch == self._epoch:
+            self._clear_canvas()
             self._views.has_failed = True
             self._feedback.set_busy("image", is_busy=False)
             action = ("Next image", lambda: self._session.step(+1))

@@ -18,6 +18,7 @@ from annotator.ui.panels.list_models import (
     IS_CURRENT_ROLE,
     NUMBER_ROLE,
     ROW_ROLE,
+    SLICES_ROLE,
 )
 from annotator.ui.panels.mask_thumbs import mask_thumb
 
@@ -175,6 +176,8 @@ class FilmDelegate(_RowDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(tokens.accent if is_shown else tokens.dim), 2))
             painter.drawRoundedRect(frame.adjusted(-2, -2, 2, 2), RADIUS_PX + 1, RADIUS_PX + 1)
+        if count := index.data(SLICES_ROLE):
+            paint_slice_count(painter, frame, count, self._theme)
         if index.data(DRAFTS_ROLE):
             paint_draft_mark(painter, frame.topRight() + QPointF(-10, 10), self._theme)
         line = QRect(tile.left() + 6, int(frame.bottom()) + 4, self.thumb_px[0], 18)
@@ -193,6 +196,23 @@ def short_name(name: str, metrics: QFontMetrics, width_px: int) -> str:
     stem, dot, suffix = name.rpartition(".")
     known = stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
     return metrics.elidedText(known, Qt.TextElideMode.ElideMiddle, width_px)
+
+
+def paint_slice_count(painter: QPainter, frame: QRectF, count: int, theme: Theme) -> None:
+    """How many slices a series has, at the lower edge of its thumbnail, on the edges of a pile."""
+    tokens = theme.tokens
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    words = grouped(count)
+    width = painter.fontMetrics().horizontalAdvance(words) + 12
+    badge = QRectF(frame.right() - width - 4, frame.bottom() - 22, width, 18)
+    painter.setPen(QPen(QColor(tokens.line), 1))
+    painter.setBrush(QColor(tokens.surface))
+    for shift in (4, 2, 0):
+        painter.drawRoundedRect(badge.translated(-shift, -shift), RADIUS_PX / 2, RADIUS_PX / 2)
+    painter.setPen(QColor(tokens.text))
+    painter.drawText(badge, int(_CENTER), words)
+    painter.restore()
 
 
 def paint_draft_mark(painter: QPainter, centre: QPointF, theme: Theme) -> None:

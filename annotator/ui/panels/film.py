@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QPixmap, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QVBoxLayout, QWidget
 
 from annotator.domain.image_filter import ImageFilter
+from annotator.domain.media import Series
 from annotator.domain.project import ImageRecord
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme, Tokens
@@ -108,9 +109,10 @@ class FilmStrip(QWidget):
         self.view.setFixedHeight(tile.height() + 12)
         self.view.setIconSize(tile)
 
-    def set_rows(self, images: Sequence[ImageRecord]) -> None:
+    def set_rows(self, images: Sequence[ImageRecord], series: Mapping[int, Series] | None = None) -> None:
+        """Another project: its images in order (:func:`annotator.domain.media.in_order`), and series by id."""
         self.filter.reset()
-        self.model.set_rows(images)
+        self.model.set_rows(images, series or {})
 
     def set_current(self, image_id: int) -> None:
         """Mark an image as the one that is open and keep it in view."""

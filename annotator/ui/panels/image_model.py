@@ -1,17 +1,20 @@
-"""The Qt list model of the project's images, all of them or those that a filter shows."""
+"""The Qt list model of the project's images, all of them or those that a filter shows; a series is one row."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, Qt
 from PySide6.QtGui import QPixmap
 
 from annotator.domain.counting import counted
-from annotator.domain.image_filter import ImageFilter
+from annotator.domain.image_filter import ImageFilter, Shows
+from annotator.domain.media import Series, rows_by_series
 from annotator.domain.project import ImageRecord, Status
-from annotator.ui.panels.list_models import DRAFTS_ROLE, IS_CURRENT_ROLE, ROW_ROLE, Index
+from annotator.ui.look.numbers import grouped
+from annotator.ui.panels.list_models import DRAFTS_ROLE, IS_CURRENT_ROLE, ROW_ROLE, SLICES_ROLE, Index
 
 _ROOT = QModelIndex()
 _ROLE = Qt.ItemDataRole
@@ -23,7 +26,8 @@ _FEW = 50
 class ImageModel(QAbstractListModel):
     """The project's images. Pictures are asked for when a row is painted and arrive later.
 
-    A row is an image that is shown, a place is one of all images. The image that is open is always shown.
+    A row is an image or a series that is shown, a place is one of all images. What is open is always shown. A series
+    has the place of its first slice; it is shown when the filter fits any of them.
     """
 
     def __init__(self, ask: Callable[[ImageRecord], None], parent: object = None) -> None:
@@ -31,6 +35,13 @@ class ImageModel(QAbstractListModel):
         self._ask = ask
         self._images: list[ImageRecord] = []
         self._place_of: dict[int, int] = {}
+        self._series: Mapping[int, Series] = {}
+        self._slices: dict[int, range] = {}
+        """The places of a series' slices, by the first of them."""
+        self._head_of: dict[int, int] = {}
+        """The first place of the series that a place is in, for slices."""
+        self._visited: dict[int, int] = {}
+        """The place of the slice that was open last, by the first place of its series."""
         self._shown: list[int] = []
         """The place of every row, ascending."""
         self._filter = ImageFilter()
@@ -47,12 +58,15 @@ class ImageModel(QAbstractListModel):
         """All of them, also those that are not shown."""
         return self._images
 
-    def set_rows(self, images: Sequence[ImageRecord]) -> None:
+    def set_rows(self, images: Sequence[ImageRecord], series: Mapping[int, Series]) -> None:
         """Another project: all of its images are shown."""
         self.beginResetModel()
         self._images = list(images)
         self._place_of = {image.id: place for place, image in enumerate(self._images)}
-        self._filter, self._shown = ImageFilter(), [*range(len(self._images))]
+        self._series, self._visited = series, {}
+        self._slices = {places.start: places for places in rows_by_series(self._images).values()}
+        self._head_of = {place: head for head, places in self._slices.items() for place in places}
+        self._filter, self._shown = ImageFilter(), self._heads()
         self._pixmaps, self._reasons, self._asked, self._current = {}, {}, set(), 0
         self._finished = {image.id for image in self._images if image.status in _FINISHED}
         self.endResetModel()
@@ -67,18 +81,31 @@ class ImageModel(QAbstractListModel):
         self.beginResetModel()
         self._filter = wanted
         shows = wanted.matcher(self._drafts)
-        self._shown = [place for place, image in enumerate(self._images) if shows(image) or image.id == self._current]
+        self._shown = [place for place in self._heads() if self._is_wanted(place, shows)]
         self.endResetModel()
 
+    def _heads(self) -> list[int]:
+        """Every place that is one of a row."""
+        places = range(len(self._images))
+        return [place for place in places if self._head_of.get(place, place) == place] if self._slices else [*places]
+
+    def _is_wanted(self, place: int, shows: Shows) -> bool:
+        images = [self._images[at] for at in self._slices.get(place, (place,))]
+        return any(shows(image) or image.id == self._current for image in images)
+
     def row_of(self, image_id: int) -> int:
-        """The row of an image, or -1."""
-        place = self._place_of.get(image_id)
+        """The row of an image or of its series, or -1."""
+        place = self._head(image_id)
         row = -1 if place is None else bisect_left(self._shown, place)
         return row if 0 <= row < len(self._shown) and self._shown[row] == place else -1
 
     def place_of(self, image_id: int) -> int:
         """Where an image is among all of them, or -1."""
         return self._place_of.get(image_id, -1)
+
+    def _head(self, image_id: int) -> int | None:
+        place = self._place_of.get(image_id)
+        return None if place is None else self._head_of.get(place, place)
 
     def _refit(self, image_ids: Sequence[int]) -> None:
         """Put images in, or leave them out, whose status has changed."""
@@ -89,11 +116,11 @@ class ImageModel(QAbstractListModel):
             return
         shows = self._filter.matcher(self._drafts)
         for image_id in image_ids:
-            place = self._place_of.get(image_id)
+            place = self._head(image_id)
             if place is None:
                 continue
             row, at = self.row_of(image_id), bisect_left(self._shown, place)
-            is_wanted = image_id == self._current or shows(self._images[place])
+            is_wanted = self._is_wanted(place, shows)
             if is_wanted and row < 0:
                 self.beginInsertRows(_ROOT, at, at)
                 self._shown.insert(at, place)
@@ -113,9 +140,12 @@ class ImageModel(QAbstractListModel):
     def set_current(self, image_id: int) -> None:
         """The image that is open."""
         before, self._current = self._current, image_id
+        place = self._place_of.get(image_id, -1)
+        if place in self._head_of:
+            self._visited[self._head_of[place]] = place
         self._refit((before, image_id))
         for changed in {before, image_id}:
-            self._tell(changed, IS_CURRENT_ROLE)
+            self._tell(changed, IS_CURRENT_ROLE, ROW_ROLE)
 
     def set_drafts(self, drafts: Mapping[int, int]) -> None:
         """Number of drafts by image id."""
@@ -160,14 +190,14 @@ class ImageModel(QAbstractListModel):
         return 0 if parent.isValid() else len(self._shown)
 
     def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
-        image = self._images[self._shown[index.row()]]
+        place = self._shown[index.row()]
+        if place in self._slices:
+            return self._of_series(place, role)
+        image = self._images[place]
         if role == ROW_ROLE:
             return image
         if role == _ROLE.DecorationRole:
-            if image.id not in self._pixmaps and image.id not in self._asked:
-                self._asked.add(image.id)
-                self._ask(image)
-            return self._pixmaps.get(image.id)
+            return self._pixmap(image)
         if role == IS_CURRENT_ROLE:
             return image.id == self._current
         if role == DRAFTS_ROLE:
@@ -178,8 +208,49 @@ class ImageModel(QAbstractListModel):
             return self._words(image)
         return None
 
+    def _pixmap(self, image: ImageRecord) -> QPixmap | None:
+        if image.id not in self._pixmaps and image.id not in self._asked:
+            self._asked.add(image.id)
+            self._ask(image)
+        return self._pixmaps.get(image.id)
+
+    def _of_series(self, head: int, role: int) -> object:
+        """As :meth:`data`: the slice that was open last stands for its series, with the status of all of them."""
+        places = self._slices[head]
+        middle = self._images[places[len(places) // 2]]
+        shown = self._images[self._visited[head]] if head in self._visited else middle
+        slices = self._images[places.start : places.stop]
+        if role == ROW_ROLE:
+            return replace(shown, status=status_of_all(slices))
+        if role == _ROLE.DecorationRole:
+            return self._pixmap(middle)
+        if role == IS_CURRENT_ROLE:
+            return shown.id == self._current
+        if role == SLICES_ROLE:
+            return len(places)
+        if role == DRAFTS_ROLE:
+            return sum(self._drafts.get(image.id, 0) for image in slices) if self._drafts else 0
+        series = self._series.get(shown.series_id)
+        name = shown.path if series is None else series.name
+        if role == _ROLE.DisplayRole:
+            return name.rsplit("/", 1)[-1]
+        if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
+            done = sum(image.id in self._finished for image in slices)
+            notes = "" if series is None or not series.notes else f"\n{', '.join(series.notes)}"
+            size = f", {shown.width} × {shown.height}" if shown.width else ""
+            return f"{name}{size}: {counted(len(places), 'slice')}, {grouped(done)} done{notes}"
+        return None
+
     def _words(self, image: ImageRecord) -> str:
         size = f", {image.width} × {image.height}" if image.width else ""
         drafts, reason = self._drafts.get(image.id, 0), self._reasons.get(image.id)
         held = f", {counted(drafts)} not accepted" if drafts else ""
         return f"{image.name}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")
+
+
+def status_of_all(images: Sequence[ImageRecord]) -> Status:
+    """Of the slices of a series: done when each is finished, unseen while none was begun."""
+    found = {image.status for image in images}
+    if found <= _FINISHED:
+        return Status.EMPTY if found == {Status.EMPTY} else Status.DONE
+    return Status.UNSEEN if found == {Status.UNSEEN} else Status.IN_PROGRESS

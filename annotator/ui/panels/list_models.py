@@ -24,6 +24,8 @@ DETAIL_ROLE = ROW_ROLE + 5
 """Of an object: its area and the model's guess of its quality."""
 NUMBER_ROLE = ROW_ROLE + 4
 """Of a class, in its chip."""
+SLICES_ROLE = ROW_ROLE + 6
+"""How many slices a series has; 0 for an image."""
 DRAFTS_ROLE = ROW_ROLE + 4
 """How many drafts an image has."""
 

@@ -37,6 +37,7 @@ from annotator.io.project.store import ProjectStore
 from annotator.ui.project.attempts import EDIT, ONCE, Attempts
 from annotator.ui.project.class_book import ClassBook
 from annotator.ui.project.draft_book import DraftBook
+from annotator.ui.project.slice_book import SliceBook
 
 _FINISHED = (Status.DONE, Status.EMPTY)
 _FEW_ROWS = 32
@@ -89,6 +90,7 @@ class ProjectSession(QObject):
         self.attempts = Attempts(self)
         self.classes = ClassBook(self)
         self.drafts = DraftBook(self)
+        self.slices = SliceBook(self)
         self.image_filter = ImageFilter()
 
     # --- opening and closing ----------------------------------------------------------------------------------------
@@ -119,6 +121,7 @@ class ProjectSession(QObject):
         self.store = store
         self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
         self.absent, self.asks_for = opened.absent, opened.asks_for
+        self.slices.take(opened.series, opened.images)
         self._read_history()
         self.drafts.counts = store.draft_counts()
         self.classes.current_id = opened.category_id
@@ -149,6 +152,7 @@ class ProjectSession(QObject):
         self._read_history()
         self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
         self.drafts.forget()
+        self.slices.take({}, [])
         self._current_id = self.classes.current_id = 0
         return store
 
@@ -175,9 +179,10 @@ class ProjectSession(QObject):
             return None
         return self.store.path, repr((sorted(self.store.category_counts().items()), self.store.edit_mark()))
 
-    def neighbour(self, step: int) -> ImageRecord | None:
-        """The image ``step`` places further among those that the filter shows, or None at the ends."""
-        row = self._row_of.get(self._current_id)
+    def neighbour(self, step: int, *, of: int = 0) -> ImageRecord | None:
+        """The image ``step`` places further (than the current one, or than that of the id ``of``) among those that the
+        filter shows, or None at the ends."""
+        row = self._row_of.get(of or self._current_id)
         shows = self.image_filter.matcher(self.drafts.counts)
         return None if row is None else neighbour(self.images, row, step, shows)
 
@@ -186,6 +191,7 @@ class ProjectSession(QObject):
         self._current_id = image_id
         self._read_annotations()
         self.remember("position", str(image_id))
+        self.slices.visit(self.image)
         self.image_changed.emit(self.image)
 
     def step(self, count: int) -> None:

@@ -27,6 +27,7 @@ from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
 from annotator.ui.shell.operation_bar import OperationBar
 from annotator.ui.shell.question import QuestionBar
+from annotator.ui.shell.slice_bar import SliceBar
 
 _EDGE_PX = 12
 _STRIP_EDGE_PX = 8
@@ -224,6 +225,7 @@ class CanvasArea(QWidget):
     def __init__(self, theme: Theme, canvas: QAbstractScrollArea, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.canvas = canvas
+        self.slices = SliceBar(theme)
         self._object_place = QRectF()
         self.error_bar = ErrorBar(theme)
         self.question = QuestionBar()
@@ -250,6 +252,7 @@ class CanvasArea(QWidget):
         box.addWidget(self.refining)
         box.addWidget(self.operation)
         box.addWidget(self.stack, 1)
+        box.addWidget(self.slices)
         self.stack.installEventFilter(self)
         for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):
             part.installEventFilter(self)

@@ -14,6 +14,7 @@ class Document:
     has_project: bool = False
     has_image: bool = False
     is_writable: bool = False
+    is_slice: bool = False
     can_undo: bool = False
     can_redo: bool = False
 
@@ -53,6 +54,11 @@ def in_project(state: WindowState) -> bool:
 
 def on_image(state: WindowState) -> bool:
     return state.document.has_image
+
+
+def on_slice(state: WindowState) -> bool:
+    """The image is a slice of a series."""
+    return state.document.is_slice
 
 
 def writable(state: WindowState) -> bool:

@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 LRU_BYTES = 768 << 20
 LRU_IMAGES = 8
+LRU_SMALL_IMAGES, SMALL_BYTES = 256, 192 << 20
+"""So many are kept while all of them together are this small: the slices of a stack."""
 _THUMB_PX = 224
 
 
@@ -170,10 +172,11 @@ class ImageLoader(QObject):
 
     def _keep(self, picture: Picture) -> None:
         self._cache[picture.image_id] = picture
+        total = sum(kept.nbytes for kept in self._cache.values())
         while len(self._cache) > 1 and (
-            len(self._cache) > LRU_IMAGES or sum(p.nbytes for p in self._cache.values()) > LRU_BYTES
+            total > LRU_BYTES or len(self._cache) > (LRU_IMAGES if total > SMALL_BYTES else LRU_SMALL_IMAGES)
         ):
-            self._cache.popitem(last=False)
+            total -= self._cache.popitem(last=False)[1].nbytes
 
 
 class ThumbnailLoader(QObject):

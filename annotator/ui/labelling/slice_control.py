@@ -1,0 +1,132 @@
+"""Going through a series: the slider below the canvas, Alt and the wheel, playing, and from series to series."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QTimer
+
+from annotator.domain.media import Series
+from annotator.domain.project import Change, ImageRecord, Status
+from annotator.ui.notices import Subject
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.slice_bar import Mark, Slices
+
+PLAY_INTERVAL_MS = 80
+_FINISHED = (Status.DONE, Status.EMPTY)
+
+
+class SliceControl(QObject):
+    """One per window."""
+
+    def __init__(self, window: MainWindow, session: ProjectSession) -> None:
+        super().__init__(window)
+        self._window, self._session = window, session
+        self._bar = window.area.slices
+        self._annotated: frozenset[int] = frozenset()
+        """Slices of the shown series that have objects."""
+        self._series: Series | None = None
+        self._is_shown = False
+        """Whether the slice that is wanted is on the canvas: playing waits for it."""
+        self._timer = QTimer(self)
+        self._timer.setInterval(PLAY_INTERVAL_MS)
+        self._timer.timeout.connect(self.show_following)
+        self._bar.set_action(window.actions_by_id["play_slices"])
+        self._bar.track.moved.connect(self.go_to)
+        window.canvas.slices_turned.connect(self.turn)
+        session.image_changed.connect(self._on_image)
+        session.changed.connect(self._on_change)
+
+    @property
+    def is_playing(self) -> bool:
+        return self._timer.isActive()
+
+    def go_to(self, position: int) -> None:
+        """Show the slice at this place of the series, as far as it goes."""
+        image = self._session.image
+        if image is None or self._series is None:
+            return
+        slices = self._session.slices.slices_of(image)
+        wanted = slices[min(max(position, 0), len(slices) - 1)]
+        if wanted.id != image.id:
+            self._session.go_to(wanted.id)
+
+    def turn(self, steps: int) -> None:
+        """So many slices on, or back when negative; nothing beside a series."""
+        image = self._session.image
+        if image is not None:
+            self.go_to(image.position + steps)
+
+    def go_to_entry(self, step: int) -> None:
+        """The next series or image (+1), or the one before (-1)."""
+        image = self._session.image
+        found = None if image is None else self._session.slices.entry(image, step)
+        if found is not None:
+            self._session.go_to(found.id)
+        elif image is not None:
+            which = "last" if step > 0 else "first"
+            text = f"This is the {which} image or series{self._session.image_filter.clause}."
+            self._window.notices.tell(text, about=Subject.IMAGE)
+
+    def play(self, is_on: bool) -> None:
+        """Show one slice after the other, from the last one on from the first."""
+        if is_on and self._series is not None:
+            self._timer.start()
+        else:
+            self.stop()
+
+    def stop(self) -> None:
+        self._timer.stop()
+        self._window.actions_by_id["play_slices"].setChecked(False)
+
+    def show_following(self) -> None:
+        """While it plays: the next slice, once the one before is to be seen."""
+        image = self._session.image
+        if image is None or self._series is None:
+            self.stop()
+        elif self._is_shown:
+            count = len(self._session.slices.slices_of(image))
+            self.go_to((image.position + 1) % count)
+
+    def on_picture(self, _image_id: int) -> None:
+        """The canvas shows the image."""
+        self._is_shown = True
+
+    # --- what the bar shows -------------------------------------------------------------------------------------------
+
+    def _on_image(self, image: ImageRecord | None) -> None:
+        series, self._is_shown = self._session.slices.series_of(image), False
+        is_other = (series is None) != (self._series is None) or (
+            series is not None and self._series is not None and series.id != self._series.id
+        )
+        self._series = series
+        if is_other:
+            self._read_annotated()
+            self.stop()
+        self._show(image)
+
+    def _on_change(self, change: Change) -> None:
+        if self._series is not None:
+            if change.annotation_ids:
+                self._read_annotated()
+            self._show(self._session.image)
+
+    def _read_annotated(self) -> None:
+        store = self._session.store
+        has_any = self._series is not None and store is not None
+        self._annotated = store.slices.annotated(self._series.id) if has_any and store and self._series else frozenset()
+
+    def _show(self, image: ImageRecord | None) -> None:
+        if image is None or self._series is None:
+            self._bar.show_slices(None)
+            return
+        series, slices = self._series, self._session.slices.slices_of(image)
+        step = series.step_mm
+        places = series.offsets_mm or (() if step is None else tuple(step * at for at in range(len(slices))))
+        marks = tuple(map(self._mark, slices))
+        gaps = frozenset(at for at, _missing in series.gaps)
+        self._bar.show_slices(Slices(marks, gaps, places, ", ".join(series.notes)), image.position)
+
+    def _mark(self, image: ImageRecord) -> Mark:
+        if image.status in _FINISHED:
+            return Mark.DONE
+        return Mark.OBJECTS if image.id in self._annotated else Mark.NONE

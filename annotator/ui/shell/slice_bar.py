@@ -1,0 +1,202 @@
+"""The slider through a series, below the canvas: where one is, which slices have objects or are done, and gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
+
+from annotator.ui.look.theme import Theme
+
+_HEIGHT_PX = 30
+_GROOVE_PX = 4
+_HANDLE_PX = 12
+_MARK_PX = 5
+_GAP_PX = 3
+_NOTCH = 120
+_PAGE = 10
+_NOTE_FROM_PX = 720
+
+
+class Mark(Enum):
+    """What a slice is marked with."""
+
+    NONE = 0
+    OBJECTS = 1
+    DONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """What the bar shows of a series.
+
+    Attributes:
+        marks: one a slice.
+        gaps: places after which slices are missing.
+        places_mm: of the slices along the normal; empty where it is not known.
+        note: what is to be said of the series.
+    """
+
+    marks: tuple[Mark, ...]
+    gaps: frozenset[int] = frozenset()
+    places_mm: tuple[float, ...] = ()
+    note: str = ""
+
+
+class SliceTrack(QWidget):
+    """The slider itself. Arrow keys, PageUp / PageDown, Home and End move it; a press on it goes there."""
+
+    moved = Signal(int)
+    """The slice that the person wants."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._slices = Slices(())
+        self.position = 0
+        self.setFixedHeight(_HEIGHT_PX)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAccessibleName("Slice")
+        theme.subscribe(lambda _tokens: self.update())
+
+    @property
+    def count(self) -> int:
+        return len(self._slices.marks)
+
+    def show_slices(self, slices: Slices) -> None:
+        if slices != self._slices:
+            self._slices = slices
+            self.update()
+
+    def show_position(self, position: int) -> None:
+        self.position = position
+        self.setAccessibleDescription(f"{position + 1} of {self.count}")
+        self.update()
+
+    def x_of(self, position: int) -> float:
+        """The middle of a slice's place, in pixels."""
+        return _HANDLE_PX / 2 + (position + 0.5) * (self.width() - _HANDLE_PX) / max(1, self.count)
+
+    def position_at(self, x: float) -> int:
+        share = (x - _HANDLE_PX / 2) / max(1, self.width() - _HANDLE_PX)
+        return min(max(int(share * self.count), 0), max(0, self.count - 1))
+
+    # --- Qt -----------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if not self.count:
+            return
+        tokens, middle = self._theme.tokens, self.height() / 2
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(tokens.line))
+        left, right = _HANDLE_PX / 2, self.width() - _HANDLE_PX / 2
+        painter.drawRoundedRect(QRectF(left, middle - _GROOVE_PX / 2, right - left, _GROOVE_PX), 2, 2)
+        width = max(2.0, (right - left) / self.count - 1)
+        colours = {Mark.OBJECTS: QColor(tokens.accent), Mark.DONE: QColor(tokens.ok)}
+        for position, mark in enumerate(self._slices.marks):
+            if mark is not Mark.NONE:
+                painter.setBrush(colours[mark])
+                at = self.x_of(position) - width / 2
+                painter.drawRect(QRectF(at, middle + _GROOVE_PX / 2 + 3, width, _MARK_PX))
+        painter.setBrush(QColor(tokens.surface))
+        for place in self._slices.gaps:
+            at = (self.x_of(place) + self.x_of(place + 1)) / 2
+            painter.drawRect(QRectF(at - _GAP_PX / 2, middle - _GROOVE_PX, _GAP_PX, 2 * _GROOVE_PX))
+        handle = QRectF(self.x_of(self.position) - _HANDLE_PX / 2, middle - _HANDLE_PX / 2, _HANDLE_PX, _HANDLE_PX)
+        if self.hasFocus():
+            painter.setBrush(QColor(tokens.text))
+            painter.drawEllipse(handle.adjusted(-2, -2, 2, 2))
+        painter.setBrush(QColor(tokens.accent))
+        painter.drawEllipse(handle)
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self._want(self.position_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._want(self.position_at(event.position().x()))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        if delta:
+            self._want(self.position + (-1 if delta > 0 else 1) * max(1, abs(delta) // _NOTCH))
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key = Qt.Key
+        steps = {key.Key_Left: -1, key.Key_Down: -1, key.Key_Right: 1, key.Key_Up: 1, key.Key_Home: -self.count}
+        steps |= {key.Key_End: self.count, key.Key_PageUp: -_PAGE, key.Key_PageDown: _PAGE}
+        step = steps.get(key(event.key()))
+        if step is None:
+            super().keyPressEvent(event)
+        else:
+            self._want(self.position + step)
+
+    def _want(self, position: int) -> None:
+        wanted = min(max(position, 0), max(0, self.count - 1))
+        if wanted != self.position:
+            self.moved.emit(wanted)
+
+
+class SliceBar(QFrame):
+    """Play, the slider, and where one is in words. Hidden for an image that is no slice."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("sliceBar")
+        self.track = SliceTrack(theme)
+        self.play_button = QToolButton()
+        self.play_button.setObjectName("flat")
+        self.play_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.label = QLabel()
+        self.label.setObjectName("dim")
+        self._slices = Slices(())
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 2, 12, 2)
+        row.setSpacing(8)
+        row.addWidget(self.play_button)
+        row.addWidget(self.track, 1)
+        row.addWidget(self.label)
+        self.hide()
+
+    def set_action(self, action: QAction) -> None:
+        """What the button does: playing."""
+        self.play_button.setDefaultAction(action)
+
+    def show_slices(self, slices: Slices | None, position: int = 0) -> None:
+        """A series and the slice that is shown; None for an image that is no slice."""
+        self.setVisible(slices is not None)
+        if slices is None:
+            return
+        self._slices = slices
+        self.track.show_slices(slices)
+        self.track.show_position(position)
+        self._say()
+        self.track.setToolTip("  ·  ".join([f"{len(slices.marks)} slices", *([slices.note] if slices.note else [])]))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._say()
+
+    def _say(self) -> None:
+        """Where one is. The label is as wide as it ever gets, so that the slider keeps its length while it is moved."""
+        if self._slices.marks:
+            last = "  ·  ".join(self._words(self._slices, len(self._slices.marks) - 1))
+            self.label.setMinimumWidth(self.fontMetrics().horizontalAdvance(last) + 4)
+            self.label.setText("  ·  ".join(self._words(self._slices, self.track.position)))
+
+    def _words(self, slices: Slices, position: int) -> Sequence[str]:
+        """The note stands in the tool tip only, where the slider needs the room."""
+        words = [f"{position + 1} / {len(slices.marks)}"]
+        if position < len(slices.places_mm):
+            words.append(f"{slices.places_mm[position]:.1f} mm")
+        return [*words, slices.note] if slices.note and self.width() >= _NOTE_FROM_PX else words
