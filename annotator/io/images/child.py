@@ -93,11 +93,11 @@ def _load(path: str, frame: int, max_pixels: int) -> Answer:
     return {one.name: getattr(image, one.name) for one in fields(LoadedImage) if one.name != "rgb"}, image.rgb
 
 
-def _thumbnail(path: str, frame: int, max_side: int, max_pixels: int) -> Answer:
+def _thumbnail(path: str, max_side: int, max_pixels: int, frame: int = 0) -> Answer:
     return {}, decoding.load_thumbnail(path, frame=frame, max_side=max_side, max_pixels=max_pixels)
 
 
-def _size(path: str, frame: int) -> Answer:
+def _size(path: str, frame: int = 0) -> Answer:
     return {"size": list(decoding.read_size(path, frame=frame))}, None
 
 
