@@ -188,7 +188,7 @@ def test_images_of_another_size_are_refused(cells: EvaluationSet, monkeypatch: p
     class Other:
         width, height = 10, 10
 
-    monkeypatch.setattr(next_click_study, "load_image", lambda _path: Other())
+    monkeypatch.setattr(next_click_study, "load_image", lambda _path, **_named: Other())
     with pytest.raises(ImportFormatError, match="not of the size"):
         study_set(ScriptedSegmenter(lambda _: np.ones((96, 96), np.bool_)), cells)
 
