@@ -106,26 +106,29 @@ def _work_through(
     files: list[Path], segmenter: Segmenter, settings: EverythingSettings, progress: _Progress
 ) -> list[str]:
     """Asks what is not done yet; says which images could not be read, and why."""
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
     from annotator.domain.errors import ImageError
     from annotator.io.images.reading import load_image
+    from annotator.jobs.job import Job
 
     failed: list[str] = []
     left = [file for file in files if not progress.has(file)]
     if len(left) < len(files):
         print(f"annotator: {len(files) - len(left)} images were done before", file=sys.stderr)
-    with tqdm(total=len(left), unit="image", disable=not sys.stderr.isatty()) as bar:
-        for file in left:
-            bar.set_postfix_str(file.name)
+
+    def work(job: Job) -> None:
+        for done, file in enumerate(left):
+            job.note(file.name)
+            job.progress(done, len(left))
             try:
                 image = load_image(file)
             except ImageError as error:
                 failed.append(f"{file}: {error}")
-                bar.update()
                 continue
             progress.add(file, image, _everything(segmenter, image, settings))
-            bar.update()
+        job.progress(len(left), len(left))
+
+    run_with_bar(Job("Everything", unit="image"), work, stays=True, everywhere=False)
     return failed
 
 

@@ -259,18 +259,14 @@ def make_segmenter(args: argparse.Namespace) -> Segmenter:
 
 
 def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_path: Path | None) -> EvaluationResult:
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
     from annotator.evaluate.run import evaluate_coco
+    from annotator.jobs.job import Job
 
-    with tqdm(desc=set_names(args.coco)[index], unit="object", file=sys.stderr) as bar:
-
+    def work(job: Job) -> EvaluationResult:
         def advance(done: int, total: int, newest: ObjectResult) -> None:
-            bar.total = total
-            bar.set_postfix_str(
-                f"IoU {newest.iou[0]:.2f} > {newest.iou[-1]:.2f}, box {newest.box_iou:.2f}", refresh=False
-            )
-            bar.update(done - bar.n)
+            job.note(f"IoU {newest.iou[0]:.2f} > {newest.iou[-1]:.2f}, box {newest.box_iou:.2f}")
+            job.progress(done, total)
 
         return evaluate_coco(
             segmenter,
@@ -283,6 +279,8 @@ def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_
             state_path=state_path,
             conditions=conditions_of(args),
         )
+
+    return run_with_bar(Job(set_names(args.coco)[index], unit="object"), work, stays=True, is_named=True)
 
 
 def _positive(text: str) -> int:

@@ -68,21 +68,18 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace, state_path: Path | None) -> HqResult:
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
     from annotator.evaluate.hqseg44k import evaluate_hqseg44k
+    from annotator.jobs.job import Job
 
     segmenter: Any = make_segmenter(args)
     adapter = None if args.adapter is None else load_named_adapter(args.adapter, segmenter)
-    with tqdm(desc="hqseg44k", unit="image", file=sys.stderr) as bar:
 
+    def work(job: Job) -> HqResult:
         def advance(done: int, total: int, newest: PairResult) -> None:
-            bar.total = total
             adapted = "" if newest.adapter_biou is None else f" > {newest.adapter_biou:.2f}"
-            bar.set_postfix_str(
-                f"{newest.set_name} IoU {newest.iou:.2f}, bIoU {newest.biou:.2f}{adapted}", refresh=False
-            )
-            bar.update(done - bar.n)
+            job.note(f"{newest.set_name} IoU {newest.iou:.2f}, bIoU {newest.biou:.2f}{adapted}")
+            job.progress(done, total)
 
         return evaluate_hqseg44k(
             segmenter,
@@ -93,3 +90,5 @@ def _evaluate(args: argparse.Namespace, state_path: Path | None) -> HqResult:
             progress=advance,
             state_path=state_path,
         )
+
+    return run_with_bar(Job("hqseg44k", unit="image"), work, stays=True, is_named=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,27 +97,24 @@ def _studied(
     adapter_sha256: str,
     state_path: Path | None,
 ) -> list[ObjectStudy]:
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
     from annotator.evaluate.objects import EvaluationSet
+    from annotator.jobs.job import Job
     from annotator.studies.next_click_study import study_set
 
-    with tqdm(desc=source.name, unit="object", file=sys.stderr) as bar:
-
-        def advance(done: int, total: int, _newest: ObjectStudy | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    def work(job: Job) -> list[ObjectStudy]:
         return study_set(
             segmenter,
             EvaluationSet(source.objects, source.digest),
             clicks=args.clicks,
             max_objects=args.max_objects,
             seed=args.seed,
-            progress=advance,
+            progress=lambda done, total, _newest: job.progress(done, total),
             state_path=state_path,
             adapter_sha256=adapter_sha256,
         )
+
+    return run_with_bar(Job(source.name, unit="object"), work, stays=True, is_named=True)
 
 
 def _plain(item: ObjectStudy) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from annotator.domain.errors import UserError
     from annotator.engine.sam2.nano import NanoConfig
+    from annotator.jobs.job import Job
     from annotator.train.base import Stage, TrainSettings
     from annotator.train.run.base_run import Progress, SetDigests, Validated
     from annotator.train.run.validation import Validation
@@ -287,30 +289,19 @@ def _recipe(args: argparse.Namespace) -> tuple[TrainSettings, NanoConfig]:
     return settings, replace(NanoConfig(image_size=args.size, channels=args.channels), **shape)
 
 
-class _Bar:
-    """Progress of a run in the terminal."""
+def show(job: Job, minutes: float, line: Progress | Validated) -> None:
+    """Take a line of the run, which lasts so many minutes, over into its job."""
+    from annotator.train.run.base_run import Validated
 
-    def __init__(self, minutes: float) -> None:
-        from tqdm import tqdm
-
-        self._minutes, self._write = minutes, tqdm.write
-        self._bar = tqdm(total=minutes, unit="min", bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} min {postfix}")
-
-    def show(self, line: Progress | Validated) -> None:
-        from annotator.train.run.base_run import Validated
-
-        if isinstance(line, Validated):
-            figures = ", ".join(f"{name} {line.figures[name]:.3f}" for name in ("mean", "box", "click_1", "click_3"))
-            self._write(f"{line.minutes:.0f} min: validation {figures}{', the best so far' if line.is_best else ''}")
-            return
-        self._bar.n = min(line.minutes, self._minutes)
-        self._bar.set_postfix_str(
-            f"step {line.step} loss {line.loss:.3f} IoU first {line.iou_first:.3f} last {line.iou_last:.3f} "
-            f"data wait {line.data_wait_share:.0%}"
-        )
-
-    def close(self) -> None:
-        self._bar.close()
+    if isinstance(line, Validated):
+        figures = ", ".join(f"{name} {line.figures[name]:.3f}" for name in ("mean", "box", "click_1", "click_3"))
+        job.log(f"{line.minutes:.0f} min: validation {figures}{', the best so far' if line.is_best else ''}")
+        return
+    job.note(
+        f"{line.minutes:.1f} of {minutes:.0f} min, step {line.step} loss {line.loss:.3f} "
+        f"IoU first {line.iou_first:.3f} last {line.iou_last:.3f} data wait {line.data_wait_share:.0%}"
+    )
+    job.progress(min(100, round(100 * line.minutes / minutes)), 100)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -321,41 +312,42 @@ def run(args: argparse.Namespace) -> int:
     """
     import torch
 
+    from annotator.commands.job_bar import run_with_bar
     from annotator.engine.devices import pick_device
+    from annotator.jobs.job import Job
     from annotator.train.run.base_run import Reading, RunFiles, run_training, set_digests
 
+    _check(args)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    _check(args)
     device = pick_device(args.device)
     settings, config = _recipe(args)
-    annotations = [root / "annotations.json" for root in (*args.sets, *args.validate)]
-    _check_place(args.out, sources=(args.teacher, *annotations))
+    _check_place(args.out, sources=(args.teacher, *annotations_of(*args.sets, *args.validate)))
     files = RunFiles(args.out, args.state or args.out.with_suffix(".state"))
     _check_place(files.state)
     teacher = None if args.teacher is None else read_teacher(args.teacher, config)
     if files.state.exists():
         check_state(files.state, config, settings, set_digests(args.sets))
-    validate = _validation(args)
-    bar = _Bar(args.minutes)
-    try:
-        out = run_training(
+    validate, reading = _validation(args), Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers)
+
+    def work(job: Job) -> Path:
+        return run_training(
             roots=args.sets,
             files=files,
             settings=settings,
             config=config,
             device=device,
-            report=bar.show,
+            report=partial(show, job, args.minutes),
             validate=validate,
-            reading=Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers),
+            reading=reading,
             teacher=teacher,
         )
+
+    try:
+        out = run_with_bar(Job("Training", unit="%"), work, stays=True, tells=True)
     except KeyboardInterrupt:
-        bar.close()  # its line would run into what is said
         _tell_kept(files.state, settings)
         raise
-    finally:
-        bar.close()
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     return 0
 
@@ -369,6 +361,10 @@ def _validation(args: argparse.Namespace) -> Validation | None:
     found = Validation(args.validate, per_set=args.validate_objects)
     found.check()
     return found
+
+
+def annotations_of(*roots: Path) -> list[Path]:
+    return [root / "annotations.json" for root in roots]
 
 
 def _check_place(path: Path, *, sources: tuple[Path | None, ...] = ()) -> None:

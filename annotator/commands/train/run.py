@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from annotator.engine.sam2.segmenter import Sam2Segmenter
     from annotator.engine.zoom.segmenter import ZoomSegmenter
     from annotator.evaluate.objects import EvaluationObject
+    from annotator.jobs.job import Job
+    from annotator.train.data.encoded import WindowCache
     from annotator.train.data.sources import Source, Split
     from annotator.train.prompted import AdapterSettings, PromptedTrainer, Windows
     from annotator.train.run.adapter_run import EpochDone, RunFolder, StepDone
@@ -126,8 +129,8 @@ def encoded_windows(
     Args:
         key: of the run; a folder that holds another one is refused before anything is encoded.
     """
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
+    from annotator.jobs.job import Job
     from annotator.train.data.encoded import WindowCache
     from annotator.train.data.sources import training_images
     from annotator.train.run.adapter_run import make_room
@@ -143,15 +146,17 @@ def encoded_windows(
         images = training_images(objects, args.name)
         seed = args.seed if name == "train" else args.seed + 1_000_003
         cache = WindowCache(places[name], base, images, count=count, seed=seed)
-        with tqdm(desc=f"encoding ({name})", unit="window", leave=False, disable=ranks.no_bar) as bar:
-
-            def advance(done: int, total: int, bar: Any = bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            cache.fill(advance, ranks=ranks)
+        if ranks.is_first:
+            encode = partial(_encode, cache, ranks)
+            run_with_bar(Job(f"encoding ({name})", unit="window"), encode, is_named=True)
+        else:
+            cache.fill(lambda _done, _all: None, ranks=ranks)
         found.append(cache)
     return found[0], found[1]
+
+
+def _encode(cache: WindowCache, ranks: Ranks, job: Job) -> None:
+    cache.fill(job.progress, ranks=ranks)
 
 
 def tell_shared_images(parts: Split, tests: Sequence[Source]) -> None:
@@ -166,6 +171,8 @@ def tell_shared_images(parts: Split, tests: Sequence[Source]) -> None:
 
 def train_with_bar(trainer: PromptedTrainer[Any], validation: Windows, folder: RunFolder, *, key: str) -> None:
     """Train to the end; the first process shows how it goes."""
+    from annotator.commands.job_bar import run_with_bar
+    from annotator.jobs.job import Job
     from annotator.train.run.adapter_run import run_adapter_training
 
     if not trainer.ranks.is_first:
@@ -174,39 +181,28 @@ def train_with_bar(trainer: PromptedTrainer[Any], validation: Windows, folder: R
     together = f", {trainer.ranks.count} processes" if trainer.ranks.count > 1 else ""
     count = f"{len(trainer.windows)} windows to learn from, {len(validation)} to stop by"
     print(f"{count}{together}; all is kept in {folder.path}")
-    bar = Bar()
-    try:
-        run_adapter_training(trainer, validation, folder, key=key, report=bar.show)
-    finally:
-        bar.close()
+    run_with_bar(
+        Job("Training", unit="%"),
+        lambda job: run_adapter_training(trainer, validation, folder, key=key, report=partial(show, job)),
+        tells=True,
+    )
 
 
-class Bar:
-    """Progress of a run in the terminal."""
+def show(job: Job, line: StepDone | EpochDone) -> None:
+    """Take a line of the run over into its job."""
+    from annotator.train.run.adapter_run import StepDone
 
-    def __init__(self) -> None:
-        from tqdm import tqdm
-
-        self._write = tqdm.write
-        self._bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed} {postfix}", leave=False, disable=None)
-
-    def show(self, line: StepDone | EpochDone) -> None:
-        from annotator.train.run.adapter_run import StepDone
-
-        if isinstance(line, StepDone):
-            self._bar.n = round(100 * line.share)
-            self._bar.set_postfix_str(f"epoch {line.epoch} step {line.step} loss {line.loss:.3f}")
-            return
-        f = line.figures
-        self._write(
-            f"epoch {line.epoch}, {line.minutes:.1f} min: loss {line.losses['loss']:.3f}; validation box "
-            f"IoU {f['box']:.3f} bIoU {f['box_biou']:.3f}, 1 click {f['click_1']:.3f} {f['click_1_biou']:.3f}, "
-            f"5 clicks {f['click_5']:.3f} {f['click_5_biou']:.3f}"
-            f"{', kept' if line.is_best else ''}"
-        )
-
-    def close(self) -> None:
-        self._bar.close()
+    if isinstance(line, StepDone):
+        job.note(f"epoch {line.epoch} step {line.step} loss {line.loss:.3f}")
+        job.progress(round(100 * line.share), 100)
+        return
+    f = line.figures
+    job.log(
+        f"epoch {line.epoch}, {line.minutes:.1f} min: loss {line.losses['loss']:.3f}; validation box "
+        f"IoU {f['box']:.3f} bIoU {f['box_biou']:.3f}, 1 click {f['click_1']:.3f} {f['click_1_biou']:.3f}, "
+        f"5 clicks {f['click_5']:.3f} {f['click_5_biou']:.3f}"
+        f"{', kept' if line.is_best else ''}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,16 +258,11 @@ def _judged_on(
     folder: RunFolder,
 ) -> GateResult:
     """One set, with a bar; goes on where a kill cut it off."""
-    from tqdm import tqdm
-
+    from annotator.commands.job_bar import run_with_bar
+    from annotator.jobs.job import Job
     from annotator.train.run.gate import judge
 
-    with tqdm(desc=f"judging on {name}", unit="object", leave=False, disable=None) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    def work(job: Job) -> GateResult:
         return judge(
             *contestants,
             objects,
@@ -279,9 +270,11 @@ def _judged_on(
             clicks=args.gate_clicks,
             max_objects=args.gate_objects,
             seed=args.seed,
-            progress=advance,
+            progress=job.progress,
             state_path=folder.gate_state,
         )
+
+    return run_with_bar(Job(f"judging on {name}", unit="object"), work, is_named=True)
 
 
 def verdict(gate: GateResult) -> str:

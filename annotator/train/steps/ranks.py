@@ -37,11 +37,6 @@ class Ranks:
         """Whether this is the one that writes, validates, judges and prints."""
         return self.index == 0
 
-    @property
-    def no_bar(self) -> bool | None:
-        """For tqdm's ``disable``: None lets it look for a terminal."""
-        return None if self.is_first else True
-
     def own(self, items: Sequence[_T]) -> Sequence[_T]:
         """This process's share."""
         return items[self.index :: self.count]

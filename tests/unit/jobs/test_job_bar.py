@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import annotator
 from annotator.commands.job_bar import run_with_bar
 from annotator.domain.errors import ModelError
 from annotator.jobs.job import Job
@@ -40,3 +43,38 @@ def test_a_bar_ends_with_its_job_where_it_is(capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().err
     assert "1/4" in shown
     assert shown.endswith("\n"), "what is printed next begins a line of its own"
+
+
+def test_a_bar_has_a_name_a_note_and_the_lines_of_the_log_above_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def learns(job: Job) -> None:
+        job.log("epoch 1: IoU 0.50")
+        job.note("step 7")
+        job.progress(1, 2)
+        job.log("epoch 2: IoU 0.75, kept")
+        job.progress(2, 2)
+
+    run_with_bar(Job("Training", unit="%"), learns, stays=True, is_named=True, tells=True)
+    caught = capsys.readouterr()
+    assert [line for line in caught.out.splitlines() if line.strip()] == [
+        "epoch 1: IoU 0.50",
+        "epoch 2: IoU 0.75, kept",
+    ]
+    assert "Training" in caught.err
+    assert "step 7" in caught.err
+
+
+def test_where_nobody_looks_there_is_no_bar_but_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    def learns(job: Job) -> None:
+        job.progress(1, 2)
+        job.log("epoch 1")
+
+    run_with_bar(Job("Training", unit="%"), learns, stays=True, everywhere=False, tells=True)
+    caught = capsys.readouterr()
+    assert caught.out.strip() == "epoch 1"
+    assert caught.err.strip() == ""
+
+
+def test_the_terminal_has_one_bar() -> None:
+    """All commands show their progress by it; none makes another."""
+    root = Path(annotator.__file__).parent
+    assert [path.name for path in root.rglob("*.py") if "import tqdm" in path.read_text("utf-8")] == ["job_bar.py"]
