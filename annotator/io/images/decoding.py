@@ -35,6 +35,7 @@ from annotator.io.images.reader import (
     check_size,
     damage_error,
 )
+from annotator.io.images.suffixes import PACKED_VOLUME, suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader
 
 _T = TypeVar("_T")
@@ -126,6 +127,8 @@ def survey(path: str | os.PathLike[str]) -> Survey:
 
 OWN_READERS = {
     "dicom": "annotator.io.images.dicom:DicomReader",
+    "nifti": "annotator.io.images.nifti:NiftiReader",
+    "nrrd": "annotator.io.images.nrrd:NrrdReader",
     "raster": "annotator.io.images.raster:RasterReader",
 }
 """Imported when the first image is read. Plug-ins come from the entry points ``annotator.readers``."""
@@ -179,15 +182,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reade
 
 
 def _reader_for(name: str, head: bytes) -> Reader:
-    suffix = os.path.splitext(name)[1].lower()
+    suffix = suffix_of(name)
     found = next((reader for reader in readers() if reader.sniff(head)), None)
     found = found or next((reader for reader in readers() if suffix in reader.suffixes), None)
-    if found is None or found.name in OWN_READERS:  # a plug-in may know more kinds
+    is_packed = suffix == PACKED_VOLUME and found is not None
+    if not is_packed and (found is None or found.name in OWN_READERS):  # a plug-in may know more kinds
         kind = foreign_kind(head)
         if kind:
             raise ImageError(f"{name} is a file of the kind {kind}, which cannot be read here.", CONVERT)
     if found is None:
-        advice = "Use PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM."
+        advice = "Use PNG, JPEG, TIFF, BMP, WebP, GIF, DICOM, NIfTI or NRRD."
         raise ImageError(f"{name} is not an image that can be read here.", advice)
     return found
 

@@ -11,6 +11,7 @@ from itertools import chain
 
 from annotator.domain.errors import ImageError
 from annotator.domain.tally import Tally
+from annotator.io.images.suffixes import suffix_of
 
 _log = logging.getLogger(__name__)
 _TOLD_EVERY = 64
@@ -162,8 +163,7 @@ class _Search:
             return False
         if is_folder:
             return True
-        stem, dot, ending = entry.name.rpartition(".")
-        suffix = f".{ending.lower()}" if stem and dot else ""
+        suffix = suffix_of(entry.name)
         if suffix in self._suffixes or self._is_supported(entry.path):
             self.found.append(path)
         elif suffix in _PICTURES:

@@ -22,6 +22,7 @@ from annotator.io.images.decoding import HEAD_BYTES, readers
 from annotator.io.images.listing import natural_key
 from annotator.io.images.pool import POOL_SIZE, ReaderPool
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
+from annotator.io.images.suffixes import suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader, may_be_several
 
 __all__ = [
@@ -52,7 +53,7 @@ def is_supported(path: str | os.PathLike[str]) -> bool:
     name = os.path.basename(os.fspath(path))
     if name.startswith(".") or name.upper() == "DICOMDIR":
         return False
-    suffix = os.path.splitext(name)[1].lower()
+    suffix = suffix_of(name)
     if suffix and not suffix[1:].isdigit():
         return suffix in _suffixes()
     head = _head_of(path)
@@ -141,7 +142,7 @@ def survey_files(
 
 
 def _is_worth_a_look(path: str) -> bool:
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = suffix_of(path)
     if suffix in _suffixes() and suffix not in _surveyed():
         return False
     try:

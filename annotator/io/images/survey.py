@@ -20,6 +20,8 @@ class Survey:
         order: of the frames along their normal; empty: the file's own.
         step_mm: from frame to frame along the normal; 0 where it is not known.
         size_wh: of a picture, as shown; 0 where it is not known without reading more.
+        is_volume: whether the frames are slices of a volume and no pages.
+        notes: what is to be said of it, a part of a sentence each.
         slice: where the file's one picture lies in space, and what it belongs to; None where it does not say.
     """
 
@@ -28,11 +30,13 @@ class Survey:
     step_mm: float = 0.0
     size_wh: tuple[int, int] = (0, 0)
     slice: SliceFacts | None = field(default=None)
+    is_volume: bool = False
+    notes: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data, to get it out of a reader process; the path of the slice stays behind."""
         found: dict[str, Any] = {"frames": self.frames, "order": self.order, "step_mm": self.step_mm}
-        found["size_wh"] = self.size_wh
+        found |= {"size_wh": self.size_wh, "is_volume": self.is_volume, "notes": self.notes}
         if self.slice is not None:
             one = self.slice
             found["slice"] = [one.series, one.row, one.column, one.position, one.kinds]
@@ -47,7 +51,8 @@ class Survey:
             series, row, column, position, kinds = one
             slice_facts = SliceFacts(path, series, tuple(row), tuple(column), tuple(position), tuple(kinds))
         width, height = data["size_wh"]
-        return cls(data["frames"], tuple(data["order"]), data["step_mm"], (width, height), slice_facts)
+        order, notes = tuple(data["order"]), tuple(data["notes"])
+        return cls(data["frames"], order, data["step_mm"], (width, height), slice_facts, data["is_volume"], notes)
 
 
 @runtime_checkable

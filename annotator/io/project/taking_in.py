@@ -122,8 +122,12 @@ class _Plan:
     def _expand(self, path: str, survey: Survey, *, first: ImageRecord | None = None) -> None:
         """A file of several frames: a series of its own."""
         extra: dict[str, Any] = {"step_mm": survey.step_mm} if survey.step_mm > 0 else {}
+        if survey.notes:
+            extra["notes"] = list(survey.notes)
+            self.out.notes.append(f"{path}: {', '.join(survey.notes)}.")
+        kind = SeriesKind.VOLUME if survey.is_volume else SeriesKind.PAGES
         identity = self._free_identity(f"{SeriesKind.PAGES}:{hashlib.sha256(path.encode()).hexdigest()[:32]}")
-        made = Series(self._new_id("series"), SeriesKind.PAGES, path, identity, extra)
+        made = Series(self._new_id("series"), kind, path, identity, extra)
         self.out.series.append(made)
         width, height = survey.size_wh
         for position, frame in enumerate(survey.order or range(survey.frames)):

@@ -1,0 +1,253 @@
+"""A volume in a file: where its numbers lie, what they mean, and how its slices lie in space.
+
+Slices are shown as DICOM shows them: along a row towards the patient's left, and down towards the back (for slices that
+stand upright: towards the back or left, and down towards the feet). Space is in LPS millimetres.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from annotator.domain.errors import ImageError
+from annotator.io.images.claims import ask_for
+from annotator.io.images.reader import CONVERT, COPY_AGAIN, Pixels, RgbArray, check_size, frame_note, joined
+from annotator.io.images.survey import MAX_FRAMES, Survey
+
+_MAX_UNPACKED_BYTES = 32 << 30
+_CHUNK_BYTES = 1 << 20
+_SAMPLED_SLICES = 9
+_LOW, _HIGH = 0.5, 99.5
+"""Percentiles that become black and white: of the whole volume, so that slices do not flicker."""
+_TINY = 1e-30
+_KEPT = 2
+
+FloatArray = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Numbers of a volume; the first axis varies fastest.
+
+    Attributes:
+        shape: of the three axes, and how many volumes (times) there are.
+        dtype: of a number as it is stored, or of a colour (``samples`` of them).
+        offset: of the first number in the (unpacked) data.
+        is_packed: whether the data are packed by gzip, from ``offset_packed`` in the file on; then ``offset`` counts
+            in what is unpacked.
+        is_inverted: whether the values fall while the numbers rise.
+        affine: 4 x 4, from indices to LPS millimetres.
+        shown: the range that the file wants to be shown, in stored numbers, if it names one.
+        has_space: whether ``affine`` is more than a guess.
+        notes: what is to be said of it.
+    """
+
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[np.generic]
+    offset: int
+    affine: FloatArray
+    samples: int = 1
+    is_packed: bool = False
+    offset_packed: int = 0
+    is_inverted: bool = False
+    shown: tuple[float, float] | None = None
+    has_space: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def slice_bytes(self) -> int:
+        return self.shape[0] * self.shape[1] * self.samples * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.slice_bytes * self.frames
+
+    @property
+    def frames(self) -> int:
+        return self.shape[2] * self.shape[3]
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of a slice as it is shown."""
+        i, j = self.shape[:2]
+        return (j, i) if self._turn()[0] else (i, j)
+
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """Size (x, y) of a pixel as it is shown."""
+        if not self.has_space:
+            return None
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
+        i, j = float(lengths[0]), float(lengths[1])
+        return (j, i) if self._turn()[0] else (i, j)
+
+    def step_mm(self) -> float:
+        """From slice to slice along the normal; 0 where it is not known."""
+        if not self.has_space:
+            return 0.0
+        normal = np.cross(self.affine[:3, 0], self.affine[:3, 1])
+        length = float(np.linalg.norm(normal))
+        return abs(float(self.affine[:3, 2] @ normal)) / length if length else 0.0
+
+    def upright(self, plane: RgbArray) -> RgbArray:
+        """A slice (j x i x 3) as it is shown."""
+        is_turned, flips_x, flips_y = self._turn()
+        shown = plane.swapaxes(0, 1) if is_turned else plane
+        shown = shown[:, ::-1] if flips_x else shown
+        return shown[::-1] if flips_y else shown
+
+    def _turn(self) -> tuple[bool, bool, bool]:
+        """Whether columns and rows change places, and which of them are turned round."""
+        if not self.has_space:
+            return False, False, False
+        axes = [int(np.argmax(np.abs(self.affine[:3, n]))) for n in range(2)]
+        # What goes more from head to foot goes down; else what goes more from side to side goes to the right.
+        is_turned = axes[0] == 2 or (axes[1] == 0 and axes[0] != 2)
+        x, y = (1, 0) if is_turned else (0, 1)
+        flips_x = self.affine[axes[x], x] < 0
+        flips_y = self.affine[axes[y], y] < 0 if axes[y] != 2 else self.affine[2, y] > 0
+        return is_turned, bool(flips_x), bool(flips_y)
+
+
+class GridReader:
+    """What readers of volumes have in common; they say where the numbers are (:meth:`grid`)."""
+
+    def grid(self, stream: BinaryIO, name: str) -> Grid:
+        """Raises: ImageError: it is damaged, or of a kind that cannot be shown."""
+        raise NotImplementedError
+
+    def survey(self, stream: BinaryIO, name: str) -> Survey:
+        """See :class:`annotator.io.images.survey.SurveyingReader`."""
+        grid = self.grid(stream, name)
+        frames = min(MAX_FRAMES, grid.frames)
+        return Survey(frames, (), round(grid.step_mm(), 4), grid.size_wh, is_volume=True, notes=grid.notes)
+
+    def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
+        return self.grid(stream, name).size_wh
+
+    def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
+        grid = self.grid(stream, name)
+        if not 0 <= frame < grid.frames:
+            raise ImageError(f"{name} has {grid.frames} slices; there is no slice {frame + 1}.")
+        check_size(name, *grid.size_wh, max_pixels)
+        ask_for(name, *grid.size_wh, grid.samples * (grid.dtype.itemsize + 8) + 4)
+        data, stamp = _data(stream, grid, name)
+        plane = _plane(data, grid, frame, name)
+        if grid.samples > 1:
+            rgb, window = np.ascontiguousarray(plane[:, :, :3], np.uint8), ""
+        else:
+            low, high = _shown_range(data, grid, stamp, name)
+            rgb, window = _grey(plane, low, high), f"{low:g} to {high:g}"
+            rgb = 255 - rgb if grid.is_inverted else rgb
+        shown = np.ascontiguousarray(grid.upright(rgb))
+        note = joined(window, frame_note(frame, grid.frames, word="slice"))
+        return Pixels(shown, window, grid.spacing_mm(), {}, note)
+
+    def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
+        return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
+
+
+def _plane(data: BinaryIO, grid: Grid, frame: int, name: str) -> npt.NDArray[np.generic]:
+    """A slice as it is stored, j x i (x samples)."""
+    data.seek(grid.offset + frame * grid.slice_bytes)
+    raw = data.read(grid.slice_bytes)
+    if len(raw) < grid.slice_bytes:
+        raise ImageError(f"{name} is cut off: slice {frame + 1} is missing.", COPY_AGAIN)
+    i, j = grid.shape[:2]
+    return np.frombuffer(raw, grid.dtype).reshape((j, i, grid.samples) if grid.samples > 1 else (j, i))
+
+
+def _grey(plane: npt.NDArray[np.generic], low: float, high: float) -> RgbArray:
+    values = plane.astype(np.float32)
+    share = (np.nan_to_num(values, nan=low) - low) / max(high - low, _TINY)
+    grey = (np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+_ranges: OrderedDict[tuple[int, ...], tuple[float, float]] = OrderedDict()
+
+
+def _shown_range(data: BinaryIO, grid: Grid, stamp: tuple[int, ...], name: str) -> tuple[float, float]:
+    """What becomes black and white, in the numbers that are stored."""
+    if grid.shown is not None:
+        return grid.shown
+    known = _ranges.get(stamp)
+    if known is None:
+        count = min(_SAMPLED_SLICES, grid.frames)
+        found: list[npt.NDArray[np.float64]] = []
+        for frame in {round(number * (grid.frames - 1) / max(1, count - 1)) for number in range(count)}:
+            try:
+                values = _plane(data, grid, frame, name).astype(np.float64).ravel()
+            except ImageError:  # a file that is cut off shows the slices that it has
+                continue
+            found.append(values[np.isfinite(values)][:: max(1, values.size // 65_536)])
+        values = np.concatenate(found) if found else np.zeros(1)
+        low, high = np.percentile(values, (_LOW, _HIGH)) if values.size else (0.0, 1.0)
+        if high <= low:
+            low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        known = _ranges[stamp] = (float(low), float(high if high > low else low + 1))
+        if len(_ranges) > 64:
+            _ranges.popitem(last=False)
+    return known
+
+
+# --- packed files -----------------------------------------------------------------------------------------------------
+
+_unpacked: OrderedDict[tuple[int, ...], BinaryIO] = OrderedDict()
+"""Of the files read last, in files without a name, which go with this process."""
+
+
+def _data(stream: BinaryIO, grid: Grid, name: str) -> tuple[BinaryIO, tuple[int, ...]]:
+    """Where the numbers can be read from, and what names the file's state."""
+    info = os.fstat(stream.fileno())
+    stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+    if not grid.is_packed:
+        return stream, stamp
+    found = _unpacked.get(stamp)
+    if found is None:
+        if grid.offset + grid.nbytes > _MAX_UNPACKED_BYTES:
+            raise ImageError(f"{name} unpacks to {grid.nbytes / 1e9:,.0f} GB, which is too much.", CONVERT)
+        found = _unpacked[stamp] = unpack(stream, grid.offset_packed, grid.offset + grid.nbytes)
+        if len(_unpacked) > _KEPT:
+            _unpacked.popitem(last=False)[1].close()
+    _unpacked.move_to_end(stamp)
+    return found, stamp
+
+
+@atexit.register
+def _close_unpacked() -> None:
+    while _unpacked:
+        _unpacked.popitem()[1].close()
+
+
+def unpack(stream: BinaryIO, start: int, most_bytes: int) -> BinaryIO:
+    """The first bytes of what gzip has packed, in a file without a name; fewer where the packed data end early."""
+    made: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - kept
+    try:
+        feed(stream, start, most_bytes, made.write)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def feed(stream: BinaryIO, start: int, most_bytes: int, take: Callable[[bytes], object]) -> None:
+    """Unpack piece by piece, never more than is wanted."""
+    stream.seek(start)
+    unpacker = zlib.decompressobj(31)
+    left = most_bytes
+    while left > 0 and not unpacker.eof:
+        packed = unpacker.unconsumed_tail or stream.read(_CHUNK_BYTES)
+        if not packed:
+            return
+        piece = unpacker.decompress(packed, min(left, _CHUNK_BYTES))
+        take(piece)
+        left -= len(piece)

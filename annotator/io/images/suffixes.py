@@ -1,0 +1,14 @@
+"""What a file's name says of its kind."""
+
+from __future__ import annotations
+
+import os
+
+PACKED_VOLUME = ".nii.gz"
+"""The one kind that is known by two suffixes."""
+
+
+def suffix_of(name: str) -> str:
+    """The last suffix, lower case, with its dot; empty for a name without one."""
+    lower = name.lower()
+    return PACKED_VOLUME if lower.endswith(PACKED_VOLUME) else os.path.splitext(lower)[1]
