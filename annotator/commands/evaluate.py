@@ -157,7 +157,7 @@ def state_of(args: argparse.Namespace) -> Path | None:
 
 
 def how_to_go_on(state_path: Path | None) -> str:
-    """What a person who stopped a run is told."""
+    """What is said to a person who stopped a run."""
     if state_path is None:
         return "nothing was kept; with --json OUT or --resume FILE the next run can go on where it stopped"
     return f"finished objects are kept in {state_path}; the same command goes on from there"

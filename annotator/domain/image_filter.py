@@ -33,7 +33,7 @@ class ImageFilter:
         """Whether an image is shown; quick enough for a hundred thousand of them.
 
         Args:
-            drafts: ids of the images with an object in work; looked up at every call.
+            drafts: ids of the images with a draft; looked up at every call.
         """
         part, status, has_draft = self.part.casefold(), self.status, self.has_draft
 

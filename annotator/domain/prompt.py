@@ -29,7 +29,7 @@ class Prompts:
         base_mask: an existing object that is being refined, given to the model as a dense prompt.
         strokes: painted, erased and otherwise corrected by hand over the model's answer, in this order; the model does
             not see them.
-        settled: by which ``base_mask`` was made, where that is known. They are in that mask already: the model is told
+        settled: by which ``base_mask`` was made, where that is known. They are in that mask already: the model hears
             the clicks again, and nothing is painted again.
     """
 

@@ -101,7 +101,7 @@ def stored(work: Work, head: Draft) -> Work:
 
 def found_nothing(work: Work, head: Draft) -> tuple[Work, Effects]:
     """The mask of an accepted object is there and empty: the object is in progress again. What was begun after it is
-    worth more: then it is given up, which the person is told."""
+    worth more: then it is given up, and the window says so."""
     if not work.is_open(head.image.record.id):
         path = head.image.record.path
         said = f"The mask of an object on {path} is empty, so it was not stored; it is in progress there."

@@ -32,7 +32,7 @@ class Keeping:
         return kept_json(line, image_id, left=self.left.get(image_id))
 
     def news(self, line: Line, opened: OpenImage | None) -> tuple[Keeping, Writes]:
-        """What the file has to be told about this line, and the keeping once it was."""
+        """What has to be written about this line, and the keeping once it is."""
         here = {draft.image.record.id for draft in line} | (set() if opened is None else {opened.record.id})
         now = {image_id: self.of(line, image_id) for image_id in here | set(self.told)}
         writes = {image_id: data for image_id, data in now.items() if data != self.told.get(image_id)}

@@ -39,7 +39,7 @@ class Canvas(CanvasDisplay):
     """Shows an image with its objects and hands what the mouse does on it to the tool in the hand.
 
     Of its own it pans (middle drag, or Space + drag), zooms (the wheel, unless the tool wants it) and accepts (mouse
-    button 4 or 5). What a tool makes of a gesture is told by the signals.
+    button 4 or 5). What a tool makes of a gesture goes out by the signals.
     """
 
     pointed = Signal(object)
@@ -226,7 +226,7 @@ class Canvas(CanvasDisplay):
         event.accept()
         if self._held == _NO_BUTTON or event.button() != self._held:
             return
-        # Ended before anyone is told, so that a listener may change image or tool.
+        # Ended before anyone hears of it, so that a listener may change image or tool.
         self._held = _NO_BUTTON
         if self._panned_to is not None:
             self._panned_to = None

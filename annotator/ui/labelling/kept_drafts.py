@@ -1,4 +1,4 @@
-"""What is in work on each image: always in the project file, so that neither leaving the image nor a crash loses it."""
+"""The drafts of each image: always in the project file, so that neither leaving the image nor a crash loses it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from annotator.ui.refine.controller import RefineController
 
 
 class KeptDrafts(QObject):
-    """Writes what is in work, and brings it back when its image is opened again."""
+    """Writes drafts, and brings them back when their image is opened again."""
 
     def __init__(self, session: ProjectSession, refine: RefineController, *, parent: QObject) -> None:
         super().__init__(parent)
@@ -27,7 +27,7 @@ class KeptDrafts(QObject):
         session.drafts.changed.connect(self._on_changed)
 
     def bring_back(self, record: ImageRecord, *, size_wh: tuple[int, int]) -> str:
-        """Bring back what was in work on the image that is open now, of this size in pixels; what to tell about it."""
+        """Bring back the drafts of the image that is open now, of this size in pixels; what to say about them."""
         self._size_wh = size_wh
         store = self._session.store
         kept = store.draft(record.id) if store is not None else None
@@ -88,7 +88,7 @@ class KeptDrafts(QObject):
 
 
 def _origin_ids(kept: dict[str, Any]) -> list[int]:
-    """The objects that what is in work was begun on, each once."""
+    """The objects that drafts were begun on, each once."""
     named = (one.get("annotation_id") for one in (kept, *accepted_of(kept)))
     return list(dict.fromkeys(one for one in named if isinstance(one, int)))
 

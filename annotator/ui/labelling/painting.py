@@ -12,7 +12,7 @@ from annotator.ui.refine.controller import RefineController
 
 
 class Painting(QObject):
-    """Strokes on the canvas change the object in work."""
+    """Strokes on the canvas change the current object."""
 
     def __init__(self, canvas: Canvas, session: ProjectSession, refine: RefineController, notices: Notices) -> None:
         super().__init__(canvas)
@@ -22,7 +22,7 @@ class Painting(QObject):
         canvas.tool_told.connect(lambda text: notices.tell(text, about=Subject.TOOL))
 
     def resize(self, steps: int) -> None:
-        """Make the brush so many steps larger, or smaller; its diameter is told."""
+        """Make the brush so many steps larger, or smaller; the window says its diameter."""
         brush = self._canvas.brush
         brush.resize(steps)
         self._notices.tell(f"Brush: {2 * brush.radius_px:g} px", about=Subject.TOOL)

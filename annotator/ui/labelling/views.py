@@ -1,4 +1,4 @@
-"""Keeps panels, canvas overlays and actions in step with the session and the object in work. It decides nothing."""
+"""Keeps panels, canvas overlays and actions in step with the session and the current object. It decides nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Views(QObject):
         self.has_picture = False
         """Whether the canvas shows the image that is open."""
         self.has_failed = False
-        """Whether that image cannot be read, which was told."""
+        """Whether that image cannot be read, which the window has said."""
         self.state = RefineState()
         self._instead: Mask | None = None
         session.opened.connect(self.on_opened)
@@ -86,7 +86,7 @@ class Views(QObject):
 
     @property
     def _category(self) -> Category | None:
-        """The class that the object in work gets: a refined one has its own."""
+        """The class that the current object gets: a refined one has its own."""
         session, own = self._session, self.state.category_id
         return session.category if own is None else session.categories.get(own, session.category)
 
@@ -139,7 +139,7 @@ class Views(QObject):
         self._window.canvas.set_selected(ids)
         self.update_actions()
 
-    # --- the object in work -------------------------------------------------------------------------------------------
+    # --- the current object -------------------------------------------------------------------------------------------
 
     def on_refine(self, state: RefineState) -> None:
         before, self.state = self.state, state
@@ -166,7 +166,7 @@ class Views(QObject):
             notice.hide()
 
     def show_instead(self, mask: Mask | None) -> None:
-        """Paint this mask in place of the one in work, until it is None or the prompts change."""
+        """Paint this mask in place of the current one, until it is None or the prompts change."""
         self._instead = mask
         self._paint_candidate()
 

@@ -1,4 +1,4 @@
-"""Image after image: what is shown, who is told, what survives. Joins session, object in work, canvas and loader."""
+"""Image after image: what is shown, who hears of it, what survives. Joins session, object, canvas and loader."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from annotator.ui.threads.loading import ImageLoader, Picture
 
 
 class SessionSink:
-    """Where the object in work is accepted to: the session."""
+    """Where the current object is accepted to: the session."""
 
     def __init__(self, session: ProjectSession) -> None:
         self._session = session
@@ -181,7 +181,7 @@ class Workbench(QObject):
         self._leave_picture()
 
     def _leave_picture(self, *, keeps_canvas: bool = False) -> None:
-        """Clear the canvas. What is in work is kept: coming back brings it back."""
+        """Clear the canvas. The draft is kept: coming back brings it back."""
         self._refusals.leave_image()
         self._window.canvas.open_gesture.finish()
         self._refine.close_image()
@@ -197,7 +197,7 @@ class Workbench(QObject):
         self._series_id = 0
 
     def leave_project(self) -> None:
-        """Another project takes the place of this one: its prompts stay in its file, and nothing of it is in work."""
+        """Another project takes the place of this one: its drafts stay in its file."""
         self._refine.reset()
 
     def _on_picture(self, epoch: int, picture: Picture) -> None:
@@ -266,7 +266,7 @@ class Workbench(QObject):
         if record is not None and record.id in change.image_ids and self._picture is not None:
             self._refine.update_image(record)
 
-    # --- the object in work -----------------------------------------------------------------------------------------
+    # --- the current object -----------------------------------------------------------------------------------------
 
     def _on_pointed(self, point: PointPrompt) -> None:
         if self._session.is_writable:
@@ -288,7 +288,7 @@ class Workbench(QObject):
         self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
 
     def _tell(self, text: str) -> None:
-        """What is told while an image is there is about that image, and goes with the next change or image."""
+        """What is said while an image is there is about that image, and goes with the next change or image."""
         self._notices.tell(text, about=Subject.PROJECT if self._session.image is None else Subject.CHANGE)
 
     def _offer_merge(self, source: Category, target: Category) -> None:

@@ -1,4 +1,4 @@
-"""Which images the film strip shows: by a part of the name, by status, by what is in work."""
+"""Which images the film strip shows: by a part of the name, by status, by drafts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHOICES = (
     ("Done", ImageFilter(status=Status.DONE)),
     ("Empty", ImageFilter(status=Status.EMPTY)),
 )
-_TIPS = {"With draft": "Images with an object in work that is not accepted"}
+_TIPS = {"With draft": "Images with an object that is begun and not accepted"}
 
 
 class _Field(QLineEdit):

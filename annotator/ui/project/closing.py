@@ -39,7 +39,7 @@ class ClosingGate(QObject):
         self._session, self._settings = session, settings
         self._is_waiting = self._is_due = False
         self._told: tuple[Job, ...] = ()
-        """The jobs that the person was told of."""
+        """The jobs that the person knows of."""
         window.may_close = self.may_close
         window.closing.connect(patience.forget_all)
 

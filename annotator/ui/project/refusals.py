@@ -54,7 +54,7 @@ class Refusals(QObject):
         self._notices.warn(str(error), about=_SAVE, action=("Try again", retry) if retry is not None else None)
 
     def _on_not_stored(self, error: UserError, draft_epoch: int) -> None:
-        """The disk refused an accept: the very same object can be tried again, as long as it is in work."""
+        """The disk refused an accept: the very same object can be tried again, as long as it is a draft."""
         _log.warning("%s", error)
 
         def accept() -> None:

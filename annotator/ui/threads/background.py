@@ -79,7 +79,7 @@ class Errand(QObject):
         thread.start()
 
     def shut_down(self) -> None:
-        """Wait for the end of what still runs; nobody is told of it any more."""
+        """Wait for the end of what still runs; it is reported to nobody any more."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.wait()

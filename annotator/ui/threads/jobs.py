@@ -57,7 +57,7 @@ class JobBoard(QObject):
         self.listed.emit()
 
     def shut_down(self) -> None:
-        """Stop the threads that still run, and wait for them; nothing is told any more."""
+        """Stop the threads that still run, and wait for them; nothing is reported any more."""
         self._is_over = True
         running = [(job, thread) for job, thread in self._threads if not job.standing.is_over]
         for job, _ in running:

@@ -36,7 +36,7 @@ class Pointer:
 
     Attributes:
         where: in image pixels; may lie outside the image.
-        at: in view pixels. The wheel may turn in the middle of a drag: what was dragged far is told by these.
+        at: in view pixels. The wheel may turn in the middle of a drag: these say what was dragged far.
         button: that was pressed or let go; none while it only moves. The cross-hair of the keys presses the left one.
         keys: modifiers.
     """
