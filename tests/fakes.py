@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.errors import EncodeCancelled
+from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import (
     Candidate,
     Candidates,
     Embedding,
     Engine,
     EngineFactory,
+    EverythingStep,
     ModelInfo,
     RgbArray,
 )
@@ -161,6 +164,55 @@ class FakeSegmenter:
         logits = inside.astype(np.float32)
         mask = mask_from_logits(logits, width=width, height=height)
         return Candidate(logits, self.predicted_iou, 0.95, mask, label)
+
+
+@dataclass(frozen=True, eq=False)
+class FakeProposal:
+    """What :class:`FakeFinder` finds."""
+
+    mask: Mask
+    predicted_iou: float = 0.9
+    stability_score: float = 0.95
+
+
+class FakeFinder(FakeSegmenter):
+    """Answers the question for everything with ``found``, one more of them at each step; ``step_gate`` holds it."""
+
+    def __init__(self, found: Sequence[FakeProposal], *, radius_px: float = 12.0) -> None:
+        super().__init__(radius_px=radius_px)
+        self.found = list(found)
+        self.step_gate = Gate()
+        self.everything_settings = EverythingSettings()
+        self.begun = 0
+        self.is_at_once = False
+        """Whether one step has all of it."""
+
+    def everything(
+        self,
+        embedding: Embedding,
+        image: RgbArray,
+        settings: EverythingSettings,
+        *,
+        has_to_yield: Callable[[], bool] | None = None,
+    ) -> Iterator[EverythingStep]:
+        self.begun += 1
+        found = list(self.found)
+        if self.is_at_once or not found:
+            yield EverythingStep(1, 1, tuple(found), is_last=True)  # type: ignore[arg-type]
+            return
+        for done in range(1, len(found) + 1):
+            while done > 1 or len(found) == 1:
+                try:
+                    self.step_gate.pass_through(has_to_yield)
+                    break
+                except EncodeCancelled:
+                    yield EverythingStep(done - 1, len(found), None)
+            yield EverythingStep(done, len(found), tuple(found[:done]), is_last=done == len(found))  # type: ignore[arg-type]
+
+
+def block(x: int, y: int, w: int, h: int, *, width: int, height: int) -> Mask:
+    """A rectangle of an image."""
+    return Mask(np.ones((h, w), np.bool_), x, y, width, height)
 
 
 def _centre(prompts: Prompts) -> tuple[float, float]:

@@ -107,6 +107,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("recent_folders", [], "state", "Folders that were open, newest first."),
     Setting("export", "", "state", "Format and options of the last export (text of the window's own)."),
     Setting("knows_drafts_stay", False, "state", "Whether closing has said that unaccepted objects are kept."),
+    Setting("proposals", "", "state", "Which proposals are shown (text of the window's own)."),
     Setting("panels", "", "state", "Places and sizes of the window's panels (text of the window's own)."),
 )
 

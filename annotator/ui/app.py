@@ -30,6 +30,8 @@ from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.proposal_keys import ProposalKeys
+from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
@@ -89,7 +91,11 @@ def build_program(
     notices = window.notices
     NoticeUpkeep(notices, session, refine, canvas=window.canvas, objects=window.objects, parent=window)
     patience = Patience(notices, refine, session.attempts, window)
-    commands = LoopCommands(window, session, refine, views=views, patience=patience)
+    proposals = Proposals(window, session, client, settings)
+    proposal_keys = ProposalKeys(window, session, refine, proposals)
+    views.proposals = proposal_keys
+    proposals.changed.connect(views.update_actions)
+    commands = LoopCommands(window, session, refine, views=views, patience=patience, proposals=proposal_keys)
     sink.adjusted = commands.edits.without_overlap
     bench = Workbench(
         window,
@@ -101,6 +107,7 @@ def build_program(
         feedback=EngineFeedback(client, notices, status=window.status, busy=window.area.busy),
         settings=settings,
     )
+    bench.picture_shown.connect(lambda _id: proposals.show_image(bench.picture))
     review = Review(
         session,
         refine,
@@ -156,6 +163,7 @@ def build_program(
         adapters=adapters,
         review=review,
         added=AddedActions(window, session),
+        proposals=proposal_keys,
         factory_for=factory_for,
     )
     commands.set_tool(FIRST_TOOL)

@@ -18,6 +18,7 @@ from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY
 from annotator.io.settings import Settings, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.workbench import Workbench
@@ -61,13 +62,14 @@ class Program(QObject):
         adapters: AdapterControl,
         review: Review,
         added: AddedActions,
+        proposals: ProposalKeys,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         super().__init__(window)
         self.window, self.theme, self.settings, self.session, self.client = window, theme, settings, session, client
         self.refine, self.loader, self.thumbnails, self.bench = refine, loader, thumbnails, bench
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
-        self.review, self.added = review, added
+        self.review, self.added, self.proposals = review, added, proposals
         self._factory_for = factory_for
         self._is_over = False
         self._is_other_awaited = False
@@ -116,6 +118,7 @@ class Program(QObject):
         self.added.shut_down()
         self.adapters.shut_down()
         self.review.shut_down()
+        self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()
         self.commands.watch.shut_down()

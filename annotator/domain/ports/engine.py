@@ -373,6 +373,8 @@ LOAD_EPOCH = -1
 """The epoch of an :class:`EngineFailure` that is about loading the model, not about an image."""
 ADAPTER_EPOCH = -2
 """The epoch of an :class:`EngineFailure` that is about an adapter; what was in use stays."""
+SEARCH_EPOCH = -3
+"""The epoch of a search for proposals: it is no part of the visit of an image, and answers no click."""
 
 
 @dataclass(frozen=True, slots=True)

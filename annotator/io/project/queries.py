@@ -16,6 +16,7 @@ from annotator.files.atomic import put_in_place
 from annotator.io.project.drafts import DraftRows
 from annotator.io.project.foreign_values import UNNAMED, json_of, text_of
 from annotator.io.project.image_folder import ImageFolder
+from annotator.io.project.proposals import ProposalQueries
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.slice_rows import SliceRows
 from annotator.io.project.soundness import Damage, fetch, read_rows
@@ -37,6 +38,8 @@ class ProjectQueries(ImageFolder):
         """What was found wrong so far, by table and id."""
         self._drafts = DraftRows(connection)
         self.slices = SliceRows(self._rows, self._fetch)
+        self.proposals = ProposalQueries(connection, path)
+        """What the model found by itself: no part of the document."""
 
     def images(self, *, with_work: bool = False) -> list[ImageRecord]:
         """All images, or those with objects or a status, in the order of their ids. They are read in pieces: one call

@@ -321,25 +321,27 @@ class ProjectStore(ProjectQueries):
             if changed == image or self.is_read_only:
                 return Change("image facts", notice=notice)
             check_same_size(self._connection, image, changed.width, changed.height)
-        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
-            self._rows_out.update(image, changed)
+        self.write_beside(lambda _file: self._rows_out.update(image, changed))
         return Change("image facts", frozenset((image_id,)), notice=notice)
 
     # --- beside the document ------------------------------------------------------------------------------------------
 
     def meta_set(self, key: str, value: str) -> None:
         """Remember a text (position, class, ...). Does nothing when read-only; survives a crash of the program."""
-        if self.is_read_only or self.meta_get(key) == value:
-            return
-        with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", (key, value))
+        if self.meta_get(key) != value:
+            row = (key, value)
+            self.write_beside(lambda file: file.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", row))
 
     def save_drafts(self, kept: Kept) -> None:
         """Remember the drafts of these images through a crash, not a power cut; others keep theirs. Does nothing
         when read-only."""
+        self.write_beside(lambda _file: self._drafts.write(kept))
+
+    def write_beside(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Write what is no part of the document; it survives a crash, not a power cut. Nothing when read-only."""
         if not self.is_read_only:
             with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
-                self._drafts.write(kept)
+                work(self._connection)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

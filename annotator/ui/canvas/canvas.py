@@ -66,6 +66,12 @@ class Canvas(CanvasDisplay):
     """Positions (x, y) of a line that parts objects; may leave the image."""
     tool_told = Signal(str)
     """A quiet line of the tool in the hand."""
+    proposal_pointed = Signal(int)
+    """The proposal tool is over the proposal of this id."""
+    proposal_clicked = Signal(int, bool)
+    """(id of a proposal, whether it is to be dropped), of the proposal tool"""
+    proposals_ringed = Signal(object, bool)
+    """(corners (x, y) of a closed line in image pixels, whether what is in it is to be dropped), of the same"""
     gesture_changed = Signal()
     """A click or drag was begun or is over; see :attr:`has_gesture`."""
     accept_clicked = Signal()
@@ -100,6 +106,9 @@ class Canvas(CanvasDisplay):
             operate=self.operated.emit,
             cut=self.cut_drawn.emit,
             tell=self.tool_told.emit,
+            point_proposal=self.proposal_pointed.emit,
+            click_proposal=self.proposal_clicked.emit,
+            ring_proposals=self.proposals_ringed.emit,
         )
         self._tool_id = FIRST_TOOL
         self._tools = {FIRST_TOOL: tool_spec(FIRST_TOOL).make(self._context)}

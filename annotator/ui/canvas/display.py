@@ -31,7 +31,7 @@ class CanvasDisplay(ImageView):
         """Whether the cross-hair, if there is one, helps with what the hand does now."""
         self._are_masks_visible = True
         self._overlays = Overlays(self.scene(), self._colours)
-        self._layer = self._overlays.layer
+        self._layer, self.proposals = self._overlays.layer, self._overlays.proposals
         self.brush = Brush(self.scene())
         for part in (self, self.viewport()):
             part.setAcceptDrops(False)  # what is dropped here is for the window
@@ -125,11 +125,12 @@ class CanvasDisplay(ImageView):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         inverse, _ = self.viewportTransform().inverted()
-        self._layer.exposed_rects = tuple(inverse.mapRect(QRectF(rect)) for rect in event.region())  # type: ignore[attr-defined]
+        exposed = tuple(inverse.mapRect(QRectF(rect)) for rect in event.region())  # type: ignore[attr-defined]
+        self._layer.exposed_rects = self.proposals.exposed_rects = exposed
         try:
             super().paintEvent(event)
         finally:
-            self._layer.exposed_rects = ()
+            self._layer.exposed_rects = self.proposals.exposed_rects = ()
 
     def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         if not (self._has_cross_hair and self._is_aiming) or self._hover_at is None or not self.has_image:

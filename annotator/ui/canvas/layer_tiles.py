@@ -90,8 +90,10 @@ class LayerTiles:
                 missing.append(place)
                 continue
             tile = tile or self._new(place)
-            if not tile.stale.isEmpty():
+            if not tile.stale.isEmpty() and time.perf_counter() < deadline:
                 self._repaint(place, tile)
+            elif not tile.stale.isEmpty():
+                missing.append(place)  # as it was, for a moment
             self._draw_tile(painter, place, tile)
         if missing:
             self._wanted = list(dict.fromkeys([*missing, *self._wanted]))
@@ -179,8 +181,9 @@ class LayerTiles:
         deadline = time.perf_counter() + SLICE_S
         while self._wanted and time.perf_counter() < deadline:
             place = self._wanted.pop(0)
-            if place not in self._tiles:
-                self._repaint(place, self._new(place))
+            tile = self._tiles.get(place) or self._new(place)
+            if not tile.stale.isEmpty():
+                self._repaint(place, tile)
             self._changed(self._scene_rect(place))
         if self._wanted:
             self._timer.start(0)

@@ -245,16 +245,19 @@ class ObjectLayer(QGraphicsItem):
             key = (view.colour, tint, object_id == self._hovered, object_id in self._selected)
             brush = brushes.get(key)
             if brush is None:
-                look = MaskLook(
-                    view.colour,
-                    self._opacity,
-                    is_hovered=key[2],
-                    is_selected=key[3],
-                    outline_px=self._outline_px,
-                    tint=tint,
-                )
+                look = self._look(view.colour, tint, is_hovered=key[2], is_selected=key[3])
                 brush = brushes[key] = brush_for(look, scale, ratio=ratio)
             picture.paint(painter, brush, exposed)
+
+    def _look(self, colour: str, tint: int, *, is_hovered: bool, is_selected: bool) -> MaskLook:
+        return MaskLook(
+            colour,
+            self._opacity,
+            is_hovered=is_hovered,
+            is_selected=is_selected,
+            outline_px=self._outline_px,
+            tint=tint,
+        )
 
     def _is_raised(self, object_id: int) -> bool:
         return object_id == self._hovered or object_id in self._selected

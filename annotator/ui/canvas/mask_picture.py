@@ -29,6 +29,8 @@ PLAIN_BELOW_PX = 14.0
 HALO_PX = 1.0
 HALO_ALPHA = 115
 """Of the dark lines beside the bright one, which is seen on any ground then, 0..255."""
+DASH_PX = 4
+"""Of a dash, and of the gap behind it, in logical screen pixels."""
 TINTS = 5
 _TINT_HUES = (0.0, 0.035, -0.035, 0.015, -0.015)
 _TINT_VALUES = (1.0, 1.0, 1.0, 0.74, 0.74)
@@ -40,7 +42,8 @@ class MaskLook:
     """How a mask is painted.
 
     ``opacity`` 0..1 is the fill's; ``is_strong`` is the current object; ``outline_px`` is in logical screen pixels, 0
-    for none; ``tint`` (0 .. ``TINTS`` - 1) tells objects of one class apart, 0 is the plain colour.
+    for none; ``tint`` (0 .. ``TINTS`` - 1) tells objects of one class apart, 0 is the plain colour; ``is_dashed``: only
+    every other piece of it is painted, as of what is no object yet.
     """
 
     colour: str
@@ -50,6 +53,7 @@ class MaskLook:
     is_strong: bool = False
     outline_px: float = OUTLINE_PX
     tint: int = 0
+    is_dashed: bool = False
 
     @property
     def tinted(self) -> QColor:
@@ -129,6 +133,8 @@ class MaskPicture:
             pixels = bands.painted(self._coverage(grid, brush.scale, margin))
         else:
             pixels = bands.painted_squares(self._sampled(grid))
+        if brush.look.is_dashed:
+            pixels = pixels * _dashes(grid, brush.scale, DASH_PX * brush.ratio)
         pixels = np.ascontiguousarray(pixels[margin:-margin, margin:-margin])
         shape = grid.width, grid.height, 4 * grid.width
         grid.draw(painter, QImage(pixels.data, *shape, QImage.Format.Format_ARGB32_Premultiplied))
@@ -167,6 +173,12 @@ class MaskPicture:
         sampled[(rows < 0) | (rows >= h)] = 0
         sampled[:, (columns < 0) | (columns >= w)] = 0
         return sampled
+
+
+def _dashes(grid: DeviceGrid, scale: float, length: float) -> npt.NDArray[np.bool_]:
+    """A checkerboard, rows first, that begins at the image's corner: the parts of a line fit wherever it is cut."""
+    columns, rows = grid.xs * scale // length, grid.ys * scale // length
+    return np.asarray((columns[None, :] + rows[:, None]) % 2 == 0)
 
 
 _PAD = 2

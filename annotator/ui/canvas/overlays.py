@@ -12,10 +12,12 @@ from annotator.domain.mask import Mask
 from annotator.domain.outline import Outline
 from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.domain.proposals.table import ProposalTable
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
 from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem, PreparedImage
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer
 from annotator.ui.canvas.mask_picture import OUTLINE_PX, MaskLook
+from annotator.ui.canvas.proposal_layer import ProposalLayer
 
 CANDIDATE_EXTRA_OPACITY = 0.1
 """How much stronger the fill of the current object is than that of accepted ones."""
@@ -24,6 +26,8 @@ Logits = tuple[LogitsArray, Box | None]
 SETTLED_OPACITY = 0.55
 """Of clicks that are in the mask of a refined object already."""
 _POINT_DEPTH = 10
+_PROPOSAL_DEPTH = 1.2
+"""Above the accepted masks."""
 _HEAT_DEPTH = 1.5
 """Above the accepted masks, below the outline of the current object."""
 
@@ -63,10 +67,11 @@ class Overlays:
             scene.addItem(item)
         self._box.hide()
         self._band.hide()
-        self._heat, self._ghost = HeatItem(), GhostItem()
+        self._heat, self._ghost, self.proposals = HeatItem(), GhostItem(), ProposalLayer()
+        self.proposals.setZValue(_PROPOSAL_DEPTH)
         self._heat.setZValue(_HEAT_DEPTH)
         self._ghost.setZValue(_POINT_DEPTH + 1)
-        for layer in (self._heat, self._ghost):
+        for layer in (self._heat, self._ghost, self.proposals):
             scene.addItem(layer)
 
     @property
@@ -109,17 +114,19 @@ class Overlays:
     def set_image(self, prepared: PreparedImage | None) -> None:
         """Another image; everything that belongs to the one before goes."""
         self._image.set_image(prepared)
-        self.layer.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
-        self.layer.set_objects(())
-        self.layer.set_selected(frozenset())
-        self.layer.set_hidden(frozenset())
+        self.proposals.set_table(ProposalTable())
+        for layer in (self.layer, self.proposals):
+            layer.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
+            layer.set_objects(())
+            layer.set_selected(frozenset())
+            layer.set_hidden(frozenset())
         self.set_candidate(None, self._candidate_colour)
         self.set_prompts(Prompts())
         self.set_heat(None, None)
         self.set_ghost(None)
 
     def set_zoom(self, zoom: float) -> None:
-        for item in (self.layer, self._candidate, self._box, self._band):
+        for item in (self.layer, self.proposals, self._candidate, self._box, self._band):
             item.set_zoom(zoom)
 
     def set_opacity(self, opacity: float) -> None:
@@ -135,7 +142,8 @@ class Overlays:
 
     def set_visible(self, *, are_masks_shown: bool, is_peeking: bool) -> None:
         self._is_peeking = is_peeking
-        self.layer.setVisible(are_masks_shown and not is_peeking)
+        for layer in (self.layer, self.proposals):
+            layer.setVisible(are_masks_shown and not is_peeking)
         self._candidate.setVisible(are_masks_shown and not is_peeking)
         self._box.setVisible(self._prompt_box is not None and not is_peeking)
         for item in (*self._points, self._heat, self._ghost):

@@ -12,6 +12,7 @@ from annotator.ui.labelling.mask_operations import MaskOperations
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.object_edits import ObjectEdits
 from annotator.ui.labelling.painting import Painting
+from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.refine_bar import RefineBar
 from annotator.ui.labelling.second_look import SecondLook
 from annotator.ui.labelling.slice_control import SliceControl
@@ -30,16 +31,27 @@ class LoopCommands(QObject):
     """Commands that need more than one part: prompts and document, selection and classes."""
 
     def __init__(
-        self, window: MainWindow, session: ProjectSession, refine: RefineController, *, views: Views, patience: Patience
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        refine: RefineController,
+        *,
+        views: Views,
+        patience: Patience,
+        proposals: ProposalKeys,
     ) -> None:
         super().__init__(window)
         self._window, self._session, self._refine, self._views = window, session, refine, views
+        self._proposals = proposals
         self._notices = notices = window.notices
         self.watch = ProjectWatch(session, notices, parent=window)
         self.damage = DamageNotices(session, notices, parent=self)
         self.next_click = NextClick(window.canvas, refine, notices, parent=self)
         self.next_click.heat_changed.connect(window.area.doubt.show_state)
-        self.steps = Steps(session, refine, step_back=window.canvas.open_gesture.step_back)
+        self.steps = Steps(
+            session, refine, step_back=window.canvas.open_gesture.step_back, undo_drop=proposals.proposals.undo_drop
+        )
+        proposals.tool_wanted.connect(self.set_tool)
         self.second_look = SecondLook(window.objects, session)
         self.masks = MaskOperations(window, session, refine, views=views)
         self.edits = ObjectEdits(window, session, refine, views=views)
@@ -67,20 +79,28 @@ class LoopCommands(QObject):
         if self._window.canvas.open_gesture.close() or self.masks.apply():
             return
         self.painting.finish()
-        if not self.finishing.unaccepted.accept() and not self.next_click.place():
+        ways = (self.finishing.unaccepted.accept, self.next_click.place, self._proposals.take)
+        if not any(way() for way in ways):
             self._refine.accept()
 
     def remove_last(self) -> None:
-        """Take the newest click or stroke away, or the newest corner of a shape that is being drawn."""
-        if not self._window.canvas.open_gesture.step_back() and not self.finishing.unaccepted.drop():
+        """Take the newest click or stroke away, or the newest corner of a shape that is being drawn; or drop the
+        current proposal."""
+        ways = (self._window.canvas.open_gesture.step_back, self.finishing.unaccepted.drop, self._proposals.drop)
+        if not any(way() for way in ways):
             self._refine.remove_last()
 
+    def cycle(self, step: int) -> None:
+        """Another candidate, or another proposal."""
+        if not self._proposals.go(step):
+            self._refine.cycle(step)
+
     def cancel(self) -> None:
-        """The half-made drag, what is tried out, a question, a proposed click, the current object, or the selection."""
+        """The half-made drag, what is tried out, a question, a proposed click, the current object, a search, or the
+        selection."""
         stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
-        if not any(
-            way() for way in (self._window.canvas.cancel_gesture, self.masks.drop, stay, drop, self._refine.cancel)
-        ):
+        first = (self._window.canvas.cancel_gesture, self.masks.drop, stay, drop)
+        if not any(way() for way in (*first, self._refine.cancel, self._proposals.escape)):
             self._window.objects.select_ids(frozenset())
 
     def delete_selected(self) -> None:
@@ -198,13 +218,14 @@ class LoopCommands(QObject):
             menu.popup(place)
 
     def turn_size(self, steps: int) -> None:
-        """So many steps more, or less, of what is tried out, else of the brush."""
-        if not self.masks.turn(steps):
+        """So many steps more, or less, of what is tried out, of the score of proposals, else of the brush."""
+        if not self.masks.turn(steps) and not self._proposals.change_score(steps):
             self.painting.resize(steps)
 
     def set_tool(self, tool_id: str) -> None:
         self._window.actions_by_id[f"tool_{tool_id}"].setChecked(True)
         self._window.canvas.set_tool(tool_id)
+        self._views.update_actions()
         self._notices.withdraw(Subject.TOOL)
 
     def set_removing(self, is_removing: bool) -> None:

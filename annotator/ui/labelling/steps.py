@@ -24,12 +24,18 @@ class Steps:
 
     Args:
         step_back: within a shape that is being drawn; False when there is none.
+        undo_drop: takes back that proposals were dropped; False when something else was done since.
     """
 
     def __init__(
-        self, session: ProjectSession, refine: RefineController, *, step_back: Callable[[], bool] = lambda: False
+        self,
+        session: ProjectSession,
+        refine: RefineController,
+        *,
+        step_back: Callable[[], bool] = lambda: False,
+        undo_drop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._session, self._refine, self._step_back = session, refine, step_back
+        self._session, self._refine, self._step_back, self._undo_drop = session, refine, step_back, undo_drop
         self._undone: deque[_Step] = deque(maxlen=_KEPT)
 
     def undo(self) -> None:
@@ -40,7 +46,7 @@ class Steps:
         elif self._refine.state.is_active:
             # An accepted object that was taken up again, with no step to take back: putting it down is the step.
             self._refine.cancel()
-        else:
+        elif not self._undo_drop():
             self._session.undo()
             self._undone.append(_Step.CHANGE)
 

@@ -11,6 +11,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.palette import OKABE_ITO
 from annotator.domain.project import Category, Change
 from annotator.ui.labelling.canvas_objects import CanvasObjects
+from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.plain import title_text
 from annotator.ui.project.session import ProjectSession
@@ -35,6 +36,8 @@ class Views(QObject):
         """Whether that image cannot be read, which the window has said."""
         self.state = RefineState()
         self._instead: Mask | None = None
+        self.proposals: ProposalKeys | None = None
+        """What can be done depends on these, too; joined later."""
         session.opened.connect(self.on_opened)
         session.changed.connect(self.on_change)
         session.drafts.counted.connect(window.film.model.set_drafts)
@@ -190,13 +193,13 @@ class Views(QObject):
 
     def update_actions(self) -> None:
         """Enable what can be done now."""
-        session, canvas = self._session, self._window.canvas
+        session, canvas, keys = self._session, self._window.canvas, self.proposals
         document = Document(
             has_project=session.store is not None,
             has_image=session.image is not None,
             is_slice=session.slices.series_of(session.image) is not None,
             is_writable=session.is_writable,
-            can_undo=session.can_undo,
+            can_undo=session.can_undo or (keys is not None and keys.proposals.can_undo_drop),
             can_redo=session.can_redo,
         )
         hand = Hand(
@@ -204,5 +207,7 @@ class Views(QObject):
             is_drawing=canvas.is_drawing,
             has_selection=self._window.objects.has_selection,
             is_trying=self._window.area.operation.is_open,
+            has_proposals=keys is not None and keys.is_reviewing,
+            has_search=keys is not None and keys.can_escape,
         )
         self._window.actions_by_id.enable(WindowState(document, self.state, hand))

@@ -17,6 +17,7 @@ from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import Notices
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
+from annotator.ui.panels.proposals import ProposalPanel
 from annotator.ui.shell.action_rows import TOOL_STRIP, ActionRow
 from annotator.ui.shell.actions import ActionSet
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
@@ -72,6 +73,7 @@ class MainWindow(QMainWindow):
         self.objects = self._panel("objects", ObjectPanel)
         self.classes = self._panel("classes", ClassPanel)
         self.film = self._panel("images", FilmStrip)
+        self.proposals = self._panel("proposals", ProposalPanel)
         self.status = StatusLine(self)
         self.status.insertPermanentWidget(1, JobFact(self.jobs, lambda: self.show_panel("jobs", True)))
         self.notices = Notices(self.status, self.area.error_bar)

@@ -13,6 +13,7 @@ from annotator.ui.look.theme import Theme
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.job_list import JobPanel
+from annotator.ui.panels.proposals import ProposalPanel
 from annotator.ui.threads.jobs import JobBoard
 
 _RIGHT, _BOTTOM = Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
@@ -66,6 +67,16 @@ PANELS = (
         make=lambda parts: ClassPanel(parts.theme),
         least_width_px=220,
         height_px=260,
+    ),
+    PanelSpec(
+        id="proposals",
+        title="Proposals",
+        keys=("Shift+O",),
+        area=_RIGHT,
+        make=lambda parts: ProposalPanel(),
+        least_width_px=220,
+        height_px=250,
+        is_open=False,
     ),
     PanelSpec(
         id="images",

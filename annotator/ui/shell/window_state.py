@@ -28,6 +28,10 @@ class Hand:
     is_drawing: bool = False
     has_selection: bool = False
     is_trying: bool = False
+    has_proposals: bool = False
+    """The proposal tool, and there are some to take; keys are about those."""
+    has_search: bool = False
+    """The proposal tool, or a search for them that can be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def refining(state: WindowState) -> bool:
 
 def acceptable(state: WindowState) -> bool:
     """There is something that the key which accepts ends or keeps."""
-    return refining(state) or state.hand.is_trying
+    return refining(state) or state.hand.is_trying or state.hand.has_proposals
 
 
 def has_masks(state: WindowState) -> bool:
@@ -80,15 +84,27 @@ def has_masks(state: WindowState) -> bool:
     return state.can_change and (state.work.is_active or state.hand.has_selection)
 
 
+def removable(state: WindowState) -> bool:
+    """There is something that the key which takes away is about: the current object, or a proposal."""
+    return refining(state) or state.hand.has_proposals
+
+
+def reviewing(state: WindowState) -> bool:
+    """Proposals are shown, and their tool is in the hand."""
+    return state.hand.has_proposals
+
+
 def choosing(state: WindowState) -> bool:
-    """There are several candidates."""
+    """There are several candidates, or proposals."""
     candidates = state.work.candidates
-    return refining(state) and candidates is not None and len(candidates.items) > 1
+    has_several = refining(state) and candidates is not None and len(candidates.items) > 1
+    return has_several or state.hand.has_proposals
 
 
 def cancellable(state: WindowState) -> bool:
     hand = state.hand
-    return state.work.is_active or hand.has_gesture or hand.has_selection or hand.is_trying
+    held = hand.has_gesture or hand.has_selection or hand.is_trying
+    return state.work.is_active or held or hand.has_search
 
 
 def selecting(state: WindowState) -> bool:

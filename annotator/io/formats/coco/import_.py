@@ -29,7 +29,7 @@ _UNSCANNED_EVERY = 2_000
 _KNOWN_FIELDS = frozenset(
     ("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes", "ignore", "score")
 )
-_ORIGINS = ("click", "refine", "brush")
+_ORIGINS = ("click", "refine", "brush", "everything", "like")
 _PROGRESS = {Status.UNSEEN: 0, Status.IN_PROGRESS: 1, Status.EMPTY: 2, Status.DONE: 2}
 """An import moves an image forward only."""
 

@@ -172,6 +172,20 @@ _ROWS = (
         ),
     ),
     ToolSpec(
+        id="proposals",
+        title="Proposal tool",
+        tip="Take objects that the model found by itself",
+        icon="proposals",
+        key="Shift+Q",
+        place=49,
+        factory=f"{_HERE}.proposals:ProposalTool",
+        gestures=(
+            (("Left click",), "Take a proposal (Proposal tool)"),
+            (("Drag", "Alt+drag"), "Take all in a rectangle, or in a free line (Proposal tool)"),
+            (("Right click", "Right drag", "Shift+drag"), "Drop them instead (Proposal tool)"),
+        ),
+    ),
+    ToolSpec(
         id="select",
         title="Select tool",
         tip="Select accepted objects",

@@ -74,6 +74,9 @@ class ToolContext:
         operate: an operation on the current mask.
         cut: a line (x, y), at least two positions, that parts objects.
         tell: a quiet line, such as why a shape says nothing.
+        point_proposal: make the proposal of this id the current one.
+        click_proposal: (its id, whether it is dropped); else it is taken.
+        ring_proposals: (corners of a closed line in image pixels, whether those in it are dropped).
     """
 
     view: CanvasDisplay
@@ -89,6 +92,9 @@ class ToolContext:
     operate: Callable[[Operation], object]
     cut: Callable[[tuple[Point, ...]], object]
     tell: Callable[[str], object]
+    point_proposal: Callable[[int], object]
+    click_proposal: Callable[[int, bool], object]
+    ring_proposals: Callable[[tuple[tuple[float, float], ...], bool], object]
 
     def box_between(self, start: QPointF, end: QPointF) -> Box:
         """From corner to corner (image pixels), clipped to the image."""

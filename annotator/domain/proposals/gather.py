@@ -1,0 +1,101 @@
+"""The answers of a search become a table of proposals, again and again while it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from annotator.domain.mask import Mask
+from annotator.domain.project import Annotation
+from annotator.domain.proposals.table import KeptProposal, ProposalTable
+
+Covered = dict[int, frozenset[int]]
+"""By annotation id, the ids of the proposals that the object covers; those that cover none are left out."""
+
+
+class FoundObject(Protocol):
+    """What a search answers with."""
+
+    @property
+    def mask(self) -> Mask: ...
+    @property
+    def predicted_iou(self) -> float: ...
+    @property
+    def stability_score(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Who finds: goes into every proposal and on into the objects that are made of them."""
+
+    source: str = "everything"
+    model: str = ""
+    model_sha256: str = ""
+    adapter: str = ""
+
+
+class Gathering:
+    """One search in one image. For one thread at a time.
+
+    Args:
+        table: the proposals that are there.
+        dropped: ids of it that the person does not want; what is like them does not come again.
+    """
+
+    def __init__(self, table: ProposalTable, dropped: frozenset[int], finder: Finder) -> None:
+        self._table, self._finder = table, finder
+        # The same finder's open ones are found again, or are not what it finds now.
+        self._stay = [item for item in table.items if item.id in dropped or item.source != finder.source]
+        unwanted = [item for item in table.items if item.id in dropped]
+        self._unwanted = ProposalTable(unwanted)
+        self._next_id = max(table.index, default=0) + 1
+        self._made: dict[int, tuple[FoundObject, KeptProposal | None]] = {}
+        """By the identity of what was answered, which is held so that it stays one."""
+
+    def add(self, found: Sequence[FoundObject]) -> ProposalTable:
+        """All that was found so far, in place of what was found before."""
+        made = [item for one in found if (item := self._item(one)) is not None]
+        self._table = ProposalTable([*self._stay, *made], before=self._table)
+        return self._table
+
+    def _item(self, one: FoundObject) -> KeptProposal | None:
+        known = self._made.get(id(one))
+        if known is None:
+            known = self._made[id(one)] = (one, self._new(one))
+        return known[1]
+
+    def _new(self, one: FoundObject) -> KeptProposal | None:
+        mask = one.mask.tight()
+        if mask.is_empty or self._unwanted.like(mask):
+            return None
+        score = min(max(float(one.predicted_iou), 0.0), 1.0)
+        facts = json.dumps({"stability": round(float(one.stability_score), 4)})
+        by = self._finder
+        made = KeptProposal(
+            self._next_id, mask, mask.rle(), score, by.source, by.model, by.model_sha256, by.adapter, facts
+        )
+        self._next_id += 1
+        return made
+
+
+def covered_by_objects(table: ProposalTable, annotations: Iterable[Annotation]) -> Covered:
+    """Which proposals each object covers; an object whose runs are damaged covers none."""
+    found: Covered = {}
+    for annotation in annotations:
+        try:
+            ids = covered_by_object(table, annotation)
+        except ValueError:
+            continue
+        if ids:
+            found[annotation.id] = ids
+    return found
+
+
+def covered_by_object(table: ProposalTable, annotation: Annotation) -> frozenset[int]:
+    """Raises:
+    ValueError: its runs are damaged.
+    """
+    known = table.covered_by(Mask.empty(annotation.image_width, annotation.image_height), annotation.rle)
+    return known or table.covered_by(annotation.mask())

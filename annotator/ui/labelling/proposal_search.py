@@ -1,0 +1,93 @@
+"""One search of the model at a time: asked, shown as a job, stopped, and its answers put together."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+
+from annotator.domain.ports.engine import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
+from annotator.domain.project import Annotation
+from annotator.domain.proposals.gather import Finder, Gathering
+from annotator.domain.proposals.table import ProposalTable
+from annotator.jobs.job import Job
+from annotator.ui.threads.jobs import JobBoard
+from annotator.ui.threads.loading import Picture
+from annotator.ui.threads.proposal_work import ProposalWork
+from annotator.ui.threads.worker import EngineClient
+
+
+class ProposalSearch(QObject):
+    """Everything that the model finds in one image. What it has found when it ends early stays."""
+
+    changed = Signal()
+    """It has begun, is further than before, or is over."""
+
+    def __init__(self, client: EngineClient, work: ProposalWork, board: JobBoard, *, parent: QObject) -> None:
+        super().__init__(parent)
+        self._client, self._work, self._board = client, work, board
+        self._generation = 0
+        self._job: Job | None = None
+        self._gathering: Gathering | None = None
+        self.annotations: tuple[Annotation, ...] = ()
+        """Objects of the image, kept up to date by the owner: what they cover is told with every answer."""
+        client.everything.connect(self._on_step)
+        client.failed.connect(self._on_failed)
+
+    @property
+    def is_running(self) -> bool:
+        return self._job is not None
+
+    @property
+    def share(self) -> float | None:
+        """How far it is, 0..1; None: not known."""
+        return None if self._job is None else self._job.standing.share
+
+    def begin(self, picture: Picture, name: str, table: ProposalTable, dropped: frozenset[int]) -> None:
+        """Ask the model for everything in an image.
+
+        Args:
+            name: of the image, for the person.
+            table, dropped: the proposals that are there; see :class:`Gathering`.
+        """
+        self.stop()
+        self._generation += 1
+        info, adapter = self._client.info, self._client.adapter
+        made_by = ("", "") if info is None else (info.name, info.sha256)
+        finder = Finder("everything", *made_by, "" if adapter is None else adapter.record)
+        self._gathering = Gathering(table, dropped, finder)
+        job = self._job = Job(f"Find everything in {name}", on_cancel=self.stop)
+        self._board.add(job)
+        job.begin()
+        loaded = picture.loaded
+        self._client.submit_everything(EverythingRequest(SEARCH_EPOCH, self._generation, loaded.image_key, loaded.rgb))
+        self.changed.emit()
+
+    def stop(self) -> bool:
+        """End it; False when none was running."""
+        job, self._job = self._job, None
+        if job is None:
+            return False
+        self._client.drop_everything()
+        job.stopped()
+        self.changed.emit()
+        return True
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _on_step(self, result: EverythingResult) -> None:
+        job, step = self._job, result.step
+        if job is None or (result.epoch, result.generation) != (SEARCH_EPOCH, self._generation):
+            return
+        job.show_progress(step.done, step.total)
+        if step.proposals is not None and self._gathering is not None:
+            self._work.add(self._gathering, step.proposals, self.annotations, is_last=step.is_last)
+        if step.is_last:
+            self._job = None
+            job.succeed(None)
+        self.changed.emit()
+
+    def _on_failed(self, failure: EngineFailure) -> None:
+        job = self._job
+        if job is not None and (failure.epoch, failure.generation) == (SEARCH_EPOCH, self._generation):
+            self._job = None
+            job.fail(failure.message)
+            self.changed.emit()

@@ -1,0 +1,262 @@
+"""Proposals in the window: what the model found by itself in the image that is shown, until a person takes or drops it.
+
+They lie in the project file beside the document. Taking some is one edit; what an object covers is not shown as long as
+the object is there, so that undo brings the proposals back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from annotator.domain.counting import counted
+from annotator.domain.errors import UserError
+from annotator.domain.project import Annotation, Category, Change, ImageRecord
+from annotator.domain.proposals.gather import covered_by_objects
+from annotator.domain.proposals.remembered import as_text, from_text
+from annotator.domain.proposals.review import ProposalReview
+from annotator.domain.proposals.table import ProposalTable
+from annotator.domain.proposals.taking import take_edit
+from annotator.io.settings import Settings
+from annotator.ui.labelling.proposal_search import ProposalSearch
+from annotator.ui.look.numbers import grouped
+from annotator.ui.notices import Subject
+from annotator.ui.project.proposal_book import ProposalBook
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.refine.controller import utc_now
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.loading import Picture
+from annotator.ui.threads.proposal_work import Gathered, ProposalWork
+from annotator.ui.threads.worker import EngineClient
+
+SETTING = "proposals"
+_FEW_MASKS = 8
+"""So many are decoded at once; more of them beside the GUI thread."""
+
+
+class Proposals(QObject):
+    """One per window. :meth:`show_image` and :meth:`leave_image` say what is on the screen."""
+
+    changed = Signal()
+    """There are some now, or none any more; or a search has begun or is over."""
+
+    def __init__(self, window: MainWindow, session: ProjectSession, client: EngineClient, settings: Settings) -> None:
+        super().__init__(window)
+        self._window, self._session, self._settings = window, session, settings
+        self._client, self._notices, self._canvas = client, window.notices, window.canvas
+        self._panel = window.proposals
+        self._work = ProposalWork(self)
+        self.search = ProposalSearch(client, self._work, window.jobs, parent=self)
+        self._book = ProposalBook(session)
+        self._picture: Picture | None = None
+        self._is_ask_waiting = False
+        """Whether the model is to be asked as soon as what the file has is there."""
+        self._drops: list[frozenset[int]] = []
+        """What was dropped since the last change of the document, so that a step back gives it back."""
+        limits, walk = from_text(settings.get(SETTING))
+        self.review = ProposalReview(limits=limits, walk=walk)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(lambda: self._book.keep(self.review))
+        self._panel.set_limits(limits, walk)
+        self._wire()
+
+    def _wire(self) -> None:
+        canvas, panel = self._canvas, self._panel
+        self._work.gathered.connect(self._on_gathered)
+        self.search.changed.connect(self._on_search)
+        self._session.changed.connect(self._on_change)
+        self._session.class_changed.connect(self._on_class)
+        self._session.opened.connect(self.leave_image)
+        self._session.image_changed.connect(self._on_image)
+        canvas.proposal_pointed.connect(lambda one: self.show(self.review.point(one)))
+        canvas.proposal_clicked.connect(lambda one, is_dropping: self.settle({one}, is_dropping=is_dropping))
+        canvas.proposals_ringed.connect(self._on_ring)
+        panel.limits_changed.connect(lambda limits: self.show(self.review.limited(limits)))
+        panel.walk_changed.connect(lambda walk: self.show(self.review.walked_by(walk)))
+        panel.ask_wanted.connect(self.ask)
+        panel.stop_wanted.connect(self.search.stop)
+        panel.accept_wanted.connect(self.take_shown)
+        panel.drop_wanted.connect(lambda: self.settle(self.review.shown, is_dropping=True))
+        panel.bring_back_wanted.connect(lambda: self.show(self.review.bring_back()))
+
+    def ask(self) -> None:
+        """Ask the model for everything, anew; what was dropped does not come again."""
+        image = self._session.image
+        if self._picture is None or image is None or not self._session.is_writable:
+            return
+        if not self._client.can_answer:
+            self.tell("There is no model to ask: choose one in the Model menu.")
+            return
+        self._is_ask_waiting = self._work.is_busy
+        if not self._is_ask_waiting:
+            self.search.annotations = self._session.annotations
+            self.search.begin(self._picture, image.path, self.review.table, self.review.dropped)
+
+    def take_shown(self) -> None:
+        """Accept all that are shown, in one step."""
+        self.settle(self.review.shown, is_dropping=False)
+
+    def settle(self, ids: Collection[int], *, is_dropping: bool) -> None:
+        """Take these of what is shown with the class in use, in one step, or drop them."""
+        chosen = [one for one in self.review.shown if one in ids]
+        if not chosen or not self._session.is_writable:
+            return
+        if is_dropping:
+            self._drops.append(frozenset(chosen))
+            self.show(self.review.drop(chosen))
+            self.tell(f"{counted(len(chosen), 'proposal')} dropped, {len(self.review.shown)} left.")
+        else:
+            self._take(chosen)
+
+    @property
+    def can_undo_drop(self) -> bool:
+        """Whether nothing was done since proposals were dropped."""
+        return bool(self._drops)
+
+    def undo_drop(self) -> bool:
+        """Take the last drop back; False when there is none, or something else was done since."""
+        if not self._drops:
+            return False
+        ids = self._drops.pop()
+        self.show(self.review.bring_back(ids))
+        self.tell(f"{counted(len(ids), 'proposal')} back.")
+        return True
+
+    def tell_counts(self) -> None:
+        """How many there are, and what can be done with them."""
+        review = self.review
+        if not len(review.table):
+            self.tell("Nothing was found here.")
+            return
+        keys = "Click or Enter takes one, Backspace drops it, Shift+Enter takes all that are shown."
+        self.tell(f"{counted(review.open_count, 'proposal')}, {len(review.shown)} shown. {keys}")
+
+    def tell(self, text: str) -> None:
+        """About the proposals of this image."""
+        self._notices.tell(text, about=Subject.CHANGE)
+
+    # --- image after image --------------------------------------------------------------------------------------------
+
+    def show_image(self, picture: Picture | None) -> None:
+        """This image is on the screen now, with its objects."""
+        if picture is None or self._session.store is None:
+            return
+        self._picture = picture
+        rows = self._book.open(picture.image_id)
+        self._panel.set_can_change(self._session.is_writable)
+        self._on_class(self._session.category)
+        if rows:
+            self._work.read(rows, self._session.annotations, (picture.loaded.width, picture.loaded.height))
+
+    def leave_image(self) -> None:
+        """Another image comes, or none: what was found so far stays with this one."""
+        self.search.stop()
+        self._work.forget()
+        self._book.keep(self.review)
+        self._book.close()
+        self._picture, self._is_ask_waiting = None, False
+        self._drops.clear()
+        self._panel.set_can_change(False)
+        self.show(self.review.with_table(ProposalTable(), dropped=frozenset(), covered={}))
+
+    def shut_down(self) -> None:
+        """Wait for what still runs, and remember the sliders."""
+        self.search.stop()
+        self._work.shut_down()
+        self._book.keep(self.review)
+        try:
+            self._settings.set(SETTING, as_text(self.review.limits, self.review.walk))
+        except UserError:
+            return  # where the sliders were is no reason to hold the end up
+
+    def show(self, review: ProposalReview) -> None:
+        """Go on with this; what is kept of it is written."""
+        before, self.review = self.review, review
+        layer = self._canvas.proposals
+        if review.table is not before.table:
+            layer.set_table(review.table)
+        if review.shown != before.shown or review.table is not before.table:
+            layer.show_only(review.shown)
+        layer.set_current(review.current)
+        now, then = ((one.table, one.shown, one.gone) for one in (review, before))
+        if now == then:
+            return
+        if now[0] is not then[0]:
+            self._later.start()  # thousands are written beside this step
+        elif now[2] != then[2]:
+            self._book.keep(review)
+        self._panel.show_review(review)
+        self._window.docks["proposals"].detail.setText(grouped(review.open_count) if review.open_count else "")
+        self.changed.emit()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _take(self, ids: Collection[int]) -> None:
+        image, category, store = self._session.image, self._session.category, self._session.store
+        if image is None or category is None or store is None:
+            return
+        edit = take_edit(
+            [self.review.table[one] for one in ids],
+            image,
+            category_id=category.id,
+            new_id=lambda: store.new_id("annotation"),
+            author=self._session.author,
+            created_at=utc_now(),
+        )
+        if self._session.attempt(lambda: self._session.apply(edit)):
+            what = f"{category.name}, {counted(len(ids))}" if len(ids) > 1 else category.name
+            self.tell(f"Accepted: {what}. {counted(len(self.review.shown), 'proposal')} left.")
+
+    def _on_ring(self, corners: tuple[tuple[float, float], ...], is_dropping: bool) -> None:
+        inside = self.review.table.in_ring(corners, self.review.shown)
+        self.settle(inside, is_dropping=is_dropping)
+        if not inside:
+            self.tell("No proposal lies in there by more than half.")
+
+    def _on_image(self, record: ImageRecord | None) -> None:
+        if record is None or self._picture is None or record.id != self._picture.image_id:
+            self.leave_image()
+
+    def _on_class(self, category: Category | None) -> None:
+        if category is not None:
+            self._canvas.proposals.set_colour(category.colour)
+
+    def _on_search(self) -> None:
+        self._panel.show_search(self.search.is_running, self.search.share)
+        self.changed.emit()
+
+    def _on_gathered(self, found: Gathered) -> None:
+        self._book.is_read = True
+        self.show(self.review.with_table(found.table, dropped=found.dropped, covered=found.covered))
+        known, now = ({one.id: one for one in rows} for rows in (found.annotations, self._session.annotations))
+        touched = {one for one in known.keys() | now.keys() if _runs(known.get(one)) != _runs(now.get(one))}
+        self._cover(touched, now)
+        if self._is_ask_waiting:
+            self.ask()
+        elif found.is_last and not self.search.is_running:
+            self.tell_counts()
+
+    def _on_change(self, change: Change) -> None:
+        if not change.annotation_ids:
+            return
+        self._drops.clear()
+        self.search.annotations = self._session.annotations
+        if len(self.review.table):
+            self._cover(set(change.annotation_ids), {one.id: one for one in self._session.annotations})
+
+    def _cover(self, touched: set[int], now: dict[int, Annotation]) -> None:
+        """Objects came, went, or look different."""
+        if not touched or self._work.is_busy:
+            return  # what is under way looks again when it is there
+        table = self.review.table
+        here = [now[one] for one in touched if one in now]
+        if sum(not table.has_runs(one.rle) for one in here) > _FEW_MASKS:
+            self._work.cover(table, self._session.annotations)
+            return
+        self.show(self.review.cover(covered_by_objects(table, here), uncovered=touched))
+
+
+def _runs(annotation: Annotation | None) -> bytes:
+    return b"" if annotation is None else annotation.rle

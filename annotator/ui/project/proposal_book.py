@@ -1,0 +1,71 @@
+"""What the project file says of the proposals of one image, kept in step with what the person sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotator.domain.proposals.review import ProposalReview
+from annotator.domain.proposals.table import ProposalTable
+from annotator.io.project.proposals import COVERED, DROPPED, OPEN, write_items, write_states
+from annotator.ui.project.session import ProjectSession
+
+
+class ProposalBook:
+    """Serves a session, as the draft book does. Only what differs is written."""
+
+    def __init__(self, session: ProjectSession) -> None:
+        self._session = session
+        self._image_id = 0
+        self.is_read = True
+        """Whether what the file has is in the review, so that what is not there is gone."""
+        self._table: ProposalTable | None = None
+        """What the file has been compared with."""
+        self._states: dict[int, int] = {}
+        """Of every proposal in the file."""
+        self._dropped: frozenset[int] = frozenset()
+        self._gone: frozenset[int] = frozenset()
+
+    def open(self, image_id: int) -> list[tuple[Any, ...]]:
+        """The rows of an image, for :func:`annotator.io.project.proposals.kept_rows`."""
+        rows: list[tuple[Any, ...]] = []
+        store = self._session.store
+        if store is not None:
+            self._session.attempt(lambda: rows.extend(store.proposals.rows(image_id)))
+        self.close()
+        self._image_id = image_id
+        self._states = {row[0]: row[-1] for row in rows if isinstance(row[0], int)}
+        self.is_read = not rows
+        return rows
+
+    def close(self) -> None:
+        """No image."""
+        self._image_id, self._table, self._states = 0, None, {}
+        self._dropped = self._gone = frozenset()
+
+    def keep(self, review: ProposalReview) -> None:
+        """Written when it returns; through a crash, not a power cut."""
+        store, image_id, table = self._session.store, self._image_id, review.table
+        if store is None or not image_id or store.is_read_only or not self.is_read:
+            return
+        dropped, gone = review.dropped, review.gone
+        if table is self._table:
+            added, left, asked = [], [], (dropped ^ self._dropped) | (gone ^ self._gone)
+        else:
+            added = [item for item in table.items if item.id not in self._states]
+            left = [one for one in self._states if one not in table]
+            asked = frozenset(table.index)
+        known = dict.fromkeys((item.id for item in added), OPEN)
+        now = {one: DROPPED if one in dropped else COVERED if one in gone else OPEN for one in asked}
+        different = {one: state for one, state in now.items() if self._states.get(one, known.get(one)) != state}
+
+        def write() -> None:
+            if added or left:
+                store.write_beside(lambda file: write_items(file, image_id, added=added, gone=left))
+            if different:
+                store.write_beside(lambda file: write_states(file, image_id, different))
+
+        if self._session.attempt(write):
+            for one in left:
+                del self._states[one]
+            self._states |= known | different
+            self._table, self._dropped, self._gone = table, dropped, gone
