@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "auto": ("auto", "segment everything: COCO of all objects of images"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
+    "check": ("check", "what may be wrong with the objects of a project or a COCO file"),
     "relink": ("relink", "find images that were moved or renamed after they were labelled"),
     "models": ("models", "list, download, import and verify models, show their cards"),
     "evaluate": ("evaluate", "clicks-to-IoU on a COCO set"),

@@ -20,6 +20,7 @@ from annotator.io.project.proposals import ProposalQueries
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.slice_rows import SliceRows
 from annotator.io.project.soundness import Damage, fetch, read_rows
+from annotator.io.project.waivers import WaiverQueries
 
 _CHUNK_ROWS = 500
 _CHUNK_IMAGES = 2_000
@@ -40,6 +41,8 @@ class ProjectQueries(ImageFolder):
         self.slices = SliceRows(self._rows, self._fetch)
         self.proposals = ProposalQueries(connection, path)
         """What the model found by itself: no part of the document."""
+        self.waivers = WaiverQueries(connection, path)
+        """Findings of checks that stay as they are: no part of the document either."""
 
     def images(self, *, with_work: bool = False) -> list[ImageRecord]:
         """All images, or those with objects or a status, in the order of their ids. They are read in pieces: one call

@@ -333,8 +333,7 @@ class ProjectStore(ProjectQueries):
             self.write_beside(lambda file: file.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?, ?)", row))
 
     def save_drafts(self, kept: Kept) -> None:
-        """Remember the drafts of these images through a crash, not a power cut; others keep theirs. Does nothing
-        when read-only."""
+        """Remember the drafts of these images, as :meth:`write_beside`; others keep theirs."""
         self.write_beside(lambda _file: self._drafts.write(kept))
 
     def write_beside(self, work: Callable[[sqlite3.Connection], object]) -> None:

@@ -33,6 +33,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self._starts)
 
+    def __getitem__(self, place: int) -> Any:
+        return _DECODER.raw_decode(self._text, self._starts[place])[0]
+
     def __iter__(self) -> Iterator[Any]:
         for start in self._starts:
             yield _DECODER.raw_decode(self._text, start)[0]

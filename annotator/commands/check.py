@@ -1,0 +1,196 @@
+"""``annotator check``: what may be wrong with the objects of a project or a COCO file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annotator.domain.checks.finding import CHECKS
+
+if TYPE_CHECKING:
+    from annotator.domain.checks.finding import Finding
+
+_SHOWN = 20
+_FAILS = ("error", "warning", "note", "never")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(spec.id for spec in CHECKS)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(len(spec.id) for spec in CHECKS)
+    lines = [f"  {spec.id:<{width}}  {spec.severity.value:<8} {spec.tip}" for spec in CHECKS]
+    parser.epilog = "\n".join(["checks:", *lines, "", "exit code: 0 nothing found, 1 something found, 2 not checked"])
+    parser.add_argument("target", type=Path, help="project file (.annot), its image folder, or a COCO file (.json)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all findings as .json or .csv")
+    parser.add_argument("--only", metavar="CHECK,...", help=f"of {names}")
+    parser.add_argument("--skip", metavar="CHECK,...", help="leave these out")
+    parser.add_argument(
+        "--fail-on", choices=_FAILS, default="warning", help="least severity that gives exit code 1 (default: warning)"
+    )
+    parser.add_argument("--waive", metavar="MARK", action="append", default=[], help="keep a finding (--note says why)")
+    parser.add_argument("--note", default="", help="why the findings of --waive are kept")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print what was found, write the report.
+
+    Raises:
+        UserError: the project or the file cannot be read, an option makes no sense, or the report cannot be written.
+    """
+    from annotator.commands.output import check_output
+    from annotator.domain.errors import ExportError, UserError
+
+    wanted = _wanted(args.only, args.skip)
+    out: Path | None = args.out
+    if out is not None:
+        if out.suffix.lower() not in (".json", ".csv"):
+            raise ExportError(f"{out} has an unknown kind.", "Name a .json or a .csv file.")
+        check_output(out, sources=(args.target,))
+    is_coco = args.target.suffix.lower() == ".json"
+    if args.waive and (is_coco or not args.note.strip()):
+        text = "A COCO file has no place for notes." if is_coco else "A finding is waived with a note."
+        raise UserError(text, "Import it into a project." if is_coco else "Say why: --note TEXT.")
+    found, notes = _of_coco(args.target) if is_coco else _of_project(args)
+    rows = [row for row in found if row["check"] in wanted]
+    for line in notes:
+        print(f"note: {line}")
+    _print(rows)
+    if out is not None:
+        _write(out, rows, args.target)
+    levels = {"error": 0, "warning": 1, "note": 2, "never": -1}
+    open_rows = [row for row in rows if not row["waived"]]
+    return int(any(levels[row["severity"]] <= levels[args.fail_on] for row in open_rows))
+
+
+def _wanted(only: str | None, skip: str | None) -> set[str]:
+    from annotator.domain.errors import UserError
+
+    known = [spec.id for spec in CHECKS]
+    named = [name.strip() for text in (only, skip) if text for name in text.split(",")]
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise UserError(f"There is no check {unknown[0]!r}.", f"There are: {', '.join(known)}.")
+    chosen = {name.strip() for name in only.split(",")} if only else set(known)
+    return chosen - ({name.strip() for name in skip.split(",")} if skip else set())
+
+
+def _of_coco(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    from annotator.commands.job_bar import run_with_bar
+    from annotator.domain.checks.project import check_project
+    from annotator.io.formats.coco.checked import open_checked
+    from annotator.jobs.job import Job
+
+    file = open_checked(path)
+    names: dict[int, str] = {}
+
+    def images(job: Job) -> Any:
+        for entry in file.images(job.progress):
+            names[entry.image.id] = entry.image.path
+            yield entry
+
+    job = Job(f"Check {path.name}", unit="image")
+    found = run_with_bar(job, lambda job: [_row(one, "") for one in check_project(images(job), file.categories)])
+    return _named(found, names), file.notes
+
+
+def _of_project(args: argparse.Namespace) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    from functools import partial
+
+    from annotator.commands.job_bar import run_with_bar
+    from annotator.domain.checks.project import check_project
+    from annotator.domain.errors import ProjectError
+    from annotator.io.project.checked import checked_images
+    from annotator.io.project.place import find_project, now_text
+    from annotator.io.project.store import ProjectStore
+    from annotator.io.project.waivers import Waiver, write_waiver
+    from annotator.jobs.job import Job
+
+    path = find_project(args.target) if args.target.is_dir() else args.target
+    if path is None:
+        raise ProjectError(f"There is no project in {args.target}.", "Open that folder first, or name a .annot file.")
+    # Reading only, unless something is to be kept: the project may be open in the window meanwhile.
+    with ProjectStore.open(path, read_only=not args.waive) as store:
+        if args.waive and store.is_read_only:
+            raise ProjectError(f"{path.name} is open elsewhere.", "Close it there first.")
+        for mark in args.waive:
+            waiver = Waiver(mark, args.note.strip(), store.author, now_text())
+            store.write_beside(partial(write_waiver, waiver=waiver))
+        waivers = store.waivers.all()
+        names = {image.id: image.path for image in store.images()}
+        job = Job(f"Check {path.name}", unit="image")
+        found = run_with_bar(
+            job,
+            lambda job: [
+                _row(one, waivers[one.mark].note if one.mark in waivers else "")
+                for one in check_project(checked_images(store, job.progress), store.categories())
+            ],
+        )
+    return _named(found, names), ()
+
+
+def _row(finding: Finding, note: str) -> dict[str, Any]:
+    spec = finding.spec
+    return {
+        "check": finding.check,
+        "severity": spec.severity.value,
+        "image_id": finding.image_id,
+        "image": "",
+        "objects": list(finding.object_ids),
+        "value": round(finding.value, 4),
+        "text": finding.text,
+        "repair": spec.repair.value,
+        "mark": finding.mark,
+        "waived": bool(note),
+        "note": note,
+    }
+
+
+def _named(rows: list[dict[str, Any]], names: dict[int, str]) -> list[dict[str, Any]]:
+    for row in rows:
+        row["image"] = names.get(row["image_id"], "")
+    return rows
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from annotator.domain.counting import counted
+
+    for spec in CHECKS:
+        own = [row for row in rows if row["check"] == spec.id]
+        open_rows = [row for row in own if not row["waived"]]
+        if not own:
+            continue
+        waived = f", {len(own) - len(open_rows)} waived" if len(open_rows) < len(own) else ""
+        print(f"{spec.title} ({spec.severity.value}): {len(open_rows)}{waived}")
+        worst = sorted(open_rows, key=lambda row: -row["value"])
+        for row in worst[:_SHOWN]:
+            what = ", ".join(f"object {one}" for one in row["objects"])
+            print(f"  {' · '.join(part for part in (row['image'], what, row['text']) if part)}  [{row['mark']}]")
+        if len(worst) > _SHOWN:
+            print(f"  … and {len(worst) - _SHOWN} more; --out writes all")
+    errors = sum(row["severity"] == "error" and not row["waived"] for row in rows)
+    print(f"{counted(sum(not row['waived'] for row in rows), 'finding')}, {errors} of them errors")
+
+
+def _write(out: Path, rows: list[dict[str, Any]], target: Path) -> None:
+    import csv
+    import io
+    import json
+
+    from annotator.files.atomic import export_errors, write_atomic
+
+    if out.suffix.lower() == ".json":
+        text = json.dumps({"checked": str(target), "findings": rows}, indent=1)
+    else:
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else list(_COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "objects": " ".join(map(str, row["objects"]))} for row in rows)
+        text = stream.getvalue()
+    with export_errors(out):
+        write_atomic(out, text.encode())
+
+
+_COLUMNS = (
+    *("check", "severity", "image_id", "image", "objects", "value", "text", "repair", "mark", "waived", "note"),
+)

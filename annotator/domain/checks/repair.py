@@ -1,0 +1,42 @@
+"""Repairs of findings, as edits that can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from annotator.domain.checks.finding import Finding, Repair
+from annotator.domain.checks.objects import CheckLimits, without_islands, without_small_holes
+from annotator.domain.project import Annotation, Edit, RowChange
+
+
+def repair_edit(finding: Finding, objects: Mapping[int, Annotation], limits: CheckLimits | None = None) -> Edit | None:
+    """What mends a finding; None when it has no repair, or an object is not there any more, or nothing of it would be
+    left.
+
+    Args:
+        objects: by id, as they are now.
+
+    Raises:
+        ValueError: the runs of an object are damaged.
+    """
+    limits, repair = limits or CheckLimits(), finding.spec.repair
+    rows = [objects.get(one) for one in finding.object_ids]
+    first = rows[0] if rows else None
+    if repair is Repair.NONE or first is None or None in rows:
+        return None
+    name = f"{repair.value}: {finding.spec.title.lower()}"
+    if repair is Repair.DELETE:
+        return Edit(name, (RowChange(first, None),))
+    mask = first.mask()
+    if repair is Repair.FILL:
+        mended = without_small_holes(mask, limits.part)
+    elif repair is Repair.DROP:
+        mended = without_islands(mask, limits.part)
+    else:
+        other = rows[1]
+        if other is None:
+            return None
+        mended = mask.subtract(other.mask())
+    if mended.is_empty or mended.same_pixels(mask):
+        return None
+    return Edit(name, (RowChange(first, first.with_mask(mended)),))
