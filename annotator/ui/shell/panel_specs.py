@@ -71,7 +71,7 @@ PANELS = (
     PanelSpec(
         id="proposals",
         title="Proposals",
-        keys=("Shift+O",),
+        keys=("Shift+J",),
         area=_RIGHT,
         make=lambda parts: ProposalPanel(),
         least_width_px=220,
