@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.counting import counted
 
 if TYPE_CHECKING:
     from annotator.domain.answering.everything import Proposal
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     with export_errors(out):
         write_atomic(out, json.dumps(progress.coco(files), indent=1).encode())
     progress.remove()
-    print(f"{out}: {progress.count} objects in {len(files) - len(failed)} images")
+    print(f"{out}: {counted(progress.count)} in {counted(len(files) - len(failed), 'image')}")
     for line in failed:
         print(f"annotator: left out: {line}", file=sys.stderr)
     return 1 if failed else 0
@@ -114,7 +115,7 @@ def _work_through(
     failed: list[str] = []
     left = [file for file in files if not progress.has(file)]
     if len(left) < len(files):
-        print(f"annotator: {len(files) - len(left)} images were done before", file=sys.stderr)
+        print(f"annotator: done before: {counted(len(files) - len(left), 'image')}", file=sys.stderr)
 
     def work(job: Job) -> None:
         for done, file in enumerate(left):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.commands.adapter_option import add_adapter_argument, load_named_adapter
+from annotator.domain.counting import counted
 from annotator.domain.errors import ModelError, UserError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _draw_worst(segmenter: Segmenter, args: argparse.Namespace, results: dict[st
     encoded = cv2.imencode(".png", sheet(segmenter, worst)[..., ::-1])[1].tobytes()
     with export_errors(args.pictures):
         write_atomic(args.pictures, encoded)
-    print(f"wrote {args.pictures} ({len(worst)} objects, the worst first)")
+    print(f"wrote {args.pictures} ({counted(len(worst))}, the worst first)")
 
 
 def finish(args: argparse.Namespace, state_path: Path | None, text: str) -> None:

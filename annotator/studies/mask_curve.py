@@ -58,7 +58,8 @@ def read_card(path: Path) -> Training:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}.", "Give the cards of adapters (.md).") from error
     domain = re.search(r"^- For: (.+)$", text, re.MULTILINE)
-    counts = re.search(r"trained on (\d+) objects in (\d+) images(?:, stopped by (\d+) objects in (\d+) images)?", text)
+    amount = r"(\d+) objects? in (\d+) images?"
+    counts = re.search(rf"trained on {amount}(?:, stopped by {amount})?", text)
     gains = {}
     for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE):
         base, adapter = re.match(NUMBER, row[1]), re.match(NUMBER, row[2])

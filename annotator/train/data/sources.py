@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.counting import noun_for
 from annotator.domain.errors import ImportFormatError, ProjectError, UserError
 from annotator.domain.mask import Mask
 from annotator.evaluate.objects import EvaluationImage, EvaluationObject, read_evaluation_set
@@ -76,7 +77,7 @@ class Split:
     def describe(self) -> str:
         """In counts, for the adapter's card."""
         parts = ((self.train, "trained on"), (self.validation, "stopped by"), (self.held_back, "judged on"))
-        return ", ".join(f"{what} {len(o)} objects in {image_count(o)} images" for o, what in parts if o)
+        return ", ".join(f"{what} {_amount(o)}" for o, what in parts if o)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,3 +293,8 @@ def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[
 
 def image_count(objects: Iterable[EvaluationObject]) -> int:
     return len({(item.image.path, item.image.frame) for item in objects})
+
+
+def _amount(objects: Sequence[EvaluationObject]) -> str:
+    images = image_count(objects)
+    return f"{len(objects)} {noun_for(len(objects), 'object')} in {images} {noun_for(images, 'image')}"

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from annotator.domain.adapter import DECIDING
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.domain.metrics import noc
@@ -127,13 +128,13 @@ class GateResult:
         head = f"| {title} | base | {self.candidate} | difference |\n|---|---|---|---|\n"
         if self.has_intervals:
             lines = [f"| {r.measure} | {r.base} | {r.adapter} | {r.difference.signed} |" for r in self.rows]
-            tail = f"{self.objects} objects in {self.images} images; means over images with 95 % intervals"
+            tail = f"{counted(self.objects)} in {self.images} images; means over images with 95 % intervals"
         else:
             lines = [
                 f"| {r.measure} | {r.base.mean:.3f} | {r.adapter.mean:.3f} | {r.difference.mean:+.3f} |"
                 for r in self.rows
             ]
-            tail = f"{self.objects} objects in one image, which is too little for intervals"
+            tail = f"{counted(self.objects)} in one image, which is too little for intervals"
         return head + "\n".join(lines) + f"\n\n{tail}; NoC: clicks needed, at most {self.clicks}, fewer are better."
 
 

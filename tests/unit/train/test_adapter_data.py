@@ -33,6 +33,13 @@ def test_no_image_is_on_two_sides(root: Path) -> None:
     assert parts.held_back != split([read_source(root)], held_back=0.3, seed=1).held_back
 
 
+def test_amounts_in_words(root: Path) -> None:
+    parts = split([read_source(root)], held_back=0.3)
+    few = replace(parts, train=parts.train[:1], validation=parts.train[:0], held_back=parts.held_back)
+    assert few.describe().startswith("trained on 1 object in 1 image, judged on ")
+    assert few.describe().endswith(" objects in 3 images")
+
+
 def test_series_stay_together(root: Path, tmp_path: Path) -> None:
     data = json.loads((root / "annotations.json").read_text("utf-8"))
     for number, image in enumerate(data["images"]):

@@ -39,7 +39,7 @@ def card(folder: Path, *, images: int, domain: str = "cells", stop: str = "") ->
 
 
 def test_a_card_is_read_with_its_last_table_and_all_of_its_images(tmp_path: Path) -> None:
-    read = read_card(card(tmp_path, images=9, stop=", stopped by 2 objects in 1 images"))
+    read = read_card(card(tmp_path, images=9, stop=", stopped by 2 objects in 1 image"))
     assert (read.domain, read.images, read.masks) == ("cells", 10, 29)
     assert read.gains["bIoU, box"] == Gain(0.5, 0.49, Interval(-0.01, -0.02, -0.001))
     assert read.gains["bIoU, all"].difference.signed == "+0.020 [+0.010, +0.030]"
