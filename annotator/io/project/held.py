@@ -179,7 +179,7 @@ class HeldFile:
                 self._tokens = (token,)
             return
         token = new_token()
-        tokens = (*self._tokens[-8:], token)
+        tokens = (*self._tokens, token)  # a reader may keep the file at the first of them, however often this is tried
         if self._lock is not None:
             self._lock.note(tokens)  # on the disk before the first byte of it is in the file
         with self._look:

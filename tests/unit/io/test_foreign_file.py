@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,6 +178,26 @@ def test_a_checkpoint_in_the_middle_of_the_work_asks_first(
     (rescued,) = folder.glob("set (rescued *).annot")
     with ProjectStore.open(rescued) as again:
         assert len(list(again.all_annotations())) == 42
+
+
+def test_a_journal_that_a_reader_keeps_from_being_played_back_stays_that_of_its_file(
+    folder: Path, older: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """However often it is tried: the last eight tries alone were noted, and after a crash the work was set aside."""
+    monkeypatch.setattr(held, "CHECKPOINT_BYTES", 1)
+    with ProjectStore.open_folder(folder) as store:
+        before = len(list(store.all_annotations()))
+        reader = sqlite3.connect(store.path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM annotation").fetchone()
+        for number in range(12):
+            accept(store, 1, disc(10 + number, 20, 5))
+        assert store.held.state() is FileState.OURS
+        subprocess.run(["cp", "-r", folder, tmp_path / "crashed"], check=True)  # as a kill leaves it
+        reader.close()
+    with ProjectStore.open(tmp_path / "crashed" / "set.annot") as again:
+        assert again.notices == ()
+        assert len(list(again.all_annotations())) == before + 12
 
 
 def test_a_file_that_was_only_touched_is_ours(folder: Path, older: Path) -> None:
