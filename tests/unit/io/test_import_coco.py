@@ -300,6 +300,29 @@ def test_ids_as_text_are_called_so(store: ProjectStore) -> None:
     assert "COCO ids are whole numbers" in text
 
 
+def test_a_classs_name_is_one_short_line(store: ProjectStore) -> None:
+    """Two million letters are no name, and a terminal obeys control characters."""
+    categories = [
+        {"id": 1, "name": "a\u0000\nred \u001b[31m"},
+        {"id": 2, "name": "b" * 2_000_000},
+        {"id": 3, "name": "\n\t"},
+        {"id": 4, "name": "kept  as  it is"},
+    ]
+    report = take(store, data({"segmentation": [SQUARE]}, categories=categories))
+    assert [c.name for c in store.categories()] == ["a red [31m", "b" * 200, "category 3", "kept  as  it is"]
+    assert "category 2 has a name of 2,000,000 letters; 200 of them were taken" in "\n".join(report.lines())
+    again = take(store, data({"segmentation": [SQUARE]}, categories=categories))
+    assert (again.objects, again.already_there) == (0, 1)
+    assert len(store.categories()) == 4
+
+
+def test_damaged_run_lengths_are_said_of_their_object(store: ProjectStore) -> None:
+    rows = [{"segmentation": {"size": [HEIGHT, WIDTH], "counts": counts}} for counts in ("oo", "oooo", [5, 5])]
+    first, second = take(store, data(*rows)).problems
+    assert first.startswith("each of 2 objects (annotation 1 (id 1), annotation 2 (id 2)) has damaged run lengths: ")
+    assert second.startswith("annotation 3 (id 3) has damaged run lengths: the runs do not add up")
+
+
 def test_progress_is_told_for_images_too_and_can_stop_the_import(store: ProjectStore) -> None:
     told: list[tuple[int, int]] = []
     path = store.path.parent.parent / "in.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,11 @@ from annotator.domain.tally import Tally
 from annotator.io.formats.coco.parse import clean_text, plain_json, text_id, whole_number
 from annotator.io.project.place import DEFAULT_CATEGORY
 from annotator.io.project.store import ProjectStore
+
+LONGEST_NAME = 200
+"""Letters of a class's name, as in the window."""
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters: nobody sees them in a list, and a terminal obeys them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +165,17 @@ def _name(row: dict[str, Any], source_id: int, tally: Tally) -> str:
     name = row.get("name")
     if isinstance(name, str) and name.strip():
         try:
-            return clean_text(name)
+            plain = clean_text(name)
         except ValueError as error:
             tally.add(f"the name of category {source_id}", str(error), noun="category")
-    else:
-        tally.add(f"category {source_id}", "has no name", noun="category")
+            return f"category {source_id}"
+        if _UNSEEN.search(plain):
+            plain = " ".join(_UNSEEN.sub(" ", plain).split())
+        if len(plain) > LONGEST_NAME:
+            text = f"has a name of {len(plain):,} letters; {LONGEST_NAME} of them were taken"
+            tally.add(f"category {source_id}", text, noun="category")
+        return plain[:LONGEST_NAME].rstrip() or f"category {source_id}"
+    tally.add(f"category {source_id}", "has no name", noun="category")
     return f"category {source_id}"
 
 

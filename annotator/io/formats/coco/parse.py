@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,13 +109,25 @@ def _decode_runs(segmentation: dict[str, Any], width: int, height: int) -> Mask:
         plain = counts if wrapped is None else wrapped[2].replace("\\\\", "\\")
         if len(plain) > _MAX_COUNTS_CHARS:
             raise ValueError(f"has run lengths of {len(plain):,} characters, more than the limit")
-        return Mask.from_rle(plain, width, height, max_crop_bytes=_max_crop_bytes())
+        return _mask_of_runs(lambda most: Mask.from_rle(plain, width, height, max_crop_bytes=most))
     if not isinstance(counts, list):
         raise ValueError(f"has run lengths of type {type(counts).__name__}")
     numbers = [whole_number(v) for v in counts]
     if any(v is None or v < 0 for v in numbers):
         raise ValueError("has run lengths that are not whole numbers from 0")
-    return Mask.from_counts(np.array(numbers, np.int64), width, height, max_crop_bytes=_max_crop_bytes())
+    runs = np.array(numbers, np.int64)
+    return _mask_of_runs(lambda most: Mask.from_counts(runs, width, height, max_crop_bytes=most))
+
+
+def _mask_of_runs(make: Callable[[int], Mask]) -> Mask:
+    """Raises:
+    ValueError: what is said of the object.
+    """
+    try:
+        return make(_max_crop_bytes())
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith("covers") else f"has damaged run lengths: {text}") from error
 
 
 def _decode_polygons(segmentation: list[Any], width: int, height: int) -> tuple[Mask, tuple[str, ...]]:
