@@ -14,18 +14,20 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from annotator.domain import budget
 from annotator.domain.errors import ImageError
 from annotator.io.images import decoding
 from annotator.io.images.channel import INLINE_BYTES, Channel, ChannelEndedError, PipeChannel, SocketChannel
+from annotator.io.images.native_wire import aligned, to_wire
 from annotator.io.images.reader import LoadedImage, RgbArray, memory_error
-from annotator.io.images.sink import Sink
+from annotator.io.images.sink import Sink, bands_of
 
 _SLACK_BYTES = 256 << 20
 """Beside the limit: the threads' stacks and what decoders keep."""
@@ -67,42 +69,62 @@ def _serve(channel: Channel, request: dict[str, Any], empty_bytes: int) -> None:
         _bound(cpu_s, empty_bytes + limit + _SLACK_BYTES)
         name = os.path.basename(request["path"])
         try:
-            data, rgb = ANSWERS[request.pop("ask")](**request)
-            is_large = rgb is not None and rgb.nbytes >= INLINE_BYTES
-            file = sink.file_of(rgb) if rgb is not None and is_large and channel.passes_files else None
+            data, rgb, more = ANSWERS[request.pop("ask")](**request)
+            size = sum(array.nbytes for array in (rgb, *more)) if rgb is not None else 0
+            is_large = size >= INLINE_BYTES and channel.passes_files
+            file = sink.file_of(rgb, more) if rgb is not None and is_large else None
+            payload = b"" if rgb is None or file is not None else _payload(rgb, more)
         except ImageError as error:
-            data, rgb, file = {"error": [error.message, error.advice]}, None, None
+            data, rgb, file, payload = {"error": [error.message, error.advice]}, None, None, b""
         except MemoryError:
             refusal = memory_error(name)
-            data, rgb, file = {"error": [refusal.message, refusal.advice]}, None, None
+            data, rgb, file, payload = {"error": [refusal.message, refusal.advice]}, None, None, b""
         except Exception:
-            data, rgb, file = {"bug": traceback.format_exc()}, None, None
+            data, rgb, file, payload = {"bug": traceback.format_exc()}, None, None, b""
         finally:
             _bound(0, None)
-        payload = b"" if rgb is None or file is not None else np.ascontiguousarray(rgb).data.cast("B")
         if rgb is not None:
             data["shape"] = list(rgb.shape)
         channel.send(data, payload, file)
 
 
-Answer = tuple[dict[str, Any], RgbArray | None]
+def _payload(rgb: RgbArray, more: Planes) -> memoryview | bytes:
+    """What a file would hold, for a channel that passes none."""
+    if not more:
+        return np.ascontiguousarray(rgb).data.cast("B")
+    block = bytearray(np.ascontiguousarray(rgb).data.cast("B"))
+    for array in more:
+        block += bytes(aligned(len(block)) - len(block))
+        for band in bands_of(array):
+            block += band
+    return memoryview(block)
 
 
-def _load(path: str, frame: int, max_pixels: int) -> Answer:
+Planes = Sequence[npt.NDArray[Any]]
+Answer = tuple[dict[str, Any], RgbArray | None, Planes]
+"""Plain JSON data, the pixels, and what follows them."""
+_NOT_SENT = ("rgb", "native", "window")
+
+
+def _load(path: str, frame: int, max_pixels: int, is_native: bool = False) -> Answer:
     image = decoding.load_image(path, frame=frame, max_pixels=max_pixels)
-    return {one.name: getattr(image, one.name) for one in fields(LoadedImage) if one.name != "rgb"}, image.rgb
+    data = {one.name: getattr(image, one.name) for one in fields(LoadedImage) if one.name not in _NOT_SENT}
+    if not is_native or image.native is None:
+        return data, image.rgb, ()
+    data["native"], planes = to_wire(image.native, image.rgb)
+    return data, image.rgb, planes
 
 
 def _thumbnail(path: str, max_side: int, max_pixels: int, frame: int = 0) -> Answer:
-    return {}, decoding.load_thumbnail(path, frame=frame, max_side=max_side, max_pixels=max_pixels)
+    return {}, decoding.load_thumbnail(path, frame=frame, max_side=max_side, max_pixels=max_pixels), ()
 
 
 def _size(path: str, frame: int = 0) -> Answer:
-    return {"size": list(decoding.read_size(path, frame=frame))}, None
+    return {"size": list(decoding.read_size(path, frame=frame))}, None, ()
 
 
 def _survey(path: str) -> Answer:
-    return {"survey": decoding.survey(path).to_data()}, None
+    return {"survey": decoding.survey(path).to_data()}, None, ()
 
 
 ANSWERS: dict[str, Callable[..., Answer]] = {"load": _load, "thumbnail": _thumbnail, "size": _size, "survey": _survey}

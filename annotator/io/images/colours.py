@@ -12,12 +12,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.window import Window
+from annotator.domain.windowing import Native
 from annotator.io.images.display import (
     ALPHA_BACKGROUND,
     BoolArray,
     ByteArray,
     flatten_alpha,
     grey_to_rgb,
+    orient,
     stretch_to_bytes,
 )
 
@@ -27,6 +30,7 @@ _BASE_CHANNELS: dict[ColourModel, int] = {"grey": 1, "rgb": 3, "cmyk": 4, "ciela
 _BLOCK_ROWS = 256
 _SMALL_PIXELS = 4_000_000
 _ON_GREY = "transparency shown on grey"
+_EXACT_IN_FLOAT = 2**53
 
 # Bradford's adaptation of the D50 white of L*a*b* to the D65 white of sRGB, times sRGB's matrix (IEC 61966-2-1).
 _D50_WHITE = np.array((0.96422, 1.0, 0.82521))
@@ -65,6 +69,33 @@ class Samples:
     holes: BoolArray | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Samples as they are shown.
+
+    Attributes:
+        rgb: H x W x 3 uint8.
+        words: what was done.
+        native: the numbers, for other windows; None where 8 bits have all that there is.
+    """
+
+    rgb: ByteArray
+    words: str
+    native: Native | None = None
+
+    def turned(self, orientation: int) -> Shown:
+        """Upright, by an EXIF/TIFF orientation."""
+        native = self.native
+        if native is not None and orientation != 1:
+            native = replace(
+                native,
+                values=orient(native.values, orientation),
+                empty=None if native.empty is None else orient(native.empty, orientation),
+                opacity=None if native.opacity is None else orient(native.opacity, orientation),
+            )
+        return replace(self, rgb=orient(self.rgb, orientation), native=native)
+
+
 def thinning(width: int, height: int, max_side: int) -> int:
     """Take every so-manyth row and column for a thumbnail, before anything is made of a large picture: twice as many
     as wanted stay. Small pictures are averaged as a whole (1), so that fine patterns keep their mean."""
@@ -81,8 +112,8 @@ def thin_samples(samples: Samples, max_side: int | None) -> Samples:
     return replace(samples, values=np.ascontiguousarray(samples.values[::step, ::step]), holes=holes)
 
 
-def show_samples(samples: Samples) -> tuple[ByteArray, str]:
-    """H x W x 3 uint8, and what was done in words.
+def show_samples(samples: Samples) -> Shown:
+    """As the file asks to be shown.
 
     Raises:
         ValueError: fewer channels than the colour model has, or inks and L*a*b* of a type that gives them no scale.
@@ -94,6 +125,7 @@ def show_samples(samples: Samples) -> tuple[ByteArray, str]:
     alpha = None if samples.alpha is None else unit_bytes(values[:, :, samples.alpha], bits)
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
+    native: Native | None = None
     if samples.model == "cmyk":
         shown = cmyk_to_rgb(unit_bytes(colours, bits))
     elif samples.model in ("cielab", "icclab"):
@@ -101,17 +133,37 @@ def show_samples(samples: Samples) -> tuple[ByteArray, str]:
     elif colours.dtype == np.uint8:
         shown = unit_bytes(colours, bits)
         if samples.is_premultiplied and alpha is not None:
-            return _lay_premultiplied(_as_rgb(shown), alpha), ", ".join([*notes, _ON_GREY])
+            return Shown(_lay_premultiplied(_as_rgb(shown), alpha), ", ".join([*notes, _ON_GREY]))
     else:
-        shown, note = _stretched(colours, values, alpha, samples)
-        notes.append(note)
+        shown, low, high = _stretched(colours, values, alpha, samples)
+        notes.append(stretch_words(low, high))
+        native = _native(colours, alpha, samples, Window.of_range(low, high))
     if samples.is_inverted:
         shown = ~shown
     shown = _without_holes(_as_rgb(shown), colours, samples)
     if alpha is not None:
         shown = flatten_alpha(shown, alpha)
         notes.append(_ON_GREY)
-    return shown, ", ".join(notes)
+    return Shown(shown, ", ".join(notes), native)
+
+
+def _native(colours: npt.NDArray[Any], alpha: ByteArray | None, samples: Samples, default: Window) -> Native | None:
+    """The numbers behind a stretch. Not those that are multiplied by their opacity, which are no colours, nor whole
+    numbers that a float cannot tell apart: these have what is shown."""
+    if samples.is_premultiplied and samples.alpha is not None:
+        return None
+    is_wide = colours.dtype.kind in "iu" and colours.dtype.itemsize == 8 and colours.size > 0
+    if is_wide and max(abs(int(colours.min())), abs(int(colours.max()))) >= _EXACT_IN_FLOAT:
+        return None
+    absent = _absent(colours, samples)
+    return Native(
+        colours[:, :, 0] if colours.shape[2] == 1 else colours,
+        default,
+        is_inverted=samples.is_inverted,
+        empty=None if absent is None else np.logical_and.reduce(absent, axis=2),
+        opacity=alpha,
+        kind=f"{colours.dtype.name}/{colours.shape[2]}",
+    )
 
 
 def unit_bytes(values: npt.NDArray[Any], bits: int | None = None) -> ByteArray:
@@ -198,7 +250,8 @@ def _channels(count: int, samples: Samples) -> tuple[slice, list[str]]:
 
 def _stretched(
     colours: npt.NDArray[Any], values: npt.NDArray[Any], alpha: ByteArray | None, samples: Samples
-) -> tuple[ByteArray, str]:
+) -> tuple[ByteArray, float, float]:
+    """The colours in 8 bits, and the limits of the stretch."""
     where = None
     absent = _absent(colours, samples)
     if absent is not None or alpha is not None:
@@ -211,8 +264,7 @@ def _stretched(
         if opacity.dtype.kind in "iu":
             full = float(np.iinfo(opacity.dtype).max if samples.bits is None else 2**samples.bits - 1)
         colours = np.divide(colours * np.float64(full), opacity, out=np.zeros(colours.shape), where=opacity > 0)
-    shown, low, high = stretch_to_bytes(colours, where=where)
-    return shown, stretch_words(low, high)
+    return stretch_to_bytes(colours, where=where)
 
 
 def stretch_words(low: float, high: float) -> str:

@@ -14,6 +14,7 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import BinaryIO, TypeVar
 
@@ -23,6 +24,7 @@ import numpy as np
 from annotator import plugins
 from annotator.domain.errors import ImageError
 from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
+from annotator.domain.windowing import Native
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.foreign import foreign_kind
 from annotator.io.images.reader import (
@@ -30,6 +32,7 @@ from annotator.io.images.reader import (
     COPY_AGAIN,
     DEFAULT_MAX_PIXELS,
     LoadedImage,
+    Pixels,
     Reader,
     RgbArray,
     check_size,
@@ -61,6 +64,7 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
     rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
     rgb.setflags(write=False)
     named = f"{sha256}|{frame}|{reader.name}{reader.version}.{DISPLAY_VERSION}|{pixels.window}"
+    image_key = hashlib.sha256(named.encode("utf-8")).hexdigest()
     extra = dict(pixels.extra)
     if pixels.spacing_mm is not None:
         extra["spacing_mm"] = list(pixels.spacing_mm)
@@ -69,11 +73,21 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
         width=rgb.shape[1],
         height=rgb.shape[0],
         sha256=sha256,
-        image_key=hashlib.sha256(named.encode("utf-8")).hexdigest(),
+        image_key=image_key,
         spacing_mm=pixels.spacing_mm,
         extra=extra,
         note=pixels.note,
+        native=_native(pixels, rgb),
+        file_key=image_key,
     )
+
+
+def _native(pixels: Pixels, rgb: RgbArray) -> Native | None:
+    """The numbers behind ``rgb``; none of those that a reader (a plug-in's) gave in another size."""
+    native = pixels.native
+    if native is None or native.values.shape[:2] != rgb.shape[:2]:
+        return None
+    return replace(native, plain=rgb) if native.plain is not None else native
 
 
 def load_thumbnail(

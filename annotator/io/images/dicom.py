@@ -17,13 +17,12 @@ from pydicom.pixels.utils import pixel_array
 
 from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for, check_deflated
-from annotator.io.images.colours import Samples, show_samples
+from annotator.io.images.colours import Samples, Shown, show_samples
 from annotator.io.images.dicom_facts import facts_of, modality_of, spacing_of, value_of, whole_number
 from annotator.io.images.dicom_frames import HOLDS_ONE_FRAME, take_frame
 from annotator.io.images.dicom_grey import show_grey
 from annotator.io.images.dicom_series import survey_dicom
 from annotator.io.images.dicom_tables import through_palette
-from annotator.io.images.display import grey_to_rgb
 from annotator.io.images.reader import (
     CONVERT,
     COPY_AGAIN,
@@ -71,16 +70,16 @@ class DicomReader:
         model = _checked_model(dataset, name)
         values = _decode(dataset, name, frame)
         if model == _PALETTE and values.ndim == 2:
-            rgb, window = through_palette(values, dataset, name), ""
+            shown = Shown(through_palette(values, dataset, name), "")
         elif values.ndim == 3:
-            rgb, window = _show_colour(values, whole_number(dataset, "BitsStored", 8))
+            shown = _show_colour(values, whole_number(dataset, "BitsStored", 8))
         elif model in _GREY_MODELS:
-            grey, window = show_grey(values, dataset, frame)
-            rgb = grey_to_rgb(grey)
+            shown = show_grey(values, dataset, frame)
         else:
             raise ImageError(f"{name} says that it has colours ({model}), and has one channel.", CONVERT)
-        note = joined(window, frame_note(frame, frames))
-        return Pixels(rgb, window, spacing_of(dataset, frame), facts_of(dataset), note)
+        note = joined(shown.words, frame_note(frame, frames))
+        spacing, facts = spacing_of(dataset, frame), facts_of(dataset)
+        return Pixels(shown.rgb, shown.words, spacing, facts, note, shown.native)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         dataset = _open(stream, name, pixels=False)
@@ -226,7 +225,7 @@ def _assume_transfer_syntax(dataset: pydicom.Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
 
 
-def _show_colour(values: npt.NDArray[Any], bits: int) -> tuple[RgbArray, str]:
+def _show_colour(values: npt.NDArray[Any], bits: int) -> Shown:
     """RGB of any depth, stretched above 8 bits as in every other format; the same words name the pixels."""
     if bits <= 8 and values.dtype.kind == "u":
         values = values.astype(np.uint8)

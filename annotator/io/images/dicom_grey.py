@@ -8,17 +8,33 @@ stretched between robust percentiles, and the words say so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from annotator.io.images.colours import stretch_words
-from annotator.io.images.dicom_facts import all_numbers, functional_group, number_in, value_of, whole_number
+from annotator.domain.window import Function, Window
+from annotator.domain.windowing import Native
+from annotator.io.images.colours import Shown, stretch_words
+from annotator.io.images.dicom_facts import (
+    all_numbers,
+    functional_group,
+    modality_of,
+    number_in,
+    value_of,
+    whole_number,
+)
 from annotator.io.images.dicom_tables import read_table
-from annotator.io.images.display import BoolArray, ByteArray, apply_window, percentile_range, scale_to_bytes
+from annotator.io.images.display import (
+    BoolArray,
+    ByteArray,
+    apply_window,
+    grey_to_rgb,
+    percentile_range,
+    scale_to_bytes,
+)
 
 Units = npt.NDArray[np.float64]
 ToUnits = Callable[[Units], Units]
@@ -33,32 +49,76 @@ _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A stored way to show units; ``show`` is None when it cannot be used."""
+    """A stored way to show units.
+
+    Attributes:
+        show: None when it cannot be used.
+        value: the same as a window; None for a table.
+    """
 
     show: ToBytes | None
     words: str
+    value: Window | None = None
 
 
-def show_grey(values: npt.NDArray[Any], dataset: pydicom.Dataset, frame: int) -> tuple[ByteArray, str]:
-    """H x W grey and the words for how it is shown, inverted for MONOCHROME1; pixels of padding are black."""
-    to_units = _modality(dataset, frame)
+def show_grey(values: npt.NDArray[Any], dataset: pydicom.Dataset, frame: int) -> Shown:
+    """H x W stored numbers as the file asks for them, inverted for MONOCHROME1; pixels of padding are black."""
+    modality = _modality(dataset, frame)
+    to_units = modality.to_units
     padding = _padding(values, dataset)
     population = _population(values, to_units, padding)
     low, high = percentile_range(population)
-    chosen, words = _choose(dataset, frame, population, (low, high))
+    chosen, why = _choose(dataset, frame, population, (low, high))
+    words = why if chosen is None else chosen.words
+    default = Window.of_range(low, high)
     is_plain = chosen is None and not words and values.dtype == np.uint8 and not has_rescale(dataset, frame)
     if is_plain and whole_number(dataset, "BitsStored", 8) == 8 and not 0 < high - low < _FEWEST_GREYS:
-        grey, words = values, ""
+        grey, words, default = values, "", Window.of_range(0.0, 255.0)
         padding = None
+    elif chosen is None or chosen.show is None:
+        grey = _through(values, to_units, lambda x: scale_to_bytes(x, low, high))
+        words = stretch_words(low, high) + words
     else:
-        if chosen is None:
-            chosen, words = (lambda x: scale_to_bytes(x, low, high)), stretch_words(low, high) + words
-        grey = _through(values, to_units, chosen)
-    if _model(dataset) == "MONOCHROME1":
+        grey = _through(values, to_units, chosen.show)
+        default = chosen.value or _nearest(chosen.show, low, high)
+    is_inverted = _model(dataset) == "MONOCHROME1"
+    if is_inverted:
         grey = ~grey
     if padding is not None:
         grey = np.where(padding, np.uint8(0), grey)
-    return grey, words
+    native = _native(values, modality, dataset, default=default, padding=padding, is_inverted=is_inverted)
+    rgb = grey_to_rgb(grey)
+    if chosen is not None and chosen.value is None:
+        native = replace(native, plain=rgb)  # no window says exactly what a table does
+    return Shown(rgb, words, native)
+
+
+def _native(
+    values: npt.NDArray[Any],
+    modality: _Modality,
+    dataset: pydicom.Dataset,
+    *,
+    default: Window,
+    padding: BoolArray | None,
+    is_inverted: bool,
+) -> Native:
+    kind = modality_of(dataset) or values.dtype.name
+    slope, intercept = modality.line or (1.0, 0.0)
+    if modality.line is None:
+        values = _tabled(values, lambda x: modality.to_units(x).astype(np.float32))
+    unit = "HU" if kind == "CT" else ""
+    return Native(values, default, slope, intercept, unit, is_inverted, padding, kind=kind)
+
+
+def _nearest(show: ToBytes, low: float, high: float) -> Window:
+    """The window that is closest to a table: from where it leaves black to where it reaches white."""
+    units = np.linspace(low, high, 1024)
+    greys = show(units).astype(np.int16)
+    rising = greys[-1] >= greys[0]
+    dark, bright = (units[greys <= greys.min() + 2], units[greys >= greys.max() - 2])
+    if not rising or dark.size == 0 or bright.size == 0 or bright[0] <= dark[-1]:
+        return Window.of_range(low, high)
+    return Window.of_range(float(dark[-1]), float(bright[0]))
 
 
 def has_rescale(dataset: pydicom.Dataset, frame: int) -> bool:
@@ -73,8 +133,8 @@ def _model(dataset: pydicom.Dataset) -> str:
 
 def _choose(
     dataset: pydicom.Dataset, frame: int, population: Units, limits: tuple[float, float]
-) -> tuple[ToBytes | None, str]:
-    """The first stored window that shows the data, and its words; else None and why there is none."""
+) -> tuple[_Window | None, str]:
+    """The first stored window that shows the data; else None and why there is none."""
     why = ""
     middle = population[(population >= limits[0]) & (population <= limits[1])]
     for window in _stored_windows(dataset, frame):
@@ -83,7 +143,7 @@ def _choose(
             continue
         shown = window.show(middle) if middle.size else np.zeros(1, np.uint8)
         if limits[0] == limits[1] or int(shown.max()) - int(shown.min()) >= _FEWEST_GREYS:
-            return window.show, window.words
+            return window, ""
         why = " (the stored window misses the data)"
     return None, why
 
@@ -105,7 +165,8 @@ def _stored_windows(dataset: pydicom.Dataset, frame: int) -> Iterator[_Window]:
 
 def _window(centre: float, width: float, function: str) -> _Window:
     words = f"window {width:g}/{centre:g}" + ("" if function == "LINEAR" else f" {function.lower()}")
-    return _Window(lambda x: apply_window(x, centre, width, function), words)
+    value = Window(centre, width, cast(Function, function))
+    return _Window(lambda x: apply_window(x, centre, width, function), words, value)
 
 
 def _table_window(item: pydicom.Dataset, dataset: pydicom.Dataset) -> _Window:
@@ -117,13 +178,21 @@ def _table_window(item: pydicom.Dataset, dataset: pydicom.Dataset) -> _Window:
     return _Window(lambda x: scale_to_bytes(table(x), 0.0, full), "window table")
 
 
-def _modality(dataset: pydicom.Dataset, frame: int) -> ToUnits:
+@dataclass(frozen=True, slots=True)
+class _Modality:
+    """How stored numbers become units; ``line``: slope and intercept, None for a table."""
+
+    to_units: ToUnits
+    line: tuple[float, float] | None = None
+
+
+def _modality(dataset: pydicom.Dataset, frame: int) -> _Modality:
     """Stored numbers to the units of the window (Hounsfield, ...): a table, or slope and intercept. A slope of 0 is
     none."""
     items = value_of(dataset, "ModalityLUTSequence")
     if items:
         table = read_table(items[0], dataset)
-        return lambda x: table(x).astype(np.float64)
+        return _Modality(lambda x: table(x).astype(np.float64))
     group = functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     slope, intercept = number_in(value_of(group, "RescaleSlope")), number_in(value_of(group, "RescaleIntercept"))
     a, b = slope or 1.0, intercept or 0.0
@@ -132,7 +201,7 @@ def _modality(dataset: pydicom.Dataset, frame: int) -> ToUnits:
         with np.errstate(over="ignore"):  # what grows beyond all numbers is white
             return x * a + b
 
-    return scaled
+    return _Modality(scaled, (a, b))
 
 
 def _padding(values: npt.NDArray[Any], dataset: pydicom.Dataset) -> BoolArray | None:
@@ -188,8 +257,14 @@ def _has_table(values: npt.NDArray[Any]) -> bool:
 
 
 def _through(values: npt.NDArray[Any], to_units: ToUnits, show: ToBytes) -> ByteArray:
+    grey: ByteArray = _tabled(values, lambda x: show(to_units(x)))
+    return grey
+
+
+def _tabled(values: npt.NDArray[Any], convert: Callable[[Units], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Stored numbers converted one by one, or by a table of all that there can be."""
     if not _has_table(values):
-        return show(to_units(values.astype(np.float64)))
+        return convert(values.astype(np.float64))
     limits = np.iinfo(values.dtype)
-    table = show(to_units(np.arange(limits.min, limits.max + 1, dtype=np.float64)))
+    table = convert(np.arange(limits.min, limits.max + 1, dtype=np.float64))
     return table[values.astype(np.int32) - limits.min]

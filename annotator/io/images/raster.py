@@ -15,9 +15,9 @@ from PIL import Image, UnidentifiedImageError
 
 from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for, check_picture, deep_bytes
-from annotator.io.images.colours import show_samples, stretch_words, thin_samples, thinning
+from annotator.io.images.colours import Samples, Shown, show_samples, thin_samples, thinning
 from annotator.io.images.deep import deep_decoder, png_clear_grey, size_without_pillow
-from annotator.io.images.display import flatten_alpha, grey_to_rgb, orient, stretch_to_bytes
+from annotator.io.images.display import flatten_alpha
 from annotator.io.images.reader import (
     COPY_AGAIN,
     DEFAULT_MAX_PIXELS,
@@ -134,8 +134,7 @@ class RasterReader:
             check_picture(image, name, stream, is_reduced=True)
             image.load()
             _correct_clear_grey(image, stream, head)
-            rgb, _ = _to_rgb(_thinned(image, max_side))
-            return orient(rgb, _orientation_of(image))
+            return _to_rgb(_thinned(image, max_side)).turned(_orientation_of(image)).rgb
 
 
 def _thinned(image: Image.Image, max_side: int) -> Image.Image:
@@ -163,10 +162,9 @@ def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pi
         check_picture(image, name, stream)
         image.load()
         _correct_clear_grey(image, stream, head)
-        rgb, note = _to_rgb(image)
         # Asked after load(): Pillow turns some formats upright itself and then drops the tag.
-        rgb = orient(rgb, _orientation_of(image))
-    return Pixels(rgb, note=joined(note, frame_note(frame, frames)))
+        shown = _to_rgb(image).turned(_orientation_of(image))
+    return Pixels(shown.rgb, note=joined(shown.words, frame_note(frame, frames)), native=shown.native)
 
 
 def _correct_clear_grey(image: Image.Image, stream: BinaryIO, head: bytes) -> None:
@@ -192,8 +190,8 @@ def _read_deep(
     check_size(name, *size, max_pixels)
     check_frame(name, frame, frames)
     ask_for(name, *size, deep_bytes(head, is_reduced=max_side is not None))
-    rgb, note = show_samples(thin_samples(decode(stream, name, frame), max_side))
-    return Pixels(orient(rgb, orientation), note=joined(note, frame_note(frame, frames)))
+    shown = show_samples(thin_samples(decode(stream, name, frame), max_side)).turned(orientation)
+    return Pixels(shown.rgb, note=joined(shown.words, frame_note(frame, frames)), native=shown.native)
 
 
 def _open_pillow(stream: BinaryIO, name: str) -> Image.Image:
@@ -249,18 +247,17 @@ def _orientation_of(
         return 1
 
 
-def _to_rgb(image: Image.Image) -> tuple[RgbArray, str]:
+def _to_rgb(image: Image.Image) -> Shown:
     """RGB and a note, from any mode of Pillow."""
     if image.mode in _DEEP_MODES:
-        grey, low, high = stretch_to_bytes(np.asarray(image))
-        return grey_to_rgb(grey), stretch_words(low, high)
+        return show_samples(Samples(np.asarray(image)[:, :, None], "grey"))
     has_alpha = image.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info
     if has_alpha:
         rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
         alpha = rgba[:, :, 3]
         note = "" if bool((alpha == 255).all()) else "transparency shown on grey"
-        return flatten_alpha(np.ascontiguousarray(rgba[:, :, :3]), alpha), note
-    return rgb_array(image if image.mode == "RGB" else image.convert("RGB")), ""
+        return Shown(flatten_alpha(np.ascontiguousarray(rgba[:, :, :3]), alpha), note)
+    return Shown(rgb_array(image if image.mode == "RGB" else image.convert("RGB")), "")
 
 
 def _peek(stream: BinaryIO) -> bytes:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from annotator.domain import budget
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
+from annotator.domain.window import Window
+from annotator.domain.windowing import Native
 
 RgbArray = npt.NDArray[np.uint8]
 
@@ -41,6 +43,10 @@ class LoadedImage:
         extra: plain JSON data for ``ImageRecord.extra``: DICOM's SOPInstanceUID, SeriesInstanceUID and Modality, and
             ``spacing_mm`` [x, y]; never anything about a patient.
         note: one line for the person, e.g. "window 400/40", "page 1 of 12"; may be empty.
+        native: the numbers that ``rgb`` was made of, as deep as the file has them; None where they were not asked for,
+            or are ``rgb`` itself.
+        window: what ``rgb`` is shown through; None: as the file asks.
+        file_key: ``image_key`` without a window.
     """
 
     rgb: RgbArray
@@ -51,6 +57,22 @@ class LoadedImage:
     spacing_mm: tuple[float, float] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    native: Native | None = None
+    window: Window | None = None
+    file_key: str = ""
+
+    @property
+    def source(self) -> Native:
+        """What a window is applied to; of pictures of 8 bits what they show."""
+        return Native.of_rgb(self.rgb) if self.native is None else self.native
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its pixels and numbers."""
+        native = self.native
+        if native is None:
+            return self.rgb.nbytes
+        return native.nbytes + (0 if native.plain is self.rgb else self.rgb.nbytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +83,7 @@ class Pixels:
         rgb: H x W x 3, uint8.
         window: everything but the file's bytes and the frame that decided the pixels.
         spacing_mm, extra, note: as in :class:`LoadedImage`.
+        native: the numbers behind ``rgb``, where they are deeper; of the same height and width.
     """
 
     rgb: RgbArray
@@ -68,6 +91,7 @@ class Pixels:
     spacing_mm: tuple[float, float] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    native: Native | None = None
 
 
 @runtime_checkable

@@ -10,20 +10,24 @@ import stat
 import weakref
 from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from annotator.domain.errors import ImageError
+from annotator.domain.window import Window
 from annotator.io.images import listing, trouble
 from annotator.io.images.channel import Message
 from annotator.io.images.decoding import HEAD_BYTES, readers
 from annotator.io.images.listing import natural_key
+from annotator.io.images.native_wire import from_wire
 from annotator.io.images.pool import POOL_SIZE, ReaderPool
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
 from annotator.io.images.suffixes import suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader, may_be_several
+from annotator.io.images.windowed import through_stored
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -73,24 +77,40 @@ def list_images(
     )
 
 
-def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS) -> LoadedImage:
+def load_image(
+    path: str | os.PathLike[str],
+    *,
+    frame: int = 0,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    is_native: bool = False,
+    window: Window | None = None,
+) -> LoadedImage:
     """Read an image as it is to be shown and encoded.
 
     Args:
         frame: page or frame, from 0.
         max_pixels: larger images are refused before they are decoded.
+        is_native: with the file's own numbers (:attr:`LoadedImage.native`), where they are deeper than 8 bits.
+        window: show it through this one; one that shows nothing of the image is passed over, which the note says.
 
     Raises:
         ImageError: missing, unreadable, empty, cut off, not an image, too large, compressed in an unknown way; or so
             damaged that it ended its reader, now or the last time.
     """
-    answer = _ask("load", path, frame=frame, max_pixels=max_pixels)
+    needs_native = is_native or window is not None
+    answer = _ask("load", path, frame=frame, max_pixels=max_pixels, is_native=needs_native)
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in answer.data.items()
-        if name != "shape"
+        if name not in ("shape", "native")
     }
-    return LoadedImage(rgb=_pixels(answer), **values)
+    block = _block(answer)
+    rgb = _pixels(answer, block)
+    about = answer.data.get("native")
+    image = LoadedImage(rgb=rgb, native=from_wire(about, block, rgb) if about else None, **values)
+    if window is not None:
+        image = through_stored(image, window)
+    return image if is_native else replace(image, native=None)
 
 
 def load_thumbnail(
@@ -203,20 +223,25 @@ def _ask(what: str, path: str | os.PathLike[str], **arguments: object) -> Messag
     return _pool().ask(what, whole, **arguments)
 
 
-def _pixels(answer: Message) -> RgbArray:
-    """H x W x 3 uint8, read-only: the mapped file, or what came with the answer."""
+def _pixels(answer: Message, block: Any = None) -> RgbArray:
+    """H x W x 3 uint8, read-only, the first in ``block``."""
     height, width, channels = answer.data["shape"]
-    count = height * width * channels
+    block = _block(answer) if block is None else block
+    return np.frombuffer(block, np.uint8, height * width * channels).reshape(height, width, channels)
+
+
+def _block(answer: Message) -> Any:
+    """All arrays of an answer, read-only: the mapped file, or what came with the answer."""
     if answer.file is None:
-        return np.frombuffer(answer.payload, np.uint8, count).reshape(height, width, channels)
+        return answer.payload
     try:
         # A mapping holds a descriptor as long as it lives; a program that keeps hundreds of images gets copies.
         if len(_mapped) < _MAPPED:
-            block = mmap.mmap(answer.file, count, prot=mmap.PROT_READ)
+            block = mmap.mmap(answer.file, answer.file_bytes, prot=mmap.PROT_READ)
             _mapped.add(block)
-            return np.frombuffer(block, np.uint8).reshape(height, width, channels)
-        with mmap.mmap(answer.file, count, prot=mmap.PROT_READ) as block:
-            return np.frombuffer(block.read(), np.uint8).reshape(height, width, channels)
+            return block
+        with mmap.mmap(answer.file, answer.file_bytes, prot=mmap.PROT_READ) as block:
+            return block.read()
     except (OSError, ValueError) as error:
         raise ImageError("An image does not fit into memory.", "Close other programs.") from error
     finally:

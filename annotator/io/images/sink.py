@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from annotator.io.images.channel import INLINE_BYTES, anonymous_file, write_all
+from annotator.io.images.native_wire import aligned
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -51,20 +54,34 @@ class Sink:
         self._pixels = np.frombuffer(mapped, np.uint8).reshape(image.height, image.width, 3)
         return self._pixels
 
-    def file_of(self, rgb: ByteArray) -> int:
-        """A file with exactly these pixels, written now if they do not lie in one. The sink closes it."""
+    def file_of(self, rgb: ByteArray, more: Sequence[npt.NDArray[Any]] = ()) -> int:
+        """A file with exactly these pixels, written now if they do not lie in one, and the arrays of
+        :func:`annotator.io.images.native_wire.to_wire` behind them. The sink closes it."""
         ours = self._pixels
         if ours is None or ours.ctypes.data != rgb.ctypes.data or ours.shape != rgb.shape:
             self._drop()
             self.file = anonymous_file()
             write_all(self.file, np.ascontiguousarray(rgb).data)
         assert self.file is not None
+        at = rgb.nbytes
+        for array in more:
+            write_all(self.file, bytes(aligned(at) - at))
+            for band in bands_of(array):
+                write_all(self.file, band)
+            at = aligned(at) + array.nbytes
         return self.file
 
     def _drop(self) -> None:
         if self.file is not None:
             os.close(self.file)
         self.file = self._pixels = None
+
+
+def bands_of(array: npt.NDArray[Any]) -> Iterator[memoryview]:
+    """The bytes of an array row by row, whatever its strides, without a copy of the whole."""
+    rows = max(1, _BAND_BYTES // max(1, array[:1].nbytes))
+    for top in range(0, array.shape[0], rows):
+        yield np.ascontiguousarray(array[top : top + rows]).data.cast("B")
 
 
 def rgb_array(image: Image.Image) -> ByteArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,13 +17,12 @@ import tifffile
 from PIL import Image
 
 from annotator.domain.errors import ImageError
-from annotator.io.images.colours import ColourModel, Samples, show_samples, thinning
+from annotator.io.images.colours import ColourModel, Samples, Shown, show_samples, thinning
 from annotator.io.images.display import BoolArray, orient
 from annotator.io.images.reader import (
     CONVERT,
     COPY_AGAIN,
     Pixels,
-    RgbArray,
     check_frame,
     check_size,
     frame_note,
@@ -100,13 +100,14 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_s
         step = 1 if max_side is None or is_whole else thinning(int(page.imagewidth), int(page.imagelength), max_side)
         ask_memory(page, name, step)
         if needs_pillow:
-            rgb, note = _with_pillow(page, stream, at, name)
+            shown = _with_pillow(page, stream, at, name)
         else:
-            rgb, note = _shown(page, kind, name, stream, at, step=step)
+            shown = _shown(page, kind, name, stream, at, step=step)
         if mask_at is not None and step == 1:
-            rgb, note = _masked(rgb, note, tiff.pages[mask_at])
-        rgb = orient(rgb, _orientation(page))
-    return Pixels(rgb, note=joined(note, frame_note(frame, len(pictures), word="page")))
+            shown = _masked(shown, tiff.pages[mask_at])
+        shown = shown.turned(_orientation(page))
+    note = joined(shown.words, frame_note(frame, len(pictures), word="page"))
+    return Pixels(shown.rgb, note=note, native=shown.native)
 
 
 def _opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
@@ -199,7 +200,7 @@ def _photometric(page: Any) -> int:
     return _RGB if page.samplesperpixel >= 3 else _BLACK_ZERO
 
 
-def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, step: int) -> tuple[RgbArray, str]:
+def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, step: int) -> Shown:
     if kind not in _MODELS and kind != _PALETTE:
         raise _unknown_colours(name, page)
     ink_set = page.tags.get(_INK_SET)
@@ -249,7 +250,7 @@ def _values(page: Any) -> npt.NDArray[Any]:
     return np.moveaxis(samples, 0, 2).reshape(*samples.shape[1:3], -1) if samples.shape[0] > 1 else samples[0]
 
 
-def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Exception) -> tuple[RgbArray, str]:
+def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Exception) -> Shown:
     """With Pillow, which knows a few compressions that tifffile does not, in 8 bits."""
     if isinstance(error, MemoryError):
         raise error
@@ -262,7 +263,7 @@ def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Excep
     raise error
 
 
-def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> tuple[RgbArray, str]:
+def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> Shown:
     stream.seek(0)
     try:
         if isinstance(at, tuple):
@@ -275,7 +276,7 @@ def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> tuple[Rg
             if stored and _ORIENTATION not in image.getexif():  # turned upright by Pillow, and here once more later
                 turned = _orientation(page)
                 rgb = orient(rgb, _TURNED_BACK.get(turned, turned))
-            return rgb, ""
+            return Shown(rgb, "")
     except MemoryError:
         raise
     except Exception as error:
@@ -286,7 +287,7 @@ def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> tuple[Rg
         ) from error
 
 
-def _through_palette(page: Any, values: npt.NDArray[Any], holes: BoolArray | None, name: str) -> tuple[RgbArray, str]:
+def _through_palette(page: Any, values: npt.NDArray[Any], holes: BoolArray | None, name: str) -> Shown:
     colours = page.colormap
     if colours is None or np.ndim(colours) != 2 or len(colours) != 3 or values.dtype.kind not in "ub":
         raise ImageError(f"{name} has no usable palette.", CONVERT)
@@ -347,16 +348,19 @@ def _holes(page: Any) -> BoolArray | None:
     return holes
 
 
-def _masked(rgb: RgbArray, note: str, mask: Any) -> tuple[RgbArray, str]:
+def _masked(shown: Shown, mask: Any) -> Shown:
     """A picture on mid-grey where its mask, a page of its own, is zero."""
-    if (int(mask.imagelength), int(mask.imagewidth)) != rgb.shape[:2] or mask.dtype is None:
-        return rgb, note
+    if (int(mask.imagelength), int(mask.imagewidth)) != shown.rgb.shape[:2] or mask.dtype is None:
+        return shown
     is_there = _values(mask)[:, :, 0] > 0
     if bool(is_there.all()):
-        return rgb, note
+        return shown
     alpha = np.where(is_there, np.uint8(255), np.uint8(0))
-    shown, more = show_samples(Samples(np.dstack([rgb, alpha]), "rgb", alpha=3))
-    return shown, joined(note, more)
+    laid = show_samples(Samples(np.dstack([shown.rgb, alpha]), "rgb", alpha=3))
+    native = shown.native
+    if native is not None:
+        native = replace(native, opacity=alpha if native.opacity is None else np.minimum(alpha, native.opacity))
+    return Shown(laid.rgb, joined(shown.words, laid.words), native)
 
 
 def _orientation(page: Any) -> int:
