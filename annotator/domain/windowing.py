@@ -21,7 +21,7 @@ from annotator.domain.greys import (
     sigmoid,
     unit_to_bytes,
 )
-from annotator.domain.window import Window
+from annotator.domain.window import CT_PRESETS, Preset, Window
 
 WINDOWING_VERSION = 1
 """Part of the key of what is shown through a window: a change of these rules must not find old embeddings."""
@@ -312,3 +312,15 @@ def _blacken(rgb: ByteArray, native: Native, rows: slice) -> None:
 def _as_planes(flags: BoolArray, like: npt.NDArray[Any]) -> BoolArray:
     """H x W flags for each number of an H x W or H x W x 3 array."""
     return flags if like.ndim == 2 else np.broadcast_to(flags[:, :, None], like.shape)
+
+
+def presets_of(native: Native, spread: Spread) -> tuple[Preset, ...]:
+    """The presets that make sense for a picture, in the order of their keys: those of CT in Hounsfield units, then what
+    its own numbers say."""
+    low, high = spread.low, spread.high
+    own = [("Percentiles", low, high), ("Full range", spread.least, spread.greatest)]
+    if not native.is_deep:
+        own = [("Automatic", low, high), ("As stored", *native.default.limits)]
+    made = [(title, Window.of_range(*limits)) for title, *limits in own]
+    presets = tuple(Preset(title, window.centre, window.width) for title, window in made)
+    return (*CT_PRESETS, *presets) if native.unit == "HU" else presets

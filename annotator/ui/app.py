@@ -35,6 +35,7 @@ from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
+from annotator.ui.labelling.window_level import WindowLevel
 from annotator.ui.labelling.workbench import SessionSink, Workbench
 from annotator.ui.look.theme import Theme
 from annotator.ui.program import Program, find_models, user_name
@@ -164,6 +165,7 @@ def build_program(
         review=review,
         added=AddedActions(window, session),
         proposals=proposal_keys,
+        greys=WindowLevel(window, session, bench, loader=loader),
         factory_for=factory_for,
     )
     commands.set_tool(FIRST_TOOL)

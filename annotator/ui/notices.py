@@ -21,6 +21,8 @@ class Subject(StrEnum):
     """The project's own file, and whether it is in its place."""
     CLASSES = "project/classes"
     IMAGE = "project/image"
+    WINDOW = "project/image/window"
+    """How it is shown."""
     READING = "project/image/reading"
     """Until the image is on the screen."""
     CHANGE = "project/image/change"

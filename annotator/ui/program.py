@@ -21,6 +21,7 @@ from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.views import Views
+from annotator.ui.labelling.window_level import WindowLevel
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.look.theme import Theme
 from annotator.ui.panels.film_filter import KEEPS_TO
@@ -63,13 +64,14 @@ class Program(QObject):
         review: Review,
         added: AddedActions,
         proposals: ProposalKeys,
+        greys: WindowLevel,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         super().__init__(window)
         self.window, self.theme, self.settings, self.session, self.client = window, theme, settings, session, client
         self.refine, self.loader, self.thumbnails, self.bench = refine, loader, thumbnails, bench
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
-        self.review, self.added, self.proposals = review, added, proposals
+        self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
         self._factory_for = factory_for
         self._is_over = False
         self._is_other_awaited = False
@@ -123,6 +125,7 @@ class Program(QObject):
         self.commands.masks.shut_down()
         self.commands.watch.shut_down()
         self.commands.damage.shut_down()
+        self.greys.shut_down()
         self.loader.shut_down()
         self.thumbnails.shut_down()
         has_ended = self.client.stop()

@@ -31,10 +31,10 @@ class Reads:
         self.gate.set()
         real = loading.load_image
 
-        def load(path: Path, *, frame: int, max_pixels: int):
+        def load(path: Path, **named: object):
             self.begun.append(path.name)
             self.gate.wait(10)
-            return real(path, frame=frame, max_pixels=max_pixels)
+            return real(path, **named)
 
         monkeypatch.setattr(loading, "load_image", load)
 

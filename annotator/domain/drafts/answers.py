@@ -6,11 +6,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from annotator.domain.drafts.draft import Answer, Draft
-from annotator.domain.drafts.effects import Effect, Effects, GiveUpWaiting, Say, Settle
+from annotator.domain.drafts.effects import Effect, Effects, Encode, GiveUpWaiting, Say, Settle
 from annotator.domain.drafts.kept import Data
 from annotator.domain.drafts.line import taken_back, waiting, without, without_tickets
 from annotator.domain.drafts.work import Work
 from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import RgbArray
 
 # --- the engine ---------------------------------------------------------------------------------------------------
 
@@ -25,6 +26,28 @@ def forgotten(work: Work, *, keeps_accepted: bool) -> Work:
     return work.with_line(
         [d if keeps_accepted and d.ticket is not None and d.answer is not None else d.forgotten() for d in work.line]
     )
+
+
+def shown_anew(work: Work, rgb: RgbArray, key: str) -> tuple[Work, Effects]:
+    """The image that is open is shown in other pixels (another window): the model is to see what the person sees.
+
+    What is in progress is asked again. What was accepted belongs to what the person saw then, and so does the mask that
+    is still to come.
+
+    Args:
+        rgb: H x W x 3 uint8, of the same size. key: names these pixels.
+    """
+    opened = work.opened
+    if opened is None or opened.key == key:
+        return work, ()
+    shown = replace(opened, rgb=rgb, key=key)
+    line = [
+        replace(d.forgotten(), image=replace(d.image, rgb=rgb, key=key))
+        if d.ticket is None and work.is_open(d.image.record.id)
+        else d
+        for d in work.line
+    ]
+    return replace(work.with_line(line), opened=shown, is_encoding=True), (Encode(shown), Settle())
 
 
 def asked(work: Work, generation: int) -> Work:

@@ -23,8 +23,8 @@ import numpy as np
 
 from annotator import plugins
 from annotator.domain.errors import ImageError
-from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
 from annotator.domain.windowing import Native
+from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.foreign import foreign_kind
 from annotator.io.images.reader import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
@@ -65,6 +65,10 @@ class LoadedImage:
     def source(self) -> Native:
         """What a window is applied to; of pictures of 8 bits what they show."""
         return Native.of_rgb(self.rgb) if self.native is None else self.native
+
+    def without_native(self) -> LoadedImage:
+        """As it is shown, and nothing more of it."""
+        return replace(self, native=None)
 
     @property
     def nbytes(self) -> int:

@@ -10,7 +10,6 @@ import stat
 import weakref
 from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -110,7 +109,7 @@ def load_image(
     image = LoadedImage(rgb=rgb, native=from_wire(about, block, rgb) if about else None, **values)
     if window is not None:
         image = through_stored(image, window)
-    return image if is_native else replace(image, native=None)
+    return image if is_native else image.without_native()
 
 
 def load_thumbnail(

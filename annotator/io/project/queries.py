@@ -198,3 +198,9 @@ def _numbers(text: str | None) -> list[int]:
     except ValueError:
         return []
     return [value for value in found if isinstance(value, int)] if isinstance(found, list) else []
+
+
+def meta_beginning(project: ProjectQueries, prefix: str) -> dict[str, str]:
+    """All remembered texts of a project whose key begins so, by the rest of their key."""
+    found = project._fetch("SELECT k, v FROM meta WHERE substr(k, 1, ?) = ?", len(prefix), prefix)
+    return {key[len(prefix) :]: value for key, value in found}

@@ -11,6 +11,7 @@ from PySide6.QtGui import (
     QEnterEvent,
     QFocusEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QWheelEvent,
@@ -27,6 +28,7 @@ from annotator.ui.canvas.open_gesture import OpenGesture
 from annotator.ui.canvas.overlays import CanvasColours
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.canvas.tools.tool import Pointer, Tool, ToolContext
+from annotator.ui.canvas.tools.window import RightDrag, WindowTool
 from annotator.ui.canvas.view import DEGREES_8_PER_NOTCH
 
 __all__ = ["Canvas", "CanvasColours", "ObjectView", "PreparedImage", "prepare_image"]
@@ -72,6 +74,12 @@ class Canvas(CanvasDisplay):
     """(id of a proposal, whether it is to be dropped), of the proposal tool"""
     proposals_ringed = Signal(object, bool)
     """(corners (x, y) of a closed line in image pixels, whether what is in it is to be dropped), of the same"""
+    windowed = Signal(object)
+    """WindowGesture: other greys are wanted."""
+    tool_changed = Signal(str, str)
+    """(id before, id now), also when it is the same"""
+    key_let_go = Signal(str)
+    """A key in Qt's portable notation; repeats are not told."""
     gesture_changed = Signal()
     """A click or drag was begun or is over; see :attr:`has_gesture`."""
     accept_clicked = Signal()
@@ -109,9 +117,10 @@ class Canvas(CanvasDisplay):
             point_proposal=self.proposal_pointed.emit,
             click_proposal=self.proposal_clicked.emit,
             ring_proposals=self.proposals_ringed.emit,
+            window=self.windowed.emit,
         )
-        self._tool_id = FIRST_TOOL
-        self._tools = {FIRST_TOOL: tool_spec(FIRST_TOOL).make(self._context)}
+        self.right_drag = RightDrag(WindowTool(self._context))
+        self._tool_id, self._tools = FIRST_TOOL, {FIRST_TOOL: tool_spec(FIRST_TOOL).make(self._context)}
         self.open_gesture = OpenGesture(self, is_pressed=lambda: self._held != _NO_BUTTON)
         self._lent = LentTool(self, self._overlays)
         self.pointer = KeyPointer(self, self._overlays)
@@ -150,10 +159,11 @@ class Canvas(CanvasDisplay):
         self.cancel_gesture()
         self.tool_in_hand.hover(None)
         self._tools[tool_id] = tool
-        self._tool_id = tool_id
+        before, self._tool_id = self._tool_id, tool_id
         self._update_cross_hair()
         self._is_aiming = tool.has_cross_hair
         self._hover()
+        self.tool_changed.emit(before, tool_id)
 
     def set_image(self, prepared: PreparedImage | None, *, keeps_view: bool = False) -> None:
         """Another image, without objects, candidate and prompts; None for an empty canvas. It is fitted, unless the
@@ -174,7 +184,8 @@ class Canvas(CanvasDisplay):
         self.pointer.drop_gesture()
         self._held = _NO_BUTTON
         self._panned_to = None
-        self.tool_in_hand.cancel()
+        if not self.right_drag.end(is_kept=False):
+            self.tool_in_hand.cancel()
         self.gesture_changed.emit()
         return was_active
 
@@ -200,6 +211,7 @@ class Canvas(CanvasDisplay):
             self._pointer(event.position(), event.modifiers(), event.button())
         ):
             self._held = event.button()
+            self.right_drag.press(self._pointer(event.position(), event.modifiers(), event.button()), self.tool_in_hand)
         self.gesture_changed.emit()
         self._hover()
 
@@ -221,7 +233,7 @@ class Canvas(CanvasDisplay):
         if self._panned_to is not None:
             by, self._panned_to = pointer.at - self._panned_to, pointer.at
             self.pan_by(by.x(), by.y())
-        elif self._held != _NO_BUTTON:
+        elif self._held != _NO_BUTTON and not self.right_drag.move(pointer, self.tool_in_hand):
             self.tool_in_hand.move(pointer)
         self.pointer.on_mouse(pointer.at)
         self._update_cross_hair()
@@ -239,7 +251,7 @@ class Canvas(CanvasDisplay):
         self._held = _NO_BUTTON
         if self._panned_to is not None:
             self._panned_to = None
-        else:
+        elif not self.right_drag.end(is_kept=True):
             self.tool_in_hand.release(self._pointer(event.position(), event.modifiers(), event.button()))
         self.gesture_changed.emit()
         self._hover(event.modifiers())
@@ -304,6 +316,8 @@ class Canvas(CanvasDisplay):
             event.accept()
         else:
             event.ignore()
+            if not event.isAutoRepeat():
+                self.key_let_go.emit(QKeySequence(event.key()).toString())
         self._hover(event.modifiers() & ~_SHIFT if event.key() == Qt.Key.Key_Shift else event.modifiers())
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -337,4 +351,6 @@ class Canvas(CanvasDisplay):
             return CursorShape.ARROW
         if self._is_pan_held:
             return CursorShape.HAND
+        if self.right_drag.is_going:
+            return CursorShape.WINDOW
         return self.tool_in_hand.cursor(self._pointer(self._hover_at, keys))

@@ -8,6 +8,8 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QCursor, QPainter, QPen, QPixmap
 
 SIDE_PX = 32
+_SUN_PX = 7.0
+"""Radius of the half disc of contrast."""
 
 
 class CursorShape(Enum):
@@ -20,6 +22,7 @@ class CursorShape(Enum):
     HAND = "hand"
     GRABBING = "grabbing"
     PICK = "pick"
+    WINDOW = "window"
     MOVE = "move"
     SIZE_ACROSS = "size across"
     SIZE_DOWN = "size down"
@@ -41,8 +44,8 @@ _PLAIN = {
 
 
 def cursor_of(shape: CursorShape) -> QCursor:
-    """The system's cursor, a cross-hair with a plus, a minus or a small rectangle beside it, or a pencil or
-    an eraser beside a dot."""
+    """The system's cursor, a cross-hair with a plus, a minus or a small rectangle beside it, a pencil or an
+    eraser beside a dot, or a half disc."""
     if shape in _PLAIN:
         return QCursor(_PLAIN[shape])
     ratio = 2
@@ -64,6 +67,12 @@ def _draw(painter: QPainter, shape: CursorShape) -> None:
     if shape in (CursorShape.BRUSH, CursorShape.ERASER):
         painter.drawEllipse(QPointF(middle, middle), 1.5, 1.5)
         painter.drawPolyline(_BRUSH if shape is CursorShape.BRUSH else _ERASER)
+        return
+    if shape is CursorShape.WINDOW:
+        painter.drawEllipse(QPointF(middle, middle), _SUN_PX, _SUN_PX)
+        for by in (-4, -2, 0, 2, 4):
+            reach = (_SUN_PX**2 - by**2) ** 0.5
+            painter.drawLine(QPointF(middle, middle + by), QPointF(middle + reach, middle + by))
         return
     _draw_cross(painter)
     if shape is CursorShape.BOX:

@@ -16,6 +16,7 @@ from annotator.ui.canvas.brush import Brush
 from annotator.ui.canvas.items import PreparedImage
 from annotator.ui.canvas.mask_items import ObjectView
 from annotator.ui.canvas.overlays import CanvasColours, Logits, Overlays
+from annotator.ui.canvas.preview import WindowPreview
 from annotator.ui.canvas.view import ImageView
 
 
@@ -33,6 +34,7 @@ class CanvasDisplay(ImageView):
         self._overlays = Overlays(self.scene(), self._colours)
         self._layer, self.proposals = self._overlays.layer, self._overlays.proposals
         self.brush = Brush(self.scene())
+        self.preview = WindowPreview(self, self._overlays)
         for part in (self, self.viewport()):
             part.setAcceptDrops(False)  # what is dropped here is for the window
         self.set_colours(self._colours)
@@ -48,6 +50,7 @@ class CanvasDisplay(ImageView):
     def set_image(self, prepared: PreparedImage | None, *, keeps_view: bool = False) -> None:
         """Another image, without objects, candidate and prompts; None for an empty canvas. It is fitted, unless the
         view of an image of the same size is kept."""
+        self.preview.show_preview(None)
         self._overlays.set_image(prepared)
         size = (0, 0) if prepared is None else (prepared.width, prepared.height)
         if not keeps_view or size != self.image_size:

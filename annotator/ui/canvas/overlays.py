@@ -125,6 +125,10 @@ class Overlays:
         self.set_heat(None, None)
         self.set_ghost(None)
 
+    def set_pixels(self, prepared: PreparedImage) -> None:
+        """The same image in other greys; what lies on it stays."""
+        self._image.set_image(prepared)
+
     def set_zoom(self, zoom: float) -> None:
         for item in (self.layer, self.proposals, self._candidate, self._box, self._band):
             item.set_zoom(zoom)

@@ -14,7 +14,7 @@ from annotator.domain.prompt import PointPrompt
 from annotator.io.project.drafts import Kept
 from annotator.io.project.image_folder import is_inside
 from annotator.io.settings import Settings
-from annotator.ui.canvas.tools.specs import LOOKING_TOOL
+from annotator.ui.canvas.tools.specs import LOOKING_TOOL, tool_spec
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.kept_drafts import KeptDrafts
 from annotator.ui.labelling.loop import LoopCommands
@@ -73,7 +73,8 @@ class Workbench(QObject):
         self._loader, self._views, self._settings = loader, views, settings
         self._commands, self._feedback, self._notices = commands, feedback, window.notices
         self._epoch = 0
-        self._picture: Picture | None = None
+        self.picture: Picture | None = None
+        """What the canvas shows; None while the next image is read."""
         self._series_id = 0
         """Whose slice is on the canvas; 0: none."""
         self._drafts = KeptDrafts(session, refine, parent=self)
@@ -138,11 +139,6 @@ class Workbench(QObject):
         refine.busy_changed.connect(self._feedback.on_deciding)
         self._window.area.candidates.chosen.connect(refine.choose)
 
-    @property
-    def picture(self) -> Picture | None:
-        """What the canvas shows; None while the next image is read."""
-        return self._picture
-
     # --- image after image ------------------------------------------------------------------------------------------
 
     def _go_to(self, image_id: int) -> None:
@@ -150,7 +146,7 @@ class Workbench(QObject):
         self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _on_image_wanted(self, record: ImageRecord | None) -> None:
-        if record is not None and self._picture is not None and self._picture.image_id == record.id:
+        if record is not None and self.picture is not None and self.picture.image_id == record.id:
             return
         self._epoch += 1
         self._views.has_failed = False
@@ -185,7 +181,7 @@ class Workbench(QObject):
         self._refusals.leave_image()
         self._window.canvas.open_gesture.finish()
         self._refine.close_image()
-        self._picture = None
+        self.picture = None
         if not keeps_canvas:
             self._clear_canvas()
         self._views.show_picture(False)
@@ -204,7 +200,7 @@ class Workbench(QObject):
         record = self._session.image
         if epoch != self._epoch or record is None:
             return
-        self._picture, loaded = picture, picture.loaded
+        self.picture, loaded = picture, picture.loaded
         self._feedback.set_busy("image", is_busy=False)
         self._session.record_facts(
             record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
@@ -228,10 +224,22 @@ class Workbench(QObject):
         if record.series_id:
             self._preload_neighbours()  # at once: who goes through a stack does not wait for the model
 
+    def show_anew(self, picture: Picture) -> None:
+        """The image on the screen in other greys. The model sees them too; what was clicked is answered again."""
+        if self.picture is None or picture.image_id != self.picture.image_id:
+            return
+        self.picture, loaded = picture, picture.loaded
+        self._window.canvas.preview.set_pixels(picture.prepared)
+        self._feedback.show_image(loaded.image_key)
+        if self._session.is_writable:
+            self._refine.show_anew(loaded.rgb, loaded.image_key)
+
     def _fit_tool(self) -> None:
-        """In a read-only project there is only something to select; the next one gives the tool back."""
+        """In a read-only project there is only something to look at; the next one gives the tool back."""
         tool = self._window.canvas.tool
         if not self._session.is_writable:
+            if not tool_spec(tool).changes:
+                return
             self._tool_before = self._tool_before or tool
             self._commands.set_tool(LOOKING_TOOL)
         elif self._tool_before is not None:
@@ -263,7 +271,7 @@ class Workbench(QObject):
         if self._refine.state.category_id not in (None, *self._session.categories):
             self._refine.pick_category(self._session.category)  # the one that was chosen was deleted
         record = self._session.image
-        if record is not None and record.id in change.image_ids and self._picture is not None:
+        if record is not None and record.id in change.image_ids and self.picture is not None:
             self._refine.update_image(record)
 
     # --- the current object -----------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ class RefineController(QObject):
         self.author = author
         """Of the objects that are accepted."""
         self._loop = loop = WorkLoop(client, sink, now=now, author=lambda: self.author, parent=self)
+        self.show_anew = loop.show_anew
         self.asides = EngineAsides(client, lambda: loop.work)
         for name in ("state_changed", "accepted", "message", "not_stored", "busy_changed", "draft_changed"):
             getattr(loop, name).connect(getattr(self, name))

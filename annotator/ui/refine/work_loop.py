@@ -30,6 +30,7 @@ from annotator.domain.ports.engine import (
     EncodeResult,
     EngineFailure,
     ModelInfo,
+    RgbArray,
 )
 from annotator.domain.project import Change, Edit, ImageRecord, accept_edit, reclass_edit
 from annotator.ui.threads.mask_encoder import MaskEncoder
@@ -102,6 +103,15 @@ class WorkLoop(QObject):
         work, effects = moved(before, move)
         self._apply(work, effects)
         return work is not before
+
+    def show_anew(self, rgb: RgbArray, key: str) -> None:
+        """The image that is open is shown in other pixels of the same size: it is encoded again, and the prompts of the
+        current object are answered again.
+
+        Args:
+            rgb: H x W x 3 uint8, as shown. ``key`` names these pixels.
+        """
+        self._apply(*answers.shown_anew(self.work, rgb, key))
 
     def _apply(self, work: Work, effects: Effects) -> None:
         self.work = work

@@ -34,6 +34,7 @@ class ActionRow:
         is_held: acts while its key is down.
         repeats: served again and again while the key stays down; the others once a press.
         strip: (section, place) in the tool strip; empty for what is not there.
+        together: what the sheet of keys calls it with its neighbours of the same name, in one line.
     """
 
     id: str
@@ -51,6 +52,7 @@ class ActionRow:
     repeats: bool = False
     strip: tuple[int, int] | tuple[()] = ()
     starts_section: bool = False
+    together: str = ""
 
     @property
     def is_checkable(self) -> bool:
@@ -111,6 +113,31 @@ def _overlap(rule: tuple[Overlap, str, str], *, is_first: bool) -> ActionRow:
         enabled=when.writable,
         group="overlap",
         starts_section=is_first,
+    )
+
+
+_PRESET_TIPS = (
+    "CT: brain; other images: percentiles, or automatic contrast",
+    "CT: lung; other images: the full range",
+    "CT: bone",
+    "CT: abdomen",
+    "CT: liver",
+    "CT: percentiles",
+    "CT: the full range",
+)
+
+
+def _preset(number: int) -> ActionRow:
+    return ActionRow(
+        f"preset_{number}",
+        f"Window preset {number}",
+        "View",
+        _PRESET_TIPS[number - 1],
+        run="greys.use_preset",
+        args=(number - 1,),
+        enabled=when.on_image,
+        keys=(f"Shift+{number}",),
+        together="Window presets",
     )
 
 
@@ -239,6 +266,13 @@ ACTIONS: tuple[ActionRow, ...] = (
     A("zoom_out", "Zoom out", "View", "Further away",
       run="window.canvas.zoom_by", args=(1 / _ZOOM_STEP,), keys=("-",), enabled=when.on_image,
       icon="zoom-out", repeats=True),
+    A("window_reset", "Reset window", "View", "Show the image as its file asks",
+      run="greys.reset", keys=("Shift+0",), enabled=when.on_image, starts_section=True),
+    A("window_invert", "Invert", "View", "Bright becomes dark",
+      run="greys.invert", keys=("Ctrl+Shift+I",), enabled=when.on_image),
+    A("window_all", "Use window for all", "View", "For all images of this kind",
+      run="greys.use_for_all", enabled=when.on_image),
+    *(_preset(number) for number in range(1, len(_PRESET_TIPS) + 1)),
     *(_panel(spec, is_first=at == 0) for at, spec in enumerate(PANELS)),
     A("next_part", "Next part of the window", "View", "Round image, lists, film strip and tools",
       run="window.focus_next", args=(+1,), keys=("F6",), repeats=True, starts_section=True),

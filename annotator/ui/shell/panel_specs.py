@@ -14,6 +14,7 @@ from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.job_list import JobPanel
 from annotator.ui.panels.proposals import ProposalPanel
+from annotator.ui.panels.window_panel import WindowPanel
 from annotator.ui.threads.jobs import JobBoard
 
 _RIGHT, _BOTTOM = Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
@@ -76,6 +77,16 @@ PANELS = (
         make=lambda parts: ProposalPanel(),
         least_width_px=220,
         height_px=250,
+        is_open=False,
+    ),
+    PanelSpec(
+        id="window",
+        title="Window",
+        keys=("Shift+W",),
+        area=_RIGHT,
+        make=lambda parts: WindowPanel(parts.theme),
+        least_width_px=220,
+        height_px=360,
         is_open=False,
     ),
     PanelSpec(

@@ -106,16 +106,28 @@ def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
 
 
 def _rows_of(menu: str, keymap: Keymap, actions: tuple[ActionRow, ...]) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
+    shown_together: dict[str, tuple[str, ...]] = {}
     for row in actions:
         keys = keymap.keys(row.id)
-        if row.menu == menu and keys:
+        if row.menu != menu or not keys:
+            continue
+        if row.together in shown_together:
+            rows[-1] = (_from_to(shown_together[row.together], keys[0]), row.together)
+        elif row.together:
+            shown_together[row.together] = (native(keys[0]),)
+            rows.append((shown_together[row.together], row.together))
+        else:
             # Both Return and Enter are "the Enter key" to a person.
             shown = list(dict.fromkeys(native(key) for key in keys))
             if row.is_held:
                 shown[0] = f"hold {shown[0]}"
             rows.append((tuple(shown), row.name))
     return rows
+
+
+def _from_to(first: tuple[str, ...], last: str) -> tuple[str, ...]:
+    return (f"{first[0]} … {native(last).rsplit('+', 1)[-1]}",)
 
 
 def _add_section(grid: QGridLayout, title: str, rows: list[Row]) -> None:

@@ -13,8 +13,11 @@ from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 
 from annotator.domain.errors import UserError
+from annotator.domain.window import Window
+from annotator.domain.windowing import Spread, is_blank, spread_of
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
 from annotator.io.images.reading import interrupt, load_image, load_thumbnail
+from annotator.io.images.windowed import through_stored
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 
 _log = logging.getLogger(__name__)
@@ -28,16 +31,38 @@ _THUMB_PX = 224
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """An image that is ready to be shown: what was read, and what the canvas paints."""
+    """An image that is ready to be shown: what was read, through the window that is in use, and what the canvas paints.
+
+    ``spread`` is that of its own numbers, for everything that is said of windows.
+    """
 
     image_id: int
     loaded: LoadedImage
     prepared: PreparedImage
+    spread: Spread
 
     @property
     def nbytes(self) -> int:
         # The canvas keeps a copy in Qt's four-byte format beside the RGB that the encoder gets.
-        return self.loaded.rgb.nbytes * 7 // 3
+        return self.loaded.nbytes + self.loaded.rgb.nbytes * 4 // 3
+
+
+def picture_of(image_id: int, image: LoadedImage, window: Window | None, spread: Spread | None = None) -> Picture:
+    """An image through a window that is remembered for it, ready to be shown. For a worker thread.
+
+    Raises:
+        ImageError: it needs more memory than an image may take.
+    """
+    spread = spread or spread_of(image.source)
+    shown = through_stored(image, window, spread)
+    return Picture(image_id, shown, prepare_image(shown.rgb), spread)
+
+
+def is_through(picture: Picture, window: Window | None) -> bool:
+    """Whether this is what :func:`picture_of` makes of an image and a window."""
+    if window is None or window == picture.loaded.source.default:
+        return picture.loaded.window is None
+    return picture.loaded.window == (None if is_blank(window, picture.spread) else window)
 
 
 class PoolJob(QRunnable):
@@ -87,10 +112,12 @@ class ImageLoader(QObject):
         self._generation = 0
         self.max_pixels = DEFAULT_MAX_PIXELS
         """Larger images are refused."""
+        self.window_of: Callable[[LoadedImage], Window | None] = lambda _image: None
+        """What each is to be shown through; asked by the reading threads, too."""
 
     def request(self, epoch: int, image_id: int, path: Path, *, frame: int = 0) -> None:
         """Load an image; answers at once (inside this call) when it is in memory."""
-        picture = self._cache.get(image_id)
+        picture = self.cached(image_id)
         if picture is not None:
             self._wanted = {}
             self._cache.move_to_end(image_id)
@@ -103,14 +130,24 @@ class ImageLoader(QObject):
 
     def preload(self, image_id: int, path: Path, *, frame: int = 0) -> None:
         """Load an image that will probably be wanted next; silent when it fails."""
-        if image_id in self._cache:
-            self.preloaded.emit(self._cache[image_id])
+        picture = self.cached(image_id)
+        if picture is not None:
+            self.preloaded.emit(picture)
         elif image_id not in self._wanted:
             self._wanted[image_id] = (0, path, frame)
             self._start(image_id, path, frame, priority=0)
 
     def cached(self, image_id: int) -> Picture | None:
-        return self._cache.get(image_id)
+        """An image that is in memory; not one that is to be shown through another window by now."""
+        picture = self._cache.get(image_id)
+        if picture is None or not is_through(picture, self.window_of(picture.loaded)):
+            return None
+        return picture
+
+    def replace(self, picture: Picture) -> None:
+        """Keep an image in the place of what it was."""
+        if picture.image_id in self._cache:
+            self._cache[picture.image_id] = picture
 
     def clear(self) -> None:
         """Forget everything (another project); running reads end unheard."""
@@ -130,7 +167,8 @@ class ImageLoader(QObject):
         if image_id in self._reading:
             return
         self._reading.add(image_id)
-        generation, max_pixels = self._generation, self.max_pixels
+        generation, max_pixels, window_of = self._generation, self.max_pixels, self.window_of
+        again = self._cache.get(image_id)
 
         def is_wanted() -> bool:
             return generation == self._generation and image_id in self._wanted
@@ -138,8 +176,10 @@ class ImageLoader(QObject):
         def work() -> Picture | None:
             if not is_wanted():
                 return None
-            loaded = load_image(path, frame=frame, max_pixels=max_pixels)
-            return Picture(image_id, loaded, prepare_image(loaded.rgb)) if is_wanted() else None
+            if again is not None:
+                return picture_of(image_id, again.loaded, window_of(again.loaded), again.spread)
+            loaded = load_image(path, frame=frame, max_pixels=max_pixels, is_native=True)
+            return picture_of(image_id, loaded, window_of(loaded)) if is_wanted() else None
 
         def done(result: object, error: Exception | None) -> None:
             self._arrived.emit(generation, image_id, result, error)

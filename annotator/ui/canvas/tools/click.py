@@ -40,6 +40,7 @@ class ClickTool(Tool):
 
     lends_control = True
     has_cross_hair = True
+    uses_right_drag = False
     is_box_at_once = False
     """Whether a left press begins a box before it has moved."""
 

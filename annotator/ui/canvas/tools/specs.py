@@ -199,6 +199,21 @@ _ROWS = (
         ),
         changes=False,
     ),
+    ToolSpec(
+        id="window",
+        title="Window tool",
+        tip="Drag to show other greys: across for contrast, up for brighter",
+        icon="window",
+        key="W",
+        place=60,
+        factory=f"{_HERE}.window:WindowTool",
+        gestures=(
+            (("Drag", "W+drag"), "Contrast across, brightness up and down (Window tool; Shift: finer)"),
+            (("Right drag",), "The same with any tool that has no right drag (DICOM)"),
+            (("Double click",), "As the file asks again (Window tool)"),
+        ),
+        changes=False,
+    ),
 )
 TOOLS = tuple(sorted(_ROWS, key=lambda spec: spec.place))
 """From top to bottom."""

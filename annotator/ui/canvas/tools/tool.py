@@ -77,6 +77,7 @@ class ToolContext:
         point_proposal: make the proposal of this id the current one.
         click_proposal: (its id, whether it is dropped); else it is taken.
         ring_proposals: (corners of a closed line in image pixels, whether those in it are dropped).
+        window: another window for the greys of the image, as a ``WindowGesture`` of ``tools.window``.
     """
 
     view: CanvasDisplay
@@ -95,6 +96,7 @@ class ToolContext:
     point_proposal: Callable[[int], object]
     click_proposal: Callable[[int, bool], object]
     ring_proposals: Callable[[tuple[tuple[float, float], ...], bool], object]
+    window: Callable[[object], object]
 
     def box_between(self, start: QPointF, end: QPointF) -> Box:
         """From corner to corner (image pixels), clipped to the image."""
@@ -122,6 +124,9 @@ class Tool:
     """Whether lines across the view help to aim, where the person wants them."""
     lends_control = False
     """Whether Ctrl means nothing of its own, so that it shows the outline's handles."""
+
+    uses_right_drag = True
+    """Whether a drag with the right button says something here; if not, it is the window's in images of radiology."""
 
     def __init__(self, context: ToolContext) -> None:
         self.context = context

@@ -1,0 +1,159 @@
+"""Windows that the person has chosen, as a project remembers them: per DICOM series, else per file, and for all alike.
+
+They lie in rows of ``meta`` that begin with :data:`PREFIX`. A series is named by a pseudonym: its UID leads to the
+patient in the archive that the file came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from annotator.domain.errors import ProjectError
+from annotator.domain.pseudonym import new_salt, pseudonym
+from annotator.domain.window import Window, window_from_json
+from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
+from annotator.io.images.reading import load_image
+from annotator.io.images.windowed import through_stored
+from annotator.io.project.place import find_project
+from annotator.io.project.queries import ProjectQueries, meta_beginning
+from annotator.io.project.store import ProjectStore
+
+PREFIX = "window/"
+SALT_KEY = "salt"
+_AS_THE_FILE_ASKS = "file"
+"""In the place of a window: this picture has none, although all of its kind have."""
+
+
+class WindowBook:
+    """The windows of one project, in memory. :meth:`find` may be asked by any thread; the rest by the owner's.
+
+    Args:
+        rows: of the project, ``meta`` keys without :data:`PREFIX`.
+        salt: the project's own, for the names of series.
+        write: keeps a row (an empty text: nothing); None: it is only remembered here.
+    """
+
+    def __init__(
+        self, rows: dict[str, str] | None = None, *, salt: str = "", write: Callable[[str, str], object] | None = None
+    ) -> None:
+        self._rows = dict(rows or {})
+        self._salt = salt or new_salt()
+        self._write = write
+
+    @classmethod
+    def of(cls, store: ProjectQueries, write: Callable[[str, str], object] | None = None) -> WindowBook:
+        """The book of an open project.
+
+        Raises:
+            ProjectError: the file cannot be read.
+        """
+        return cls(meta_beginning(store, PREFIX), salt=salt_of(store, write), write=write)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every picture is shown as its file asks."""
+        return not any(self._rows.values())
+
+    def find(self, image: LoadedImage) -> Window | None:
+        """The window of a picture, its own before that of its kind; None: as the file asks."""
+        own = self._rows.get(self._own(image), "")
+        if own == _AS_THE_FILE_ASKS:
+            return None
+        return window_from_json(own) or window_from_json(self._rows.get(_kind(image), ""))
+
+    def keep(self, image: LoadedImage, window: Window | None) -> None:
+        """Remember the window of this picture, and of its series; None: as the file asks."""
+        has_common = bool(self._rows.get(_kind(image)))
+        text = window.to_json() if window is not None else _AS_THE_FILE_ASKS if has_common else ""
+        self._put(self._own(image), text)
+
+    def keep_for_all(self, image: LoadedImage, window: Window | None) -> None:
+        """Remember a window for every picture of this kind that has none of its own; this one gives up its own."""
+        self._put(_kind(image), "" if window is None else window.to_json())
+        self._put(self._own(image), "")
+
+    def is_for_all(self, image: LoadedImage) -> bool:
+        """Whether this picture is shown through the window of its kind."""
+        return not self._rows.get(self._own(image)) and bool(self._rows.get(_kind(image)))
+
+    def is_of_series(self, image: LoadedImage) -> bool:
+        """Whether what is kept for this picture holds for a whole series."""
+        return bool(image.extra.get("SeriesInstanceUID"))
+
+    def _own(self, image: LoadedImage) -> str:
+        uid = image.extra.get("SeriesInstanceUID")
+        return f"series/{pseudonym(self._salt, 'series', str(uid))}" if uid else f"file/{image.sha256}"
+
+    def _put(self, key: str, text: str) -> None:
+        if self._rows.get(key, "") == text:
+            return
+        self._rows[key] = text
+        if self._write is not None:
+            self._write(PREFIX + key, text)
+
+
+def salt_of(store: ProjectQueries, write: Callable[[str, str], object] | None = None) -> str:
+    """The project's secret, made when it is needed first; empty where there is none and nothing can be written."""
+    salt = store.meta_get(SALT_KEY) or ""
+    if not salt and write is not None:
+        salt = new_salt()
+        write(SALT_KEY, salt)
+    return salt
+
+
+class AsShown:
+    """Reads images as the window shows them: through the windows of the project that they belong to.
+
+    For commands without a window. A folder's project is looked for once.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[Path, WindowBook | None] = {}
+
+    def load(
+        self, path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> LoadedImage:
+        """As :func:`annotator.io.images.reading.load_image`, through the window that the project remembers.
+
+        Raises:
+            ImageError: as there.
+        """
+        book = self._book(Path(os.path.abspath(path)).parent)
+        if book is None or book.is_empty:
+            return load_image(path, frame=frame, max_pixels=max_pixels)
+        image = load_image(path, frame=frame, max_pixels=max_pixels, is_native=True)
+        return through_stored(image, book.find(image)).without_native()
+
+    def _book(self, folder: Path) -> WindowBook | None:
+        """Of the nearest project above a file."""
+        passed: list[Path] = []
+        for place in (folder, *folder.parents):
+            if place in self._books:
+                found = self._books[place]
+                break
+            passed.append(place)
+            found = _book_in(place)
+            if found is not None:
+                break
+        else:
+            found = None
+        self._books.update(dict.fromkeys(passed, found))
+        return found
+
+
+def _book_in(folder: Path) -> WindowBook | None:
+    """The windows of the project in a folder; None without one that can be read."""
+    try:
+        project = find_project(folder)
+        if project is None:
+            return None
+        with ProjectStore.open(project, read_only=True) as store:
+            return WindowBook.of(store)
+    except (ProjectError, OSError):  # a stranger's or damaged project says nothing about windows
+        return None
+
+
+def _kind(image: LoadedImage) -> str:
+    return f"kind/{image.source.kind}"
