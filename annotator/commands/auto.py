@@ -109,9 +109,10 @@ def _work_through(
     """Asks what is not done yet; says which images could not be read, and why."""
     from annotator.commands.job_bar import run_with_bar
     from annotator.domain.errors import ImageError
-    from annotator.io.images.reading import load_image
+    from annotator.io.project.windows import AsShown
     from annotator.jobs.job import Job
 
+    as_shown = AsShown()
     failed: list[str] = []
     left = [file for file in files if not progress.has(file)]
     if len(left) < len(files):
@@ -122,7 +123,7 @@ def _work_through(
             job.note(file.name)
             job.progress(done, len(left))
             try:
-                image = load_image(file)
+                image = as_shown.load(file)
             except ImageError as error:
                 failed.append(f"{file}: {error}")
                 continue

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from annotator.commands.output import check_output
     from annotator.files.atomic import export_errors, write_atomic
-    from annotator.io.images.reading import load_image
+    from annotator.io.project.windows import AsShown
 
     out: Path = args.out
     if out.suffix.lower() not in _SUFFIXES:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.point and args.box is None:
         raise PromptError("There is no prompt.", "Give --point X,Y or --box X1,Y1,X2,Y2.")
     check_output(out, sources=(args.image, args.model))
-    image = load_image(args.image)
+    image = AsShown().load(args.image)
     check_prompts(args.point, args.box, width=image.width, height=image.height)
     if image.note:
         print(f"annotator: {args.image.name}: {image.note}", file=sys.stderr)

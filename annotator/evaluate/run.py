@@ -27,7 +27,7 @@ from annotator.domain.tally import Tally
 from annotator.evaluate.degrade import Degradation, jittered_box, jittered_point
 from annotator.evaluate.objects import EvaluationImage, EvaluationObject, EvaluationSet, read_evaluation_set
 from annotator.evaluate.progress import append, appending, engine_parts, model_name, read_state, run_key
-from annotator.io.images.reading import load_image
+from annotator.io.project.windows import AsShown
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -287,6 +287,7 @@ def _results(
     conditions: Conditions,
 ) -> Iterator[tuple[ObjectResult, bool]]:
     """Each object's result and whether it is new; an image is read and encoded once, and only when it is needed."""
+    as_shown = AsShown()
     for image, items in groupby(chosen, key=lambda item: item.image):
         embedding: Embedding | None = None
         unusable = ""
@@ -299,7 +300,7 @@ def _results(
                 continue
             if embedding is None and not unusable:
                 try:
-                    embedding = _encoded(segmenter, image, conditions.degradation)
+                    embedding = _encoded(segmenter, image, as_shown, conditions.degradation)
                 except (ImageError, ImportFormatError) as error:
                     many = "cannot be read, or has another size than its header says"
                     unusable = tally.add(*_told(image, error), noun="image", kind="unreadable", many=many)
@@ -320,8 +321,10 @@ def _told(image: EvaluationImage, error: UserError) -> tuple[str, str]:
     return f"{image.file_name}:", text
 
 
-def _encoded(segmenter: Segmenter, image: EvaluationImage, degradation: Degradation | None = None) -> Embedding:
-    loaded = load_image(image.path, frame=image.frame)
+def _encoded(
+    segmenter: Segmenter, image: EvaluationImage, as_shown: AsShown, degradation: Degradation | None = None
+) -> Embedding:
+    loaded = as_shown.load(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
             f"{image.file_name} is {loaded.width} x {loaded.height} pixels, and {image.width} x {image.height} by its "

@@ -15,7 +15,7 @@ from annotator.domain.ports.engine import RgbArray, Segmenter
 from annotator.domain.prompt import Prompts
 from annotator.evaluate.objects import EvaluationObject
 from annotator.evaluate.run import ObjectResult
-from annotator.io.images.reading import load_image
+from annotator.io.project.windows import AsShown
 
 TILE_PX = 240
 CAPTION_PX = 26
@@ -64,9 +64,9 @@ def sheet(segmenter: Segmenter, worst: Sequence[WorstAnswer]) -> RgbArray:
     Raises:
         ImageError: an image cannot be read any more.
     """
-    tiles = []
+    tiles, as_shown = [], AsShown()
     for one in worst:
-        image = load_image(one.item.image.path, frame=one.item.image.frame)
+        image = as_shown.load(one.item.image.path, frame=one.item.image.frame)
         truth = one.item.mask()
         x, y, w, h = truth.bbox_xywh
         embedding = segmenter.encode(image.rgb, image.image_key)

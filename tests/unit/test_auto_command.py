@@ -15,8 +15,12 @@ from pycocotools.coco import COCO
 
 from annotator.cli import main
 from annotator.domain.ports.engine import RgbArray
+from annotator.domain.window import Window
 from annotator.engine.sam2.nano import build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.io.images.reading import load_image
+from annotator.io.project.store import ProjectStore
+from annotator.io.project.windows import WindowBook
 from tests.small_base import BASE, SMALL
 
 LOOSE = ["--points-per-side", "3", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"]
@@ -47,6 +51,15 @@ def folder(tmp_path: Path) -> Path:
         pixels = np.random.default_rng(number).integers(0, 255, (40, 60 + number, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(images / name)
     return images
+
+
+def test_images_are_asked_about_as_their_project_shows_them(folder: Path, tmp_path: Path, asked: list[str]) -> None:
+    bright = Window(60.0, 120.0)
+    with ProjectStore.open_folder(folder) as store:
+        WindowBook.of(store, store.meta_set).keep(load_image(folder / "a.png"), bright)
+    assert main(["auto", str(folder), "--out", str(tmp_path / "all.json"), *LOOSE]) == 0
+    assert asked[0] == load_image(folder / "a.png", window=bright).image_key
+    assert asked[1] == load_image(folder / "b.png").image_key
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
