@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject
 
+from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
 from annotator.domain.object_edits import merge_objects_edit, split_edit
 from annotator.domain.operations import cut, parts
@@ -92,7 +93,7 @@ class ObjectEdits(QObject):
             return
         most = max(len(masks) for _, masks in split)
         if most > MOST_PARTS:
-            self._tell(f"That would make {most} objects of one; drop its small islands first.")
+            self._tell(f"That would make {counted(most)} of one; drop its small islands first.")
             return
         with_ids = [(row, masks, [store.new_id("annotation") for _ in masks[1:]]) for row, masks in split]
         if self._apply(split_edit(with_ids)):
