@@ -323,7 +323,7 @@ def edit_text(blob: bytes) -> bytes:
     Raises:
         ValueError, zlib.error
     """
-    if not isinstance(blob, bytes):
+    if not isinstance(blob, bytes):  # of a number Python would make as many zeros
         raise ValueError("it is no edit of ours")
     raw = blob
     if raw[:1] == b"[":

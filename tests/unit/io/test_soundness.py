@@ -196,7 +196,14 @@ def test_an_edit_that_unpacks_to_gigabytes_is_not_undone(store: ProjectStore, mo
     "blob",
     [
         *(b"[1]", b"[[1,2]]", b"[[null,null]]", b"x\x9c", b"", b"[" * 5000, b'[[null,["annotation",1]]]', b"\xff\xfe"),
-        *(b'[[null,["nothing",1]]]', b'[[null,["image",1,"a","",0,0,"lost",{}]]]', b'[[null,["image"]]]'),
+        *(
+            1 << 40,
+            7.5,
+            "[]",
+            b'[[null,["nothing",1]]]',
+            b'[[null,["image",1,"a","",0,0,"lost",{}]]]',
+            b'[[null,["image"]]]',
+        ),
     ],
 )
 def test_a_damaged_edit_is_a_message(store: ProjectStore, blob: bytes) -> None:
