@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from annotator.domain.project import ImageRecord, Status
 
+_BETWEEN = "\0"
 Shows = Callable[[ImageRecord], bool]
 
 
@@ -23,6 +24,11 @@ class ImageFilter:
     @property
     def is_set(self) -> bool:
         return self != ImageFilter()
+
+    @property
+    def but_for_name(self) -> ImageFilter:
+        """The same for images of any name."""
+        return replace(self, part="")
 
     @property
     def clause(self) -> str:
@@ -45,6 +51,22 @@ class ImageFilter:
             return not part or part in image.name.casefold()
 
         return shows
+
+
+class NameSearch:
+    """Looks for parts of names, in a hundred thousand of them within a few milliseconds."""
+
+    def __init__(self, images: Sequence[ImageRecord]) -> None:
+        # In one go: a name that is folded by itself takes longer than all the rest. No path has a zero in it.
+        names = [image.name if image.frame else image.path for image in images]
+        self._names = _BETWEEN.join(names).casefold().split(_BETWEEN) if names else []
+
+    def places(self, part: str, among: Iterable[int] | None = None) -> list[int]:
+        """The places of the names that have a part in them, whatever its case; among all, or among these."""
+        wanted, names = part.casefold(), self._names
+        if among is None:
+            return [place for place, name in enumerate(names) if wanted in name]
+        return [place for place in among if wanted in names[place]]
 
 
 def neighbour(images: Sequence[ImageRecord], place: int, step: int, shows: Shows) -> ImageRecord | None:

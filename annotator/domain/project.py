@@ -66,6 +66,11 @@ class ImageRecord:
         return frame_name(self.path, self.frame)
 
     @property
+    def is_finished(self) -> bool:
+        """Done, or looked at and empty."""
+        return self.status is Status.DONE or self.status is Status.EMPTY
+
+    @property
     def spacing_mm(self) -> tuple[float, float] | None:
         """Size (x, y) of a pixel in millimetres, where the file gives a usable one."""
         match self.extra.get("spacing_mm"):

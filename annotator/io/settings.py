@@ -184,10 +184,12 @@ class Settings:
 
     def remember_folder(self, folder: str) -> None:
         """Put a folder at the head of the recent ones and make it the last; as :meth:`set`."""
-        others = [other for other in self._recent_of_all() if other != folder]
-        self._unsaved.add("last_folder")  # another window may have written its own: this one's is the last now
-        self.set("recent_folders", [folder, *others][:RECENT_FOLDERS])
-        self.set("last_folder", folder)
+        recent = [folder, *(other for other in self._recent_of_all() if other != folder)][:RECENT_FOLDERS]
+        if not _is_usable(folder):
+            raise UserError(f"{folder[:80]!r} is not a value for last_folder.", _hint(_BY_KEY["last_folder"]))
+        self._values.update(recent_folders=recent, last_folder=folder)
+        self._unsaved |= {"recent_folders", "last_folder"}  # another window may have written its own
+        self._save()
 
     def _recent_of_all(self) -> list[str]:
         """The recent folders of every window, where the file can be read."""

@@ -113,7 +113,7 @@ class Desk:
 
     def shown_row(self) -> int:
         picture = self.program.bench.picture
-        return -1 if picture is None else self.session._row_of[picture.image_id]
+        return -1 if picture is None else self.session.row_of[picture.image_id]
 
     def wait_image(self, row: int) -> None:
         self.until(lambda: self.shown_row() == row)

@@ -156,7 +156,7 @@ def test_an_image_that_was_not_shown_is_not_marked(desk, monkeypatch, modifier_a
     monkeypatch.setattr(loading, "load_image", lambda *args, **named: gate.wait(10) and real(*args, **named))
     desk.program.loader.clear()
     desk.key(K.Key_D)
-    row = desk.session._row_of[desk.session.image.id]
+    row = desk.session.row_of[desk.session.image.id]
     assert row == 1
     for _ in range(3):
         desk.key(key, modifier)

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Container, Sequence
 from heapq import merge
-from itertools import chain
+from itertools import chain, repeat
 
 from annotator.domain.errors import ImageError
 from annotator.domain.tally import Tally
@@ -16,6 +16,8 @@ from annotator.io.images.suffixes import suffix_of
 _log = logging.getLogger(__name__)
 _TOLD_EVERY = 64
 _SORTED_AT_ONCE = 2_000
+_ONE_DIGIT = str.maketrans("123456789", "000000000")
+_MERGED = 8
 _DIGITS = re.compile(r"(\d+)")
 _PICTURES = frozenset(
     (
@@ -78,10 +80,25 @@ def _part_key(part: str) -> tuple[object, ...]:
 
 def sorted_paths(paths: Sequence[str]) -> list[str]:
     """In natural order. In pieces: sorting is one call, and for its length no other thread gets on."""
+    if _is_numbered(paths):
+        return _sorted_as_text(paths)
     key_of = _Keys()
     keys = [key_of(path) for path in paths]
     pieces = [sorted(keys[at : at + _SORTED_AT_ONCE]) for at in range(0, len(keys), _SORTED_AT_ONCE)]
     return [path for _, path in (merge(*pieces) if len(pieces) > 1 else chain(*pieces))]
+
+
+def _is_numbered(paths: Sequence[str]) -> bool:
+    """Whether the paths differ in digits alone, as a camera counts: then texts have the order of the numbers."""
+    first = paths[0].translate(_ONE_DIGIT) if paths else ""
+    return first.isascii() and all(map(first.__eq__, map(str.translate, paths, repeat(_ONE_DIGIT))))
+
+
+def _sorted_as_text(paths: Sequence[str]) -> list[str]:
+    pieces = [sorted(paths[at : at + _SORTED_AT_ONCE]) for at in range(0, len(paths), _SORTED_AT_ONCE)]
+    while len(pieces) > 1:
+        pieces = [sorted(chain(*pieces[at : at + _MERGED])) for at in range(0, len(pieces), _MERGED)]
+    return pieces[0] if pieces else []
 
 
 class _Keys:
@@ -138,7 +155,9 @@ class _Search:
                 for at, entry in enumerate(entries):
                     if self._on_found is not None and at % _TOLD_EVERY == 0:
                         self._on_found(len(self.found))
-                    if not entry.name.startswith(".") and self._entry(prefix + entry.name, entry):
+                    if self._is_plain(entry):
+                        self.found.append(prefix + entry.name)
+                    elif not entry.name.startswith(".") and self._entry(prefix + entry.name, entry):
                         folders.append(f"{prefix}{entry.name}/")
         except OSError as error:
             if not prefix:
@@ -146,6 +165,13 @@ class _Search:
                 raise ImageError(message, "Check its name and permissions.") from error
             self.tally.add(f"the folder {prefix[:-1]}", f"cannot be read ({error.strerror})", noun="folder")
         return folders
+
+    def _is_plain(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it is a file like most: an ordinary one, with an ordinary name and a suffix that is known."""
+        name = entry.name
+        dot = name.rfind(".")
+        is_image = dot > 0 and name[dot:] in self._suffixes and name[0] != "." and name.isascii()
+        return is_image and entry.is_file(follow_symlinks=False)
 
     def _entry(self, path: str, entry: os.DirEntry[str]) -> bool:
         """Take a file, or say why not; true for a folder to look into."""

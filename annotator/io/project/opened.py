@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotator.domain.image_filter import NameSearch
 from annotator.domain.media import Series, in_order
 from annotator.domain.project import Category, ImageRecord
 from annotator.io.project.moved import absent_images
@@ -17,7 +18,8 @@ class OpenedProject:
     """A project that is open and read; whoever takes it closes its ``store``.
 
     Attributes:
-        images: in the order of the film strip. ``row_of``: place in it by image id.
+        images: in the order of the film strip. ``row_of``: place in it by image id. ``finished``: ids of those that are
+            done or empty. ``names``: of all of them, to be searched.
         categories: by id.
         first_id: the image to show, 0 when there is none.
         category_id: the class that was in use, 0 when none is known.
@@ -35,6 +37,8 @@ class OpenedProject:
     absent: int = 0
     asks_for: Path | None = None
     series: dict[int, Series] = field(default_factory=dict)
+    finished: frozenset[int] = frozenset()
+    names: NameSearch | None = None
 
 
 def open_project(
@@ -70,7 +74,9 @@ def open_project(
         absent = len(absent_images(store)) if asks_for is None and store.image_root.is_dir() else 0
         class_id = number(store.meta_get("class"))
         series = {one.id: one for one in store.slices.series()}
-        return OpenedProject(store, images, row_of, categories, first_id, class_id, absent, asks_for, series)
+        finished = frozenset(image.id for image in images if image.is_finished)
+        more = (absent, asks_for, series, finished, NameSearch(images))
+        return OpenedProject(store, images, row_of, categories, first_id, class_id, *more)
     except BaseException:
         store.close()
         raise

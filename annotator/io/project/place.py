@@ -92,7 +92,8 @@ def find_project(folder: str | os.PathLike[str]) -> Path | None:
     wanted = default_project_path(root)
     if os.path.isfile(wanted):  # false also for a name that is too long for this system
         return wanted
-    others = sorted(path for path in root.glob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith("."))
+    named = [name for name in os.listdir(root) if name.endswith(SUFFIX) and not name.startswith(".")]
+    others = sorted(path for path in map(root.joinpath, named) if path.is_file())
     others = [path for path in others if not belongs_elsewhere(images_of(path), root)]
     if len(others) > 1:
         names = ", ".join(path.name for path in others[:4])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from datetime import datetime
-from glob import escape
 from pathlib import Path
 
 from annotator.domain.errors import ProjectError
@@ -20,8 +20,8 @@ def rescue_path(project: Path) -> Path:
 
 def rescued_beside(project: Path) -> tuple[str, ...]:
     """A sentence about copies that were rescued when the project was last open, for who did not see it then."""
-    pattern = f"{escape(project.stem)} (rescued *){escape(project.suffix)}"
-    names = sorted(path.name for path in project.parent.glob(pattern))
+    begin, end = f"{project.stem} (rescued ", f"){project.suffix}"
+    names = sorted(name for name in os.listdir(project.parent) if name.startswith(begin) and name.endswith(end))
     return (
         (f"Beside {project.name} lies what was rescued when another file took its place: {names[-1]}.",)
         if names

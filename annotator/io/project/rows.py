@@ -13,6 +13,8 @@ from annotator.io.project.schema import COLUMNS, column_value, columns_of, table
 from annotator.io.project.soundness import read_rows
 
 _MAX_ID = 1 << 53
+_AT_ONCE = 5_000
+"""Rows; other threads do not get on meanwhile."""
 
 RowKind = Literal["image", "category", "annotation", "series"]
 
@@ -87,7 +89,8 @@ class RowWriter:
         columns = COLUMNS[table]
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})"
-        self._connection.executemany(sql, columns_of(table, rows))
+        for at in range(0, len(rows), _AT_ONCE):
+            self._connection.executemany(sql, columns_of(table, rows[at : at + _AT_ONCE]))
 
     def _raise_sequence(self, kind: str, following: int) -> None:
         following = max(following, self._next_ids[kind])

@@ -56,7 +56,11 @@ class Views(QObject):
     def on_opened(self) -> None:
         """Another project, or none."""
         window, session = self._window, self._session
-        window.film.set_rows(session.images, session.slices.series)
+        if (found := session.found) is not None:
+            known = (session.row_of, found.finished, found.names)
+            window.film.set_rows(found.images, found.series, known=known)
+        else:
+            window.film.set_rows((), {})
         window.film.model.set_drafts(session.drafts.counts)
         window.area.show_canvas(session.store is not None)
         self.refresh_progress()
@@ -65,7 +69,7 @@ class Views(QObject):
 
     def on_change(self, change: Change) -> None:
         session, window = self._session, self._window
-        rows = [image for image in session.images if image.id in change.image_ids]
+        rows = [session.images[session.row_of[one]] for one in change.image_ids if one in session.row_of]
         window.film.model.update_rows(rows)
         self.refresh_progress()
         self._refresh_lists()

@@ -15,7 +15,7 @@ from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.delegates import SMALL_THUMB_PX, THUMB_PX, FilmDelegate
 from annotator.ui.panels.film_filter import FilmFilter
-from annotator.ui.panels.image_model import ImageModel
+from annotator.ui.panels.image_model import ImageModel, Known
 from annotator.ui.panels.list_models import ROW_ROLE, Index
 
 _BATCH = 200
@@ -109,10 +109,15 @@ class FilmStrip(QWidget):
         self.view.setFixedHeight(tile.height() + 12)
         self.view.setIconSize(tile)
 
-    def set_rows(self, images: Sequence[ImageRecord], series: Mapping[int, Series] | None = None) -> None:
-        """Another project: its images in order (:func:`annotator.domain.media.in_order`), and series by id."""
+    def set_rows(
+        self,
+        images: Sequence[ImageRecord],
+        series: Mapping[int, Series] | None = None,
+        known: Known | None = None,
+    ) -> None:
+        """As :meth:`ImageModel.set_rows`."""
         self.filter.reset()
-        self.model.set_rows(images, series or {})
+        self.model.set_rows(images, series or {}, known)
 
     def set_current(self, image_id: int) -> None:
         """Mark an image as the one that is open and keep it in view."""

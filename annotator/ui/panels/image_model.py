@@ -10,15 +10,16 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, Qt
 from PySide6.QtGui import QPixmap
 
 from annotator.domain.counting import counted
-from annotator.domain.image_filter import ImageFilter, Shows
+from annotator.domain.image_filter import ImageFilter, NameSearch, Shows
 from annotator.domain.media import Series, rows_by_series
 from annotator.domain.project import ImageRecord, Status
 from annotator.ui.look.numbers import grouped
 from annotator.ui.panels.list_models import DRAFTS_ROLE, IS_CURRENT_ROLE, ROW_ROLE, SLICES_ROLE, Index
 
+Known = tuple[Mapping[int, int], frozenset[int], NameSearch | None]
+"""Of a project's images: the place of each by id, ids of those that are done or empty, what searches their names."""
 _ROOT = QModelIndex()
 _ROLE = Qt.ItemDataRole
-_FINISHED = frozenset((Status.DONE, Status.EMPTY))
 _FEW = 50
 """So many images are put in or left out one by one; more of them at once."""
 
@@ -34,7 +35,7 @@ class ImageModel(QAbstractListModel):
         super().__init__(parent)  # type: ignore[arg-type]
         self._ask = ask
         self._images: list[ImageRecord] = []
-        self._place_of: dict[int, int] = {}
+        self._place_of: Mapping[int, int] = {}
         self._series: Mapping[int, Series] = {}
         self._slices: dict[int, range] = {}
         """The places of a series' slices, by the first of them."""
@@ -45,6 +46,8 @@ class ImageModel(QAbstractListModel):
         self._shown: list[int] = []
         """The place of every row, ascending."""
         self._filter = ImageFilter()
+        self._names: NameSearch | None = None
+        """Made for the first search."""
         self._pixmaps: dict[int, QPixmap] = {}
         self._reasons: dict[int, str] = {}
         self._asked: set[int] = set()
@@ -58,17 +61,24 @@ class ImageModel(QAbstractListModel):
         """All of them, also those that are not shown."""
         return self._images
 
-    def set_rows(self, images: Sequence[ImageRecord], series: Mapping[int, Series]) -> None:
-        """Another project: all of its images are shown."""
+    def set_rows(self, images: Sequence[ImageRecord], series: Mapping[int, Series], known: Known | None = None) -> None:
+        """Another project: its images in order (:func:`annotator.domain.media.in_order`), all of them shown, and series
+        by id.
+
+        Args:
+            known: where it is given, nothing is made of every image here.
+        """
+        places = {image.id: place for place, image in enumerate(images)} if known is None else known[0]
+        finished = {image.id for image in images if image.is_finished} if known is None else {*known[1]}
         self.beginResetModel()
-        self._images = list(images)
-        self._place_of = {image.id: place for place, image in enumerate(self._images)}
+        self._images, self._place_of, self._finished = list(images), places, finished
         self._series, self._visited = series, {}
-        self._slices = {places.start: places for places in rows_by_series(self._images).values()}
+        by_series = rows_by_series(self._images) if series else {}
+        self._slices = {places.start: places for places in by_series.values()}
         self._head_of = {place: head for head, places in self._slices.items() for place in places}
         self._filter, self._shown = ImageFilter(), self._heads()
+        self._names = None if known is None else known[2]
         self._pixmaps, self._reasons, self._asked, self._current = {}, {}, set(), 0
-        self._finished = {image.id for image in self._images if image.status in _FINISHED}
         self.endResetModel()
 
     # --- which are shown ----------------------------------------------------------------------------------------------
@@ -79,10 +89,28 @@ class ImageModel(QAbstractListModel):
 
     def set_filter(self, wanted: ImageFilter) -> None:
         self.beginResetModel()
+        shown = self._matching(wanted)
         self._filter = wanted
-        shows = wanted.matcher(self._drafts)
-        self._shown = [place for place in self._heads() if self._is_wanted(place, shows)]
+        place = self._place_of.get(self._current)
+        at = 0 if place is None else bisect_left(shown, place)
+        if place is not None and shown[at : at + 1] != [place]:
+            shown.insert(at, place)
+        self._shown = sorted({self._head_of.get(place, place) for place in shown}) if self._slices else shown
         self.endResetModel()
+
+    def _matching(self, wanted: ImageFilter) -> list[int]:
+        """Places of the images that are wanted: a letter more looks only at those that the part before it left."""
+        before, rest = self._filter, wanted.but_for_name
+        places: list[int] | None = None
+        if wanted.part:
+            self._names = self._names or NameSearch(self._images)
+            is_narrower = before.part and before.part in wanted.part and before.but_for_name == rest
+            places = self._names.places(wanted.part, self._shown if is_narrower and not self._slices else None)
+        if not rest.is_set:
+            return [*range(len(self._images))] if places is None else places
+        shows, images = rest.matcher(self._drafts), self._images
+        among = range(len(images)) if places is None else places
+        return [place for place in among if shows(images[place])]
 
     def _heads(self) -> list[int]:
         """Every place that is one of a row."""
@@ -159,8 +187,10 @@ class ImageModel(QAbstractListModel):
         """New values of some images."""
         known = [image for image in images if image.id in self._place_of]
         for image in known:
+            if self._images[self._place_of[image.id]].name != image.name:
+                self._names = None
             self._images[self._place_of[image.id]] = image
-            (self._finished.add if image.status in _FINISHED else self._finished.discard)(image.id)
+            (self._finished.add if image.is_finished else self._finished.discard)(image.id)
             self._tell(image.id)
         self._refit([image.id for image in known])
 
@@ -251,6 +281,6 @@ class ImageModel(QAbstractListModel):
 def status_of_all(images: Sequence[ImageRecord]) -> Status:
     """Of the slices of a series: done when each is finished, unseen while none was begun."""
     found = {image.status for image in images}
-    if found <= _FINISHED:
+    if all(image.is_finished for image in images):
         return Status.EMPTY if found == {Status.EMPTY} else Status.DONE
     return Status.UNSEEN if found == {Status.UNSEEN} else Status.IN_PROGRESS

@@ -84,7 +84,8 @@ class ProjectSession(QObject):
         """How many images with work had no file when the project was opened."""
         self.asks_for: Path | None = None
         """The folder that the project wants to read images from, and to which nobody has agreed yet."""
-        self._row_of: dict[int, int] = {}
+        self.row_of: dict[int, int] = {}
+        self.found: OpenedProject | None = None  # the project as it was opened
         self._history = (False, False)
         self._current_id = 0
         self.attempts = Attempts(self)
@@ -118,8 +119,8 @@ class ProjectSession(QObject):
             The store that was open: the caller closes it.
         """
         store, replaced = opened.store, self._let_go()
-        self.store = store
-        self.images, self._row_of, self.categories = opened.images, opened.row_of, opened.categories
+        self.store, self.found = store, opened
+        self.images, self.row_of, self.categories = opened.images, opened.row_of, opened.categories
         self.absent, self.asks_for = opened.absent, opened.asks_for
         self.slices.take(opened.series, opened.images)
         self._read_history()
@@ -147,10 +148,10 @@ class ProjectSession(QObject):
     def _let_go(self) -> ProjectStore | None:
         """Forget the project; its store stays open."""
         self.attempts.try_now()
-        store, self.store = self.store, None
+        store, self.store, self.found = self.store, None, None
         self.attempts.forget()
         self._read_history()
-        self.images, self._row_of, self.annotations, self.categories = [], {}, (), {}
+        self.images, self.row_of, self.annotations, self.categories = [], {}, (), {}
         self.drafts.forget()
         self.slices.take({}, [])
         self._current_id = self.classes.current_id = 0
@@ -165,7 +166,7 @@ class ProjectSession(QObject):
     @property
     def image(self) -> ImageRecord | None:
         """The current image."""
-        row = self._row_of.get(self._current_id)
+        row = self.row_of.get(self._current_id)
         return None if row is None else self.images[row]
 
     def image_path(self, image: ImageRecord) -> Path:
@@ -182,7 +183,7 @@ class ProjectSession(QObject):
     def neighbour(self, step: int, *, of: int = 0) -> ImageRecord | None:
         """The image ``step`` places further (than the current one, or than that of the id ``of``) among those that the
         filter shows, or None at the ends."""
-        row = self._row_of.get(of or self._current_id)
+        row = self.row_of.get(of or self._current_id)
         shows = self.image_filter.matcher(self.drafts.counts)
         return None if row is None else neighbour(self.images, row, step, shows)
 
@@ -204,7 +205,7 @@ class ProjectSession(QObject):
 
     def next_unfinished(self) -> None:
         """The next image that is neither done nor empty, from here on and round, of those that the filter shows."""
-        row, shows = self._row_of.get(self._current_id, -1), self.image_filter.matcher(self.drafts.counts)
+        row, shows = self.row_of.get(self._current_id, -1), self.image_filter.matcher(self.drafts.counts)
         order = self.images[row + 1 :] + self.images[: max(0, row)]
         target = next((image for image in order if image.status not in _FINISHED and shows(image)), None)
         if target is None:
@@ -363,7 +364,7 @@ class ProjectSession(QObject):
             self.class_changed.emit(self.category)
         if self.store is not None:
             for image_id in change.image_ids:
-                row = self._row_of.get(image_id)
+                row = self.row_of.get(image_id)
                 if row is not None:
                     with suppress(KeyError):  # one that a re-link took away stays until the project is opened again
                         self.images[row] = self.store.image(image_id)
@@ -393,7 +394,7 @@ class ProjectSession(QObject):
         self.annotations = tuple(sorted(rows, key=operator.attrgetter("id")))
 
     def _read_annotations(self) -> None:
-        known = self.store is not None and self._current_id in self._row_of
+        known = self.store is not None and self._current_id in self.row_of
         self.annotations = tuple(self.store.annotations(self._current_id)) if known and self.store else ()
         if self.store is not None and self.store.damage:
             self.damaged.emit()

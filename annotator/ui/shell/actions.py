@@ -32,6 +32,7 @@ class ActionSet(QObject):
         self._run, self._parent = run, parent
         self._groups: dict[str, QActionGroup] = {}
         self._state = WindowState()
+        self._is_on: dict[str, bool] = {}
         self._behind: dict[str, QAction | None] = {}
         """What stands behind the actions of other packages, by menu."""
         for row in ACTIONS:
@@ -63,7 +64,8 @@ class ActionSet(QObject):
                 menus[row.menu].addAction(action)
             else:
                 menus[row.menu].insertAction(behind, action)
-            action.setEnabled(row.enabled(self._state))
+            self._is_on[row.id] = row.enabled(self._state)
+            action.setEnabled(self._is_on[row.id])
         self.set_keymap(self.keymap)
 
     def _make_section(self, menu: QMenu, last: str | None) -> QAction | None:
@@ -106,7 +108,10 @@ class ActionSet(QObject):
         """Enable what can be done in this state."""
         self._state = state
         for name, action in self.actions.items():
-            action.setEnabled(self.rows[name].enabled(state))
+            is_on = self.rows[name].enabled(state)
+            if is_on != self._is_on.get(name):  # Qt is asked only for what differs: this is done after every click
+                self._is_on[name] = is_on
+                action.setEnabled(is_on)
 
     def fill_menu_bar(self, bar: QMenuBar) -> dict[str, QMenu]:
         """All menus; "Model" stays empty for the window to fill."""

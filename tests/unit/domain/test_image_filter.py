@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.domain.image_filter import ImageFilter, neighbour
+from annotator.domain.image_filter import ImageFilter, NameSearch, neighbour
 from annotator.domain.project import ImageRecord, Status
 
 IMAGES = [
@@ -39,3 +39,12 @@ def test_the_neighbour_is_the_nth_that_is_shown(flags: list[bool], data: st.Data
     side = [i for i in left if i.id > place] if step > 0 else [i for i in reversed(left) if i.id < place]
     expected = side[abs(step) - 1] if abs(step) <= len(side) else None
     assert neighbour(images, place, step, lambda image: flags[image.id]) == expected
+
+
+@given(st.lists(st.text("aAßẞs/.1İ", min_size=1, max_size=5), max_size=6), st.text("aAßsİ1.", min_size=1, max_size=2))
+def test_a_search_finds_what_the_filter_shows(paths: list[str], part: str) -> None:
+    images = [ImageRecord(number, path, frame=number % 2) for number, path in enumerate(paths, start=1)]
+    shows, search = ImageFilter(part=part).matcher(()), NameSearch(images)
+    wanted = [place for place, image in enumerate(images) if shows(image)]
+    assert search.places(part) == wanted
+    assert search.places(part, range(0, len(images), 2)) == [place for place in wanted if place % 2 == 0]
