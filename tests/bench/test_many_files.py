@@ -78,7 +78,7 @@ def test_a_hundred_thousand_files(desk: Desk, tmp_path: Path) -> None:
     desk.build()
     desk.window.resize(*WINDOW_PX)
     desk.until(lambda: desk.client.info is not None)
-    desk.open_path = desk.window.program.files.open_path
+    desk.open_path = desk.program.files.open_path
     print(f"\n### {FILES} files, window {WINDOW_PX[0]} x {WINDOW_PX[1]}\n")
     for number in range(ROUNDS):
         for what in ("the first time", "again"):
@@ -87,7 +87,7 @@ def test_a_hundred_thousand_files(desk: Desk, tmp_path: Path) -> None:
                 project.unlink(missing_ok=True)
             turns, started, cpu_s = Turns(), time.monotonic(), time.process_time()
             desk.session.close()
-            turns.turn(lambda: desk.window.program.files.open_path(folder))
+            turns.turn(lambda: desk.program.files.open_path(folder))
             turns.until(lambda: len(desk.session.images) == FILES and desk.shown_row() == 0)
             took_s, used_s = time.monotonic() - started, time.process_time() - cpu_s
             print(f"{number}: open {what}: {took_s:.2f} s by the clock, {used_s:.2f} s of computing; {turns}")

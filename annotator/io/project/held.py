@@ -255,7 +255,11 @@ class HeldFile:
                 self._play_back()
             if self.is_wal:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a reader may stay: it gets no old journal
-        except (sqlite3.Error, OSError) as error:  # a full disk: it stays in the journal, which the next one reads
+        except (
+            sqlite3.Error,
+            UnicodeDecodeError,
+            OSError,
+        ) as error:  # a full disk: it stays in the journal, which the next one reads
             _log.warning("the journal of %s stays: %s", self.path.name, error)
         if self._guard is not None:
             self._guard.close()
@@ -270,7 +274,7 @@ class HeldFile:
                 is_lost = True
                 rescued = self.rescue()
                 is_lost = False
-        except (sqlite3.Error, ProjectError, OSError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, ProjectError, OSError) as error:
             _log.error("%s could not be rescued: %s", self.path.name, error)
         journal = self._journal
         self.connection.close()

@@ -79,7 +79,7 @@ def token_in(path: Path) -> str | None:
             found = connection.execute("SELECT v FROM meta WHERE k = ?", (TOKEN_KEY,)).fetchone()
         finally:
             connection.close()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return None
     return str(found[0]) if found else ""
 

@@ -110,7 +110,7 @@ def images_of(project: Path) -> Path | None:
             return ProjectQueries(connection, project.resolve(), named=project.absolute()).image_root
         finally:
             connection.close()
-    except (ProjectError, sqlite3.DatabaseError, OSError) as error:
+    except (ProjectError, sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
         _log.debug("%s does not say where its images are: %r", project, error)
         return None
 

@@ -119,7 +119,7 @@ class _RowReader:
                     last, step = row[0], 1
                     yield row
                 return
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):
                 self.is_whole = False
                 last, step = last + step, step * 2
                 if last > 1 << 60:
@@ -129,6 +129,6 @@ class _RowReader:
 def _meta(source: sqlite3.Connection, key: str) -> str | None:
     try:
         found = source.execute("SELECT v FROM meta WHERE k = ?", (key,)).fetchone()
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return None
     return str(found[0]) if found else None

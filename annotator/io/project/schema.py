@@ -184,6 +184,8 @@ def translated_errors(path: Path, doing: str) -> Iterator[None]:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema, which Python cannot read
+        raise ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE) from error
     except (sqlite3.DatabaseError, OSError) as error:
         raise _project_error(path, doing, error) from error
 
@@ -371,7 +373,8 @@ def _plain(row: Row | None) -> list[Any] | None:
         return None
     table = table_of(row)
     values = [_scalar(getattr(row, column)) for column in COLUMNS[table]]
-    return [table, *(v.decode("ascii") if isinstance(v, bytes) else v for v in values)]
+    # A damaged mask is kept as it is: nothing is lost by changing something else of its object.
+    return [table, *(v.decode("latin-1") if isinstance(v, bytes) else v for v in values)]
 
 
 def _row(plain: list[Any] | None) -> Row | None:
@@ -386,5 +389,5 @@ def _row(plain: list[Any] | None) -> Row | None:
         if column in fields:
             fields[column] = kind(fields[column])
     if table == "annotation":
-        fields["rle"] = fields["rle"].encode("ascii")
+        fields["rle"] = fields["rle"].encode("latin-1")
     return _ROW_TYPES[table](**fields)

@@ -229,3 +229,17 @@ def test_any_values_give_rows_or_damage(data: st.DataObject, table: str) -> None
     for usable in rows:
         assert RowChange(None, usable).row is usable
         assert read_rows(table, [tuple(schema.column_value(usable, name) for name in COLUMNS[table])]) == ([usable], [])
+
+
+def test_a_mask_of_any_bytes_stays_when_its_object_is_changed(store: ProjectStore) -> None:
+    """Also in the history, which is text."""
+    damaged = b"\xed\xa0\x80 \xff 12"
+    store._connection.execute("UPDATE annotation SET rle = ? WHERE id = 1", (damaged,))
+    other = store.category_edit("other")
+    store.apply(other)
+    store.apply(reclass_edit((store.annotation(1),), other.changes[0].row.id))
+    store.apply(delete_edit((store.annotation(1),)))
+    store.undo()
+    assert store.annotation(1).rle == damaged
+    store.undo()
+    assert (store.annotation(1).rle, store.annotation(1).category_id) == (damaged, 1)

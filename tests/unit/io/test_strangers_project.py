@@ -212,3 +212,17 @@ def test_remembered_texts_that_are_odd_count_as_missing(project: Path, value: st
     with ProjectStore.open(project) as store:
         assert [category.name for category in store.categories()]
         (store.meta_get("position") or "").encode()
+
+
+def test_a_damaged_schema_that_is_no_text_is_a_message(project: Path) -> None:
+    """SQLite quotes it in its error, and Python cannot decode that."""
+    connection = sqlite3.connect(project, isolation_level=None)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_master SET name = CAST(x'f1ff41' AS TEXT), sql = 'x' WHERE name = 'edit_undone'")
+    connection.close()
+    for work in (ProjectStore.open, make_plain_copy, lambda path: ProjectStore.open_folder(path.parent)):
+        with pytest.raises(ProjectError, match=r"damaged|not an annotator project"):
+            work(project)
+    project.rename(project.with_name("other.annot"))
+    with ProjectStore.open_folder(project.parent, project_path=project.parent.parent / "new.annot") as store:
+        assert store.images()
