@@ -127,7 +127,25 @@ def _survey(path: str) -> Answer:
     return {"survey": decoding.survey(path).to_data()}, None, ()
 
 
-ANSWERS: dict[str, Callable[..., Answer]] = {"load": _load, "thumbnail": _thumbnail, "size": _size, "survey": _survey}
+def _surveys(path: str, paths: list[str]) -> Answer:
+    """Of many files below a folder: an answer for each would take longer than the looks."""
+    return {"surveys": [_survey_or_none(os.path.join(path, one)) for one in paths]}, None, ()
+
+
+def _survey_or_none(path: str) -> dict[str, Any] | None:
+    try:
+        return decoding.survey(path).to_data()
+    except ImageError:  # it is reported when it is to be shown
+        return None
+
+
+ANSWERS: dict[str, Callable[..., Answer]] = {
+    "load": _load,
+    "thumbnail": _thumbnail,
+    "size": _size,
+    "survey": _survey,
+    "surveys": _surveys,
+}
 
 
 def _bound(cpu_s: float, memory_bytes: int | None) -> None:

@@ -46,7 +46,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 _MAPPED = 64
-_MANY_HEADS = 500
+_MANY_HEADS, _HEADS_AT_ONCE = 500, 50
 _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
@@ -145,13 +145,14 @@ def survey_files(
     """
     wanted = [path for path in paths if _is_worth_a_look(os.path.join(root, *path.split("/")))]
     found: dict[str, Survey] = {}
+    parts = [wanted[at : at + _HEADS_AT_ONCE] for at in range(0, len(wanted), _HEADS_AT_ONCE)]
+    done = 0
     # Another reader takes longer to start than a few hundred heads to read.
     with ThreadPoolExecutor(POOL_SIZE if len(wanted) > _MANY_HEADS else 1) as pool:
         try:
-            looks = pool.map(lambda path: _survey(os.path.join(root, *path.split("/")), path), wanted)
-            for done, (path, survey) in enumerate(zip(wanted, looks, strict=True), start=1):
-                if survey is not None:
-                    found[path] = survey
+            for part, surveys in zip(parts, pool.map(lambda part: _surveys(root, part), parts), strict=True):
+                found.update(surveys)
+                done += len(part)
                 if on_done is not None:
                     on_done(done)
         except BaseException:
@@ -169,6 +170,18 @@ def _is_worth_a_look(path: str) -> bool:
             return may_be_several(stream)
     except OSError:  # it is reported when it is to be shown
         return False
+
+
+def _surveys(root: str | os.PathLike[str], paths: Sequence[str]) -> dict[str, Survey]:
+    """By path. Where one of the files ends its reader, they are looked into one by one, to know which."""
+    try:
+        answers = _ask("surveys", root, paths=[os.path.join(*path.split("/")) for path in paths]).data["surveys"]
+    except ImageError as error:
+        _log.debug("%s files were not looked into together: %s", len(paths), error)
+        one_by_one = ((path, _survey(os.path.join(root, *path.split("/")), path)) for path in paths)
+        return {path: survey for path, survey in one_by_one if survey is not None}
+    pairs = zip(paths, answers, strict=True)
+    return {path: Survey.from_data(data, path) for path, data in pairs if data is not None}
 
 
 def _survey(path: str, name: str) -> Survey | None:

@@ -14,7 +14,7 @@ from annotator.domain.errors import ImageError
 from annotator.domain.media import SeriesKind
 from annotator.domain.project import ImageRecord
 from annotator.io.formats.coco.export import export_coco
-from annotator.io.images import decoding
+from annotator.io.images import decoding, reading
 from annotator.io.images.reading import load_image, survey_files
 from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
@@ -221,7 +221,27 @@ def test_only_files_that_may_be_several_are_looked_into(tmp_path: Path) -> None:
     assert "two.tif" in found
     assert found["two.tif"].frames == 2
     assert not {"one.tif", "photo.jpg", "missing.tif"} & found.keys()
-    assert done == [1, 2, 3]
+    assert done == [3]
+
+
+def test_a_file_that_ends_its_reader_does_not_cost_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}.tif" for number in range(4)]
+    for name in names:
+        pages(tmp_path / name, 2)
+    asked: list[str] = []
+    real = reading._ask
+
+    def ask(what: str, path: str, **arguments: object) -> object:
+        asked.append(what)
+        if what == "surveys" or path.endswith("2.tif"):
+            raise ImageError("It ended the process that reads images.")
+        return real(what, path, **arguments)
+
+    monkeypatch.setattr(reading, "_ask", ask)
+    assert sorted(survey_files(tmp_path, names)) == ["0.tif", "1.tif", "3.tif"]
+    assert asked == ["surveys", *["survey"] * 4]
 
 
 def test_a_look_that_is_stopped_leaves_no_project(tmp_path: Path) -> None:
