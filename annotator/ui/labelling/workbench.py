@@ -77,6 +77,8 @@ class Workbench(QObject):
         """What the canvas shows; None while the next image is read."""
         self._series_id = 0
         """Whose slice is on the canvas; 0: none."""
+        self._position, self._is_backward = 0, False
+        """Of the wanted image in its series, and whether the person goes through it from the end."""
         self._drafts = KeptDrafts(session, refine, parent=self)
         self._refusals = Refusals(session, refine, self._notices, parent=self)
         self._tool_before: str | None = None
@@ -151,7 +153,11 @@ class Workbench(QObject):
         self._epoch += 1
         self._views.has_failed = False
         # From slice to slice the canvas keeps the last one until the next is read: it would flicker.
-        self._leave_picture(keeps_canvas=record is not None and 0 != record.series_id == self._series_id)
+        is_beside = record is not None and 0 != record.series_id == self._series_id
+        if is_beside and record is not None:
+            self._is_backward = record.position < self._position
+        self._position = 0 if record is None else record.position
+        self._leave_picture(keeps_canvas=is_beside)
         self._feedback.set_busy("image", is_busy=record is not None)
         self._notices.withdraw(Subject.IMAGE)
         if record is not None:
@@ -165,7 +171,7 @@ class Workbench(QObject):
             except ProjectError as error:  # a stranger's project names a file outside of the folder
                 self._on_unreadable(self._epoch, record.id, str(error))
             else:
-                self._loader.request(self._epoch, record.id, path, frame=record.frame)
+                self._loader.request(self._epoch, record.id, path, frame=record.frame, keeps_ahead=is_beside)
 
     def try_again(self) -> None:
         """Read the current image again when it could not be shown."""
@@ -256,8 +262,9 @@ class Workbench(QObject):
             self._notices.warn(message, about=Subject.IMAGE, action=action)
 
     def _preload_neighbours(self) -> None:
-        """Once the current image is encoded there is time for those beside it."""
-        for step in (+1, -1):
+        """Once the current image is encoded there is time for those beside it; of a series for a few ahead."""
+        way = -1 if self._is_backward else +1
+        for step in (way, 2 * way, 3 * way, -way) if self._series_id else (+1, -1):
             record = self._session.neighbour(step)
             if record is not None and is_inside(record.path) and self._session.asks_for is None:
                 self._loader.preload(record.id, self._session.image_path(record), frame=record.frame)

@@ -115,16 +115,21 @@ class ImageLoader(QObject):
         self.window_of: Callable[[LoadedImage], Window | None] = lambda _image: None
         """What each is to be shown through; asked by the reading threads, too."""
 
-    def request(self, epoch: int, image_id: int, path: Path, *, frame: int = 0) -> None:
-        """Load an image; answers at once (inside this call) when it is in memory."""
+    def request(self, epoch: int, image_id: int, path: Path, *, frame: int = 0, keeps_ahead: bool = False) -> None:
+        """Load an image; answers at once (inside this call) when it is in memory.
+
+        Args:
+            keeps_ahead: what is loaded ahead of time is still wanted: the neighbours of a slice.
+        """
+        ahead = {one: wish for one, wish in self._wanted.items() if keeps_ahead and not wish[0]}
         picture = self.cached(image_id)
         if picture is not None:
-            self._wanted = {}
+            self._wanted = ahead
             self._cache.move_to_end(image_id)
             self.loaded.emit(epoch, picture)
             return
         # A new dict: the threads that read an image which is not in it stop.
-        self._wanted = {image_id: (epoch, path, frame)}
+        self._wanted = {**ahead, image_id: (epoch, path, frame)}
         self._order += 1
         self._start(image_id, path, frame, priority=self._order)
 
