@@ -161,7 +161,7 @@ def come_back_to_many(desk: Desk, decoders) -> frozenset[int]:
     desk.until(lambda: len(shown_ids(desk)) == MANY)
     desk.key(K.Key_D)
     desk.wait_image(1)
-    desk.program.views._masks.clear()
+    desk.program.views.objects._masks.clear()
     decoders.were_main.clear()
     desk.key(K.Key_A)
     desk.wait_image(0)
@@ -199,7 +199,7 @@ def test_masks_that_come_late_do_not_land_on_the_next_image(desk, decoders):
     desk.key(K.Key_D)
     desk.wait_image(1)
     decoders.gate.set()
-    desk.program.views._reader._pool.waitForDone(5000)
+    desk.program.views.objects._reader._pool.waitForDone(5000)
     desk.accept_at(60, 60)
     assert len(shown_ids(desk)) == 1
 
