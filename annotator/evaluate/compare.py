@@ -81,10 +81,20 @@ def read_evaluation(path: Path) -> Evaluation:
         if not items or not all(items.values()):
             raise ValueError("it holds no objects")
         return Evaluation(str(data["model"]), items)
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ImportFormatError(
-            f"{path} is not the result of an evaluation: {error}.", "Make one: annotator evaluate --json."
-        ) from error
+    except OSError as error:
+        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the name.") from error
+    except KeyError as error:
+        raise _no_result(path, f"it has no {error.args[0]}") from error
+    except (UnicodeDecodeError, TypeError, AttributeError, RecursionError) as error:
+        raise _no_result(path, "it is of another form") from error
+    except ValueError as error:
+        raise _no_result(path, str(error)) from error
+
+
+def _no_result(path: Path, why: str) -> ImportFormatError:
+    return ImportFormatError(
+        f"{path} is not the result of an evaluation: {why}.", "Make one: annotator evaluate --json."
+    )
 
 
 def _checked(item: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -103,6 +103,18 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
         read_evaluation(path)
 
 
+def test_what_is_wrong_with_another_file_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"images": []}')
+    with pytest.raises(ImportFormatError, match="it has no per_object"):
+        read_evaluation(path)
+    path.write_text("[" * 30_000)
+    with pytest.raises(ImportFormatError, match="it is of another form"):
+        read_evaluation(path)
+    with pytest.raises(ImportFormatError, match="cannot be read"):
+        read_evaluation(tmp_path / "gone.json")
+
+
 def test_evaluations_of_other_objects_are_refused(tmp_path: Path, ours: Path) -> None:
     other = write(tmp_path / "other.json", "x", {"a": [item(99, 0.5, [0.5])]})
     with pytest.raises(ImportFormatError, match="share no objects"):
