@@ -13,12 +13,14 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.errors import ImageError
+from annotator.domain.window import Window
+from annotator.domain.windowing import Native, show
 from annotator.io.images.claims import ask_for
 from annotator.io.images.reader import CONVERT, COPY_AGAIN, Pixels, RgbArray, check_size, frame_note, joined
 from annotator.io.images.survey import MAX_FRAMES, Survey
@@ -28,7 +30,6 @@ _CHUNK_BYTES = 1 << 20
 _SAMPLED_SLICES = 9
 _LOW, _HIGH = 0.5, 99.5
 """Percentiles that become black and white: of the whole volume, so that slices do not flicker."""
-_TINY = 1e-30
 _KEPT = 2
 
 FloatArray = npt.NDArray[np.floating]
@@ -44,9 +45,9 @@ class Grid:
         offset: of the first number in the (unpacked) data.
         is_packed: whether the data are packed by gzip, from ``offset_packed`` in the file on; then ``offset`` counts
             in what is unpacked.
-        is_inverted: whether the values fall while the numbers rise.
+        slope, intercept: make values of numbers.
         affine: 4 x 4, from indices to LPS millimetres.
-        shown: the range that the file wants to be shown, in stored numbers, if it names one.
+        shown: the range that the file wants to be shown, in values, if it names one.
         has_space: whether ``affine`` is more than a guess.
         notes: what is to be said of it.
     """
@@ -58,7 +59,8 @@ class Grid:
     samples: int = 1
     is_packed: bool = False
     offset_packed: int = 0
-    is_inverted: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
     shown: tuple[float, float] | None = None
     has_space: bool = True
     notes: tuple[str, ...] = field(default=())
@@ -97,8 +99,8 @@ class Grid:
         length = float(np.linalg.norm(normal))
         return abs(float(self.affine[:3, 2] @ normal)) / length if length else 0.0
 
-    def upright(self, plane: RgbArray) -> RgbArray:
-        """A slice (j x i x 3) as it is shown."""
+    def upright(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A slice (j x i, or j x i x colours) as it is shown."""
         is_turned, flips_x, flips_y = self._turn()
         shown = plane.swapaxes(0, 1) if is_turned else plane
         shown = shown[:, ::-1] if flips_x else shown
@@ -141,15 +143,14 @@ class GridReader:
         ask_for(name, *grid.size_wh, grid.samples * (grid.dtype.itemsize + 8) + 4)
         data, stamp = _data(stream, grid, name)
         plane = _plane(data, grid, frame, name)
+        upright = np.ascontiguousarray(grid.upright(plane))
+        place, spacing = frame_note(frame, grid.frames, word="slice"), grid.spacing_mm()
         if grid.samples > 1:
-            rgb, window = np.ascontiguousarray(plane[:, :, :3], np.uint8), ""
-        else:
-            low, high = _shown_range(data, grid, stamp, name)
-            rgb, window = _grey(plane, low, high), f"{low:g} to {high:g}"
-            rgb = 255 - rgb if grid.is_inverted else rgb
-        shown = np.ascontiguousarray(grid.upright(rgb))
-        note = joined(window, frame_note(frame, grid.frames, word="slice"))
-        return Pixels(shown, window, grid.spacing_mm(), {}, note)
+            return Pixels(np.ascontiguousarray(upright[:, :, :3], np.uint8), "", spacing, {}, place)
+        low, high = _shown_range(data, grid, stamp, name)
+        native = _native(upright, grid, Window.of_range(low, high))
+        window = f"{low:g} to {high:g}"
+        return Pixels(show(native), window, spacing, {}, joined(window, place), native)
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
@@ -165,18 +166,21 @@ def _plane(data: BinaryIO, grid: Grid, frame: int, name: str) -> npt.NDArray[np.
     return np.frombuffer(raw, grid.dtype).reshape((j, i, grid.samples) if grid.samples > 1 else (j, i))
 
 
-def _grey(plane: npt.NDArray[np.generic], low: float, high: float) -> RgbArray:
-    values = plane.astype(np.float32)
-    share = (np.nan_to_num(values, nan=low) - low) / max(high - low, _TINY)
-    grey = (np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+def _native(plane: npt.NDArray[Any], grid: Grid, window: Window) -> Native:
+    """The numbers of a slice, with the window of the volume."""
+    values = plane.astype(plane.dtype.newbyteorder("="), copy=False)
+    empty = ~np.isfinite(values) if values.dtype.kind == "f" else None
+    if empty is not None and not empty.any():
+        empty = None
+    values.setflags(write=False)
+    return Native(values, window, grid.slope, grid.intercept, empty=empty, kind=values.dtype.name)
 
 
 _ranges: OrderedDict[tuple[int, ...], tuple[float, float]] = OrderedDict()
 
 
 def _shown_range(data: BinaryIO, grid: Grid, stamp: tuple[int, ...], name: str) -> tuple[float, float]:
-    """What becomes black and white, in the numbers that are stored."""
+    """What becomes black and white, in values."""
     if grid.shown is not None:
         return grid.shown
     known = _ranges.get(stamp)
@@ -185,7 +189,7 @@ def _shown_range(data: BinaryIO, grid: Grid, stamp: tuple[int, ...], name: str) 
         found: list[npt.NDArray[np.float64]] = []
         for frame in {round(number * (grid.frames - 1) / max(1, count - 1)) for number in range(count)}:
             try:
-                values = _plane(data, grid, frame, name).astype(np.float64).ravel()
+                values = _plane(data, grid, frame, name).astype(np.float64).ravel() * grid.slope + grid.intercept
             except ImageError:  # a file that is cut off shows the slices that it has
                 continue
             found.append(values[np.isfinite(values)][:: max(1, values.size // 65_536)])

@@ -76,6 +76,7 @@ def _grid(header: Any, name: str, *, is_packed: bool) -> Grid:
     affine[:3] *= unit
     has_space = bool(np.isfinite(affine).all()) and abs(float(np.linalg.det(affine[:3, :3]))) > 0
     offset = max(int(float(header["vox_offset"])), int(header["sizeof_hdr"]) + 4)
+    slope, intercept = _scaling(header)
     notes = (f"{counted(times, 'volume')} of {counted(k, 'slice')}",) if times > 1 else ()
     return Grid(
         (i, j, k, times),
@@ -87,16 +88,18 @@ def _grid(header: Any, name: str, *, is_packed: bool) -> Grid:
         has_space=has_space,
         notes=notes,
         shown=_wanted_range(header),
-        is_inverted=float(header["scl_slope"]) < 0,
+        slope=slope,
+        intercept=intercept,
     )
 
 
-def _wanted_range(header: Any) -> tuple[float, float] | None:
-    """``cal_min`` to ``cal_max``, in stored numbers."""
-    low, high = float(header["cal_min"]), float(header["cal_max"])
+def _scaling(header: Any) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0, or none, means the numbers as they are."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if not np.isfinite([low, high]).all() or high <= low:
-        return None
-    if np.isfinite([slope, intercept]).all() and slope not in (0.0, 1.0):
-        low, high = sorted(((low - intercept) / slope, (high - intercept) / slope))
-    return low, high
+    return (slope, intercept) if np.isfinite([slope, intercept]).all() and slope != 0 else (1.0, 0.0)
+
+
+def _wanted_range(header: Any) -> tuple[float, float] | None:
+    """``cal_min`` to ``cal_max``."""
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    return (low, high) if np.isfinite([low, high]).all() and high > low else None

@@ -101,6 +101,10 @@ def test_scaled_numbers_are_shown_in_the_range_that_the_file_wants(tmp_path: Pat
     image.header["cal_min"], image.header["cal_max"] = -60, 10
     image.to_filename(tmp_path / "v.nii")
     values = -0.5 * ramp()[:, :, 1].T + 10.0
+    loaded = decoding.load_image(tmp_path / "v.nii", frame=1)
+    assert loaded.native is not None
+    assert np.array_equal(loaded.native.values * loaded.native.slope + loaded.native.intercept, values)
+    assert loaded.native.default.limits == pytest.approx((-60, 10))
     wanted = np.clip((values + 60) / 70, 0, 1) * 255
     assert np.abs(frame(tmp_path / "v.nii", 1).astype(float) - wanted).max() <= 1
 
