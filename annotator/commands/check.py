@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.commands.privacy import add_privacy_arguments, run_privacy
 from annotator.domain.checks.finding import CHECKS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--waive", metavar="MARK", action="append", default=[], help="keep a finding (--note says why)")
     parser.add_argument("--note", default="", help="why the findings of --waive are kept")
+    add_privacy_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands.output import check_output
     from annotator.domain.errors import ExportError, UserError
 
+    if args.privacy:
+        return run_privacy(args)
     wanted = _wanted(args.only, args.skip)
     out: Path | None = args.out
     if out is not None:

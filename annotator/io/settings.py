@@ -64,7 +64,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keymap", "annotator", "Keyboard", "Preset of the keys.", choices=("annotator", "x-anylabeling", "isat")),
     Setting("author", "", "Project", "Your name as kept with every object; empty: the system's user name."),
     Setting("max_image_megapixels", 400, "Project", "Larger images are refused.", minimum=1, maximum=4000),
-    Setting("dicom_uids", True, "Project", "Keep the UIDs of DICOM images in the project and its exports."),
+    Setting(
+        "dicom_uids",
+        False,
+        "Project",
+        "Keep the UIDs of DICOM images in projects and exports. In an archive they lead to the patient.",
+    ),
     Setting(
         budget.SETTING,
         0,

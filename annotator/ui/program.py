@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject
 from annotator.domain.errors import UserError
 from annotator.domain.image_filter import ImageFilter
 from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
-from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY
+from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, keeps_uids
 from annotator.io.settings import Settings, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.labelling.loop import LoopCommands
@@ -88,6 +88,7 @@ class Program(QObject):
         window.closing.connect(self.shut_down)
         window.film.filtered.connect(self._on_filtered)
         self.session.opened.connect(self._forget_pictures)
+        self.session.opened.connect(self._show_whether_uids_are_kept)
         self.thumbnails.ready.connect(window.film.set_thumbnail)
         self.thumbnails.failed.connect(window.film.set_unreadable)
         self.client.ready.connect(self._on_model)
@@ -135,6 +136,10 @@ class Program(QObject):
             _log.error("the engine thread did not end; leaving without it")
             os._exit(HUNG_EXIT)
 
+    def _show_whether_uids_are_kept(self) -> None:
+        store = self.session.store
+        self.window.status.uids.setVisible(store is not None and keeps_uids(store))
+
     def _forget_pictures(self) -> None:
         self.loader.clear()
         self.thumbnails.clear()
@@ -181,7 +186,8 @@ class Program(QObject):
             self._set_author(self.settings.get("author") or user_name())
         elif key == "dicom_uids":
             self.session.keeps_uids = bool(self.settings.get(key))
-            self.session.remember(UIDS_KEY, "" if self.session.keeps_uids else LEFT_OUT)
+            self.session.remember(UIDS_KEY, KEPT if self.session.keeps_uids else LEFT_OUT)
+            self._show_whether_uids_are_kept()
         elif key == "mask_opacity":
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
         elif key == "outline_width_px":

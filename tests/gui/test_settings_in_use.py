@@ -14,6 +14,8 @@ from PySide6.QtWidgets import QLabel
 
 from annotator.domain.errors import UserError
 from annotator.io.formats.coco.export import export_coco
+from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY
+from annotator.io.project.store import ProjectStore
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.canvas.mask_picture import MaskLook
 from tests.fakes import FakeSegmenter, fake_engine
@@ -76,36 +78,62 @@ def test_images_above_the_limit_are_refused_until_it_is_raised(desk):
     assert desk.window.area.error_bar.text == ""
 
 
-def test_uids_of_dicom_are_left_out_where_the_person_wants_it(desk):
-    """Of the project, of its exports (also of what it kept before), and by colleagues, too."""
+def test_uids_of_dicom_are_kept_only_where_the_person_wants_it(desk):
+    """In the project, in its exports (also what it kept before), and by colleagues, too. It shows that it does."""
     folder = desk.root / "study"
     folder.mkdir()
     for name in ("a.dcm", "b.dcm"):
         write_dicom(folder / name)
     desk.open(folder=folder)
-    store = desk.session.store
-    assert "SOPInstanceUID" in store.images()[0].extra
+    store, mark = desk.session.store, desk.window.status.uids
+    uids = {"SOPInstanceUID", "SeriesInstanceUID"}
+    first = store.images()[0]
+    assert first.extra["Modality"] == "CT"
+    assert not uids & set(first.extra)
+    assert len(first.extra["series"]) == 32
+    assert mark.isHidden()
     dialog = desk.program.files.show_settings()
     assert "DICOM UIDs" in [label.text() for label in dialog.findChildren(QLabel)]
-    dialog.editors["dicom_uids"].setChecked(False)
+    dialog.editors["dicom_uids"].setChecked(True)
     dialog.close()
+    assert mark.isVisible()
     desk.session.go_to(store.images()[1].id)
     desk.wait_image(1)
-    first, second = store.images()
-    assert second.extra["Modality"] == "CT"
-    assert not {"SOPInstanceUID", "SeriesInstanceUID"} & set(second.extra)
+    second = store.images()[1]
+    assert uids < set(second.extra)
+    export_coco(store, desk.root / "out.json", all_images=True)
+    assert second.extra["SOPInstanceUID"] in (desk.root / "out.json").read_text()
+    desk.session.keeps_uids = False  # a colleague, who has not asked for it
+    desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=second.extra)
+    assert uids < set(store.images()[1].extra)
+    dialog = desk.program.files.show_settings()
+    dialog.editors["dicom_uids"].setChecked(False)
+    dialog.close()
+    assert mark.isHidden()
     export_coco(store, desk.root / "out.json", all_images=True)
     text = (desk.root / "out.json").read_text()
     assert '"Modality":"CT"' in text
     assert "InstanceUID" not in text
-    desk.session.keeps_uids = True  # a colleague, who has not asked for it
-    desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=first.extra)
-    assert "SOPInstanceUID" not in store.images()[1].extra
-    dialog = desk.program.files.show_settings()
-    dialog.editors["dicom_uids"].setChecked(True)
-    dialog.close()
-    desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=first.extra)
-    assert "SOPInstanceUID" in store.images()[1].extra
+
+
+def test_a_new_project_keeps_uids_for_who_wants_them_and_an_old_one_is_not_changed(desk):
+    folder = desk.root / "study"
+    folder.mkdir()
+    write_dicom(folder / "a.dcm")
+    Settings.load(desk.root / "settings.toml").set("dicom_uids", True)
+    with ProjectStore.open_folder(folder) as store:
+        store.meta_set(UIDS_KEY, LEFT_OUT)
+    desk.open(folder=folder)
+    assert set(desk.session.store.images()[0].extra) == {"Modality", "series"}
+    assert desk.window.status.uids.isHidden()
+    other = desk.root / "other"
+    other.mkdir()
+    write_dicom(other / "a.dcm")
+    desk.program.files.open_path(other)
+    desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == other)
+    desk.wait_image(0)
+    assert "SOPInstanceUID" in desk.session.store.images()[0].extra
+    assert desk.window.status.uids.isVisible()
 
 
 def test_a_stored_window_that_shows_nothing_is_told(desk):
@@ -115,15 +143,6 @@ def test_a_stored_window_that_shows_nothing_is_told(desk):
     desk.open(folder=folder, wait_ready=False)
     assert "a.dcm: stretched -99" in desk.window.status.message.text()
     assert "the stored window misses the data" in desk.window.status.message.text()
-
-
-def test_who_leaves_uids_out_leaves_them_out_of_every_project(desk):
-    folder = desk.root / "study"
-    folder.mkdir()
-    write_dicom(folder / "a.dcm")
-    Settings.load(desk.root / "settings.toml").set("dicom_uids", False)
-    desk.open(folder=folder)
-    assert set(desk.session.store.images()[0].extra) == {"Modality"}
 
 
 def test_the_memory_for_one_image_can_be_raised(desk):

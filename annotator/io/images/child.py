@@ -139,12 +139,17 @@ def _survey_or_none(path: str) -> dict[str, Any] | None:
         return None
 
 
+def _identity(path: str) -> Answer:
+    return {"identity": decoding.read_identity(path)}, None, ()
+
+
 ANSWERS: dict[str, Callable[..., Answer]] = {
     "load": _load,
     "thumbnail": _thumbnail,
     "size": _size,
     "survey": _survey,
     "surveys": _surveys,
+    "identity": _identity,
 }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import cv2
 import numpy as np
@@ -137,6 +137,18 @@ def survey(path: str | os.PathLike[str]) -> Survey:
         if not isinstance(reader, SurveyingReader):
             return Survey()
         return _decode(name, lambda: reader.survey(stream, name))
+
+
+def read_identity(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Who a DICOM file is of, as :func:`annotator.io.images.dicom_identity.identity_in`; None for other files.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    from annotator.io.images.dicom_identity import identity_in
+
+    with _opened(path) as (stream, name, _reader):
+        return _decode(name, lambda: identity_in(stream))
 
 
 OWN_READERS = {

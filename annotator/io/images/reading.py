@@ -39,6 +39,7 @@ __all__ = [
     "load_image",
     "load_thumbnail",
     "natural_key",
+    "read_identity",
     "read_size",
     "survey_files",
     "warm_up",
@@ -131,6 +132,17 @@ def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int
     """
     width, height = _ask("size", path, frame=frame).data["size"]
     return int(width), int(height)
+
+
+def read_identity(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Who a DICOM file is of, for the search for places where that must not stand; None for other files. See
+    :func:`annotator.io.images.dicom_identity.identity_in`.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    found: dict[str, Any] | None = _ask("identity", path).data["identity"]
+    return found
 
 
 def survey_files(

@@ -204,3 +204,14 @@ def meta_beginning(project: ProjectQueries, prefix: str) -> dict[str, str]:
     """All remembered texts of a project whose key begins so, by the rest of their key."""
     found = project._fetch("SELECT k, v FROM meta WHERE substr(k, 1, ?) = ?", len(prefix), prefix)
     return {key[len(prefix) :]: value for key, value in found}
+
+
+def table_values(project: ProjectQueries) -> Iterator[tuple[str, str, str | bytes]]:
+    """(table, column, value) of every text and blob in a project, whatever tables it has."""
+    for (table,) in project._fetch("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"):
+        columns = [name for (name,) in project._fetch("SELECT name FROM pragma_table_info(?)", table)]
+        for column in columns:
+            quoted = f'"{column}"', f'"{table}"'
+            query = "SELECT {0} FROM {1} WHERE typeof({0}) IN ('text', 'blob')".format(*quoted)
+            for (value,) in project._fetch(query):
+                yield table, column, value

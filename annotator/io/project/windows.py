@@ -16,12 +16,12 @@ from annotator.domain.window import Window, window_from_json
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
 from annotator.io.images.reading import load_image
 from annotator.io.images.windowed import through_stored
+from annotator.io.project.identifiers import salt_of
 from annotator.io.project.place import find_project
 from annotator.io.project.queries import ProjectQueries, meta_beginning
 from annotator.io.project.store import ProjectStore
 
 PREFIX = "window/"
-SALT_KEY = "salt"
 _AS_THE_FILE_ASKS = "file"
 """In the place of a window: this picture has none, although all of its kind have."""
 
@@ -92,15 +92,6 @@ class WindowBook:
         self._rows[key] = text
         if self._write is not None:
             self._write(PREFIX + key, text)
-
-
-def salt_of(store: ProjectQueries, write: Callable[[str, str], object] | None = None) -> str:
-    """The project's secret, made when it is needed first; empty where there is none and nothing can be written."""
-    salt = store.meta_get(SALT_KEY) or ""
-    if not salt and write is not None:
-        salt = new_salt()
-        write(SALT_KEY, salt)
-    return salt
 
 
 class AsShown:

@@ -31,7 +31,7 @@ from annotator.domain.project import (
     status_edit,
 )
 from annotator.io.project.drafts import Kept
-from annotator.io.project.identifiers import LEFT_OUT, UIDS_KEY, keeps_uids, without_uids
+from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, facts_to_keep
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.project.attempts import EDIT, ONCE, Attempts
@@ -72,9 +72,9 @@ class ProjectSession(QObject):
     def __init__(self, parent: QObject | None = None, *, author: str = "") -> None:
         super().__init__(parent)
         self.author = author
-        self.keeps_uids = True
-        """Whether UIDs of DICOM images go into projects. Who leaves them out leaves them out of every one that is
-        opened; what a project has noted holds for everybody who works on it."""
+        self.keeps_uids = False
+        """Whether UIDs of DICOM images go into projects that do not say it yet. What a project has noted holds for
+        everybody who works on it."""
         self.store: ProjectStore | None = None
         self.images: list[ImageRecord] = []
         self.categories: dict[int, Category] = {}
@@ -127,12 +127,11 @@ class ProjectSession(QObject):
         self.drafts.counts = store.draft_counts()
         self.classes.current_id = opened.category_id
         self.classes.make_valid()
+        self.remember(UIDS_KEY, store.meta_get(UIDS_KEY) or (KEPT if self.keeps_uids else LEFT_OUT))
         self.opened.emit()
         self.class_changed.emit(self.category)
         for notice in store.notices:
             self.told.emit(notice)
-        if not self.keeps_uids:
-            self.remember(UIDS_KEY, LEFT_OUT)
         return replaced
 
     def close(self, *, is_replaced: bool = False) -> None:
@@ -335,7 +334,7 @@ class ProjectSession(QObject):
         store = self.store
         if store is None:
             return
-        extra = extra if keeps_uids(store) else without_uids(extra)
+        extra = facts_to_keep(store, extra, self.remember)
 
         def work() -> None:
             change = store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)

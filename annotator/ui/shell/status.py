@@ -12,6 +12,10 @@ from annotator.ui.notices import is_part_of
 _MESSAGE_MS = 8000
 _CLICK_TIP = "Time from a click to its mask"
 _ZOOM_TIP = "zoom: the object is small, so it was looked at again in an enlarged piece of the image"
+_UIDS_TIP = (
+    "The UIDs of DICOM images are kept in this project and its exports (Settings, Project).\n"
+    "In the archive that the images came from they lead to the patient."
+)
 _PADDING_PX = 16
 """Left and right of a fact, as in the style sheet."""
 
@@ -25,6 +29,9 @@ class StatusLine(QStatusBar):
         self.message = ElidedLabel()
         self.message.setObjectName("message")
         self.addWidget(self.message, 1)
+        self.uids = self._fact("UIDs", _UIDS_TIP)
+        self.uids.setText("UIDs kept")
+        self.uids.hide()
         self.engine = self._fact("Model and device", "")
         self.encode = self._fact("Encoding time", "Time the image took to be encoded; once per image")
         self.decode = self._fact("Click time", _CLICK_TIP)

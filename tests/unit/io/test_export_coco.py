@@ -26,6 +26,7 @@ from annotator.io.formats.coco import export as coco_module
 from annotator.io.formats.coco.export import check_coco, export_coco
 from annotator.io.formats.polygons import export_polygons
 from annotator.io.formats.report import LeftOut
+from annotator.io.project.identifiers import KEPT, UIDS_KEY
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import HEIGHT, WIDTH, accept, disc, image_folder
 
@@ -193,11 +194,16 @@ def test_empty_projects(tmp_path: Path) -> None:
 
 def test_dicom_names_and_spacing_go_out(store: ProjectStore, tmp_path: Path) -> None:
     extra = {"SOPInstanceUID": "1.2", "spacing_mm": [0.5, 0.5], "date_captured": "2020"}
+    extra["series"] = "pseudonym"
     store.record_image_facts(1, sha256="00", width=WIDTH, height=HEIGHT, extra=extra)
     export_coco(store, tmp_path / "a.json")
     image = load(tmp_path / "a.json")["images"][0]
     assert image["date_captured"] == "2020"
-    assert image["attributes"] == {"SOPInstanceUID": "1.2", "spacing_mm": [0.5, 0.5], "status": "in progress"}
+    kept = {"series": "pseudonym", "spacing_mm": [0.5, 0.5], "status": "in progress"}
+    assert image["attributes"] == kept  # UIDs only where the project says so
+    store.meta_set(UIDS_KEY, KEPT)
+    export_coco(store, tmp_path / "a.json")
+    assert load(tmp_path / "a.json")["images"][0]["attributes"] == {"SOPInstanceUID": "1.2", **kept}
 
 
 def test_sizes_follow_the_orientation(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from annotator.domain.window import Window
 from annotator.evaluate import run as evaluation
 from annotator.evaluate.objects import EvaluationImage
 from annotator.io.images.reading import load_image
+from annotator.io.project.identifiers import SALT_KEY
 from annotator.io.project.queries import meta_beginning
 from annotator.io.project.store import ProjectStore
-from annotator.io.project.windows import PREFIX, SALT_KEY, AsShown, WindowBook
+from annotator.io.project.windows import PREFIX, AsShown, WindowBook
 from tests.fakes import FakeSegmenter
 from tests.unit.io.test_readers_dicom import write
 

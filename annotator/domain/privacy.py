@@ -1,0 +1,106 @@
+"""What names a person or leads to one, and whether it stands in some bytes. Pure; nothing repeats what it found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Identity(StrEnum):
+    """What kind of thing an identifier is."""
+
+    NAME = "patient's name"
+    PATIENT_ID = "patient's id"
+    BIRTH_DATE = "date of birth"
+    STUDY_DATE = "date of the examination"
+    ACCESSION = "accession number"
+    UID = "UID"
+
+
+_WORD = re.compile(rb"[0-9a-z\x80-\xff]+")
+_UID = re.compile(rb"[0-2](?:\.[0-9]+){4,}")
+_LEAST_ID, _LEAST_FAMILY = 4, 4
+_NO_NAMES = frozenset(
+    (b"anonymous", b"anonymized", b"anonymised", b"anon", b"patient", b"unknown", b"test", b"phantom", b"none", b"name")
+)
+_Words = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """All that may not be found.
+
+    Attributes:
+        phrases: by their first word, words that follow each other (lower case) and what they are.
+        uids: whole UIDs.
+    """
+
+    phrases: Mapping[bytes, tuple[tuple[_Words, Identity], ...]] = field(default_factory=dict)
+    uids: frozenset[bytes] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.phrases and not self.uids
+
+    def found_in(self, data: bytes) -> frozenset[Identity]:
+        """What kinds stand in there, in whatever case and with whatever between the words of a name."""
+        found: set[Identity] = set()
+        words = _words(data) if self.phrases else []
+        for at, word in enumerate(words):
+            for phrase, kind in self.phrases.get(word, ()):
+                if tuple(words[at : at + len(phrase)]) == phrase:
+                    found.add(kind)
+        if self.uids and any(uid in self.uids for uid in _UID.findall(data)):
+            found.add(Identity.UID)
+        return frozenset(found)
+
+
+def _words(data: bytes) -> list[bytes]:
+    """In lower case, of every script: text is UTF-8, and what is not cannot hold a name but in ASCII."""
+    return _WORD.findall(data.decode("utf-8", "replace").lower().encode("utf-8"))
+
+
+def identifiers_of(values: Iterable[tuple[Identity, str]]) -> Identifiers:
+    """From what files say. Names count as a whole, in both orders, and by the family's alone; what is too short to mean
+    anyone (an id "1"), or is the name of nobody ("Anonymous"), does not count."""
+    phrases: dict[bytes, set[tuple[_Words, Identity]]] = {}
+    uids: set[bytes] = set()
+    for kind, text in values:
+        if kind is Identity.UID:
+            uids.add(text.strip("\0 ").encode("ascii", "ignore"))
+            continue
+        for phrase in _phrases(kind, text):
+            phrases.setdefault(phrase[0], set()).add((phrase, kind))
+    fixed = {first: tuple(sorted(several)) for first, several in phrases.items()}
+    return Identifiers(fixed, frozenset(uids - {b""}))
+
+
+def _phrases(kind: Identity, text: str) -> list[_Words]:
+    words = tuple(_words(text.encode("utf-8", "replace")))
+    if kind is Identity.NAME:
+        return _names(text)
+    if kind in (Identity.BIRTH_DATE, Identity.STUDY_DATE):
+        digits = b"".join(words)
+        if len(digits) != 8 or not digits.isdigit():
+            return []
+        # A project's own times are written with dashes: an examination's date is only meant as DICOM writes it.
+        parts = (digits[:4], digits[4:6], digits[6:])
+        return [(digits,), parts] if kind is Identity.BIRTH_DATE else [(digits,)]
+    return [words] if sum(map(len, words)) >= _LEAST_ID else []
+
+
+def _names(text: str) -> list[_Words]:
+    """Of a name as DICOM writes it: alphabetic=ideographic=phonetic, each family^given^middle^prefix^suffix."""
+    found: list[_Words] = []
+    for group in text.split("="):
+        parts = [tuple(_words(part.encode("utf-8", "replace"))) for part in group.split("^")]
+        family, given = parts[0], tuple(word for part in parts[1:3] for word in part)
+        if any(word in _NO_NAMES for word in (*family, *given)):
+            continue
+        if family and given:
+            found += [(*family, *given), (*given, *family)]
+        if len(family) > 1 or (family and len(family[0]) >= _LEAST_FAMILY):
+            found.append(family)
+    return found
