@@ -32,6 +32,7 @@ from PySide6.QtTest import QTest
 
 from annotator.domain.drafts.kept import accepted_of, work_of
 from annotator.io.images import decoding
+from annotator.io.images.reader import LoadedImage
 from annotator.io.project.store import ProjectStore
 from annotator.io.settings import Settings
 from annotator.ui.app import build_program, default_factory, make_application
@@ -240,6 +241,12 @@ class Hands:
         QTest.keyClick(self.window.focusWidget() or self.window.canvas, key, modifier)
 
 
+def read_here(path: Path, *, frame: int = 0, max_pixels: int, is_native: bool = False) -> LoadedImage:
+    """As the loader's own reading, in this process."""
+    image = decoding.load_image(path, frame=frame, max_pixels=max_pixels)
+    return image if is_native else image.without_native()
+
+
 def live(folder: Path, script: Script, *, out: int, is_real: bool) -> None:
     """One life; it ends by the parent's kill."""
 
@@ -247,7 +254,7 @@ def live(folder: Path, script: Script, *, out: int, is_real: bool) -> None:
         os.write(out, json.dumps(line).encode() + b"\n")
 
     # In this process: readers of their own would have to start anew in every life.
-    vars(loading).update(load_image=decoding.load_image, load_thumbnail=decoding.load_thumbnail)
+    vars(loading).update(load_image=read_here, load_thumbnail=decoding.load_thumbnail)
     try:
         hands = Hands(folder, report, is_real=is_real)
         hands.visit(script.held.shown)
