@@ -52,7 +52,7 @@ class ImageFolder:
         if agreed.is_own(self._path, root, named=self._named) or agreed.is_agreed(self._path, root):
             self._agreed_root = root
             return None
-        return root if root.is_dir() else None  # nothing to read where there is nothing
+        return root if os.path.lexists(root) else None  # nothing to read where there is nothing
 
     @property
     def readable_root(self) -> Path:

@@ -25,7 +25,8 @@ class SliceBook:
 
     def take(self, series: Mapping[int, Series], images: Sequence[ImageRecord]) -> None:
         """Another project, whose images are in the order of :func:`annotator.domain.media.in_order`."""
-        self.series, self._rows, self._last = series, rows_by_series(images), {}
+        self.series, self._last = series, {}
+        self._rows = rows_by_series(images) if series else {}  # 12 ms with 100,000 images
 
     def visit(self, image: ImageRecord | None) -> None:
         """An image is shown: its series is come back to there."""

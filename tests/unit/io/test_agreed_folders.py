@@ -109,7 +109,7 @@ def test_it_is_kept_with_the_person_and_for_this_folder_alone(
         assert store.asks_for is not None, "another project"
 
 
-@pytest.mark.parametrize("way", ["../set", "sub/../../set", "link", "link/../set/.", "absolute"])
+@pytest.mark.parametrize("way", ["../set", "sub/../../set", "link", "link/../set/.", "../set/1.png", "absolute"])
 def test_ways_out(strangers: Path, touched: list[str], tmp_path: Path, way: str) -> None:
     (strangers.parent / "sub").mkdir()
     (strangers.parent / "link").symlink_to(tmp_path / "set")
