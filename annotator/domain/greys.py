@@ -21,6 +21,7 @@ segmentation models subtract."""
 
 SAMPLE_VALUES = 4_000_000
 _BLOCK_ROWS = 256
+_BLOCK_VALUES = 1 << 18
 
 
 def percentile_range(values: AnyArray, *, where: BoolArray | None = None) -> tuple[float, float]:
@@ -64,12 +65,14 @@ def unit_to_bytes(unit: npt.NDArray[np.float64]) -> ByteArray:
 def scale_to_bytes(values: AnyArray, low: float, high: float) -> ByteArray:
     """``low`` and below become 0, ``high`` and above 255, linear between; NaN becomes 0; equal limits give 0.
 
-    Works in blocks of rows, so that a large image does not cost several float copies of itself.
+    Works in blocks of rows, so that a large image does not cost several float copies of itself; of a line of numbers a
+    block is as large as one of a picture.
     """
     out = np.zeros(values.shape, np.uint8)
-    if high > low:
-        for start in range(0, values.shape[0], _BLOCK_ROWS):
-            rows = slice(start, start + _BLOCK_ROWS)
+    if high > low and values.size:
+        step = max(_BLOCK_ROWS, _BLOCK_VALUES // (values.size // values.shape[0]))
+        for start in range(0, values.shape[0], step):
+            rows = slice(start, start + step)
             out[rows] = unit_to_bytes(scale_to_unit(values[rows], low, high))
     return out
 
