@@ -59,7 +59,7 @@ def take_in(
         is_first: whether nobody has looked into the known files yet (a project of version 1).
     """
     singles = {image.path: image for image in known if image.series_id == 0 and image.frame == 0} if is_first else {}
-    paths = [*new, *(path for path in singles if path not in set(new))]
+    paths = [*new, *(singles.keys() - set(new))]
     surveys = dict(look(paths))
     if any(survey.slice is not None for survey in surveys.values()):
         folders = {_folder(path) for path, survey in surveys.items() if survey.slice is not None}
