@@ -87,7 +87,7 @@ def _effect(results: tuple[_Result, ...]) -> str:
         corners = sum(len(ring) for one in results for ring in one.operation.rings)
         worst = min(one.before.iou(one.after) for one in results)
         return f"{counted(corners, 'corner')}, IoU {worst:.3f}"
-    return f"{grouped(before)} → {grouped(after)} px² ({(after - before) / max(1, before):+.1%})"
+    return f"{grouped(after)} px² ({(after - before) / max(1, before):+.1%})"
 
 
 class MaskOperations(QObject):

@@ -229,12 +229,15 @@ class CanvasArea(QWidget):
         self._object_place = QRectF()
         self.error_bar = ErrorBar(theme)
         self.question = QuestionBar()
-        self.refining = QuestionBar()
-        self.operation = OperationBar()
         self.empty = EmptyState(theme)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(canvas)
+        # Over the image, which must not move under the hand when one of them comes or goes.
+        self.refining, self.operation = QuestionBar(self.stack, is_short=True), OperationBar(self.stack)
+        self.bars = (self.refining, self.operation)
+        for bar in self.bars:
+            bar.installEventFilter(self)
         self.candidates = CandidateStrip(theme, self.stack)
         self.chip = ClassChip(theme, self.stack)
         self.chip.hide()
@@ -249,8 +252,6 @@ class CanvasArea(QWidget):
         box.setSpacing(0)
         box.addWidget(self.error_bar)
         box.addWidget(self.question)
-        box.addWidget(self.refining)
-        box.addWidget(self.operation)
         box.addWidget(self.stack, 1)
         box.addWidget(self.slices)
         self.stack.installEventFilter(self)
@@ -259,7 +260,16 @@ class CanvasArea(QWidget):
 
     def show_canvas(self, is_shown: bool) -> None:
         self.stack.setCurrentWidget(self.canvas if is_shown else self.empty)
-        for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder, self.busy):
+        for part in (
+            self.candidates,
+            self.chip,
+            self.hint,
+            self.notice,
+            self.doubt,
+            *self.bars,
+            self.finder,
+            self.busy,
+        ):
             part.raise_()
         if not is_shown:
             for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):
@@ -275,7 +285,7 @@ class CanvasArea(QWidget):
         self._place()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show):
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.Hide, QEvent.Type.LayoutRequest):
             self._place()
         return False
 
@@ -286,6 +296,11 @@ class CanvasArea(QWidget):
         for line in (self.hint, self.notice):
             line.fit(width - 2 * _EDGE_PX)
         self.hint.move((width - self.hint.width()) // 2, _EDGE_PX)
+        below_bars = _EDGE_PX
+        for bar in self.bars:
+            size_px = bar.sizeHint().boundedTo(QSize(width - 2 * _EDGE_PX, height))
+            bar.setGeometry((width - size_px.width()) // 2, below_bars, size_px.width(), size_px.height())
+            below_bars += 0 if bar.isHidden() else size_px.height() + _EDGE_PX
         self.chip.move(_EDGE_PX, height - (FLOOR_PX + self.chip.height()) // 2)
         strip = self.candidates
         left = (width - strip.width()) // 2
@@ -298,7 +313,7 @@ class CanvasArea(QWidget):
         below, above = (QRectF(QPointF(left, y), QSizeF(strip.size())) for y in (bottom, _STRIP_EDGE_PX))
         is_below = _shared_area(below, self._object_place) <= _shared_area(above, self._object_place)
         strip.move((below if is_below else above).topLeft().toPoint())
-        top = _EDGE_PX if is_below or strip.isHidden() else strip.geometry().bottom() + _STRIP_EDGE_PX
+        top = below_bars if is_below or strip.isHidden() else strip.geometry().bottom() + _STRIP_EDGE_PX
         self.notice.move((width - self.notice.width()) // 2, top)
         self.doubt.move(width - self.doubt.width() - _EDGE_PX, _EDGE_PX)
         self.finder.move(_EDGE_PX, self.chip.y() - self.finder.height() - _EDGE_PX)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
 
-_AMOUNT_WIDTH_PX = 112
+_AMOUNT_WIDTH_PX, _EFFECT_WIDTH_PX = 112, 160
 
 
 class OperationBar(QFrame):
@@ -18,7 +18,7 @@ class OperationBar(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("questionBar")
+        self.setObjectName("floatingBar")
         self.label, self.effect = QLabel(), QLabel()
         self.effect.setObjectName("dim")
         self.amount = QSpinBox()
@@ -36,6 +36,7 @@ class OperationBar(QFrame):
         box.setSpacing(8)
         box.addWidget(self.label)
         box.addWidget(self.amount)
+        self.effect.setMinimumWidth(_EFFECT_WIDTH_PX)  # what it says changes with every step of the amount
         box.addWidget(self.effect, 1)
         for button in (self.apply_button, self.drop_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

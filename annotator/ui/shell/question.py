@@ -23,13 +23,18 @@ class Answer:
 
 
 class QuestionBar(QFrame):
-    """One question with a button for each answer. The keys are served by whoever asks."""
+    """One question with a button for each answer. The keys are served by whoever asks.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Args:
+        is_short: it has room for one line, and floats.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, is_short: bool = False) -> None:
         super().__init__(parent)
-        self.setObjectName("questionBar")
+        self.setObjectName("floatingBar" if is_short else "questionBar")
+        self._narrow_px = 0 if is_short else _NARROW_PX
         self.label = QLabel()
-        self.label.setWordWrap(True)
+        self.label.setWordWrap(not is_short)
         self.buttons: list[QPushButton] = []
         self._answers = QHBoxLayout()
         self._answers.setSpacing(8)
@@ -66,7 +71,7 @@ class QuestionBar(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         directions = QBoxLayout.Direction
-        is_narrow = event.size().width() < _NARROW_PX
+        is_narrow = event.size().width() < self._narrow_px
         self._box.setDirection(directions.TopToBottom if is_narrow else directions.LeftToRight)
 
     def _clear(self) -> None:
