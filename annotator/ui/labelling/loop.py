@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 
 from annotator.io.project.identity import FileState
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
+from annotator.ui.labelling.clipboard import ObjectClipboard
 from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.mask_operations import MaskOperations
 from annotator.ui.labelling.next_click import NextClick
@@ -55,6 +56,7 @@ class LoopCommands(QObject):
         self.second_look = SecondLook(window.objects, session)
         self.masks = MaskOperations(window, session, refine, views=views)
         self.edits = ObjectEdits(window, session, refine, views=views)
+        self.clipboard = ObjectClipboard(window, session, refine, views=views)
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
         self.slices = SliceControl(window, session)
         self.painting = Painting(window.canvas, session, refine, notices)

@@ -141,6 +141,30 @@ def _preset(number: int) -> ActionRow:
     )
 
 
+_NUDGES = tuple(
+    (name, dx * px, dy * px, f"{keys}+{name}")
+    for px, keys in ((1, "Alt"), (10, "Alt+Shift"))
+    for name, dx, dy in (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1))
+)
+
+
+def _nudge(name: str, dx: int, dy: int, keys: str) -> ActionRow:
+    far = max(abs(dx), abs(dy))
+    unit = "pixel" if far == 1 else "pixels"
+    return ActionRow(
+        f"nudge_{name.lower()}_{far}",
+        f"Move {name.lower()} by {far} {unit}",
+        "Edit",
+        "The selected objects",
+        run="commands.clipboard.nudge",
+        args=(dx, dy),
+        enabled=when.selecting,
+        keys=(keys,),
+        repeats=True,
+        together="Move objects",
+    )
+
+
 A = ActionRow
 # fmt: off
 ACTIONS: tuple[ActionRow, ...] = (
@@ -167,6 +191,21 @@ ACTIONS: tuple[ActionRow, ...] = (
       repeats=True, strip=(3, 2)),
     A("delete", "Delete object", "Edit", "Delete the selected objects",
       run="commands.delete_selected", keys=("Del",), enabled=when.selecting, icon="delete", starts_section=True),
+    A("copy", "Copy", "Edit", "Copy the selected objects, for here and for other windows",
+      run="commands.clipboard.copy", keys=("Ctrl+C",), enabled=when.has_selected, starts_section=True),
+    A("cut", "Cut", "Edit", "Copy the selected objects and take them away",
+      run="commands.clipboard.cut", keys=("Ctrl+X",), enabled=when.selecting),
+    A("paste", "Paste", "Edit", "Copied objects at the same place of this image; COCO text, too",
+      run="commands.clipboard.paste", keys=("Ctrl+V",), enabled=when.writable),
+    A("paste_prompts", "Paste as prompts", "Edit", "Ask the model for what lies in the boxes of the copied objects",
+      run="commands.clipboard.paste_prompts", keys=("Ctrl+Shift+V",), enabled=when.writable),
+    A("duplicate", "Duplicate", "Edit", "The selected objects again, a little further",
+      run="commands.clipboard.duplicate", keys=("Ctrl+D",), enabled=when.selecting),
+    A("copy_next", "Copy to next image", "Edit", "The selected objects at the same place of the next image",
+      run="commands.clipboard.copy_to", args=(+1,), keys=("Ctrl+Shift+C",), enabled=when.selecting),
+    A("copy_previous", "Copy to previous image", "Edit", "The selected objects at the same place of the image before",
+      run="commands.clipboard.copy_to", args=(-1,), keys=("Ctrl+Shift+X",), enabled=when.selecting),
+    *(_nudge(*one) for one in _NUDGES),
     A("select_all", "Select all objects", "Edit", "Select every object of this image",
       run="commands.select_all", keys=("Ctrl+A",), enabled=when.on_image),
     *(_tool(spec) for spec in TOOLS),
