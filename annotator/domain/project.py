@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from annotator.domain.counting import counted
+from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
 from annotator.domain.media import Series, frame_name
 
@@ -207,6 +208,13 @@ class Edit:
         """The edit that takes this one back: its changes inverted, last first."""
         changes = tuple(change.inverted() for change in reversed(self.changes))
         return replace(self, changes=changes)
+
+    def refuse_locked(self, locked: frozenset[int]) -> None:
+        """Raises:
+        UserError: it changes an object of these ids.
+        """
+        if locked and any(isinstance(one.row, Annotation) and one.row.id in locked for one in self.changes):
+            raise UserError("A locked object was to be changed.", "Unlock it first, in the list of objects.")
 
     def change(self) -> Change:
         """What views have to refresh."""

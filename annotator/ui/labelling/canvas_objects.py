@@ -43,6 +43,9 @@ class CanvasObjects(QObject):
         self._late: frozenset[int] = frozenset()
         """Objects of the image that is shown whose masks are still decoded."""
         self._tried: Mapping[int, Mask] = {}
+        self._hidden: frozenset[int] = frozenset()
+        self._refined: frozenset[int] = frozenset()
+        self._has_own_colours = False
 
     def show(self) -> None:
         """All objects anew; those whose masks take longer than a frame to decode follow together."""
@@ -85,7 +88,10 @@ class CanvasObjects(QObject):
 
     def _key(self, annotation: Annotation) -> _Shown:
         category = self._session.categories.get(annotation.category_id)
-        return annotation.rle, category.colour if category else OKABE_ITO[0], category.name if category else ""
+        colour = category.colour if category else OKABE_ITO[0]
+        if self._has_own_colours:
+            colour = OKABE_ITO[annotation.id % len(OKABE_ITO)]
+        return annotation.rle, colour, category.name if category else ""
 
     def _view(self, annotation: Annotation) -> ObjectView:
         rle, colour, name = self._key(annotation)
@@ -104,6 +110,22 @@ class CanvasObjects(QObject):
     def _known(self, annotation: Annotation) -> Mask | str | None:
         rle, mask = self._masks.get(annotation.id, (b"", None))
         return mask if rle == annotation.rle else None
+
+    def set_hidden(self, ids: frozenset[int]) -> None:
+        """Objects that the person does not want to see."""
+        self._hidden = ids
+        self._window.canvas.set_hidden(ids | self._refined)
+
+    def set_refined(self, annotation_id: int | None) -> None:
+        """The object that is not painted, because its new mask is; None for none."""
+        self._refined = frozenset() if annotation_id is None else frozenset({annotation_id})
+        self._window.canvas.set_hidden(self._hidden | self._refined)
+
+    def set_own_colours(self, is_wanted: bool) -> None:
+        """Whether every object has a colour of its own instead of its class's."""
+        self._has_own_colours = is_wanted
+        self.show()
+        self.set_hidden(self._hidden)
 
     def masks(self) -> list[tuple[Annotation, Mask]]:
         """The objects of the image with their masks; those that are damaged, or not decoded yet, are left out."""

@@ -103,7 +103,8 @@ class ObjectClipboard(QObject):
 
     def nudge(self, dx: int, dy: int) -> None:
         """Move the selected objects by so many pixels."""
-        rows = [(row, moved(row, mask, dx, dy)) for row, mask in self._selected()]
+        free = [one for one in self._selected() if one[0].id not in self._session.locked]
+        rows = [(row, moved(row, mask, dx, dy)) for row, mask in free]
         changed = [(before, after) for before, after in rows if after is not None]
         if changed and self._session.is_writable:
             self._session.attempt(lambda: self._session.apply(masks_edit("move", changed)))

@@ -12,6 +12,7 @@ from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.mask_operations import MaskOperations
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.object_edits import ObjectEdits
+from annotator.ui.labelling.object_marks import ObjectMarks
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.refine_bar import RefineBar
@@ -56,6 +57,7 @@ class LoopCommands(QObject):
         self.second_look = SecondLook(window.objects, session)
         self.masks = MaskOperations(window, session, refine, views=views)
         self.edits = ObjectEdits(window, session, refine, views=views)
+        self.marks = ObjectMarks(window, session, views=views)
         self.clipboard = ObjectClipboard(window, session, refine, views=views)
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
         self.slices = SliceControl(window, session)
@@ -178,6 +180,9 @@ class LoopCommands(QObject):
             return
         if self.damage.is_known(found):
             self._notices.tell("This object is damaged: there is no mask to go on from.", about=Subject.SELECTION)
+            return
+        if annotation_id in self._session.locked:
+            self._notices.tell("This object is locked: unlock it first.", about=Subject.SELECTION)
             return
         state = self._refine.state
         if state.is_active and not state.is_accept_pending:

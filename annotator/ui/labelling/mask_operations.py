@@ -188,7 +188,7 @@ class MaskOperations(QObject):
         """The current object, else what is selected."""
         state, amount = self._refine.state, self._amounts.get(kind, 0)
         current = state.mask if state.is_active and not state.is_accept_pending else None
-        ids = frozenset() if current is not None else self._window.objects.selected_ids()
+        ids = frozenset() if current is not None else self._window.objects.selected_ids() - self._session.locked
         if current is None and not (ids and not state.is_active):
             return None
         changing = ids | {state.origin_id or 0}

@@ -47,7 +47,8 @@ class ObjectEdits(QObject):
         if self._refine.state.is_active:
             self._tell("Accept the current object first: the line parts accepted ones.")
             return
-        chosen = self._selected() or self._views.objects.masks()
+        free = [one for one in self._views.objects.masks() if one[0].id not in self._session.locked]
+        chosen = self._selected() or free
         self._split([(row, cut(mask, line)) for row, mask in chosen], nothing="The line parts no object.")
 
     # --- objects that overlap -----------------------------------------------------------------------------------------
@@ -72,7 +73,9 @@ class ObjectEdits(QObject):
         rows = self._session.annotations if is_here else store.annotations(new.image_id)
         known = {row.id: mask for row, mask in self._views.objects.masks()} if is_here else {}
         met = [row for row in rows if row.id != new.id and _meet(row, new)]
-        return without_overlap(edit, [(row, known.get(row.id) or row.mask()) for row in met], rule)
+        return without_overlap(
+            edit, [(row, known.get(row.id) or row.mask()) for row in met], rule, locked=self._session.locked
+        )
 
     def _show_overlap(self) -> None:
         store = self._session.store
@@ -82,7 +85,7 @@ class ObjectEdits(QObject):
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _selected(self) -> list[tuple[Annotation, Mask]]:
-        ids = self._window.objects.selected_ids()
+        ids = self._window.objects.selected_ids() - self._session.locked
         return [(row, mask) for row, mask in self._views.objects.masks() if row.id in ids]
 
     def _split(self, pieces: list[tuple[Annotation, tuple[Mask, ...]]], *, nothing: str) -> None:

@@ -155,7 +155,7 @@ class Views(QObject):
         if state.category_id != before.category_id:
             self.refresh_chip()
         canvas = self._window.canvas
-        canvas.set_hidden({state.origin_id} if state.origin_id is not None and state.mask is not None else ())
+        self.objects.set_refined(state.origin_id if state.mask is not None else None)
         canvas.set_prompts(state.prompts.shown, settled=state.prompts.settled_count)
         if state.is_active and not self._window.area.hint.is_heeded:
             self._window.area.hint.is_heeded = True

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPointF,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QMouseEvent, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
+from annotator.ui.look.icons import icon
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import RADIUS_PX, Theme
 from annotator.ui.panels.chips import paint_class_chip
@@ -16,6 +28,7 @@ from annotator.ui.panels.list_models import (
     DETAIL_ROLE,
     DRAFTS_ROLE,
     IS_CURRENT_ROLE,
+    MARKS_ROLE,
     NUMBER_ROLE,
     ROW_ROLE,
     SLICES_ROLE,
@@ -27,7 +40,7 @@ _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _CENTER = Qt.AlignmentFlag.AlignCenter
 ROW_HEIGHT_PX, OBJECT_ROW_HEIGHT_PX = 28, 42
-_THUMB_SIDE_PX = 28
+_THUMB_SIDE_PX, MARK_PX = 28, 22
 THUMB_PX, SMALL_THUMB_PX = (112, 72), (72, 46)
 _TILE_MARGIN_PX, _TILE_TEXT_PX = 6, 20
 _LONGEST_SUFFIX = 5
@@ -64,7 +77,10 @@ class _RowDelegate(QStyledItemDelegate):
 
 
 class ObjectDelegate(_RowDelegate):
-    """Number, shape, class; below the area and the model's guess of the quality."""
+    """Number, shape, class; below the area and the model's guess of the quality; at the right an eye and a lock."""
+
+    hide_wanted = Signal(int)
+    lock_wanted = Signal(int)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(120, OBJECT_ROW_HEIGHT_PX)
@@ -90,13 +106,45 @@ class ObjectDelegate(_RowDelegate):
         painter.setBrush(QColor(tokens.background))
         painter.drawRoundedRect(frame, RADIUS_PX, RADIUS_PX)
         painter.drawImage(frame.adjusted(2, 2, -2, -2), thumb)
-        lines = rect.adjusted(72, 4, 0, -4)
+        self._paint_marks(painter, option, index)
+        lines = rect.adjusted(72, 4, -2 * MARK_PX, -4)
         upper, lower = lines.adjusted(20, 0, 0, -lines.height() // 2), lines.adjusted(0, lines.height() // 2, 0, 0)
         paint_class_chip(painter, QRectF(lines.left(), upper.center().y() - 5.5, 12, 12), category, tokens.dim)
         crowd = " (crowd)" if row.is_crowd else ""
         self._text(painter, upper, (category.name if category else "no class") + crowd, tokens.text)
         self._text(painter, lower, index.data(DETAIL_ROLE), tokens.dim)
         painter.restore()
+
+    def _paint_marks(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """What is hidden or locked says so; the pointer over a row shows both."""
+        is_over = bool(option.state & QStyle.StateFlag.State_MouseOver)
+        names = (("eye-off", "eye"), ("lock", "unlock"))
+        for rect, is_on, (on, off) in zip(_Marks.rects(option.rect), index.data(MARKS_ROLE), names, strict=True):
+            if is_on or is_over:
+                drawn = icon(on if is_on else off, self._theme.tokens)
+                drawn.paint(painter, rect.adjusted(3, 3, -3, -3))
+
+    def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:
+        """A click on the eye or the lock of a row."""
+        if not isinstance(event, QMouseEvent) or event.button() != Qt.MouseButton.LeftButton:
+            return super().editorEvent(event, model, option, index)
+        eye, lock = _Marks.rects(option.rect)
+        at = event.position().toPoint()
+        if not (eye.contains(at) or lock.contains(at)):
+            return super().editorEvent(event, model, option, index)
+        if event.type() == QEvent.Type.MouseButtonRelease:
+            (self.hide_wanted if eye.contains(at) else self.lock_wanted).emit(index.data(ROW_ROLE).id)
+        return True
+
+
+class _Marks:
+    """Where the eye and the lock of a row are."""
+
+    @staticmethod
+    def rects(row: QRect) -> tuple[QRect, QRect]:
+        top = row.center().y() - MARK_PX // 2
+        eye = QRect(row.right() - 8 - 2 * MARK_PX, top, MARK_PX, MARK_PX)
+        return eye, eye.translated(MARK_PX, 0)
 
 
 class ClassDelegate(_RowDelegate):

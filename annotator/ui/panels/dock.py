@@ -85,6 +85,8 @@ class ObjectPanel(QWidget):
     reclass_wanted = Signal(object, int)
     review_wanted = Signal(object, Review)
     note_wanted = Signal(object)
+    hide_wanted = Signal(object)
+    lock_wanted = Signal(object)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -96,7 +98,10 @@ class ObjectPanel(QWidget):
         self.model = ObjectModel(self)
         self.view = _list_view("Objects of this image")
         self.view.setModel(self.model)
-        self.view.setItemDelegate(ObjectDelegate(theme, self.view))
+        delegate = ObjectDelegate(theme, self.view)
+        delegate.hide_wanted.connect(lambda row_id: self.hide_wanted.emit(frozenset({row_id})))
+        delegate.lock_wanted.connect(lambda row_id: self.lock_wanted.emit(frozenset({row_id})))
+        self.view.setItemDelegate(delegate)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.view.selectionModel().selectionChanged.connect(self._on_selection)

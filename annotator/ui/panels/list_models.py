@@ -26,6 +26,8 @@ NUMBER_ROLE = ROW_ROLE + 4
 """Of a class, in its chip."""
 SLICES_ROLE = ROW_ROLE + 6
 """How many slices a series has; 0 for an image."""
+MARKS_ROLE = ROW_ROLE + 7
+"""Of an object: (it is hidden, it is locked)."""
 DRAFTS_ROLE = ROW_ROLE + 4
 """How many drafts an image has."""
 
@@ -43,6 +45,15 @@ class ObjectModel(QStringListModel):
         self._categories: Mapping[int, Category] = {}
         self._spacing_mm: tuple[float, float] | None = None
         self._refined_id = 0
+        self._hidden: frozenset[int] = frozenset()
+        self._locked: frozenset[int] = frozenset()
+
+    def set_marks(self, *, hidden: frozenset[int], locked: frozenset[int]) -> None:
+        """Which objects are hidden, and which are locked."""
+        if (hidden, locked) != (self._hidden, self._locked) and self._rows:
+            self._hidden, self._locked = hidden, locked
+            self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1))
+        self._hidden, self._locked = hidden, locked
 
     def set_refined(self, annotation_id: int) -> None:
         """The object that is being refined, 0 for none; its row is marked."""
@@ -95,6 +106,8 @@ class ObjectModel(QStringListModel):
             return category
         if role == IS_CURRENT_ROLE:
             return row.id == self._refined_id
+        if role == MARKS_ROLE:
+            return row.id in self._hidden, row.id in self._locked
         name = category.name if category else "no class"
         if role == DETAIL_ROLE:
             score = "" if row.score is None else f"  ·  {row.score:.2f}"

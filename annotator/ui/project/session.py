@@ -92,7 +92,7 @@ class ProjectSession(QObject):
         self.classes = ClassBook(self)
         self.drafts = DraftBook(self)
         self.slices = SliceBook(self)
-        self.image_filter = ImageFilter()
+        self.image_filter, self.locked = ImageFilter(), frozenset[int]()  # locked: objects that only steps back change
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
@@ -222,6 +222,7 @@ class ProjectSession(QObject):
         """
         if self.store is None:
             raise ProjectReadOnlyError("No project is open.", "Open a folder first.")
+        edit.refuse_locked(self.locked)
         try:
             change = self.store.apply(edit, kept=kept)
         except ProjectReplacedError:
@@ -319,7 +320,7 @@ class ProjectSession(QObject):
             self.go_to(min(change.image_ids))
 
     def _chosen(self, ids: Iterable[int]) -> tuple[Annotation, ...]:
-        wanted = set(ids)
+        wanted = set(ids) - self.locked
         return tuple(a for a in self.annotations if a.id in wanted)
 
     @property

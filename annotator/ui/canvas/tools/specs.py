@@ -144,7 +144,6 @@ _ROWS = (
         key="Shift+Y",
         place=48,
         factory=f"{_HERE}.live_wire:LiveWireTool",
-        gestures=((("Click",), "The outline follows the edge to there (Live-wire)"),),
     ),
     ToolSpec(
         id="cut",
@@ -154,7 +153,6 @@ _ROWS = (
         key="Shift+C",
         place=48,
         factory=f"{_HERE}.cut:CutTool",
-        gestures=((("Drag",), "Part objects along the line (Cut)"),),
     ),
     ToolSpec(
         id="outline",
