@@ -124,6 +124,7 @@ class Program(QObject):
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()
+        self.commands.clipboard.shut_down()
         self.commands.watch.shut_down()
         self.commands.damage.shut_down()
         self.greys.shut_down()

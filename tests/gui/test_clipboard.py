@@ -132,3 +132,11 @@ def test_several_pasted_as_prompts_are_asked_for_and_accepted(one) -> None:
     desk.key(K.Key_V, CONTROL | SHIFT)
     desk.until(lambda: len(desk.session.annotations) == 2)
     assert all(isinstance(row.mask(), Mask) and np.any(row.mask().bits) for row in desk.session.annotations)
+
+
+def test_after_the_window_is_closed_the_clipboard_has_plain_text(one) -> None:
+    one.key(K.Key_C, CONTROL)
+    one.close()
+    data = QGuiApplication.clipboard().mimeData()
+    assert not data.hasFormat(MIME_TYPE), "an object of Python would end the process by a fault"
+    assert json.loads(data.text())["annotations"]

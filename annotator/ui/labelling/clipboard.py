@@ -120,6 +120,13 @@ class ObjectClipboard(QObject):
             self._waiting = None
             self._add(copies, image, dx=0, dy=0)
 
+    def shut_down(self) -> None:
+        """Leave what was copied as text: data of an object of Python would outlive Python, and end the process by a
+        fault."""
+        clipboard = QGuiApplication.clipboard()
+        if clipboard.mimeData().hasFormat(MIME_TYPE):
+            clipboard.setText(clipboard.text())
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _selected(self) -> list[tuple[Annotation, Mask]]:
