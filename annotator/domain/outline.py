@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.areas import filled
-from annotator.domain.mask import Mask
+from annotator.domain.mask import BoolArray, Mask
 from annotator.domain.polygon import MIN_IOU, mask_to_polygons
 
 Point = tuple[float, float]
@@ -68,10 +68,23 @@ def reshaped(mask: Mask, before: OutlineRing, after: OutlineRing) -> Mask:
         return mask
     inside = filled(after, frame) if len(after) >= 3 else np.zeros(_shape(frame), np.bool_)
     was_inside = filled(before, frame) if len(before) >= 3 else np.zeros(_shape(frame), np.bool_)
-    turned = inside ^ was_inside
-    added = Mask(turned & inside, frame[0], frame[1], mask.width, mask.height)
-    gone = Mask(turned & ~inside, frame[0], frame[1], mask.width, mask.height)
-    return mask.subtract(gone.tight()).union(added.tight())
+    return _patched(mask, frame, inside, inside ^ was_inside)
+
+
+def _patched(mask: Mask, frame: tuple[int, int, int, int], inside: BoolArray, turned: BoolArray) -> Mask:
+    """The mask with the ``turned`` pixels of a frame as ``inside`` says; copied once, as it may be large."""
+    rows, columns = mask.bits.shape
+    x0, y0, x1, y1 = frame
+    if mask.bits.size:
+        x0, y0, x1, y1 = min(x0, mask.x), min(y0, mask.y), max(x1, mask.x + columns), max(y1, mask.y + rows)
+    if (x0, y0, y1 - y0, x1 - x0) == (mask.x, mask.y, rows, columns):
+        plane = mask.bits.copy()
+    else:
+        plane = np.zeros((y1 - y0, x1 - x0), np.bool_)
+        plane[mask.y - y0 : mask.y - y0 + rows, mask.x - x0 : mask.x - x0 + columns] = mask.bits
+    part = plane[frame[1] - y0 : frame[3] - y0, frame[0] - x0 : frame[2] - x0]
+    np.copyto(part, inside, where=turned)
+    return Mask(plane, x0, y0, mask.width, mask.height).tight()
 
 
 def to_json(outline: Sequence[OutlineRing]) -> list[list[float]]:
