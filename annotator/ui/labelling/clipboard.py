@@ -124,8 +124,9 @@ class ObjectClipboard(QObject):
         """Leave what was copied as text: data of an object of Python would outlive Python, and end the process by a
         fault."""
         clipboard = QGuiApplication.clipboard()
-        if clipboard.mimeData().hasFormat(MIME_TYPE):
-            clipboard.setText(clipboard.text())
+        data: QMimeData | None = clipboard.mimeData()
+        if data is not None and data.hasFormat(MIME_TYPE):
+            clipboard.setText(data.text())
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -138,8 +139,11 @@ class ObjectClipboard(QObject):
         return Copied(mask, category.name if category else "", attributes if isinstance(attributes, dict) else {})
 
     def _read(self) -> tuple[Copied, ...]:
-        data = QGuiApplication.clipboard().mimeData()
-        text = data.data(MIME_TYPE).toStdString() if data.hasFormat(MIME_TYPE) else data.text()
+        data: QMimeData | None = QGuiApplication.clipboard().mimeData()
+        if data is None:
+            text = ""
+        else:
+            text = data.data(MIME_TYPE).toStdString() if data.hasFormat(MIME_TYPE) else data.text()
         try:
             return copies_from_text(text)
         except UserError as error:

@@ -132,7 +132,6 @@ _ROWS = (
         factory=f"{_HERE}.polygon:PolygonTool",
         gestures=(
             (("Click", "Drag"), "Corner, or free-hand line (Polygon)"),
-            (("Right click", "Shift+click"), "Begin one that removes (Polygon)"),
             (("First corner", "Double click"), "Close it (Polygon)"),
         ),
     ),
