@@ -6,7 +6,7 @@ Waiting runs Qt's event loop (which lets other threads have the interpreter), ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,17 @@ class Hands:
             QTest.mouseMove(viewport, self._on_view(x0 + (x1 - x0) * part, y0 + (y1 - y0) * part))
             spin(self._pause_ms // 4)
         QTest.mouseRelease(viewport, LEFT, PLAIN, self._on_view(x1, y1))
+        self.rest()
+
+    def draw(self, places: Sequence[tuple[float, float]]) -> None:
+        """Drag the left button along places of the image."""
+        self._uncover(*places[0])
+        viewport = self._window.canvas.viewport()
+        QTest.mousePress(viewport, LEFT, PLAIN, self._on_view(*places[0]))
+        for place in places:
+            QTest.mouseMove(viewport, self._on_view(*place))
+            spin(self._pause_ms // len(places))
+        QTest.mouseRelease(viewport, LEFT, PLAIN, self._on_view(*places[-1]))
         self.rest()
 
     def press(self, widget: QWidget) -> None:

@@ -19,6 +19,7 @@ from annotator.demo.checks import (
 )
 from annotator.demo.hands import CTRL, SHIFT, Hands, StepFailed, require
 from annotator.demo.labeller import Labeller, deepest
+from annotator.demo.shapes import draw_shapes
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.project import Status
@@ -99,6 +100,7 @@ class Story:
             ("refine with a negative click, undo and redo it", self.saucer),
             ("a second object inside the first", self.spoon),
             ("nine coins in a row", self.coins),
+            ("a shape with every hand tool, and undo", lambda: draw_shapes(self._hands, self.labeller)),
             ("undo and redo an accept", self.undo_accept),
             ("a CT slice through its stored window, done and next", self.ct_slice),
             ("go back through the images", self.look_back),

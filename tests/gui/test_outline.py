@@ -177,7 +177,7 @@ def test_simplifying_says_how_much_is_kept_and_makes_a_polygon(desk) -> None:
     desk.accept_at(60, 60)
     desk.key(K.Key_A, CONTROL)
     desk.key(K.Key_O, SHIFT)
-    desk.until(lambda: not desk.window.program.commands.masks._work.is_busy)
+    desk.until(lambda: not desk.program.commands.masks._work.is_busy)
     assert "IoU 0." in desk.window.area.operation.effect.text()
     assert "corners" in desk.window.area.operation.effect.text()
     desk.key(K.Key_Return)
