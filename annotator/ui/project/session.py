@@ -107,8 +107,7 @@ class ProjectSession(QObject):
         if self.store is not None and is_same_project(self.store, path, project_path):
             self.close()
         opened = open_project(path, project_path=project_path, author=self.author)
-        replaced = self.adopt(opened)
-        if replaced is not None:
+        if (replaced := self.adopt(opened)) is not None:
             replaced.close()
         self.go_to(opened.first_id)
 
