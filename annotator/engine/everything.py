@@ -21,6 +21,7 @@ from annotator.domain.answering.everything import (
     FloatArray,
     GridAnswer,
     Proposal,
+    blob_points,
     box_nms,
     crop_regions,
     grid_points,
@@ -90,7 +91,9 @@ class Everything:
         self._decoder, self._image, self._embedding_of, self._settings = decoder, image, embedding_of, settings
         self._height, self._width = image.shape[:2]
         self._batch = settings.points_per_batch or batch
-        self._crops = [(region, self._points(region, layer)) for region, layer in self._regions()]
+        regions = crop_regions(self._width, self._height, settings)
+        self._blobs = self._blobs_by_crop(regions) if settings.finds_blobs and settings.crop_n_layers else {}
+        self._crops = [(region, self._points(region, layer)) for region, layer in regions]
         self._kept: list[tuple[Region, list[Proposal]]] = []
 
     def steps(self) -> Iterator[EverythingStep]:
@@ -117,11 +120,23 @@ class Everything:
             self._kept.append((region, self._survivors(embedding, region, points, found) if len(points) else []))
         yield EverythingStep(total, total, self._together(None, []), is_last=True)
 
-    def _regions(self) -> list[tuple[Region, int]]:
-        return crop_regions(self._width, self._height, self._settings)
+    def _blobs_by_crop(self, regions: list[tuple[Region, int]]) -> dict[Region, FloatArray]:
+        """Clicks in the pixels of each crop of the last layer: every blob in the crop whose middle is nearest."""
+        settings = self._settings
+        last = [region for region, layer in regions if layer == settings.crop_n_layers]
+        most = len(last) * points_per_side(settings, settings.crop_n_layers) ** 2
+        points = blob_points(self._image, most)
+        middles = np.array([[(r.x0 + r.x1) / 2, (r.y0 + r.y1) / 2] for r in last], np.float32)
+        nearest = np.hypot(*(points[:, None] - middles[None]).transpose(2, 0, 1)).argmin(1) if len(points) else points
+        return {
+            region: points[nearest == at] - np.array([region.x0, region.y0], np.float32) if len(points) else points
+            for at, region in enumerate(last)
+        }
 
     def _points(self, region: Region, layer: int) -> FloatArray:
         """Clicks in a crop's own pixels."""
+        if region in self._blobs:
+            return self._blobs[region]
         size = np.array([region.width, region.height], np.float32)
         per_side = points_per_side(self._settings, layer)
         points = grid_points(per_side) * size

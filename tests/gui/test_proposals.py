@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from PySide6.QtTest import QTest
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Status
+from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import Walk
-from annotator.domain.proposals.table import Limits
 from annotator.io.formats.coco.export import export_coco
 from annotator.jobs.job import JobState
 from tests.fakes import FakeFinder, FakeProposal, block
@@ -390,7 +391,7 @@ def test_the_sliders_are_where_they_were(seeker):
     seeker.window.proposals.walk.setCurrentIndex(1)
     seeker.close()
     seeker.build()
-    assert control(seeker).review.limits == Limits(least_score=0.65)
+    assert control(seeker).review.limits == replace(FIRST_LIMITS, least_score=0.65)
     assert control(seeker).review.walk is Walk.READING
     assert seeker.window.proposals.score.value() == 65
 

@@ -19,6 +19,12 @@ from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
 
+BLOB_SIDE_PX = 1024
+"""Blobs are looked for in an image whose longer side is no more than this."""
+BLOB_SIGMAS_PX = (2.5, 4.0, 6.5, 10.0, 16.0)
+"""A disc is seen best at a sigma of its radius divided by the root of two."""
+FAINTEST_BLOB = 3.0
+"""Grey levels; what stands out by less is noise."""
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 EDGE_TOLERANCE_PX = 20.0
@@ -44,6 +50,8 @@ class EverythingSettings:
         min_mask_region_area: smaller islands and holes are taken out, in pixels.
         keeps_border: whether objects that touch the image's border are wanted.
         skips_flat: whether clicks where the image shows nothing are left out in the crops.
+        finds_blobs: whether the crops of the last layer are asked at what stands out from its surroundings, as many
+            places as their grids have points, instead of at these: small objects lie between the points of a grid.
     """
 
     points_per_side: int = 32
@@ -60,6 +68,7 @@ class EverythingSettings:
     min_mask_region_area: int = 0
     keeps_border: bool = True
     skips_flat: bool = False
+    finds_blobs: bool = False
 
     def checked(self) -> EverythingSettings:
         """Itself.
@@ -146,6 +155,38 @@ def crop_regions(width: int, height: int, settings: EverythingSettings) -> list[
 def points_per_side(settings: EverythingSettings, layer: int) -> int:
     """Of the grid in a crop of a layer."""
     return max(1, int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer))
+
+
+def blob_points(image: npt.NDArray[np.uint8], most: int) -> FloatArray:
+    """Middles of what stands out from its surroundings, bright or dark, of whatever size: n x 2 (x, y) in pixels.
+
+    Extremes of the Laplacian, normalised for its scale (Lindeberg, IJCV 1998), the strongest first, none nearer to a
+    stronger one than that is wide.
+
+    Args:
+        image: H x W x 3 uint8.
+    """
+    height, width = image.shape[:2]
+    by = max(1.0, max(height, width) / BLOB_SIDE_PX)
+    size = (max(1, round(width / by)), max(1, round(height / by)))
+    small = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    found = []
+    for sigma in BLOB_SIGMAS_PX:
+        soft = cv2.GaussianBlur(grey, (0, 0), sigma)
+        strength = np.abs(cv2.Laplacian(soft, cv2.CV_32F, ksize=1)) * sigma**2
+        side = 2 * round(sigma) + 1
+        is_top = (strength == cv2.dilate(strength, np.ones((side, side), np.uint8))) & (strength > FAINTEST_BLOB)
+        rows, columns = np.nonzero(is_top)
+        found.append(np.stack([columns, rows, strength[rows, columns], np.full(len(rows), sigma)], -1))
+    blobs = np.concatenate(found)
+    kept = np.zeros((0, 3))
+    for x, y, _, sigma in blobs[np.argsort(-blobs[:, 2], kind="stable")].tolist():
+        if len(kept) == most:
+            break
+        if not (np.hypot(kept[:, 0] - x, kept[:, 1] - y) < np.maximum(kept[:, 2], 1.0)).any():
+            kept = np.concatenate([kept, [[x, y, sigma]]])
+    return np.asarray((kept[:, :2] + 0.5) * (width / size[0], height / size[1]), np.float32)
 
 
 def low_resolution_boxes(logits: FloatArray) -> FloatArray:

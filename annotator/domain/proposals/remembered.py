@@ -9,7 +9,8 @@ from typing import Any
 from annotator.domain.proposals.review import Walk
 from annotator.domain.proposals.table import Limits
 
-FIRST_LIMITS = Limits(least_score=0.5)
+FIRST_LIMITS = Limits(least_score=0.6, most_overlap=0.5)
+"""What shows most objects once with the embedded model on its dev sets."""
 
 
 def as_text(limits: Limits, walk: Walk) -> str:

@@ -61,6 +61,7 @@ ZOOMING_SETTINGS = EverythingSettings(
     crop_n_layers=2,
     crop_n_points_downscale_factor=2,
     skips_flat=True,
+    finds_blobs=True,
 )
 GRID_BATCH = 16
 STAY_BONUS = 0.05

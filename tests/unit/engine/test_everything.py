@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.domain.answering.everything import EverythingSettings, Proposal
+from annotator.domain.answering.everything import EverythingSettings, GridAnswer, Proposal
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import AnswersEverything, RgbArray
-from annotator.engine.everything import LOOKS
+from annotator.engine.everything import LOOKS, Everything
 from annotator.engine.grabcut import GrabCutSegmenter
 from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import build_nano
@@ -197,3 +198,28 @@ def test_the_same_objects_as_the_official_generator(layers: int) -> None:
     print(f"{len(official)} official, {len(ours)} ours, matched {matched(ours, official):.3f}")
     assert matched(ours, official) >= 0.98
     assert abs(len(ours) - len(official)) <= 0.02 * len(official)
+
+
+def test_small_things_between_the_points_of_the_grid_are_clicked() -> None:
+    """Crops of the last layer are asked at what stands out; those before keep their grid."""
+    image = np.full((128, 192, 3), 60, np.uint8)
+    places = [(11, 13), (70, 40), (150, 20), (100, 100), (181, 117)]
+    for x, y in places:
+        image[y - 3 : y + 4, x - 3 : x + 4] = 220
+    clicked: dict[Any, list[tuple[float, float]]] = {}
+
+    class Asked:
+        def decode_grid(self, embedding: Any, points_xy: np.ndarray, *, least_iou: float) -> GridAnswer:
+            moved = points_xy + np.array([embedding.x0, embedding.y0])
+            clicked.setdefault(embedding, []).extend(map(tuple, moved.tolist()))
+            nothing = np.zeros(0, np.int64)
+            return GridAnswer(nothing, nothing, np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32))
+
+    settings = replace(LOOSE, points_per_side=4, crop_n_layers=1, finds_blobs=True)
+    *_, last = Everything(Asked(), image, lambda region: region, settings, batch=16).steps()  # type: ignore
+    whole = clicked.pop(Region(0, 0, 192, 128))
+    assert len(whole) == 16
+    blobs = [place for points in clicked.values() for place in points]
+    assert last.total == 16 + len(blobs) < 5 * 16
+    for x, y in places:
+        assert sum(np.hypot(px - x, py - y) < 4 for px, py in blobs) == 1
