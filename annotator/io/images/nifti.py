@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -48,13 +49,17 @@ class NiftiReader(GridReader):
 
 
 def _header(head: io.BytesIO, name: str) -> Any:
-    size = head.getvalue()[:4]
-    kind = next((_SIZES[n] for order in ("little", "big") if (n := int.from_bytes(size, order)) in _SIZES), None)
-    if kind is None:
+    block = head.getvalue()
+    if len(block) < 4:
+        block = bytes(4)
+    found = [(size, order) for order in ("<", ">") if (size := struct.unpack(f"{order}i", block[:4])[0]) in _SIZES]
+    if not found or len(block) < found[0][0]:
         raise ImageError(f"{name} is not a NIfTI volume, or its beginning is damaged.", COPY_AGAIN)
     import nibabel  # takes longer than all other readers together: only where there is a volume
 
-    return getattr(nibabel, kind).from_fileobj(head, check=False)
+    ((size, order),) = found
+    # The block alone: what may follow it (extensions) is not looked at.
+    return getattr(nibabel, _SIZES[size])(block[:size], order, check=False)
 
 
 def _grid(header: Any, name: str, *, is_packed: bool) -> Grid:

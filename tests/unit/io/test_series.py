@@ -7,14 +7,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import RLELossless
 
 from annotator.domain.errors import ImageError
 from annotator.domain.media import SeriesKind
 from annotator.domain.project import ImageRecord
 from annotator.io.formats.coco.export import export_coco
-from annotator.io.images import decoding, reading
+from annotator.io.images import decoding, dicom, reading
 from annotator.io.images.reading import load_image, survey_files
 from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
@@ -157,9 +159,6 @@ def test_frames_of_a_dicom_file_are_in_the_order_of_space(tmp_path: Path) -> Non
 def test_a_frame_is_read_alone_and_is_what_the_whole_file_gives(
     tmp_path: Path, syntax: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pydicom
-    from pydicom.uid import RLELossless
-
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 1000, (5, 17, 13))
     path = tmp_path / "multi.dcm"
@@ -170,8 +169,6 @@ def test_a_frame_is_read_alone_and_is_what_the_whole_file_gives(
         dataset.save_as(path)
     alone = [decoding.load_image(path, frame=frame) for frame in range(5)]
     read: list[int] = []
-    from annotator.io.images import dicom
-
     monkeypatch.setattr(dicom, "take_frame", lambda *_: read.append(1) and False)
     whole = [decoding.load_image(path, frame=frame) for frame in range(5)]
     assert len(read) == 5
@@ -254,3 +251,19 @@ def test_a_look_that_is_stopped_leaves_no_project(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         ProjectStore.open_folder(tmp_path, on_found=stop)
     assert not list(tmp_path.glob("*.annot*"))
+
+
+PYDICOM = Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+@pytest.mark.parametrize("name", ["rtdose.dcm", "examples_ybr_color.dcm"])
+def test_frames_of_real_files_are_those_of_the_whole_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = PYDICOM / name
+    if not path.is_file():
+        pytest.skip("pydicom came without this file")
+    frames = decoding.survey(path).frames
+    assert frames > 1
+    alone = [decoding.load_image(path, frame=frame).rgb for frame in (0, frames - 1)]
+    monkeypatch.setattr(dicom, "take_frame", lambda *_: False)
+    whole = [decoding.load_image(path, frame=frame).rgb for frame in (0, frames - 1)]
+    assert all(np.array_equal(a, b) for a, b in zip(alone, whole, strict=True))

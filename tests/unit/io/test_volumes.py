@@ -218,3 +218,24 @@ def test_steps_of_oblique_volumes_are_along_the_normal(tmp_path: Path) -> None:
     save_nifti(tmp_path / "v.nii", ramp(), turned)
     with ProjectStore.open_folder(tmp_path) as store:
         assert store.slices.series()[0].step_mm == pytest.approx(4.0)
+
+
+PACKAGED = Path(nibabel.__file__).parent / "tests" / "data"
+
+
+@pytest.mark.skipif(not PACKAGED.is_dir(), reason="nibabel came without its test files")
+@pytest.mark.parametrize("name", ["anatomical.nii", "example4d.nii.gz", "example_nifti2.nii.gz", "functional.nii"])
+def test_real_volumes_are_read_as_nibabel_reads_them(name: str) -> None:
+    path = PACKAGED / name
+    whole = np.asarray(nibabel.load(path).dataobj, np.float64)
+    stack = whole.reshape(*whole.shape[:2], -1, order="F")
+    survey = decoding.survey(path)
+    assert survey.frames == stack.shape[2]
+    for number in {0, survey.frames // 2, survey.frames - 1}:
+        loaded = decoding.load_image(path, frame=number)
+        native = loaded.native
+        assert native is not None
+        found = np.sort((native.values * native.slope + native.intercept).ravel())
+        assert found == pytest.approx(np.sort(stack[:, :, number].ravel()), rel=1e-5)
+        zooms = nibabel.load(path).header.get_zooms()
+        assert sorted(loaded.spacing_mm or ()) == pytest.approx(sorted(float(zoom) for zoom in zooms[:2]), rel=1e-3)
