@@ -155,7 +155,9 @@ def survey_files(
         paths: relative to ``root``, with forward slashes.
         on_done: told how many were looked at; what it raises stops the look.
     """
-    wanted = [path for path in paths if _is_worth_a_look(os.path.join(root, *path.split("/")))]
+    single = _suffixes() - _surveyed()  # most files are of one frame by their name: no path is made for them
+    rest = [path for path in paths if path[path.rfind(".") :] not in single]
+    wanted = [path for path in rest if _is_worth_a_look(os.path.join(root, *path.split("/")))]
     found: dict[str, Survey] = {}
     parts = [wanted[at : at + _HEADS_AT_ONCE] for at in range(0, len(wanted), _HEADS_AT_ONCE)]
     done = 0

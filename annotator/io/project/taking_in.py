@@ -93,7 +93,11 @@ class _Plan:
         facts = [survey.slice for survey in self._surveys.values() if survey.slice is not None]
         place_of = self._place_stacks(stacks_of(facts))
         for path in new:
-            survey = self._surveys.get(path, Survey())
+            survey = self._surveys.get(path)
+            if survey is None and path not in place_of:
+                self.out.images.append(ImageRecord(self._new_id("image"), path))  # as nearly all of a large folder
+                continue
+            survey = survey or Survey()
             if survey.frames > 1:
                 self._expand(path, survey)
             else:
