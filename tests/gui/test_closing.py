@@ -540,7 +540,7 @@ def test_a_large_folder_opens_beside_the_window(desk, monkeypatch):
         monkeypatch.setattr(f"{owner}.{name}", call)
 
     listing.close()
-    noted("annotator.io.project.store", "list_images", gate=listing)
+    noted("annotator.io.project.looking", "list_images", gate=listing)
     noted("annotator.io.project.store", "ProjectStore.images")
     noted("annotator.io.project.opened", "absent_images")
     desk.program.files._switch.opened.connect(lambda _path: without_image.append(desk.session.image is None))
