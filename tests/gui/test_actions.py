@@ -16,7 +16,7 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.look.theme import resource_path
 from annotator.ui.shell import window_state
 from annotator.ui.shell.action_rows import ACTIONS, MENUS, TOOL_STRIP
-from annotator.ui.shell.actions import ActionSet
+from annotator.ui.shell.actions import ActionSet, with_mnemonics
 from annotator.ui.shell.keymap import KeyGate, Keymap, presets
 from annotator.ui.shell.panel_specs import PANELS
 from annotator.ui.shell.window_state import Document, Hand, WindowState
@@ -59,6 +59,15 @@ def test_every_panel_has_a_dock_and_a_key_that_shows_or_hides_it(desk):
             assert desk.window.opened_panels() == ([spec.id] if is_there and not spec.is_open else [])
             desk.key(stroke.key(), stroke.keyboardModifiers())
         desk.key(stroke.key(), stroke.keyboardModifiers())
+
+
+def test_every_menu_opens_by_a_letter_of_its_own(desk):
+    desk.open()
+    texts = [action.text() for action in desk.window.menuBar().actions()]
+    letters = [text[text.index("&") + 1].lower() for text in texts]
+    assert len(set(letters)) == len(letters) >= 8
+    assert with_mnemonics(["Mask", "Model", "Ma"]) == ["&Mask", "M&odel", "M&a"]
+    assert with_mnemonics(["A", "a"]) == ["&A", "a"]
 
 
 def test_more_is_enabled_the_more_there_is():

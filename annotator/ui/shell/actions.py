@@ -115,13 +115,27 @@ class ActionSet(QObject):
 
     def fill_menu_bar(self, bar: QMenuBar) -> dict[str, QMenu]:
         """All menus; "Model" stays empty for the window to fill."""
-        menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
+        menus = {title: bar.addMenu(text) for title, text in zip(MENUS, with_mnemonics(MENUS), strict=True)}
         for row in ACTIONS:
             menu = menus[row.menu]
             if row.starts_section and menu.actions():
                 menu.addSeparator()
             menu.addAction(self.actions[row.id])
         return menus
+
+
+def with_mnemonics(titles: Iterable[str]) -> list[str]:
+    """Titles with `&` before the letter that opens the menu with Alt: the first that no earlier title has taken."""
+    taken: set[str] = set()
+    found = []
+    for title in titles:
+        at = next((i for i, letter in enumerate(title) if letter.isalpha() and letter.lower() not in taken), None)
+        if at is None:
+            found.append(title)
+            continue
+        taken.add(title[at].lower())
+        found.append(f"{title[:at]}&{title[at:]}")
+    return found
 
 
 def _sequences(keys: Iterable[str]) -> list[QKeySequence]:
