@@ -48,7 +48,7 @@ class DraftRows:
 
     def counts(self) -> dict[int, int]:
         """Number of drafts by image id; images without are left out."""
-        found = self._connection.execute("SELECT image_id, objects FROM image_draft").fetchall()
+        found = fetch(self._connection, "SELECT image_id, objects FROM image_draft", ())
         return {image_id: count if isinstance(count, int) else 1 for image_id, count in found}
 
     def write(self, kept: Kept) -> None:

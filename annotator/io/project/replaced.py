@@ -11,7 +11,9 @@ from annotator.domain.project import ImageRecord
 _OTHER_SIZE = """
 SELECT image_width, image_height, COUNT(*) FROM annotation
 WHERE image_id = ? AND (image_width <> ? OR image_height <> ?)
+  AND typeof(image_width) = 'integer' AND typeof(image_height) = 'integer'
 """
+"""A size that is no number says nothing: such an object is left out as damaged."""
 
 
 def check_same_size(connection: sqlite3.Connection, image: ImageRecord, width: int, height: int) -> None:

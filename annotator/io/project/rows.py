@@ -10,7 +10,7 @@ from typing import Any, Literal
 from annotator.domain.errors import ProjectError, RowGoneError
 from annotator.domain.project import Edit, Row, RowChange
 from annotator.io.project.schema import COLUMNS, column_value, columns_of, table_of
-from annotator.io.project.soundness import read_rows
+from annotator.io.project.soundness import fetch, read_rows
 
 _MAX_ID = 1 << 53
 _AT_ONCE = 5_000
@@ -101,9 +101,9 @@ class RowWriter:
 
 def _next_id(connection: sqlite3.Connection, table: str) -> int:
     """What the file says; where that is no usable number, one more than the largest id that it has."""
-    found = connection.execute("SELECT next FROM sequence WHERE kind = ?", (table,)).fetchone()
+    found = fetch(connection, "SELECT next FROM sequence WHERE kind = ?", (table,))
     (largest,) = connection.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}").fetchone()
-    said = found[0] if found and isinstance(found[0], int) and 0 < found[0] < _MAX_ID else 0
+    said = next((value for (value,) in found if isinstance(value, int) and 0 < value < _MAX_ID), 0)
     return max(said, int(largest) + 1)
 
 

@@ -202,9 +202,13 @@ def _project_error(path: Path, doing: str, error: Exception) -> ProjectError:
         return kind(f"{path.name} is held by another program.", "Close that program and try again.")
     if "too big" in text:
         return ProjectError(f"{path.name} holds a value of hundreds of megabytes, which cannot be {doing}.", RESTORE)
-    if "not a database" in text or "malformed" in text or "no such" in text or "corrupt" in text:
+    if "not a database" in text or "malformed" in text or "no such" in text or "corrupt" in text or "decode" in text:
         return ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE)
-    message = f"{path.name} cannot be {doing} ({error})."
+    # Never the text of the error: SQLite quotes values of the file in some of them.
+    why = (
+        error.strerror if isinstance(error, OSError) else getattr(error, "sqlite_errorname", "")
+    ) or "no reason is known"
+    message = f"{path.name} cannot be {doing} ({why})."
     return ProjectError(message, "Check the disk and the permissions of the folder.")
 
 

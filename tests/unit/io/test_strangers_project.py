@@ -9,6 +9,7 @@ import pytest
 
 from annotator.domain.errors import ProjectError, ProjectUnsoundError
 from annotator.io.project.plain_copy import make_plain_copy
+from annotator.io.project.schema import translated_errors
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc, image_folder
 
@@ -212,6 +213,38 @@ def test_remembered_texts_that_are_odd_count_as_missing(project: Path, value: st
     with ProjectStore.open(project) as store:
         assert [category.name for category in store.categories()]
         (store.meta_get("position") or "").encode()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE image_draft SET objects = CAST(x'ff' || 'CANARY' AS TEXT)",
+        "UPDATE sequence SET next = CAST(x'ff' || 'CANARY' AS TEXT)",
+        "UPDATE annotation SET image_width = CAST(x'ff' || 'CANARY' AS TEXT)",
+        "UPDATE annotation SET image_height = 'CANARY'",
+    ],
+)
+def test_texts_in_the_place_of_numbers_are_never_quoted(project: Path, statement: str) -> None:
+    with ProjectStore.open(project) as store:
+        store.save_drafts({1: {"points": [[5, 5, 1]]}})
+    spoil(project, statement)
+    with ProjectStore.open(project) as store:
+        assert store.draft_counts() == {1: 1}
+        if "annotation" in statement:  # no size is known that could differ
+            assert "CANARY" not in store.record_image_facts(1, sha256="1" * 64, width=99, height=99).notice
+        accept(store, 1, disc(40, 20, 5))
+
+
+def test_errors_of_the_database_are_named_not_quoted(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "set.annot")
+    connection.execute("CREATE TABLE a(b)")
+    connection.execute("INSERT INTO a VALUES (CAST(x'ff' || 'CANARY' AS TEXT))")
+    with pytest.raises(ProjectError, match=r"damaged") as error, translated_errors(tmp_path / "set.annot", "read"):
+        connection.execute("SELECT b FROM a").fetchall()
+    assert "CANARY" not in str(error.value)
+    with pytest.raises(ProjectError, match=r"read \(SQLITE_ERROR\)"), translated_errors(tmp_path / "set.annot", "read"):
+        connection.execute("SELECT abs(-9223372036854775808)").fetchall()
+    connection.close()
 
 
 def test_a_damaged_schema_that_is_no_text_is_a_message(project: Path) -> None:
