@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the main job, done by the program on itself"),
     "predict": ("predict", "one mask from points or a box"),
     "auto": ("auto", "segment everything: COCO of all objects of images"),
+    "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
     "check": ("check", "what may be wrong with the objects of a project or a COCO file"),

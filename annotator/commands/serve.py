@@ -1,0 +1,89 @@
+"""``annotator serve``: the engine over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+from annotator.domain.errors import UserError
+
+_PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; another than loopback needs a token")
+    parser.add_argument("--port", type=_count(0, 65535), default=8765, help="0: any free one, which is printed")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="whoever sends a token in it is let in; one a line"
+    )
+    parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    parser.add_argument(
+        "--embeddings-mib", type=_count(1), default=4096, metavar="N", help="memory for open images (default 4096)"
+    )
+    parser.add_argument(
+        "--requests", type=_count(1), default=64, metavar="N", help="let in at a time, others get 429 (default 64)"
+    )
+    parser.add_argument(
+        "--per-client", type=_count(1), default=8, metavar="N", help="of these from one client (default 8)"
+    )
+    parser.add_argument("--max-body-mib", type=_count(1), default=64, metavar="N", help="largest upload (default 64)")
+    parser.add_argument(
+        "--max-megapixels", type=_count(1), default=100, metavar="N", help="largest image (default 100)"
+    )
+    parser.add_argument(
+        "--request-seconds", type=_count(1), default=60, metavar="N", help="longest wait for an answer (default 60)"
+    )
+    parser.add_argument(
+        "--stop-seconds", type=_count(1), default=10, metavar="N", help="a stop waits for what has begun (default 10)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until it is stopped by Ctrl+C or SIGTERM.
+
+    Raises:
+        UserError: the extra is not installed, no token for a network, the address cannot be had, no such model.
+    """
+    for name in _PACKAGES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UserError(
+                f"The server needs the package {name}, which is not installed.", "Run: pip install 'annotator[serve]'"
+            ) from error
+    from annotator.server.process import serve
+    from annotator.server.settings import ServerSettings, read_tokens
+
+    settings = ServerSettings(
+        host=args.host,
+        port=args.port,
+        tokens=read_tokens(args.token_file),
+        model=args.model,
+        device=args.device,
+        embeddings_bytes=args.embeddings_mib << 20,
+        requests=args.requests,
+        requests_per_client=args.per_client,
+        max_body_bytes=args.max_body_mib << 20,
+        max_pixels=args.max_megapixels * 1_000_000,
+        job_s=args.request_seconds,
+        drain_s=args.stop_seconds,
+    )
+    serve(settings)
+    return 0
+
+
+class _count:  # noqa: N801 - a function with a name for argparse's message
+    """A whole number within limits."""
+
+    __name__ = "whole number"
+
+    def __init__(self, least: int, most: int = 1 << 40) -> None:
+        self._least, self._most = least, most
+
+    def __call__(self, text: str) -> int:
+        value = int(text)
+        if not self._least <= value <= self._most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {self._least} to {self._most}")
+        return value

@@ -1,0 +1,40 @@
+"""The application: paths, gate and errors round a core."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from annotator import __version__
+from annotator.domain.errors import UserError
+from annotator.server import problems
+from annotator.server.core import ServerCore
+from annotator.server.gate import Gate
+from annotator.server.routes import router
+
+
+def make_app(core: ServerCore) -> FastAPI:
+    """ASGI. Its start starts the core's threads, its end stops them. No page of it is for a browser: CORS stays off."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        core.start()
+        try:
+            yield
+        finally:
+            await to_thread.run_sync(core.stop)
+
+    app = FastAPI(title="annotator", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.core = core
+    app.include_router(router)
+    app.add_exception_handler(problems.Problem, problems.on_error)
+    app.add_exception_handler(UserError, problems.on_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(HTTPException, problems.on_http)
+    app.add_middleware(Gate, core=core)
+    return app

@@ -1,0 +1,101 @@
+"""The server as a process: its socket, its signals, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from annotator.domain.errors import UserError
+from annotator.domain.ports.engine import ModelInfo, Segmenter
+from annotator.server.app import make_app
+from annotator.server.core import ServerCore
+from annotator.server.settings import ServerSettings
+
+_MOST_CONNECTIONS, _KEEP_ALIVE_S, _LAST_S = 256, 30, 5
+
+
+class _Server(uvicorn.Server):
+    """The first signal lets what runs come to its end; the second one does not."""
+
+    def __init__(self, config: uvicorn.Config, core: ServerCore) -> None:
+        super().__init__(config)
+        self._core = core
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = sig == signal.SIGINT
+            return
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        self._core.drain()
+        asyncio.get_running_loop().call_later(self._core.settings.drain_s, self._core.give_up)
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        UserError: the address cannot be had, or the model cannot be loaded.
+    """
+    settings = settings.checked()
+    listening = _listening(settings)
+    failures: list[Exception] = []
+
+    def load() -> Segmenter:
+        from annotator.engine.load import load_segmenter
+
+        return load_segmenter(settings.model, device=settings.device)
+
+    def on_ready(what: ModelInfo | Exception) -> None:
+        if isinstance(what, Exception):
+            failures.append(what)
+            server.should_exit = True
+        else:
+            print(f"Ready: {what.name} on {what.device}.", flush=True)
+
+    core = ServerCore(settings, load=load, on_ready=on_ready)
+    config = uvicorn.Config(
+        make_app(core),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.drain_s) + _LAST_S,
+    )
+    server = _Server(config, core)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    host, port = listening.getsockname()[:2]
+    print(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    with listening:
+        asyncio.run(server.serve([listening]))
+    if failures:
+        raise failures[0]
+    print("Stopped.", flush=True)
+
+
+def _listening(settings: ServerSettings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UserError(
+            f"The server cannot listen on {settings.host}, port {settings.port} ({reason}).", "Give another --port."
+        ) from error

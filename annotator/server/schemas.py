@@ -1,0 +1,143 @@
+"""Bodies in and out, with their limits. What is not named here is refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from annotator.domain.errors import PromptError
+from annotator.domain.geometry import Box
+from annotator.domain.prompt import PointPrompt
+from annotator.server import examples
+from annotator.server.shelf import ID_LETTERS
+
+MOST_POINTS = 256
+MOST_FRAMES = 1_000_000
+EmbeddingId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{ID_LETTERS}}}$", description="of an opened image")]
+Coordinate = Annotated[float, Field(allow_inf_nan=False, description="pixels; pixel centres are at .5")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Frame = Annotated[int, Field(ge=0, lt=MOST_FRAMES)]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ImageIn(_In):
+    """An image file's bytes in base64."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.OPEN]})
+    image: str = Field(min_length=1, description="base64 of the file, also as a data URI")
+    frame: Frame = 0
+
+
+class PointIn(_In):
+    x: Coordinate
+    y: Coordinate
+    label: Literal[0, 1] = Field(1, description="1 on the object, 0 on what is not part of it")
+
+
+class PredictIn(_In):
+    """What is known of one object: clicks in their order, a box, or both."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CLICKS, examples.BOX]})
+    embedding: EmbeddingId
+    points: list[PointIn] = Field([], max_length=MOST_POINTS)
+    box: list[Coordinate] | None = Field(None, min_length=4, max_length=4, description="left, top, right, bottom")
+    stepwise: bool = Field(True, description="as in the window: the box, then click after click; false: all at once")
+    format: Literal["rle", "png", "base64_png"] = Field("rle", description="png: the best mask alone, as image/png")
+
+    def prompts(self) -> tuple[list[PointPrompt], Box | None]:
+        """Raises:
+        PromptError: there is none.
+        """
+        if not self.points and self.box is None:
+            raise PromptError("There is no prompt.", "Give points or a box.")
+        points = [PointPrompt(point.x, point.y, point.label == 1) for point in self.points]
+        return points, None if self.box is None else Box(*self.box)
+
+
+class AutoIn(_In):
+    """All objects of an image; what is left out is as it suits the model."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.AUTO]})
+    embedding: EmbeddingId
+    points_per_side: Annotated[int, Field(ge=1, le=64)] | None = None
+    pred_iou_thresh: Share | None = None
+    stability_score_thresh: Share | None = None
+    min_mask_region_area: Annotated[int, Field(ge=0, le=10**9)] | None = None
+
+    def wanted(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"embedding"}, exclude_none=True)
+
+
+class ImageOut(BaseModel):
+    embedding: str
+    sha256: str = Field(description="of the file")
+    frame: int
+    width: int
+    height: int
+    encode_ms: float
+    was_cached: bool
+    note: str = Field(description="of the reader, such as the window that a DICOM image is shown through")
+
+
+class RleOut(BaseModel):
+    """COCO's compressed run lengths."""
+
+    size: list[int] = Field(description="height, width")
+    counts: str
+
+
+class MaskOut(BaseModel):
+    segmentation: RleOut | None = None
+    png: str | None = Field(None, description="base64 of a PNG of the whole image: 0 outside, 255 inside")
+    bbox: list[int] = Field(description="x, y, width, height")
+    area: int
+    predicted_iou: float
+    stability: float
+    label: str = Field("", description="part, whole or group, for one positive click")
+
+
+class PredictOut(BaseModel):
+    embedding: str
+    candidates: list[MaskOut]
+    best: int = Field(description="index of the candidate to show first")
+    object_score: float
+    decode_ms: float
+
+
+class AutoOut(BaseModel):
+    embedding: str
+    objects: list[MaskOut]
+
+
+class ModelOut(BaseModel):
+    name: str
+    sha256: str
+    device: str
+    dtype: str
+    image_size: int
+    is_verified: bool
+    can: list[str]
+
+
+class ModelsOut(BaseModel):
+    models: list[ModelOut]
+
+
+class StateOut(BaseModel):
+    status: str
+    version: str
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[dict[str, str]] = []

@@ -1,0 +1,150 @@
+"""What is answered: the same masks as the Python interface gives, in every form; the examples of the API work."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+import annotator
+from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import Segmenter
+from annotator.server import examples
+from tests.unit.server.conftest import Serve, is_problem, picture
+
+
+def opened(client: TestClient, data: bytes | None = None) -> str:
+    answer = client.put("/v1/images", content=data or picture())
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["embedding"])
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    path = tmp_path_factory.mktemp("serve") / "a.png"
+    path.write_bytes(picture())
+    return annotator.Segmenter("nano", device="cpu").encode(Path(path))
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "stepwise"),
+    [
+        ([(80, 60, 1)], None, True),
+        ([(80, 60, 1), (5, 5, 0)], (50, 40, 110, 80), True),
+        ([(80, 60, 1), (5, 5, 0)], (50, 40, 110, 80), False),
+        ([], (48, 38, 112, 82), True),
+    ],
+)
+def test_masks_are_those_of_the_python_interface(
+    client: TestClient, local: Any, points: Any, box: Any, stepwise: bool
+) -> None:
+    body: dict[str, Any] = {"embedding": opened(client), "stepwise": stepwise}
+    body["points"] = [{"x": x, "y": y, "label": label} for x, y, label in points]
+    body["box"] = None if box is None else list(box)
+    answer = client.post("/v1/predict", json=body).json()
+    expected = local.predict(points=points, box_xyxy=box, stepwise=stepwise)
+    assert answer["best"] == expected.best
+    assert len(answer["candidates"]) == len(expected.items)
+    for found, one in zip(answer["candidates"], expected.items, strict=True):
+        mask = Mask.from_rle(found["segmentation"]["counts"], 160, 120)
+        assert mask.same_pixels(one.mask)
+        assert not mask.is_empty
+        assert found["bbox"] == list(one.mask.bbox_xywh)
+        assert found["predicted_iou"] == pytest.approx(one.predicted_iou)
+        assert (found["area"], found["label"]) == (one.mask.area, one.label)
+
+
+def test_a_mask_as_png_as_base64_and_as_run_lengths_is_the_same(client: TestClient) -> None:
+    body = {"embedding": opened(client), "box": [48, 38, 112, 82]}
+    rle = client.post("/v1/predict", json=body).json()["candidates"][0]["segmentation"]
+    full = Mask.from_rle(rle["counts"], 160, 120).full()
+    png = client.post("/v1/predict", json=body | {"format": "png"})
+    assert png.headers["content-type"] == "image/png"
+    assert 0 < float(png.headers["x-predicted-iou"]) < 1.2
+    text = client.post("/v1/predict", json=body | {"format": "base64_png"}).json()["candidates"][0]["png"]
+    for data in (png.content, base64.b64decode(text)):
+        pixels = np.asarray(Image.open(io.BytesIO(data)))
+        assert pixels.shape == (120, 160)
+        assert np.array_equal(pixels, np.where(full, 255, 0))
+
+
+def test_one_content_is_one_embedding_however_it_is_sent(client: TestClient) -> None:
+    data = picture(shift=7)
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert client.get(f"/v1/images/{sha256}").status_code == 404
+    first = client.put("/v1/images", content=data).json()
+    assert (first["sha256"], first["width"], first["height"]) == (sha256, 160, 120)
+    assert first["was_cached"] is False
+    text = base64.b64encode(data).decode()
+    again = [
+        client.post("/v1/images", json={"image": text}).json(),
+        client.post("/v1/images", json={"image": f"data:image/png;base64,{text}"}).json(),
+        client.get(f"/v1/images/{sha256}").json(),
+    ]
+    assert all(one["was_cached"] and one["embedding"] == first["embedding"] for one in again)
+    assert client.head(f"/v1/images/{sha256}").status_code == 200
+    assert client.get(f"/v1/images/{sha256}", params={"frame": 1}).status_code == 404
+
+
+def test_an_image_that_had_to_go_is_410_and_comes_back_under_its_name(serve: Serve) -> None:
+    with serve(embeddings_bytes=1) as client:
+        first, second = opened(client), opened(client, picture(shift=3))
+        body = {"embedding": first, "box": [48, 38, 112, 82]}
+        gone = client.post("/v1/predict", json=body)
+        assert gone.status_code == 410
+        assert is_problem(gone)
+        assert client.get(f"/v1/images/{hashlib.sha256(picture()).hexdigest()}").status_code == 410
+        assert client.post("/v1/predict", json=body | {"embedding": "0" * 32}).status_code == 404
+        assert client.post("/v1/predict", json=body | {"embedding": second}).status_code == 200
+        assert opened(client) == first
+        assert client.post("/v1/predict", json=body).status_code == 200
+
+
+def test_all_objects_are_those_that_the_model_finds(client: TestClient, nano: Segmenter) -> None:
+    answer = client.post(
+        "/v1/auto", json={"embedding": opened(client), "points_per_side": 4, "pred_iou_thresh": 0.5}
+    ).json()
+    masks = [Mask.from_rle(one["segmentation"]["counts"], 160, 120) for one in answer["objects"]]
+    truth = np.zeros((120, 160), bool)
+    truth[40:80, 50:110] = True
+    assert max(mask.iou(Mask.from_full(truth)) for mask in masks) > 0.8
+    assert all(one["predicted_iou"] > 0.5 for one in answer["objects"])
+
+
+def test_every_example_of_the_api_works(client: TestClient) -> None:
+    api = client.get("/openapi.json").json()
+    schemas = api["components"]["schemas"]
+    sent = 0
+    for path in ("/v1/images", "/v1/predict", "/v1/auto"):
+        content = api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        found = schemas[content["$ref"].rsplit("/", 1)[1]]["examples"]
+        for example in found:
+            answer = client.post(path, json=example)
+            assert answer.status_code == 200, (path, answer.text)
+            sent += 1
+    (parameter, _) = api["paths"]["/v1/images/{sha256}"]["get"]["parameters"]
+    assert client.get(f"/v1/images/{parameter['schema']['examples'][0]}").json()["embedding"] == examples.EMBEDDING
+    assert client.put("/v1/images", content=base64.b64decode(examples.IMAGE_BASE64)).status_code == 200
+    assert sent == 4
+    used = {path for path, one in api["paths"].items() for method in one if method != "head"}
+    assert {"/v1/health", "/v1/ready", "/v1/models", "/metrics", "/v1/images/{sha256}"} < used
+
+
+def test_health_models_and_metrics(client: TestClient) -> None:
+    opened(client)
+    assert client.get("/v1/health").json()["status"] == "ok"
+    assert client.get("/v1/ready").json()["status"] == "ready"
+    (model,) = client.get("/v1/models").json()["models"]
+    assert (model["name"], model["can"]) == ("nano", ["points", "box", "auto"])
+    text = client.get("/metrics").text
+    held = [line for line in text.splitlines() if line.startswith("annotator_embedding_bytes ")]
+    assert float(held[0].split()[1]) > 160 * 120 * 3
+    assert 'annotator_job_seconds_count{kind="encode"}' in text
+    assert 'annotator_requests_total{path="/v1/images",status="200"}' in text
