@@ -285,7 +285,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     A("previous_entry", "Previous series or image", "Image", "Leave the series backward",
       run="commands.slices.go_to_entry", args=(-1,), keys=("Ctrl+PgUp",), enabled=when.in_project, repeats=True),
     A("play_slices", "Play the slices", "Image", "One slice after the other, again and again",
-      run="commands.slices.play", keys=("Shift+L",), enabled=when.on_slice, icon="play", is_switch=True),
+      run="commands.slices.play", keys=("Alt+P",), enabled=when.on_slice, icon="play", is_switch=True),
     A("next_unfinished", "Next unfinished image", "Image", "Go to the next image that is not done",
       run="session.next_unfinished", keys=("Ctrl+Shift+D",), enabled=when.in_project, repeats=True),
     A("review_next", "Least certain object", "Image", "From object to object over all images",
