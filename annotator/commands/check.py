@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from annotator.commands.privacy import add_privacy_arguments, run_privacy
 from annotator.domain.checks.finding import CHECKS
-
-if TYPE_CHECKING:
-    from annotator.domain.checks.finding import Finding
 
 _SHOWN = 20
 _FAILS = ("error", "warning", "note", "never")
@@ -41,15 +38,15 @@ def run(args: argparse.Namespace) -> int:
         UserError: the project or the file cannot be read, an option makes no sense, or the report cannot be written.
     """
     from annotator.commands.output import check_output
-    from annotator.domain.errors import ExportError, UserError
+    from annotator.domain.errors import UserError
+    from annotator.io.check_report import check_suffix, write_report
 
     if args.privacy:
         return run_privacy(args)
     wanted = _wanted(args.only, args.skip)
     out: Path | None = args.out
     if out is not None:
-        if out.suffix.lower() not in (".json", ".csv"):
-            raise ExportError(f"{out} has an unknown kind.", "Name a .json or a .csv file.")
+        check_suffix(out)
         check_output(out, sources=(args.target,))
     is_coco = args.target.suffix.lower() == ".json"
     if args.waive and (is_coco or not args.note.strip()):
@@ -61,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {line}")
     _print(rows)
     if out is not None:
-        _write(out, rows, args.target)
+        write_report(out, rows, args.target)
     levels = {"error": 0, "warning": 1, "note": 2, "never": -1}
     open_rows = [row for row in rows if not row["waived"]]
     return int(any(levels[row["severity"]] <= levels[args.fail_on] for row in open_rows))
@@ -82,6 +79,7 @@ def _wanted(only: str | None, skip: str | None) -> set[str]:
 def _of_coco(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     from annotator.commands.job_bar import run_with_bar
     from annotator.domain.checks.project import check_project
+    from annotator.io.check_report import report_row
     from annotator.io.formats.coco.checked import open_checked
     from annotator.jobs.job import Job
 
@@ -94,7 +92,7 @@ def _of_coco(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
             yield entry
 
     job = Job(f"Check {path.name}", unit="image")
-    found = run_with_bar(job, lambda job: [_row(one, "") for one in check_project(images(job), file.categories)])
+    found = run_with_bar(job, lambda job: [report_row(one, "") for one in check_project(images(job), file.categories)])
     return _named(found, names), file.notes
 
 
@@ -104,6 +102,7 @@ def _of_project(args: argparse.Namespace) -> tuple[list[dict[str, Any]], tuple[s
     from annotator.commands.job_bar import run_with_bar
     from annotator.domain.checks.project import check_project
     from annotator.domain.errors import ProjectError
+    from annotator.io.check_report import report_row
     from annotator.io.project.checked import checked_images
     from annotator.io.project.place import find_project, now_text
     from annotator.io.project.store import ProjectStore
@@ -126,28 +125,11 @@ def _of_project(args: argparse.Namespace) -> tuple[list[dict[str, Any]], tuple[s
         found = run_with_bar(
             job,
             lambda job: [
-                _row(one, waivers[one.mark].note if one.mark in waivers else "")
+                report_row(one, "", waivers[one.mark].note if one.mark in waivers else "")
                 for one in check_project(checked_images(store, job.progress), store.categories())
             ],
         )
     return _named(found, names), ()
-
-
-def _row(finding: Finding, note: str) -> dict[str, Any]:
-    spec = finding.spec
-    return {
-        "check": finding.check,
-        "severity": spec.severity.value,
-        "image_id": finding.image_id,
-        "image": "",
-        "objects": list(finding.object_ids),
-        "value": round(finding.value, 4),
-        "text": finding.text,
-        "repair": spec.repair.value,
-        "mark": finding.mark,
-        "waived": bool(note),
-        "note": note,
-    }
 
 
 def _named(rows: list[dict[str, Any]], names: dict[int, str]) -> list[dict[str, Any]]:
@@ -174,27 +156,3 @@ def _print(rows: list[dict[str, Any]]) -> None:
             print(f"  … and {len(worst) - _SHOWN} more; --out writes all")
     errors = sum(row["severity"] == "error" and not row["waived"] for row in rows)
     print(f"{counted(sum(not row['waived'] for row in rows), 'finding')}, {errors} of them errors")
-
-
-def _write(out: Path, rows: list[dict[str, Any]], target: Path) -> None:
-    import csv
-    import io
-    import json
-
-    from annotator.files.atomic import export_errors, write_atomic
-
-    if out.suffix.lower() == ".json":
-        text = json.dumps({"checked": str(target), "findings": rows}, indent=1)
-    else:
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, list(rows[0]) if rows else list(_COLUMNS), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "objects": " ".join(map(str, row["objects"]))} for row in rows)
-        text = stream.getvalue()
-    with export_errors(out):
-        write_atomic(out, text.encode())
-
-
-_COLUMNS = (
-    *("check", "severity", "image_id", "image", "objects", "value", "text", "repair", "mark", "waived", "note"),
-)
