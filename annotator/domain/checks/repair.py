@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from annotator.domain.checks.finding import Finding, Repair
 from annotator.domain.checks.objects import CheckLimits, without_islands, without_small_holes
+from annotator.domain.object_edits import by_hand
 from annotator.domain.project import Annotation, Edit, RowChange
 
 
@@ -24,7 +25,7 @@ def repair_edit(finding: Finding, objects: Mapping[int, Annotation], limits: Che
     first = rows[0] if rows else None
     if repair is Repair.NONE or first is None or None in rows:
         return None
-    name = f"{repair.value}: {finding.spec.title.lower()}"
+    name = f"{repair.value} ({finding.spec.title.lower()})"
     if repair is Repair.DELETE:
         return Edit(name, (RowChange(first, None),))
     mask = first.mask()
@@ -39,4 +40,4 @@ def repair_edit(finding: Finding, objects: Mapping[int, Annotation], limits: Che
         mended = mask.subtract(other.mask())
     if mended.is_empty or mended.same_pixels(mask):
         return None
-    return Edit(name, (RowChange(first, first.with_mask(mended)),))
+    return Edit(name, (RowChange(first, by_hand(first, mended)),))

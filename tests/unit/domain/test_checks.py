@@ -137,13 +137,14 @@ def test_repairs_mend_what_was_told_and_nothing_else() -> None:
     ]
     for objects in cases:
         [finding] = found(*objects)
-        rows = {one.id: row(one) for one in objects}
+        rows = {one.id: replace(row(one), score=0.9) for one in objects}
         edit = repair_edit(finding, rows)
         assert edit is not None
         assert len(edit.changes) == 1
         for change in edit.changes:
             rows.pop(change.row.id)
             if isinstance(change.after, Annotation):
+                assert change.after.score is None, "that was of other pixels"
                 rows[change.row.id] = change.after
         after = [made(one.id, one.mask()) for one in rows.values()]
         assert finding.check not in [check for check, _ in told(*after)]
