@@ -28,6 +28,7 @@ from annotator.ui.adapters.training_fact import TrainingFact
 from annotator.ui.adapters.training_job import TrainingJob
 from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
+from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
@@ -166,6 +167,7 @@ def build_program(
         added=AddedActions(window, session),
         proposals=proposal_keys,
         greys=WindowLevel(window, session, bench, loader=loader),
+        checks=Checks(window, session, refine, bench),
         factory_for=factory_for,
     )
     commands.set_tool(FIRST_TOOL)

@@ -17,6 +17,7 @@ from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailu
 from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, keeps_uids
 from annotator.io.settings import Settings, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
+from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
@@ -65,6 +66,7 @@ class Program(QObject):
         added: AddedActions,
         proposals: ProposalKeys,
         greys: WindowLevel,
+        checks: Checks,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         super().__init__(window)
@@ -72,6 +74,7 @@ class Program(QObject):
         self.refine, self.loader, self.thumbnails, self.bench = refine, loader, thumbnails, bench
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
         self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
+        self.checks = checks
         self._factory_for = factory_for
         self._is_over = False
         self._is_other_awaited = False
@@ -121,6 +124,7 @@ class Program(QObject):
         self.added.shut_down()
         self.adapters.shut_down()
         self.review.shut_down()
+        self.checks.shut_down()
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()

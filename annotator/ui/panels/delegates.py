@@ -47,7 +47,7 @@ _LONGEST_SUFFIX = 5
 """Letters; what follows the last dot of a DICOM UID may be longer, and is part of the name."""
 
 
-class _RowDelegate(QStyledItemDelegate):
+class RowDelegate(QStyledItemDelegate):
     """What all rows share: size, background of hovered and selected rows."""
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
@@ -76,7 +76,7 @@ class _RowDelegate(QStyledItemDelegate):
         painter.drawText(rect, int(align), elided)
 
 
-class ObjectDelegate(_RowDelegate):
+class ObjectDelegate(RowDelegate):
     """Number, shape, class; below the area and the model's guess of the quality; at the right an eye and a lock."""
 
     hide_wanted = Signal(int)
@@ -147,7 +147,7 @@ class _Marks:
         return eye, eye.translated(MARK_PX, 0)
 
 
-class ClassDelegate(_RowDelegate):
+class ClassDelegate(RowDelegate):
     """Chip with the number, name, count of objects; the class in use has a bar at its left edge."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
@@ -184,7 +184,7 @@ class ClassDelegate(_RowDelegate):
         editor.setGeometry(rect.adjusted(36, 0, -8, 0))
 
 
-class FilmDelegate(_RowDelegate):
+class FilmDelegate(RowDelegate):
     """A thumbnail, the file's name and its state by shape and colour."""
 
     thumb_px = THUMB_PX

@@ -15,6 +15,7 @@ from annotator.ui.canvas.canvas import Canvas, CanvasColours
 from annotator.ui.look.icons import plain_icon
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import Notices
+from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.proposals import ProposalPanel
@@ -74,6 +75,7 @@ class MainWindow(QMainWindow):
         self.classes = self._panel("classes", ClassPanel)
         self.film = self._panel("images", FilmStrip)
         self.proposals = self._panel("proposals", ProposalPanel)
+        self.checks = self._panel("checks", CheckPanel)
         self.status = StatusLine(self)
         self.status.insertPermanentWidget(1, JobFact(self.jobs, lambda: self.show_panel("jobs", True)))
         self.notices = Notices(self.status, self.area.error_bar)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from annotator.domain.project import ImageRecord
 from annotator.ui.look.theme import Theme
+from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.job_list import JobPanel
@@ -85,6 +86,16 @@ PANELS = (
         keys=("Shift+W",),
         area=_RIGHT,
         make=lambda parts: WindowPanel(parts.theme),
+        least_width_px=220,
+        height_px=360,
+        is_open=False,
+    ),
+    PanelSpec(
+        id="checks",
+        title="Checks",
+        keys=("Ctrl+K",),
+        area=_RIGHT,
+        make=lambda parts: CheckPanel(parts.theme),
         least_width_px=220,
         height_px=360,
         is_open=False,

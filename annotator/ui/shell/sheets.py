@@ -68,7 +68,7 @@ _LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
 _COLUMNS: tuple[_Columns, ...] = (
-    (("Object", "Model", "Help"), ("Edit", "Mask", "File"), ("Image", "View"), ("Mouse", "Cross-hair")),
+    (("Object", "Model", "Help"), ("Edit", "Image", "File"), ("View", "Mask"), ("Mouse", "Cross-hair")),
     (("Object", "Edit", "File"), ("Mask", "Image", "View", "Model"), ("Help", "Mouse", "Cross-hair")),
     (("Object", "Edit", "Mask", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
     (("Object", "Edit", "Mask", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
