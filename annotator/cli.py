@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the main job, done by the program on itself"),
     "predict": ("predict", "one mask from points or a box"),
     "auto": ("auto", "segment everything: COCO of all objects of images"),
+    "batch": ("batch.command", "many images without a person: everything, boxes or points; goes on after a stop"),
     "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
@@ -29,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-adapter": ("train.adapter", "train a prompt adapter on accepted masks, judge it, install it"),
     "adapters": ("adapters", "list, import, export, roll back and remove prompt adapters, show their cards"),
 }
-READ_PROJECTS = ("open", "export", "import", "relink", "train-adapter")
+READ_PROJECTS = ("open", "batch", "export", "import", "relink", "train-adapter")
 """Commands that read the images of a project, which may name a folder anywhere."""
 
 

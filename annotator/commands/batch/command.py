@@ -1,0 +1,282 @@
+"""``annotator batch``: many images without a person, that goes on after a stop or a kill where it was."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annotator.commands.adapter_option import add_adapter_argument
+from annotator.commands.batch.work_list import Shard, WorkItem, parse_shard
+from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.counting import counted
+
+if TYPE_CHECKING:
+    from annotator.commands.batch.journal import Journal
+    from annotator.commands.batch.pipeline import Answer
+    from annotator.commands.batch.prompts import PromptFile
+    from annotator.commands.batch.results import HasRows
+    from annotator.domain.ports.engine import Segmenter
+    from annotator.io.images.reader import LoadedImage
+
+    Ask = Callable[[WorkItem, LoadedImage], Answer]
+
+_BOOLEANS = {"keeps_border", "skips_flat", "finds_blobs"}
+_GRID = [field for field in dataclasses.fields(EverythingSettings) if field.name not in _BOOLEANS]
+_SOURCES = "images, folders, patterns such as 'photos/**/*.jpg', lists (.txt), COCO files (.json), projects (.annot)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=_SOURCES)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results; made if missing")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where a COCO file's images are; default: beside it")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--auto", action="store_true", help="every object of every image (default)")
+    asked.add_argument("--boxes", type=Path, metavar="FILE", help="an object in each box: COCO, COCO results or CSV")
+    asked.add_argument("--points", type=Path, metavar="CSV", help="an object at each point, or group of points")
+    parser.add_argument("--shard", type=_shard, default=Shard(), metavar="I/N", help="part I of N, for N machines")
+    parser.add_argument("--merge", action="store_true", help="make one result of those of all shards; asks no model")
+    parser.add_argument("--retry-failed", action="store_true", help="try images again that failed before")
+    parser.add_argument("--readers", type=int, choices=(1, 2, 3), default=2, help="images read at once (default: 2)")
+    parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
+    parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    add_adapter_argument(parser, help_text="a prompt adapter of the model")
+    grid = parser.add_argument_group("everything", "as in `annotator auto --help`; default: what suits the model")
+    for field in _GRID:
+        kind = int if isinstance(field.default, int) else float
+        grid.add_argument(f"--{field.name.replace('_', '-')}", type=kind, metavar="N")
+    grid.add_argument("--no-border", action="store_true", help="leave out objects that touch the image's border")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask image by image; the same command goes on after a stop. Exit code 1 when an image failed, or a prompt of it
+    gave no object.
+
+    Raises:
+        UserError: no images, prompts or a model that cannot be used, settings that make no sense, an unwritable
+            folder or a full disk.
+    """
+    from annotator.commands.batch.work_list import list_work
+    from annotator.commands.output import check_output
+    from annotator.domain.errors import UserError
+    from annotator.files.atomic import export_errors
+
+    if args.merge and args.shard.of > 1:
+        raise UserError("--merge is about all shards.", "Leave out --shard.")
+    items = list_work(args.sources, images=args.images)
+    out: Path = args.out
+    with export_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    check_output(_place(args, "objects", "json"))
+    if args.merge:
+        return _merge(args, items)
+    prompts = _prompts(args, items)
+    about, ask = _engine(args, items, prompts)
+    own = [item for item in items if args.shard.has(item.key)]
+    from annotator.commands.batch.journal import open_journal
+
+    with open_journal(_place(args, "journal", "jsonl"), about) as journal:
+        _work(args, own, journal, ask)
+        return _finish(args, own, journal, journal.about)
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _place(args: argparse.Namespace, name: str, suffix: str) -> Path:
+    out: Path = args.out
+    return out / f"{name}{args.shard.ending}.{suffix}"
+
+
+def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile | None:
+    """Of the file that was named; None: everything is asked for."""
+    from annotator.commands.batch.prompts import read_boxes, read_points
+    from annotator.domain.errors import UserError
+
+    given = [field.name for field in _GRID if getattr(args, field.name) is not None]
+    given += ["no_border"] if args.no_border else []
+    if args.boxes is None and args.points is None:
+        return None
+    if given:
+        raise UserError(f"--{given[0].replace('_', '-')} is about --auto.", "Leave it out with --boxes or --points.")
+    if args.points is not None:
+        return read_points(args.points)
+    is_coco = len(args.sources) == 1 and Path(args.sources[0]).suffix.lower() == ".json"
+    return read_boxes(args.boxes, has_coco_ids=is_coco)
+
+
+def _engine(
+    args: argparse.Namespace, items: Sequence[WorkItem], prompts: PromptFile | None
+) -> tuple[dict[str, Any], Ask]:
+    """What the answers depend on, and how the model is asked."""
+    from annotator.commands.batch.asking import AskEverything, AskQuestions
+    from annotator.commands.batch.prompts import OBJECT
+    from annotator.commands.predict import notes_on
+    from annotator.domain.errors import ModelError
+    from annotator.domain.ports.engine import AnswersEverything
+
+    questions = {} if prompts is None else _matched(prompts, items)
+    segmenter, adapter = _loaded(args)
+    for note in notes_on(segmenter.info):
+        print(f"annotator: {note}", file=sys.stderr)
+    info: dict[str, Any] = {
+        "description": "annotator batch",
+        "model": segmenter.info.name,
+        "model_sha256": segmenter.info.sha256,
+    }
+    if adapter:
+        info["adapter"] = adapter
+    names = OBJECT if prompts is None else prompts.categories
+    about: dict[str, Any] = {"info": info, "categories": [{"id": n, "name": name} for n, name in names.items()]}
+    if prompts is not None:
+        kind = "boxes" if args.points is None else "points"
+        info["prompts"] = {"kind": kind, "sha256": prompts.sha256}
+        return about, AskQuestions(segmenter, questions)
+    if not isinstance(segmenter, AnswersEverything):
+        raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Name another model.")
+    given = {field.name: getattr(args, field.name) for field in _GRID if getattr(args, field.name) is not None}
+    if args.no_border:
+        given["keeps_border"] = False
+    settings = dataclasses.replace(segmenter.everything_settings, **given).checked()
+    info["settings"] = dataclasses.asdict(settings)
+    return about, AskEverything(segmenter, settings)
+
+
+def _matched(prompts: PromptFile, items: Sequence[WorkItem]) -> Any:
+    questions, strangers = prompts.matched(items)
+    if strangers:
+        print(f"annotator: prompts of {counted(strangers, 'image')} that this batch has not", file=sys.stderr)
+    if prompts.skipped:
+        print(f"annotator: no box, left out: {counted(prompts.skipped, 'row')} of the prompts", file=sys.stderr)
+    return questions
+
+
+def _loaded(args: argparse.Namespace) -> tuple[Segmenter, str]:
+    """The model, and its adapter as "name@sha256" or nothing."""
+    import hashlib
+
+    from annotator.commands.adapter_option import adapter_path, load_named_adapter
+    from annotator.engine.load import load_sam2_segmenter, load_segmenter
+
+    if args.adapter is None:
+        return load_segmenter(args.model, device=args.device, config=args.config), ""
+    segmenter = load_sam2_segmenter(args.model, device=args.device, config=args.config)
+    segmenter.set_adapter(load_named_adapter(args.adapter, segmenter))
+    file = adapter_path(args.adapter)
+    return segmenter, f"{file.stem}@{hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def _work(args: argparse.Namespace, items: Sequence[WorkItem], journal: Journal, ask: Ask) -> None:
+    """Ask for what is not in the journal yet."""
+    from annotator.commands.batch.pipeline import run_pipeline
+    from annotator.commands.job_bar import run_with_bar
+    from annotator.io.images.reading import interrupt
+    from annotator.io.project.windows import AsShown
+    from annotator.jobs.job import Job
+
+    left = _left(items, journal, retries=args.retry_failed)
+    before = len(items) - len(left)
+    if before:
+        print(f"annotator: done before: {counted(before, 'image')}", file=sys.stderr)
+    as_shown = AsShown()
+    started = time.monotonic()
+
+    def work(job: Job) -> None:
+        job.progress(before, len(items))
+        run_pipeline(
+            left,
+            journal,
+            load=lambda item: as_shown.load(item.path, frame=item.frame),
+            ask=ask,
+            on_asked=lambda _item, count: job.progress(before + count, len(items)),
+            readers=args.readers,
+            interrupt=interrupt,
+        )
+
+    try:
+        if left:
+            run_with_bar(Job("Batch", unit="image"), work, stays=True, everywhere=False)
+    except KeyboardInterrupt:
+        done = sum(item.key in journal for item in items)
+        print(f"\nannotator: {done} of {counted(len(items), 'image')} are done and kept in {args.out}", file=sys.stderr)
+        print("annotator: the same command goes on from there", file=sys.stderr)
+        raise
+    seconds = time.monotonic() - started
+    if left:
+        speed = len(left) / max(seconds, 1e-3)
+        print(f"{counted(len(left), 'image')} in {seconds:.1f} s: {speed:.2f} images/s")
+
+
+def _left(items: Sequence[WorkItem], journal: Journal, *, retries: bool) -> list[WorkItem]:
+    """What has no row yet, or one of another file; with ``retries`` also what failed."""
+    from annotator.commands.batch.pipeline import stamp_of
+
+    def is_done(item: WorkItem) -> bool:
+        is_wanted_again = retries and journal.has_failed(item.key)
+        return item.key in journal and not is_wanted_again and journal.stamp(item.key) == stamp_of(item)
+
+    return [item for item in items if not is_done(item)]
+
+
+def _finish(args: argparse.Namespace, items: Sequence[WorkItem], rows: HasRows, about: Any) -> int:
+    """Write the files at the end from the journal."""
+    from annotator.commands.batch.results import write_results
+
+    coco, report = _place(args, "objects", "json"), _place(args, "report", "csv")
+    totals = write_results(coco, report, items, rows, about)
+    print(f"{coco}: {counted(totals.objects)} in {counted(totals.done, 'image')}")
+    for count, what in ((totals.failed, "failed"), (totals.partly, "had a prompt without an object")):
+        if count:
+            print(f"annotator: {counted(count, 'image')} {what}; why stands in {report}", file=sys.stderr)
+    return 1 if totals.failed or totals.partly else 0
+
+
+class _Merged:
+    """The rows of several journals as those of one. Of an image that is in two, one that did not fail counts."""
+
+    def __init__(self, journals: Sequence[Journal]) -> None:
+        self._owner: dict[str, Journal] = {}
+        for journal in journals:
+            for key in journal:
+                if key not in self._owner or self._owner[key].has_failed(key):
+                    self._owner[key] = journal
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._owner
+
+    def row(self, key: str) -> dict[str, Any]:
+        return self._owner[key].row(key)
+
+
+def _merge(args: argparse.Namespace, items: Sequence[WorkItem]) -> int:
+    from annotator.commands.batch.journal import read_journal
+    from annotator.domain.errors import ImportFormatError
+
+    places = sorted(args.out.glob("journal*.jsonl"))
+    if not places:
+        raise ImportFormatError(f"There are no results in {args.out}.", "Run the shards first, with the same --out.")
+    with ExitStack() as stack:
+        journals = [stack.enter_context(read_journal(place)) for place in places]
+        for journal in journals[1:]:
+            if journal.about != journals[0].about:
+                raise ImportFormatError(
+                    f"{journal.path.name} and {journals[0].path.name} are of other models, settings or prompts.",
+                    "Run all shards with the same ones.",
+                )
+        rows = _Merged(journals)
+        missing = sum(item.key not in rows for item in items)
+        if missing:
+            raise ImportFormatError(
+                f"{missing} of {counted(len(items), 'image')} are not done yet.", "Let all shards come to their end."
+            )
+        return _finish(args, items, rows, journals[0].about)
