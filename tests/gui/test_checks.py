@@ -175,6 +175,27 @@ def test_overlaps_are_subtracted_and_holes_filled_on_their_own_image(checking, r
     assert desk.session.store.annotation(object_id).score is None, "no model has seen that mask"
 
 
+def test_all_that_a_check_found_is_repaired_by_one_edit(checking):
+    desk = checking
+    store = desk.session.store
+    for image_id in (1, 2):
+        blank = Annotation(store.new_id("annotation"), image_id, 1, 0, 0, 0, 0, 0, b"", WIDTH, HEIGHT)
+        store.apply(accept_edit(blank.with_mask(block(2, 100, 2, 2)), store.image(image_id)))
+    panel = check(desk)
+    assert rows(panel)[4:7] == ["speck", (6,), (7,)]
+    panel.view.setCurrentIndex(panel.model.index(4))
+    assert panel.repair_button.text() == "Delete (2)"
+    desk.key(K.Key_R, ALT)
+    desk.until(lambda: [one.id for one in store.all_annotations()] == [1, 2, 3, 4, 5])
+    assert told(desk) == "Repaired: delete (speck, 2 objects)."
+    assert not panel.current_group
+    assert not panel.repair_button.isEnabled()
+    assert desk.window.jobs.jobs[0].title == "Delete (speck)"
+    desk.key(K.Key_Z, M.ControlModifier)
+    assert [one.id for one in store.all_annotations()] == [1, 2, 3, 4, 5, 6, 7]
+    assert len(panel.current_group) == 2
+
+
 def test_both_objects_are_selected_so_that_they_can_be_merged(checking):
     desk = checking
     panel = check(desk)

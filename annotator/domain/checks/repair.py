@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from annotator.domain.checks.finding import Finding, Repair
 from annotator.domain.checks.objects import CheckLimits, without_islands, without_small_holes
+from annotator.domain.counting import counted
 from annotator.domain.object_edits import by_hand
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Edit, RowChange
 
 
@@ -41,3 +43,32 @@ def repair_edit(finding: Finding, objects: Mapping[int, Annotation], limits: Che
     if mended.is_empty or mended.same_pixels(mask):
         return None
     return Edit(name, (RowChange(first, by_hand(first, mended)),))
+
+
+def repair_all(
+    findings: Sequence[Finding], objects: Mapping[int, Annotation], *, progress: Progress | None = None
+) -> Edit | None:
+    """One edit that mends findings of one check, each as those before it have left the objects; None when it mends
+    nothing. Left out is what has no repair, and objects whose runs are damaged.
+
+    Args:
+        objects: by id, as they are now.
+        progress: told (findings done, findings in all); what it raises ends the work.
+    """
+    now = dict(objects)
+    for done, finding in enumerate(findings):
+        if progress is not None:
+            progress(done, len(findings))
+        try:
+            edit = repair_edit(finding, now)
+        except ValueError:
+            continue
+        for change in () if edit is None else edit.changes:
+            del now[change.row.id]
+            if isinstance(change.after, Annotation):
+                now[change.row.id] = change.after
+    changes = tuple(RowChange(row, now.get(id_)) for id_, row in objects.items() if now.get(id_) is not row)
+    if not changes:
+        return None
+    spec = findings[0].spec
+    return Edit(f"{spec.repair.value} ({spec.title.lower()}, {counted(len(changes), 'object')})", changes)

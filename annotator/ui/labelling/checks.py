@@ -22,6 +22,7 @@ from annotator.io.project.store import ProjectStore
 from annotator.io.project.waivers import Waiver, remove_waiver, write_waiver
 from annotator.jobs.job import Job
 from annotator.ui.labelling.check_follow import follow, rows_of
+from annotator.ui.labelling.check_repairs import GroupRepair
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
@@ -47,6 +48,9 @@ class Checks(QObject):
         """What was changed while it is checked."""
         self._wanted: Finding | None = None
         self._repairs, self._reports = Errand(self), Errand(self)
+        self._group_repair = GroupRepair(window.jobs, self)
+        self._group_repair.made.connect(self._on_group)
+        self._group_repair.failed.connect(self._on_error)
         panel = self._panel
         panel.run_wanted.connect(self.run)
         panel.stop_wanted.connect(self.stop)
@@ -88,6 +92,7 @@ class Checks(QObject):
         """Wait for what still runs."""
         self._repairs.shut_down()
         self._reports.shut_down()
+        self._group_repair.shut_down()
         for work in tuple(self._works):
             work.cancel()
             self._end(work)
@@ -124,9 +129,13 @@ class Checks(QObject):
             self._session.go_to(finding.image_id)
 
     def repair(self) -> None:
-        """Do what is offered for the current finding, as one step that can be undone."""
-        finding, store = self._panel.current, self._session.store
-        reason = self._refusal(finding)
+        """Do what is offered for the current finding, or for all that are open below the current line of a check, as
+        one step that can be undone."""
+        finding, store, group = self._panel.current, self._session.store, self._panel.current_group
+        reason = self._refusal(group[0] if group else finding, is_one=not group)
+        if not reason and group and store is not None:
+            self._group_repair.start(store.path, group, self._session.locked)
+            return
         if reason or finding is None:
             self._tell(reason)
             return
@@ -244,7 +253,19 @@ class Checks(QObject):
             ways.append(f"{waive}: waive.")
         self._notices.tell(" ".join(ways), about=_TOPIC, stays=True)
 
-    def _refusal(self, finding: Finding | None) -> str:
+    def _on_group(self, path: Path, edit: Edit | None) -> None:
+        """All findings of a check can be repaired by this."""
+        store = self._session.store
+        if store is None or store.path != path:
+            return
+        if self._refine.state.is_active:
+            self._notices.tell(_IN_HAND, about=Subject.WORK)
+        elif edit is None:
+            self._tell("There is nothing that can be repaired.")
+        elif self._session.attempt(lambda: self._session.apply(edit)):
+            self._notices.tell(f"Repaired: {edit.name}.", about=Subject.CHANGE)
+
+    def _refusal(self, finding: Finding | None, *, is_one: bool = True) -> str:
         """Why there is no repair now; empty when there is."""
         if finding is None:
             return "Choose a finding in the Checks panel first."
@@ -256,7 +277,7 @@ class Checks(QObject):
             return "Its objects were changed since: check again."
         if finding.spec.repair is Repair.NONE:
             return "There is no repair for that; change the objects by hand, or waive it."
-        if finding.object_ids[0] in self._session.locked:
+        if is_one and finding.object_ids[0] in self._session.locked:
             return "This object is locked: unlock it first."
         return ""
 

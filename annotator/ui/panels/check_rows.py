@@ -59,6 +59,11 @@ class CheckModel(QStringListModel):
     def is_open(self, finding: Finding) -> bool:
         return finding.mark not in self.notes and finding.mark not in self.stale
 
+    def open_findings(self, check: str) -> list[Finding]:
+        """Those of a check that are open."""
+        findings = next((group.findings for group in self.list.groups if group.spec.id == check), ())
+        return [one for one in findings if self.is_open(one)]
+
     def set_stale(self, finding: Finding, is_stale: bool) -> None:
         """Whether it is about something that was changed; :meth:`refresh` shows it."""
         was_open = self.is_open(finding)

@@ -106,6 +106,12 @@ class CheckPanel(QWidget):
         row = self.model.row(self.view.currentIndex().row())
         return row if isinstance(row, Finding) else None
 
+    @property
+    def current_group(self) -> list[Finding]:
+        """The open findings of the check whose line is the current one, where there is a repair for them."""
+        row = self.model.row(self.view.currentIndex().row())
+        return self.model.open_findings(row.id) if isinstance(row, CheckSpec) and row.repair else []
+
     def show_list(self, found: CheckList | None) -> None:
         """What a run has found; None: there was none in this project."""
         self._leave_field()
@@ -271,8 +277,10 @@ class CheckPanel(QWidget):
         self.run_button.setText("Stop" if self._is_running else "Check again" if self._has_run else "Check")
         self.run_button.setEnabled(self._has_project)
         repair = Repair.NONE if finding is None or finding.mark in self.model.stale else finding.spec.repair
-        self.repair_button.setText(repair.value.capitalize() if repair else "Repair")
-        self.repair_button.setEnabled(self._can_change and bool(repair))
+        group = self.current_group
+        text = f"{group[0].spec.repair.value} ({grouped(len(group))})" if group else repair.value or "repair"
+        self.repair_button.setText(text.capitalize())
+        self.repair_button.setEnabled(self._can_change and (bool(repair) or bool(group)))
         is_waived = finding is not None and finding.mark in self.model.notes
         self.waive_button.setText("Count again" if is_waived else "Waive…")
         self.waive_button.setEnabled(self._can_change and finding is not None)

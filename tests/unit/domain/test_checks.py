@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from annotator.domain.checks.finding import CHECKS, Finding, Repair
 from annotator.domain.checks.objects import CheckedObject, CheckLimits, check_objects
 from annotator.domain.checks.project import CheckedImage, check_project, counts_of
-from annotator.domain.checks.repair import repair_edit
+from annotator.domain.checks.repair import repair_all, repair_edit
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 
@@ -148,6 +148,24 @@ def test_repairs_mend_what_was_told_and_nothing_else() -> None:
                 rows[change.row.id] = change.after
         after = [made(one.id, one.mask()) for one in rows.values()]
         assert finding.check not in [check for check, _ in told(*after)]
+
+
+def test_many_findings_are_repaired_one_after_the_other() -> None:
+    """Of three that are the same one stays, and what is taken out of an object twice is out of it."""
+    same = [made(n, block(10, 10, 20, 20)) for n in (1, 2, 3)]
+    large = [made(4, block(50, 40, 60, 20)), made(5, block(40, 40, 20, 15)), made(6, block(100, 40, 20, 15))]
+    objects = [*same, *large]
+    for check, left in (("duplicate", {1: 400, 4: 1200}), ("overlap", {1: 400, 2: 400, 3: 400, 4: 1200 - 300})):
+        findings = [one for one in found(*objects) if one.check == check]
+        rows = {one.id: row(one) for one in objects}
+        edit = repair_all(findings, rows)
+        assert edit is not None
+        for change in edit.changes:
+            rows.pop(change.row.id)
+            if isinstance(change.after, Annotation):
+                rows[change.row.id] = change.after
+        assert {id_: rows[id_].area for id_ in rows if id_ < 5} == left
+    assert repair_all(findings, {}) is None
 
 
 def test_there_is_no_repair_for_what_is_gone_or_would_be_gone() -> None:
