@@ -84,7 +84,6 @@ def build_program(
         raise RuntimeError("a QApplication is needed before a window")
     theme = Theme(app, settings.get("theme"))
     author = settings.get("author") or user_name()
-    agreed.begin()
     session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
     sink = SessionSink(session)
     refine = RefineController(client, sink, author=author)
@@ -219,10 +218,10 @@ def run(args: argparse.Namespace) -> int:
     """
     target = named_place(args.target) if getattr(args, "target", None) else None
     app = make_application()
-    # The window's thread waits this long for its turn when engine or loader run Python; the default is a third of a
-    # frame, and one frame has several turns.
+    # So long the window's thread waits for its turn: the default is a third of a frame, which has several turns.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     settings = Settings.load()
+    agreed.begin()
     warm_up()
     device = getattr(args, "device", None) or settings.get("device")
     config = getattr(args, "config", None)
