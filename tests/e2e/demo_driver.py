@@ -104,7 +104,7 @@ def _deaf(model: KnowingSegmenter) -> None:
 def _unpainted(_model: KnowingSegmenter) -> None:
     from annotator.ui.canvas.canvas import Canvas
 
-    Canvas.set_candidate = lambda *_arguments: None  # type: ignore[method-assign]
+    Canvas.set_candidate = lambda *_arguments, **_more: None  # type: ignore[method-assign]
 
 
 def _not_stored(_model: KnowingSegmenter) -> None:

@@ -123,6 +123,7 @@ def test_an_export_is_listed_and_its_folder_opens(desk, monkeypatch):
     row = row_of(desk, job)
     desk.until(lambda: row.show_button.isVisible())
     assert job.title == f"Export {Path(dialog.place.text()).name}"
+    desk.until(lambda: bool(dialog.report.toPlainText()))
     assert row.detail.text() == dialog.report.toPlainText().splitlines()[0]
     dialog.close()
     opened = []

@@ -220,7 +220,7 @@ class WindowLevel(QObject):
     def _on_painted(self, generation: int, picture: Picture) -> None:
         if generation == self._wished:
             self._wished = 0
-            self._loader.replace(picture)
+            self._loader.keep_instead(picture)
             self._bench.show_anew(picture)
 
     def _on_failed(self, _generation: int, message: str) -> None:

@@ -149,7 +149,7 @@ class ImageLoader(QObject):
             return None
         return picture
 
-    def replace(self, picture: Picture) -> None:
+    def keep_instead(self, picture: Picture) -> None:
         """Keep an image in the place of what it was."""
         if picture.image_id in self._cache:
             self._cache[picture.image_id] = picture
