@@ -9,6 +9,7 @@ JSON line per step; what does not come in time is an error.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import sys
 import time
@@ -159,13 +160,19 @@ class Driver:
     def answer(self, button: QMessageBox.StandardButton) -> Callable[[], None]:
         """Press a button of the question that will be asked; the question is a loop of its own."""
 
+        asked: list[QMessageBox] = []
+
         def press() -> None:
             box = QApplication.activeModalWidget()
-            if isinstance(box, QMessageBox):
-                say("asked", text=box.text())
+            if isinstance(box, QMessageBox) and box.isActiveWindow() and not box.button(button).rect().isEmpty():
+                if box not in asked:
+                    asked.append(box)
+                    say("asked", text=box.text())
                 QTest.mouseClick(box.button(button), LEFT)
-            else:
-                QTimer.singleShot(20, press)
+                if not box.isVisible():
+                    return
+            # Not there yet, or a click before it was laid out went past it.
+            QTimer.singleShot(20, press)
 
         return press
 
@@ -313,6 +320,8 @@ def compare(hands: Driver) -> None:
 
 if __name__ == "__main__":
     mode, folder, model = sys.argv[1:]
+    # Also for a loop of a dialog that nobody ends: where it stands is reported instead of waited for.
+    faulthandler.dump_traceback_later(PATIENCE_S + 20, exit=True)
     make_application()
     driver = Driver({"label": label, "use": use}[mode])
     QTimer.singleShot(0, driver.start)
