@@ -54,6 +54,10 @@ class Bar(Protocol):
     def text(self) -> str:
         """Of the message on top; empty when there is none."""
 
+    @property
+    def is_offer(self) -> bool:
+        """Whether the message on top is an offer, neither error nor warning."""
+
     def show_message(
         self,
         text: str,
@@ -79,7 +83,12 @@ class Notices:
 
     @property
     def is_warning(self) -> bool:
-        """Whether a message is in the bar."""
+        """Whether a message that is more than an offer is in the bar."""
+        return self.is_bar_shown and not self._bar.is_offer
+
+    @property
+    def is_bar_shown(self) -> bool:
+        """Whether any message is in the bar."""
         return bool(self._bar.text)
 
     def tell(self, text: str, *, about: str, stays: bool = False) -> None:

@@ -253,7 +253,7 @@ def use(hands: Driver) -> None:
 
 def install(hands: Driver) -> None:
     bar = hands.window.area.error_bar
-    hands.until(bar.isVisible)
+    hands.until(lambda: bar.isVisible() and NAME in bar.text)  # a larger model may be offered at the same time
     told = bar.text
     hands.press(bar.button)
     dialog: TrainDialog = hands.dialog(TrainDialog)

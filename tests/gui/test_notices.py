@@ -25,6 +25,7 @@ class Paper:
 
     def __init__(self):
         self.said = {}
+        self.is_offer = False
 
     @property
     def text(self):
@@ -33,8 +34,9 @@ class Paper:
     def tell(self, text, *, stays=False, topic=""):
         self.said = {topic: text}
 
-    def show_message(self, text, *, is_error=True, action=None, topic="", on_close=None, is_offer=False):
+    def show_message(self, text, *, is_error=True, action=None, topic="", on_close=None, is_offer=False, not_now=""):
         self.said[topic] = text
+        self.is_offer = is_offer
 
     def withdraw(self, topic):
         self.said = {known: text for known, text in self.said.items() if not is_part_of(known, topic)}
@@ -52,6 +54,17 @@ def test_what_is_over_is_withdrawn_from_line_and_bar():
     assert list(bar.said.values()) == ["No network."]
     notices.withdraw(Subject.MODEL)
     assert not notices.is_warning
+
+
+def test_an_offer_is_no_warning():
+    line, bar = Paper(), Paper()
+    notices = Notices(line, bar)
+    assert not notices.is_bar_shown
+    notices.offer("A larger model.", about=Subject.MODEL, action=("Download", lambda: None))
+    assert notices.is_bar_shown
+    assert not notices.is_warning
+    notices.warn("Damaged.", about=Subject.IMAGE)
+    assert notices.is_warning
 
 
 subjects = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)

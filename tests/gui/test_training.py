@@ -19,6 +19,7 @@ from annotator.commands.train import adapter as train_adapter
 from annotator.domain.errors import ModelError, UserError
 from annotator.jobs.training_record import Outcome, RunRecord, Wish, open_records, write_record
 from annotator.ui.adapters.training import TrainingRun, read_standing
+from annotator.ui.adapters.training_control import TrainingControl
 from annotator.ui.adapters.training_fact import TrainingFact
 from tests.gui.test_adapters import AdaptableSegmenter, MemoryShelf, entry
 
@@ -244,6 +245,18 @@ def test_the_next_window_can_stop_a_run_that_it_did_not_start(desk):
     assert not record.is_alive
     assert open_records(wish.folder.parents[1]) == [], "the person knows of it"
     dialog.close()
+
+
+def test_an_offer_does_not_hide_that_something_was_trained(desk):
+    wait_for_the_end(close_in_the_middle(desk, "0.1", ""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingControl, "look_for_runs", lambda _self: None)
+        desk.open(folder=desk.folder)
+    bar = desk.window.area.error_bar
+    desk.window.notices.offer("A larger model.", about="offer", action=("Download", lambda: None))
+    assert bar.text == "A larger model."
+    desk.program.adapters.training.look_for_runs()
+    desk.until(lambda: "nuclei is trained and waits" in bar.text)
 
 
 @pytest.mark.parametrize("is_wanted", [True, False])

@@ -68,7 +68,7 @@ class OfferedModel(QObject):
 
     @Slot(object)
     def _on_found(self, offer: ModelOffer) -> None:
-        if self._is_over or self._notices.is_warning:
+        if self._is_over or self._notices.is_bar_shown:
             return  # it can wait for the next start; what went wrong can not
         size = f"{offer.size_bytes / 1e6:.0f} MB, {offer.licence}"
         if offer.is_reachable:

@@ -94,6 +94,10 @@ class ErrorBar(QFrame):
     def text(self) -> str:
         return self.label.text() if not self.isHidden() else ""
 
+    @property
+    def is_offer(self) -> bool:
+        return bool(self._messages) and next(reversed(self._messages.values())).is_offer
+
     def show_message(
         self,
         text: str,
