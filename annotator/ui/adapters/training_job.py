@@ -58,8 +58,8 @@ class TrainingJob(QObject):
             job.log(line)
         if run.is_running:
             share = progress_share(run)
-            job.note(progress_text(run))
             job.show_progress(round(_STEPS * (share or 0)), 0 if share is None else _STEPS)
+            job.note(progress_text(run))  # last: progress that follows other progress at once is not shown by itself
         elif run.has_result:
             job.succeed(None)
         elif run.outcome is Outcome.STOPPED:
