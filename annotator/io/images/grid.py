@@ -120,11 +120,15 @@ class Grid:
 
 
 class GridReader:
-    """What readers of volumes have in common; they say where the numbers are (:meth:`grid`)."""
+    """What readers of volumes have in common.
 
-    def grid(self, stream: BinaryIO, name: str) -> Grid:
-        """Raises: ImageError: it is damaged, or of a kind that cannot be shown."""
-        raise NotImplementedError
+    Args:
+        grid: says where the numbers of a file are; raises ``ImageError`` where it is damaged, or of a kind that cannot
+            be shown.
+    """
+
+    def __init__(self, grid: Callable[[BinaryIO, str], Grid]) -> None:
+        self.grid = grid
 
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """See :class:`annotator.io.images.survey.SurveyingReader`."""

@@ -31,21 +31,25 @@ class NiftiReader(GridReader):
     suffixes = frozenset((".nii", ".nii.gz"))
     surveyed = suffixes
 
+    def __init__(self) -> None:
+        super().__init__(_read)
+
     def sniff(self, head: bytes) -> bool:
         return head[4:8] == b"n+2\0"  # the sign of version 1 lies behind the first bytes: known by its suffix
 
-    def grid(self, stream: BinaryIO, name: str) -> Grid:
-        """Raises: ImageError: damaged, or of a kind that cannot be shown."""
+
+def _read(stream: BinaryIO, name: str) -> Grid:
+    """Raises: ImageError: damaged, or of a kind that cannot be shown."""
+    stream.seek(0)
+    is_packed = stream.read(2) == _GZIP
+    head = io.BytesIO()
+    if is_packed:
+        feed(stream, 0, _HEADER_BYTES, head.write)
+    else:
         stream.seek(0)
-        is_packed = stream.read(2) == _GZIP
-        head = io.BytesIO()
-        if is_packed:
-            feed(stream, 0, _HEADER_BYTES, head.write)
-        else:
-            stream.seek(0)
-            head.write(stream.read(_HEADER_BYTES))
-        head.seek(0)
-        return _grid(_header(head, name), name, is_packed=is_packed)
+        head.write(stream.read(_HEADER_BYTES))
+    head.seek(0)
+    return _grid(_header(head, name), name, is_packed=is_packed)
 
 
 def _header(head: io.BytesIO, name: str) -> Any:

@@ -44,23 +44,27 @@ class NrrdReader(GridReader):
     suffixes = frozenset((".nrrd",))
     surveyed = suffixes
 
+    def __init__(self) -> None:
+        super().__init__(_read)
+
     def sniff(self, head: bytes) -> bool:
         return head.startswith(_MAGIC)
 
-    def grid(self, stream: BinaryIO, name: str) -> Grid:
-        """Raises: ImageError: damaged, or of a kind that cannot be shown."""
-        stream.seek(0)
-        head = stream.read(_MOST_HEADER_BYTES)
-        end = next((at + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := head.find(mark)) > 0), 0)
-        if not head.startswith(_MAGIC) or not end:
-            raise ImageError(f"{name} is not an NRRD volume, or its beginning is damaged.", COPY_AGAIN)
-        import nrrd  # only where there is a volume
 
-        try:
-            header = nrrd.read_header(head[:end].decode("utf-8", "replace").splitlines())
-        except Exception as error:  # pynrrd raises nearly anything on damaged headers
-            raise ImageError(f"{name} has a damaged header.", COPY_AGAIN) from error
-        return _grid(header, name, end)
+def _read(stream: BinaryIO, name: str) -> Grid:
+    """Raises: ImageError: damaged, or of a kind that cannot be shown."""
+    stream.seek(0)
+    head = stream.read(_MOST_HEADER_BYTES)
+    end = next((at + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := head.find(mark)) > 0), 0)
+    if not head.startswith(_MAGIC) or not end:
+        raise ImageError(f"{name} is not an NRRD volume, or its beginning is damaged.", COPY_AGAIN)
+    import nrrd  # only where there is a volume
+
+    try:
+        header = nrrd.read_header(head[:end].decode("utf-8", "replace").splitlines())
+    except Exception as error:  # pynrrd raises nearly anything on damaged headers
+        raise ImageError(f"{name} has a damaged header.", COPY_AGAIN) from error
+    return _grid(header, name, end)
 
 
 def _grid(header: dict[str, Any], name: str, end: int) -> Grid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -14,17 +15,18 @@ _ALLOW = "--allow-folder"
 
 
 class ImageFolder:
-    """The folder of an open project; what its file says comes from :meth:`meta_get`."""
+    """The folder of an open project.
 
-    def __init__(self, path: Path, named: Path) -> None:
-        """``named``: the path that the person gave, where that is a link to ``path``."""
-        self._path, self._named = path, named
+    Args:
+        path: the project file.
+        named: the path that the person gave, where that is a link to ``path``.
+        remembered: a text that the project remembers under a key, or None.
+    """
+
+    def __init__(self, path: Path, named: Path, remembered: Callable[[str], str | None]) -> None:
+        self._path, self._named, self._remembered = path, named, remembered
         self._known_root: Path | None = None
         self._agreed_root: Path | None = None
-
-    def meta_get(self, key: str, default: str | None = None) -> str | None:
-        """A remembered text of the project."""
-        raise NotImplementedError
 
     @property
     def path(self) -> Path:
@@ -38,7 +40,7 @@ class ImageFolder:
         It is looked for once: every thumbnail asks.
         """
         if self._known_root is None:
-            relative, absolute = self.meta_get("image_root"), self.meta_get("image_root_absolute")
+            relative, absolute = self._remembered("image_root"), self._remembered("image_root_absolute")
             ways = (way if way and is_plain_place(way) else None for way in (relative, absolute))
             self._known_root = _find_image_root(self._path, self._named, *ways)
         return self._known_root

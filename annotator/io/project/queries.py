@@ -34,7 +34,7 @@ class ProjectQueries(ImageFolder):
     def __init__(self, connection: sqlite3.Connection, path: Path, *, named: Path | None = None) -> None:
         """``named``: the path that the person gave, where that is a link to ``path``."""
         self._connection = connection
-        super().__init__(path, named or path)
+        super().__init__(path, named or path, self.meta_get)
         self.damage: dict[tuple[str, int], Damage] = {}
         """What was found wrong so far, by table and id."""
         self._drafts = DraftRows(connection)
