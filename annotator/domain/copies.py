@@ -11,7 +11,8 @@ from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
 from annotator.domain.object_edits import by_hand
 from annotator.domain.outline import OUTLINE_KEY, Outline, kept_outline, to_json
-from annotator.domain.project import Annotation, Category, Edit, ImageRecord, RowChange, Status
+from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Review, RowChange, Status
+from annotator.domain.tracks.track import is_carried
 
 MOST_COPIED = 5000
 
@@ -43,12 +44,14 @@ def shifted(outline: Outline, dx: float, dy: float) -> Outline:
 
 def moved(annotation: Annotation, mask: Mask, dx: int, dy: int) -> Annotation | None:
     """The object, so many pixels further; None when that takes it out of the image. Its clicks stay behind, its outline
-    goes with it."""
+    goes with it. A mask that was carried here is the person's from then on."""
     after = placed(mask, mask.width, mask.height, dx=dx, dy=dy)
     if after.is_empty:
         return None
     outline = kept_outline(annotation.prompts, mask) or ()
     row = by_hand(replace(annotation, prompts={}), after, outline=shifted(outline, dx, dy))
+    if is_carried(annotation.origin, Review.OPEN):
+        return row
     return replace(row, score=annotation.score, origin=annotation.origin)
 
 

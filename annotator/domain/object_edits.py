@@ -61,13 +61,13 @@ def split_edit(split: Sequence[tuple[Annotation, Sequence[Mask], Sequence[int]]]
     """Several objects out of each of these: the first mask keeps the id, the others get new ids and the same class.
 
     Args:
-        split: (object, masks, ids for all masks but the first).
+        split: (object, masks, ids for all masks but the first, which stays alone in its track).
     """
     changes: list[RowChange] = []
     for annotation, masks, ids in split:
         changes.append(RowChange(annotation, by_hand(annotation, masks[0])))
         for annotation_id, mask in zip(ids, masks[1:], strict=True):
-            part = replace(by_hand(annotation, mask), id=annotation_id, prompts={}, clicks=0, seconds=0.0)
+            part = replace(by_hand(annotation, mask), id=annotation_id, prompts={}, clicks=0, seconds=0.0, track_id=0)
             changes.append(RowChange(None, part))
     count = sum(len(masks) for _, masks, _ in split)
     return Edit(f"split {counted(len(split), 'object')} into {count}", tuple(changes))

@@ -104,7 +104,7 @@ class Annotation:
         image_width, image_height: the size the runs are for.
         score: predicted IoU when it was accepted, 0..1, or None; also None when a brush or eraser was over it.
         origin: how it came to be: "click", "brush" (by hand alone), "import", "refine"; of a proposal who found it,
-            "everything" or "like".
+            "everything" or "like"; of a track's frame, see :mod:`annotator.domain.tracks.track`.
         prompts: :meth:`annotator.domain.prompt.Prompts.to_json` data.
         model, model_sha256, adapter: what made the mask; empty when nothing did.
         clicks: prompts spent; seconds: time from the first prompt to accept.

@@ -20,6 +20,7 @@ from annotator.io.project.proposals import ProposalQueries
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
 from annotator.io.project.slice_rows import SliceRows
 from annotator.io.project.soundness import Damage, fetch, read_rows
+from annotator.io.project.track_rows import TrackRows
 from annotator.io.project.waivers import WaiverQueries
 
 _CHUNK_ROWS = 500
@@ -39,6 +40,7 @@ class ProjectQueries(ImageFolder):
         """What was found wrong so far, by table and id."""
         self._drafts = DraftRows(connection)
         self.slices = SliceRows(self._rows, self._fetch)
+        self.tracks = TrackRows(self._rows, self._fetch)
         self.proposals = ProposalQueries(connection, path)
         """What the model found by itself: no part of the document."""
         self.waivers = WaiverQueries(connection, path)

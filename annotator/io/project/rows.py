@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError
-from annotator.domain.project import Edit, Row, RowChange
+from annotator.domain.project import Annotation, Edit, Row, RowChange
 from annotator.io.project.schema import COLUMNS, column_value, columns_of, table_of
 from annotator.io.project.soundness import fetch, read_rows
 
@@ -16,7 +16,9 @@ _MAX_ID = 1 << 53
 _AT_ONCE = 5_000
 """Rows; other threads do not get on meanwhile."""
 
-RowKind = Literal["image", "category", "annotation", "series"]
+RowKind = Literal["image", "category", "annotation", "series", "track"]
+"""A track has no row of its own: its objects name it."""
+_TRACK = "track"
 
 
 class RowWriter:
@@ -25,6 +27,7 @@ class RowWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._next_ids: dict[str, int] = {table: _next_id(connection, table) for table in COLUMNS}
+        self._next_ids[_TRACK] = _next_id(connection, _TRACK, "annotation", "track_id")
 
     def new_id(self, kind: RowKind) -> int:
         """The next id. It is used up in the file when a row with it is inserted."""
@@ -49,6 +52,7 @@ class RowWriter:
         created = [c.after for c in real if c.after is not None and c.before is None]
         for kind in {table_of(row) for row in created}:
             self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
+        self._use_tracks([c.after for c in real if c.after is not None])
         return replace(edit, changes=real)
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
@@ -56,6 +60,7 @@ class RowWriter:
         if rows:
             self._insert(table, rows)
             self._raise_sequence(table, max(row.id for row in rows) + 1)
+            self._use_tracks(rows)
 
     def update(self, before: Row, after: Row) -> None:
         """Write the fields that differ."""
@@ -92,6 +97,12 @@ class RowWriter:
         for at in range(0, len(rows), _AT_ONCE):
             self._connection.executemany(sql, columns_of(table, rows[at : at + _AT_ONCE]))
 
+    def _use_tracks(self, rows: Sequence[Row]) -> None:
+        """The tracks that objects name are used up."""
+        largest = max((row.track_id for row in rows if isinstance(row, Annotation)), default=0)
+        if largest >= self._next_ids[_TRACK]:
+            self._raise_sequence(_TRACK, largest + 1)
+
     def _raise_sequence(self, kind: str, following: int) -> None:
         following = max(following, self._next_ids[kind])
         # Whole: what a damaged file says may be no number.
@@ -99,10 +110,12 @@ class RowWriter:
         self._next_ids[kind] = following
 
 
-def _next_id(connection: sqlite3.Connection, table: str) -> int:
-    """What the file says; where that is no usable number, one more than the largest id that it has."""
-    found = fetch(connection, "SELECT next FROM sequence WHERE kind = ?", (table,))
-    (largest,) = connection.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}").fetchone()
+def _next_id(connection: sqlite3.Connection, kind: str, table: str = "", column: str = "id") -> int:
+    """What the file says; where that is no usable number, one more than the largest id that it has in a column (of the
+    table of the kind's name)."""
+    found = fetch(connection, "SELECT next FROM sequence WHERE kind = ?", (kind,))
+    whole = f"typeof({column}) = 'integer' AND {column} < {_MAX_ID}"  # a damaged file may have anything there
+    (largest,) = connection.execute(f"SELECT COALESCE(MAX({column}), 0) FROM {table or kind} WHERE {whole}").fetchone()
     said = next((value for (value,) in found if isinstance(value, int) and 0 < value < _MAX_ID), 0)
     return max(said, int(largest) + 1)
 

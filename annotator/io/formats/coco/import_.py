@@ -15,6 +15,7 @@ from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Review, RowChange, Status
 from annotator.domain.tally import Tally
+from annotator.domain.tracks.track import CARRIED_ORIGINS, CONFIRMED
 from annotator.io.formats.coco.categories import CategoryPlan, plan_categories
 from annotator.io.formats.coco.images import ImagePlan, plan_images
 from annotator.io.formats.coco.objects import BoxWithoutMask, CocoObject, ObjectReader
@@ -29,7 +30,7 @@ _UNSCANNED_EVERY = 2_000
 _KNOWN_FIELDS = frozenset(
     ("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes", "ignore", "score")
 )
-_ORIGINS = ("click", "refine", "brush", "everything", "like")
+_ORIGINS = ("click", "refine", "brush", "everything", "like", *CARRIED_ORIGINS, CONFIRMED)
 _PROGRESS = {Status.UNSEEN: 0, Status.IN_PROGRESS: 1, Status.EMPTY: 2, Status.DONE: 2}
 """An import moves an image forward only."""
 
