@@ -11,6 +11,7 @@ number. Files that ended their reader are kept in FOLDER.
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import os
 import sys
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -45,6 +47,7 @@ _SOFT = np.clip(
     *(0, 255),
 ).astype(np.uint8)
 _GREY, _DEEP = _SOFT[..., 0], _SOFT.astype(np.uint16) * 200
+_VOLUME = np.stack([_GREY.T, _GREY.T[::-1], _GREY.T[:, ::-1]], 2)
 
 
 def pillow(kind: str, mode: str = "RGB", **options: object) -> bytes:
@@ -60,7 +63,32 @@ def tiff(array: np.ndarray, **options: object) -> bytes:
     return out.getvalue()
 
 
-def dicom(syntax: str, frames: list[bytes] | bytes, *, bits: int = 8, samples: int = 1) -> bytes:
+def frames(kind: str, **options: object) -> bytes:
+    """Three pictures in one file."""
+    first, *rest = (Image.fromarray(np.roll(_SOFT, 5 * turn, 0)) for turn in range(3))
+    out = io.BytesIO()
+    first.save(out, kind, save_all=True, append_images=rest, **options)
+    return out.getvalue()
+
+
+def nifti(dtype: type[np.generic], *, is_second: bool = False) -> bytes:
+    """A volume of three slices; NIfTI-2 with ``is_second``."""
+    import nibabel
+
+    kind: Any = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
+    return bytes(kind(_VOLUME.astype(dtype), np.diag([2, 3, 4, 1])).to_bytes())
+
+
+def volume_nrrd(encoding: str, dtype: type[np.generic] = np.int16) -> bytes:
+    import nrrd
+
+    out = io.BytesIO()
+    turned = {"space": "left-posterior-superior", "space directions": np.diag([2.0, 3, 4]), "encoding": encoding}
+    nrrd.write(out, _VOLUME.astype(dtype), turned)
+    return out.getvalue()
+
+
+def dicom(syntax: str, frames: list[bytes] | bytes, *, bits: int = 8, samples: int = 1, count: int = 1) -> bytes:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = UID(syntax)
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.2"), UID("1.2.3")
@@ -72,6 +100,8 @@ def dicom(syntax: str, frames: list[bytes] | bytes, *, bits: int = 8, samples: i
     made.BitsAllocated = made.BitsStored = bits
     made.HighBit, made.PixelRepresentation = bits - 1, 0
     made.WindowCenter, made.WindowWidth = 128 << (bits - 8), 256 << (bits - 8)
+    if count > 1:
+        made.NumberOfFrames = count
     made.PixelData = frames if isinstance(frames, bytes) else encapsulate(frames)
     made["PixelData"].VR = "OB" if bits == 8 else "OW"
     out = io.BytesIO()
@@ -91,7 +121,7 @@ FORMATS: dict[str, Callable[[], list[bytes]]] = {
     "png": lambda: [pillow("PNG"), pillow("PNG", "P"), pillow("PNG", "LA"), pillow("PNG", "I;16")],
     "deep-png": lambda: [_deep_png()],
     "jpeg": lambda: [pillow("JPEG"), pillow("JPEG", "L", progressive=True), pillow("JPEG", "CMYK")],
-    "gif": lambda: [pillow("GIF", "P"), pillow("GIF", "P", interlace=0)],
+    "gif": lambda: [pillow("GIF", "P"), pillow("GIF", "P", interlace=0), frames("GIF"), frames("GIF", disposal=2)],
     "bmp": lambda: [pillow("BMP"), pillow("BMP", "P"), pillow("BMP", "1")],
     "webp": lambda: [pillow("WEBP"), pillow("WEBP", lossless=True), pillow("WEBP", "RGBA")],
     "tiff": lambda: [
@@ -103,9 +133,13 @@ FORMATS: dict[str, Callable[[], list[bytes]]] = {
         tiff(_GREY.astype(np.float32), predictor=3, compression="zlib"),
         pillow("TIFF", "1", compression="group4"),
         pillow("TIFF", compression="packbits"),
+        tiff(np.stack([_GREY, _GREY[::-1]]), compression="zlib", photometric="minisblack"),
+        tiff(np.stack([_DEEP, _DEEP[::-1]]), photometric="rgb", compression="lzw"),
+        frames("TIFF", compression="jpeg"),
     ],
     "jpeg2000": lambda: [pillow("JPEG2000"), pillow("JPEG2000", "L", irreversible=True)],
     "avif": lambda: [pillow("AVIF")],
+    "apng": lambda: [frames("PNG"), frames("PNG", blend=1)],
     "pnm": lambda: [pillow("PPM"), pillow("PPM", "L"), b"P2 3 2 255 1 2 3 4 5 6\n"],
     "pcx": lambda: [pillow("PCX"), pillow("PCX", "P")],
     "dicom": lambda: [
@@ -117,10 +151,27 @@ FORMATS: dict[str, Callable[[], list[bytes]]] = {
         dicom(pydicom.uid.JPEG2000Lossless, [pillow("JPEG2000", "L", no_jp2=True)]),
         compressed_dicom(lambda made: made.compress(pydicom.uid.RLELossless)),
     ],
+    "dicom-frames": lambda: [
+        dicom(pydicom.uid.ExplicitVRLittleEndian, _GREY.tobytes() * 3, count=3),
+        dicom(pydicom.uid.ImplicitVRLittleEndian, _DEEP[..., 0].tobytes() * 2, bits=16, count=2),
+        dicom(pydicom.uid.JPEGBaseline8Bit, [pillow("JPEG", "L")] * 3, count=3),
+        dicom(pydicom.uid.JPEG2000Lossless, [pillow("JPEG2000", "L", no_jp2=True)] * 2, count=2),
+    ],
+    "nifti": lambda: [nifti(np.int16), nifti(np.float32), nifti(np.uint8, is_second=True)],
+    "nifti-gz": lambda: [gzip.compress(nifti(np.int16)), gzip.compress(nifti(np.float64), 1)],
+    "nrrd": lambda: [volume_nrrd("raw"), volume_nrrd("gzip"), volume_nrrd("raw", np.uint8)],
 }
 
 
-SUFFIXES = {"deep-png": ".png", "jpeg": ".jpg", "tiff": ".tif", "jpeg2000": ".jp2", "pnm": ".ppm", "dicom": ".dcm"}
+SUFFIXES = {
+    **{"deep-png": ".png", "apng": ".png", "jpeg": ".jpg", "tiff": ".tif", "jpeg2000": ".jp2", "pnm": ".ppm"},
+    **{"dicom": ".dcm", "dicom-frames": ".dcm", "nifti": ".nii", "nifti-gz": ".nii.gz"},
+}
+_GZIP = b"\x1f\x8b"
+SEVERAL = ("gif", "apng", "tiff", "dicom-frames", "nifti", "nifti-gz", "nrrd")
+"""Formats of several frames: the second is read, too."""
+PLAIN = ("png", "deep-png", "apng", "jpeg")
+"""Formats whose samples are also read as they are stored."""
 
 
 def _deep_png() -> bytes:
@@ -130,7 +181,9 @@ def _deep_png() -> bytes:
 
 
 def damaged(files: Sequence[bytes], rng: np.random.Generator) -> bytes:
-    """One of the files, with one to four damages."""
+    """One of the files, with one to four damages; of a packed one mostly what is in it."""
+    if files[0].startswith(_GZIP) and rng.random() < 0.8:
+        return gzip.compress(damaged([gzip.decompress(file) for file in files], rng), 1)
     data = bytearray(files[int(rng.integers(len(files)))])
     for _ in range(int(rng.integers(1, 5))):
         if len(data) < 16:
@@ -195,7 +248,7 @@ def make_pool() -> ReaderPool:
 
 
 def run(name: str, cases: int, *, pool: ReaderPool, seed: int = 0, folder: Path, keep: Path | None = None) -> Findings:
-    """Read ``cases`` damaged files of a format, each in three ways."""
+    """Read ``cases`` damaged files of a format, each in several ways."""
     files, findings = FORMATS[name](), Findings()
     budget.set_limit_bytes(LIMIT_BYTES)
     path = folder / f"case{SUFFIXES.get(name, '.' + name)}"
@@ -204,7 +257,7 @@ def run(name: str, cases: int, *, pool: ReaderPool, seed: int = 0, folder: Path,
             data = damaged(files, np.random.default_rng((seed, number)))
             path.write_bytes(data)
             begun = time.monotonic()
-            for what in ("size", "thumbnail", "load"):
+            for what in _ways(name):
                 end, message = _read(pool, what, path)
                 findings.ends[end] += what == "load"
                 case = f"{name} {seed} {number} ({what})"
@@ -226,16 +279,25 @@ _SIGNS = {
     "more memory than": "memory",
     "system": "?",
 }
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, dict[str, object]] = {
     "size": {},
+    "survey": {},
     "thumbnail": {"max_side": 224, "max_pixels": MAX_PIXELS},
-    "load": {"frame": 0, "max_pixels": MAX_PIXELS},
+    "stored": {"is_grey": True, "max_pixels": MAX_PIXELS},
+    "load": {"frame": 0, "max_pixels": MAX_PIXELS, "is_native": True},
+    "next": {"frame": 1, "max_pixels": MAX_PIXELS},
 }
+
+
+def _ways(name: str) -> list[str]:
+    """What a file of this format is asked for."""
+    left_out = ("stored",) * (name not in PLAIN) + ("next",) * (name not in SEVERAL)
+    return [what for what in _ARGUMENTS if what not in left_out]
 
 
 def _read(pool: ReaderPool, what: str, path: Path) -> tuple[str, str]:
     try:
-        answer = pool.ask(what, str(path), **_ARGUMENTS[what])
+        answer = pool.ask("load" if what == "next" else what, str(path), **_ARGUMENTS[what])
     except ImageError as error:
         if path.name not in error.message or "\n" in str(error):
             return "wrong", str(error)
