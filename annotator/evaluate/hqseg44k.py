@@ -23,13 +23,13 @@ from annotator.domain.metrics import boundary_iou, iou
 from annotator.domain.ports.engine import Adaptable, Embedding, Segmenter
 from annotator.domain.prompt import Prompts
 from annotator.evaluate.progress import adapter_digest, append, appending, engine_parts, read_state, run_key
-from annotator.evaluate.sample_files import GreyArray, read_grey, read_rgb
-from annotator.io.images.reading import natural_key
+from annotator.io.images.reading import DEFAULT_MAX_PIXELS, load_stored, natural_key
 
 if TYPE_CHECKING:
     from annotator.engine.sam2.adapted_decoder import Adapter
 
 BoolArray = npt.NDArray[np.bool_]
+GreyArray = npt.NDArray[np.uint8]
 
 BAND = 0.02
 """Width of the boundary band, as a share of the image's diagonal."""
@@ -37,6 +37,7 @@ INSIDE_ABOVE = 128
 BOX_SIDE = 1024
 """Side in pixels of the square that the box is measured in."""
 
+MOST_PIXELS = DEFAULT_MAX_PIXELS
 _PROTOCOL_VERSION = 1
 
 
@@ -305,7 +306,7 @@ def _results(
         if finished is not None:
             yield finished, False
             continue
-        grey = read_grey(pair.mask)
+        grey = load_stored(pair.mask, is_grey=True, max_pixels=MOST_PIXELS)[:, :, 0]
         if grey.max() <= INSIDE_ABOVE:
             why = f"its mask is empty (nothing above {INSIDE_ABOVE}; its highest value is {int(grey.max())})"
             yield LeftOut(str(pair), why), True
@@ -314,7 +315,7 @@ def _results(
 
 
 def _judged(model: _Judge, pair: HqPair, grey: GreyArray, sizes: tuple[int, int]) -> PairResult:
-    rgb = read_rgb(pair.image)
+    rgb = load_stored(pair.image, max_pixels=MOST_PIXELS)
     height, width = grey.shape
     if rgb.shape[:2] != grey.shape:
         raise ImportFormatError(

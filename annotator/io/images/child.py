@@ -28,6 +28,7 @@ from annotator.io.images.channel import INLINE_BYTES, Channel, ChannelEndedError
 from annotator.io.images.native_wire import aligned, to_wire
 from annotator.io.images.reader import LoadedImage, RgbArray, memory_error
 from annotator.io.images.sink import Sink, bands_of
+from annotator.io.images.stored import read_stored
 
 _SLACK_BYTES = 256 << 20
 """Beside the limit: the threads' stacks and what decoders keep."""
@@ -143,6 +144,10 @@ def _identity(path: str) -> Answer:
     return {"identity": decoding.read_identity(path)}, None, ()
 
 
+def _stored(path: str, is_grey: bool, max_pixels: int) -> Answer:
+    return {}, read_stored(path, is_grey=is_grey, max_pixels=max_pixels), ()
+
+
 ANSWERS: dict[str, Callable[..., Answer]] = {
     "load": _load,
     "thumbnail": _thumbnail,
@@ -150,6 +155,7 @@ ANSWERS: dict[str, Callable[..., Answer]] = {
     "survey": _survey,
     "surveys": _surveys,
     "identity": _identity,
+    "stored": _stored,
 }
 
 

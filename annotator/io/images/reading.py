@@ -20,6 +20,7 @@ from annotator.domain.window import Window
 from annotator.io.images import listing, trouble
 from annotator.io.images.channel import Message
 from annotator.io.images.decoding import HEAD_BYTES, readers
+from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.listing import natural_key
 from annotator.io.images.native_wire import from_wire
 from annotator.io.images.pool import POOL_SIZE, ReaderPool
@@ -37,8 +38,10 @@ __all__ = [
     "is_supported",
     "list_images",
     "load_image",
+    "load_stored",
     "load_thumbnail",
     "natural_key",
+    "pixels_version",
     "read_identity",
     "read_size",
     "survey_files",
@@ -122,6 +125,24 @@ def load_thumbnail(
         ImageError: as :func:`load_image`.
     """
     return _pixels(_ask("thumbnail", path, frame=frame, max_side=max_side, max_pixels=max_pixels))
+
+
+def load_stored(
+    path: str | os.PathLike[str], *, is_grey: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> RgbArray:
+    """The samples of a JPEG or PNG as they are stored, neither turned nor stretched: H x W x 3 uint8, or with
+    ``is_grey`` the first channel, H x W x 1; C-contiguous, read-only.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    return _pixels(_ask("stored", path, is_grey=is_grey, max_pixels=max_pixels))
+
+
+def pixels_version() -> str:
+    """Names what decides which pixels a file becomes: the program, its readers and their decoders."""
+    own = (f"{reader.name} {reader.version}" for reader in readers())
+    return ", ".join((f"display {DISPLAY_VERSION}", *own, trouble.decoder_versions()))
 
 
 def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int]:

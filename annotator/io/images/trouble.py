@@ -48,7 +48,7 @@ def remember(path: str, what: str, why: str) -> None:
     with _lock:
         known = _load()
         known.pop(path, None)
-        known[path] = {"file": stamp, "asked": what, "why": why, "versions": _versions()}
+        known[path] = {"file": stamp, "asked": what, "why": why, "versions": decoder_versions()}
         while len(known) > KEPT:
             del known[next(iter(known))]
         place = list_path()
@@ -67,7 +67,7 @@ def check(path: str, what: str) -> None:
     """
     with _lock:
         entry = _load().get(path)
-    if not isinstance(entry, dict) or entry.get("file") != _stamp(path) or entry.get("versions") != _versions():
+    if not isinstance(entry, dict) or entry.get("file") != _stamp(path) or entry.get("versions") != decoder_versions():
         return
     if what == "size" != entry.get("asked"):
         return
@@ -110,7 +110,7 @@ def _stamp(path: str) -> list[int] | None:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _versions() -> str:
+def decoder_versions() -> str:
     """Of the program and its decoders, as they are installed."""
     found = []
     for name in _DECODERS:

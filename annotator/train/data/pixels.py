@@ -17,14 +17,15 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from annotator.files.atomic import atomic_path
+from annotator.io.images.reading import pixels_version
 
 RgbArray = npt.NDArray[np.uint8]
 
@@ -204,7 +205,7 @@ class MappedPixels:
 
 
 def file_name(image: Decodable) -> str | None:
-    """Names the file and how it is decoded: another size, time, place, OpenCV or decoding is another name.
+    """Names the file and how it is decoded: another size, time, place, reader or decoding is another name.
 
     None when the file is not there.
     """
@@ -212,8 +213,11 @@ def file_name(image: Decodable) -> str | None:
         facts = image.path.stat()
     except FileNotFoundError:
         return None
-    words = (str(image.path.resolve()), facts.st_size, facts.st_mtime_ns, image.decoding, cv2.__version__)
+    words = (str(image.path.resolve()), facts.st_size, facts.st_mtime_ns, image.decoding, _version())
     return hashlib.sha256(repr(words).encode()).hexdigest()[:40] + _SUFFIX
+
+
+_version = cache(pixels_version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from annotator.domain.counting import noun_for
 from annotator.domain.errors import ImportFormatError, ProjectError, UserError
 from annotator.domain.mask import Mask
 from annotator.evaluate.objects import EvaluationImage, EvaluationObject, read_evaluation_set
-from annotator.io.images.reading import load_image
 from annotator.io.project.image_folder import is_inside
 from annotator.io.project.place import SUFFIX, find_project
 from annotator.io.project.soundness import mask_problem
 from annotator.io.project.store import ProjectStore
-from annotator.train.data.windows import RgbArray, TrainingImage, images_dir
+from annotator.train.data.windows import TrainingImage, images_dir
 
 _log = logging.getLogger(__name__)
 
@@ -78,32 +77,6 @@ class Split:
         """In counts, for the adapter's card."""
         parts = ((self.train, "trained on"), (self.validation, "stopped by"), (self.held_back, "judged on"))
         return ", ".join(f"{what} {_amount(o)}" for o, what in parts if o)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadableImage(TrainingImage):
-    """An image of any kind that the program reads (16 bit, DICOM, a page, ...), as it is shown to the person."""
-
-    frame: int = 0
-
-    @property
-    def decoding(self) -> str:
-        return type(self).__qualname__ if self.frame == 0 else f"{type(self).__qualname__}#{self.frame}"
-
-    def pixels(self) -> RgbArray:
-        """H x W x 3 uint8 RGB.
-
-        Raises:
-            ImageError: it cannot be read. ImportFormatError: the masks are of another size.
-        """
-        loaded = load_image(self.path, frame=self.frame)
-        size = (self.masks[0].width, self.masks[0].height)
-        if (loaded.width, loaded.height) != size:
-            raise ImportFormatError(
-                f"{self.path.name} is {loaded.width} x {loaded.height} pixels, its masks are {size[0]} x {size[1]}.",
-                "They belong to another version of the image.",
-            )
-        return loaded.rgb
 
 
 def read_source(path: Path) -> Source:
@@ -288,7 +261,7 @@ def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[
             f"{set_name} holds no objects to learn from ({LEAST_AREA_PX} pixels or more, not the whole image).",
             "Label some first.",
         )
-    return [ReadableImage(path, set_name, tuple(masks), frame) for (path, frame), masks in by_frame.items()]
+    return [TrainingImage(path, set_name, tuple(masks), frame) for (path, frame), masks in by_frame.items()]
 
 
 def image_count(objects: Iterable[EvaluationObject]) -> int:

@@ -21,6 +21,7 @@ from annotator.domain.errors import ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.io.formats.coco.folder_set import open_folder_set
+from annotator.io.images.reading import load_image
 from annotator.train.data.pixels import PixelSource, RamPixels
 
 _log = logging.getLogger(__name__)
@@ -61,16 +62,18 @@ DEFAULT_RECIPE = WindowRecipe()
 
 @dataclass(frozen=True, slots=True)
 class TrainingImage:
-    """A JPEG's bytes (decoded when drawn: 4 ms, against gigabytes of pixels) and its objects."""
+    """An image of any kind that the program reads (a photograph, 16 bit, DICOM, a page, ...), as it is shown to the
+    person, and its objects. It is decoded when drawn: a few milliseconds, against gigabytes of pixels."""
 
     path: Path
     set_name: str
     masks: tuple[Mask, ...]
+    frame: int = 0
 
     @property
     def decoding(self) -> str:
-        """Names how the file becomes pixels: other kinds of images read files in other ways."""
-        return type(self).__qualname__
+        """Names how the file becomes pixels: other frames are other images."""
+        return f"as shown#{self.frame}"
 
     @property
     def nbytes(self) -> int:
@@ -78,11 +81,12 @@ class TrainingImage:
         return self.masks[0].width * self.masks[0].height * 3
 
     def pixels(self) -> RgbArray:
-        """H x W x 3 uint8 RGB."""
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ImportFormatError(f"{self.path} cannot be decoded.", "Remove it from the training set.")
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        """H x W x 3 uint8 RGB, read-only; a reader process decodes them.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return load_image(self.path, frame=self.frame).rgb
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,8 @@ class WindowSampler:
         """One window; draws again when an object was cut away by the window's edge.
 
         Raises:
-            ImportFormatError: an image cannot be decoded, or is not of its masks' size, or no object fits a window.
+            ImageError: an image cannot be decoded.
+            ImportFormatError: one is not of its masks' size, or no object fits a window.
         """
         for _ in range(MOST_TRIES):
             group = self._by_set[rng.choice(len(self._by_set), p=weights)]
@@ -197,7 +202,7 @@ class WindowSampler:
         """The image's pixels.
 
         Raises:
-            ImportFormatError: it cannot be decoded, or is not of its masks' size.
+            ImageError: it cannot be decoded. ImportFormatError: it is not of its masks' size.
         """
         pixels = self._source.pixels(source)
         height, width = pixels.shape[:2]

@@ -269,7 +269,7 @@ def test_a_changed_file_and_a_newer_decoder_are_tried_again(tmp_path: Path, monk
     with pytest.raises(ImageError, match="is skipped"):
         trouble.check(str(path), "load")
     with monkeypatch.context() as later:
-        later.setattr(trouble, "_versions", lambda: "gdcm 99")
+        later.setattr(trouble, "decoder_versions", lambda: "gdcm 99")
         trouble.check(str(path), "load")
     jpeg_dicom(path, is_damaged=False)
     assert load_image(path).width == 24

@@ -14,13 +14,15 @@ import torch
 from PIL import Image
 
 from annotator import cli
-from annotator.domain.errors import ImportFormatError, UserError
+from annotator.domain.errors import ImageError, ImportFormatError, UserError
 from annotator.domain.mask import Mask
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.evaluate.objects import EvaluationObject
 from annotator.io.project.store import ProjectStore
 from annotator.train.data.encoded import WindowCache
-from annotator.train.data.sources import ReadableImage, Split, image_count, read_source, split, training_images
+from annotator.train.data.sources import Split, image_count, read_source, split, training_images
+from annotator.train.data.windows import TrainingImage, WindowSampler
+from tests.unit.io.test_reader_processes import jpeg_dicom
 from tests.unit.train.scenes import write_set
 
 
@@ -89,13 +91,24 @@ def test_sixteen_bit_images_are_read_as_shown(tmp_path: Path) -> None:
     values[10:30, 10:40] = 60000
     Image.fromarray(values).save(tmp_path / "deep.png")
     mask = Mask.from_full(values > 0)
-    pixels = ReadableImage(tmp_path / "deep.png", "x", (mask,)).pixels()
+    pixels = TrainingImage(tmp_path / "deep.png", "x", (mask,)).pixels()
     assert pixels.shape == (40, 50, 3)
     assert pixels.dtype == np.uint8
     assert pixels.max() > 200
     other = Mask.from_full(np.ones((40, 51), bool))
     with pytest.raises(ImportFormatError, match="50 x 40"):
-        ReadableImage(tmp_path / "deep.png", "x", (other,)).pixels()
+        draw_from(TrainingImage(tmp_path / "deep.png", "x", (other,)))
+
+
+def draw_from(image: TrainingImage) -> None:
+    WindowSampler([image], window_px=32, objects=1).draw(np.random.default_rng(0), np.ones(1))
+
+
+def test_an_image_that_ends_its_reader_is_a_sentence(tmp_path: Path) -> None:
+    path = jpeg_dicom(tmp_path / "bad.dcm")
+    mask = Mask.from_full(np.eye(24, dtype=bool)[:20] | True)
+    with pytest.raises(ImageError, match=r"bad\.dcm is damaged: it ended the process"):
+        draw_from(TrainingImage(path, "x", (mask,)))
 
 
 def test_specks_and_whole_images_are_not_learned_from(parts: Split) -> None:

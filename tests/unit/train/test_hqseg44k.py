@@ -30,7 +30,7 @@ from annotator.evaluate.hqseg44k import (
     true_box,
 )
 from annotator.evaluate.hqseg44k_table import PUBLISHED, table
-from annotator.evaluate.sample_files import read_grey, read_rgb
+from annotator.io.images.reading import load_stored
 from tests.unit.train.hq_scenes import FOLDERS, ellipse, write_hq, write_pair
 from tests.unit.train.test_evaluate import ScriptedSegmenter
 
@@ -133,6 +133,10 @@ def test_a_subset_takes_of_each_set_and_does_not_depend_on_the_rest(tmp_path: Pa
 # --- masks and boxes --------------------------------------------------------------------------------------------------
 
 
+def grey_of(path: Path) -> np.ndarray:
+    return load_stored(path, is_grey=True)[:, :, 0]
+
+
 def test_masks_are_their_first_channel_as_stored(tmp_path: Path) -> None:
     grey = np.array([[0, 127, 128, 129, 255]], np.uint8)
     forms = {
@@ -144,12 +148,12 @@ def test_masks_are_their_first_channel_as_stored(tmp_path: Path) -> None:
     }
     for name, image in forms.items():
         image.save(tmp_path / f"{name}.png")
-        assert (read_grey(tmp_path / f"{name}.png") == grey).all(), name
+        assert (grey_of(tmp_path / f"{name}.png") == grey).all(), name
     two = Image.fromarray(grey > 128)
     two.save(tmp_path / "1.png")
-    assert (read_grey(tmp_path / "1.png") == np.where(grey > 128, 255, 0)).all()
+    assert (grey_of(tmp_path / "1.png") == np.where(grey > 128, 255, 0)).all()
     Image.fromarray(grey).convert("P").save(tmp_path / "P.png")
-    assert (read_grey(tmp_path / "P.png") == grey).all()
+    assert (grey_of(tmp_path / "P.png") == grey).all()
 
 
 def test_images_are_not_turned(tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ def test_images_are_not_turned(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
     Image.new("L", (30, 20), 90).save(tmp_path / "a.jpg", exif=exif)
-    assert read_rgb(tmp_path / "a.jpg").shape == (20, 30, 3)
+    assert load_stored(tmp_path / "a.jpg").shape == (20, 30, 3)
 
 
 def test_the_box_is_that_of_the_mask_in_a_square_of_1024() -> None:
@@ -285,7 +289,7 @@ def test_an_absurdly_large_image_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_hq(tmp_path, sets=("DIS",), images=1)
-    monkeypatch.setattr("annotator.evaluate.sample_files.DEFAULT_MAX_PIXELS", 1000)
+    monkeypatch.setattr("annotator.evaluate.hqseg44k.MOST_PIXELS", 1000)
     with pytest.raises(ImageError, match="too large"):
         evaluate_hqseg44k(Boxed(), tmp_path)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from annotator.train.data import pixels as pixel_cache
+from annotator.train.data import windows
 from annotator.train.data.pixels import MappedPixels, RamPixels
 from annotator.train.data.windows import TrainingImage, WindowSampler, most_drawn_first, read_coco_sets
 from tests.unit.train.scenes import write_set
@@ -50,7 +51,7 @@ def test_the_next_run_decodes_nothing(
 ) -> None:
     first = opened(tmp_path / "cache", images)
     expected = [first.pixels(image).copy() for image in images]
-    monkeypatch.setattr(cv2, "imread", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(windows, "load_image", lambda *_, **__: pytest.fail("decoded again"))
     again: MappedPixels = pickle.loads(pickle.dumps(opened(tmp_path / "cache", images)))  # as reader processes get it
     for image, pixels in zip(images, expected, strict=True):
         np.testing.assert_array_equal(again.pixels(image), pixels)

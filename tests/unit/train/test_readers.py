@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import annotator
-from annotator.domain.errors import ImportFormatError
+from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.train.data.pixels import MappedPixels
 from annotator.train.data.processes import ReaderDiedError, SetWeights
 from annotator.train.data.stream import AHEAD, WindowStream
@@ -70,7 +70,7 @@ def replace_pixels(images: list[TrainingImage], cache: MappedPixels) -> WindowSa
 def test_an_image_that_cannot_be_decoded_is_named(images: list[TrainingImage], tmp_path: Path) -> None:
     broken = replace(images[0], path=tmp_path / "gone.png")
     stream = stream_of(WindowSampler([broken], window_px=64, objects=2), readers=1)
-    with pytest.raises(ImportFormatError, match=r"gone\.png"):
+    with pytest.raises(ImageError, match=r"gone\.png"):
         stream.next()
     stream.stop()
 
