@@ -9,48 +9,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
 from annotator.cli import main
-from annotator.domain.ports.engine import RgbArray
 from annotator.domain.window import Window
-from annotator.engine.sam2.nano import build_nano
-from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.io.images.reading import load_image
 from annotator.io.project.store import ProjectStore
 from annotator.io.project.windows import WindowBook
-from tests.small_base import BASE, SMALL
-
-LOOSE = ["--points-per-side", "3", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"]
+from tests.unit.small_model import LOOSE, put_small_model, write_folder
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A small real model in place of the one on the disk; which images were encoded."""
-    torch.manual_seed(3)
-    small = Sam2Segmenter(build_nano(SMALL).eval(), BASE, dense_prompt="stamps-2")
-    found: list[str] = []
-    real = small.encode
-
-    def encode(image: RgbArray, key: str, **keywords: Any) -> Any:
-        found.append(key)
-        return real(image, key, **keywords)
-
-    monkeypatch.setattr(small, "encode", encode)
-    monkeypatch.setattr("annotator.engine.load.load_segmenter", lambda *_a, **_k: small)
-    return found
+    """Which images were encoded."""
+    return put_small_model(monkeypatch)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    images = tmp_path / "images"
-    (images / "more").mkdir(parents=True)
-    for number, name in enumerate(["a.png", "b.png", "more/c.png"]):
-        pixels = np.random.default_rng(number).integers(0, 255, (40, 60 + number, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(images / name)
-    return images
+    return write_folder(tmp_path / "images", ["a.png", "b.png", "more/c.png"])
 
 
 def test_images_are_asked_about_as_their_project_shows_them(folder: Path, tmp_path: Path, asked: list[str]) -> None:

@@ -11,46 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
 from annotator.cli import main
 from annotator.commands.batch import pipeline
-from annotator.engine.sam2.nano import build_nano
-from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.io.project.store import ProjectStore
-from tests.small_base import BASE, SMALL
+from tests.unit.small_model import LOOSE, put_small_model, write_folder
 
-LOOSE = ["--points-per-side", "3", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"]
 NAMES = ["a.png", "b.png", "more/c.png", "more/d.png"]
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A small real model in place of the one on the disk; which images were encoded."""
-    torch.manual_seed(3)
-    small = Sam2Segmenter(build_nano(SMALL).eval(), BASE, dense_prompt="stamps-2")
-    found: list[str] = []
-    real = small.encode
-
-    def encode(image: Any, key: str, **keywords: Any) -> Any:
-        found.append(key)
-        return real(image, key, **keywords)
-
-    monkeypatch.setattr(small, "encode", encode)
-    monkeypatch.setattr("annotator.engine.load.load_segmenter", lambda *_a, **_k: small)
-    return found
+    """Which images were encoded."""
+    return put_small_model(monkeypatch)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    images = tmp_path / "images"
-    (images / "more").mkdir(parents=True)
-    for number, name in enumerate(NAMES):
-        pixels = np.random.default_rng(number).integers(0, 255, (40, 60 + number, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(images / name)
-    return images
+    return write_folder(tmp_path / "images", NAMES)
 
 
 def report(file: Path) -> dict[str, dict[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 ROOT_UID = "1.2.826.0.1.3680043.8.498"
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -30,7 +30,7 @@ def write_slice(
     uid = f"{ROOT_UID}.{series}"
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = f"{uid}.{number + 1}"
+    meta.MediaStorageSOPInstanceUID = UID(f"{uid}.{number + 1}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     made.SOPClassUID, made.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
