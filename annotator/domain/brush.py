@@ -208,9 +208,12 @@ def _with_strokes(mask: Mask, strokes: tuple[Stroke, ...]) -> Mask:
     x0, y0, x1, y1 = max(0, min(lefts)), max(0, min(tops)), min(mask.width, max(rights)), min(mask.height, max(bottoms))
     if x1 <= x0 or y1 <= y0:
         return Mask.empty(mask.width, mask.height)
-    plane = np.zeros((y1 - y0, x1 - x0), np.bool_)
-    if mask.bits.size:
-        plane[mask.y - y0 : mask.y - y0 + height, mask.x - x0 : mask.x - x0 + width] = mask.bits
+    if (x0, y0, x1 - x0, y1 - y0) == (mask.x, mask.y, width, height):
+        plane = mask.bits.copy()
+    else:
+        plane = np.zeros((y1 - y0, x1 - x0), np.bool_)
+        if mask.bits.size:
+            plane[mask.y - y0 : mask.y - y0 + height, mask.x - x0 : mask.x - x0 + width] = mask.bits
     for is_positive, parts in drawn:
         for part in parts:
             part.put(plane, x0, y0, is_positive=is_positive)

@@ -9,9 +9,10 @@ import shiboken6
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter
-from PySide6.QtWidgets import QApplication, QGraphicsItem, QGraphicsScene
+from PySide6.QtCore import QEvent, QObject, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QApplication, QGraphicsItem, QGraphicsScene, QGraphicsView
+from pytestqt.qtbot import QtBot
 
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -283,6 +284,83 @@ def test_a_part_of_a_mask_is_the_same_as_in_the_whole(qapp: QApplication, zoom: 
     part = render(item, QRectF(20, 16, 40, 30), zoom)
     left, top, right, bottom = (int(length * zoom) for length in (20, 16, 60, 46))
     np.testing.assert_array_equal(part, whole[top:bottom, left:right])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 38), st.integers(0, 28), st.integers(1, 14), st.integers(1, 14), st.booleans()),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([0.1, 0.3, 0.6, 1.0, 3.0, 5.0]),
+)
+def test_a_mask_that_was_edited_looks_as_if_it_were_new(
+    edits: list[tuple[int, int, int, int, bool]], scale: float
+) -> None:
+    """Also when it grew, shrank or left its crop."""
+    plane = np.zeros((30, 40), np.bool_)
+    plane[8:20, 10:31] = True
+    item, look, view = MaskItem(), MaskLook(GREEN, 0.5, is_strong=True), QRectF(0, 0, 40, 30)
+    item.set_mask(Mask.from_full(plane), look)
+    for x, y, width, height, is_added in edits:
+        render(item, view, scale)
+        plane[y : y + height, x : x + width] = is_added
+        item.set_mask(Mask.from_full(plane), look)
+    fresh = MaskItem()
+    fresh.set_mask(Mask.from_full(plane), look)
+    np.testing.assert_array_equal(render(item, view, scale), render(fresh, view, scale))
+
+
+@pytest.mark.parametrize("zoom", [0.2, 0.7, 1.0, 3.0, 6.0])
+def test_an_edit_of_a_large_mask_repaints_what_it_changed_and_no_more(qtbot: QtBot, zoom: float) -> None:
+    """The window shows the same as one that painted all of it, and the rest of it was left alone."""
+    plane = np.ones((900, 1200), np.bool_)
+    plane[:40], plane[:, 1150:] = False, False
+    view = QGraphicsView()
+    view.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    view.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.MinimalViewportUpdate)
+    qtbot.addWidget(view)
+    scene, item, look = QGraphicsScene(view), MaskItem(), MaskLook(GREEN, 0.5, is_strong=True)
+    scene.setSceneRect(0, 0, 1200, 900)
+    scene.addItem(item)
+    view.setScene(scene)
+    view.resize(600, 500)
+    view.scale(zoom, zoom)
+    item.set_zoom(zoom)
+    item.set_mask(Mask.from_full(plane), look)
+    view.centerOn(600, 450)
+    view.show()
+    qtbot.waitExposed(view)
+    for edited in (slice(100, 110), slice(440, 460)):  # Qt paints a new item as a whole twice
+        QApplication.processEvents()
+        watcher = PaintWatcher()
+        view.viewport().installEventFilter(watcher)
+        plane[edited, 590:620] = False
+        item.set_mask(Mask.from_full(plane), look)
+        QApplication.processEvents()
+    assert watcher.painted.width() <= 38 * zoom + 40
+    assert watcher.painted.height() <= 28 * zoom + 40
+    on_screen = view.screen().grabWindow(view.winId()).toImage()
+    view.viewport().update()
+    QApplication.processEvents()
+    assert watcher.painted == view.viewport().rect()
+    wanted = view.screen().grabWindow(view.winId()).toImage()
+    assert not wanted.isNull()
+    assert np.abs(pixels_of(on_screen).astype(int) - pixels_of(wanted)).max() <= 2
+
+
+class PaintWatcher(QObject):
+    """Notes what of a widget is painted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.painted = QRect()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QPaintEvent):
+            self.painted = self.painted.united(event.region().boundingRect())
+        return False
 
 
 def test_an_empty_mask_paints_nothing(qapp: QApplication) -> None:

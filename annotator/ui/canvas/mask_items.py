@@ -12,6 +12,8 @@ from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from shiboken6 import isValid
 
+from annotator.domain.areas import Frame
+from annotator.domain.difference import differing_frame
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.items import device_scale, spilled
 from annotator.ui.canvas.layer_tiles import LayerTiles
@@ -34,6 +36,8 @@ class MaskItem(QGraphicsItem):
         self._picture: MaskPicture | None = None
         self._look = MaskLook("#ffffff", 0.5)
         self._zoom = 1.0
+        self._size = (0, 0)
+        """Of the image."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
@@ -42,24 +46,41 @@ class MaskItem(QGraphicsItem):
         return None if self._picture is None else self._picture.mask
 
     def set_mask(self, mask: Mask | None, look: MaskLook) -> None:
-        """Nothing is computed or repainted when both are what they were."""
+        """Nothing is computed or repainted when both are what they were, and of another mask only where it differs."""
         if mask is self.mask and look == self._look:
             return
-        if mask is not self.mask or look.outline_px != self._look.outline_px:
+        is_new_look, before = look != self._look, self._picture
+        if mask is not None and self._size != (mask.width, mask.height):
             self.prepareGeometryChange()
-        if mask is not self.mask:
-            self._picture = None if mask is None or mask.bits.size == 0 else MaskPicture(mask)
         self._look = look
-        self.update()
+        if mask is not None:
+            self._size = mask.width, mask.height
+        after, changed = before, None
+        if mask is not self.mask:
+            after, changed = _picture_after(before, mask)
+        self._picture = after
+        if changed is not None and not is_new_look:
+            x0, y0, x1, y1 = changed
+            # Softened edges reach two pixels far.
+            self._update_place(QRectF(x0, y0, x1 - x0, y1 - y0).adjusted(-2, -2, 2, 2))
+            return
+        for picture in (before, after):
+            if picture is not None:
+                self._update_place(picture.place)
 
     def set_zoom(self, zoom: float) -> None:
-        self.prepareGeometryChange()
         self._zoom = zoom
 
     def boundingRect(self) -> QRectF:
-        if self._picture is None:
-            return QRectF()
-        return spilled(self._picture.place, self._zoom, outline_px=self._look.outline_px)
+        """The whole image, with room for outlines at any zoom: after a change of it, Qt would paint all of it again."""
+        width, height = self._size
+        return QRectF(-width, -height, 3 * width, 3 * height)
+
+    def _update_place(self, place: QRectF) -> None:
+        self.update(self._spilled(place))
+
+    def _spilled(self, place: QRectF) -> QRectF:
+        return spilled(place, self._zoom, outline_px=self._look.outline_px)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         if self._picture is not None:
@@ -69,6 +90,16 @@ class MaskItem(QGraphicsItem):
                 brush_for(self._look, device_scale(painter), ratio=painter.device().devicePixelRatioF()),
                 option.exposedRect,
             )
+
+
+def _picture_after(before: MaskPicture | None, mask: Mask | None) -> tuple[MaskPicture | None, Frame | None]:
+    """The picture of a mask, and where it differs from the one before; None: everywhere."""
+    if mask is None or mask.bits.size == 0:
+        return None, None
+    if before is None or (before.mask.width, before.mask.height) != (mask.width, mask.height):
+        return MaskPicture(mask), None
+    changed = differing_frame(before.mask, mask) or (mask.x, mask.y, mask.x, mask.y)
+    return before.edited(mask, changed), changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,11 @@ import numpy.typing as npt
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 
+from annotator.domain.areas import Frame
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.edge_bands import EdgeBands
 from annotator.ui.canvas.items import DeviceGrid
+from annotator.ui.canvas.mask_level import MaskLevel
 
 OUTLINE_PX = 2.0
 SMOOTH_BELOW = 4.0
@@ -31,6 +33,8 @@ HALO_ALPHA = 115
 """Of the dark lines beside the bright one, which is seen on any ground then, 0..255."""
 DASH_PX = 4
 """Of a dash, and of the gap behind it, in logical screen pixels."""
+MOST_PATCHED = 0.5
+"""When more than this share of a mask is changed, it is computed as a whole, and only at the zoom that is seen."""
 TINTS = 5
 _TINT_HUES = (0.0, 0.035, -0.035, 0.015, -0.015)
 _TINT_VALUES = (1.0, 1.0, 1.0, 0.74, 0.74)
@@ -115,8 +119,18 @@ class MaskPicture:
         self.place = QRectF(mask.x, mask.y, width, height)
         self._side = max(width, height)
         self._pixels = np.ascontiguousarray(mask.bits).view(np.uint8)
-        self._levels: dict[int, npt.NDArray[np.uint8]] = {}
-        """The mask as grey values 0..255, softened or made smaller, by how often it is halved."""
+        self._levels: dict[int, MaskLevel] = {}
+        """By how often they are halved."""
+
+    def edited(self, mask: Mask, changed: Frame) -> MaskPicture:
+        """The picture of another mask of the image, which differs only inside ``changed``: there alone it is computed
+        again. This one is used up."""
+        picture = MaskPicture(mask)
+        x0, y0, x1, y1 = changed
+        if (x1 - x0) * (y1 - y0) <= MOST_PATCHED * mask.bits.size:
+            picture._levels = {halvings: level.edited(mask, changed) for halvings, level in self._levels.items()}
+        self._levels = {}
+        return picture
 
     def paint(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
         if self.place.isEmpty():
@@ -144,24 +158,21 @@ class MaskPicture:
         halvings = 0
         while scale * (2 << halvings) <= 1.0:
             halvings += 1
-        level, step = self._level(halvings), float(1 << halvings)
-        # From the centre of a device pixel to the centre of a level's; there are _PAD pixels round the level.
-        x, y = (grid.xs[0] - self.mask.x) / step - 0.5 + _PAD, (grid.ys[0] - self.mask.y) / step - 0.5 + _PAD
+        level = self._levels.get(halvings)
+        if level is None:
+            level = self._levels[halvings] = MaskLevel.of(self.mask, halvings)
+        step = float(1 << halvings)
+        # From the centre of a device pixel to the centre of a level's.
+        x, y = grid.xs[0] / step - 0.5 - level.left, grid.ys[0] / step - 0.5 - level.top
         by = 1 / (scale * step)
         matrix = np.array([[by, 0.0, x], [0.0, by, y]])
         size = (grid.width + 2 * margin, grid.height + 2 * margin)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        warped = cv2.warpAffine(level, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        warped = cv2.warpAffine(level.grey, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         found = np.asarray(warped, np.uint8)
         # Enlarged, the softened edge would be several device pixels wide; it is made as steep as one.
         steepness = 1.0 if halvings else max(1.0, round(_SOFT_EDGE_PX * scale, 2))
         return _steeper(steepness).take(found) if steepness > 1.0 else found
-
-    def _level(self, halvings: int) -> npt.NDArray[np.uint8]:
-        level = self._levels.get(halvings)
-        if level is None:
-            level = self._levels[halvings] = _halved(self._pixels, halvings) if halvings else _softened(self._pixels)
-        return level
 
     def _sampled(self, grid: DeviceGrid) -> npt.NDArray[np.uint8]:
         """The mask at the grid's positions, 0 or 1."""
@@ -181,8 +192,6 @@ def _dashes(grid: DeviceGrid, scale: float, length: float) -> npt.NDArray[np.boo
     return np.asarray((columns[None, :] + rows[:, None]) % 2 == 0)
 
 
-_PAD = 2
-_SOFT_SIGMA_PX = 0.6
 _SOFT_EDGE_PX = 1.5
 """The edge of a mask that is softened so far is about this steep: 1 / 1.5 of its height in one pixel."""
 
@@ -192,22 +201,3 @@ def _steeper(steepness: float) -> npt.NDArray[np.uint8]:
     """Grey values pulled apart about the middle one, as a table."""
     values = np.clip((np.arange(256) - 127.5) * steepness + 127.5, 0, 255)
     return np.asarray(values.round(), np.uint8)
-
-
-def _softened(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Stairs of pixels become slopes. What is inside stays inside by its centre, so that the thinnest line stays."""
-    grey = cv2.copyMakeBorder(pixels * np.uint8(255), _PAD, _PAD, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
-    soft = cv2.GaussianBlur(grey, (5, 5), _SOFT_SIGMA_PX)
-    return np.where(grey > 0, np.maximum(soft, 153), np.minimum(soft, 102)).astype(np.uint8)
-
-
-def _halved(pixels: npt.NDArray[np.uint8], halvings: int) -> npt.NDArray[np.uint8]:
-    """The share of each block of 2^n x 2^n pixels that is inside."""
-    height, width = pixels.shape
-    block = 1 << halvings
-    down, across = -height % block, -width % block
-    grey = cv2.copyMakeBorder(pixels * np.uint8(255), 0, down, 0, across, cv2.BORDER_CONSTANT, value=0)
-    size = (grey.shape[1] // block, grey.shape[0] // block)
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    padded = cv2.copyMakeBorder(small, _PAD, _PAD, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
-    return np.asarray(padded, np.uint8)
