@@ -11,7 +11,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.brush import Stroke
-from annotator.ui.canvas.cursors import CursorShape, cursor_of
+from annotator.ui.canvas.cursors import BOX, NEGATIVE, POSITIVE, WINDOW, cursor_of
+from annotator.ui.canvas.tools.specs import tool_spec
 
 K = Qt.Key
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -177,14 +178,15 @@ def test_the_cursor_says_whether_it_paints_or_erases(desk) -> None:
     canvas = desk.window.canvas
     QTest.mouseMove(canvas.viewport(), desk._at(60, 60))
     desk.key(K.Key_P)
-    assert canvas._shape(NONE) is CursorShape.BRUSH
-    assert canvas._shape(SHIFT) is CursorShape.ERASER
+    assert canvas._shape(NONE) is tool_spec("brush").cursor
+    assert canvas._shape(SHIFT) is tool_spec("eraser").cursor
     desk.key(K.Key_E)
-    assert canvas._shape(NONE) is CursorShape.ERASER
+    assert canvas._shape(NONE) is tool_spec("eraser").cursor
 
 
 def test_every_drawn_cursor_looks_different(desk) -> None:
-    drawn = [CursorShape.POSITIVE, CursorShape.NEGATIVE, CursorShape.BOX, CursorShape.BRUSH, CursorShape.ERASER]
+    own = [tool_spec(name).cursor for name in ("brush", "eraser")]
+    drawn = [POSITIVE, NEGATIVE, BOX, WINDOW, *own]
     pictures = [cursor_of(shape).pixmap().toImage() for shape in drawn]
     assert all(a != b for a, b in itertools.combinations(pictures, 2))
 

@@ -9,7 +9,7 @@ from PySide6.QtTest import QTest
 
 from annotator.domain.areas import filled
 from annotator.domain.mask import Mask
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas import cursors
 from annotator.ui.canvas.tools.polygon import TOO_FEW
 
 K = Qt.Key
@@ -60,7 +60,7 @@ def test_a_press_at_the_first_corner_and_a_double_click_close_it(in_hand, way: s
     draw(desk, SQUARE)
     if way == "first corner":
         QTest.mouseMove(desk.window.canvas.viewport(), desk._at(40.5, 30.5))
-        assert desk.window.canvas._shape(NONE) is CursorShape.PICK
+        assert desk.window.canvas._shape(NONE) is cursors.PICK
         desk.click(40.5, 30.5)
     else:
         QTest.mouseDClick(desk.window.canvas.viewport(), LEFT, NONE, desk._at(*SQUARE[-1]))

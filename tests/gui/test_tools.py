@@ -8,8 +8,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from annotator.ui.canvas import cursors
 from annotator.ui.canvas.canvas import Canvas
-from annotator.ui.canvas.cursors import CursorShape
 from annotator.ui.canvas.tools import specs
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, LOOKING_TOOL, TOOLS, tool_spec
 from annotator.ui.canvas.tools.tool import Pointer, Tool
@@ -21,10 +21,12 @@ LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.
 NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 
 
+CURSORS = {"cursor": cursors.PICK, "other_cursor": cursors.MOVE}
+
+
 class Listening(Tool):
     """Writes down what it is told."""
 
-    cursor_shape, other_cursor_shape = CursorShape.PICK, CursorShape.MOVE
     told: list[tuple[str, int, int]] = []
 
     def _note(self, what: str, pointer: Pointer) -> None:
@@ -51,7 +53,7 @@ class Listening(Tool):
 @pytest.fixture
 def listening(desk, monkeypatch):
     """A window with a tool of a row more in the hand."""
-    row = replace(tool_spec(FIRST_TOOL), id="listening", factory=f"{__name__}:Listening", place=99)
+    row = replace(tool_spec(FIRST_TOOL), id="listening", factory=f"{__name__}:Listening", place=99, **CURSORS)
     monkeypatch.setattr(specs, "TOOLS", (*TOOLS, row))
     monkeypatch.setattr(Listening, "told", [])
     desk.open()
@@ -107,8 +109,8 @@ def test_space_at_the_cross_hair_begins_a_gesture_that_escape_cancels(listening)
 def test_the_cursor_says_what_a_press_would_do(listening):
     canvas = listening.window.canvas
     QTest.mouseMove(canvas.viewport(), listening._at(40, 30))
-    assert canvas._shape(NONE) is CursorShape.PICK
-    assert canvas._shape(SHIFT) is CursorShape.MOVE
+    assert canvas._shape(NONE) is cursors.PICK
+    assert canvas._shape(SHIFT) is cursors.MOVE
 
 
 def test_a_tool_that_is_not_there_leaves_the_one_in_the_hand(qtbot):

@@ -18,7 +18,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from annotator.ui.canvas.cursors import CursorShape, cursor_of
+from annotator.ui.canvas import cursors
+from annotator.ui.canvas.cursors import Cursor, cursor_of
 from annotator.ui.canvas.display import CanvasDisplay
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 from annotator.ui.canvas.key_pointer import KeyPointer
@@ -95,7 +96,7 @@ class Canvas(CanvasDisplay):
         """The mouse button of the gesture."""
         self._panned_to: QPointF | None = None
         """Where the mouse has taken the image, in view pixels, while it pans."""
-        self._cursor_shape = CursorShape.ARROW
+        self._cursor_shape = cursors.ARROW
         self._turned = 0.0
         """What Alt and the wheel have turned, in eighths of a degree, since the last whole notch."""
         self.is_negative = False
@@ -344,13 +345,13 @@ class Canvas(CanvasDisplay):
             self._cursor_shape = shape
             self.viewport().setCursor(cursor_of(shape))
 
-    def _shape(self, keys: Qt.KeyboardModifier) -> CursorShape:
+    def _shape(self, keys: Qt.KeyboardModifier) -> Cursor:
         if self._panned_to is not None:
-            return CursorShape.GRABBING
+            return cursors.GRABBING
         if not self.has_image or self._hover_at is None:
-            return CursorShape.ARROW
+            return cursors.ARROW
         if self._is_pan_held:
-            return CursorShape.HAND
+            return cursors.HAND
         if self.right_drag.is_going:
-            return CursorShape.WINDOW
+            return cursors.WINDOW
         return self.tool_in_hand.cursor(self._pointer(self._hover_at, keys))

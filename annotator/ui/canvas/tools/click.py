@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QPointF
 
 from annotator.domain.prompt import PointPrompt
+from annotator.ui.canvas import cursors
 from annotator.ui.canvas.box_grip import BoxGrip, grip_at
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.drags import BoxDrag, Drag, GripDrag
 from annotator.ui.canvas.tools.tool import ALT, LEFT, RIGHT, Pointer, Tool, ToolContext
 
 _GRIP_CURSORS = {
-    (1, True): CursorShape.SIZE_FALLING,
-    (-1, True): CursorShape.SIZE_RISING,
-    (0, True): CursorShape.SIZE_ACROSS,
-    (0, False): CursorShape.SIZE_DOWN,
+    (1, True): cursors.SIZE_FALLING,
+    (-1, True): cursors.SIZE_RISING,
+    (0, True): cursors.SIZE_ACROSS,
+    (0, False): cursors.SIZE_DOWN,
 }
 
 
@@ -85,17 +86,17 @@ class ClickTool(Tool):
         overlays.drop_band()
         overlays.drop_provisional()
 
-    def cursor(self, pointer: Pointer) -> CursorShape:
+    def cursor(self, pointer: Pointer) -> Cursor:
         press = self._press
         grip = self._grip(pointer.where) if press is None else press.grip
         if grip is not None and not pointer.keys & ALT:
-            return CursorShape.MOVE if grip.is_whole else _GRIP_CURSORS[grip.dx * grip.dy, grip.dx != 0]
+            return cursors.MOVE if grip.is_whole else _GRIP_CURSORS[grip.dx * grip.dy, grip.dx != 0]
         is_box = press is not None and press.is_drag and press.grip is None
         if self.is_box_at_once or pointer.keys & ALT or is_box:
-            return CursorShape.BOX
+            return cursors.BOX
         if not self._is_inside(pointer.where):
-            return CursorShape.ARROW
-        return CursorShape.NEGATIVE if self.context.is_negative() or pointer.is_other else CursorShape.POSITIVE
+            return cursors.ARROW
+        return cursors.NEGATIVE if self.context.is_negative() or pointer.is_other else cursors.POSITIVE
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

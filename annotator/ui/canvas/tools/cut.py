@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtGui import QPainter, QPainterPath, QPolygonF
 
 from annotator.domain.brush import thinned
-from annotator.ui.canvas.cursors import CursorShape
 from annotator.ui.canvas.tools.drawing import paint_line
 from annotator.ui.canvas.tools.tool import LEFT, Pointer, Tool, ToolContext
 
@@ -16,7 +15,6 @@ class CutTool(Tool):
     """Drawn free-hand while the button is down; a click alone parts nothing."""
 
     lends_control = True
-    cursor_shape = CursorShape.BOX
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)

@@ -11,7 +11,8 @@ from PySide6.QtGui import QPainter, QPainterPath, QPolygonF
 from annotator.domain.mask import Mask
 from annotator.domain.operations import Operation, OperationKind
 from annotator.domain.outline import Outline, Point, area_of, outline_of
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas import cursors
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.latest import Latest
 from annotator.ui.canvas.tools.drawing import paint_dots, paint_line
 from annotator.ui.canvas.tools.tool import LEFT, RIGHT, SHIFT, Pointer, Tool, ToolContext
@@ -127,12 +128,12 @@ class OutlineTool(Tool):
         if self._press is None and pointer is not None:
             self._follow()
 
-    def cursor(self, pointer: Pointer) -> CursorShape:
+    def cursor(self, pointer: Pointer) -> Cursor:
         if self._corner_at(pointer.where) is not None:
-            return CursorShape.MOVE
+            return cursors.MOVE
         if self._edge_at(pointer.where) is not None:
-            return CursorShape.POSITIVE
-        return CursorShape.PICK if not self.rings and self.context.view.hit(pointer.at) else CursorShape.ARROW
+            return cursors.POSITIVE
+        return cursors.PICK if not self.rings and self.context.view.hit(pointer.at) else cursors.ARROW
 
     def paint(self, painter: QPainter) -> None:
         self._follow()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 
-from annotator.ui.canvas.cursors import CursorShape
 from annotator.ui.canvas.tools.tool import CONTROL, LEFT, RIGHT, Pointer, Tool
 
 
 class BrushTool(Tool):
     """Paints over the current mask."""
 
-    cursor_shape, other_cursor_shape = CursorShape.BRUSH, CursorShape.ERASER
     is_positive = True
 
     @property
@@ -59,5 +57,4 @@ class BrushTool(Tool):
 class EraserTool(BrushTool):
     """Takes away from the current mask."""
 
-    cursor_shape, other_cursor_shape = CursorShape.ERASER, CursorShape.BRUSH
     is_positive = False

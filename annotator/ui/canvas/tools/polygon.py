@@ -9,7 +9,8 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath, QPolygonF
 
 from annotator.domain.brush import Point, Stroke, thinned
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas import cursors
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.drawing import paint_dots, paint_line, paint_shape
 from annotator.ui.canvas.tools.tool import LEFT, RIGHT, Pointer, Tool, ToolContext
 
@@ -35,7 +36,6 @@ class PolygonTool(Tool):
     accepts close it; a step back takes the newest press away, free-hand lines as a whole."""
 
     lends_control = True
-    cursor_shape, other_cursor_shape = CursorShape.POSITIVE, CursorShape.NEGATIVE
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
@@ -136,12 +136,12 @@ class PolygonTool(Tool):
         if self.parts:
             self.repaint()
 
-    def cursor(self, pointer: Pointer) -> CursorShape:
+    def cursor(self, pointer: Pointer) -> Cursor:
         if not self.parts:
             return super().cursor(pointer)
         if self._is_at_start(pointer.where):
-            return CursorShape.PICK
-        return CursorShape.POSITIVE if self._is_positive else CursorShape.NEGATIVE
+            return cursors.PICK
+        return cursors.POSITIVE if self._is_positive else cursors.NEGATIVE
 
     def paint(self, painter: QPainter) -> None:
         if not self.parts:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas import cursors
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.tool import ALT, LEFT, RIGHT, Pointer, Tool, ToolContext
 
 _DARK, _LIGHT = QColor(0, 0, 0, 190), QColor(255, 255, 255)
@@ -34,8 +35,6 @@ class _Ring:
 
 class ProposalTool(Tool):
     """The left button takes, the right one and Shift drop."""
-
-    cursor_shape, other_cursor_shape = CursorShape.ARROW, CursorShape.NEGATIVE
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
@@ -90,9 +89,9 @@ class ProposalTool(Tool):
             if under:
                 self.context.point_proposal(under)
 
-    def cursor(self, pointer: Pointer) -> CursorShape:
+    def cursor(self, pointer: Pointer) -> Cursor:
         if self._ring is None and not pointer.is_other and self._found(pointer):
-            return CursorShape.PICK
+            return cursors.PICK
         return super().cursor(pointer)
 
     def paint(self, painter: QPainter) -> None:

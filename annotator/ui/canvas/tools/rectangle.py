@@ -10,7 +10,6 @@ from PySide6.QtGui import QPainter, QPainterPath
 
 from annotator.domain.brush import Stroke
 from annotator.domain.geometry import Box
-from annotator.ui.canvas.cursors import CursorShape
 from annotator.ui.canvas.tools.drawing import paint_label, paint_shape
 from annotator.ui.canvas.tools.tool import CONTROL, LEFT, RIGHT, Pointer, Tool, ToolContext
 
@@ -40,7 +39,6 @@ class _Drawing:
 class RectangleTool(Tool):
     """From corner to corner, with the pixels of both; its size is shown while it is drawn."""
 
-    cursor_shape, other_cursor_shape = CursorShape.BOX, CursorShape.NEGATIVE
     has_cross_hair = True
     name = "rectangle"
 

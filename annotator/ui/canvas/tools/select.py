@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPointF
 
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas import cursors
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.tool import CONTROL, LEFT, SHIFT, Pointer, Tool, ToolContext
 
 
@@ -59,10 +60,10 @@ class SelectTool(Tool):
         is_free = pointer is not None and self._start is None
         self.context.overlays.layer.set_hovered(self._found(pointer) if is_free and pointer is not None else 0)
 
-    def cursor(self, pointer: Pointer) -> CursorShape:
+    def cursor(self, pointer: Pointer) -> Cursor:
         if self._panned_to is not None:
-            return CursorShape.GRABBING
-        return CursorShape.PICK if self._start is None and self._found(pointer) else CursorShape.ARROW
+            return cursors.GRABBING
+        return cursors.PICK if self._start is None and self._found(pointer) else cursors.ARROW
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

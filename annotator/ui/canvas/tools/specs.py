@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from annotator.plugins import load_target
+from annotator.ui.canvas import cursors
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.tool import Tool, ToolContext
 
 Gesture = tuple[tuple[str, ...], str]
@@ -28,6 +30,8 @@ class ToolSpec:
         factory: ``module:name`` of what makes it from a :class:`ToolContext`; imported when it is taken.
         gestures: for the sheet of keys, where they are its own.
         changes: whether it needs a project that can be written.
+        cursor: what the pointer looks like; a tool that can tell more from the place says so itself.
+        other_cursor: while Shift is held; None: the same.
     """
 
     id: str
@@ -39,9 +43,21 @@ class ToolSpec:
     factory: str
     gestures: tuple[Gesture, ...] = ()
     changes: bool = True
+    cursor: Cursor = cursors.ARROW
+    other_cursor: Cursor | None = None
 
     def make(self, context: ToolContext) -> Tool:
-        return cast(Callable[[ToolContext], Tool], load_target(self.factory))(context)
+        tool = cast(Callable[[ToolContext], Tool], load_target(self.factory))(context)
+        tool.own_cursor, tool.other_cursor = self.cursor, self.other_cursor
+        return tool
+
+
+_PENCIL = Cursor(lines=(((19, 19), (22.5, 19.5), (30, 27), (27, 30), (19.5, 22.5), (19, 19)),), rings=((16, 16, 1.5),))
+"""It points at the middle."""
+_RUBBER = Cursor(
+    lines=(((19, 24), (24, 19), (31, 26), (26, 31), (19, 24), (22.5, 27.5), (27.5, 22.5)),), rings=((16, 16, 1.5),)
+)
+"""A tilted block with its sleeve."""
 
 
 _ROWS = (
@@ -82,6 +98,8 @@ _ROWS = (
             (("Right drag", "Shift+drag"), "The other of the two"),
             (("Ctrl+wheel",), "Size of the brush"),
         ),
+        cursor=_PENCIL,
+        other_cursor=_RUBBER,
     ),
     ToolSpec(
         id="eraser",
@@ -91,6 +109,8 @@ _ROWS = (
         key="E",
         place=40,
         factory=f"{_HERE}.paint:EraserTool",
+        cursor=_RUBBER,
+        other_cursor=_PENCIL,
     ),
     ToolSpec(
         id="rectangle",
@@ -101,6 +121,8 @@ _ROWS = (
         place=44,
         factory=f"{_HERE}.rectangle:RectangleTool",
         gestures=((("Drag", "Right drag", "Shift+drag"), "Add or remove a rectangle (Rectangle)"),),
+        cursor=cursors.BOX,
+        other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
         id="ellipse",
@@ -111,6 +133,8 @@ _ROWS = (
         place=45,
         factory=f"{_HERE}.ellipse:EllipseTool",
         gestures=((("Ctrl+drag",), "A square, or a circle (Rectangle, Ellipse)"),),
+        cursor=cursors.BOX,
+        other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
         id="lasso",
@@ -121,6 +145,8 @@ _ROWS = (
         place=46,
         factory=f"{_HERE}.lasso:LassoTool",
         gestures=((("Drag", "Right drag", "Shift+drag"), "Fill a ring, or take it away (Lasso)"),),
+        cursor=cursors.POSITIVE,
+        other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
         id="polygon",
@@ -134,6 +160,8 @@ _ROWS = (
             (("Click", "Drag"), "Corner, or free-hand line (Polygon)"),
             (("First corner", "Double click"), "Close it (Polygon)"),
         ),
+        cursor=cursors.POSITIVE,
+        other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
         id="live-wire",
@@ -143,6 +171,8 @@ _ROWS = (
         key="Shift+Y",
         place=48,
         factory=f"{_HERE}.live_wire:LiveWireTool",
+        cursor=cursors.POSITIVE,
+        other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
         id="cut",
@@ -152,6 +182,7 @@ _ROWS = (
         key="Shift+C",
         place=48,
         factory=f"{_HERE}.cut:CutTool",
+        cursor=cursors.BOX,
     ),
     ToolSpec(
         id="outline",
@@ -181,6 +212,8 @@ _ROWS = (
             (("Drag", "Alt+drag"), "Take all in a rectangle, or in a free line (Proposal tool)"),
             (("Right click", "Right drag", "Shift+drag"), "Drop them instead (Proposal tool)"),
         ),
+        cursor=cursors.ARROW,
+        other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
         id="select",
@@ -210,6 +243,7 @@ _ROWS = (
             (("Double click",), "As the file asks again (Window tool)"),
         ),
         changes=False,
+        cursor=cursors.WINDOW,
     ),
 )
 TOOLS = tuple(sorted(_ROWS, key=lambda spec: spec.place))

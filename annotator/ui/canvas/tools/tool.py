@@ -15,8 +15,9 @@ from annotator.domain.brush import Point, Stroke
 from annotator.domain.geometry import Box
 from annotator.domain.operations import Operation
 from annotator.domain.prompt import PointPrompt
+from annotator.ui.canvas import cursors
 from annotator.ui.canvas.brush import Brush
-from annotator.ui.canvas.cursors import CursorShape
+from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.display import CanvasDisplay
 from annotator.ui.canvas.overlays import Overlays
 
@@ -117,9 +118,9 @@ class Tool:
     tells anyone what came of it: who listens may change image or tool.
     """
 
-    cursor_shape = CursorShape.ARROW
-    other_cursor_shape: CursorShape | None = None
-    """What a press with Shift does; None: the same."""
+    own_cursor: Cursor = cursors.ARROW
+    other_cursor: Cursor | None = None
+    """Where a press with Shift does something else. Both stand in the tool's row."""
     has_cross_hair = False
     """Whether lines across the view help to aim, where the person wants them."""
     lends_control = False
@@ -187,9 +188,9 @@ class Tool:
     def hover(self, pointer: Pointer | None) -> None:
         """The pointer is here, with or without a gesture; None: it has left, or a press would do something else."""
 
-    def cursor(self, pointer: Pointer) -> CursorShape:
+    def cursor(self, pointer: Pointer) -> Cursor:
         """What a press here would do."""
-        return self.other_cursor_shape or self.cursor_shape if pointer.is_other else self.cursor_shape
+        return self.other_cursor or self.own_cursor if pointer.is_other else self.own_cursor
 
     def paint(self, painter: QPainter) -> None:
         """Draw what is half drawn over everything else, in image pixels. Ask the view for repaints of the place."""

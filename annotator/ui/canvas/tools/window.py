@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from annotator.ui.canvas.cursors import CursorShape
 from annotator.ui.canvas.tools.tool import LEFT, RIGHT, SHIFT, Pointer, Tool, ToolContext
 
 
@@ -30,8 +29,6 @@ class WindowGesture:
 
 class WindowTool(Tool):
     """Either button. A click alone does nothing; a double click is back at what the file asks for."""
-
-    cursor_shape = CursorShape.WINDOW
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
