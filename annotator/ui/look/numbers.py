@@ -17,3 +17,18 @@ def area_text(area_px: int, spacing_mm: tuple[float, float] | None = None) -> st
         return f"{grouped(area_px)} px²"
     area_mm2 = area_px * spacing_mm[0] * spacing_mm[1]
     return f"{grouped(round(area_mm2))} mm²" if area_mm2 >= 100 else f"{area_mm2:.3g} mm²"
+
+
+def millimetres(length_mm: float) -> str:
+    """A length with three digits or so, and the unit that people use for one of that size."""
+    if 0 < length_mm < 0.1:
+        return f"{length_mm * 1000:.3g} µm"
+    return f"{grouped(round(length_mm))} mm" if length_mm >= 100 else f"{length_mm:.3g} mm"
+
+
+def size_text(width_px: float, height_px: float, spacing_mm: tuple[float, float] | None = None) -> str:
+    """Width and height of a box in pixels, and where the pixel's size (x, y) is known in millimetres, too."""
+    pixels = f"{width_px:.0f} × {height_px:.0f} px"
+    if spacing_mm is None:
+        return pixels
+    return f"{pixels}  ·  {millimetres(width_px * spacing_mm[0])} × {millimetres(height_px * spacing_mm[1])}"
