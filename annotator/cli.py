@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the main job, done by the program on itself"),
     "predict": ("predict", "one mask from points or a box"),
     "auto": ("auto", "segment everything: COCO of all objects of images"),
+    "track": ("track", "carry objects through a series or video from a mask: COCO with a track each"),
     "batch": ("batch.command", "many images without a person: everything, boxes or points; goes on after a stop"),
     "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),

@@ -28,7 +28,9 @@ from annotator.domain.ports.engine import (
     ModelInfo,
     RgbArray,
 )
+from annotator.domain.ports.tracking import EmbeddingOf, Propagator
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.domain.tracks.track import Direction
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.devices import is_out_of_memory, memory_errors
 from annotator.engine.everything import Everything
@@ -39,6 +41,8 @@ from annotator.engine.sam2.decoder import PromptDecoder, RawAnswer
 from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.encoder import ImageEncoder
 from annotator.engine.sam2.grid import grid_answer
+from annotator.engine.sam2.tracked_pieces import Sam2Pieces
+from annotator.engine.tracking.flow_tracker import FlowTracker
 
 _Answer = TypeVar("_Answer")
 
@@ -168,7 +172,7 @@ class Sam2Segmenter:
         tidied_for: Sequence[PointPrompt] | None,
     ) -> Candidates:
         embedding = self._here(embedding)
-        points, labels = self._arrays(embedding, prompts)
+        points, labels = _arrays(embedding, prompts, self._size, self._device)
         side = self._size // 4
         mask_input = mask_input_of(prompts, logits, side=side, device=self._device)
         found = self._decoder.decode(
@@ -193,7 +197,7 @@ class Sam2Segmenter:
         embeddings = [e for e, _ in requests if isinstance(e, Sam2Embedding) and e.low.device == self._device]
         if not can_join or len(embeddings) < len(requests) or any(p.base_mask or p.is_empty for _, p in requests):
             return [self.decode_from(None, embedding, prompts, tidies=tidies) for embedding, prompts in requests]
-        arrays = [self._arrays(e, p) for e, (_, p) in zip(embeddings, requests, strict=True)]
+        arrays = [_arrays(e, p, self._size, self._device) for e, (_, p) in zip(embeddings, requests, strict=True)]
         points, labels = (torch.cat([a for a in column if a is not None]) for column in zip(*arrays, strict=True))
         answers = self._decoder.decode(
             embeddings, points, labels, mask_input=None, multimask=requests[0][1].is_ambiguous
@@ -244,9 +248,9 @@ class Sam2Segmenter:
             lambda: grid_answer(self._decoder.decode_points(self._here(embedding), points.to(self._device)), least_iou)
         )
 
-    def _arrays(self, embedding: Embedding, prompts: Prompts) -> tuple[Tensor | None, Tensor | None]:
-        size = (embedding.width, embedding.height)
-        return prompt_arrays(prompts, size, model_size=self._size, device=self._device)
+    def propagator(self, *, frames: int, direction: Direction, embedding_of: EmbeddingOf) -> Propagator:
+        """See :class:`annotator.domain.ports.tracking.Trackable`: by motion, with this model's opinion."""
+        return FlowTracker(Sam2Pieces(self))
 
     def _candidates_of(
         self, found: RawAnswer, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
@@ -302,3 +306,10 @@ class Sam2Segmenter:
         self._decoder = self._make_decoder()
         self._decoder.set_adapter(self._adapter)
         torch.cuda.empty_cache()  # what was the model's is another program's now; without a card it does nothing
+
+
+def _arrays(
+    embedding: Embedding, prompts: Prompts, model_size: int, device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    size = (embedding.width, embedding.height)
+    return prompt_arrays(prompts, size, model_size=model_size, device=device)
