@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "auto": ("auto", "segment everything: COCO of all objects of images"),
     "track": ("track", "carry objects through a series or video from a mask: COCO with a track each"),
     "batch": ("batch.command", "many images without a person: everything, boxes or points; goes on after a stop"),
+    "find": ("find.command", "all that is like some objects of a project or a COCO file, in all its images"),
     "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
@@ -31,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-adapter": ("train.adapter", "train a prompt adapter on accepted masks, judge it, install it"),
     "adapters": ("adapters", "list, import, export, roll back and remove prompt adapters, show their cards"),
 }
-READ_PROJECTS = ("open", "batch", "export", "import", "relink", "train-adapter")
+READ_PROJECTS = ("open", "batch", "export", "find", "import", "relink", "train-adapter")
 """Commands that read the images of a project, which may name a folder anywhere."""
 
 

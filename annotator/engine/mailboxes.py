@@ -14,8 +14,9 @@ from annotator.domain.ports.engine import (
     EverythingRequest,
     WarmRequest,
 )
+from annotator.domain.ports.likeness import LikeRequest
 
-Request = DecodeRequest | EncodeRequest | EverythingRequest | WarmRequest
+Request = DecodeRequest | EncodeRequest | EverythingRequest | LikeRequest | WarmRequest
 """What is about an image."""
 
 
@@ -30,6 +31,7 @@ class Lane(IntEnum):
     WARM = 5
     EVERYTHING = 6
     PREFETCH = 7
+    AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)

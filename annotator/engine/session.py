@@ -2,8 +2,8 @@
 
 Whoever owns the session gives it a thread: the window a QThread, a batch or a server a plain one. Only requests,
 results and numpy arrays cross the border. After each job the mailboxes are looked at from the top again: load, adapter,
-decode, compare, encode, warm, everything, prefetch. A decode is short and never cancelled; an encode yields between the
-blocks of the encoder when something more urgent is waiting.
+decode, compare, encode, warm, everything (or all that is like examples), prefetch, searches of other images. A decode
+is short and never cancelled; an encode yields between the blocks of the encoder when something more urgent is waiting.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ from annotator.domain.ports.engine import (
     Warmable,
     WarmRequest,
 )
+from annotator.domain.ports.likeness import AnswersLike, LikeRequest, masks_of
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 
 _log = logging.getLogger(__name__)
 
+_Question = EverythingRequest | LikeRequest
 BUG_MESSAGE = "Something went wrong in the engine; the session goes on."
 
 
@@ -79,7 +81,7 @@ class EngineSession:
         self._model = 0
         self._info: ModelInfo | None = None
         self._adapter: AdapterInUse | None = None
-        self._running: tuple[EverythingRequest, Iterator[EverythingStep]] | None = None
+        self._running: dict[Lane, tuple[_Question, Iterator[EverythingStep]]] = {}
         self._prefetch_idle_s = prefetch_idle_ms / 1000
         self._busy_until_s = 0.0
         self._handlers: Mapping[Lane, Callable[[Job, Any], None]] = {
@@ -91,6 +93,7 @@ class EngineSession:
             Lane.WARM: self._warm,
             Lane.EVERYTHING: self._everything,
             Lane.PREFETCH: self._encode_ahead,
+            Lane.AHEAD: self._everything,
         }
 
     def work(self) -> float | None:
@@ -106,13 +109,13 @@ class EngineSession:
                 return left_s
             self._do(job)
             self._tell_if_moved()
-            if job.lane is not Lane.PREFETCH:
+            if job.lane < Lane.PREFETCH:
                 self._busy_until_s = time.monotonic() + self._prefetch_idle_s
         return None
 
     def release(self) -> None:
         """Let the engine go, on the thread that owns it."""
-        self._engine, self._running = None, None
+        self._engine, self._running = None, {}
 
     def _do(self, job: Job) -> None:
         try:
@@ -129,8 +132,7 @@ class EngineSession:
             self._fail(job, f"{BUG_MESSAGE} ({type(error).__name__})", traceback.format_exc())
 
     def _fail(self, job: Job, message: str, details: str = "") -> None:
-        if job.lane is Lane.EVERYTHING:
-            self._running = None
+        self._running.pop(job.lane, None)
         if job.lane in (Lane.WARM, Lane.PREFETCH):
             # Nobody asked for that yet: it fails again, and is reported, when somebody does.
             return
@@ -143,7 +145,7 @@ class EngineSession:
         # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.
         engine = factory(self._report)
         self._engine = engine
-        self._adapter, self._running = None, None
+        self._adapter, self._running = None, {}
         self._model += 1
         self._info = engine.segmenter.info
         self._listener.on_loaded(self._info, self._model)
@@ -159,7 +161,7 @@ class EngineSession:
         """Nothing is encoded again: an adapter works on the embeddings that there are."""
         started = time.perf_counter()
         self._adapter = setter(self._loaded_engine().segmenter)
-        self._running = None  # what was begun with another adapter begins anew
+        self._running.clear()  # what was begun with another adapter begins anew
         self._listener.on_adapter_set(self._adapter, (time.perf_counter() - started) * 1e3, self._model)
 
     def _report(self, line: str) -> None:
@@ -218,30 +220,39 @@ class EngineSession:
         if segmenter.warm(embedding, request.x, request.y, is_cancelled=self._question(job)):
             self._mailboxes.put_back(job)
 
-    def _everything(self, job: Job, request: EverythingRequest) -> None:
+    def _everything(self, job: Job, request: _Question) -> None:
         """One step; then the mailboxes are looked at again, and the rest waits in its lane."""
-        if self._running is None or self._running[0] is not request:
-            self._running = None
-            self._running = (request, self._begun(job, request))
-        step = next(self._running[1])
+        running = self._running.get(job.lane)
+        if running is None or running[0] is not request:
+            self._running.pop(job.lane, None)
+            running = self._running[job.lane] = (request, self._begun(job, request))
+        step = next(running[1])
         adapter = "" if self._adapter is None else self._adapter.record
         self._listener.on_everything(
             EverythingResult(request.epoch, request.generation, request.image_key, step, adapter)
         )
         if step.is_last:
-            self._running = None
+            self._running.pop(job.lane, None)
         else:
             self._mailboxes.put_back(job)
 
-    def _begun(self, job: Job, request: EverythingRequest) -> Iterator[EverythingStep]:
+    def _begun(self, job: Job, request: _Question) -> Iterator[EverythingStep]:
         embedding, _ = self._embedding(job, request.image, request.image_key)
         segmenter = self._loaded_engine().segmenter
+
+        def has_to_yield() -> bool:
+            return self._mailboxes.is_in_the_way(job)
+
+        if isinstance(request, LikeRequest):
+            if not isinstance(segmenter, AnswersLike):
+                raise ModelError(f"{segmenter.info.name} cannot look for objects like others.", "Choose another model.")
+            known = masks_of(request.known)
+            asked = (embedding, request.image, request.image_key, request.question, known)
+            return segmenter.likeness.steps(*asked, has_to_yield=has_to_yield)
         if not isinstance(segmenter, AnswersEverything):
             raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
         settings = request.settings or segmenter.everything_settings
-        return segmenter.everything(
-            embedding, request.image, settings, has_to_yield=lambda: self._mailboxes.is_in_the_way(job)
-        )
+        return segmenter.everything(embedding, request.image, settings, has_to_yield=has_to_yield)
 
     def _has_newer(self, request: DecodeRequest) -> bool:
         waiting = self._mailboxes.peek(Lane.DECODE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -55,6 +57,10 @@ class Sam2Embedding:
         width, height, encode_ms = (stored.facts[name] for name in ("width", "height", "encode_ms"))
         fine, coarse, low, thumbnail = (stored.tensors[name] for name in LEVELS)
         return cls(key, int(width), int(height), float(encode_ms), fine, coarse, low, thumbnail)
+
+    def feature_maps(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """See :class:`annotator.engine.like.ShowsFeatures`."""
+        return tuple(getattr(self, name)[0].float().cpu().numpy() for name in LEVELS)
 
     def to(self, device: torch.device) -> Sam2Embedding:
         moved = {name: getattr(self, name).to(device) for name in LEVELS}

@@ -34,6 +34,7 @@ from annotator.domain.tracks.track import Direction
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.devices import is_out_of_memory, memory_errors
 from annotator.engine.everything import Everything
+from annotator.engine.like import LikeSearch
 from annotator.engine.sam2.adapted_decoder import Adapter, check_base, uncertainty_map
 from annotator.engine.sam2.arrays import mask_input_of, prompt_arrays
 from annotator.engine.sam2.candidates import by_area, cut_candidates
@@ -50,6 +51,8 @@ GRID_BATCH, GRID_BATCH_ON_CARD = 4, 64
 """Clicks of a grid decoded at once: on a processor larger batches leave its caches and are slower."""
 
 PREPROCESSING_VERSION = 1
+PIECES_BELOW = 0.06
+"""Examples smaller than this share of the image are looked for in pieces of it, each encoded again."""
 
 
 class Sam2Segmenter:
@@ -81,6 +84,7 @@ class Sam2Segmenter:
         self._use_fast = use_fast_decoder
         self._decoder = self._make_decoder()
         self._adapter: Adapter | None = None
+        self.likeness = LikeSearch(self, piece_below=PIECES_BELOW)
 
     @property
     def info(self) -> ModelInfo:

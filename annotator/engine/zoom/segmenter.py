@@ -43,6 +43,7 @@ from annotator.domain.ports.engine import (
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.everything import Everything
+from annotator.engine.like import LikeSearch
 from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers, piece_of
 from annotator.engine.zoom.pieces import is_finite, longer, mask_box, with_points
 from annotator.engine.zoom.piecewise import CropSegmenter, Piecewise, ZoomEmbedding
@@ -81,6 +82,7 @@ class ZoomSegmenter:
         self._base, self._margin = base, margin
         self._pieces = Piecewise(base, tidies=tidies)
         self._given = GivenAnswers()
+        self.likeness = LikeSearch(base, base_of=_base_of, tidies=tidies)
 
     @property
     def info(self) -> ModelInfo:
@@ -310,6 +312,13 @@ class ZoomSegmenter:
 
 def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
     return [Hypothesis(item, region) for item in found.items if not item.mask.is_empty]
+
+
+def _base_of(embedding: Embedding) -> Embedding:
+    """The whole image's own."""
+    if not isinstance(embedding, ZoomEmbedding):
+        raise TypeError("this engine decodes its own embeddings")
+    return embedding.base
 
 
 def _expecting(hypothesis: Hypothesis, iou: float) -> Hypothesis:

@@ -21,6 +21,7 @@ from annotator.domain.ports.engine import (
     ModelInfo,
     WarmRequest,
 )
+from annotator.domain.ports.likeness import LikeRequest
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 from annotator.engine.session import EngineSession
 
@@ -113,7 +114,7 @@ class EngineClient(QObject):
     compared = Signal(object)
     """DecodeResult of the base alone, asked by :meth:`EngineClient.submit_compare`"""
     everything = Signal(object)
-    """EverythingResult: a step of what :meth:`EngineClient.submit_everything` asked"""
+    """EverythingResult: a step of what :meth:`EngineClient.submit_everything` or ``submit_like`` asked"""
     adapter_changed = Signal(object, float)
     """(AdapterInUse, or None for the base alone; milliseconds that the change took). Embeddings stay."""
     failed = Signal(object)
@@ -189,9 +190,19 @@ class EngineClient(QObject):
         """Ask for everything in an image; clicks and encodes go first between its steps."""
         self._put(Job(Lane.EVERYTHING, request, self._model))
 
+    def submit_like(self, request: LikeRequest) -> None:
+        """Ask for all that is like examples; answered as the question for everything. Of an image that may come later
+        in a lane of its own."""
+        self._put(Job(Lane.AHEAD if request.is_ahead else Lane.EVERYTHING, request, self._model))
+
     def drop_everything(self) -> None:
-        """What is left of the question for everything is not wanted; a step that runs ends by itself."""
+        """What is left of the question for everything, or for all that is like examples, is not wanted; a step that
+        runs ends by itself."""
         self._mailboxes.drop(Lane.EVERYTHING)
+
+    def drop_ahead(self) -> None:
+        """What is left of the search of another image is not wanted."""
+        self._mailboxes.drop(Lane.AHEAD)
 
     def use_adapter(self, setter: AdapterSetter) -> None:
         """Change the adapter. A setter that fails leaves what is in use (``failed`` with ``ADAPTER_EPOCH``)."""

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.errors import EncodeCancelled, PromptError
+from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import (
     LOAD_EPOCH,
     DecodeRequest,
@@ -26,6 +27,8 @@ from annotator.domain.ports.engine import (
     ModelInfo,
     WarmRequest,
 )
+from annotator.domain.ports.likeness import Examples, LikeQuestion, LikeRequest
+from annotator.domain.project import Annotation
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 from annotator.engine.session import EngineSession
@@ -273,11 +276,65 @@ def test_a_long_question_ends_when_it_is_dropped_or_another_takes_its_place() ->
     assert heard.said == [("everything", (3, 1))]
 
 
+class Like(Everything):
+    """Looks for what is like examples, in three steps."""
+
+    @property
+    def likeness(self) -> Any:
+        return self
+
+    def steps(self, embedding: Any, image: Any, image_key: str, question: Any, known: Any, **_more: Any) -> Any:
+        self.known = known
+        return self.everything(embedding, image, EverythingSettings())
+
+
+def like(generation: int, key: str = "a", *, is_ahead: bool = False) -> LikeRequest:
+    mask = Mask(np.ones((4, 4), np.bool_), 2, 3, 64, 48)
+    sound = Annotation(1, 1, 1, 2, 3, 4, 4, area=16, rle=mask.rle(), image_width=64, image_height=48)
+    known = (sound, replace(sound, id=2, rle=b"damaged"))
+    return LikeRequest(1, generation, key, RGB, LikeQuestion((Examples(RGB, "a", (mask,)),)), known, is_ahead)
+
+
+def test_a_search_of_another_image_goes_last_and_goes_on_where_it_was() -> None:
+    segmenter = Like()
+    mailboxes, heard, session = loaded(segmenter)
+    urgent = [
+        lambda: mailboxes.put(Job(Lane.PREFETCH, EncodeRequest(1, "next", RGB, is_prefetch=True))) and None,
+        lambda: mailboxes.put(Job(Lane.EVERYTHING, everything(2))) and None,
+    ]
+    segmenter.between = urgent
+    mailboxes.put(Job(Lane.AHEAD, like(1, "b", is_ahead=True)))
+    session.work()
+    said = [what for what in heard.said if what[0] != "encode"]
+    steps = [("everything", (2, n)) for n in (1, 2, 3)]
+    ahead = [("everything", (1, n)) for n in (1, 2, 3)]
+    assert said == [ahead[0], ("encoded", ("next", False)), ahead[1], *steps, ahead[2]]
+    assert len(segmenter.known) == 1  # damaged runs are no reason to give up
+
+
+def test_leaving_an_image_keeps_the_search_of_others() -> None:
+    segmenter = Like()
+    mailboxes, heard, session = loaded(segmenter)
+    mailboxes.put(Job(Lane.AHEAD, like(1, "b", is_ahead=True)))
+    mailboxes.put(Job(Lane.EVERYTHING, like(2)))
+    mailboxes.clear()
+    session.work()
+    assert {what[1][0] for what in heard.said if what[0] == "everything"} == {1}
+    mailboxes.put(Job(Lane.AHEAD, like(3, "b", is_ahead=True)))
+    mailboxes.drop(Lane.AHEAD)
+    heard.said.clear()
+    session.work()
+    assert heard.said == []
+
+
 def test_a_model_that_cannot_says_so_and_a_failure_lets_the_next_begin_anew() -> None:
     mailboxes, heard, session = loaded(FakeSegmenter())
     mailboxes.put(Job(Lane.EVERYTHING, everything(1)))
     session.work()
     assert heard.said[-1] == ("failed", (1, "fake cannot segment everything. Choose another model."))
+    mailboxes.put(Job(Lane.EVERYTHING, like(1)))
+    session.work()
+    assert heard.said[-1][1][1] == "fake cannot look for objects like others. Choose another model."
     segmenter = Everything()
     mailboxes, heard, session = loaded(segmenter)
 

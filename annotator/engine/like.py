@@ -1,0 +1,351 @@
+"""Find all that is like examples: learn what they look like, look where that is, ask the model there, rate its answers.
+
+Where to ask is worked out by :mod:`annotator.domain.likeness`, on the pixels and on the embedding of the whole image.
+The model is asked in a piece round each place, by box and by click, and its answers are rated by a fitted model.
+Whatever segmenter there is can serve: it has to encode, to decode and to show its features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from annotator.domain.answering.everything import Proposal
+from annotator.domain.answering.zoom import WHOLE_SHARE, Region, zoom_region
+from annotator.domain.errors import EncodeCancelled, PromptError
+from annotator.domain.geometry import Box
+from annotator.domain.likeness import pooling
+from annotator.domain.likeness.appearance import (
+    Channels,
+    FloatArray,
+    PixelLooks,
+    Size,
+    heat_map,
+    learn_pixels,
+    size_of,
+    step_for,
+    together,
+)
+from annotator.domain.likeness.rating import MOST_TIMES_LARGER, Answer, Answers, heat_of
+from annotator.domain.likeness.seeds import Pattern, Seed, patterns_of, seeds_in
+from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import Candidate, Candidates, Embedding, EverythingStep, LogitsArray, RgbArray
+from annotator.domain.ports.likeness import Examples, LikeQuestion
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.zoom.pieces import moved, placed
+
+PIECE_MARGIN = 2.2
+"""Side of a piece over the longer side of its seed's box."""
+EXAMPLE_MARGIN = 2.0
+LEAST_SHOWN = 0.15
+"""What is rated lower is not shown, wherever the sliders are."""
+LOOKS = 10
+"""How often what was found is shown before every seed was asked; the first ones come sooner."""
+_EARLY = (1, 3)
+_LEAST_BOX_CELLS = 2.0
+_STILL_LEARNING = EverythingStep(0, 0, None)
+
+_Steps = Generator[EverythingStep, None, None]
+
+
+class PieceDecoder(Protocol):
+    """What encodes and decodes pieces, as Sam2Segmenter does; its embeddings show their features."""
+
+    def encode(
+        self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
+    ) -> Embedding: ...
+    def decode_from(
+        self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
+    ) -> Candidates: ...
+
+
+@runtime_checkable
+class ShowsFeatures(Protocol):
+    """An embedding that can be looked into."""
+
+    def feature_maps(self) -> tuple[FloatArray, ...]:
+        """Feature levels, each C x h x w float32, the finest first, and at last RGB in 0..1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """What the examples of a question look like.
+
+    Attributes:
+        vector: their mean pooled features, standardised by their own image.
+        masks: of all of them, each with the key of its image.
+    """
+
+    size: Size
+    pixels: PixelLooks
+    patterns: tuple[Pattern, ...]
+    vector: FloatArray
+    masks: tuple[tuple[str, Mask], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """An image that is looked at: its pixels, the embedding of all of it, and that one's features."""
+
+    image: RgbArray
+    image_key: str
+    embedding: Embedding
+    maps: tuple[FloatArray, ...]
+    standard: tuple[FloatArray, FloatArray]
+
+    @property
+    def whole(self) -> Region:
+        return Region(0, 0, self.image.shape[1], self.image.shape[0])
+
+    @property
+    def deep(self) -> tuple[FloatArray, ...]:
+        return self.maps[:2]
+
+
+class LikeSearch:
+    """One per segmenter; keeps what the last question's examples look like.
+
+    Args:
+        base_of: of an embedding that is wrapped, the decoder's own.
+        piece_below: objects whose longer side is less than this share of the image's are asked for in a piece that is
+            encoded again, others in the embedding of the whole image. Small models need pieces always.
+        tidies: as of :class:`~annotator.engine.zoom.segmenter.ZoomSegmenter`.
+    """
+
+    def __init__(
+        self,
+        decoder: PieceDecoder,
+        *,
+        base_of: Callable[[Embedding], Embedding] = lambda embedding: embedding,
+        piece_below: float = math.inf,
+        tidies: bool = False,
+    ) -> None:
+        self._decoder, self._base_of, self._piece_below, self._tidies = decoder, base_of, piece_below, tidies
+        self._learned: tuple[LikeQuestion, Looks] | None = None
+
+    def steps(
+        self,
+        embedding: Embedding,
+        image: RgbArray,
+        image_key: str,
+        question: LikeQuestion,
+        known: Sequence[Mask],
+        *,
+        has_to_yield: Callable[[], bool] | None = None,
+    ) -> Iterator[EverythingStep]:
+        """See :class:`annotator.domain.ports.likeness.FindsLike`."""
+        return self.steps_of(self.run(has_to_yield), embedding, image, image_key, question, known)
+
+    def run(self, has_to_yield: Callable[[], bool] | None = None) -> LikeRun:
+        """What one answer is worked out with."""
+        return LikeRun(self._decoder, self._piece_below, self._tidies, has_to_yield)
+
+    def steps_of(
+        self,
+        run: LikeRun,
+        embedding: Embedding,
+        image: RgbArray,
+        image_key: str,
+        question: LikeQuestion,
+        known: Sequence[Mask],
+    ) -> Iterator[EverythingStep]:
+        """As :meth:`steps`; ``run`` shows afterwards all that was answered."""
+        scene = run.scene(image, image_key, self._base_of(embedding))
+        yield _STILL_LEARNING
+        if self._learned is None or self._learned[0] is not question:
+            self._learned = (question, (yield from run.learn(question, scene)))
+        looks = self._learned[1]
+        there = [*known, *(mask for key, mask in looks.masks if key == image_key)]
+        yield from run.search(scene, looks, there)
+
+
+class LikeRun:
+    """The steps of one answer. ``answers`` is what it has so far."""
+
+    def __init__(
+        self, decoder: PieceDecoder, piece_below: float, tidies: bool, has_to_yield: Callable[[], bool] | None
+    ) -> None:
+        self._decoder, self._piece_below, self._tidies, self._has_to_yield = decoder, piece_below, tidies, has_to_yield
+        self.answers = Answers(())
+
+    def scene(self, image: RgbArray, image_key: str, embedding: Embedding) -> _Scene:
+        maps = _maps_of(embedding)
+        return _Scene(image, image_key, embedding, maps, pooling.standard_of(_grid(maps)))
+
+    # --- the examples -------------------------------------------------------------------------------------------------
+
+    def learn(self, question: LikeQuestion, here: _Scene) -> Generator[EverythingStep, None, Looks]:
+        """Raises:
+        PromptError: the model makes nothing of a box.
+        """
+        scenes: list[tuple[Examples, _Scene, tuple[Mask, ...]]] = []
+        for one in question.examples:
+            scene = here
+            if one.image_key != here.image_key:
+                embedding = yield from self._encoded(one.image, f"{one.image_key}|example")
+                scene = self.scene(one.image, one.image_key, embedding)
+            boxed = yield from self._boxed(scene, one.boxes)
+            scenes.append((one, scene, (*one.masks, *boxed)))
+        size = size_of([mask for _, _, masks in scenes for mask in masks])
+        vectors: list[FloatArray] = []
+        pixels: list[PixelLooks] = []
+        patterns: list[Pattern] = []
+        for one, scene, masks in scenes:
+            if not masks:
+                continue
+            for mask in masks:
+                vectors.append((yield from self._vector(scene, mask)))
+            channels = Channels(scene.image, scene.deep, step=step_for(size, scene.whole.width, scene.whole.height))
+            pixels.append(learn_pixels(channels, masks, one.unlike, size.side_px))
+            patterns += patterns_of(scene.image, masks, size)
+            yield _STILL_LEARNING
+        own = tuple((scene.image_key, mask) for _, scene, masks in scenes for mask in masks)
+        mean = np.asarray(np.mean(vectors, axis=0), np.float32)
+        return Looks(size, together(pixels), tuple(patterns), mean, own)
+
+    def _boxed(self, scene: _Scene, boxes: Sequence[Box]) -> Generator[EverythingStep, None, list[Mask]]:
+        """What the model sees in boxes."""
+        found = []
+        for box in boxes:
+            inside = box.clipped(scene.whole.width, scene.whole.height)
+            if inside.area <= 0:
+                raise PromptError("A box of an example lies outside of the image.", "Draw it again.")
+            region = self._region(scene, inside, margin=EXAMPLE_MARGIN, least_px=0.0)
+            embedding = yield from self._piece(scene, region)
+            mask = self._decode(embedding, Prompts(box=inside), region, scene).chosen.mask
+            if mask.is_empty:
+                raise PromptError("The model finds nothing in a box of an example.", "Draw it again.")
+            found.append(mask)
+        return found
+
+    def _vector(self, scene: _Scene, mask: Mask) -> Generator[EverythingStep, None, FloatArray]:
+        """Pooled features of an example, standardised by its image."""
+        x, y, w, h = mask.bbox_xywh
+        region = self._region(scene, Box(x, y, x + w, y + h), margin=EXAMPLE_MARGIN, least_px=0.0)
+        embedding = yield from self._piece(scene, region)
+        maps = scene.maps if embedding is scene.embedding else _maps_of(embedding)
+        weight = pooling.weight_in(mask, region, maps[0].shape[1])
+        return _standardised(pooling.pooled(_grid(maps), weight), scene)
+
+    # --- the search ---------------------------------------------------------------------------------------------------
+
+    def search(self, scene: _Scene, looks: Looks, known: Sequence[Mask]) -> _Steps:
+        """Look for places, and ask at each."""
+        width, height = scene.whole.width, scene.whole.height
+        channels = Channels(scene.image, scene.deep, step=step_for(looks.size, width, height))
+        is_their_own = all(key == scene.image_key for key, _ in looks.masks)
+        heat = heat_map(channels, looks.pixels, is_their_own=is_their_own)
+        yield _STILL_LEARNING
+        seeds = seeds_in(scene.image, heat, looks.size, looks.patterns, known)
+        yield EverythingStep(0, len(seeds), None)
+        self.answers = Answers(seeds, known)
+        shown = 0
+        for at, seed in enumerate(seeds):
+            yield from self._ask(scene, looks, heat, seed, at)
+            done = at + 1
+            is_look = done in _EARLY or done * LOOKS // len(seeds) > shown
+            shown = done * LOOKS // len(seeds)
+            if done < len(seeds):
+                yield EverythingStep(done, len(seeds), self._proposals(seeds, scene) if is_look else None)
+        yield EverythingStep(len(seeds), len(seeds), self._proposals(seeds, scene), is_last=True)
+
+    def _ask(self, scene: _Scene, looks: Looks, heat: FloatArray, seed: Seed, at: int) -> _Steps:
+        """One place: by its box, and by a click."""
+        width, height = scene.whole.width, scene.whole.height
+        box = seed.box
+        around = Box(min(box.x0, seed.x), min(box.y0, seed.y), max(box.x1, seed.x), max(box.y1, seed.y))
+        region = self._region(scene, around, margin=PIECE_MARGIN, least_px=0.8 * looks.size.side_px)
+        embedding = yield from self._piece(scene, region)
+        maps = scene.maps if embedding is scene.embedding else _maps_of(embedding)
+        grid = _grid(maps)
+        inside = box.clipped(width, height)
+        cell_px = max(region.width, region.height) / grid.shape[1]
+        asked = [Prompts((PointPrompt(seed.x, seed.y),))]
+        if min(inside.width, inside.height) > _LEAST_BOX_CELLS * cell_px / 4:
+            asked.insert(0, Prompts(box=inside))
+        for prompts in asked:
+            for candidate in self._decode(embedding, prompts, region, scene).items:
+                answer = _answer(candidate, grid, scene, looks, heat, at)
+                if answer is not None:
+                    self.answers.add(answer)
+
+    def _proposals(self, seeds: Sequence[Seed], scene: _Scene) -> tuple[Proposal, ...]:
+        if not len(self.answers):
+            return ()
+        scores = self.answers.scores()
+        found = []
+        for at in self.answers.survivors(scores):
+            answer, score = self.answers.items[at], float(scores[at])
+            if score >= LEAST_SHOWN:
+                seed = seeds[answer.seed]
+                place = (seed.x, seed.y)
+                found.append(Proposal(answer.mask, min(score, 1.0), answer.stability, place, scene.whole))
+        return tuple(found)
+
+    # --- pieces -------------------------------------------------------------------------------------------------------
+
+    def _region(self, scene: _Scene, box: Box, *, margin: float, least_px: float) -> Region:
+        width, height = scene.whole.width, scene.whole.height
+        if max(box.width, box.height) >= self._piece_below * max(width, height):
+            return scene.whole
+        region = zoom_region(box, width=width, height=height, margin=margin, least_px=max(24.0, least_px))
+        return scene.whole if region.width * region.height >= WHOLE_SHARE * width * height else region
+
+    def _piece(self, scene: _Scene, region: Region) -> Generator[EverythingStep, None, Embedding]:
+        if region == scene.whole:
+            return scene.embedding
+        pixels = np.ascontiguousarray(scene.image[region.y0 : region.y1, region.x0 : region.x1])
+        place = f"{region.x0},{region.y0},{region.x1},{region.y1}"
+        return (yield from self._encoded(pixels, f"{scene.image_key}|{place}"))
+
+    def _encoded(self, pixels: RgbArray, key: str) -> Generator[EverythingStep, None, Embedding]:
+        while True:
+            try:
+                return self._decoder.encode(pixels, key, is_cancelled=self._has_to_yield)
+            except EncodeCancelled:
+                yield _STILL_LEARNING  # something more urgent waits; then it is begun anew
+
+    def _decode(self, embedding: Embedding, prompts: Prompts, region: Region, scene: _Scene) -> Candidates:
+        """In image pixels."""
+        if region == scene.whole:
+            return self._decoder.decode_from(None, embedding, prompts, tidies=self._tidies)
+        found = self._decoder.decode_from(None, embedding, moved(prompts, region), tidies=self._tidies)
+        size = (scene.whole.width, scene.whole.height)
+        return replace(found, items=tuple(replace(c, mask=placed(c.mask, region, size)) for c in found.items))
+
+
+def _answer(
+    candidate: Candidate, grid: FloatArray, scene: _Scene, looks: Looks, heat: FloatArray, at: int
+) -> Answer | None:
+    """What is to be said of a candidate; None for one that is no object like the examples by its size alone."""
+    mask = candidate.mask.tight()
+    log_size = math.log(max(mask.area, 1) / looks.size.area_px)
+    if mask.is_empty or abs(log_size) > math.log(MOST_TIMES_LARGER):
+        return None
+    weight = np.asarray(1 / (1 + np.exp(-candidate.logits)), np.float32)
+    vector = _standardised(pooling.pooled(grid, weight), scene)
+    inside, around = heat_of(mask, heat, looks.size.side_px)
+    predicted = min(max(candidate.predicted_iou, 0.0), 1.0)
+    alike = pooling.cosine(vector, looks.vector)
+    return Answer(mask, predicted, candidate.stability, inside, around, alike, log_size, at)
+
+
+def _maps_of(embedding: Embedding) -> tuple[FloatArray, ...]:
+    if not isinstance(embedding, ShowsFeatures):
+        raise TypeError("this engine looks into its own embeddings")
+    return embedding.feature_maps()
+
+
+def _grid(maps: Sequence[FloatArray]) -> FloatArray:
+    """All on the grid of the second level."""
+    return pooling.feature_grid(maps, maps[1].shape[1])
+
+
+def _standardised(vector: FloatArray, scene: _Scene) -> FloatArray:
+    mean, spread = scene.standard
+    return np.asarray((vector - mean) / spread, np.float32)

@@ -1,0 +1,220 @@
+"""What examples look like, where an image looks like that, and how answers are rated; without a model."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotator.domain.answering.zoom import Region
+from annotator.domain.errors import PromptError
+from annotator.domain.geometry import Box
+from annotator.domain.likeness.appearance import Channels, heat_map, learn_pixels, size_of, step_for, together
+from annotator.domain.likeness.pooling import feature_grid, pooled, weight_in
+from annotator.domain.likeness.rating import FEATURES, WEIGHTS, Answer, Answers, heat_of
+from annotator.domain.likeness.seeds import MOST_SEEDS, Seed, patterns_of, seeds_in
+from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import RgbArray
+from annotator.domain.ports.likeness import Examples, LikeQuestion
+
+RED, BLUE = (200, 60, 50), (60, 70, 190)
+
+
+def picture(
+    discs: list[tuple[int, int, int, tuple[int, int, int]]], width: int = 160, height: int = 120
+) -> tuple[RgbArray, list[Mask]]:
+    """Coloured discs (x, y, radius, colour) on grey noise, and their masks."""
+    pixels = np.random.default_rng(1).integers(110, 130, (height, width, 3)).astype(np.uint8)
+    masks = []
+    for x, y, radius, colour in discs:
+        drawn = np.zeros((height, width), np.uint8)
+        cv2.circle(drawn, (x, y), radius, 1, -1)
+        pixels[drawn > 0] = colour
+        masks.append(Mask.from_full(drawn))
+    return pixels, masks
+
+
+REDS = [(30, 30, 10, RED), (80, 30, 10, RED), (130, 40, 11, RED), (40, 90, 9, RED)]
+SCENE = picture([*REDS, (110, 90, 10, BLUE)])
+
+
+def heat_by(image: RgbArray, examples: list[Mask], unlike: list[Mask] | None = None) -> np.ndarray:
+    size = size_of(examples)
+    channels = Channels(image, (), step=step_for(size, image.shape[1], image.shape[0]))
+    looks = learn_pixels(channels, examples, unlike or [], size.side_px)
+    return heat_map(channels, looks, is_their_own=True)
+
+
+def mean_in(heat: np.ndarray, mask: Mask) -> float:
+    return float(heat[mask.full()].mean())
+
+
+def test_it_is_warm_where_things_look_like_the_example_and_cold_elsewhere() -> None:
+    image, masks = SCENE
+    heat = heat_by(image, masks[:1])
+    assert heat.shape == (120, 160)
+    assert all(mean_in(heat, mask) > 0.8 for mask in masks[:4])
+    assert mean_in(heat, masks[4]) < 0.5
+    assert abs(float(np.median(heat[~np.any([m.full() for m in masks], axis=0)]))) < 0.3
+
+
+def test_what_was_said_to_be_unlike_becomes_colder() -> None:
+    image, masks = picture([*REDS, (110, 90, 10, (190, 60, 90))])
+    before, after = heat_by(image, masks[:1]), heat_by(image, masks[:1], [masks[4]])
+    assert mean_in(after, masks[4]) < mean_in(before, masks[4]) - 0.1
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (90, 90, 90), (255, 255, 255)])
+def test_an_image_of_one_colour_has_no_place_that_is_like_anything(colour: tuple[int, int, int]) -> None:
+    image = np.full((40, 50, 3), colour, np.uint8)
+    example = Mask(np.ones((9, 9), np.bool_), 4, 5, 50, 40)
+    heat = heat_by(image, [example])
+    assert not heat.any()
+    size = size_of([example])
+    assert seeds_in(image, heat, size, patterns_of(image, [example], size), [example]) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 24), st.integers(1, 24), st.integers(0, 3), st.data())
+def test_any_small_image_with_any_example_has_finite_heat(
+    width: int, height: int, seed: int, data: st.DataObject
+) -> None:
+    image = np.random.default_rng(seed).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    w, h = data.draw(st.integers(1, width)), data.draw(st.integers(1, height))
+    x, y = data.draw(st.integers(0, width - w)), data.draw(st.integers(0, height - h))
+    example = Mask(np.ones((h, w), np.bool_), x, y, width, height)
+    heat = heat_by(image, [example])
+    assert np.isfinite(heat).all()
+    size = size_of([example])
+    for seed_found in seeds_in(image, heat, size, patterns_of(image, [example], size), []):
+        assert 0 <= seed_found.x <= width
+        assert 0 <= seed_found.y <= height
+
+
+def test_examples_of_another_image_are_found_in_another_light() -> None:
+    image, masks = SCENE
+    darker = (image * 0.6).astype(np.uint8)
+    size = size_of(masks[:2])
+    source = Channels(image, (), step=1.0)
+    looks = together([learn_pixels(source, masks[:2], [], size.side_px)] * 2)
+    heat = heat_map(Channels(darker, (), step=1.0), looks, is_their_own=False)
+    assert all(mean_in(heat, mask) > 0.7 for mask in masks[:4])
+    assert mean_in(heat, masks[4]) < 0.5
+
+
+def test_maps_of_a_model_count_beside_colours() -> None:
+    image = np.full((64, 64, 3), 128, np.uint8)
+    image[:, ::2] += 9  # stripes everywhere
+    deep = np.zeros((1, 16, 16), np.float32)
+    deep[0, 2:6, 2:6] = deep[0, 10:14, 10:14] = 1.0
+    example = Mask(np.ones((16, 16), np.bool_), 8, 8, 64, 64)
+    channels = Channels(image, (deep,), step=1.0)
+    heat = heat_map(channels, learn_pixels(channels, [example], [], 16.0), is_their_own=True)
+    assert heat[44:52, 44:52].mean() > 0.8
+    assert heat[8:24, 40:56].mean() < 0.2
+
+
+def test_a_large_image_is_looked_at_in_a_smaller_picture() -> None:
+    size = size_of([Mask(np.ones((10, 10), np.bool_), 0, 0, 10_000, 10_000)])
+    assert step_for(size, 1000, 1000) == 1.0
+    assert step_for(size, 10_000, 10_000) == 5.0
+    assert step_for(size_of([Mask(np.ones((50, 20), np.bool_), 0, 0, 1000, 1000)]), 1000, 1000) == 2.0
+
+
+def test_seeds_lie_in_what_is_alike_and_none_in_what_is_known() -> None:
+    image, masks = SCENE
+    size = size_of(masks[:1])
+    seeds = seeds_in(image, heat_by(image, masks[:1]), size, patterns_of(image, masks[:1], size), masks[:1])
+    assert all(any(mask.contains(seed.x, seed.y) for seed in seeds) for mask in masks[1:4])
+    assert not any(masks[0].contains(seed.x, seed.y) for seed in seeds)
+    assert {seed.kind for seed in seeds[:3]} == {"segment"}
+    assert len(seeds) <= MOST_SEEDS
+
+
+def test_touching_objects_become_seeds_of_their_own() -> None:
+    image, masks = picture([(30, 30, 10, RED), (80, 60, 10, RED), (97, 60, 10, RED)])
+    size = size_of(masks[:1])
+    seeds = seeds_in(image, heat_by(image, masks[:1]), size, (), masks[:1])
+    boxes = [seed.box for seed in seeds if seed.kind == "segment"]
+    assert len(boxes) == 2
+    assert all(box.width < 24 for box in boxes)
+
+
+def test_the_picture_of_an_example_is_found_again() -> None:
+    image, masks = SCENE
+    size = size_of(masks[:1])
+    patterns = patterns_of(image, masks[:1], size)
+    seeds = seeds_in(image, np.zeros((120, 160), np.float32), size, patterns, masks[:1])
+    assert seeds
+    assert all(seed.kind == "match" for seed in seeds)
+    assert any(masks[1].contains(seed.x, seed.y) for seed in seeds)
+
+
+def answer(mask: Mask, *, score: float = 0.9, seed: int = 0) -> Answer:
+    return Answer(mask, score, 0.9, 1.0, 0.0, 0.8, 0.0, seed)
+
+
+def block(x: int, y: int, w: int, h: int) -> Mask:
+    return Mask(np.ones((h, w), np.bool_), x, y, 100, 100)
+
+
+def at(x: float, y: float) -> Seed:
+    return Seed(x, y, Box(x - 5, y - 5, x + 5, y + 5), "segment")
+
+
+def test_of_answers_that_are_the_same_object_the_better_one_stays() -> None:
+    answers = Answers([at(15, 15), at(60, 60)])
+    answers.add(answer(block(10, 10, 10, 10), score=0.8))
+    answers.add(answer(block(10, 10, 11, 10), score=0.95))
+    answers.add(answer(block(55, 55, 10, 10), score=0.7, seed=1))
+    answers.add(answer(block(11, 11, 4, 4), score=0.3))
+    assert answers.survivors(answers.scores()) == [1, 2]
+
+
+def test_another_seed_that_gives_the_same_mask_and_seeds_inside_it_count() -> None:
+    answers = Answers([at(15, 15), at(16, 15), at(12, 12)])
+    answers.add(answer(block(10, 10, 10, 10), seed=0))
+    alone = answers.features()[0].copy()
+    answers.add(answer(block(10, 10, 10, 10), seed=1))
+    answers.add(answer(block(10, 10, 10, 9), seed=0))
+    both = answers.features()[0]
+    names = [name for name, a, b in zip(FEATURES, alone, both, strict=True) if a != b]
+    assert names == ["agreement", "own_agreement"]
+    assert both[FEATURES.index("agreement")] == 1.0
+    assert both[FEATURES.index("seeds_inside")] == pytest.approx(np.log1p(2))
+    assert len(WEIGHTS) == len(FEATURES)
+
+
+def test_what_known_objects_cover_is_no_answer() -> None:
+    answers = Answers([at(15, 15)], [block(10, 10, 10, 10)])
+    assert not answers.add(answer(block(12, 12, 6, 6)))
+    assert not answers.add(answer(Mask.empty(100, 100)))
+    assert answers.add(answer(block(19, 19, 10, 10)))
+
+
+def test_heat_in_a_mask_and_round_it_at_another_resolution() -> None:
+    heat = np.zeros((50, 50), np.float32)
+    heat[10:20, 10:20] = 1.0
+    inside, around = heat_of(block(20, 20, 20, 20), heat, 20.0)
+    assert inside == pytest.approx(1.0, abs=0.05)
+    assert around == pytest.approx(0.0, abs=0.05)
+
+
+def test_features_are_pooled_over_a_mask_in_its_piece() -> None:
+    level = np.zeros((2, 8, 8), np.float32)
+    level[0, :, 4:] = 1.0
+    grid = feature_grid((level, level[:1, ::2, ::2], np.zeros((3, 16, 16), np.float32)), 8)
+    assert grid.shape == (2 + 1 + 6, 8, 8)
+    right = Mask(np.ones((40, 20), np.bool_), 50, 30, 100, 100)
+    vector = pooled(grid, weight_in(right, Region(30, 30, 70, 70), 16))
+    assert vector[0] == pytest.approx(1.0)
+
+
+def test_a_question_without_an_example_is_refused() -> None:
+    image = np.zeros((10, 10, 3), np.uint8)
+    with pytest.raises(PromptError, match="no example"):
+        LikeQuestion((Examples(image, "k", ()),))
+    with pytest.raises(PromptError, match="no pixels"):
+        LikeQuestion((Examples(image, "k", (Mask.empty(10, 10),)),))
