@@ -2,6 +2,7 @@
 
 It is a real ``SAM2Base``, so every other part of the program sees just another SAM 2 model. Hiera's place is taken by a
 plain residual network (He et al., CVPR 2016, basic blocks): dense 3 x 3 convolutions are the fastest thing a CPU does.
+Or by the trunk of EfficientNet-Lite (:mod:`annotator.engine.sam2.lite_trunk`), which can start from ImageNet's weights.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from annotator.domain.errors import ModelError
+from annotator.engine.sam2.lite_trunk import LITES, LiteTrunk, least_lite_weights
 from annotator.engine.weight_claims import check_network
 from annotator.engine.weights import write_weights
 
@@ -24,6 +26,7 @@ FORMAT = "annotator-nano-1"
 
 
 _MOST_IMAGE_SIZE = 4096
+TRUNKS = ("residual", *LITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,9 @@ class NanoConfig:
     Attributes:
         image_size: side S of the square input in pixels, a multiple of 32.
         channels: decoder width C (SAM 2 uses 256).
-        stage_channels: trunk width at strides 4, 8, 16, 32.
-        stage_blocks: residual blocks at those strides.
+        trunk: "residual", or a name of :data:`~annotator.engine.sam2.lite_trunk.LITES`.
+        stage_channels: a residual trunk's width at strides 4, 8, 16, 32; other trunks have their own.
+        stage_blocks: its blocks at those strides.
         mlp_channels: hidden width of the transformer's MLPs.
         dense_prompt: how clicks are stamped into the dense prompt (:mod:`annotator.engine.sam2.dense_prompt`).
         zoom_margin: side of a zoom-in piece over the longer side of the object
@@ -48,6 +52,7 @@ class NanoConfig:
     mlp_channels: int = 1024
     dense_prompt: str = "stamps-2"
     zoom_margin: float = 1.6
+    trunk: str = "residual"
 
 
 class ResidualBlock(nn.Module):
@@ -108,8 +113,11 @@ def least_weights(config: NanoConfig) -> int:
     """Weights that a model of this shape has at least: the trunk's convolutions, and the transformer's two layers.
 
     Raises:
-        ValueError: an image size that no model has (grids of positions are made for it), or a width below 1.
+        ValueError: an image size that no model has (grids of positions are made for it), a width below 1, or a trunk
+            that this version does not know.
     """
+    if config.trunk not in TRUNKS:
+        raise ValueError(f"a trunk {config.trunk!r}")
     if not 32 <= config.image_size <= _MOST_IMAGE_SIZE:
         raise ValueError(f"an image size of {config.image_size}")
     widths = (config.channels, config.mlp_channels, *config.stage_channels, *config.stage_blocks)
@@ -117,6 +125,8 @@ def least_weights(config: NanoConfig) -> int:
         raise ValueError("a width that is not a whole number from 1")
     blocks = zip(config.stage_blocks, config.stage_channels, strict=True)
     trunk = sum(9 * width**2 * (2 * count - 1) for count, width in blocks)
+    if config.trunk in LITES:
+        trunk = least_lite_weights(config.trunk)
     return trunk + 4 * config.channels * config.mlp_channels + 4 * config.channels**2
 
 
@@ -127,7 +137,7 @@ def build_nano(config: NanoConfig) -> nn.Module:
     from sam2.modeling.sam.transformer import TwoWayTransformer
     from sam2.modeling.sam2_base import SAM2Base
 
-    trunk = NanoTrunk(config)
+    trunk = LiteTrunk(config.trunk) if config.trunk in LITES else NanoTrunk(config)
     neck = FpnNeck(
         position_encoding=PositionEmbeddingSine(num_pos_feats=config.channels, normalize=True),
         d_model=config.channels,
