@@ -23,8 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from annotator.engine.sam2.nano import NanoConfig, load_nano, save_nano
-from annotator.train.base import MEAN, STD, decode_prompts, encode_windows
+from annotator.train.base import MEAN, STD
 from annotator.train.data.windows import Window, WindowSampler, read_coco_sets
+from annotator.train.steps.decoding import decode_prompts, encode_windows
 from annotator.train.steps.precision import mixed_precision
 from annotator.train.steps.prompts import NOTHING, Point, click_inside, noisy_box
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from annotator.engine.sam2.dense_prompt import draw_prompts
 from annotator.engine.sam2.nano import NanoConfig, build_nano
 from annotator.train.data.pixels import PixelSource, RamPixels
 from annotator.train.data.scenes import MixedSampler
 from annotator.train.data.stream import AskedWeights
-from annotator.train.data.windows import GREY_SHARE, PASTED_SHARE, TrainingImage, Window, WindowRecipe
+from annotator.train.data.windows import TrainingImage, Window, WindowRecipe
+from annotator.train.settings import Stage, TrainSettings
+from annotator.train.steps.decoding import decode_prompts, encode_windows
 from annotator.train.steps.divergence import check_step
+from annotator.train.steps.given_masks import as_logits, given_mask
 from annotator.train.steps.losses import LossWeights, hard_iou, mask_loss, teacher_loss
 from annotator.train.steps.precision import mixed_precision
 from annotator.train.steps.prompts import NOTHING, Point, click_inside, corrective_click, noisy_box
@@ -30,73 +33,12 @@ from annotator.train.steps.prompts import NOTHING, Point, click_inside, correcti
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A part of a run: its share of the time, the windows' side in pixels (a multiple of 32), windows per step."""
-
-    share: float
-    side_px: int
-    batch: int
-
-
 FLAT_END = 0.2
 """Share of a run over which a flat learning rate goes down."""
-SCHEDULES = ("cosine", "flat")
-
 SET_MEMORY = 0.98
 """How much of a set's running IoU a new window of it leaves."""
-
-STAGES = (Stage(0.4, 160, 16), Stage(0.35, 256, 12), Stage(0.25, 320, 10))
-"""Small windows first: most of what there is to learn shows at 160 pixels, at a quarter of the cost."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """What a run is; stored with its state.
-
-    Attributes:
-        minutes: wall-clock length; the learning rate follows a cosine over it.
-        stages: in order; their shares are of the sum. The last one should have the model's own input side.
-        state_minutes: how often the state is saved; export_minutes: how often the weights file is written.
-        synthetic_share: of the windows that are scenes from code (all of them when there are no images).
-        schedule: of the learning rate after the warm-up: "cosine" over the whole run, or "flat" with a straight line
-            down over its last fifth.
-        cross_entropy_weight, focal_weight, dice_weight, edge_weight: see
-            :class:`~annotator.train.steps.losses.LossWeights`.
-        round_shares: of the steps that prompt once, twice, three times, ...; sum 1.
-        deepest_share: of the simulated clicks that go to the deepest part of an error; the others go anywhere in it.
-        pasted_share, grey_share, hard_sets: see :class:`~annotator.train.data.windows.WindowRecipe`.
-        teacher_weight: of the teacher's answers, where there is a teacher.
-        teacher_sha256: of the teacher's file, empty without one: a run goes on with the same.
-        validate_minutes: how often the averaged weights are validated, where there are sets for it.
-    """
-
-    minutes: float = 90.0
-    stages: tuple[Stage, ...] = STAGES
-    objects_per_window: int = 2
-    box_share: float = 0.35
-    synthetic_share: float = 0.0
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 150
-    schedule: str = "cosine"
-    ema_decay: float = 0.998
-    cross_entropy_weight: float = 2.0
-    focal_weight: float = 5.0
-    dice_weight: float = 1.0
-    edge_weight: float = 0.0
-    round_shares: tuple[float, ...] = (0.25, 0.3, 0.25, 0.2)
-    deepest_share: float = 0.5
-    pasted_share: float = PASTED_SHARE
-    grey_share: float = GREY_SHARE
-    hard_sets: float = 1.0
-    teacher_weight: float = 1.0
-    teacher_sha256: str = ""
-    seed: int = 0
-    state_minutes: float = 4.0
-    export_minutes: float = 12.0
-    validate_minutes: float = 10.0
+GRADED_ROUNDS = 4
+"""The last rounds of a step have a loss; those before only lead there. So ten rounds cost hardly more than five."""
 
 
 class BaseTrainer:
@@ -130,7 +72,7 @@ class BaseTrainer:
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
         self.ema: nn.Module = copy.deepcopy(self.model).eval()
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self._groups(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.step, self.seconds = 0, 0.0
         self.iou_by_set: dict[str, float] = {}
@@ -139,6 +81,27 @@ class BaseTrainer:
         self.rng = np.random.default_rng(settings.seed)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """What the optimiser trains, each with its share of the learning rate."""
+        trunk: nn.Module = self._sam.image_encoder.trunk
+        if self.settings.trunk_rate == 1.0:
+            return [{"params": list(self.model.parameters()), "rate": 1.0}]
+        of_trunk = {id(parameter) for parameter in trunk.parameters()}
+        others = [parameter for parameter in self.model.parameters() if id(parameter) not in of_trunk]
+        return [
+            {"params": others, "rate": 1.0},
+            {"params": list(trunk.parameters()), "rate": self.settings.trunk_rate},
+        ]
+
+    @property
+    def _sam(self) -> Any:
+        return self.model
+
+    def begin_with(self, model: nn.Module) -> None:
+        """Take over the weights that a new run starts from, for the average as well."""
+        self.model.load_state_dict(model.state_dict())
+        self.ema.load_state_dict(model.state_dict())
 
     def sampler(self, stage: Stage) -> MixedSampler:
         """What draws the windows of a stage."""
@@ -149,7 +112,13 @@ class BaseTrainer:
             objects=settings.objects_per_window,
             share=settings.synthetic_share,
             pixels=self._pixels,
-            recipe=WindowRecipe(settings.pasted_share, settings.grey_share, settings.hard_sets),
+            recipe=WindowRecipe(
+                settings.pasted_share,
+                settings.grey_share,
+                settings.hard_sets,
+                grey_window_share=settings.grey_window_share,
+                set_factors=settings.set_factors,
+            ),
         )
 
     @property
@@ -174,7 +143,8 @@ class BaseTrainer:
     def train_step(self, windows: list[Window]) -> tuple[float, float, float]:
         """One optimiser step; returns loss, IoU after the first prompt, IoU after the last. Raises: DivergedError."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.learning_rate() * group.get("rate", 1.0)
+        self._sam.image_encoder.trunk.requires_grad_(self.share_done >= self.settings.frozen_share)
         image = torch.from_numpy(np.stack([w.image for w in windows])).permute(0, 3, 1, 2).to(self.device)
         owner = torch.tensor([i for i, w in enumerate(windows) for _ in w.targets], device=self.device)
         targets = np.concatenate([w.targets for w in windows])
@@ -184,7 +154,8 @@ class BaseTrainer:
             normal = ((image - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
             features = self._encode(normal)
             taught = self._teach(normal, owner)
-            loss, first, last = self._rounds([f[owner] for f in features], targets, hidden, thumbnail, taught)
+            of_objects = [f[owner] for f in features]
+            loss, first, last = self._rounds(of_objects, targets, hidden, thumbnail, taught, owner=owner.tolist())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -215,10 +186,14 @@ class BaseTrainer:
         hidden: Tensor,
         thumbnail: Tensor,
         taught: list[Tensor] | None = None,
+        *,
+        owner: Sequence[int],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The prompting rounds of all objects of a batch; ``hidden`` is what lies beyond each window, in cells.
 
-        ``taught`` are the teacher's features, where there is one.
+        Args:
+            taught: the teacher's features, where there is one.
+            owner: of every object, the number of its window.
 
         Returns:
             The loss, and every object's IoU after the first and the last round, on the CPU.
@@ -226,19 +201,18 @@ class BaseTrainer:
         count, side = targets.shape[0], targets.shape[-1]
         target = F.avg_pool2d(torch.from_numpy(targets)[:, None].float(), 4).to(self.device)
         half = np.ascontiguousarray(targets[:, 1::2, 1::2]).astype(bool)
-        uses_box = self.rng.random() < self.settings.box_share
-        prompts = [self._first_prompt(half[i], uses_box) for i in range(count)]
-        shares = self.settings.round_shares
-        rounds = int(self.rng.choice(range(1, len(shares) + 1), p=shares))
-        previous: Tensor | None = None
+        prompts, previous, is_click = self._begun(half, owner)
+        rounds = self._round_count()
         total: Tensor = torch.zeros((), device=self.device)
         ious = []
         for index in range(rounds):
-            all_masks, all_iou, score = self._decode(features, prompts, thumbnail, previous)
-            is_ambiguous = index == 0 and not uses_box
-            chosen, loss = self._round_loss(all_masks, all_iou, score, target, hidden, is_ambiguous)
-            total = total + loss
-            if taught is not None:
+            is_graded = index >= rounds - GRADED_ROUNDS
+            with torch.set_grad_enabled(is_graded):
+                all_masks, all_iou, score = self._decode(features, prompts, thumbnail, previous)
+                chosen, loss = self._round_loss(all_masks, all_iou, score, target, hidden, index == 0 and is_click)
+            if is_graded:
+                total = total + loss
+            if is_graded and taught is not None:
                 answer_of_teacher = self._taught(taught, prompts, thumbnail, previous)
                 total = total + self.settings.teacher_weight * teacher_loss(all_masks, answer_of_teacher)
             ious.append(hard_iou(chosen, target)[:, 0].cpu())
@@ -248,7 +222,30 @@ class BaseTrainer:
                 predicted = answer.cpu().numpy()
                 for i in range(count):
                     prompts[i].append(self._correction(predicted[i], half[i]))
-        return total / rounds, ious[0], ious[-1]
+        return total / min(rounds, GRADED_ROUNDS), ious[0], ious[-1]
+
+    def _round_count(self) -> int:
+        settings = self.settings
+        is_late = self.share_done >= 1 - settings.late_share and settings.late_share > 0
+        shares = settings.late_round_shares if is_late else settings.round_shares
+        return int(self.rng.choice(range(1, len(shares) + 1), p=shares))
+
+    def _begun(self, half: np.ndarray[Any, Any], owner: Sequence[int]) -> tuple[list[list[Point]], Tensor | None, bool]:
+        """Every object's first prompts, the logits of given masks, and whether all is one click.
+
+        All objects of a step begin alike: with a box, a click, or a given mask and a click on its largest error.
+        """
+        drawn, count = self.rng.random(), len(half)
+        uses_box = drawn < self.settings.box_share
+        if uses_box or drawn < 1 - self.settings.mask_share:
+            return [self._first_prompt(target, uses_box) for target in half], None, not uses_box
+        masks = [
+            given_mask(half[i], [half[j] for j in range(count) if owner[j] == owner[i] and j != i], self.rng)
+            for i in range(count)
+        ]
+        prompts = [[self._correction(mask, target)] for mask, target in zip(masks, half, strict=True)]
+        logits = torch.from_numpy(as_logits(masks, half.shape[-1] // 2)).to(self.device)
+        return prompts, logits, False
 
     def _first_prompt(self, target: np.ndarray[Any, Any], uses_box: bool) -> list[Point]:
         if not target.any():
@@ -334,65 +331,3 @@ class BaseTrainer:
         self.best_score = float(state.get("best_score", -1.0))
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to
-
-
-def decode_prompts(
-    model: Any,
-    config: NanoConfig,
-    features: list[Tensor],
-    prompts: list[list[Point]],
-    thumbnail: Tensor,
-    previous: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Decode one set of prompts per sample, as in use.
-
-    Args:
-        features: per sample, fine to low; prompts: B lists of equally many points in window pixels.
-        thumbnail: B x 3 x q x q RGB in 0..1; previous: B x 1 x q x q logits or None.
-
-    Returns:
-        All four masks B x 4 x q x q, predicted IoU B x 4, object score B x 1, in float32.
-    """
-    device = thumbnail.device
-    flat = torch.tensor(prompts, dtype=torch.float32, device=device)
-    xy, labels = flat[..., :2], flat[..., 2].int()
-    with torch.autocast(device.type, enabled=False):
-        dense_map = draw_prompts(config.dense_prompt, xy, labels, thumbnail.float(), previous)
-    # Positions are shares of the window. SAM 2 adds half a pixel to points itself, ours have it already.
-    cells = features[2].shape[-1]
-    tokens_xy = xy * (config.image_size / (16.0 * cells)) - 0.5
-    encoder = model.sam_prompt_encoder
-    sparse, dense = encoder(points=(tokens_xy, labels), boxes=None, masks=dense_map)
-    pe = encoder.pe_layer((cells, cells))[None].expand(len(prompts), -1, -1, -1)
-    masks, iou, score = decode_with_pe(model.sam_mask_decoder, features, sparse, dense, pe)
-    return masks.float(), iou.float(), score.float()
-
-
-def encode_windows(model: Any, normal: Tensor) -> list[Tensor]:
-    """The three levels of features of normalised windows B x 3 x w x w, fine to low."""
-    fine, coarse, low = model.forward_image(normal)["backbone_fpn"]
-    return [fine, coarse, low + model.no_mem_embed.view(1, -1, 1, 1)]
-
-
-def decode_with_pe(
-    decoder: Any, features: list[Tensor], sparse: Tensor, dense: Tensor, pe: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """SAM 2's ``predict_masks`` with a positional encoding per sample (the official one takes one for all).
-
-    Args:
-        features: B x C/8 x 4h x 4w, B x C/4 x 2h x 2w, B x C x h x w; sparse: B x n x C; dense, pe: B x C x h x w.
-
-    Returns:
-        Masks B x 4 x 4h x 4w, predicted IoU B x 4, object score B x 1.
-    """
-    fine, coarse, low = features
-    output = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([output[None].expand(sparse.shape[0], -1, -1), sparse], 1)
-    source = low + dense
-    states, image = decoder.transformer(source, pe, tokens)
-    image = image.transpose(1, 2).reshape(source.shape)
-    first, norm, act1, second, act2 = decoder.output_upscaling
-    upscaled = act2(second(act1(norm(first(image) + coarse))) + fine)
-    filters = torch.stack([mlp(states[:, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], 1)
-    masks = torch.einsum("bkc,bchw->bkhw", filters, upscaled)
-    return masks, decoder.iou_prediction_head(states[:, 1]), decoder.pred_obj_score_head(states[:, 0])

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from annotator import cli
-from annotator.commands.train.base import check_state, parse_recipe
+from annotator.commands.train.base_recipe import check_state, parse_recipe
 from annotator.domain.errors import DivergedError, ExportError, UserError
 from annotator.engine.sam2.nano import NanoConfig, load_nano
-from annotator.train.base import BaseTrainer, Stage, TrainSettings
+from annotator.train.base import BaseTrainer
 from annotator.train.data.windows import read_coco_sets
 from annotator.train.run import base_run
 from annotator.train.run.base_run import set_digests
 from annotator.train.run.state_file import write_state
+from annotator.train.settings import Stage, TrainSettings
 from tests.little_room import little_room, needs_limits
 from tests.unit.train.scenes import write_set
 

@@ -4,51 +4,22 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from annotator.commands.train.base_recipe import RECIPE_FIELDS, check_state, parse_factors, parse_recipe, parse_stages
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from annotator.domain.errors import UserError
     from annotator.engine.sam2.nano import NanoConfig
     from annotator.jobs.job import Job
-    from annotator.train.base import Stage, TrainSettings
-    from annotator.train.run.base_run import Progress, SetDigests, Validated
+    from annotator.train.run.base_run import Progress, Validated
     from annotator.train.run.validation import Validation
-
-_RECIPE_FIELDS = (
-    "schedule",
-    "warmup_steps",
-    "weight_decay",
-    "ema_decay",
-    "cross_entropy_weight",
-    "focal_weight",
-    "dice_weight",
-    "edge_weight",
-    "box_share",
-    "round_shares",
-    "deepest_share",
-    "pasted_share",
-    "grey_share",
-    "hard_sets",
-    "teacher_weight",
-    "stage_channels",
-    "stage_blocks",
-    "mlp_channels",
-    "dense_prompt",
-)
-_OPTION_FIELDS = {
-    "seed": "--seed",
-    "learning_rate": "--lr",
-    "objects_per_window": "--objects",
-    "synthetic_share": "--synthetic",
-}
-"""Settings with an option of their own that a run keeps to the end. How long it is and its stages may change."""
-_SHAPE_FIELDS = ("image_size", "channels", "stage_channels", "stage_blocks", "mlp_channels", "dense_prompt")
+    from annotator.train.settings import TrainSettings
+    from annotator.train.start import Start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,89 +53,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default 0.001)")
     parser.add_argument("--teacher", type=Path, metavar="MODEL", help="embedded model whose answers are learned, too")
     parser.add_argument(
+        "--start", type=Path, metavar="MODEL", help="embedded model whose weights a new run begins with"
+    )
+    parser.add_argument(
+        "--imagenet",
+        action="store_true",
+        help="a new run begins with ImageNet's weights for its trunk (lite0 or lite2; they are a package of their own)",
+    )
+    parser.add_argument(
+        "--more",
+        action="append",
+        default=[],
+        metavar="SET=FACTOR",
+        help="draw a set so many times as often, as often as needed",
+    )
+    parser.add_argument(
+        "--change-recipe", action="store_true", help="go on from a state with other numbers than it was trained with"
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="any other number of the recipe or of the model's shape, as often as needed: "
-        + ", ".join(_RECIPE_FIELDS)
+        + ", ".join(RECIPE_FIELDS)
         + "; lists have commas between their numbers",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default=None, help="cpu or cuda (default: cuda when there is one)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
-
-
-def parse_stages(text: str) -> tuple[Stage, ...]:
-    """``share:side:batch`` triples with commas between them.
-
-    Raises:
-        UserError: not that form, or a side that is no multiple of 32.
-    """
-    from annotator.domain.errors import UserError
-    from annotator.train.base import Stage
-
-    stages = []
-    for part in text.split(","):
-        try:
-            share, side, batch = part.split(":")
-            stage = Stage(float(share), int(side), int(batch))
-        except ValueError as error:
-            raise UserError(f"--stages: {part!r} is not share:side:batch.", "Example: 0.6:160:16,0.4:320:10") from error
-        if stage.share <= 0 or stage.side_px < 64 or stage.side_px % 32 or stage.batch < 2:
-            raise UserError(f"--stages: {part!r} needs a share above 0, a side that 32 divides, 2 windows or more.")
-        stages.append(stage)
-    return tuple(stages)
-
-
-def parse_recipe(pairs: Sequence[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` texts as values of the types that the recipe has.
-
-    Raises:
-        UserError: an unknown name, or a value that makes no training.
-    """
-    from annotator.domain.errors import UserError
-    from annotator.engine.sam2.dense_prompt import KINDS
-    from annotator.engine.sam2.nano import NanoConfig
-    from annotator.train.base import SCHEDULES, TrainSettings
-
-    defaults = {**asdict(TrainSettings()), **asdict(NanoConfig())}
-    words = {"schedule": SCHEDULES, "dense_prompt": KINDS}
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        if name not in _RECIPE_FIELDS:
-            raise UserError(f"--set: there is no {name!r} to set.", "There are " + ", ".join(_RECIPE_FIELDS) + ".")
-        kind = type(defaults[name])
-        try:
-            if name in words:
-                value: Any = text
-                is_good = text in words[name]
-            elif kind is tuple:
-                number = type(defaults[name][0])
-                value = tuple(number(part) for part in text.split(","))
-                is_good = all(0 <= part < math.inf for part in value)
-            else:
-                value = kind(text)
-                is_good = 0 <= value < math.inf
-        except ValueError:
-            is_good = False
-        if is_good and name in ("stage_channels", "stage_blocks"):
-            is_good = len(value) == 4 and min(value) > 0
-        elif is_good and name == "round_shares":
-            is_good = math.isclose(sum(value), 1.0, abs_tol=1e-6)
-        elif is_good and (name.endswith("_share") or name == "ema_decay"):
-            is_good = value <= 1
-        elif is_good and name in ("warmup_steps", "mlp_channels"):
-            is_good = value > 0
-        if not is_good:
-            raise UserError(f"--set: {pair!r} is not a value for {name}.", f"The default is {_shown(defaults[name])}.")
-        found[name] = value
-    return found
-
-
-def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]:
@@ -183,60 +100,6 @@ def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]
             "Give the same --size, or another --teacher.",
         )
     return model, of_teacher
-
-
-def check_state(path: Path, config: NanoConfig, settings: TrainSettings, sets: SetDigests | None = None) -> None:
-    """See that a run can go on from the state, before anything is read or trained.
-
-    Args:
-        sets: names and digests of what would be trained on; None to leave them alone. A state from before they were
-            kept may go on with any.
-
-    Raises:
-        UserError: the file is damaged, no training state, or that of a model of another shape or of another training.
-    """
-    from annotator.domain.errors import UserError
-    from annotator.train.run.run import read_state, readable_state
-
-    with readable_state(path, advice="Move it away, or name another one with --state."):
-        state = read_state(path, mapped=True)
-        kept = state["config"]
-        differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
-        # States from before a number could be set do not hold it: it was what is the default now.
-        recipe, wanted = {**asdict(type(settings)()), **state["settings"]}, asdict(settings)
-        compared = [n for n in ("teacher_sha256", *_OPTION_FIELDS, *_RECIPE_FIELDS) if n in wanted]
-        other = [n for n in compared if _plain(recipe[n]) != _plain(wanted[n])]
-        kept_sets = {(str(name), str(digest)) for name, digest in state.get("sets", sets or ())}
-    if differing:
-        name = differing[0]
-        raise UserError(
-            f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
-            "Give the same --size, --channels and --set, or another --state to start anew.",
-        )
-    if other:
-        raise _another_recipe(path, other[0], recipe, wanted)
-    if sets is not None and kept_sets != set(sets):
-        name = min(kept_sets ^ set(sets))[0]
-        raise UserError(
-            f"{path} was trained on other sets, or their annotations have changed since ({name}).",
-            "Give the same sets, or another --state to start anew.",
-        )
-
-
-def _another_recipe(path: Path, name: str, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> UserError:
-    from annotator.domain.errors import UserError
-
-    if name == "teacher_sha256":
-        said = f"{path} was trained with another teacher, or with none where there is one now."
-        return UserError(said, "Give the same --teacher, or another --state to start anew.")
-    return UserError(
-        f"{path} was trained with {name}={_shown(kept[name])}, not {_shown(wanted[name])}.",
-        f"Give the same {_OPTION_FIELDS.get(name, '--set')}, or another --state to start anew.",
-    )
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -267,7 +130,7 @@ def _recipe(args: argparse.Namespace) -> tuple[TrainSettings, NanoConfig]:
     from annotator.domain.errors import ModelError
     from annotator.engine.sam2.nano import NanoConfig
     from annotator.engine.weights import sha256_of
-    from annotator.train.base import TrainSettings
+    from annotator.train.settings import TrainSettings
 
     settings = TrainSettings(
         minutes=args.minutes,
@@ -277,6 +140,7 @@ def _recipe(args: argparse.Namespace) -> tuple[TrainSettings, NanoConfig]:
         seed=args.seed,
         validate_minutes=args.validate_minutes,
         synthetic_share=args.synthetic,
+        set_factors=parse_factors(args.more),
     )
     of_settings = {field.name for field in fields(settings)}
     own = parse_recipe(args.set)
@@ -315,19 +179,18 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands.job_bar import run_with_bar
     from annotator.engine.devices import pick_device
     from annotator.jobs.job import Job
-    from annotator.train.run.base_run import Reading, RunFiles, run_training, set_digests
+    from annotator.train.run.base_run import Reading, RunFiles, run_training
 
     _check(args)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     settings, config = _recipe(args)
-    _check_place(args.out, sources=(args.teacher, *annotations_of(*args.sets, *args.validate)))
+    _check_place(args.out, sources=(args.teacher, args.start, *annotations_of(*args.sets, *args.validate)))
     files = RunFiles(args.out, args.state or args.out.with_suffix(".state"))
     _check_place(files.state)
     teacher = None if args.teacher is None else read_teacher(args.teacher, config)
-    if files.state.exists():
-        check_state(files.state, config, settings, set_digests(args.sets))
+    start = _start(args, config, settings, files.state)
     validate, reading = _validation(args), Reading(args.cache, int(args.cache_gb * (1 << 30)), args.readers)
 
     def work(job: Job) -> Path:
@@ -341,6 +204,7 @@ def run(args: argparse.Namespace) -> int:
             validate=validate,
             reading=reading,
             teacher=teacher,
+            start=start,
         )
 
     try:
@@ -350,6 +214,33 @@ def run(args: argparse.Namespace) -> int:
         raise
     print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     return 0
+
+
+def _start(args: argparse.Namespace, config: NanoConfig, settings: TrainSettings, state: Path) -> Start | None:
+    """What a new run begins with, if it is not random numbers; one that goes on begins with its state.
+
+    Raises:
+        UserError: the state is another run's, or --imagenet with a trunk that has no such weights.
+        ModelError: a file cannot be used, or is missing.
+    """
+    from annotator.domain.errors import UserError
+    from annotator.engine.sam2.lite_trunk import LITES
+    from annotator.engine.sam2.nano import load_nano
+    from annotator.train.run.base_run import set_digests
+    from annotator.train.start import Start, imagenet_file
+
+    if state.exists():
+        check_state(state, config, settings, set_digests(args.sets), is_changed=args.change_recipe)
+        return None
+    if args.imagenet and config.trunk not in LITES:
+        raise UserError(
+            f"There are no ImageNet weights for the trunk {config.trunk}.",
+            "Add --set trunk=lite0, or leave --imagenet out.",
+        )
+    if args.start is None and not args.imagenet:
+        return None
+    donor = None if args.start is None else load_nano(args.start)[:2]
+    return Start(donor, imagenet_file(config.trunk) if args.imagenet else None)
 
 
 def _validation(args: argparse.Namespace) -> Validation | None:

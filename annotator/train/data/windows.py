@@ -22,6 +22,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.io.formats.coco.folder_set import open_folder_set
 from annotator.io.images.reading import load_image
+from annotator.train.data.looks import colour_jitter
 from annotator.train.data.pixels import PixelSource, RamPixels
 
 _log = logging.getLogger(__name__)
@@ -50,11 +51,16 @@ class WindowRecipe:
     Attributes:
         pasted_share, grey_share: of the windows; see ``PASTED_SHARE`` and ``GREY_SHARE``.
         hard_sets: exponent of how wrong a set still is; 0 draws sets by size alone.
+        grey_window_share: of the grey windows, those that show a part of the grey values or have little contrast, as
+            scans do.
+        set_factors: names of sets and how many times as often they are drawn.
     """
 
     pasted_share: float = PASTED_SHARE
     grey_share: float = GREY_SHARE
     hard_sets: float = 1.0
+    grey_window_share: float = 0.0
+    set_factors: tuple[tuple[str, float], ...] = ()
 
 
 DEFAULT_RECIPE = WindowRecipe()
@@ -168,7 +174,9 @@ class WindowSampler:
         names = sorted({image.set_name for image in images})
         self._by_set = [[image for image in images if image.set_name == name] for name in names]
         self._names = names
-        self._by_size = np.array([len(group) ** 0.5 for group in self._by_set])
+        factors = dict(recipe.set_factors)
+        sizes = [len(group) ** 0.5 for group in self._by_set]
+        self._by_size = np.array(sizes) * [factors.get(name, 1.0) for name in names]
 
     def set_weights(self, iou_by_set: Mapping[str, float]) -> npt.NDArray[np.float64]:
         """How often each set (by name, sorted) is drawn: by its size and by what is still wrong with it; sum 1.
@@ -241,7 +249,7 @@ class WindowSampler:
             group = self._by_set[rng.choice(len(self._by_set), p=weights)]
             other = group[rng.integers(len(group))]
             image, targets, hidden = self._paste(other, image, targets, hidden, rng)
-        jittered = _colour_jitter(image, rng, grey_share=self._recipe.grey_share)
+        jittered = colour_jitter(image, rng, self._recipe.grey_share, grey_window_share=self._recipe.grey_window_share)
         return Window(jittered, np.stack(targets), np.array(hidden, np.float32), source.set_name)
 
     def _paste(
@@ -369,29 +377,3 @@ def _symmetry(side: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
         matrix = matrix @ np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     center = np.array([[1, 0, side / 2], [0, 1, side / 2], [0, 0, 1.0]])
     return np.asarray(center @ matrix @ np.linalg.inv(center))
-
-
-def _colour_jitter(image: RgbArray, rng: np.random.Generator, *, grey_share: float) -> npt.NDArray[np.float32]:
-    """The looks of cameras, microscopes and X-ray: uint8 RGB -> float32 RGB 0..1."""
-    if rng.random() < 0.1:
-        quality = int(rng.integers(25, 80))
-        ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if ok:
-            image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    x = image.astype(np.float32) / 255.0
-    if rng.random() < grey_share:
-        x = np.repeat(x @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
-    elif rng.random() < 0.15:
-        x = x[..., rng.permutation(3)]
-    if rng.random() < 0.12:
-        x = 1.0 - x
-    if rng.random() < 0.7:
-        gain = rng.uniform(0.7, 1.3, 3 if rng.random() < 0.3 else 1).astype(np.float32)
-        x = x * gain + np.float32(rng.uniform(-0.12, 0.12))
-    if rng.random() < 0.3:
-        x = np.clip(x, 0.0, 1.0) ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))
-    if rng.random() < 0.12:
-        x = np.asarray(cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.5, 1.8))), np.float32)
-    if rng.random() < 0.15:
-        x = x + rng.standard_normal(x.shape, np.float32) * np.float32(rng.uniform(0.01, 0.07))
-    return np.ascontiguousarray(np.clip(x, 0.0, 1.0), np.float32)

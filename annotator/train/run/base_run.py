@@ -20,12 +20,13 @@ from annotator.engine.devices import memory_errors
 from annotator.engine.sam2.nano import NanoConfig, save_nano
 from annotator.engine.weights import sha256_of
 from annotator.files.atomic import export_errors
-from annotator.train.base import BaseTrainer, TrainSettings
+from annotator.train.base import BaseTrainer
 from annotator.train.data.pixels import RAM_BYTES, MappedPixels, PixelSource, RamPixels
 from annotator.train.data.scenes import SET_NAME
 from annotator.train.data.stream import WindowStream
 from annotator.train.data.windows import TrainingImage, most_drawn_first, read_coco_sets
 from annotator.train.run.run import Entry, RunRecord, read_state, run_steps
+from annotator.train.settings import TrainSettings
 from annotator.train.steps.divergence import check_weights
 
 LOG_STEPS = 25
@@ -112,6 +113,7 @@ def run_training(
     validate: Validate | None = None,
     reading: Reading | None = None,
     teacher: tuple[nn.Module, NanoConfig] | None = None,
+    start: Callable[[BaseTrainer], None] | None = None,
 ) -> Path:
     """Train until the settings' time is over; goes on from the state when there is one, to the bit on one machine.
 
@@ -120,6 +122,7 @@ def run_training(
         validate: judges the averaged weights now and then. With it the best ones are exported, else the last ones.
         reading: of the images; None reads them in this process.
         teacher: see :class:`BaseTrainer`.
+        start: gives a new run its first weights; a run that goes on has its own.
 
     Returns:
         The exported averaged weights.
@@ -144,6 +147,8 @@ def run_training(
     is_new = not files.state.is_file()
     if not is_new:
         trainer.load_state(read_state(files.state))
+    elif start is not None:
+        start(trainer)
     files.record.begin(trainer.step, is_new=is_new)
     run = Run(trainer, files.out, validate, readers=reading.readers)
     with memory_errors("Close other programs, name fewer windows a step in --stages, or take --device cpu."):

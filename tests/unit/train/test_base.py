@@ -15,13 +15,15 @@ from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.sam2.nano import NanoConfig, build_nano, load_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
-from annotator.train.base import BaseTrainer, Stage, TrainSettings, decode_with_pe
+from annotator.train.base import BaseTrainer
 from annotator.train.data.stream import AHEAD, AskedWeights, WindowStream
 from annotator.train.data.windows import Window, WindowSampler, read_coco_sets
 from annotator.train.run import base_run
 from annotator.train.run.base_run import Progress, Reading, Run, RunFiles, Validated, run_training
 from annotator.train.run.state_file import write_state
 from annotator.train.run.validation import Validation
+from annotator.train.settings import Stage, TrainSettings
+from annotator.train.steps.decoding import decode_with_pe
 from annotator.train.steps.losses import hard_iou, mask_loss
 from annotator.train.steps.precision import mixed_precision
 from tests.unit.train.scenes import write_set

@@ -12,8 +12,10 @@ import torch
 
 from annotator.domain.mask import Mask
 from annotator.engine.sam2.dense_prompt import DECAY_CELLS, draw_prompts
-from annotator.train.base import BaseTrainer, decode_prompts, encode_windows
+from annotator.train.base import GRADED_ROUNDS, BaseTrainer
+from annotator.train.data.looks import colour_jitter
 from annotator.train.data.windows import TrainingImage, WindowRecipe, WindowSampler, read_coco_sets
+from annotator.train.steps.decoding import decode_prompts, encode_windows
 from annotator.train.steps.losses import LossWeights, mask_loss, outline, teacher_loss
 from annotator.train.steps.prompts import click_inside
 from tests.unit.train.scenes import write_set
@@ -174,3 +176,62 @@ def test_plain_prompts_go_on_from_what_there_is() -> None:
     nothing = torch.zeros(1, 1, 2), torch.tensor([[-1]])
     for kind in ("discs-1", "distances-1"):
         assert torch.equal(draw_prompts(kind, *nothing, torch.rand(1, 3, 32, 32), previous), previous)
+
+
+def test_rounds_before_the_last_four_only_lead_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = trainer_of(root, replace(SETTINGS, round_shares=(0.0,) * 6 + (1.0,)))
+    graded = []
+    decode = trainer._decode
+    monkeypatch.setattr(trainer, "_decode", lambda *args: graded.append(torch.is_grad_enabled()) or decode(*args))
+    trainer.model.train()
+    trainer.train_step(windows_of(trainer, 1)[0])
+    assert graded == [False] * 3 + [True] * GRADED_ROUNDS
+
+
+def test_the_end_of_a_run_has_its_own_rounds(root: Path) -> None:
+    trainer = trainer_of(
+        root, replace(SETTINGS, late_share=0.25, round_shares=(1.0,), late_round_shares=(0.0, 0.0, 1.0))
+    )
+    counts = []
+    for share in (0.0, 0.7, 0.8, 1.0):
+        trainer.seconds = share * 300
+        counts.append(trainer._round_count())
+    assert counts == [1, 1, 3, 3]
+
+
+def test_a_trunk_is_frozen_first_and_then_learns_at_its_own_rate(root: Path) -> None:
+    trainer = trainer_of(root, replace(SETTINGS, trunk_rate=0.1, frozen_share=0.5, weight_decay=0.0, warmup_steps=1))
+    trainer.model.train()
+    batch = windows_of(trainer, 1)[0]
+    weights = {name: value.clone() for name, value in trainer.model.named_parameters()}
+
+    def moved(part: str) -> float:
+        now = dict(trainer.model.named_parameters())
+        return max(float((now[n] - w).detach().abs().max()) for n, w in weights.items() if part in n)
+
+    trainer.train_step(batch)
+    assert moved(".trunk.") == 0.0
+    assert moved(".neck.") > 0
+    trainer.seconds = 0.6 * 300
+    trainer.train_step(batch)
+    assert 0 < moved(".trunk.") < 0.2 * moved(".neck.")
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == pytest.approx(
+        [trainer.learning_rate(), 0.1 * trainer.learning_rate()]
+    )
+
+
+def test_sets_are_drawn_as_many_times_as_often_as_asked(tmp_path: Path) -> None:
+    roots = [write_set(tmp_path / name, images=4, seed=seed) for seed, name in enumerate(("a", "b"))]
+    recipe = WindowRecipe(set_factors=(("b", 3.0),))
+    sampler = WindowSampler(read_coco_sets(roots), window_px=64, objects=2, recipe=recipe)
+    assert sampler.set_weights({}).tolist() == pytest.approx([0.25, 0.75])
+
+
+def test_grey_windows_show_a_part_of_the_grey_values_or_little_contrast() -> None:
+    ramp = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (8, 1))[..., None], 3, 2)
+    rng = np.random.default_rng(0)
+    spread = [colour_jitter(ramp, rng, 1.0, grey_window_share=share) for share in (0.0, 1.0) for _ in range(400)]
+    at_an_end = [float(np.mean((image <= 0) | (image >= 1))) for image in spread]
+    contrast = [float(np.ptp(np.quantile(image, (0.1, 0.9)))) for image in spread]
+    assert np.mean(at_an_end[400:]) > np.mean(at_an_end[:400]) + 0.03
+    assert sum(c < 0.45 for c in contrast[400:]) > sum(c < 0.45 for c in contrast[:400]) + 40

@@ -10,10 +10,10 @@ import torch
 
 from annotator import cli
 from annotator.engine.sam2.nano import NanoConfig, load_nano
-from annotator.train.base import Stage, TrainSettings
 from annotator.train.data.scenes import SET_NAME, MixedSampler, SceneSampler, shape, texture
 from annotator.train.data.windows import read_coco_sets
 from annotator.train.run.base_run import RunFiles, run_training
+from annotator.train.settings import Stage, TrainSettings
 from tests.unit.train.scenes import write_set
 
 
