@@ -61,6 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "outline_width_px", 2.0, "Appearance", "Width of outlines in screen pixels; 0 for none.", minimum=0, maximum=10
     ),
+    Setting("cross_hair", False, "Appearance", "Lines through the pointer, with tools that aim."),
     Setting("keymap", "annotator", "Keyboard", "Preset of the keys.", choices=("annotator", "x-anylabeling", "isat")),
     Setting("author", "", "Project", "Your name as kept with every object; empty: the system's user name."),
     Setting("max_image_megapixels", 400, "Project", "Larger images are refused.", minimum=1, maximum=4000),

@@ -15,7 +15,7 @@ from annotator.domain.errors import UserError
 from annotator.domain.image_filter import ImageFilter
 from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
 from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, keeps_uids
-from annotator.io.settings import Settings, apply_memory_limit
+from annotator.io.settings import Settings, SettingValue, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.loop import LoopCommands
@@ -39,7 +39,7 @@ from annotator.ui.threads.worker import EngineClient
 _log = logging.getLogger(__name__)
 HUNG_EXIT = 70
 """The exit status after an engine that did not end; the number is what ``sysexits.h`` has for such failures."""
-_AT_START = ("mask_opacity", "outline_width_px", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
+_AT_START = ("mask_opacity", "outline_width_px", "cross_hair", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
 """Settings that nothing else has taken by then."""
 
 
@@ -107,6 +107,18 @@ class Program(QObject):
             handler(*row.args, is_on)
         else:
             handler(*row.args)
+
+    def set_cross_hair(self, is_shown: bool) -> None:
+        """Lines through the pointer; remembered."""
+        self._change_setting("cross_hair", is_shown)
+
+    def _change_setting(self, key: str, value: SettingValue) -> None:
+        """By an action of the window: it holds also when it cannot be written, which is said."""
+        try:
+            self.settings.set(key, value)
+        except UserError as error:
+            self.files.show_error(str(error), is_error=False)
+        self._on_setting(key)
 
     def start_engine(self, factory: EngineFactory) -> None:
         """Load the first model, unless the window was closed before."""
@@ -197,6 +209,9 @@ class Program(QObject):
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
         elif key == "outline_width_px":
             self.window.canvas.set_outline_width(self.settings.get("outline_width_px"))
+        elif key == "cross_hair":
+            self.window.canvas.set_cross_hair(bool(self.settings.get(key)))
+            self.window.actions_by_id["cross_hair"].setChecked(bool(self.settings.get(key)))
         elif key == "max_image_megapixels":
             self.loader.max_pixels = self.thumbnails.max_pixels = int(self.settings.get(key)) * 1_000_000
             self.bench.try_again()

@@ -91,7 +91,6 @@ class Canvas(CanvasDisplay):
         # Not by Tab, which is another candidate here and would not lead away again; F6 goes round.
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
-        self.setAccessibleName("Image and its objects")
         self._held = _NO_BUTTON
         """The mouse button of the gesture."""
         self._panned_to: QPointF | None = None
@@ -127,6 +126,7 @@ class Canvas(CanvasDisplay):
         self.pointer = KeyPointer(self, self._overlays)
         self.pointer.gesture_changed.connect(self.gesture_changed)
         self.pan_held.connect(lambda _is_held: self._hover())
+        self.cursor_moved.connect(self.loupe.move_to)
 
     # --- the tool in the hand -----------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Canvas(CanvasDisplay):
 
     def cancel_gesture(self) -> bool:
         """Drop a half-made click or drag; False when there was none."""
-        was_active = self.has_gesture
+        was_active = self.open_gesture.is_cancellable
         self.pointer.drop_gesture()
         self._held = _NO_BUTTON
         self._panned_to = None
@@ -331,6 +331,7 @@ class Canvas(CanvasDisplay):
     def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         super().drawForeground(painter, rect)
         self.tool_in_hand.paint(painter)
+        self.loupe.paint(painter)
 
     def _pointer(self, at: QPointF, keys: Qt.KeyboardModifier, button: Qt.MouseButton = _NO_BUTTON) -> Pointer:
         return Pointer(self.view_to_image(at), at, button, keys)

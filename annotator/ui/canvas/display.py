@@ -14,6 +14,7 @@ from annotator.domain.outline import Outline
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.canvas.brush import Brush
 from annotator.ui.canvas.items import PreparedImage
+from annotator.ui.canvas.loupe import Loupe
 from annotator.ui.canvas.mask_items import ObjectView
 from annotator.ui.canvas.overlays import CanvasColours, Logits, Overlays
 from annotator.ui.canvas.preview import WindowPreview
@@ -31,10 +32,14 @@ class CanvasDisplay(ImageView):
         self._is_aiming = True
         """Whether the cross-hair, if there is one, helps with what the hand does now."""
         self._are_masks_visible = True
+        self.spacing_mm: tuple[float, float] | None = None
+        """Size (x, y) of the image's pixels, where it is known."""
         self._overlays = Overlays(self.scene(), self._colours)
         self._layer, self.proposals = self._overlays.layer, self._overlays.proposals
         self.brush = Brush(self.scene())
         self.preview = WindowPreview(self, self._overlays)
+        self.loupe = Loupe(self, self._overlays)
+        self.setAccessibleName("Image and its objects")
         for part in (self, self.viewport()):
             part.setAcceptDrops(False)  # what is dropped here is for the window
         self.set_colours(self._colours)

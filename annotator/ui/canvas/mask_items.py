@@ -141,6 +141,8 @@ class ObjectLayer(QGraphicsItem):
         self._tiles = LayerTiles(self._paint_part, self._on_painted)
         self.exposed_rects: tuple[QRectF, ...] = ()
         """Set by the view around a paint event: several small rectangles instead of the one around them all."""
+        self.is_direct = False
+        """Paint objects as they are, however many there are."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
@@ -239,7 +241,7 @@ class ObjectLayer(QGraphicsItem):
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         parts = self.exposed_rects or (option.exposedRect,)
-        if len(self._views) <= DIRECT:
+        if self.is_direct or len(self._views) <= DIRECT:
             self._paint_parts(painter, parts, option.exposedRect)
             return
         within = [part.intersected(self._seen_bounds) for part in parts]

@@ -19,6 +19,11 @@ class OpenGesture:
     def __init__(self, canvas: Canvas, *, is_pressed: Callable[[], bool]) -> None:
         self._canvas, self._is_pressed = canvas, is_pressed
 
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether there is a gesture, or what is left of one, that the key which cancels takes away."""
+        return self._canvas.has_gesture or self._canvas.tool_in_hand.has_picture
+
     def finish(self) -> None:
         """Keep what was made so far: it is more than a drag, and must not be lost with one key."""
         if self._canvas.tool_in_hand.is_open:

@@ -207,7 +207,7 @@ class Views(QObject):
             can_redo=session.can_redo,
         )
         hand = Hand(
-            has_gesture=canvas.has_gesture,
+            has_gesture=canvas.open_gesture.is_cancellable,
             is_drawing=canvas.is_drawing,
             has_selection=self._window.objects.has_selection,
             is_trying=self._window.area.operation.is_open,

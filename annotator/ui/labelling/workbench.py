@@ -212,6 +212,7 @@ class Workbench(QObject):
             record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
         )
         self._feedback.show_image(loaded.image_key)
+        self._window.canvas.spacing_mm = (self._session.image or record).spacing_mm
         self._window.canvas.set_image(picture.prepared, keeps_view=0 != record.series_id == self._series_id)
         self._series_id = record.series_id
         self._views.show_picture(True)

@@ -31,4 +31,7 @@ def size_text(width_px: float, height_px: float, spacing_mm: tuple[float, float]
     pixels = f"{width_px:.0f} × {height_px:.0f} px"
     if spacing_mm is None:
         return pixels
-    return f"{pixels}  ·  {millimetres(width_px * spacing_mm[0])} × {millimetres(height_px * spacing_mm[1])}"
+    width, height = millimetres(width_px * spacing_mm[0]), millimetres(height_px * spacing_mm[1])
+    unit = width.split(" ")[-1]
+    short = width.removesuffix(f" {unit}") if height.endswith(f" {unit}") else width
+    return f"{pixels}  ·  {short} × {height}"

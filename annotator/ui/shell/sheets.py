@@ -68,7 +68,7 @@ _LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
 _COLUMNS: tuple[_Columns, ...] = (
-    (("Object", "Model", "Help"), ("Edit", "Image", "File"), ("View", "Mask"), ("Mouse", "Cross-hair")),
+    (("Object", "Model", "Help"), ("Edit", "Image", "Mask"), ("View", "File"), ("Mouse", "Cross-hair")),
     (("Object", "Edit", "File"), ("Mask", "Image", "View", "Model"), ("Help", "Mouse", "Cross-hair")),
     (("Object", "Edit", "Mask", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
     (("Object", "Edit", "Mask", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
@@ -94,7 +94,7 @@ def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
         column = QVBoxLayout()
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(4)
+        grid.setVerticalSpacing(2)
         grid.setColumnStretch(0, 1)
         for name in names:
             if sections[name]:

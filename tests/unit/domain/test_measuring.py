@@ -54,4 +54,5 @@ def test_lengths_are_written_in_the_unit_of_their_size() -> None:
         "1\u202f234 mm",
     ]
     assert size_text(40, 30) == "40 × 30 px"
-    assert size_text(40, 30, (0.5, 0.25)) == "40 × 30 px  ·  20 mm × 7.5 mm"
+    assert size_text(40, 30, (0.5, 0.25)) == "40 × 30 px  ·  20 × 7.5 mm"
+    assert size_text(40, 3, (0.5, 0.01)) == "40 × 3 px  ·  20 mm × 30 µm"

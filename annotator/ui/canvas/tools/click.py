@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QPointF
+from PySide6.QtGui import QPainter
 
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.canvas import cursors
 from annotator.ui.canvas.box_grip import BoxGrip, grip_at
 from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.drags import BoxDrag, Drag, GripDrag
+from annotator.ui.canvas.tools.size_label import SizeLabel
 from annotator.ui.canvas.tools.tool import ALT, LEFT, RIGHT, Pointer, Tool, ToolContext
 
 _GRIP_CURSORS = {
@@ -48,6 +50,7 @@ class ClickTool(Tool):
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self._press: _Press | None = None
+        self._size = SizeLabel(context)
 
     def press(self, pointer: Pointer) -> bool:
         self._press = press = self._begun(pointer)
@@ -63,7 +66,9 @@ class ClickTool(Tool):
             press = self._press = replace(press, is_drag=True)
             self.context.overlays.drop_provisional()
         if press.is_drag and press.drag is not None:
+            self._size.hide()
             press.drag.move(pointer)
+            self._size.show(press.drag.shown, pointer.where)
 
     def release(self, pointer: Pointer) -> None:
         press, self._press = self._press, None
@@ -81,6 +86,7 @@ class ClickTool(Tool):
 
     def cancel(self) -> None:
         self._press = None
+        self._size.hide()
         overlays = self.context.overlays
         overlays.show_box(overlays.prompt_box)
         overlays.drop_band()
@@ -97,6 +103,9 @@ class ClickTool(Tool):
         if not self._is_inside(pointer.where):
             return cursors.ARROW
         return cursors.NEGATIVE if self.context.is_negative() or pointer.is_other else cursors.POSITIVE
+
+    def paint(self, painter: QPainter) -> None:
+        self._size.paint(painter)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ class CutTool(Tool):
     """Drawn free-hand while the button is down; a click alone parts nothing."""
 
     lends_control = True
+    has_cross_hair = True
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)

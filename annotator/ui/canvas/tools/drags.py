@@ -16,6 +16,10 @@ SMALLEST_BOX_PX = 3
 class Drag(Protocol):
     """What a press becomes when it moves."""
 
+    @property
+    def shown(self) -> Box | None:
+        """What the drag makes of it so far; None for nothing."""
+
     def move(self, pointer: Pointer) -> None: ...
 
     def finish(self, pointer: Pointer) -> None: ...
@@ -30,11 +34,13 @@ class BoxDrag:
 
     def __init__(self, context: ToolContext, start: Pointer, click: PointPrompt | None = None) -> None:
         self._context, self._start, self._click = context, start, click
+        self.shown: Box | None = None
 
     def move(self, pointer: Pointer) -> None:
         overlays = self._context.overlays
         if pointer.is_far_from(self._start) or overlays.is_band_shown:
-            overlays.show_band(self._box(pointer))
+            self.shown = self._box(pointer)
+            overlays.show_band(self.shown)
 
     def finish(self, pointer: Pointer) -> None:
         box = self._box(pointer)
@@ -52,9 +58,11 @@ class GripDrag:
 
     def __init__(self, context: ToolContext, start: Pointer, grip: BoxGrip, box: Box) -> None:
         self._context, self._start, self._grip, self._box = context, start, grip, box
+        self.shown: Box | None = None
 
     def move(self, pointer: Pointer) -> None:
-        self._context.overlays.show_box(self._dragged(pointer))
+        self.shown = self._dragged(pointer)
+        self._context.overlays.show_box(self.shown)
 
     def finish(self, pointer: Pointer) -> None:
         box = self._dragged(pointer)

@@ -58,16 +58,23 @@ def paint_dots(
         painter.drawEllipse(place, size, size)
 
 
-def paint_label(painter: QPainter, context: ToolContext, text: str, where: QPointF) -> None:
-    """Write beside a place (image pixels), never outside of the view. The painter is in view pixels afterwards."""
-    painter.resetTransform()
+def label_place(context: ToolContext, text: str, where: QPointF) -> QRectF:
+    """Where a label beside a place of the image is, in view pixels: never outside of the view."""
     view = context.view.viewport().rect()
-    size = painter.fontMetrics().size(Qt.TextFlag.TextSingleLine, text)
+    size = context.view.fontMetrics().size(Qt.TextFlag.TextSingleLine, text)
     label = QRectF(0, 0, size.width() + 2 * _LABEL_PAD_PX, size.height() + _LABEL_PAD_PX)
     at = context.view.image_to_view(where.x(), where.y())
     x = min(max(at.x() + _LABEL_OFFSET_PX, 0), view.width() - label.width())
     y = min(max(at.y() + _LABEL_OFFSET_PX, 0), view.height() - label.height())
     label.moveTo(x, y)
+    return label
+
+
+def paint_label(painter: QPainter, context: ToolContext, text: str, where: QPointF) -> None:
+    """Write beside a place (image pixels). The painter is in view pixels afterwards."""
+    painter.resetTransform()
+    label = label_place(context, text, where)
+    painter.setFont(context.view.font())
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(_DARK)
     painter.drawRoundedRect(label, _ROUND_PX, _ROUND_PX)

@@ -10,6 +10,7 @@ from PySide6.QtGui import QPainterPath
 from annotator.domain.brush import Stroke
 from annotator.domain.geometry import Box
 from annotator.ui.canvas.tools.rectangle import RectangleTool
+from annotator.ui.look.numbers import area_text
 
 
 class EllipseTool(RectangleTool):
@@ -26,4 +27,5 @@ class EllipseTool(RectangleTool):
         return path
 
     def size_text(self, box: Box) -> str:
-        return f"{super().size_text(box)}, {math.pi / 4 * box.area:.0f} px²"
+        area = area_text(round(math.pi / 4 * box.area), self.context.view.spacing_mm)
+        return f"{super().size_text(box)}  ·  {area}"

@@ -36,6 +36,7 @@ class PolygonTool(Tool):
     accepts close it; a step back takes the newest press away, free-hand lines as a whole."""
 
     lends_control = True
+    has_cross_hair = True
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)

@@ -12,6 +12,7 @@ from annotator.domain.brush import Stroke
 from annotator.domain.geometry import Box
 from annotator.ui.canvas.tools.drawing import paint_label, paint_shape
 from annotator.ui.canvas.tools.tool import CONTROL, LEFT, RIGHT, Pointer, Tool, ToolContext
+from annotator.ui.look.numbers import size_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class RectangleTool(Tool):
         return path
 
     def size_text(self, box: Box) -> str:
-        return f"{box.width:g} × {box.height:g} px"
+        return size_text(box.width, box.height, self.context.view.spacing_mm)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -52,12 +52,20 @@ class ToolSpec:
         return tool
 
 
+_ARMS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _PENCIL = Cursor(lines=(((19, 19), (22.5, 19.5), (30, 27), (27, 30), (19.5, 22.5), (19, 19)),), rings=((16, 16, 1.5),))
 """It points at the middle."""
 _RUBBER = Cursor(
     lines=(((19, 24), (24, 19), (31, 26), (26, 31), (19, 24), (22.5, 27.5), (27.5, 22.5)),), rings=((16, 16, 1.5),)
 )
 """A tilted block with its sleeve."""
+_RULER = Cursor(
+    lines=(
+        *(((16 + 2.5 * dx, 16 + 2.5 * dy), (16 + 9 * dx, 16 + 9 * dy)) for dx, dy in _ARMS),
+        ((21, 25), (31, 25)),
+        *(((x, 25), (x, high)) for x, high in ((21, 21), (24.3, 23), (27.6, 23), (31, 21))),
+    )
+)
 
 
 _ROWS = (
@@ -228,6 +236,21 @@ _ROWS = (
             (("Right click",), "Menu of an object (Select tool)"),
         ),
         changes=False,
+    ),
+    ToolSpec(
+        id="measure",
+        title="Measure",
+        tip="Measure lengths and angles; nothing is changed",
+        icon="measure",
+        key="Shift+M",
+        place=55,
+        factory=f"{_HERE}.measure:MeasureTool",
+        gestures=(
+            (("Drag", "Shift+drag"), "Measure a length, Shift in eight directions (Measure)"),
+            (("Drag from an end",), "Measure the angle, too (Measure)"),
+        ),
+        changes=False,
+        cursor=_RULER,
     ),
     ToolSpec(
         id="window",

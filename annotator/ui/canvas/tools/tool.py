@@ -138,6 +138,11 @@ class Tool:
         return False
 
     @property
+    def has_picture(self) -> bool:
+        """Whether something of a gesture that is over is still shown, until :meth:`cancel`."""
+        return False
+
+    @property
     def is_open(self) -> bool:
         """Whether a gesture goes on when nothing is pressed: the next press is part of it."""
         return False
