@@ -28,6 +28,10 @@ class ModelError(UserError):
     """A model is missing, damaged or does not fit."""
 
 
+class ServerAwayError(ModelError):
+    """A server that has the model does not answer just now: the same can be asked later."""
+
+
 class ProjectError(UserError):
     """The project file cannot be opened or written."""
 

@@ -18,6 +18,8 @@ from annotator.domain.ports.engine import Engine, Segmenter
 from annotator.engine import weights
 from annotator.engine.cache import EmbeddingCodec, TieredCache
 from annotator.engine.registry import ModelSource, family_of
+from annotator.engine.remote.address import is_address
+from annotator.engine.remote.segmenter import load_remote
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
 from annotator.files.places import cache_dir
@@ -37,7 +39,8 @@ def load_segmenter(
     """A ready model.
 
     Args:
-        name_or_path: registry name, or a weights file; None for the best verified model present.
+        name_or_path: registry name, a weights file, or the address of a server (``http://host:8765``); None for the
+            best verified model present.
         device: "cpu", "cuda", "mps"; None picks the best there is.
         config: sam2 configuration name, needed for a ``.pt`` file that the registry does not know.
         dtype: None picks bfloat16 where the device has it and its masks agree with float32.
@@ -47,6 +50,9 @@ def load_segmenter(
     Raises:
         ModelError: unknown name, missing or damaged file, no such device.
     """
+    if name_or_path and is_address(name_or_path):
+        (progress or (lambda _line: None))(f"Asking {name_or_path} …")
+        return load_remote(name_or_path)
     status, path = _resolve(name_or_path)
     source = ModelSource(
         path=path,
@@ -123,6 +129,8 @@ def weights_file(name_or_path: str | None, *, config: str | None = None) -> Weig
 
 
 def _resolve(name_or_path: str | None) -> tuple[weights.ModelStatus | None, Path | None]:
+    if name_or_path and is_address(name_or_path):
+        raise ModelError("This needs a model's weights on this computer, not a server's.", "Name a model of yours.")
     if not name_or_path:
         status = weights.default_model()
     elif name_or_path in weights.registry():

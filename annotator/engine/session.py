@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from annotator.domain.errors import EncodeCancelled, ModelError, UserError
+from annotator.domain.errors import EncodeCancelled, ModelError, ServerAwayError, UserError
 from annotator.domain.ports.engine import (
     ADAPTER_EPOCH,
     LOAD_EPOCH,
@@ -126,12 +126,12 @@ class EngineSession:
             _log.info("loading a model was given up for a newer wish")
         except UserError as error:
             _log.warning("%s", error)
-            self._fail(job, str(error))
+            self._fail(job, str(error), is_away=isinstance(error, ServerAwayError))
         except Exception as error:
             _log.exception("engine job failed")
             self._fail(job, f"{BUG_MESSAGE} ({type(error).__name__})", traceback.format_exc())
 
-    def _fail(self, job: Job, message: str, details: str = "") -> None:
+    def _fail(self, job: Job, message: str, details: str = "", *, is_away: bool = False) -> None:
         self._running.pop(job.lane, None)
         if job.lane in (Lane.WARM, Lane.PREFETCH):
             # Nobody asked for that yet: it fails again, and is reported, when somebody does.
@@ -139,7 +139,7 @@ class EngineSession:
         no_request = ADAPTER_EPOCH if job.lane is Lane.ADAPTER else LOAD_EPOCH
         epoch = no_request if job.request is None else job.request.epoch
         generation = getattr(job.content, "generation", 0)
-        self._listener.on_failed(EngineFailure(epoch, generation, message, details))
+        self._listener.on_failed(EngineFailure(epoch, generation, message, details, is_away))
 
     def _load(self, _job: Job, factory: EngineFactory) -> None:
         # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.

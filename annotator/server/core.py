@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
 
 from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_prompts
-from annotator.domain.answering.everything import Proposal
+from annotator.domain.answering.everything import EverythingSettings, Proposal
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import AnswersEverything, Candidates, EverythingStep, ModelInfo, Segmenter
-from annotator.domain.prompt import PointPrompt
+from annotator.domain.ports.engine import AnswersEverything, Candidate, Candidates, EverythingStep, ModelInfo, Segmenter
+from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.io.images.reading import LoadedImage
 from annotator.server.fair_queue import UNFINISHED, Admission, FairQueue, Job
 from annotator.server.metrics import Metrics
@@ -30,6 +31,14 @@ KINDS = ("decode", "encode", "auto")
 """Of the model's work, the most urgent first."""
 PICTURE_KINDS = ("png", "read")
 _PICTURE_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a job waited for the model, and how long that took."""
+
+    queue_ms: float
+    model_ms: float
 
 
 class ServerCore:
@@ -51,6 +60,7 @@ class ServerCore:
         self.admission = Admission(settings.requests, settings.requests_per_client, mean_s=lambda: self.metrics.mean_s)
         self.info: ModelInfo | None = None
         self.can_auto = False
+        self.everything_settings: EverythingSettings | None = None
         self.is_stopping = False
         self.settled = threading.Event()
         """The model is there, or will never be."""
@@ -152,6 +162,25 @@ class ServerCore:
         answer: Candidates = await self._answer(request, self.queue, Job("decode", client, decode))
         return answer
 
+    async def decode(
+        self, request: Request, client: str, image: OpenImage, prompts: Prompts, continue_from: Candidate | None
+    ) -> tuple[Candidates, Timing]:
+        """One call of the engine port; places outside the image are pulled to its edge there.
+
+        Raises:
+            PromptError, Problem.
+        """
+
+        def decode(segmenter: Segmenter, job: Job) -> tuple[Candidates, Timing]:
+            began_s = time.monotonic()
+            found = segmenter.decode(image.embedding, prompts, continue_from=continue_from)
+            timing = Timing((began_s - job.queued_at_s) * 1e3, (time.monotonic() - began_s) * 1e3)
+            self.shelf.trim()
+            return found, timing
+
+        answer: tuple[Candidates, Timing] = await self._answer(request, self.queue, Job("decode", client, decode))
+        return answer
+
     async def everything(
         self, request: Request, client: str, image: OpenImage, wanted: dict[str, Any]
     ) -> tuple[Proposal, ...]:
@@ -206,7 +235,9 @@ class ServerCore:
 
     def _loaded(self) -> Segmenter:
         segmenter = self._load()
-        self.info, self.can_auto = segmenter.info, isinstance(segmenter, AnswersEverything)
+        self.can_auto = isinstance(segmenter, AnswersEverything)
+        self.everything_settings = segmenter.everything_settings if isinstance(segmenter, AnswersEverything) else None
+        self.info = segmenter.info
         self.settled.set()
         self._on_ready(self.info)
         return segmenter

@@ -20,3 +20,4 @@ CLICKS: dict[str, Any] = {
 }
 BOX: dict[str, Any] = {"embedding": EMBEDDING, "box": [11, 7, 37, 25], "format": "base64_png"}
 AUTO: dict[str, Any] = {"embedding": EMBEDDING, "points_per_side": 4}
+EVERYTHING: dict[str, Any] = {"embedding": EMBEDDING, "settings": {"points_per_side": 4}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -67,9 +68,10 @@ async def models(request: Request) -> ModelsOut:
     """What answers here."""
     core = _core(request)
     info = core.check_ready()
-    can = ["points", "box", *(["auto"] if core.can_auto else [])]
+    can = ["points", "box", "decode", *(["auto", "everything"] if core.can_auto else [])]
+    suits = core.everything_settings
     facts = {name: getattr(info, name) for name in ("name", "sha256", "device", "dtype", "image_size", "is_verified")}
-    return ModelsOut(models=[ModelOut(**facts, can=can)])
+    return ModelsOut(models=[ModelOut(**facts, can=can, everything=None if suits is None else asdict(suits))])
 
 
 @router.get("/metrics", response_class=Response)

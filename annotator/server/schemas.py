@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.prompt import PointPrompt
+from annotator.domain.ports.engine import Candidate
+from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.remote import wire
 from annotator.server import examples
 from annotator.server.shelf import ID_LETTERS
 
 MOST_POINTS = 256
 MOST_FRAMES = 1_000_000
+MOST_LOGITS_LETTERS = 1 << 20
 EmbeddingId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{ID_LETTERS}}}$", description="of an opened image")]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, description="pixels; pixel centres are at .5")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -56,6 +61,75 @@ class PredictIn(_In):
             raise PromptError("There is no prompt.", "Give points or a box.")
         points = [PointPrompt(point.x, point.y, point.label == 1) for point in self.points]
         return points, None if self.box is None else Box(*self.box)
+
+
+class MaskIn(_In):
+    """COCO's compressed run lengths of the whole image."""
+
+    size: list[int] = Field(min_length=2, max_length=2, description="height, width")
+    counts: str = Field(max_length=1 << 20)
+
+
+class ContinueIn(_In):
+    """A candidate of an earlier answer to fewer clicks of the same object, as it came."""
+
+    token: str = Field("", max_length=200)
+    shape: list[int] = Field(min_length=2, max_length=2, description="rows and columns of the logits")
+    logits: str = Field(max_length=MOST_LOGITS_LETTERS, description="base64 of float32, little-endian, row by row")
+    logits_box: list[Coordinate] | None = Field(None, min_length=4, max_length=4)
+    predicted_iou: Coordinate
+    stability: Coordinate
+    label: str = Field("", max_length=20)
+    mask: MaskIn
+
+
+class DecodeIn(_In):
+    """One question of the window's engine port: all prompts at once, the earlier answer given back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CLICKS | {"continue_from": None}]})
+    embedding: EmbeddingId
+    points: list[PointIn] = Field([], max_length=MOST_POINTS)
+    box: list[Coordinate] | None = Field(None, min_length=4, max_length=4, description="left, top, right, bottom")
+    base_mask: MaskIn | None = Field(None, description="an object that is being refined")
+    continue_from: ContinueIn | None = None
+
+    def prompts(self, *, width: int, height: int) -> Prompts:
+        """Raises:
+        PromptError: the mask is damaged or of another image.
+        """
+        points = tuple(PointPrompt(point.x, point.y, point.label == 1) for point in self.points)
+        box = None if self.box is None else Box(*self.box)
+        mask = None if self.base_mask is None else self.base_mask.model_dump()
+        return wire.prompts_of(points, box, mask, width=width, height=height)
+
+    def continued(self, *, width: int, height: int) -> Candidate | None:
+        """Raises:
+        PromptError: it is damaged or of another image.
+        """
+        if self.continue_from is None:
+            return None
+        return wire.continued_of(self.continue_from.model_dump(), width=width, height=height)
+
+
+class EverythingIn(_In):
+    """The window's question for everything; ``settings`` are those of ``GET /v1/models``, changed as wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.EVERYTHING]})
+    embedding: EmbeddingId
+    settings: dict[str, bool | int | float] = Field({}, max_length=40)
+
+    def wanted(self) -> dict[str, Any]:
+        """Raises:
+        PromptError: a name is unknown, or a value is of another kind.
+        """
+        kinds = {field.name: type(field.default) for field in fields(EverythingSettings)}
+        for name, value in self.settings.items():
+            if name not in kinds:
+                raise PromptError(f"There is no setting {name[:60]!r}.", f"There are: {', '.join(kinds)}.")
+            is_whole = type(value) is kinds[name]
+            if not is_whole and not (kinds[name] is float and type(value) is int):
+                raise PromptError(f"{name} is not of the kind {kinds[name].__name__}.")
+        return dict(self.settings)
 
 
 class AutoIn(_In):
@@ -121,6 +195,7 @@ class ModelOut(BaseModel):
     image_size: int
     is_verified: bool
     can: list[str]
+    everything: dict[str, bool | int | float] | None = Field(None, description="settings that suit the model")
 
 
 class ModelsOut(BaseModel):

@@ -16,6 +16,7 @@ from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
 from annotator.domain.ports.engine import Engine, EngineFactory
 from annotator.domain.project import ImageRecord
 from annotator.engine.offer import ModelOffer, find_offer
+from annotator.engine.remote.address import is_address
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.files.places import log_dir
 from annotator.io.images.reading import is_supported, warm_up
@@ -190,11 +191,15 @@ def thumbnail_asker(thumbnails: ThumbnailLoader, session: ProjectSession) -> Cal
 
 
 def default_factory(model: str, *, config: str | None, device: str | None, settings: Settings) -> EngineFactory:
-    """The real engine; torch is imported when the factory is called."""
+    """The real engine; torch is imported when the factory is called, and not for a model on a server."""
     ram_bytes = int(settings.get("cache_ram_mib")) << 20
     disk_bytes = int(settings.get("cache_disk_gib") * (1 << 30)) if settings.get("cache_disk_enabled") else 0
 
     def factory(progress: Callable[[str], None]) -> Engine:
+        if is_address(model):
+            from annotator.engine.remote.segmenter import make_remote_engine
+
+            return make_remote_engine(model, ram_bytes=ram_bytes, progress=progress)
         progress("Loading the model…")
         from annotator.engine.load import make_engine
 

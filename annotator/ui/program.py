@@ -28,6 +28,7 @@ from annotator.ui.look.theme import Theme
 from annotator.ui.panels.film_filter import KEEPS_TO
 from annotator.ui.project.added_actions import AddedActions
 from annotator.ui.project.files import FileActions
+from annotator.ui.project.server_watch import ServerWatch
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.action_rows import ActionRow
@@ -77,6 +78,14 @@ class Program(QObject):
         self.checks = checks
         self._factory_for = factory_for
         self._is_over = False
+        self.server = ServerWatch(
+            client,
+            window.notices,
+            wanted=lambda: str(settings.get("model")),
+            come_back=self._come_back,
+            use_own=lambda: self._on_model_wanted(""),
+            parent=self,
+        )
         self._is_other_awaited = False
         """Whether another model is being loaded in the place of the one in use."""
         self._connect()
@@ -144,6 +153,7 @@ class Program(QObject):
         self.commands.watch.shut_down()
         self.commands.damage.shut_down()
         self.greys.shut_down()
+        self.server.shut_down()
         self.loader.shut_down()
         self.thumbnails.shut_down()
         has_ended = self.client.stop()
@@ -173,12 +183,17 @@ class Program(QObject):
         if failure.epoch == LOAD_EPOCH:
             self._is_other_awaited = False
 
+    def _come_back(self, address: str) -> None:
+        """A server that was away answers again."""
+        if self._factory_for is not None and not self._is_over:
+            self.client.restart(self._factory_for(address))
+
     def _on_model_wanted(self, name: str) -> None:
         if self._factory_for is None:
             return
         info = self.client.info
         # Loading the model in use again would only take its adapter out.
-        if info is None or info.name != name or self._is_other_awaited:
+        if info is None or info.source != name or self._is_other_awaited:
             self._is_other_awaited = True
             self.client.restart(self._factory_for(name))
         try:

@@ -10,7 +10,7 @@ from annotator.domain.drafts.drawn import claimed_outline
 from annotator.domain.drafts.kept import is_worth_keeping
 from annotator.domain.mask import Mask
 from annotator.domain.outline import OUTLINE_KEY, Outline, area_of, to_json
-from annotator.domain.ports.engine import Candidates
+from annotator.domain.ports.engine import Candidates, Travel
 from annotator.domain.project import Annotation, Review
 from annotator.domain.prompt import Prompts
 
@@ -29,7 +29,7 @@ class RefineState:
         origin_id: the annotation that is being refined (not to be painted beside its new mask).
         category_id: the class that it has, or that was chosen for it since.
         image_key: of the image that the prompts are on.
-        decode_ms, encode_ms, was_cached, looked_closer: of the answer on the screen.
+        decode_ms, encode_ms, was_cached, looked_closer, travel: of the answer on the screen.
         is_worth_keeping: there is something that would be lost with it.
         outline: what it should be enclosed by, if it was drawn; see :func:`claimed_outline`.
     """
@@ -51,6 +51,7 @@ class RefineState:
     encode_ms: float = 0.0
     was_cached: bool = False
     looked_closer: bool = False
+    travel: Travel | None = None
     is_worth_keeping: bool = False
     outline: Outline = ()
 
@@ -82,6 +83,7 @@ def state_of(draft: Draft | None, *, parked: int, can_undo: bool) -> RefineState
         encode_ms=0.0 if shown is None else shown.encode_ms,
         was_cached=shown is not None and shown.was_cached,
         looked_closer=shown is not None and shown.candidates.looked_closer,
+        travel=None if shown is None else shown.candidates.travel,
         is_worth_keeping=is_worth_keeping(draft),
         outline=_claimed(draft),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,8 @@ class ModelInfo:
         image_size: side S of the square the encoder sees, in pixels.
         is_verified: whether the weights' SHA-256 is the registry's.
         note: one sentence for the person, e.g. why the CPU is used; may be empty.
-        path, config: of a weights file that is not of the registry, and its sam2 configuration; else empty.
+        path, config: of a weights file that is not of the registry, and its sam2 configuration; else empty. Of a model
+            on a server ``path`` is the address.
     """
 
     name: str
@@ -53,8 +55,13 @@ class ModelInfo:
 
     @property
     def source(self) -> str:
-        """What loads the same model again: a name of the registry, or the weights file."""
+        """What loads the same model again: a name of the registry, the weights file, or a server's address."""
         return self.path or self.name
+
+    @property
+    def server(self) -> str:
+        """Host and port of the server that has the model; empty for one of this computer."""
+        return urlsplit(self.path).netloc if self.path.startswith(("http://", "https://")) else ""
 
 
 class Embedding(Protocol):
@@ -124,11 +131,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Travel:
+    """What an answer of a server cost beside the model's own time: under way, and in the queue there."""
+
+    network_ms: float
+    queue_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Candidates:
     """The answer to one decode: one to three candidates ordered by area, and the one to show first.
 
     ``object_score`` is the model's logit that there is an object at all; ``decode_ms`` the time spent;
-    ``looked_closer`` whether the one to show first was found in an enlarged piece of the image.
+    ``looked_closer`` whether the one to show first was found in an enlarged piece of the image; ``travel`` of an answer
+    that came over a network.
     """
 
     items: tuple[Candidate, ...]
@@ -136,6 +152,7 @@ class Candidates:
     object_score: float
     decode_ms: float
     looked_closer: bool = False
+    travel: Travel | None = None
 
     @property
     def chosen(self) -> Candidate:
@@ -379,9 +396,13 @@ SEARCH_EPOCH = -3
 
 @dataclass(frozen=True, slots=True)
 class EngineFailure:
-    """A job of the engine thread failed; ``message`` is for the person, ``details`` a traceback for bugs of ours."""
+    """A job of the engine thread failed; ``message`` is for the person, ``details`` a traceback for bugs of ours.
+
+    ``is_away``: the server that has the model does not answer just now.
+    """
 
     epoch: int
     generation: int
     message: str
     details: str = ""
+    is_away: bool = False

@@ -46,7 +46,7 @@ class EngineFeedback(QObject):
     def show_refine(self, state: RefineState) -> None:
         """Times of the newest answer."""
         if state.decode_ms:
-            self._status.set_decode_ms(state.decode_ms, looked_closer=state.looked_closer)
+            self._status.set_decode_ms(state.decode_ms, looked_closer=state.looked_closer, travel=state.travel)
         if state.encode_ms and "encode" not in self._reasons:
             self._status.set_encode_ms(state.encode_ms, was_cached=state.was_cached)
 
@@ -104,6 +104,7 @@ class EngineFeedback(QObject):
                 self.set_busy("click", is_busy=False)
             self._status.set_no_engine(failure.message, has_other=self._client.info is not None)
         self.set_busy("encode", is_busy=False)
-        self._notices.warn(failure.message, about=Subject.MODEL if is_model else _ENGINE)
+        if not failure.is_away:  # that is said, and seen to, where the server is looked for
+            self._notices.warn(failure.message, about=Subject.MODEL if is_model else _ENGINE)
         if failure.details:
             _log.error("engine: %s", failure.details)

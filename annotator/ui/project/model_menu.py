@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model, import_dialog
+from annotator.ui.dialogs.remote_server import RemoteServerDialog
 from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.threads.background import BackgroundWork
@@ -85,6 +86,10 @@ class ModelMenu(QObject):
             note.setEnabled(False)
         if self._list_models is not None:
             self._menu.addAction("Import a model file…").triggered.connect(self.ask_file)
+            server = self._menu.addAction("Remote server…")
+            server.setCheckable(True)
+            server.setChecked(self.info is not None and bool(self.info.server))
+            server.triggered.connect(lambda _=False: self.ask_server())
         self._menu.addSeparator()
         self._menu.addAction(self._last)
         self.look()
@@ -98,7 +103,7 @@ class ModelMenu(QObject):
                 continue
             action = self._menu.addAction(menu_text(model.name))
             action.setCheckable(True)
-            action.setChecked(self.info is not None and self.info.name == model.name)
+            action.setChecked(self.info is not None and self.info.source == model.name)
             action.setToolTip(model.note or ("" if model.is_verified else "not verified"))
             group.addAction(action)
             action.triggered.connect(lambda _=False, name=model.name: self.wanted.emit(name))
@@ -122,6 +127,12 @@ class ModelMenu(QObject):
         name, _ = QFileDialog.getOpenFileName(self._parent, "Import a model file", "", kinds)
         if name:
             import_dialog(Path(name), self._parent, self._board).done_with.connect(self._on_downloaded)
+
+    def ask_server(self) -> None:
+        """Take the address of a server, then use its model."""
+        dialog = RemoteServerDialog("" if self.info is None else self.info.source, self._parent, board=self._board)
+        dialog.done_with.connect(lambda found: self.wanted.emit(found.address.text))
+        dialog.open()
 
     def download(self, name: str) -> None:
         """Fetch a model with progress, then use it."""

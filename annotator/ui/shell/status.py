@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
-from annotator.domain.ports.engine import ModelInfo
+from annotator.domain.ports.engine import ModelInfo, Travel
 from annotator.ui.look.elided import ElidedLabel
 from annotator.ui.notices import is_part_of
 
@@ -81,7 +81,7 @@ class StatusLine(QStatusBar):
             return
         mark = "" if info.is_verified else " (unverified)"
         dtype = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(info.dtype, info.dtype)
-        device = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}.get(info.device, info.device)
+        device = info.server or {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}.get(info.device, info.device)
         self.engine.setText(f"{device} · {info.name}{mark}{f' + {adapter}' if adapter else ''} · {dtype}")
         self.engine.setToolTip(info.note or f"{info.name}: {info.sha256[:16]}")
 
@@ -107,9 +107,10 @@ class StatusLine(QStatusBar):
     def set_encoding(self) -> None:
         self._show(self.encode, "encoding…")
 
-    def set_decode_ms(self, decode_ms: float, *, looked_closer: bool = False) -> None:
+    def set_decode_ms(self, decode_ms: float, *, looked_closer: bool = False, travel: Travel | None = None) -> None:
         """``looked_closer``: the mask was found in an enlarged piece of the image."""
-        self._show(self.decode, f"click {_ms(decode_ms)}{' · zoom' if looked_closer else ''}")
+        away = f" + {_ms(travel.network_ms)} network + {_ms(travel.queue_ms)} queue" if travel else ""
+        self._show(self.decode, f"click {_ms(decode_ms)}{away}{' · zoom' if looked_closer else ''}")
         self.decode.setToolTip(f"{_CLICK_TIP}\n{_ZOOM_TIP}" if looked_closer else _CLICK_TIP)
 
     def set_zoom(self, scale: float) -> None:

@@ -1,0 +1,1 @@
+"""An engine on another computer, asked over HTTP. Nothing here imports torch."""
