@@ -142,7 +142,7 @@ def test_health_models_and_metrics(client: TestClient) -> None:
     assert client.get("/v1/health").json()["status"] == "ok"
     assert client.get("/v1/ready").json()["status"] == "ready"
     (model,) = client.get("/v1/models").json()["models"]
-    assert (model["name"], model["can"]) == ("nano", ["points", "box", "auto"])
+    assert (model["name"], model["can"]) == ("nano", ["points", "box", "decode", "auto", "everything"])
     text = client.get("/metrics").text
     held = [line for line in text.splitlines() if line.startswith("annotator_embedding_bytes ")]
     assert float(held[0].split()[1]) > 160 * 120 * 3
