@@ -122,7 +122,7 @@ def test_every_example_of_the_api_works(client: TestClient) -> None:
     api = client.get("/openapi.json").json()
     schemas = api["components"]["schemas"]
     sent = 0
-    for path in ("/v1/images", "/v1/predict", "/v1/auto"):
+    for path in ("/v1/images", "/v1/predict", "/v1/auto", "/v1/decode", "/v1/everything"):
         content = api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         found = schemas[content["$ref"].rsplit("/", 1)[1]]["examples"]
         for example in found:
@@ -132,7 +132,7 @@ def test_every_example_of_the_api_works(client: TestClient) -> None:
     (parameter, _) = api["paths"]["/v1/images/{sha256}"]["get"]["parameters"]
     assert client.get(f"/v1/images/{parameter['schema']['examples'][0]}").json()["embedding"] == examples.EMBEDDING
     assert client.put("/v1/images", content=base64.b64decode(examples.IMAGE_BASE64)).status_code == 200
-    assert sent == 4
+    assert sent == 6
     used = {path for path, one in api["paths"].items() for method in one if method != "head"}
     assert {"/v1/health", "/v1/ready", "/v1/models", "/metrics", "/v1/images/{sha256}"} < used
 
