@@ -20,7 +20,8 @@ from annotator.demo.hands import Hands, StepFailed, require, spin
 from annotator.demo.labeller import Row
 from annotator.demo.story import Story
 from annotator.domain.errors import UserError
-from annotator.domain.ports.engine import EngineFactory, EngineFailure
+from annotator.domain.ports.engine import EngineFactory
+from annotator.domain.ports.requests import EngineFailure
 from annotator.io.images.samples import write_samples
 from annotator.io.settings import Settings
 from annotator.ui.app import build_program, default_factory, make_application

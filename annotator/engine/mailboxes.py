@@ -6,15 +6,9 @@ import threading
 from dataclasses import dataclass
 from enum import IntEnum
 
-from annotator.domain.ports.engine import (
-    AdapterSetter,
-    DecodeRequest,
-    EncodeRequest,
-    EngineFactory,
-    EverythingRequest,
-    WarmRequest,
-)
+from annotator.domain.ports.engine import AdapterSetter, EngineFactory
 from annotator.domain.ports.likeness import LikeRequest
+from annotator.domain.ports.requests import DecodeRequest, EncodeRequest, EverythingRequest, WarmRequest
 
 Request = DecodeRequest | EncodeRequest | EverythingRequest | LikeRequest | WarmRequest
 """What is about an image."""

@@ -16,29 +16,31 @@ from typing import Any, Protocol
 
 from annotator.domain.errors import EncodeCancelled, ModelError, ServerAwayError, UserError
 from annotator.domain.ports.engine import (
-    ADAPTER_EPOCH,
-    LOAD_EPOCH,
     Adaptable,
     AdapterInUse,
     AdapterSetter,
     AnswersEverything,
-    DecodeRequest,
-    DecodeResult,
     Embedding,
-    EncodeRequest,
-    EncodeResult,
     Engine,
     EngineFactory,
-    EngineFailure,
-    EverythingRequest,
-    EverythingResult,
     EverythingStep,
     ModelInfo,
     RgbArray,
     Warmable,
-    WarmRequest,
 )
 from annotator.domain.ports.likeness import AnswersLike, LikeRequest, masks_of
+from annotator.domain.ports.requests import (
+    ADAPTER_EPOCH,
+    LOAD_EPOCH,
+    DecodeRequest,
+    DecodeResult,
+    EncodeRequest,
+    EncodeResult,
+    EngineFailure,
+    EverythingRequest,
+    EverythingResult,
+    WarmRequest,
+)
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 
 _log = logging.getLogger(__name__)

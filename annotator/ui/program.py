@@ -13,7 +13,8 @@ from PySide6.QtCore import QObject
 
 from annotator.domain.errors import UserError
 from annotator.domain.image_filter import ImageFilter
-from annotator.domain.ports.engine import LOAD_EPOCH, EngineFactory, EngineFailure, ModelInfo
+from annotator.domain.ports.engine import EngineFactory, ModelInfo
+from annotator.domain.ports.requests import LOAD_EPOCH, EngineFailure
 from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, keeps_uids
 from annotator.io.settings import Settings, SettingValue, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl

@@ -17,7 +17,8 @@ from annotator.domain.brush import Stroke
 from annotator.domain.errors import ModelError, ProjectError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Engine, WarmRequest
+from annotator.domain.ports.engine import Engine
+from annotator.domain.ports.requests import WarmRequest
 from annotator.domain.project import Annotation, ImageRecord, Status
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.threads import mask_encoder

@@ -10,7 +10,8 @@ import pytest
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from annotator.domain.ports.engine import DecodeRequest, Embedding, EncodeRequest, WarmRequest
+from annotator.domain.ports.engine import Embedding
+from annotator.domain.ports.requests import DecodeRequest, EncodeRequest, WarmRequest
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.labelling.resting_pointer import REST_MS, RestingPointer
 from annotator.ui.threads.worker import EngineClient

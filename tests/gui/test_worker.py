@@ -12,15 +12,14 @@ from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
 from annotator.domain.errors import ModelError, PromptError
-from annotator.domain.ports.engine import (
+from annotator.domain.ports.engine import Engine, ModelInfo
+from annotator.domain.ports.requests import (
     LOAD_EPOCH,
     DecodeRequest,
     DecodeResult,
     EncodeRequest,
     EncodeResult,
-    Engine,
     EngineFailure,
-    ModelInfo,
 )
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.session import BUG_MESSAGE

@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QWidget
 from annotator.domain.brush import painted
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import AdapterInUse, DecodeResult, ModelInfo
+from annotator.domain.ports.engine import AdapterInUse, ModelInfo
+from annotator.domain.ports.requests import DecodeResult
 from annotator.domain.prompt import Prompts
 from annotator.engine.sam2.adapter_shelf import AdapterEntry, AdapterShelf
 from annotator.jobs.training_record import Outcome

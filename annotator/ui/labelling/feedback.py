@@ -7,7 +7,8 @@ import logging
 from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.drafts.state import RefineState
-from annotator.domain.ports.engine import LOAD_EPOCH, EncodeResult, EngineFailure, ModelInfo
+from annotator.domain.ports.engine import ModelInfo
+from annotator.domain.ports.requests import LOAD_EPOCH, EncodeResult, EngineFailure
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.shell.hud import BusyLine
 from annotator.ui.shell.status import StatusLine

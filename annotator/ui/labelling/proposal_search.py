@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from annotator.domain.ports.engine import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
+from annotator.domain.ports.requests import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.gather import Finder, Gathering
 from annotator.domain.proposals.table import ProposalTable

@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QPushButton
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
-from annotator.domain.ports.engine import DecodeResult, ModelInfo
+from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.ports.formats import Report
 from annotator.domain.ports.jobs import Progress
+from annotator.domain.ports.requests import DecodeResult
 from annotator.domain.prompt import Prompts
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.box_masks import BoxAnswer, store_box_masks

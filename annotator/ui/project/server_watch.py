@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QTimer
 
 from annotator.domain.errors import ModelError
-from annotator.domain.ports.engine import EngineFailure
+from annotator.domain.ports.requests import EngineFailure
 from annotator.engine.remote.address import is_address, parse_address, token_for
 from annotator.ui.dialogs.remote_server import reach
 from annotator.ui.notices import Notices

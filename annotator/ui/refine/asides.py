@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from annotator.domain.drafts.work import Work
-from annotator.domain.ports.engine import DecodeRequest, EncodeRequest, RgbArray, WarmRequest
+from annotator.domain.ports.engine import RgbArray
+from annotator.domain.ports.requests import DecodeRequest, EncodeRequest, WarmRequest
 from annotator.ui.threads.worker import EngineClient
 
 

@@ -22,15 +22,14 @@ from annotator.domain.drafts.state import RefineState, annotation_of, state_of
 from annotator.domain.drafts.work import Work
 from annotator.domain.errors import RowGoneError, UserError
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import (
+from annotator.domain.ports.engine import ModelInfo, RgbArray
+from annotator.domain.ports.requests import (
     LOAD_EPOCH,
     DecodeRequest,
     DecodeResult,
     EncodeRequest,
     EncodeResult,
     EngineFailure,
-    ModelInfo,
-    RgbArray,
 )
 from annotator.domain.project import Change, Edit, ImageRecord, accept_edit, reclass_edit
 from annotator.ui.threads.mask_encoder import MaskEncoder

@@ -9,13 +9,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Slot
 
 from annotator.domain.errors import ModelError
-from annotator.domain.ports.engine import (
-    LOAD_EPOCH,
-    DecodeRequest,
-    DecodeResult,
-    EngineFailure,
-    RgbArray,
-)
+from annotator.domain.ports.engine import RgbArray
+from annotator.domain.ports.requests import LOAD_EPOCH, DecodeRequest, DecodeResult, EngineFailure
 from annotator.domain.prompt import Prompts
 from annotator.ui.threads.worker import EngineClient
 

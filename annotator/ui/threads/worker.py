@@ -6,22 +6,19 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
-from annotator.domain.ports.engine import (
+from annotator.domain.ports.engine import AdapterInUse, AdapterSetter, EngineFactory, ModelInfo
+from annotator.domain.ports.likeness import LikeRequest
+from annotator.domain.ports.requests import (
     LOAD_EPOCH,
-    AdapterInUse,
-    AdapterSetter,
     DecodeRequest,
     DecodeResult,
     EncodeRequest,
     EncodeResult,
-    EngineFactory,
     EngineFailure,
     EverythingRequest,
     EverythingResult,
-    ModelInfo,
     WarmRequest,
 )
-from annotator.domain.ports.likeness import LikeRequest
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 from annotator.engine.session import EngineSession
 

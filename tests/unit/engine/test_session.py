@@ -14,7 +14,9 @@ import numpy as np
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.errors import EncodeCancelled, PromptError
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import (
+from annotator.domain.ports.engine import EverythingStep, ModelInfo
+from annotator.domain.ports.likeness import Examples, LikeQuestion, LikeRequest
+from annotator.domain.ports.requests import (
     LOAD_EPOCH,
     DecodeRequest,
     DecodeResult,
@@ -23,11 +25,8 @@ from annotator.domain.ports.engine import (
     EngineFailure,
     EverythingRequest,
     EverythingResult,
-    EverythingStep,
-    ModelInfo,
     WarmRequest,
 )
-from annotator.domain.ports.likeness import Examples, LikeQuestion, LikeRequest
 from annotator.domain.project import Annotation
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
