@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from annotator.domain.errors import ImageError, ImportFormatError, ProjectError, UserError
 
+_OUTSIDE = "{} is not in the folder of images."
 _LIST_SUFFIX, _COCO_SUFFIX, _PROJECT_SUFFIX = ".txt", ".json", ".annot"
 
 
@@ -144,18 +145,25 @@ def _of_coco(path: Path, folder: Path) -> list[WorkItem]:
         seen.add(number)
         place = PurePosixPath(name.replace("\\", "/"))
         is_outside = place.is_absolute() or ".." in place.parts or ":" in name
-        problem = f"{name} is not in the folder of images." if is_outside else ""
+        problem = _OUTSIDE.format(name) if is_outside else ""
         items.append(WorkItem(place.as_posix(), folder / place, image_id=number, problem=problem))
     return items
 
 
 def _of_project(path: Path) -> list[WorkItem]:
+    from annotator.io.project.image_folder import is_inside
     from annotator.io.project.store import ProjectStore
 
     if not path.is_file():
         raise ProjectError(f"There is no project {path}.", "Check the name.")
     with ProjectStore.open(path, read_only=True) as store:
-        return [WorkItem(one.path, store.image_root / one.path, one.frame) for one in store.images()]
+        root = store.readable_root  # a folder outside of the project's own has to be agreed to
+        return [
+            WorkItem(
+                one.path, root / one.path, one.frame, problem="" if is_inside(one.path) else _OUTSIDE.format(one.path)
+            )
+            for one in store.images()
+        ]
 
 
 def _relative(paths: list[Path], roots: list[Path]) -> list[WorkItem]:

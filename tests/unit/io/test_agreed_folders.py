@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from annotator.cli import main
+from annotator.commands.batch.work_list import list_work
 from annotator.domain.errors import ProjectFolderError
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.project import agreed
@@ -182,6 +184,20 @@ def test_a_folder_that_is_not_there_is_no_question(strangers: Path, tmp_path: Pa
     with (opened := open_project(strangers)).store as store:
         assert opened.asks_for is None
         export_coco(store, tmp_path / "out.json")
+
+
+def test_a_batch_reads_no_folder_that_was_not_agreed_to(strangers: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProjectFolderError, match="outside of its own folder"):
+        list_work([str(strangers)])
+    agreed.agree(strangers, tmp_path / "set")
+    connection = sqlite3.connect(strangers)
+    connection.execute("UPDATE image SET path = ? WHERE id = 1", ("../came/theirs.annot",))
+    connection.execute("UPDATE image SET path = ? WHERE id = 2", ("/etc/passwd",))
+    connection.commit()
+    connection.close()
+    items = list_work([str(strangers)])
+    assert [bool(item.problem) for item in items] == [True, True, False]
+    assert "is not in the folder of images" in items[1].problem
 
 
 def test_the_command_line_refuses_in_one_sentence_and_has_an_option(
