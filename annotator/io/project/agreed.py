@@ -116,7 +116,7 @@ def _read() -> tuple[list[tuple[str, str]], list[str]]:
 
 def _opened_before() -> list[str]:
     """The projects that this person has had open: those of folders are in their own."""
-    return [_real(Path(place)) for place in Settings.load().get("recent_folders") if Path(place).is_file()]
+    return [_real(Path(place)) for place in Settings.load().get("recent_folders") if os.path.isfile(place)]
 
 
 def _write(agreed: Iterable[tuple[str, str]], before: list[str]) -> None:

@@ -104,11 +104,11 @@ def _find_image_root(project: Path, named: Path, relative: str | None, absolute:
         # Through a link: the relative way may have been written from the one place or from the other.
         ways = [] if relative is None else [named.parent / relative, project.parent / relative]
         for way in (*([] if absolute is None else [Path(absolute)]), *ways):
-            if way.is_dir():
+            if os.path.isdir(way):  # false also for names that are longer than any
                 return way.resolve()
     if relative is not None:
         beside = (project.parent / relative).resolve()
-        if beside.is_dir() or absolute is None:
+        if os.path.isdir(beside) or absolute is None:
             return beside
     if absolute is None:
         raise ProjectError(f"{project.name} does not say where its images are.", "Open the image folder instead.")

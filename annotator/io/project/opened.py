@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,7 @@ def open_project(
         store = ProjectStore.open_folder(path, project_path=project_path, author=author, on_found=on_found)
     try:
         asks_for = store.asks_for
-        if path.is_file() and not store.is_read_only and asks_for is None and store.image_root.is_dir():
+        if path.is_file() and not store.is_read_only and asks_for is None and os.path.isdir(store.image_root):
             store.sync_folder(on_found=on_found)
         images = in_order(store.images())
         row_of = {image.id: row for row, image in enumerate(images)}
@@ -71,7 +72,7 @@ def open_project(
         if first_id not in row_of:
             first_id = _first(images)
         categories = {category.id: category for category in store.categories()}
-        absent = len(absent_images(store)) if asks_for is None and store.image_root.is_dir() else 0
+        absent = len(absent_images(store)) if asks_for is None and os.path.isdir(store.image_root) else 0
         class_id = number(store.meta_get("class"))
         series = {one.id: one for one in store.slices.series()}
         finished = frozenset(image.id for image in images if image.is_finished)
@@ -105,5 +106,7 @@ def is_same_project(store: ProjectStore, path: Path, project_path: Path | None) 
     if path.is_file():
         return path.resolve() == store.path.resolve()
     return path.resolve() == store.image_root.resolve() or (
-        project_path is not None and project_path.resolve() == store.path.resolve() and not store.image_root.is_dir()
+        project_path is not None
+        and project_path.resolve() == store.path.resolve()
+        and not os.path.isdir(store.image_root)
     )

@@ -117,7 +117,7 @@ def images_of(project: Path) -> Path | None:
 
 def belongs_elsewhere(images: Path | None, folder: Path) -> bool:
     """Whether a project's images are in another folder than this one. A folder that is gone was moved or renamed."""
-    return images is not None and images.is_dir() and not images.samefile(folder)
+    return images is not None and os.path.isdir(images) and not images.samefile(folder)
 
 
 def elsewhere(project: Path, images: Path) -> ProjectElsewhereError:
@@ -135,7 +135,7 @@ def free_place(parent: Path, folder: Path) -> Path:
         if not place.exists():
             return place
         images = images_of(place)
-        if images is not None and images.is_dir() and images.samefile(folder):
+        if images is not None and os.path.isdir(images) and images.samefile(folder):
             return place
         number += 1
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from annotator.domain.errors import ProjectError, ProjectUnsoundError
+from annotator.domain.errors import ImageError, ProjectError, ProjectUnsoundError
+from annotator.io.images.reading import load_image
+from annotator.io.project.opened import open_project
 from annotator.io.project.plain_copy import make_plain_copy
 from annotator.io.project.schema import translated_errors
 from annotator.io.project.store import ProjectStore
@@ -151,6 +153,18 @@ def test_a_folder_on_another_computer_is_not_even_looked_for(project: Path, plac
         store.meta_set("image_root", ".")
     with ProjectStore.open(project) as store:
         assert store.image_root == project.parent, "what is written for another system does not stand in the way"
+
+
+@pytest.mark.parametrize("place", ["[], " * 400, "ж" * 128, "ab/" * 1300, "x" * 256 + "/../set"])
+def test_a_folder_with_a_name_longer_than_any_is_one_that_is_not_there(project: Path, place: str) -> None:
+    with ProjectStore.open(project) as store:
+        for key in ("image_root", "image_root_absolute"):
+            store.meta_set(key, place)
+    opened = open_project(project)
+    with opened.store as store:
+        assert (opened.asks_for, opened.absent) == (None, 0)
+        with pytest.raises(ImageError):
+            load_image(store.image_path(opened.images[0]))
 
 
 @pytest.mark.parametrize("value", [b"\xff\x00", b"", None])
