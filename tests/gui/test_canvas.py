@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.canvas import mask_items, mask_picture
+from annotator.ui.canvas import mask_items, mask_picture, painted_masks
 from annotator.ui.canvas.canvas import Canvas, ObjectView, prepare_image
 from annotator.ui.canvas.items import PointItem
 from tests.gui.test_items import pixels_of
@@ -741,13 +741,13 @@ def test_five_thousand_objects_paint_and_pan(canvas: Canvas, monkeypatch: pytest
     canvas.zoom_to(100)
     until_painted(canvas)
     painted: list[int] = []
-    plain = mask_picture.MaskPicture.paint
+    plain = mask_picture.MaskPicture.image_on
 
-    def counted(picture: mask_picture.MaskPicture, *rest: object) -> None:
+    def counted(picture: mask_picture.MaskPicture, *rest: object) -> QImage:
         painted.append(1)
-        plain(picture, *rest)
+        return plain(picture, *rest)
 
-    monkeypatch.setattr(mask_picture.MaskPicture, "paint", counted)
+    monkeypatch.setattr(mask_picture.MaskPicture, "image_on", counted)
     canvas.pan_by(-9, 0)
     until_painted(canvas)
     assert len(painted) < 200, "a column of tiles"
@@ -755,9 +755,9 @@ def test_five_thousand_objects_paint_and_pan(canvas: Canvas, monkeypatch: pytest
     canvas.pan_by(9, 0)
     until_painted(canvas)
     assert not painted, "these were painted before"
-    canvas.put_object(ObjectView(2500, views[2499].mask, "#ff0000"))
+    canvas.put_object(ObjectView(2521, views[2520].mask, "#ff0000"))
     until_painted(canvas)
-    assert len(painted) < 30, "what is round it"
+    assert len(painted) == 1, "what is round it is there already"
 
 
 def until_painted(canvas: Canvas) -> None:
@@ -802,8 +802,8 @@ def test_another_zoom_shows_stretched_tiles_at_once_and_sharp_ones_soon(
     canvas: Canvas, crowd: list[ObjectView], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     painted: list[int] = []
-    plain = mask_picture.MaskPicture.paint
-    monkeypatch.setattr(mask_picture.MaskPicture, "paint", lambda *rest: (painted.append(1), plain(*rest)))
+    plain = mask_picture.MaskPicture.image_on
+    monkeypatch.setattr(mask_picture.MaskPicture, "image_on", lambda *rest: (painted.append(1), plain(*rest))[1])
     canvas.zoom_by(1.3)
     canvas.viewport().repaint()
     assert not painted, "nothing is computed while the wheel turns"
@@ -819,3 +819,29 @@ def test_another_zoom_shows_stretched_tiles_at_once_and_sharp_ones_soon(
 def test_the_offscreen_image_of_the_canvas_is_not_blank(canvas: Canvas) -> None:
     image: QImage = canvas.viewport().grab().toImage()
     assert np.ptp(pixels_of(image)[..., :3]) > 100
+
+
+def test_small_masks_are_kept_as_painted_and_within_their_limit(
+    canvas: Canvas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same pixels as painted anew, wherever the view is; another mask, look or zoom is painted."""
+    canvas.set_objects([disc(1, 40, 40, 9), disc(2, 52, 40, 9)])
+    canvas.zoom_to(130)
+    layer = canvas._layer
+    first = window_shot(canvas)
+    kept = layer._painted._kept
+    assert len(kept) == 2
+    canvas.viewport().update()
+    assert (window_shot(canvas) == first).all()
+    canvas.put_object(disc(2, 52, 44, 9))
+    canvas.set_selected({1})
+    window_shot(canvas)
+    assert len(kept) == 2, "what is gone is not kept"
+    in_pieces = window_shot(canvas)
+    layer._painted = painted_masks.PaintedMasks(limit_bytes=0)
+    canvas.viewport().update()
+    assert np.abs(window_shot(canvas) - in_pieces).max() <= 1
+    assert len(layer._painted._kept) == 1
+    monkeypatch.setattr(painted_masks, "MOST_SIDE_PX", 1.0)
+    canvas.viewport().update()
+    assert np.abs(window_shot(canvas) - in_pieces).max() <= 3

@@ -18,6 +18,7 @@ from annotator.io.images import trouble
 from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.work_dialog import WorkDialog
+from annotator.ui.labelling import canvas_objects
 from annotator.ui.panels.list_models import ROW_ROLE
 
 K = Qt.Key
@@ -641,3 +642,20 @@ def test_a_thumbnail_that_is_missing_says_why(desk):
     desk.until(lambda: "ended the process that reads images" in tip(2))
     assert "\n" not in tip(0)
     desk.until(lambda: "leaves the image folder" in tip(3))
+
+
+def test_an_accepted_mask_is_not_decoded_to_be_shown(desk, monkeypatch):
+    """It is known already; one that an edit brings back is decoded."""
+    desk.open()
+    decoded = []
+    plain = canvas_objects.sound_mask
+    monkeypatch.setattr(canvas_objects, "sound_mask", lambda row: (decoded.append(row.id), plain(row))[1])
+    made = desk.accept_at(60, 50)
+    assert made.id in desk.window.canvas._layer.ids
+    assert decoded == []
+    desk.session.undo()
+    assert made.id not in desk.window.canvas._layer.ids
+    desk.session.redo()
+    assert made.id in desk.window.canvas._layer.ids
+    assert decoded == [made.id]
+    assert desk.window.canvas._layer._views[made.id].mask.same_pixels(made.mask())

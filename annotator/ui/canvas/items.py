@@ -88,6 +88,12 @@ def device_scale(painter: QPainter) -> float:
     return painter.worldTransform().m11() * painter.device().devicePixelRatioF()
 
 
+def device_transform(painter: QPainter) -> QTransform:
+    """From the scene to device pixels."""
+    ratio = painter.device().devicePixelRatioF()
+    return painter.worldTransform() * QTransform.fromScale(ratio, ratio)
+
+
 class ImageItem(QGraphicsItem):
     """The photograph: the level that fits the zoom, smooth up to 200 %, square pixels above, a grid from 1600 %."""
 
@@ -174,15 +180,30 @@ class DeviceGrid:
         # An image or pixmap tells its size in device pixels, a widget in logical ones.
         size = ratio if isinstance(device, QWidget) else 1.0
         whole = QRectF(0, 0, device.width() * size, device.height() * size)
-        to_device = painter.worldTransform() * QTransform.fromScale(ratio, ratio)
-        area = to_device.mapRect(part).intersected(whole).toAlignedRect()
+        to_device = device_transform(painter)
+        origin = to_device.dx(), to_device.dy()
+        return cls.under(part, scale=to_device.m11(), origin=origin, ratio=ratio, margin=margin, within=whole)
+
+    @classmethod
+    def under(
+        cls,
+        part: QRectF,
+        *,
+        scale: float,
+        origin: tuple[float, float],
+        ratio: float,
+        margin: int = 0,
+        within: QRectF | None = None,
+    ) -> DeviceGrid | None:
+        """The grid under ``part`` (scene) where ``origin`` is the scene's in device pixels, cut to ``within``."""
+        moved = QRectF(part.topLeft() * scale, part.size() * scale).translated(*origin)
+        area = (moved if within is None else moved.intersected(within)).toAlignedRect()
         if area.isEmpty():
             return None
         left, top, width, height = area.x(), area.y(), area.width(), area.height()
         columns = np.arange(left - margin, left + width + margin, dtype=np.float64) + 0.5
         rows = np.arange(top - margin, top + height + margin, dtype=np.float64) + 0.5
-        scale = to_device.m11()
-        return cls(left, top, width, height, ratio, (columns - to_device.dx()) / scale, (rows - to_device.dy()) / scale)
+        return cls(left, top, width, height, ratio, (columns - origin[0]) / scale, (rows - origin[1]) / scale)
 
     def draw(self, painter: QPainter, image: QImage) -> None:
         """Draw an image of exactly this many device pixels, unscaled."""

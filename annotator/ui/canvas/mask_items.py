@@ -18,6 +18,7 @@ from annotator.domain.mask import Mask
 from annotator.ui.canvas.items import device_scale, spilled
 from annotator.ui.canvas.layer_tiles import LayerTiles
 from annotator.ui.canvas.mask_picture import OUTLINE_PX, TINTS, MaskBrush, MaskLook, MaskPicture, brush_for
+from annotator.ui.canvas.painted_masks import PaintedMasks
 from annotator.ui.canvas.tints import TintBook
 
 _RIMS_PX = 5.0
@@ -117,6 +118,11 @@ def _box_of(mask: Mask) -> tuple[int, int, int, int]:
     return mask.x, mask.y, mask.x + width, mask.y + height
 
 
+def _place_of(mask: Mask) -> QRectF:
+    height, width = mask.bits.shape
+    return QRectF(mask.x, mask.y, width, height)
+
+
 class ObjectLayer(QGraphicsItem):
     """All accepted objects in one item: thousands are culled by numpy instead of asked one by one.
 
@@ -134,10 +140,13 @@ class ObjectLayer(QGraphicsItem):
         self._outline_px = OUTLINE_PX
         self._zoom = 1.0
         self._bounds = QRectF()
+        self._around = QRectF()
+        """Around all objects; empty until it is asked for."""
         self._order: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._areas: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
         self._tints = TintBook(TINTS)
+        self._painted = PaintedMasks()
         self._tiles = LayerTiles(self._paint_part, self._on_painted)
         self.exposed_rects: tuple[QRectF, ...] = ()
         """Set by the view around a paint event: several small rectangles instead of the one around them all."""
@@ -175,6 +184,7 @@ class ObjectLayer(QGraphicsItem):
         self._order = np.array([view.id for view in largest_first], np.int64)
         self._areas = np.array([view.mask.area for view in largest_first], np.int64)
         self._boxes = np.array([_box_of(view.mask) for view in largest_first], np.int64).reshape(-1, 4)
+        self._around = QRectF()
         self.update()
 
     def put(self, view: ObjectView) -> None:
@@ -191,6 +201,7 @@ class ObjectLayer(QGraphicsItem):
         self._order = np.insert(self._order, place, view.id)
         self._areas = np.insert(self._areas, place, view.mask.area)
         self._boxes = np.insert(self._boxes, place, _box_of(view.mask), axis=0)
+        self._around = self._around.united(_place_of(view.mask)) if not self._around.isEmpty() else QRectF()
         self._update_of(view.id)
 
     def remove(self, object_id: int) -> None:
@@ -201,6 +212,7 @@ class ObjectLayer(QGraphicsItem):
         self._tints.forget(object_id)
         stays = self._order != object_id
         self._order, self._areas, self._boxes = self._order[stays], self._areas[stays], self._boxes[stays]
+        self._around = QRectF()
 
     def set_selected(self, ids: frozenset[int]) -> None:
         changed, self._selected = self._selected ^ ids, ids
@@ -244,7 +256,8 @@ class ObjectLayer(QGraphicsItem):
         if self.is_direct or len(self._views) <= DIRECT:
             self._paint_parts(painter, parts, option.exposedRect)
             return
-        within = [part.intersected(self._seen_bounds) for part in parts]
+        bounds = self._seen_bounds
+        within = [part.intersected(bounds) for part in parts]
         ratio = painter.device().devicePixelRatioF()
         seen = [part for part in within if not part.isEmpty()]
         self._tiles.draw(painter, seen, scale=device_scale(painter), ratio=ratio)
@@ -254,8 +267,10 @@ class ObjectLayer(QGraphicsItem):
         """Where objects are, with room for their outlines."""
         if not len(self._boxes):
             return QRectF()
-        (left, top), (right, bottom) = self._boxes[:, :2].min(axis=0), self._boxes[:, 2:].max(axis=0)
-        return spilled(QRectF(left, top, right - left, bottom - top), self._zoom, outline_px=self._outline_px)
+        if self._around.isEmpty():
+            (left, top), (right, bottom) = self._boxes[:, :2].min(axis=0), self._boxes[:, 2:].max(axis=0)
+            self._around = QRectF(left, top, right - left, bottom - top)
+        return spilled(self._around, self._zoom, outline_px=self._outline_px)
 
     def _paint_part(self, painter: QPainter, part: QRectF) -> None:
         self._paint_parts(painter, (part,), part)
@@ -280,7 +295,7 @@ class ObjectLayer(QGraphicsItem):
             if brush is None:
                 look = self._look(view.colour, tint, is_hovered=key[2], is_selected=key[3])
                 brush = brushes[key] = brush_for(look, scale, ratio=ratio)
-            picture.paint(painter, brush, exposed)
+            self._painted.paint(picture, painter, brush, exposed)
 
     def _look(self, colour: str, tint: int, *, is_hovered: bool, is_selected: bool) -> MaskLook:
         return MaskLook(
@@ -314,9 +329,7 @@ class ObjectLayer(QGraphicsItem):
     def _update_of(self, object_id: int) -> None:
         view = self._views.get(object_id)
         if view is not None:
-            height, width = view.mask.bits.shape
-            place = QRectF(view.mask.x, view.mask.y, width, height)
-            part = spilled(place, self._zoom, outline_px=self._outline_px)
+            part = spilled(_place_of(view.mask), self._zoom, outline_px=self._outline_px)
             self._tiles.invalidate(part)
             self.update(part)
 

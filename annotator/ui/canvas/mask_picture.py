@@ -117,7 +117,7 @@ class MaskPicture:
         self.mask = mask
         height, width = mask.bits.shape
         self.place = QRectF(mask.x, mask.y, width, height)
-        self._side = max(width, height)
+        self.side = max(width, height)
         self._pixels = np.ascontiguousarray(mask.bits).view(np.uint8)
         self._levels: dict[int, MaskLevel] = {}
         """By how often they are halved."""
@@ -133,16 +133,30 @@ class MaskPicture:
         return picture
 
     def paint(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
+        """Paint what of it is in ``exposed`` (scene)."""
         if self.place.isEmpty():
             return
-        is_plain = self._side * brush.scale < PLAIN_BELOW_PX * brush.ratio and not brush.is_marked
-        bands = brush.plain if is_plain else brush.bands
-        margin = bands.reach + 1
-        spill = margin / brush.scale
-        seen = exposed.intersected(self.place.adjusted(-spill, -spill, spill, spill))
-        grid = DeviceGrid.of(painter, seen, margin=margin)
-        if grid is None:
-            return
+        seen = exposed.intersected(self.with_spill(brush))
+        grid = DeviceGrid.of(painter, seen, margin=self.margin(brush))
+        if grid is not None:
+            grid.draw(painter, self.image_on(grid, brush))
+
+    def _bands(self, brush: MaskBrush) -> EdgeBands:
+        is_plain = self.side * brush.scale < PLAIN_BELOW_PX * brush.ratio and not brush.is_marked
+        return brush.plain if is_plain else brush.bands
+
+    def margin(self, brush: MaskBrush) -> int:
+        """How far it goes beyond the mask, in device pixels."""
+        return self._bands(brush).reach + 1
+
+    def with_spill(self, brush: MaskBrush) -> QRectF:
+        """What is painted of it, in the scene."""
+        spill = self.margin(brush) / brush.scale
+        return self.place.adjusted(-spill, -spill, spill, spill)
+
+    def image_on(self, grid: DeviceGrid, brush: MaskBrush) -> QImage:
+        """The pixels of a grid that has :meth:`margin` more on each side; to be drawn at once, or copied."""
+        bands, margin = self._bands(brush), self.margin(brush)
         if brush.is_smooth:
             pixels = bands.painted(self._coverage(grid, brush.scale, margin))
         else:
@@ -151,7 +165,7 @@ class MaskPicture:
             pixels = pixels * _dashes(grid, brush.scale, DASH_PX * brush.ratio)
         pixels = np.ascontiguousarray(pixels[margin:-margin, margin:-margin])
         shape = grid.width, grid.height, 4 * grid.width
-        grid.draw(painter, QImage(pixels.data, *shape, QImage.Format.Format_ARGB32_Premultiplied))
+        return QImage(pixels.data, *shape, QImage.Format.Format_ARGB32_Premultiplied)
 
     def _coverage(self, grid: DeviceGrid, scale: float, margin: int) -> npt.NDArray[np.uint8]:
         """How much of each device pixel the mask covers, 0..255, with ``margin`` more on each side."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from PySide6.QtCore import QObject
 
 from annotator.domain.mask import Mask
+from annotator.domain.objects_in_order import found_among
 from annotator.domain.palette import OKABE_ITO
 from annotator.domain.project import Annotation, Change
 from annotator.io.project.soundness import sound_mask
@@ -63,6 +64,10 @@ class CanvasObjects(QObject):
         self._window.canvas.set_objects([self._view(row) for row in there])
         self._shown = {row.id: self._key(row) for row in there}
 
+    def expect(self, annotation: Annotation, mask: Mask) -> None:
+        """An object of this mask is about to be stored: it need not be decoded to be shown."""
+        self._masks[annotation.id] = annotation.rle, mask.tight()
+
     def _on_masks(self, masks: KnownMasks) -> None:
         self._masks.update(masks)
         self.show()
@@ -71,7 +76,8 @@ class CanvasObjects(QObject):
         """Only what differs is painted anew. Looked for among what has changed: asking thousands of objects after every
         accept would take a frame."""
         is_any, touched = bool(change.category_ids), change.annotation_ids
-        wanted = {a.id: a for a in self._session.annotations if is_any or a.id in touched}
+        session = self._session
+        wanted = {a.id: a for a in (session.annotations if is_any else found_among(session.annotations, touched))}
         canvas = self._window.canvas
         for annotation_id in [known for known in (self._shown if is_any else touched) if known not in wanted]:
             if self._shown.pop(annotation_id, None) is not None:

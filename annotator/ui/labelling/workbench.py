@@ -137,6 +137,7 @@ class Workbench(QObject):
         canvas.cursor_moved.connect(lambda x, y, inside: status.set_place(*((x, y) if inside else (None, None))))
         refine.state_changed.connect(self._on_refine)
         refine.accepted.connect(self._on_accepted)
+        refine.storing.connect(self._views.objects.expect)
         refine.message.connect(lambda text: self._notices.tell(text, about=Subject.CLICK))
         refine.busy_changed.connect(self._feedback.on_deciding)
         self._window.area.candidates.chosen.connect(refine.choose)

@@ -185,7 +185,9 @@ class ImageModel(QAbstractListModel):
 
     def update_rows(self, images: Sequence[ImageRecord]) -> None:
         """New values of some images."""
-        known = [image for image in images if image.id in self._place_of]
+        known = [
+            image for image in images if image.id in self._place_of and image != self._images[self._place_of[image.id]]
+        ]
         for image in known:
             if self._images[self._place_of[image.id]].name != image.name:
                 self._names = None

@@ -82,9 +82,11 @@ class ObjectModel(QStringListModel):
         self._categories, self._spacing_mm = dict(categories), spacing_mm
         count = len(before)
         self._rows = new
-        if len(new) == count + 1 and [r.id for r in new[:-1]] == [r.id for r in before]:
+        # The very same ones before it: found without a look into thousands.
+        is_one_more = len(new) == count + 1 and (new[:-1] == before or _ids(new[:-1]) == _ids(before))
+        if is_one_more:
             self.insertRows(count, 1)
-        elif [r.id for r in new] != [r.id for r in before]:
+        elif _ids(new) != _ids(before):
             self.setStringList([""] * len(new))
             return
         if count and not (are_same_classes and all(map(operator.is_, before, new))):
@@ -124,6 +126,10 @@ class ObjectModel(QStringListModel):
             said = "\n".join(text for text in (row.review.value, row.note) if text)
             return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip() + (f"\n{said}" if said else "")
         return None
+
+
+def _ids(rows: Sequence[Annotation]) -> list[int]:
+    return [row.id for row in rows]
 
 
 def _said(row: Annotation, between: str) -> str:

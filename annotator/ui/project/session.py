@@ -6,7 +6,6 @@ Every change goes through :meth:`ProjectSession.apply`, is durable when it retur
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from PySide6.QtCore import QObject, Signal
 from annotator.domain.drafts.held import gone_text
 from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError
 from annotator.domain.image_filter import ImageFilter, neighbour
+from annotator.domain.objects_in_order import with_objects
 from annotator.domain.project import (
     Annotation,
     Category,
@@ -382,15 +382,12 @@ class ProjectSession(QObject):
         if len(change.annotation_ids) > _FEW_ROWS:
             self._read_annotations()
             return
-        rows = [annotation for annotation in self.annotations if annotation.id not in change.annotation_ids]
-        for annotation_id in change.annotation_ids:
-            try:
+        fresh: dict[int, Annotation | None] = dict.fromkeys(change.annotation_ids)
+        for annotation_id in fresh:
+            with suppress(KeyError):
                 row = self.store.annotation(annotation_id)
-            except KeyError:
-                continue
-            if row.image_id == self._current_id:
-                rows.append(row)
-        self.annotations = tuple(sorted(rows, key=operator.attrgetter("id")))
+                fresh[annotation_id] = row if row.image_id == self._current_id else None
+        self.annotations = with_objects(self.annotations, fresh)
 
     def _read_annotations(self) -> None:
         known = self.store is not None and self._current_id in self.row_of

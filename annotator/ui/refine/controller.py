@@ -42,6 +42,8 @@ class RefineController(QObject):
     """RefineState"""
     accepted = Signal(object, object)
     """(Annotation, Change), after it is durable"""
+    storing = Signal(object, object)
+    """(Annotation, its mask), before it is stored, which may still fail: nothing for the person"""
     message = Signal(str)
     """A quiet sentence for the person. Engine failures are the client's signal, not repeated here."""
     not_stored = Signal(object, int)
@@ -67,7 +69,7 @@ class RefineController(QObject):
         self._loop = loop = WorkLoop(client, sink, now=now, author=lambda: self.author, parent=self)
         self.show_anew = loop.show_anew
         self.asides = EngineAsides(client, lambda: loop.work)
-        for name in ("state_changed", "accepted", "message", "not_stored", "busy_changed", "draft_changed"):
+        for name in ("state_changed", "accepted", "storing", "message", "not_stored", "busy_changed", "draft_changed"):
             getattr(loop, name).connect(getattr(self, name))
 
     @property

@@ -59,6 +59,8 @@ class WorkLoop(QObject):
 
     state_changed = Signal(object)
     accepted = Signal(object, object)
+    storing = Signal(object, object)
+    """(annotation, its mask): before it is stored, which may still fail; nothing for the person."""
     message = Signal(str)
     not_stored = Signal(object, int)
     busy_changed = Signal(bool)
@@ -179,6 +181,7 @@ class WorkLoop(QObject):
             annotation = annotation_of(
                 head, mask, ticket, annotation_id=annotation_id, author=self._author(), created_at=self._now()
             )
+            self.storing.emit(annotation, mask)
             edit = accept_edit(annotation, head.image.record, replaces=head.origin)
             kept = answers.kept_without(self.work, head)
             change = self._sink.apply(edit, kept={image_id: kept})

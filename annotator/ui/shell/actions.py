@@ -107,8 +107,10 @@ class ActionSet(QObject):
     def enable(self, state: WindowState) -> None:
         """Enable what can be done in this state."""
         self._state = state
+        answers: dict[Callable[[WindowState], bool], bool] = {}  # many rows ask the same
         for name, action in self.actions.items():
-            is_on = self.rows[name].enabled(state)
+            asks = self.rows[name].enabled
+            is_on = answers[asks] = answers[asks] if asks in answers else asks(state)
             if is_on != self._is_on.get(name):  # Qt is asked only for what differs: this is done after every click
                 self._is_on[name] = is_on
                 action.setEnabled(is_on)

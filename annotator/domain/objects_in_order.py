@@ -1,0 +1,27 @@
+"""The objects of an image in the order of their ids: found and replaced without a look at all of them."""
+
+from __future__ import annotations
+
+import operator
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+
+from annotator.domain.project import Annotation
+
+_ID = operator.attrgetter("id")
+
+
+def found_among(rows: Sequence[Annotation], ids: Iterable[int]) -> list[Annotation]:
+    """Those of ``rows`` (by id, ascending) that have these ids."""
+    places = ((one, bisect_left(rows, one, key=_ID)) for one in ids)
+    return [rows[place] for one, place in places if place < len(rows) and rows[place].id == one]
+
+
+def with_objects(rows: Sequence[Annotation], fresh: Mapping[int, Annotation | None]) -> tuple[Annotation, ...]:
+    """``rows`` (by id, ascending) with others of these ids; None: without."""
+    result = list(rows)
+    for object_id, row in fresh.items():
+        place = bisect_left(result, object_id, key=_ID)
+        has_one = place < len(result) and result[place].id == object_id
+        result[place : place + has_one] = [] if row is None else [row]
+    return tuple(result)
