@@ -108,6 +108,8 @@ class Program(QObject):
         self.client.moved.connect(self._on_model)
         self.client.failed.connect(self._on_engine_failure)
         self.files.setting_changed.connect(self._on_setting)
+        window.objects.opacity.opacity_tried.connect(window.canvas.set_opacity)
+        window.objects.opacity.opacity_chosen.connect(lambda opacity: self._change_setting("mask_opacity", opacity))
         self.files.models.wanted.connect(self._on_model_wanted)
 
     def run(self, row: ActionRow, is_on: bool) -> None:
@@ -223,6 +225,7 @@ class Program(QObject):
             self._show_whether_uids_are_kept()
         elif key == "mask_opacity":
             self.window.canvas.set_opacity(self.settings.get("mask_opacity"))
+            self.window.objects.opacity.show_opacity(self.settings.get("mask_opacity"))
         elif key == "outline_width_px":
             self.window.canvas.set_outline_width(self.settings.get("outline_width_px"))
         elif key == "cross_hair":

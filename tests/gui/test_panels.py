@@ -364,7 +364,7 @@ def test_an_object_row_tells_area_score_and_shape(objects, monkeypatch):
     assert model.index(0).data(DETAIL_ROLE) == "100 px²  ·  0.93"
     assert model.index(1).data(DETAIL_ROLE) == "100 px²"
     objects.set_rows([scored, annotation(2)], CATEGORIES, spacing_mm=(0.5, 0.25))
-    assert model.index(1).data(DETAIL_ROLE) == "12.5 mm²"
+    assert model.index(1).data(DETAIL_ROLE) == "100 px²  ·  12.5 mm²"
     assert "12.5 mm²" in model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
     assert "px" in model.index(0).data(Qt.ItemDataRole.ToolTipRole)
     shot = objects.view.viewport().grab().toImage()

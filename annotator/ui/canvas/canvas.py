@@ -51,6 +51,8 @@ class Canvas(CanvasDisplay):
     """Box, clipped to the image, never empty."""
     object_clicked = Signal(int, bool)
     """(annotation id or 0 for none, whether Shift or Ctrl was held), of the select tool"""
+    objects_ringed = Signal(object, bool)
+    """(ids of all objects that a drag of the select tool has touched, whether Shift or Ctrl was held)"""
     menu_wanted = Signal(int, QPoint)
     """(annotation id or 0 for those that are selected, place on the screen)"""
     object_activated = Signal(int)
@@ -95,8 +97,7 @@ class Canvas(CanvasDisplay):
         """The mouse button of the gesture."""
         self._panned_to: QPointF | None = None
         """Where the mouse has taken the image, in view pixels, while it pans."""
-        self._cursor_shape = cursors.ARROW
-        self._turned = 0.0
+        self._cursor_shape, self._turned = cursors.ARROW, 0.0
         """What Alt and the wheel have turned, in eighths of a degree, since the last whole notch."""
         self.is_negative = False
         """Whether a plain left click is negative."""
@@ -109,6 +110,7 @@ class Canvas(CanvasDisplay):
             box=self.boxed.emit,
             paint=self.painted.emit,
             pick=self.object_clicked.emit,
+            pick_many=self.objects_ringed.emit,
             activate=self.object_activated.emit,
             turn_brush=self.brush_turned.emit,
             operate=self.operated.emit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -176,7 +177,8 @@ class ObjectLayer(QGraphicsItem):
         views = {view.id: view for view in objects if not view.mask.is_empty}
         kept = {i: p for i, p in self._pictures.items() if i in views and views[i].mask is p.mask}
         self._views, self._pictures, self._hovered = views, kept, 0
-        self._forget_tints(kept)
+        if not kept:  # objects that stay keep their tint
+            self._tints.clear()
         for view in views.values():
             self._tints.tint(view.id, _box_of(view.mask))
         self._tiles.clear()
@@ -245,6 +247,18 @@ class ObjectLayer(QGraphicsItem):
             if self._views[object_id].mask.contains(x, y):
                 return object_id
         return 0
+
+    def touched(self, frame: QRectF) -> frozenset[int]:
+        """Painted objects that have a pixel inside a rectangle of the image."""
+        x0, y0 = math.floor(frame.left()), math.floor(frame.top())
+        x1, y1 = math.ceil(frame.right()), math.ceil(frame.bottom())
+        found = set()
+        for object_id in self._within(((x0, y0, x1, y1),)):
+            mask = self._views[object_id].mask
+            rows = slice(max(0, y0 - mask.y), max(0, y1 - mask.y))
+            if mask.bits[rows, max(0, x0 - mask.x) : max(0, x1 - mask.x)].any():
+                found.add(object_id)
+        return frozenset(found)
 
     # --- painting -----------------------------------------------------------------------------------------------------
 
@@ -332,8 +346,3 @@ class ObjectLayer(QGraphicsItem):
             part = spilled(_place_of(view.mask), self._zoom, outline_px=self._outline_px)
             self._tiles.invalidate(part)
             self.update(part)
-
-    def _forget_tints(self, kept: Iterable[int]) -> None:
-        """Objects that stay keep their tint."""
-        if not kept:
-            self._tints.clear()

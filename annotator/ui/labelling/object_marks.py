@@ -65,6 +65,11 @@ class ObjectMarks(QObject):
 
     # --- selecting ----------------------------------------------------------------------------------------------------
 
+    def select_many(self, ids: frozenset[int], is_additive: bool) -> None:
+        """What a drag of the select tool has touched, beside what was selected or in its place."""
+        objects = self._window.objects
+        objects.select_ids(objects.selected_ids() | ids if is_additive else ids)
+
     def invert_selection(self) -> None:
         objects = self._window.objects
         objects.select_ids(frozenset(row.id for row in self._session.annotations) - objects.selected_ids())

@@ -25,8 +25,10 @@ from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.chips import class_icon
+from annotator.ui.panels.class_menu import ClassDetails, class_menu
 from annotator.ui.panels.delegates import ClassDelegate, ObjectDelegate
 from annotator.ui.panels.list_models import ROW_ROLE, ClassModel, ObjectModel
+from annotator.ui.panels.opacity_slider import OpacitySlider
 
 
 class PanelDock(QDockWidget):
@@ -107,6 +109,9 @@ class ObjectPanel(QWidget):
         self.view.selectionModel().selectionChanged.connect(self._on_selection)
         self.view.doubleClicked.connect(self._on_double_click)
         self.view.customContextMenuRequested.connect(self._on_menu)
+        self.opacity = OpacitySlider(self)
+        self.opacity.hide()
+        """For the title line of its dock."""
         self.hint = QLabel("Accepted objects appear here.")
         self.hint.setObjectName("dim")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
@@ -212,6 +217,13 @@ class ClassPanel(QWidget):
     delete_wanted = Signal(int)
     merge_wanted = Signal(int, int)
     """(the class that goes, the one that gets its objects)"""
+    move_wanted = Signal(int, int)
+    """(class, so many places further down)"""
+    key_wanted = Signal(int, int)
+    """(class, the number key that is to pick it; 0 for none)"""
+    details_wanted = Signal(int, str, str)
+    """(class, its supercategory, its description)"""
+    delete_unused_wanted = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -245,7 +257,7 @@ class ClassPanel(QWidget):
         for name, title, handler in (
             ("add", "Add a class", self.add_wanted.emit),
             ("edit", "Rename the class", self._rename_current),
-            ("tag", "Change the class's colour", self._recolour_current),
+            ("tag", "Change the class's colour", self.recolour_current),
             ("delete", "Delete the class (only when no object has it)", self._delete_current),
         ):
             button = QToolButton()
@@ -297,7 +309,8 @@ class ClassPanel(QWidget):
         if (category := self._current()) is not None:
             self.edit_name(category.id)
 
-    def _recolour_current(self) -> None:
+    def recolour_current(self) -> None:
+        """Choose another colour for the class that is marked."""
         category = self._current()
         if category is None:
             return
@@ -326,26 +339,14 @@ class ClassPanel(QWidget):
         category = self._current()
         if category is None or not self.model.is_editable:
             return None
-        tokens = self._theme.tokens
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction("Use this class").triggered.connect(lambda: self.picked.emit(category.id))
-        menu.addAction(icon("edit", tokens), "Rename").triggered.connect(self._rename_current)
-        menu.addAction(icon("tag", tokens), "Change colour…").triggered.connect(self._recolour_current)
-        self._add_merges(menu, category)
-        menu.addSeparator()
-        delete = menu.addAction(icon("delete", tokens), "Delete class")
-        delete.triggered.connect(self._delete_current)
-        delete.setEnabled(self._buttons["delete"].isEnabled())
-        return menu
+        return class_menu(self, category, self._theme.tokens, can_delete=self._buttons["delete"].isEnabled())
 
-    def _add_merges(self, menu: QMenu, category: Category) -> None:
-        others = [row for row in self.model.rows if row.id != category.id]
-        merges = menu.addMenu("Merge into")
-        merges.setEnabled(bool(others))
-        for other in others:
-            action = merges.addAction(class_icon(other), other.name.replace("&", "&&"))
-            action.triggered.connect(lambda _=False, to=other.id: self.merge_wanted.emit(category.id, to))
+    def show_details(self, category: Category) -> ClassDetails:
+        """Open the dialog for what a data set says of a class."""
+        dialog = ClassDetails(category, self.window())
+        dialog.written.connect(lambda *texts: self.details_wanted.emit(category.id, *texts))
+        dialog.open()
+        return dialog
 
     def _retint(self, tokens: Tokens) -> None:
         for name, button in self._buttons.items():

@@ -113,7 +113,8 @@ class ObjectModel(QStringListModel):
         name = category.name if category else "no class"
         if role == DETAIL_ROLE:
             score = "" if row.score is None else f"  ·  {row.score:.2f}"
-            return f"{area_text(row.area, self._spacing_mm)}{score}{_said(row, '  ·  ')}"
+            millimetres = "" if self._spacing_mm is None else f"  ·  {area_text(row.area, self._spacing_mm)}"
+            return f"{area_text(row.area)}{millimetres}{score}{_said(row, '  ·  ')}"
         if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             area = f"{grouped(row.area)} {noun_for(row.area, 'pixel')}{millimetres}"
@@ -196,7 +197,8 @@ class ClassModel(QAbstractListModel):
             return f"class {row.name}{key}, {grouped(count)} {noun_for(count, 'object')}"
         if role == _ROLE.ToolTipRole:
             key = f"Key {row.key}. " if row.key else ""
-            return f"{row.name}\n{key}Click to use it; double click to rename."
+            said = [str(row.extra[name]) for name in ("supercategory", "description") if row.extra.get(name)]
+            return "\n".join([row.name, *said, f"{key}Click to use it; double click to rename."])
         return None
 
     def setData(self, index: Index, value: object, role: int = _ROLE.EditRole) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from annotator.domain.project import Category, Edit, RowChange, merge_edit
+from annotator.domain.counting import counted
+from annotator.domain.project import Category, Change, Edit, RowChange, merge_edit
+from annotator.io.project.queries import CLASS_ORDER
 
 if TYPE_CHECKING:
     from annotator.ui.project.session import ProjectSession
@@ -87,6 +90,49 @@ class ClassBook:
             session.told.emit(f"Merged: {count} “{target.name}” now. Undo takes it back.")
 
         session.attempt(work)
+
+    def move(self, category_id: int, step: int) -> None:
+        """Move a class in the list, so many places down; the project remembers the order."""
+        session, order = self._session, list(self._session.categories)
+        if category_id not in order:
+            return
+        at = order.index(category_id)
+        order.insert(min(max(at + step, 0), len(order) - 1), order.pop(at))
+        session.remember(CLASS_ORDER, json.dumps(order))
+        session.categories = {one: session.categories[one] for one in order}
+        session.changed.emit(Change("move class", category_ids=frozenset(order)))
+
+    def set_key(self, category_id: int, key: int) -> None:
+        """Let a number key pick a class (0: none does); a class that has the key loses it."""
+        known = self._session.categories
+        wanted = [(row, key) for row in known.values() if row.id == category_id and row.key != key]
+        lost = [(row, 0) for row in known.values() if key and row.key == key and row.id != category_id]
+        if wanted:
+            changes = tuple(RowChange(row, replace(row, key=to)) for row, to in (*lost, *wanted))
+            self._session.attempt(lambda: self._session.apply(Edit("change key of class", changes)))
+
+    def describe(self, category_id: int, supercategory: str, description: str) -> None:
+        """What a data set says of a class; an empty text takes it away."""
+        old = self._session.categories.get(category_id)
+        if old is None:
+            return
+        extra = {k: v for k, v in old.extra.items() if k not in ("supercategory", "description")}
+        said = {"supercategory": supercategory, "description": description}
+        self.change(category_id, extra={**extra, **{key: text for key, text in said.items() if text}})
+
+    def delete_unused(self) -> None:
+        """Delete all classes that no object has; one stays."""
+        session = self._session
+        counts = session.store.category_counts() if session.store is not None else {}
+        unused = [row for row in session.categories.values() if not counts.get(row.id)]
+        if len(unused) == len(session.categories):
+            unused = [row for row in unused if row.id != self.current_id]
+        if not unused:
+            session.told.emit("Every class has objects.")
+            return
+        gone = tuple(RowChange(row, None) for row in unused)
+        name = f"delete {counted(len(gone), 'unused class', 'unused classes')}"
+        session.attempt(lambda: session.apply(Edit(name, gone)))
 
     def object_count(self, category_id: int) -> int:
         """How many objects a class has in the whole project."""

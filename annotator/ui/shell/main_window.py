@@ -220,6 +220,7 @@ class MainWindow(QMainWindow):
 
     def _place_tools(self) -> ToolStrip:
         self.docks["images"].add_tool(self.film.filter)
+        self.docks["objects"].add_tool(self.objects.opacity)
         self.area.doubt.set_action(self.actions_by_id["show_doubt"])
         strip = ToolStrip(TOOL_STRIP, self.actions_by_id.actions, self)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, strip)

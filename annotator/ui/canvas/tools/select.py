@@ -1,22 +1,25 @@
-"""The select tool: a click picks an accepted object, a double click takes it up again, a drag moves the image."""
+"""The select tool: a click picks an accepted object, a double click takes it up again, a drag picks all that it
+touches."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QPainter, QPainterPath
 
 from annotator.ui.canvas import cursors
 from annotator.ui.canvas.cursors import Cursor
+from annotator.ui.canvas.tools.drawing import paint_line
 from annotator.ui.canvas.tools.tool import CONTROL, LEFT, SHIFT, Pointer, Tool, ToolContext
 
 
 class SelectTool(Tool):
-    """With Shift or Ctrl a click adds to the selection. The object under the pointer is brighter."""
+    """With Shift or Ctrl both add to the selection. The object under the pointer is brighter."""
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self._start: Pointer | None = None
-        self._panned_to: QPointF | None = None
-        """Where a drag has taken the image, in view pixels."""
+        self._end: Pointer | None = None
+        """Where the drag is, once it is one."""
 
     def press(self, pointer: Pointer) -> bool:
         if pointer.button != LEFT:
@@ -25,20 +28,22 @@ class SelectTool(Tool):
         return True
 
     def move(self, pointer: Pointer) -> None:
-        if self._start is None:
-            return
-        if self._panned_to is None and pointer.is_far_from(self._start):
-            self._panned_to = self._start.at
-        if self._panned_to is not None:
-            by = pointer.at - self._panned_to
-            self._panned_to = pointer.at
-            self.context.view.pan_by(by.x(), by.y())
+        if self._start is not None and (self._end is not None or pointer.is_far_from(self._start)):
+            self._repaint()
+            self._end = pointer
+            self._repaint()
 
     def release(self, pointer: Pointer) -> None:
-        is_click = self._start is not None and self._panned_to is None
+        start, end = self._start, self._end
         self.cancel()
-        if is_click:
+        if start is None:
+            return
+        if end is None:
             self._pick(pointer)
+            return
+        layer = self.context.overlays.layer
+        touched = layer.touched(_frame(start, pointer)) if layer.isVisible() else frozenset()
+        self.context.pick_many(touched, bool((start.keys | pointer.keys) & (SHIFT | CONTROL)))
 
     def double_click(self, pointer: Pointer) -> bool:
         found = self._found(pointer)
@@ -54,16 +59,23 @@ class SelectTool(Tool):
         return self._found(pointer)
 
     def cancel(self) -> None:
-        self._start = self._panned_to = None
+        self._repaint()
+        self._start = self._end = None
 
     def hover(self, pointer: Pointer | None) -> None:
         is_free = pointer is not None and self._start is None
         self.context.overlays.layer.set_hovered(self._found(pointer) if is_free and pointer is not None else 0)
 
     def cursor(self, pointer: Pointer) -> Cursor:
-        if self._panned_to is not None:
-            return cursors.GRABBING
         return cursors.PICK if self._start is None and self._found(pointer) else cursors.ARROW
+
+    def paint(self, painter: QPainter) -> None:
+        if self._start is not None and self._end is not None:
+            marquee = QPainterPath()
+            marquee.addRect(_frame(self._start, self._end))
+            painter.save()
+            paint_line(painter, marquee)
+            painter.restore()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -72,3 +84,11 @@ class SelectTool(Tool):
 
     def _pick(self, pointer: Pointer) -> None:
         self.context.pick(self._found(pointer), bool(pointer.keys & (SHIFT | CONTROL)))
+
+    def _repaint(self) -> None:
+        if self._start is not None and self._end is not None:
+            self.context.view.update_place(_frame(self._start, self._end), margin_px=4)
+
+
+def _frame(start: Pointer, end: Pointer) -> QRectF:
+    return QRectF(start.where, end.where).normalized()

@@ -232,6 +232,7 @@ _ROWS = (
         place=50,
         factory=f"{_HERE}.select:SelectTool",
         gestures=(
+            (("Drag", "Shift+drag"), "Select all that it touches, or add them (Select tool)"),
             (("Double click",), "Refine an object (Select tool)"),
             (("Right click",), "Menu of an object (Select tool)"),
         ),

@@ -70,6 +70,7 @@ class ToolContext:
         box: clipped to the image, never empty.
         paint: a stroke; may lie outside the image.
         pick: (annotation id or 0 for none, whether it is added to the selection).
+        pick_many: (ids of all that a drag has touched, whether they are added to the selection).
         activate: take this object up again.
         turn_brush: so many steps larger, or smaller.
         operate: an operation on the current mask.
@@ -89,6 +90,7 @@ class ToolContext:
     box: Callable[[Box], object]
     paint: Callable[[Stroke], object]
     pick: Callable[[int, bool], object]
+    pick_many: Callable[[frozenset[int], bool], object]
     activate: Callable[[int], object]
     turn_brush: Callable[[int], object]
     operate: Callable[[Operation], object]
