@@ -160,6 +160,9 @@ FORMATS: dict[str, Callable[[], list[bytes]]] = {
     "nifti": lambda: [nifti(np.int16), nifti(np.float32), nifti(np.uint8, is_second=True)],
     "nifti-gz": lambda: [gzip.compress(nifti(np.int16)), gzip.compress(nifti(np.float64), 1)],
     "nrrd": lambda: [volume_nrrd("raw"), volume_nrrd("gzip"), volume_nrrd("raw", np.uint8)],
+    "mp4": lambda: [_video("mp4", "mp4v"), _video("mov", "MJPG")],
+    "avi": lambda: [_video("avi", "MJPG"), _video("avi", "XVID")],
+    "webm": lambda: [_video("webm", "VP80"), _video("webm", "VP90")],
 }
 
 
@@ -168,10 +171,22 @@ SUFFIXES = {
     **{"dicom": ".dcm", "dicom-frames": ".dcm", "nifti": ".nii", "nifti-gz": ".nii.gz"},
 }
 _GZIP = b"\x1f\x8b"
-SEVERAL = ("gif", "apng", "tiff", "dicom-frames", "nifti", "nifti-gz", "nrrd")
+SEVERAL = ("gif", "apng", "tiff", "dicom-frames", "nifti", "nifti-gz", "nrrd", "mp4", "avi", "webm")
 """Formats of several frames: the second is read, too."""
 PLAIN = ("png", "deep-png", "apng", "jpeg")
 """Formats whose samples are also read as they are stored."""
+
+
+def _video(kind: str, code: str) -> bytes:
+    import cv2
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.{kind}"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 25.0, _SOFT.shape[1::-1])
+        for shift in range(3):
+            writer.write(np.roll(_SOFT, shift, 1))
+        writer.release()
+        return path.read_bytes()
 
 
 def _deep_png() -> bytes:

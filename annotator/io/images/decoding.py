@@ -156,6 +156,7 @@ OWN_READERS = {
     "nifti": "annotator.io.images.nifti:NiftiReader",
     "nrrd": "annotator.io.images.nrrd:NrrdReader",
     "raster": "annotator.io.images.raster:RasterReader",
+    "video": "annotator.io.images.video:VideoReader",
 }
 """Imported when the first image is read. Plug-ins come from the entry points ``annotator.readers``."""
 
@@ -217,7 +218,7 @@ def _reader_for(name: str, head: bytes) -> Reader:
         if kind:
             raise ImageError(f"{name} is a file of the kind {kind}, which cannot be read here.", CONVERT)
     if found is None:
-        advice = "Use PNG, JPEG, TIFF, BMP, WebP, GIF, DICOM, NIfTI or NRRD."
+        advice = "Use PNG, JPEG, TIFF, BMP, WebP, GIF, DICOM, NIfTI, NRRD or MP4."
         raise ImageError(f"{name} is not an image that can be read here.", advice)
     return found
 

@@ -13,7 +13,7 @@ from annotator.domain.slices import stacks_of
 from annotator.io.images.reader import LoadedImage
 from annotator.io.images.reading import list_images, load_image, survey_files
 from annotator.io.images.survey import Survey
-from annotator.io.images.video import VIDEO_SUFFIXES, VideoFrames
+from annotator.io.images.video import VIDEO_SUFFIXES
 
 Load = Callable[..., LoadedImage]
 """As :func:`annotator.io.images.reading.load_image`: a path, and ``frame``."""
@@ -39,10 +39,8 @@ class FrameSource(Protocol):
 class PictureFrames:
     """Pictures: (path, frame) each, with names relative to a folder."""
 
-    is_video = False
-
-    def __init__(self, root: Path, places: Sequence[tuple[str, int]], load: Load) -> None:
-        self._root, self._places, self._load = root, tuple(places), load
+    def __init__(self, root: Path, places: Sequence[tuple[str, int]], load: Load, *, is_video: bool = False) -> None:
+        self._root, self._places, self._load, self.is_video = root, tuple(places), load, is_video
 
     def __len__(self) -> int:
         return len(self._places)
@@ -68,14 +66,14 @@ def open_frames(path: Path, *, load: Load = load_image) -> FrameSource:
         if len(places) < 2:
             raise ImageError(f"{path} holds no series of images.", "Name a folder of frames, a stack or a video.")
         return PictureFrames(path, places, load)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoFrames(path)
     if not path.is_file():
         raise ImageError(f"There is no file {path}.", "Check the name.")
     survey = survey_files(path.parent, [path.name]).get(path.name, Survey())
     if survey.frames < 2:
+        load(path, frame=0)  # says what is wrong with it, if anything is
         raise ImageError(f"{path.name} is a single picture.", "Name its folder, a file of many pages or a video.")
-    return PictureFrames(path.parent, [(path.name, frame) for frame in survey.order or range(survey.frames)], load)
+    places = [(path.name, frame) for frame in survey.order or range(survey.frames)]
+    return PictureFrames(path.parent, places, load, is_video=path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _folder_places(folder: Path) -> list[tuple[str, int]]:

@@ -1,104 +1,185 @@
-"""Frames of a video, decoded in order: jumping into one with OpenCV leads to wrong frames in many files.
-
-Going back decodes again from the start, and keeps as many of the frames on the way as fit into a budget.
+"""Videos: each frame is a picture. They are decoded in order only, because seeking leads to wrong frames in many files
+(of 40 seeks into a video with a variable frame rate 24 were wrong with OpenCV).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
-from pathlib import Path
-from typing import Any, cast
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
 
 import cv2
-import numpy as np
 
 from annotator.domain.errors import ImageError
-from annotator.domain.media import frame_name
-from annotator.io.images.reader import LoadedImage, RgbArray
+from annotator.io.images.claims import ask_for
+from annotator.io.images.frame_store import FrameStore, VideoFacts
+from annotator.io.images.reader import COPY_AGAIN, Pixels, RgbArray, check_frame, check_size, frame_note, joined
+from annotator.io.images.survey import MAX_FRAMES, Survey
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
-KEPT_BYTES = 256 << 20
+_KEPT_BEFORE = 24
+"""Frames before the wanted one are kept as well: a person goes back and forth."""
+_CONVERT = "Convert it to MP4 (H.264)."
+_STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
+_ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 
 
-class VideoFrames:
-    """A :class:`~annotator.io.images.frame_source.FrameSource` on a video file. One thread at a time."""
+def is_video(head: bytes) -> bool:
+    """By the first 16 bytes: MP4 and MOV, AVI, Matroska and WebM, MPEG program streams. Nothing else is given to the
+    decoder: it would follow the addresses in a playlist."""
+    if head[4:8] in _ATOMS:
+        return head[4:8] != b"ftyp" or head[8:12] not in _STILL_BRANDS
+    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    return is_avi or head.startswith((b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"))
 
-    is_video = True
 
-    def __init__(self, path: Path, *, kept_bytes: int = KEPT_BYTES) -> None:
-        """Counts the frames by decoding them: what a file says of itself is often wrong.
+class VideoReader:
+    """Video files, through OpenCV's FFmpeg; rotated as the file asks."""
 
-        Raises:
-            ImageError: missing, unreadable, no video, or without a picture.
-        """
-        self._path, self._kept_bytes = path, kept_bytes
-        self._capture = self._opened()
-        self._next = 0
-        self._kept: OrderedDict[int, RgbArray] = OrderedDict()
-        self._count = 0
-        while self._capture.grab():
-            self._count += 1
-        if self._count == 0:
-            raise ImageError(f"{path.name} has no picture that can be decoded.", "Convert it to MP4 (H.264).")
-        with path.open("rb") as stream:
-            self._sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        self._rewind()
+    name = "video"
+    version = 1
+    suffixes = VIDEO_SUFFIXES
+    surveyed = suffixes
 
-    def __len__(self) -> int:
-        return self._count
+    def sniff(self, head: bytes) -> bool:
+        return is_video(head)
 
-    def name(self, position: int) -> str:
-        """See :class:`~annotator.io.images.frame_source.FrameSource`."""
-        return frame_name(self._path.name, position)
+    def survey(self, stream: BinaryIO, name: str) -> Survey:
+        """See :class:`annotator.io.images.survey.SurveyingReader`. Counts by decoding, unless that was done before:
+        what files say of their length is often wrong."""
+        facts = _facts(stream, name)
+        notes = () if len(facts.times_ms) <= MAX_FRAMES else (f"has more than {MAX_FRAMES:,} frames",)
+        return Survey(min(MAX_FRAMES, len(facts.times_ms)), size_wh=(facts.width, facts.height), notes=notes)
 
-    def read(self, position: int) -> LoadedImage:
-        """See :class:`~annotator.io.images.frame_source.FrameSource`."""
-        if not 0 <= position < self._count:
-            raise ImageError(f"{self._path.name} has no frame {position}.", f"It has {self._count}.")
-        if position not in self._kept:
-            if position < self._next:
-                self._rewind()
-            self._decode_to(position)
-        rgb = self._kept[position]
-        key = hashlib.sha256(f"{self._sha256}|video-1|{position}".encode()).hexdigest()
-        height, width = rgb.shape[:2]
-        return LoadedImage(rgb=rgb, width=width, height=height, sha256=self._sha256, image_key=key, file_key=key)
+    def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
+        known = FrameStore(_stamp(stream)).facts()
+        if known is not None:
+            return known.width, known.height
+        with _opened(stream, name) as capture:
+            bgr = _next(capture)
+            if bgr is None:
+                raise _no_picture(name)
+            return bgr.shape[1], bgr.shape[0]
 
-    def _decode_to(self, position: int) -> None:
-        per_frame = 0
-        while self._next <= position:
-            # Frames that would not be kept anyway are not turned into pictures.
-            is_near = per_frame == 0 or (position - self._next) * per_frame < self._kept_bytes
-            if not is_near and self._next < position:
-                if not self._capture.grab():
-                    raise self._cut_off()
-                self._next += 1
-                continue
-            is_read, bgr = self._capture.read()
-            if not is_read:
-                raise self._cut_off()
-            rgb = cast(RgbArray, np.ascontiguousarray(bgr[..., ::-1]))
-            rgb.setflags(write=False)
-            per_frame = rgb.nbytes
-            self._kept[self._next] = rgb
-            self._next += 1
-            while len(self._kept) > 2 and len(self._kept) * per_frame > self._kept_bytes:
-                self._kept.popitem(last=False)
+    def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
+        facts = _facts(stream, name)
+        check_frame(name, frame, len(facts.times_ms))
+        check_size(name, facts.width, facts.height, max_pixels)
+        ask_for(name, facts.width, facts.height, 12)
+        stamp = _stamp(stream)
+        store = FrameStore(stamp)
+        rgb = store.read(frame)
+        if rgb is None:
+            rgb = _decode(stream, name, stamp, store, frame)
+        place = frame_note(frame, len(facts.times_ms), word="frame")
+        return Pixels(rgb, note=joined(place, f"at {facts.times_ms[frame] / 1000:.2f} s"))
 
-    def _rewind(self) -> None:
-        self._capture.release()
-        self._capture = self._opened()
-        self._next = 0
-        self._kept.clear()
+    def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
+        return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
 
-    def _opened(self) -> Any:
-        if not self._path.is_file():
-            raise ImageError(f"There is no file {self._path}.", "Check the name.")
-        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            raise ImageError(f"{self._path.name} cannot be opened as a video.", "Convert it to MP4 (H.264).")
-        return capture
 
-    def _cut_off(self) -> ImageError:
-        return ImageError(f"{self._path.name} ends at frame {self._next}.", "Copy it again from its source.")
+@dataclass(slots=True)
+class _Going:
+    """A video that is being decoded, and the number of its next frame."""
+
+    stamp: tuple[int, ...]
+    capture: Any
+    next: int = 0
+
+
+_going: list[_Going] = []
+"""At most one in this process: frames are mostly wanted one after the other."""
+
+
+def _decode(stream: BinaryIO, name: str, stamp: tuple[int, ...], store: FrameStore, frame: int) -> RgbArray:
+    """Decode up to the frame; it and those before it are stored."""
+    going = _going.pop() if _going else None
+    if going is None or going.stamp != stamp or going.next > frame:
+        if going is not None:
+            going.capture.release()
+        going = _Going(stamp, _open(stream, name))
+    try:
+        while going.next < frame:
+            number = going.next
+            if number < frame - _KEPT_BEFORE or store.has(number):
+                if not going.capture.grab():
+                    raise _cut_off(name, number)
+            else:
+                store.keep(number, _wanted(going.capture, name, number))
+            going.next += 1
+        shown = store.keep(frame, _wanted(going.capture, name, frame))
+        going.next += 1
+    except BaseException:
+        going.capture.release()
+        raise
+    _going.append(going)
+    return shown
+
+
+def _facts(stream: BinaryIO, name: str) -> VideoFacts:
+    """Known from before, or found by decoding to the end."""
+    store = FrameStore(_stamp(stream))
+    known = store.facts()
+    if known is not None:
+        return known
+    with _opened(stream, name) as capture:
+        first = _next(capture)
+        if first is None:
+            raise _no_picture(name)
+        times_ms = [float(capture.get(cv2.CAP_PROP_POS_MSEC))]
+        while len(times_ms) <= MAX_FRAMES and capture.grab():
+            times_ms.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)))
+    facts = VideoFacts(first.shape[1], first.shape[0], tuple(times_ms))
+    store.keep_facts(facts)
+    return facts
+
+
+def _stamp(stream: BinaryIO) -> tuple[int, ...]:
+    info = os.fstat(stream.fileno())
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[Any]:
+    capture = _open(stream, name)
+    try:
+        yield capture
+    finally:
+        capture.release()
+
+
+def _open(stream: BinaryIO, name: str) -> Any:
+    stream.seek(0)
+    head = stream.read(16)
+    stream.seek(0)
+    if not is_video(head):
+        raise ImageError(f"{name} is not a video of a kind that can be read here.", _CONVERT)
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"  # nothing is fetched for a file's sake
+    path = os.path.abspath(os.fspath(cast(Any, stream).raw.name))
+    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        capture.release()
+        raise _no_picture(name)
+    return capture
+
+
+def _next(capture: Any) -> RgbArray | None:
+    is_read, bgr = capture.read()
+    return cast(RgbArray, bgr) if is_read else None
+
+
+def _wanted(capture: Any, name: str, number: int) -> RgbArray:
+    bgr = _next(capture)
+    if bgr is None:
+        raise _cut_off(name, number)
+    return bgr
+
+
+def _no_picture(name: str) -> ImageError:
+    return ImageError(f"{name} has no picture that can be decoded; it may be cut off, or hold sound alone.", _CONVERT)
+
+
+def _cut_off(name: str, number: int) -> ImageError:
+    return ImageError(f"{name} cannot be decoded from frame {number + 1} on.", COPY_AGAIN)

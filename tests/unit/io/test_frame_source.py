@@ -12,7 +12,6 @@ from PIL import Image
 
 from annotator.domain.errors import ImageError
 from annotator.io.images.frame_source import open_frames
-from annotator.io.images.video import VideoFrames
 from tests.unit.io.dicom_builders import write_stack
 
 
@@ -65,13 +64,6 @@ def test_frames_of_a_video_in_any_order(tmp_path: Path) -> None:
         assert abs(int(source.read(at).rgb[20, 20, 0]) - 10 * at) < 5
     keys = {source.read(at).image_key for at in range(8)}
     assert len(keys) == 8
-
-
-def test_going_back_in_a_video_is_bounded_in_memory(tmp_path: Path) -> None:
-    source = VideoFrames(video(tmp_path / "clip.mp4", 12), kept_bytes=4 * 64 * 48 * 3)
-    for at in range(11, -1, -1):
-        assert abs(int(source.read(at).rgb[20, 20, 0]) - 10 * at) < 5
-        assert len(source._kept) <= 4
 
 
 @pytest.mark.parametrize("kind", ["nothing", "one picture", "no video", "two stacks", "empty folder"])

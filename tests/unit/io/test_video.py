@@ -1,0 +1,160 @@
+"""Videos: every frame is the right one in any order, and what is no video is refused before it is decoded."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from annotator.domain.errors import ImageError
+from annotator.io.images import decoding, frame_store
+from annotator.io.images.frame_source import open_frames
+from annotator.io.images.frame_store import FrameStore, VideoFacts
+from annotator.io.images.reading import is_supported, list_images, load_image, load_thumbnail, survey_files
+from annotator.io.images.video import is_video
+from annotator.io.project.store import ProjectStore
+
+WIDTH, HEIGHT, BITS = 128, 96, 8
+KINDS = {"a.mp4": "mp4v", "a.avi": "MJPG", "b.avi": "XVID", "a.mkv": "mp4v", "a.webm": "VP80"}
+
+
+def picture(number: int) -> np.ndarray:
+    """The number in black and white blocks, which survive any codec."""
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    for bit in range(BITS):
+        image[32:64, bit * 16 : bit * 16 + 16] = 255 if number >> bit & 1 else 0
+    return image
+
+
+def number_in(rgb: np.ndarray) -> int:
+    return sum(1 << bit for bit in range(BITS) if rgb[48, bit * 16 + 8].mean() > 127)
+
+
+def write_video(path: Path, code: str, frames: int = 60) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 25.0, (WIDTH, HEIGHT))
+    assert writer.isOpened()
+    for number in range(frames):
+        writer.write(picture(number))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("name", "code"), KINDS.items())
+def test_frames_are_the_right_ones_in_any_order(tmp_path: Path, name: str, code: str) -> None:
+    path = write_video(tmp_path / name, code)
+    survey = survey_files(tmp_path, [name])[name]
+    assert (survey.frames, survey.size_wh) == (60, (WIDTH, HEIGHT))
+    order = random.Random(3).sample(range(60), 25)
+    keys = set()
+    for frame in order:
+        image = load_image(path, frame=frame)
+        assert number_in(image.rgb) == frame
+        assert f"frame {frame + 1} of 60" in image.note
+        keys.add(image.image_key)
+    assert len(keys) == len(order)
+    assert f"at {order[-1] / 25:.2f} s" in image.note
+    assert np.array_equal(load_image(path, frame=order[0]).rgb, load_image(path, frame=order[0]).rgb)
+    assert load_thumbnail(path, frame=7, max_side=64).shape == (48, 64, 3)
+
+
+def test_what_is_shown_first_is_what_was_stored(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", "mp4v", 30)
+    first = decoding.load_image(path, frame=20)  # in this process: whatever answers, the store is the same
+    again = load_image(path, frame=20)
+    assert np.array_equal(first.rgb, again.rgb)
+    assert first.image_key == again.image_key
+
+
+def test_a_damaged_store_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write_video(tmp_path / "a.mp4", "mp4v", 20)
+    assert number_in(decoding.load_image(path, frame=9).rgb) == 9
+    files = sorted((tmp_path / "cache").rglob("*.jpg"))
+    assert len(files) == 10
+    for file in files:
+        file.write_bytes(b"")
+    for facts in (tmp_path / "cache").rglob("video.json"):
+        facts.write_text('{"width": 3')
+    assert number_in(decoding.load_image(path, frame=9).rgb) == 9
+    assert number_in(decoding.load_image(path, frame=2).rgb) == 2
+
+
+def test_a_full_disk_shows_frames_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", "mp4v", 20)
+
+    def full(*_what: object, **_more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(frame_store, "write_atomic", full)
+    assert [number_in(decoding.load_image(path, frame=frame).rgb) for frame in (5, 17, 3)] == [5, 17, 3]
+
+
+def test_the_store_keeps_to_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = [FrameStore((number,), root=tmp_path) for number in range(4)]
+    monkeypatch.setattr(frame_store, "MOST_BYTES", 1)
+    for store in stores:
+        store.keep(0, picture(1))
+        store.keep_facts(VideoFacts(WIDTH, HEIGHT, (0.0,)))
+    assert [store.has(0) for store in stores] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.7])
+def test_a_video_that_is_cut_off_gives_the_frames_that_it_has(tmp_path: Path, kept: float) -> None:
+    whole = write_video(tmp_path / "a.avi", "MJPG").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: int(len(whole) * kept)])
+    frames = survey_files(tmp_path, ["cut.avi"])["cut.avi"].frames
+    assert 2 < frames < 60
+    assert number_in(load_image(tmp_path / "cut.avi", frame=frames - 2).rgb) == frames - 2
+    with pytest.raises(ImageError, match="there is no frame"):
+        load_image(tmp_path / "cut.avi", frame=frames)
+
+
+def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mp4", "mp4v").read_bytes()
+    (tmp_path / "head.mp4").write_bytes(whole[:1000])
+    (tmp_path / "sound.mp4").write_bytes(b"RIFF\x24\0\0\0WAVEfmt " + bytes(40))
+    (tmp_path / "list.mp4").write_bytes(b"#EXTM3U\n#EXTINF:1,\n/etc/hostname\n")
+    (tmp_path / "one.mp4").write_bytes(b"\0")
+    for name, says in (
+        ("head.mp4", "no picture that can be decoded"),
+        ("sound.mp4", "not a video"),
+        ("list.mp4", "not a video"),
+        ("one.mp4", "not a video"),
+    ):
+        with pytest.raises(ImageError, match=says):
+            load_image(tmp_path / name)
+        with pytest.raises(ImageError, match=says):
+            open_frames(tmp_path / name)
+
+
+def test_still_pictures_in_the_same_box_are_none() -> None:
+    assert is_video(b"\0\0\0\x20ftypisom\0\0\2\0")
+    assert not is_video(b"\0\0\0\x20ftypheic\0\0\2\0")
+    assert not is_video(b"\0\0\0\x20ftypavif\0\0\2\0")
+
+
+def test_a_folder_of_videos_is_a_project_of_frames(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_video(folder / "a.mp4", "mp4v", 12)
+    write_video(folder / "b.avi", "MJPG", 5)
+    assert list_images(folder) == ["a.mp4", "b.avi"]
+    assert is_supported(folder / "a.mp4")
+    with ProjectStore.open_folder(folder) as store:
+        images = store.images()
+        assert [(image.path, image.frame) for image in images] == [
+            *(("a.mp4", frame) for frame in range(12)),
+            *(("b.avi", frame) for frame in range(5)),
+        ]
+        assert len({image.series_id for image in images}) == 2
+
+
+def test_a_series_outside_of_a_project(tmp_path: Path) -> None:
+    source = open_frames(write_video(tmp_path / "a.mp4", "mp4v", 6))
+    assert (len(source), source.is_video) == (6, True)
+    assert [number_in(source.read(at).rgb) for at in (4, 0, 5)] == [4, 0, 5]
+    assert json.dumps(source.name(3))
