@@ -182,7 +182,7 @@ def _video(kind: str, code: str) -> bytes:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a.{kind}"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 25.0, _SOFT.shape[1::-1])
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 25.0, _SOFT.shape[1::-1])
         for shift in range(3):
             writer.write(np.roll(_SOFT, shift, 1))
         writer.release()

@@ -35,7 +35,7 @@ def number_in(rgb: np.ndarray) -> int:
 
 
 def write_video(path: Path, code: str, frames: int = 60) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 25.0, (WIDTH, HEIGHT))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 25.0, (WIDTH, HEIGHT))
     assert writer.isOpened()
     for number in range(frames):
         writer.write(picture(number))
