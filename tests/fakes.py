@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.errors import EncodeCancelled
 from annotator.domain.mask import Mask
@@ -184,6 +184,7 @@ class FakeFinder(FakeSegmenter):
         self.step_gate = Gate()
         self.everything_settings = EverythingSettings()
         self.begun = 0
+        self.goes_on_from = 0
         self.is_at_once = False
         """Whether one step has all of it."""
 
@@ -194,13 +195,15 @@ class FakeFinder(FakeSegmenter):
         settings: EverythingSettings,
         *,
         has_to_yield: Callable[[], bool] | None = None,
+        begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         self.begun += 1
+        self.goes_on_from = 0 if begun is None else begun.done
         found = list(self.found)
         if self.is_at_once or not found:
             yield EverythingStep(1, 1, tuple(found), is_last=True)  # type: ignore[arg-type]
             return
-        for done in range(1, len(found) + 1):
+        for done in range(self.goes_on_from + 1, len(found) + 1):
             while done > 1 or len(found) == 1:
                 try:
                     self.step_gate.pass_through(has_to_yield)

@@ -2,14 +2,12 @@
 
 The official generator enlarges every answer to the whole image before it asks whether the answer is any good: on two
 cores that, the plain decoder and its batches take two minutes for 1024 clicks. Here predicted IoU is asked before masks
-are made at all, stability, boxes and duplicates are judged on the decoder's own grid, and only what is kept in the end
-becomes pixels.
+are made at all, stability is judged on the decoder's own grid, and only what passes becomes pixels, in its box alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import cv2
@@ -17,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.everything import (
+    Alike,
+    Begun,
     EverythingSettings,
     FloatArray,
     GridAnswer,
@@ -26,8 +26,8 @@ from annotator.domain.answering.everything import (
     crop_regions,
     grid_points,
     is_cut_off,
-    low_resolution_boxes,
     mask_nms,
+    pixel_stability,
     points_per_side,
     stabilities,
     touches_border,
@@ -36,35 +36,22 @@ from annotator.domain.answering.everything import (
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import EncodeCancelled
+from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
-from annotator.engine.zoom.pieces import placed
+from annotator.engine.grid_answers import Found
 
-NOTHING_LOGIT = -32.0
 FLAT_RANGE = 4
 """Grey levels: a place where the image varies by no more, over a cell of the grid, shows nothing to click at."""
+STABILITY_DOUBT_CELLS = 12.8
+"""A stability counted on a grid may be off by so much, over the cells of its side."""
 LOOKS = 8
 """How often what was found is shown before everything was asked."""
-
-IntArray = npt.NDArray[np.int64]
 
 
 class GridDecoder(Protocol):
     """What answers many clicks at once, as :class:`~annotator.engine.sam2.segmenter.Sam2Segmenter` does."""
 
     def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer: ...
-
-
-@dataclass(slots=True, eq=False)
-class _Found:
-    """The candidates of one crop that passed the filters: figures of all, logits of those that may be kept."""
-
-    boxes: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-    iou: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
-    stability: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
-    point: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-    candidate: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-    logits: dict[int, FloatArray] = field(default_factory=dict)
-    proposals: dict[int, Proposal] = field(default_factory=dict)
 
 
 class Everything:
@@ -77,6 +64,7 @@ class Everything:
             cancels is begun anew with the next step.
         settings: checked.
         batch: clicks decoded at once, where the settings leave it open.
+        begun: an earlier run with the same settings, to go on from there.
     """
 
     def __init__(
@@ -87,6 +75,7 @@ class Everything:
         settings: EverythingSettings,
         *,
         batch: int,
+        begun: Begun | None = None,
     ) -> None:
         self._decoder, self._image, self._embedding_of, self._settings = decoder, image, embedding_of, settings
         self._height, self._width = image.shape[:2]
@@ -94,30 +83,38 @@ class Everything:
         regions = crop_regions(self._width, self._height, settings)
         self._blobs = self._blobs_by_crop(regions) if settings.finds_blobs and settings.crop_n_layers else {}
         self._crops = [(region, self._points(region, layer)) for region, layer in regions]
+        self._begun = begun or Begun()
         self._kept: list[tuple[Region, list[Proposal]]] = []
+        self._alike: Alike = {}
 
     def steps(self) -> Iterator[EverythingStep]:
         """After every batch of clicks how far it is; now and then, and at the end, what was found so far."""
         total = sum(len(points) for _, points in self._crops)
-        done, shown = 0, 0
+        done, begun = 0, min(self._begun.done, total)
+        shown = begun * LOOKS // max(total, 1)
         for region, points in self._crops:
-            found = _Found()
-            while len(points):
+            found = Found.of([one for one in self._begun.proposals if one.crop == region])
+            first = min(max(begun - done, 0), len(points))
+            if first == len(points):  # it was done before
+                done += first
+                self._kept.append((region, list(found.proposals.values())))
+                continue
+            while True:
                 try:
                     embedding = self._embedding_of(region)
                     break
                 except EncodeCancelled:
                     yield EverythingStep(done, total, None)  # something more urgent waits; then the crop begins anew
-            for start in range(0, len(points), self._batch):
+            for start in range(first, len(points), self._batch):
                 batch = points[start : start + self._batch]
-                self._ask(embedding, region, batch, start, found)
-                done += len(batch)
-                if done < total:
-                    is_look = done * LOOKS // total > shown
-                    shown = done * LOOKS // total
-                    fresh = self._survivors(embedding, region, points, found) if is_look else []
-                    yield EverythingStep(done, total, self._together(region, fresh) if is_look else None)
-            self._kept.append((region, self._survivors(embedding, region, points, found) if len(points) else []))
+                self._ask(embedding, region, batch, found)
+                now = done + start + len(batch)
+                if now < total:
+                    is_look, shown = now * LOOKS // total > shown, now * LOOKS // total
+                    fresh = self._survivors(region, found) if is_look else []
+                    yield EverythingStep(now, total, self._together(region, fresh) if is_look else None)
+            done += len(points)
+            self._kept.append((region, self._survivors(region, found)))
         yield EverythingStep(total, total, self._together(None, []), is_last=True)
 
     def _blobs_by_crop(self, regions: list[tuple[Region, int]]) -> dict[Region, FloatArray]:
@@ -145,66 +142,56 @@ class Everything:
         pixels = self._image[region.y0 : region.y1, region.x0 : region.x1]
         return points[_is_lively(pixels, points, cell_px=(size / per_side).tolist())]
 
-    def _ask(self, embedding: Embedding, region: Region, points: FloatArray, first: int, found: _Found) -> None:
+    def _ask(self, embedding: Embedding, region: Region, points: FloatArray, found: Found) -> None:
+        """A batch of clicks. What the decoder's own grid tells well enough to be refused never becomes pixels."""
         settings = self._settings
         answer = self._decoder.decode_grid(embedding, points, least_iou=settings.pred_iou_thresh)
-        if not answer.iou.size:
-            return
         stability = stabilities(answer.logits, settings.stability_score_offset)
-        cells = low_resolution_boxes(answer.logits)
-        rows, columns = answer.logits.shape[1:]
-        scale = np.array([region.width / columns, region.height / rows] * 2, np.float32)
-        corner = np.array([region.x0, region.y0] * 2, np.float32)
-        boxes = cells * scale + corner
-        keep = (stability >= settings.stability_score_thresh) & (cells[:, 2] > cells[:, 0])
-        keep &= ~is_cut_off(boxes, region, width=self._width, height=self._height)
+        least, doubt = settings.stability_score_thresh, STABILITY_DOUBT_CELLS / answer.logits.shape[1]
+        likely = np.flatnonzero(stability >= least - doubt)
+        size = {"width": region.width, "height": region.height}
+        masks: list[Mask] = []
+        passed: list[int] = []
+        for index in likely.tolist():
+            logits = answer.logits[index]
+            if abs(stability[index] - least) < doubt and least > 0:
+                stability[index] = pixel_stability(logits, settings.stability_score_offset, **size)
+                if stability[index] < least:
+                    continue
+            mask = mask_from_logits(logits, **size)
+            if not mask.is_empty:
+                masks.append(mask)
+                passed.append(index)
+        if not masks:
+            return
+        corner = np.array([region.x0, region.y0, region.x0 - 1, region.y0 - 1], np.float32)
+        boxes = np.array([(m.x, m.y, m.x + m.bits.shape[1], m.y + m.bits.shape[0]) for m in masks], np.float32) + corner
+        keep = ~is_cut_off(boxes, region, width=self._width, height=self._height)
         if not settings.keeps_border:
             keep &= ~touches_border(boxes, width=self._width, height=self._height)
-        chosen = np.flatnonzero(keep)
-        if not chosen.size:
-            return
-        old = len(found.iou)
-        found.boxes = np.concatenate([found.boxes, boxes[chosen]])
-        found.iou = np.concatenate([found.iou, answer.iou[chosen]])
-        found.stability = np.concatenate([found.stability, stability[chosen]])
-        found.point = np.concatenate([found.point, answer.prompt[chosen] + first])
-        found.candidate = np.concatenate([found.candidate, answer.candidate[chosen]])
-        # Only what no better one has replaced so far keeps its logits; who is kept in the end is judged over all.
-        stay = set(self._suppressed(found).tolist())
-        for place, index in enumerate(chosen.tolist()):
-            if old + place in stay:
-                found.logits[old + place] = answer.logits[index].copy()
-        for index in [i for i in found.logits if i not in stay]:
-            del found.logits[index]
-            found.proposals.pop(index, None)
+        chosen, rows = np.flatnonzero(keep), np.array(passed)[keep]
+        found.add(
+            [masks[at] for at in chosen],
+            boxes=boxes[chosen],
+            iou=answer.iou[rows],
+            stability=stability[rows],
+            points=points[answer.prompt[rows]],
+        )
 
-    def _suppressed(self, found: _Found) -> IntArray:
-        return box_nms(found.boxes, found.iou, self._settings.box_nms_thresh)
-
-    def _survivors(self, embedding: Embedding, region: Region, points: FloatArray, found: _Found) -> list[Proposal]:
-        """What is kept of a crop, as pixels."""
-        if not found.iou.size:
-            return []
-        stay = self._suppressed(found).tolist()
-        self._ask_again(embedding, points, found, [index for index in stay if index not in found.logits])
+    def _survivors(self, region: Region, found: Found) -> list[Proposal]:
+        """What is kept of a crop, as pixels of the image."""
+        stay = found.best(self._settings.box_nms_thresh).tolist()
         for index in stay:
             if index not in found.proposals:
-                found.proposals[index] = self._proposal(region, points, found, index)
-        return [found.proposals[index] for index in stay if not found.proposals[index].mask.is_empty]
+                found.proposals[index] = self._proposal(region, found, index)
+        return [found.proposals[index] for index in stay]
 
-    def _ask_again(self, embedding: Embedding, points: FloatArray, found: _Found, missing: list[int]) -> None:
-        """Logits of those that were let go for a better one, which itself was not kept."""
-        for start in range(0, len(missing), self._batch):
-            some = missing[start : start + self._batch]
-            answer = self._decoder.decode_grid(embedding, points[found.point[some]], least_iou=-np.inf)
-            for place, index in enumerate(some):
-                match = (answer.prompt == place) & (answer.candidate == found.candidate[index])
-                found.logits[index] = answer.logits[int(np.flatnonzero(match)[0])].copy()
-
-    def _proposal(self, region: Region, points: FloatArray, found: _Found, index: int) -> Proposal:
-        mask = mask_from_logits(found.logits[index], width=region.width, height=region.height)
-        mask = without_specks(placed(mask, region, (self._width, self._height)), self._settings.min_mask_region_area)
-        x, y = points[found.point[index]].tolist()
+    def _proposal(self, region: Region, found: Found, index: int) -> Proposal:
+        packed = found.packed[index]
+        assert packed is not None  # those without have been proposals from the beginning
+        mask = packed.mask(region, width=self._width, height=self._height)
+        mask = without_specks(mask, self._settings.min_mask_region_area)
+        x, y = found.points[index].tolist()
         place = (x + region.x0, y + region.y0)
         return Proposal(mask, float(found.iou[index]), float(found.stability[index]), place, region)
 
@@ -216,7 +203,7 @@ class Everything:
             boxes = np.array([proposal.box_xyxy for proposal in everything], np.float32)
             smaller_first = np.array([1 / (p.crop.width * p.crop.height) for p in everything], np.float32)
             everything = [everything[i] for i in box_nms(boxes, smaller_first, self._settings.crop_nms_thresh)]
-        return tuple(mask_nms(everything, self._settings.mask_nms_thresh))
+        return tuple(mask_nms(everything, self._settings.mask_nms_thresh, self._alike))
 
 
 def _is_lively(pixels: RgbArray, points: FloatArray, *, cell_px: Sequence[float]) -> npt.NDArray[np.bool_]:

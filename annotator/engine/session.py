@@ -254,7 +254,7 @@ class EngineSession:
         if not isinstance(segmenter, AnswersEverything):
             raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
         settings = request.settings or segmenter.everything_settings
-        return segmenter.everything(embedding, request.image, settings, has_to_yield=has_to_yield)
+        return segmenter.everything(embedding, request.image, settings, has_to_yield=has_to_yield, begun=request.begun)
 
     def _has_newer(self, request: DecodeRequest) -> bool:
         waiting = self._mailboxes.peek(Lane.DECODE)

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[WorkItem, LoadedImage], Answer]
 
-_BOOLEANS = {"keeps_border", "skips_flat", "finds_blobs"}
-_GRID = [field for field in dataclasses.fields(EverythingSettings) if field.name not in _BOOLEANS]
+_GRID = [field for field in dataclasses.fields(EverythingSettings) if not isinstance(field.default, bool)]
 _SOURCES = "images, folders, patterns such as 'photos/**/*.jpg', lists (.txt), COCO files (.json), projects (.annot)"
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
@@ -115,6 +116,14 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A run that ended early: clicks that were done, and all that it had found by then."""
+
+    done: int = 0
+    proposals: tuple[Proposal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class GridAnswer:
     """K candidates of a batch of prompts.
 
@@ -180,53 +189,29 @@ def blob_points(image: npt.NDArray[np.uint8], most: int) -> FloatArray:
         rows, columns = np.nonzero(is_top)
         found.append(np.stack([columns, rows, strength[rows, columns], np.full(len(rows), sigma)], -1))
     blobs = np.concatenate(found)
-    kept = np.zeros((0, 3))
+    kept, count = np.zeros((most, 3)), 0
     for x, y, _, sigma in blobs[np.argsort(-blobs[:, 2], kind="stable")].tolist():
-        if len(kept) == most:
+        if count == most:
             break
-        if not (np.hypot(kept[:, 0] - x, kept[:, 1] - y) < np.maximum(kept[:, 2], 1.0)).any():
-            kept = np.concatenate([kept, [[x, y, sigma]]])
-    return np.asarray((kept[:, :2] + 0.5) * (width / size[0], height / size[1]), np.float32)
-
-
-def low_resolution_boxes(logits: FloatArray) -> FloatArray:
-    """Where masks will end, to a fraction of a cell: K x 4 (x0, y0, x1, y1) in cells, zeros for empty masks.
-
-    Args:
-        logits: K x L x M; a mask's edge lies where the line between two cells' logits crosses zero.
-    """
-    x0, x1 = _extent(logits)
-    y0, y1 = _extent(logits.transpose(0, 2, 1))
-    return np.stack([x0, y0, x1, y1], -1).astype(np.float32)
-
-
-def _extent(logits: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """First and last positive position along the last axis, K each."""
-    count, _, length = logits.shape
-    best = logits.max(axis=1)  # K x M: which columns hold any of the mask
-    positive = best > 0
-    has_any = positive.any(1)
-    first, last = positive.argmax(1), length - 1 - positive[:, ::-1].argmax(1)
-    rows = np.arange(count)
-
-    def reach(inner: IntArray, step: int) -> FloatArray:
-        """How far beyond the centre of the outermost column the mask goes, in cells, 0..1."""
-        outer = np.clip(inner + step, 0, length - 1)
-        at_edge = outer == inner
-        a, b = logits[rows, :, inner], logits[rows, :, outer]
-        part = np.where(a > 0, a / np.maximum(a - b, 1e-6), 0.0)
-        return np.where(at_edge, 0.5, part.max(1)).astype(np.float32)
-
-    start = np.maximum(first + 0.5 - reach(first, -1), 0)
-    stop = np.minimum(last + 0.5 + reach(last, 1), length)
-    return np.where(has_any, start, 0).astype(np.float32), np.where(has_any, stop, 0).astype(np.float32)
+        others = kept[:count]
+        if not ((others[:, 0] - x) ** 2 + (others[:, 1] - y) ** 2 < np.maximum(others[:, 2], 1.0) ** 2).any():
+            kept[count] = x, y, sigma
+            count += 1
+    return np.asarray((kept[:count, :2] + 0.5) * (width / size[0], height / size[1]), np.float32)
 
 
 def stabilities(logits: FloatArray, offset: float) -> FloatArray:
     """Of K x L x M logits, each 0..1: see :func:`annotator.domain.answering.logits.stability`."""
-    inner = (logits > offset).sum((1, 2), dtype=np.int64)
-    outer = (logits > -offset).sum((1, 2), dtype=np.int64)
+    # One by one: to count along axes takes five times as long.
+    inner = np.array([np.count_nonzero(one > offset) for one in logits])
+    outer = np.array([np.count_nonzero(one > -offset) for one in logits])
     return np.where(outer > 0, inner / np.maximum(outer, 1), 1.0).astype(np.float32)
+
+
+def pixel_stability(logits: FloatArray, offset: float, *, width: int, height: int) -> float:
+    """Of L x M logits, counted in the pixels of an image of this size instead of in cells; 0..1."""
+    inner, outer = (mask_from_logits(logits - shift, width=width, height=height).area for shift in (offset, -offset))
+    return inner / outer if outer else 1.0
 
 
 def is_cut_off(boxes: FloatArray, crop: Region, *, width: int, height: int) -> npt.NDArray[np.bool_]:
@@ -238,48 +223,65 @@ def is_cut_off(boxes: FloatArray, crop: Region, *, width: int, height: int) -> n
     return np.asarray((near_crop & ~near_image).any(1))
 
 
-def touches_border(boxes: FloatArray, *, width: int, height: int, slack_px: float = 1.0) -> npt.NDArray[np.bool_]:
-    """Whether boxes reach the image's border."""
-    low = (boxes[:, :2] <= slack_px).any(1)
-    high = (boxes[:, 2:] >= np.array([width, height], np.float32) - slack_px).any(1)
+def touches_border(boxes: FloatArray, *, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """Whether boxes (first and last column and row) reach the image's border."""
+    low = (boxes[:, :2] <= 0).any(1)
+    high = (boxes[:, 2:] >= np.array([width, height], np.float32) - 1).any(1)
     return np.asarray(low | high)
 
 
 def box_nms(boxes: FloatArray, scores: FloatArray, threshold: float) -> IntArray:
     """Greedy non-maximum suppression: which of K boxes (K x 4) stay, the best first."""
     order = np.argsort(-scores, kind="stable")
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    kept: list[int] = []
-    while order.size:
-        best = int(order[0])
-        kept.append(best)
-        rest = order[1:]
-        low = np.maximum(boxes[rest, :2], boxes[best, :2])
-        high = np.minimum(boxes[rest, 2:], boxes[best, 2:])
-        both = np.clip(high - low, 0, None).prod(1)
-        either = areas[rest] + areas[best] - both
-        order = rest[both <= threshold * np.maximum(either, 1e-9)]
-    return np.array(kept, np.int64)
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes[order].T)
+    areas = (x1 - x0) * (y1 - y0)
+    is_alive = np.ones(len(order), np.bool_)
+    for at in range(len(order)):
+        if is_alive[at]:
+            rest = slice(at + 1, None)
+            wide = np.minimum(x1[rest], x1[at]) - np.maximum(x0[rest], x0[at])
+            high = np.minimum(y1[rest], y1[at]) - np.maximum(y0[rest], y0[at])
+            both = np.maximum(wide, 0) * np.maximum(high, 0)
+            is_alive[rest] &= both <= threshold * np.maximum(areas[rest] + areas[at] - both, 1e-9)
+    return np.asarray(order[is_alive], np.int64)
 
 
-def mask_nms(proposals: Sequence[Proposal], threshold: float) -> list[Proposal]:
-    """Of masks with a larger IoU the one predicted to be better; order is by that. Boxes are looked at first."""
+Alike = dict[tuple[int, int], bool]
+"""Whether two masks are the same object, by their identities: what one look has compared, the next need not."""
+
+
+def mask_nms(proposals: Sequence[Proposal], threshold: float, known: Alike | None = None) -> list[Proposal]:
+    """Of masks with a larger IoU the one predicted to be better; order is by that. Boxes and areas are looked at first.
+
+    Args:
+        known: of earlier calls with the same threshold and masks that are still held; what is compared is added.
+    """
     ordered = sorted(proposals, key=lambda p: -p.predicted_iou)
     if threshold >= 1 or not ordered:
         return ordered
-    boxes = np.array([p.box_xyxy for p in ordered], np.float32)
+    known = {} if known is None else known
+    x0, y0, x1, y1 = np.array([p.box_xyxy for p in ordered], np.float64).T.copy()
     areas = np.array([p.mask.area for p in ordered], np.float64)
-    kept: list[int] = []
-    for index, proposal in enumerate(ordered):
-        others = np.array(kept, np.int64)
-        meet = (np.minimum(boxes[others, 2:], boxes[index, 2:]) > np.maximum(boxes[others, :2], boxes[index, :2])).all(
-            1
+    is_kept = np.zeros(len(ordered), np.bool_)
+    for at, proposal in enumerate(ordered):
+        wide = np.minimum(x1[:at], x1[at]) - np.maximum(x0[:at], x0[at])
+        high = np.minimum(y1[:at], y1[at]) - np.maximum(y0[:at], y0[at])
+        # No more than this can two masks have in common.
+        most = np.minimum(np.maximum(wide, 0) * np.maximum(high, 0), np.minimum(areas[:at], areas[at]))
+        may_be = is_kept[:at] & (most > threshold * (areas[:at] + areas[at] - most))
+        is_kept[at] = not any(
+            _are_alike(proposal.mask, ordered[other].mask, threshold, known)
+            for other in np.flatnonzero(may_be).tolist()
         )
-        # Their areas alone often say that two masks are not the same.
-        alike = np.minimum(areas[others], areas[index]) > threshold * np.maximum(areas[others], areas[index])
-        if not any(proposal.mask.iou(ordered[other].mask) > threshold for other in others[meet & alike].tolist()):
-            kept.append(index)
-    return [ordered[index] for index in kept]
+    return [proposal for proposal, stays in zip(ordered, is_kept.tolist(), strict=True) if stays]
+
+
+def _are_alike(one: Mask, other: Mask, threshold: float, known: Alike) -> bool:
+    pair = (id(one), id(other))
+    found = known.get(pair)
+    if found is None:
+        found = known[pair] = one.iou(other) > threshold
+    return found
 
 
 def without_specks(mask: Mask, least_px: int) -> Mask:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from annotator.domain.answering.everything import EverythingSettings, Proposal
+from annotator.domain.answering.everything import Begun, EverythingSettings, Proposal
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
@@ -255,11 +255,13 @@ class AnswersEverything(Protocol):
         settings: EverythingSettings,
         *,
         has_to_yield: Callable[[], bool] | None = None,
+        begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         """Ask piece by piece; each step is about as long as a few clicks. To give it up, ask for no more steps.
 
         Args:
             image: the pixels that were encoded, H x W x 3.
+            begun: what an earlier run with the same settings and model had when it ended: its work is not done again.
             has_to_yield: asked while a crop is encoded: then the step ends early, with no news, and the crop is begun
                 anew with the next one.
 

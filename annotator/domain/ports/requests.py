@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.ports.engine import Candidate, Candidates, EverythingStep, RgbArray
 from annotator.domain.prompt import Prompts
 
@@ -63,6 +63,8 @@ class EverythingRequest:
     image: RgbArray
     settings: EverythingSettings | None = None
     """None: what suits the model."""
+    begun: Begun | None = None
+    """To go on from there."""
 
 
 @dataclass(frozen=True, slots=True)

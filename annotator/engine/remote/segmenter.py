@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import cv2
 
-from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.errors import ImageError, ModelError
 from annotator.domain.ports.engine import (
     Candidate,
@@ -136,8 +136,10 @@ class RemoteSegmenter:
         settings: EverythingSettings,
         *,
         has_to_yield: Callable[[], bool] | None = None,
+        begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
-        """One question; steps without news while it is worked on, so that clicks go between.
+        """One question; steps without news while it is worked on, so that clicks go between. A server gives all or
+        nothing: there is no part of an answer to go on from.
 
         Raises:
             ModelError, UserError.

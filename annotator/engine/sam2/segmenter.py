@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from annotator.domain.answering.everything import EverythingSettings, FloatArray, GridAnswer
+from annotator.domain.answering.everything import Begun, EverythingSettings, FloatArray, GridAnswer
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError, PromptError
 from annotator.domain.ports.engine import (
@@ -223,6 +223,7 @@ class Sam2Segmenter:
         settings: EverythingSettings,
         *,
         has_to_yield: Callable[[], bool] | None = None,
+        begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`."""
         whole = Region(0, 0, embedding.width, embedding.height)
@@ -234,7 +235,7 @@ class Sam2Segmenter:
             return self.encode(pixels, f"{embedding.key}|{region}", is_cancelled=has_to_yield)
 
         batch = GRID_BATCH if self._device.type == "cpu" else GRID_BATCH_ON_CARD
-        return Everything(self, image, embedding_of, settings.checked(), batch=batch).steps()
+        return Everything(self, image, embedding_of, settings.checked(), batch=batch, begun=begun).steps()
 
     @torch.inference_mode()
     def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.answering.hypotheses import (
     SAME_IOU,
     Hypothesis,
@@ -156,6 +156,7 @@ class ZoomSegmenter:
         settings: EverythingSettings,
         *,
         has_to_yield: Callable[[], bool] | None = None,
+        begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`; crops are pieces, encoded once."""
         if not isinstance(embedding, ZoomEmbedding):
@@ -165,7 +166,8 @@ class ZoomSegmenter:
         def embedding_of(region: Region) -> Embedding:
             return embedding.base if region == whole else self._pieces.embedding(embedding, region, has_to_yield)
 
-        return Everything(self._base, image, embedding_of, settings.checked(), batch=GRID_BATCH).steps()
+        wanted = settings.checked()
+        return Everything(self._base, image, embedding_of, wanted, batch=GRID_BATCH, begun=begun).steps()
 
     def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
         """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.

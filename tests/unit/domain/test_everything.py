@@ -18,14 +18,12 @@ from annotator.domain.answering.everything import (
     crop_regions,
     grid_points,
     is_cut_off,
-    low_resolution_boxes,
     mask_nms,
     points_per_side,
     stabilities,
     touches_border,
     without_specks,
 )
-from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
@@ -55,24 +53,6 @@ def test_stability_is_the_official_one() -> None:
     np.testing.assert_allclose(stabilities(logits, 1.0), expected, atol=1e-6)
 
 
-@given(st.integers(0, 10_000))
-def test_boxes_of_low_resolution_end_where_the_masks_do(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:32, :32] + 0.5
-    cx, cy, rx, ry = rng.uniform(4, 28), rng.uniform(4, 28), rng.uniform(1, 14), rng.uniform(1, 14)
-    logits = (1 - np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2)).astype(np.float32) * 8
-    mask = mask_from_logits(logits, width=256, height=128)
-    (box,) = low_resolution_boxes(logits[None]) * np.array([8, 4, 8, 4], np.float32)
-    if mask.is_empty:
-        return
-    left, top, w, h = mask.bbox_xywh
-    np.testing.assert_allclose(box, [left, top, left + w, top + h], atol=4.0)
-
-
-def test_nothing_has_an_empty_box() -> None:
-    assert low_resolution_boxes(np.full((1, 8, 8), -1, np.float32)).tolist() == [[0, 0, 0, 0]]
-
-
 @given(st.integers(0, 10_000), st.floats(0.1, 0.9))
 def test_suppression_keeps_no_two_alike_and_drops_nothing_for_nothing(seed: int, threshold: float) -> None:
     rng = np.random.default_rng(seed)
@@ -98,7 +78,7 @@ def test_cut_off_is_what_ends_at_a_crops_edge_inside_the_image() -> None:
 
 
 def test_the_border_of_the_image() -> None:
-    boxes = np.array([[0, 5, 9, 9], [5, 5, 60, 9], [5, 5, 20, 39.5], [5, 5, 20, 20]], np.float32)
+    boxes = np.array([[0, 5, 9, 9], [5, 5, 59, 9], [5, 5, 20, 39], [1, 1, 58, 38]], np.float32)
     assert touches_border(boxes, width=60, height=40).tolist() == [True, True, True, False]
 
 

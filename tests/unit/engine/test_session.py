@@ -174,7 +174,7 @@ class Everything(FakeSegmenter):
         self.everything_settings = EverythingSettings()
         self.begun = 0
 
-    def everything(self, embedding: Any, image: Any, settings: Any, *, has_to_yield: Any = None) -> Any:
+    def everything(self, embedding: Any, image: Any, settings: Any, **_: Any) -> Any:
         self.begun += 1
 
         def steps() -> Iterator[EverythingStep]:
@@ -204,7 +204,9 @@ def test_clicks_are_answered_between_the_steps_of_a_long_question() -> None:
 class Cropping(Everything):
     """Encodes a piece for its second step, as models do that look at crops."""
 
-    def everything(self, embedding: Any, image: Any, settings: Any, *, has_to_yield: Any = None) -> Any:
+    def everything(
+        self, embedding: Any, image: Any, settings: Any, *, has_to_yield: Any = None, begun: Any = None
+    ) -> Any:
         steps = super().everything(embedding, image, settings)
         yield next(steps)
         while True:
