@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
+    "statistics": ("statistics", "objects per class, sizes, and what became of the proposals of a project"),
     "check": ("check", "what may be wrong with the objects of a project or a COCO file"),
     "relink": ("relink", "find images that were moved or renamed after they were labelled"),
     "models": ("models", "list, download, import and verify models, show their cards"),

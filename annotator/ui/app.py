@@ -35,6 +35,7 @@ from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.window_level import WindowLevel
@@ -168,6 +169,7 @@ def build_program(
         proposals=proposal_keys,
         greys=WindowLevel(window, session, bench, loader=loader),
         checks=Checks(window, session, refine, bench),
+        statistics=Statistics(window, session),
         factory_for=factory_for,
     )
     commands.set_tool(FIRST_TOOL)

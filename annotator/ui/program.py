@@ -22,6 +22,7 @@ from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.window_level import WindowLevel
 from annotator.ui.labelling.workbench import Workbench
@@ -69,6 +70,7 @@ class Program(QObject):
         proposals: ProposalKeys,
         greys: WindowLevel,
         checks: Checks,
+        statistics: Statistics,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         super().__init__(window)
@@ -77,6 +79,7 @@ class Program(QObject):
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
         self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
         self.checks = checks
+        self.statistics = statistics
         self._factory_for = factory_for
         self._is_over = False
         self.server = ServerWatch(
@@ -149,6 +152,7 @@ class Program(QObject):
         self.adapters.shut_down()
         self.review.shut_down()
         self.checks.shut_down()
+        self.statistics.shut_down()
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()

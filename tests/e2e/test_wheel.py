@@ -43,7 +43,7 @@ from annotator.io.formats import registry
 from annotator.io.images.decoding import readers
 from annotator.io.settings import SETTINGS, Settings
 from annotator.ui.shell.keymap import presets
-from annotator.ui.look.theme import resource_path
+from annotator.files.resources import resource_path
 model = weights.status_of(weights.registry()["nano"])
 settings = Settings.load()
 print(json.dumps({

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLineEdit, QListWidget, QMainWindow, QPlainTextEdi
 
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.look.theme import resource_path
+from annotator.files.resources import resource_path
 from annotator.ui.shell import window_state
 from annotator.ui.shell.action_rows import ACTIONS, MENUS, TOOL_STRIP
 from annotator.ui.shell.actions import ActionSet, with_mnemonics

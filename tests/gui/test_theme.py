@@ -11,6 +11,7 @@ from PySide6.QtGui import QFontInfo, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.palette import colours_after
+from annotator.files.resources import resource_path
 from annotator.ui.look import icons, theme
 
 GROUNDS = ("background", "surface", "raised", "field")
@@ -58,11 +59,11 @@ def test_stylesheet_has_no_open_tokens(tokens):
 
 def test_missing_resource_is_named():
     with pytest.raises(FileNotFoundError, match="no-such-thing"):
-        theme.resource_path("no-such-thing")
+        resource_path("no-such-thing")
 
 
 def test_every_icon_renders_in_its_colour(qapp):
-    names = [path.stem for path in sorted(theme.resource_path("icons").glob("*.svg"))]
+    names = [path.stem for path in sorted(resource_path("icons").glob("*.svg"))]
     assert len(names) >= 20
     for name in names:
         image = icons.tinted_pixmap(name, "#ff0000", 48).toImage()

@@ -14,6 +14,7 @@ from annotator.domain.project import Annotation, Category, ImageRecord, Row, Sta
 from annotator.domain.review import ReviewedObject
 from annotator.files.atomic import put_in_place
 from annotator.io.project.drafts import DraftRows
+from annotator.io.project.figures import FigureQueries
 from annotator.io.project.foreign_values import UNNAMED, json_of, text_of
 from annotator.io.project.image_folder import ImageFolder
 from annotator.io.project.proposals import ProposalQueries
@@ -45,6 +46,8 @@ class ProjectQueries(ImageFolder):
         """What the model found by itself: no part of the document."""
         self.waivers = WaiverQueries(connection, path)
         """Findings of checks that stay as they are: no part of the document either."""
+        self.figures = FigureQueries(connection, path)
+        """What is counted of all objects and proposals."""
 
     def images(self, *, with_work: bool = False) -> list[ImageRecord]:
         """All images, or those with objects or a status, in the order of their ids. They are read in pieces: one call

@@ -8,7 +8,8 @@ from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QGuiApplication, QIcon, QImage, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-from annotator.ui.look.theme import Tokens, resource_path
+from annotator.files.resources import resource_path
+from annotator.ui.look.theme import Tokens
 
 # Every size a tool bar or menu asks for at 1x, 1.5x, 2x and 3x, so that an icon is never scaled up.
 _SIZES_PX = (16, 24, 32, 48, 72)

@@ -8,25 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
-_PACKAGE = Path(__file__).resolve().parents[2]
-
-
-def resource_path(name: str) -> Path:
-    """A bundled file or folder by its name below ``resources``: in an installed wheel, else in a checkout.
-
-    Raises:
-        FileNotFoundError: neither place has it; the installation is damaged.
-    """
-    for root in (_PACKAGE / "_data" / "resources", _PACKAGE.parent / "resources"):
-        if (root / name).exists():
-            return root / name
-    raise FileNotFoundError(f"the program's resource {name!r} is missing; install the program again")
+from annotator.files.resources import resource_path
 
 
 @dataclass(frozen=True, slots=True)

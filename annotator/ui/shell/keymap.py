@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from annotator.ui.look.theme import resource_path
+from annotator.files.resources import resource_path
 from annotator.ui.shell.action_rows import ACTIONS, ActionRow
 
 DEFAULT_PRESET = "annotator"

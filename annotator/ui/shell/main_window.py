@@ -19,6 +19,7 @@ from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.proposals import ProposalPanel
+from annotator.ui.panels.statistics import StatisticsPanel
 from annotator.ui.shell.action_rows import TOOL_STRIP, ActionRow
 from annotator.ui.shell.actions import ActionSet
 from annotator.ui.shell.area import FLOOR_PX, CanvasArea
@@ -75,7 +76,7 @@ class MainWindow(QMainWindow):
         self.classes = self._panel("classes", ClassPanel)
         self.film = self._panel("images", FilmStrip)
         self.proposals = self._panel("proposals", ProposalPanel)
-        self.checks = self._panel("checks", CheckPanel)
+        self.checks, self.statistics = self._panel("checks", CheckPanel), self._panel("statistics", StatisticsPanel)
         self.status = StatusLine(self)
         self.status.insertPermanentWidget(1, JobFact(self.jobs, lambda: self.show_panel("jobs", True)))
         self.notices = Notices(self.status, self.area.error_bar)

@@ -15,6 +15,7 @@ from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.job_list import JobPanel
 from annotator.ui.panels.proposals import ProposalPanel
+from annotator.ui.panels.statistics import StatisticsPanel
 from annotator.ui.panels.window_panel import WindowPanel
 from annotator.ui.threads.jobs import JobBoard
 
@@ -96,6 +97,16 @@ PANELS = (
         keys=("Ctrl+K",),
         area=_RIGHT,
         make=lambda parts: CheckPanel(parts.theme),
+        least_width_px=220,
+        height_px=360,
+        is_open=False,
+    ),
+    PanelSpec(
+        id="statistics",
+        title="Statistics",
+        keys=("Ctrl+Shift+J",),
+        area=_RIGHT,
+        make=lambda parts: StatisticsPanel(parts.theme),
         least_width_px=220,
         height_px=360,
         is_open=False,
