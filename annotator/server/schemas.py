@@ -171,7 +171,7 @@ class MaskOut(BaseModel):
     area: int
     predicted_iou: float
     stability: float
-    label: str = Field("", description="part, whole or group, for one positive click")
+    label: str = Field("", description="part, whole, group or other, for one positive click")
 
 
 class PredictOut(BaseModel):

@@ -189,6 +189,12 @@ def pairwise_iou(masks: Sequence[Mask], known: npt.NDArray[np.float64] | None = 
 
 def sampled_iou(a: Mask, b: Mask) -> float:
     """About the IoU of two tight masks of one image; exact when they overlap in fewer than 128 rows and columns."""
+    both = sampled_intersection(a, b)
+    return min(1.0, both / max(1.0, a.area + b.area - both))
+
+
+def sampled_intersection(a: Mask, b: Mask) -> float:
+    """About the pixels that two tight masks of one image share; exact where :func:`sampled_iou` is."""
     x0, y0 = max(a.x, b.x), max(a.y, b.y)
     x1 = min(a.x + a.bits.shape[1], b.x + b.bits.shape[1])
     y1 = min(a.y + a.bits.shape[0], b.y + b.bits.shape[0])
@@ -198,5 +204,4 @@ def sampled_iou(a: Mask, b: Mask) -> float:
     first = a.bits[y0 - a.y : y1 - a.y : step, x0 - a.x : x1 - a.x : step]
     second = b.bits[y0 - b.y : y1 - b.y : step, x0 - b.x : x1 - b.x : step]
     share = np.count_nonzero(first & second) / first.size
-    both = float(share * (x1 - x0) * (y1 - y0))
-    return min(1.0, both / max(1.0, a.area + b.area - both))
+    return float(share * (x1 - x0) * (y1 - y0))

@@ -23,10 +23,6 @@ RgbArray = npt.NDArray[np.uint8]
 LogitsArray = npt.NDArray[np.float32]
 
 
-LABELS_BY_AREA = ("part", "whole", "group")
-"""Of the three candidates of an ambiguous click, the smallest first."""
-
-
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What is running, for the status bar and for every annotation's record.
@@ -113,7 +109,8 @@ class Candidate:
         predicted_iou: the model's own guess, about 0..1.
         stability: IoU of the mask at logits > +1 and > -1, 0..1.
         mask: at image resolution, tight.
-        label: "part", "whole", "group" for three candidates by area, "" for a single one.
+        label: of three candidates, what it is to the best one: "part", "whole", "group", or "other"
+            (:mod:`annotator.domain.answering.nesting`); "" for a single one.
         uncertainty: of the decode that the mask is from, when a prompt adapter is in use; else None.
         logits_box: the part of the image that ``logits`` are of, in image pixels; None for the whole image.
         token: names this candidate to the engine that gave it, when that remembers more of it than stands here

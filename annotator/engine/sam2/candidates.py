@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from annotator.domain.answering.logits import mask_from_logits, stability
+from annotator.domain.answering.nesting import names
 from annotator.domain.answering.tidy import tidied
-from annotator.domain.ports.engine import LABELS_BY_AREA, Candidate, Candidates, UncertaintyMap
+from annotator.domain.ports.engine import Candidate, Candidates, UncertaintyMap
 from annotator.domain.prompt import PointPrompt
 
 FED_BACK_LIMIT = 32.0
@@ -47,11 +48,11 @@ def cut_candidates(
 
 
 def by_area(items: Sequence[Candidate], *, object_score: float, decode_ms: float) -> Candidates:
-    """From the smallest to the largest; the best is that of the highest predicted IoU."""
+    """From the smallest to the largest; the best is that of the highest predicted IoU, and three have names."""
     order = sorted(range(len(items)), key=lambda i: items[i].mask.area)
-    best = int(np.argmax([items[i].predicted_iou for i in order]))
-    if len(items) == 3:
-        ordered = tuple(replace(items[i], label=LABELS_BY_AREA[rank]) for rank, i in enumerate(order))
-    else:
-        ordered = tuple(items[i] for i in order)
-    return Candidates(ordered, best, object_score, decode_ms)
+    ordered = [items[i] for i in order]
+    best = int(np.argmax([item.predicted_iou for item in ordered]))
+    if len(ordered) == 3:
+        labels = names([item.mask for item in ordered], best)
+        ordered = [replace(item, label=label) for item, label in zip(ordered, labels, strict=True)]
+    return Candidates(tuple(ordered), best, object_score, decode_ms)

@@ -29,10 +29,10 @@ from annotator.domain.answering.hypotheses import (
     rate,
     sampled_iou,
 )
+from annotator.domain.answering.nesting import names
 from annotator.domain.answering.zoom import WHOLE_SHARE, Region, click_regions, zoom_region
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import (
-    LABELS_BY_AREA,
     Candidate,
     Candidates,
     Embedding,
@@ -232,12 +232,14 @@ class ZoomSegmenter:
     def _shown(self, chosen: list[Hypothesis], plain: Candidates, others: tuple[Hypothesis, ...]) -> Candidates:
         """The chosen answers by area, the first of them to be shown."""
         order = sorted(range(len(chosen)), key=lambda i: chosen[i].candidate.mask.area)
-        items = []
-        for rank, index in enumerate(order):
-            label = LABELS_BY_AREA[rank] if len(chosen) == 3 else ""
-            item = replace(chosen[index].candidate, label=label)
-            items.append(self._given.remembered(GivenAnswer(item, chosen[index].region, others)))
-        return replace(plain, items=tuple(items), best=order.index(0))
+        best = order.index(0)
+        found = [chosen[i] for i in order]
+        labels = names([h.candidate.mask for h in found], best) if len(found) == 3 else ("",) * len(found)
+        items = [
+            self._given.remembered(GivenAnswer(replace(h.candidate, label=label), h.region, others))
+            for h, label in zip(found, labels, strict=True)
+        ]
+        return replace(plain, items=tuple(items), best=best)
 
     # --- corrections --------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from annotator.domain.answering.nesting import names
 from annotator.domain.errors import EncodeCancelled, ImageError, ModelError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -108,11 +109,13 @@ def test_prompts_of_different_kinds_are_answered_one_by_one(engine: Sam2Segmente
         engine.decode_each([(piece, requests[0]), (piece, Prompts())])
 
 
-def test_candidates_are_named_by_area(engine: Sam2Segmenter) -> None:
+def test_candidates_are_in_the_order_of_area_and_named_after_the_best(engine: Sam2Segmenter) -> None:
     found = engine.decode(engine.encode(picture(), "x"), Prompts((PointPrompt(5, 5),)))
     areas = [item.mask.area for item in found.items]
     assert areas == sorted(areas)
-    assert [item.label for item in found.items] == ["part", "whole", "group"]
+    assert tuple(item.label for item in found.items) == names([item.mask for item in found.items], found.best)
+    assert found.chosen.label == "whole"
+    assert found.chosen.predicted_iou == max(item.predicted_iou for item in found.items)
 
 
 def test_prompts_outside_are_pulled_in_and_nonsense_is_refused(engine: Sam2Segmenter) -> None:
