@@ -35,9 +35,9 @@ def run(args: argparse.Namespace) -> int:
     if args.action in ("list", "verify"):
         statuses = weights.list_models()
         for status in statuses:
-            mark = "*" if status.is_present and status.is_verified else " "
+            mark = "*" if status.is_usable else " "
             print(f"{mark} {status.name:18} {status.note:24} {status.entry.licence}")
-        is_bad = any(status.is_present and not status.is_verified for status in statuses)
+        is_bad = any(status.is_present and not status.is_usable for status in statuses)
         return 2 if args.action == "verify" and is_bad else 0
     if args.action == "import":
         job = Job(f"Import {args.file.name}", unit="B")

@@ -67,6 +67,31 @@ def machine_bytes() -> int:
     return min([whole, *limits]) if whole > 0 else _GUESS_BYTES
 
 
+def free_bytes() -> int:
+    """The memory that is free now, of this machine or of the container that the program runs in; where that cannot be
+    known, all that there is."""
+    whole = machine_bytes()
+    if hasattr(ctypes, "windll"):
+        return min(whole, int(_windows_status().free_bytes))
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            free = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):  # another system
+        return whole
+    limit = next((read for read in map(_number_in, _CONTAINER_LIMITS) if read > 0), 0)
+    return min(free, whole, max(0, limit - _container_use())) if limit else min(free, whole)
+
+
+def _container_use() -> int:
+    """What a container's programs hold; what it keeps of files can be let go any time."""
+    try:
+        with open("/sys/fs/cgroup/memory.stat", encoding="ascii") as file:
+            kept = next((int(line.split()[1]) for line in file if line.startswith("inactive_file ")), 0)
+    except (OSError, ValueError, IndexError):
+        kept = 0
+    return max(0, _number_in("/sys/fs/cgroup/memory.current") - kept)
+
+
 _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -85,11 +110,17 @@ class _MemoryStatus(ctypes.Structure):
         ("length", ctypes.c_ulong),
         ("load_percent", ctypes.c_ulong),
         ("whole_bytes", ctypes.c_ulonglong),
-        *((f"other_{number}", ctypes.c_ulonglong) for number in range(6)),
+        ("free_bytes", ctypes.c_ulonglong),
+        *((f"other_{number}", ctypes.c_ulonglong) for number in range(5)),
     ]
 
 
 def _windows_bytes() -> int:
+    return int(_windows_status().whole_bytes)
+
+
+def _windows_status() -> _MemoryStatus:
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.whole_bytes) if found else _GUESS_BYTES
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]
+        return _MemoryStatus(whole_bytes=_GUESS_BYTES, free_bytes=_GUESS_BYTES)
+    return status

@@ -15,7 +15,7 @@ import torch
 
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import Engine, Segmenter
-from annotator.engine import weights
+from annotator.engine import bundles, terms, weights
 from annotator.engine.cache import EmbeddingCodec, TieredCache
 from annotator.engine.registry import ModelSource, family_of
 from annotator.engine.remote.address import is_address
@@ -65,7 +65,11 @@ def load_segmenter(
         say=progress or (lambda _line: None),
     )
     source.say(f"Loading {source.name if status or path is None else path.name} …")
-    return family_of(source).load(source)
+    family = family_of(source)
+    family.check_installed()
+    if path is not None:
+        bundles.check_room(source.name, path)
+    return family.load(source)
 
 
 def load_sam2_segmenter(
@@ -139,11 +143,12 @@ def _resolve(name_or_path: str | None) -> tuple[weights.ModelStatus | None, Path
             raise ModelError(
                 f"The model {name_or_path} is not on this computer.", f"Run: annotator models download {name_or_path}"
             )
-        if not status.is_verified:
+        if not status.is_usable:
             raise ModelError(f"{status.entry.file}: {status.note}.", "Delete it and download or copy it again.")
+        terms.check_accepted(status.entry)
     else:
         path = Path(name_or_path).expanduser()
-        if not path.is_file():
+        if not path.exists():
             known = ", ".join(weights.registry())
             raise ModelError(f"There is no model {name_or_path!r}.", f"Give a file, or one of: {known}.")
         return None, path

@@ -1,113 +1,27 @@
 """The families of models: how the files of each are told apart, and what loads them. Neither torch nor Qt is imported.
 
-A new family is a row here (or a package's entry point of the group ``annotator.engines`` that names a
+A new family is a row in :data:`FAMILIES` (or a package's entry point of the group ``annotator.engines`` that names a
 :class:`FamilySpec`) and a module whose function makes a :class:`~annotator.domain.ports.engine.Segmenter`.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
 
 from annotator import plugins
 from annotator.domain.errors import ModelError
-from annotator.domain.ports.engine import Segmenter
+from annotator.engine.family_rows import FAMILIES
+from annotator.engine.specs import Ability, FamilySpec, ModelEntry, ModelPart, ModelSource
+
+__all__ = ["FAMILIES", "Ability", "FamilySpec", "ModelEntry", "ModelPart", "ModelSource", "families", "family_of"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One model that the program knows.
-
-    Attributes:
-        kind: of its family (:class:`FamilySpec`).
-        file: the weights file's name; empty for a family that needs none.
-        rank: the best verified model present is the default; higher is better, below 0 is never taken by itself.
-        sha256: empty for weights that ship with the program.
-    """
-
-    name: str
-    kind: str
-    file: str
-    licence: str
-    rank: int
-    config: str = ""
-    url: str = ""
-    sha256: str = ""
-    bytes: int = 0
-    dense_prompt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSource:
-    """What a family makes a segmenter from.
-
-    Attributes:
-        path: the weights file; None for a family that needs none.
-        entry: the model's row, None for a file that the registry does not know.
-        is_verified: whether the file is the row's.
-        config: a sam2 configuration's name, empty where none was named.
-        device: "cpu", "cuda", "mps", or empty for the best there is.
-        dtype: of torch, or None for the best.
-        zoom: whether small objects are looked at more closely; None for models that were trained for it.
-        say: shows in a line what is going on.
-    """
-
-    path: Path | None
-    entry: ModelEntry | None
-    is_verified: bool
-    config: str
-    device: str
-    dtype: Any
-    zoom: bool | None
-    say: Callable[[str], None]
-
-    @property
-    def name(self) -> str:
-        """For the status bar and for records."""
-        if self.entry is not None:
-            return self.entry.name
-        return "" if self.path is None else self.path.stem
-
-
-@dataclass(frozen=True, slots=True)
-class FamilySpec:
-    """One family.
-
-    Attributes:
-        kind: its name in the registry.
-        title: for people.
-        loader: ``module:function`` from a :class:`ModelSource` to a segmenter; raises ModelError.
-        suffixes: of weights files, in lower case; a file that the registry does not know goes by them.
-        models: rows of its own, beside those of ``checkpoints/registry.toml``.
-    """
-
-    kind: str
-    title: str
-    loader: str
-    suffixes: tuple[str, ...] = ()
-    models: tuple[ModelEntry, ...] = ()
-
-    def load(self, source: ModelSource) -> Segmenter:
-        """Raises: ModelError, as the loader."""
-        make = cast(Callable[[ModelSource], Segmenter], plugins.load_target(self.loader))
-        return make(source)
-
-
-FAMILIES: tuple[FamilySpec, ...] = (
-    FamilySpec("nano", "Embedded model", "annotator.engine.sam2.files:load_embedded", (".safetensors",)),
-    FamilySpec("sam2", "Segment Anything 2", "annotator.engine.sam2.files:load_official", (".pt", ".pth")),
-    FamilySpec(
-        "grabcut",
-        "GrabCut, without weights",
-        "annotator.engine.grabcut:load",
-        models=(ModelEntry("grabcut", "grabcut", "", "Apache-2.0 (OpenCV)", rank=-10),),
-    ),
-)
+_LOOKED_AT_BYTES = 8 << 20
+"""Of a checkpoint, where the names of its tensors are looked for: they stand before the numbers."""
+_CONFIG_BYTES = 1 << 20
 
 
 def families() -> dict[str, FamilySpec]:
@@ -124,7 +38,7 @@ def families() -> dict[str, FamilySpec]:
 
 
 def family_of(source: ModelSource) -> FamilySpec:
-    """The family of a model's row, or of a file's suffix.
+    """The family of a model's row, or of what a file or folder holds.
 
     Raises:
         ModelError: there is none.
@@ -137,10 +51,61 @@ def family_of(source: ModelSource) -> FamilySpec:
                 f"{source.entry.name} needs an engine of kind {source.entry.kind}, which is not installed."
             )
         return family
+    if source.path is not None and source.path.is_dir():
+        return _family_of_folder(source.path, known.values())
     suffix = source.path.suffix.lower() if source.path is not None else ""
-    for family in known.values():
-        if suffix in family.suffixes:
-            return family
+    takers = [family for family in known.values() if suffix in family.suffixes]
+    if len(takers) > 1 and source.path is not None:
+        names = _head_of(source.path)
+        takers.sort(key=lambda family: not (family.mark and family.mark.encode() in names))
+    if takers:
+        return takers[0]
     name = source.path.name if source.path is not None else source.name
-    kinds = ", ".join(suffix for family in known.values() for suffix in family.suffixes)
+    kinds = ", ".join(dict.fromkeys(suffix for family in known.values() for suffix in family.suffixes))
     raise ModelError(f"{name} is not a weights file of a known kind.", f"Known: {kinds}.")
+
+
+def model_type_of(folder: Path) -> str:
+    """What a model hub's folder says that it holds; empty when it does not say.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    path = folder / "config.json"
+    try:
+        with path.open("rb") as file:
+            text = file.read(_CONFIG_BYTES + 1)
+        config = json.loads(text) if len(text) <= _CONFIG_BYTES else None
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    except (ValueError, RecursionError):
+        config = None
+    found = config.get("model_type") if isinstance(config, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _family_of_folder(folder: Path, known: Iterable[FamilySpec]) -> FamilySpec:
+    model_type = model_type_of(folder)
+    for family in known:
+        if model_type in family.model_types and family.loader:
+            return family
+    types = sorted({name for family in known if family.loader for name in family.model_types})
+    advice = f"A folder needs a config.json; known model types: {', '.join(types) or 'none'}."
+    if not model_type:
+        raise ModelError(f"{folder} holds no model that is known here.", advice)
+    raise ModelError(f"{folder.name} holds a model of the type {model_type[:60]}, which is not known here.", advice)
+
+
+def _head_of(path: Path) -> bytes:
+    """The bytes that the names of tensors are in.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(_LOOKED_AT_BYTES)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error

@@ -11,19 +11,27 @@ from urllib.parse import urlsplit
 
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.jobs import Progress
-from annotator.engine.registry import ModelEntry, families
+from annotator.engine import bundles
+from annotator.engine.registry import ModelEntry, families, model_type_of
 from annotator.files.atomic import atomic_file, atomic_path, put_in_place
 from annotator.files.places import checkpoints_dir
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """An entry and what lies on this disk. ``path`` is None when the file is absent, or when none is needed."""
+    """An entry and what lies on this disk.
+
+    Attributes:
+        path: the file, or the folder; None when it is absent, or when none is needed.
+        is_verified: it is the official one.
+        is_as_it_came: nobody knows the hash of the official one, but it is what was downloaded or imported.
+    """
 
     entry: ModelEntry
     path: Path | None
     is_verified: bool
     note: str
+    is_as_it_came: bool = False
 
     @property
     def name(self) -> str:
@@ -32,6 +40,11 @@ class ModelStatus:
     @property
     def is_present(self) -> bool:
         return self.path is not None or not self.entry.file
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it may be loaded."""
+        return self.is_present and (self.is_verified or self.is_as_it_came)
 
 
 def shipped_dir() -> Path:
@@ -57,9 +70,10 @@ def registry() -> dict[str, ModelEntry]:
 
 def find_file(entry: ModelEntry) -> Path | None:
     """The model's file, in the user's folder or the shipped one; without a SHA-256 only the latter can be trusted."""
-    for folder in (user_dir(), shipped_dir()) if entry.sha256 else (shipped_dir(),):
-        if (folder / entry.file).is_file():
-            return folder / entry.file
+    for folder in (shipped_dir(),) if entry.is_shipped else (user_dir(), shipped_dir()):
+        path = folder / entry.file
+        if path.is_dir() if entry.parts else path.is_file():
+            return path
     return None
 
 
@@ -79,15 +93,21 @@ def write_weights(path: Path, data: bytes) -> None:
         partial.chmod(0o644)  # whatever the umask: weights are shared
 
 
-def status_of(entry: ModelEntry) -> ModelStatus:
-    """Present? Genuine? Hashing a large file takes a second: not for the GUI thread."""
+def status_of(entry: ModelEntry, *, is_thorough: bool = False) -> ModelStatus:
+    """Present? Genuine? Hashing a large file takes a second: not for the GUI thread.
+
+    Args:
+        is_thorough: whether every byte is looked at, also where it is noted what came.
+    """
     if not entry.file:
         return ModelStatus(entry, None, True, "needs no weights")
     path = find_file(entry)
     if path is None:
         return ModelStatus(entry, None, False, "not on this computer")
-    if not entry.sha256:
+    if entry.is_shipped:
         return ModelStatus(entry, path, True, "ships with the program")
+    if not entry.sha256:
+        return _status_by_note(entry, path, is_thorough=is_thorough)
     try:
         digest = sha256_of(path)
     except OSError as error:
@@ -97,9 +117,28 @@ def status_of(entry: ModelEntry) -> ModelStatus:
     return ModelStatus(entry, path, False, "the file is damaged or not the official one (SHA-256 differs)")
 
 
-def list_models() -> list[ModelStatus]:
+def _status_by_note(entry: ModelEntry, path: Path, *, is_thorough: bool) -> ModelStatus:
+    try:
+        problem = bundles.problem_of(entry, path, is_thorough=is_thorough)
+    except OSError as error:
+        problem = f"the file cannot be read ({error.strerror})"
+    if problem:
+        return ModelStatus(entry, path, False, problem)
+    if bundles.is_official(entry):
+        return ModelStatus(entry, path, True, "verified")
+    return ModelStatus(entry, path, False, "as it came (no official hash is known)", is_as_it_came=True)
+
+
+def list_models(*, is_thorough: bool = False) -> list[ModelStatus]:
     """Every registry model with its state, best first."""
-    return [status_of(entry) for entry in sorted(registry().values(), key=lambda e: -e.rank)]
+    entries = sorted(registry().values(), key=lambda e: -e.rank)
+    return [status_of(entry, is_thorough=is_thorough) for entry in entries]
+
+
+def list_segmenters() -> list[ModelStatus]:
+    """Those of :func:`list_models` that answer clicks."""
+    known = families()
+    return [status for status in list_models() if status.entry.kind not in known or known[status.entry.kind].loader]
 
 
 def card_text(name: str) -> str:
@@ -124,38 +163,79 @@ def default_model() -> ModelStatus:
     Raises:
         ModelError: there is none at all.
     """
-    for status in list_models():
-        if status.is_present and status.is_verified and status.entry.rank >= 0:
+    known = families()
+    for status in list_segmenters():
+        can_load = status.entry.kind in known and not known[status.entry.kind].missing
+        if status.is_present and status.is_verified and status.entry.rank >= 0 and can_load:
             return status
     raise ModelError("No model is installed.", "Run: annotator models download sam2.1-tiny")
 
 
-def import_file(source: Path, *, progress: Progress | None = None) -> ModelStatus:
-    """Copy a weights file into the user's checkpoints when its SHA-256 is a registry model's.
+def import_file(source: Path, *, name: str = "", progress: Progress | None = None) -> ModelStatus:
+    """Copy a model into the user's checkpoints: a weights file, a model hub's folder, or a zip of one.
+
+    Args:
+        name: of the model, where what it holds does not say which one it is.
 
     Raises:
-        ModelError: the file is missing, unreadable or unknown.
+        ModelError: it is missing, unreadable or unknown, or not what it is named.
     """
+    entry = _named(name) if name else _recognised(source)
+    target = user_dir() / entry.file
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if entry.sha256:
+            with atomic_path(target) as partial:
+                shutil.copyfile(source, partial)
+    except OSError as error:
+        raise ModelError(f"{target} cannot be written: {error.strerror}.", "Free some space and try again.") from error
+    if not entry.sha256:
+        bundles.take(source, entry, target, progress=progress)
+    elif progress is not None:
+        progress(target.stat().st_size, target.stat().st_size)
+    return status_of(entry)
+
+
+def _named(name: str) -> ModelEntry:
+    entry = registry().get(name)
+    if entry is None or not entry.file or entry.is_shipped:
+        known = ", ".join(one.name for one in registry().values() if one.file and not one.is_shipped)
+        raise ModelError(f"There is no model {name!r} to import.", f"Known: {known}.")
+    return entry
+
+
+def _recognised(source: Path) -> ModelEntry:
+    """The row that a file or folder is of: by its hash, its name, or what it says of itself.
+
+    Raises:
+        ModelError: it cannot be read, or it is none of the known ones.
+    """
+    entries = [entry for entry in registry().values() if entry.file and not entry.is_shipped]
+    if source.is_dir() or source.suffix.lower() == ".zip":
+        path_words = {word.lower() for part in source.absolute().parts for word in (part, *part.split("--"))}
+        path_words.add(source.stem.lower())
+        named = [e for e in entries if e.parts and {e.name, e.page.rsplit("/", 1)[-1].lower()} & path_words]
+        if not named and source.is_dir():
+            model_type, known = model_type_of(source), families()
+            kinds = {kind for kind, family in known.items() if model_type and model_type in family.model_types}
+            named = [entry for entry in entries if entry.parts and entry.kind in kinds]
+        if len({entry.file for entry in named}) != 1:
+            names = ", ".join(e.name for e in named or entries if e.parts) or "none"
+            raise ModelError(f"{source.name} does not say which model it is.", f"Name it (--as NAME); known: {names}.")
+        return named[0]
     try:
         digest = sha256_of(source)
     except OSError as error:
         raise ModelError(f"{source} cannot be read: {error.strerror}.", "Check the path.") from error
-    entry = next((e for e in registry().values() if e.sha256 == digest), None)
+    entry = next((e for e in entries if e.sha256 == digest), None)
+    if entry is None:
+        entry = next((e for e in entries if not e.sha256 and not e.parts and e.file == source.name), None)
     if entry is None:
         raise ModelError(
             f"{source.name} is none of the known models (SHA-256 {digest[:12]}…).",
             "Copy it again, or use it directly with --model PATH --config NAME.",
         )
-    target = user_dir() / entry.file
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as partial:
-            shutil.copyfile(source, partial)
-    except OSError as error:
-        raise ModelError(f"{target} cannot be written: {error.strerror}.", "Free some space and try again.") from error
-    if progress is not None:
-        progress(target.stat().st_size, target.stat().st_size)
-    return status_of(entry)
+    return entry
 
 
 def download(name: str, *, progress: Progress | None = None) -> ModelStatus:
@@ -165,11 +245,30 @@ def download(name: str, *, progress: Progress | None = None) -> ModelStatus:
         ModelError: unknown name, no network, refused, disk full, or a wrong file.
     """
     entry = registry().get(name)
+    if entry is not None and entry.is_gated:
+        raise ModelError(
+            f"{name} is only given to people who have accepted its licence.",
+            f"Accept it at {entry.page}, download the folder there, then: annotator models import FOLDER --as {name}",
+        )
     if entry is None or not entry.url:
         text = f"There is no model {name!r}" if entry is None else f"{name} ships with the program: there is nothing"
         downloads = ", ".join(known.name for known in registry().values() if known.url)
         raise ModelError(f"{text} to download.", f"What can be downloaded: {downloads}.")
     return fetch(entry, user_dir(), progress=progress)
+
+
+def remove(name: str) -> int:
+    """Take a model that was downloaded or imported off this computer; says how many bytes that freed.
+
+    Raises:
+        ModelError: there is none, it ships with the program, or it cannot be removed.
+    """
+    entry = registry().get(name)
+    place = None if entry is None else user_dir() / entry.file
+    if entry is None or not entry.file or place is None or not place.exists():
+        here = ", ".join(one.name for one in registry().values() if one.file and (user_dir() / one.file).exists())
+        raise ModelError(f"{name} is not among the models that were brought here.", f"Those are: {here or 'none'}.")
+    return bundles.remove(place)
 
 
 def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) -> ModelStatus:
@@ -186,6 +285,9 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not entry.sha256:
+            bundles.bring(entry, folder / entry.file, progress=progress)
+            return _status_by_note(entry, folder / entry.file, is_thorough=False)
         pooch.retrieve(entry.url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder, downloader=bring)
     except requests.RequestException as error:
         raise ModelError(

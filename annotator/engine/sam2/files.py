@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,12 @@ from annotator.engine.precision import in_best_precision
 from annotator.engine.registry import ModelSource
 from annotator.engine.sam2.nano import load_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
+from annotator.engine.torch_files import read_object
 from annotator.engine.weight_claims import check_checkpoint
 from annotator.engine.zoom.segmenter import ZoomSegmenter
 
 ZOOM_MARGIN = 1.6
 """For models that were not trained with one of their own."""
-TORCH_LOAD_ERRORS = (
-    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError, struct.error),
-    *(LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError),
-)
-"""What ``torch.load`` raises on bytes that are no weights, because it takes any bytes for a program to run."""
 
 
 def load_embedded(source: ModelSource) -> Segmenter:
@@ -64,12 +58,7 @@ def load_sam2(path: Path, *, config: str) -> nn.Module:
             "Name it: --config configs/sam2.1/sam2.1_hiera_t.yaml (or _s, _b+, _l).",
         )
     check_checkpoint(path)
-    try:
-        data: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except TORCH_LOAD_ERRORS as error:
-        raise ModelError(
-            f"{path.name} is damaged or not a plain weights file.", "Copy it again from its source."
-        ) from error
+    data = read_object(path)
     state: Any = data.get("model", data) if isinstance(data, dict) else None
     model = build_config(config)
     try:

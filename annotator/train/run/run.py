@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from annotator.domain.errors import UserError
-from annotator.engine.sam2.files import TORCH_LOAD_ERRORS
+from annotator.engine.torch_files import TORCH_LOAD_ERRORS
 from annotator.files.atomic import export_errors
 from annotator.train.run.curves import draw_curves
 from annotator.train.run.log import append_row, cut_log

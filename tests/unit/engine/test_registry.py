@@ -36,13 +36,18 @@ def with_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_loader_is_there_and_every_kind_of_the_models_file_has_a_family() -> None:
     for family in FAMILIES:
-        assert callable(plugins.load_target(family.loader)), family.kind
+        targets = [target for target in (family.loader, family.finder, family.namer) if target]
+        assert targets, family.kind
+        assert all(callable(plugins.load_target(target)) for target in targets), family.kind
     assert {entry.kind for entry in weights.registry().values()} == {family.kind for family in FAMILIES}
 
 
 def test_no_two_families_take_the_same_files() -> None:
     suffixes = [suffix for family in FAMILIES for suffix in family.suffixes]
-    assert len(suffixes) == len(set(suffixes))
+    for family in FAMILIES:
+        assert family.mark or all(suffixes.count(suffix) == 1 for suffix in family.suffixes), family.kind
+    marks = [family.mark for family in FAMILIES if family.mark]
+    assert len(marks) == len(set(marks))
 
 
 def test_a_model_without_weights_is_one_of_the_models(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +72,7 @@ def test_a_model_below_rank_nought_is_never_taken_by_itself(monkeypatch: pytest.
     monkeypatch.setattr(weights, "shipped_dir", lambda: tmp_path)
     monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(tmp_path))
     (tmp_path / "registry.toml").write_text("")
-    assert [status.name for status in weights.list_models()] == ["grabcut"]
+    assert [status.name for status in weights.list_models() if status.is_present] == ["grabcut"]
     with pytest.raises(ModelError, match="No model is installed"):
         weights.default_model()
 
