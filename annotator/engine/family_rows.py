@@ -29,4 +29,42 @@ FAMILIES: tuple[FamilySpec, ...] = (
         models=(ModelEntry("grabcut", "grabcut", "", "Apache-2.0 (OpenCV)", rank=-10),),
         can=frozenset({Ability.CLICKS, Ability.BOX, Ability.MASK, Ability.CONTINUES}),
     ),
+    FamilySpec(
+        "sam",
+        "Segment Anything 1",
+        "annotator.engine.hf.sam:load",
+        (".pth",),
+        models=tuple(
+            ModelEntry(
+                f"sam1-{size}",
+                "sam",
+                file,
+                "Apache-2.0 (Meta)",
+                rank=rank,
+                url=f"https://dl.fbaipublicfiles.com/segment_anything/{file}",
+                sha256=sha256,
+                bytes=count,
+                page="https://github.com/facebookresearch/segment-anything",
+            )
+            for size, file, rank, count, sha256 in (
+                (
+                    *("base", "sam_vit_b_01ec64.pth", 4, 375_042_383),
+                    "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+                ),
+                (
+                    *("large", "sam_vit_l_0b3195.pth", 6, 1_249_524_607),
+                    "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+                ),
+                (
+                    *("huge", "sam_vit_h_4b8939.pth", 8, 2_564_550_879),
+                    "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+                ),
+            )
+        ),
+        can=_PROMPTS | {Ability.EVERYTHING},
+        mark="image_encoder.patch_embed.proj.",
+        model_types=("sam",),
+        needs=("transformers",),
+        extra="hf",
+    ),
 )
