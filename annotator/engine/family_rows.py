@@ -30,6 +30,34 @@ FAMILIES: tuple[FamilySpec, ...] = (
         can=frozenset({Ability.CLICKS, Ability.BOX, Ability.MASK, Ability.CONTINUES}),
     ),
     FamilySpec(
+        "sam_hq",
+        "HQ-SAM",
+        "annotator.engine.hf.sam_hq:load",
+        (".pth",),
+        models=tuple(
+            ModelEntry(
+                f"sam-hq-{size}",
+                "sam_hq",
+                f"sam_hq_vit_{letter}.pth",
+                "Apache-2.0",
+                rank=-1,
+                url=f"https://huggingface.co/lkeab/hq-sam/resolve/main/sam_hq_vit_{letter}.pth",
+                bytes=count,
+                page="https://huggingface.co/lkeab/hq-sam",
+            )
+            for size, letter, count in (
+                ("base", "b", 379_000_000),
+                ("large", "l", 1_250_000_000),
+                ("huge", "h", 2_570_000_000),
+            )
+        ),
+        can=_PROMPTS | {Ability.EVERYTHING},
+        mark="mask_decoder.hf_token",
+        model_types=("sam_hq",),
+        needs=("transformers",),
+        extra="hf",
+    ),
+    FamilySpec(
         "sam",
         "Segment Anything 1",
         "annotator.engine.hf.sam:load",
