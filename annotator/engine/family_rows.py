@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from annotator.engine.specs import Ability, FamilySpec, ModelEntry
+from annotator.engine.specs import Ability, FamilySpec, ModelEntry, ModelPart
 
 _PROMPTS = frozenset({Ability.CLICKS, Ability.BOX, Ability.MASK, Ability.CANDIDATES, Ability.CONTINUES})
+
+HUB_PARTS = (ModelPart("config.json"), ModelPart("model.safetensors"))
+"""What a folder of a promptable model needs."""
 
 FAMILIES: tuple[FamilySpec, ...] = (
     FamilySpec(
@@ -92,6 +95,28 @@ FAMILIES: tuple[FamilySpec, ...] = (
         can=_PROMPTS | {Ability.EVERYTHING},
         mark="image_encoder.patch_embed.proj.",
         model_types=("sam",),
+        needs=("transformers",),
+        extra="hf",
+    ),
+    FamilySpec(
+        "sam2_folder",
+        "SAM 2.1 as a folder",
+        "annotator.engine.hf.sam2_folder:load",
+        models=tuple(
+            ModelEntry(
+                f"sam2.1-{size}-hub",
+                "sam2_folder",
+                f"sam2.1-{size}-hub",
+                "Apache-2.0 (Meta)",
+                rank=-1,
+                url=f"https://huggingface.co/facebook/sam2.1-hiera-{size}/resolve/main",
+                parts=HUB_PARTS,
+                page=f"https://huggingface.co/facebook/sam2.1-hiera-{size}",
+            )
+            for size in ("tiny", "small", "base-plus", "large")
+        ),
+        can=_PROMPTS | {Ability.EVERYTHING},
+        model_types=("sam2", "sam2_video"),
         needs=("transformers",),
         extra="hf",
     ),
