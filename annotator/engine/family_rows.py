@@ -120,4 +120,26 @@ FAMILIES: tuple[FamilySpec, ...] = (
         needs=("transformers",),
         extra="hf",
     ),
+    FamilySpec(
+        "edgetam",
+        "EdgeTAM",
+        "annotator.engine.hf.edgetam:load",
+        models=(
+            ModelEntry(
+                "edgetam",
+                "edgetam",
+                "edgetam",
+                "Apache-2.0 (see its page)",
+                rank=-1,
+                url="https://huggingface.co/yonigozlan/EdgeTAM-hf/resolve/main",
+                bytes=55_000_000,
+                parts=HUB_PARTS,
+                page="https://huggingface.co/yonigozlan/EdgeTAM-hf",
+            ),
+        ),
+        can=_PROMPTS | {Ability.EVERYTHING},
+        model_types=("edgetam", "edgetam_video"),
+        needs=("transformers", "timm"),
+        extra="hf",
+    ),
 )
