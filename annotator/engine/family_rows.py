@@ -142,4 +142,27 @@ FAMILIES: tuple[FamilySpec, ...] = (
         needs=("transformers", "timm"),
         extra="hf",
     ),
+    FamilySpec(
+        "sam3_tracker",
+        "SAM 3 for clicks",
+        "annotator.engine.hf.sam3_tracker:load",
+        models=(
+            ModelEntry(
+                "sam3-clicks",
+                "sam3_tracker",
+                "sam3",
+                "SAM License (Meta)",
+                rank=-1,
+                bytes=3_400_000_000,
+                parts=HUB_PARTS,
+                page="https://huggingface.co/facebook/sam3",
+                has_terms=True,
+                is_gated=True,
+            ),
+        ),
+        can=_PROMPTS | {Ability.EVERYTHING},
+        model_types=("sam3_tracker", "sam3_video"),
+        needs=("transformers",),
+        extra="hf",
+    ),
 )
