@@ -6,11 +6,12 @@ import threading
 from dataclasses import dataclass
 from enum import IntEnum
 
+from annotator.domain.ports.concept import ConceptRequest
 from annotator.domain.ports.engine import AdapterSetter, EngineFactory
 from annotator.domain.ports.likeness import LikeRequest
 from annotator.domain.ports.requests import DecodeRequest, EncodeRequest, EverythingRequest, WarmRequest
 
-Request = DecodeRequest | EncodeRequest | EverythingRequest | LikeRequest | WarmRequest
+Request = ConceptRequest | DecodeRequest | EncodeRequest | EverythingRequest | LikeRequest | WarmRequest
 """What is about an image."""
 
 

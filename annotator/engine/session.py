@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from annotator.domain.errors import EncodeCancelled, ModelError, ServerAwayError, UserError
+from annotator.domain.ports.concept import ConceptImage, ConceptRequest
 from annotator.domain.ports.engine import (
     Adaptable,
     AdapterInUse,
@@ -26,6 +27,7 @@ from annotator.domain.ports.engine import (
     EverythingStep,
     ModelInfo,
     RgbArray,
+    Segmenter,
     Warmable,
 )
 from annotator.domain.ports.likeness import AnswersLike, LikeRequest, masks_of
@@ -41,11 +43,12 @@ from annotator.domain.ports.requests import (
     EverythingResult,
     WarmRequest,
 )
+from annotator.engine.finders import FinderShelf
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 
 _log = logging.getLogger(__name__)
 
-_Question = EverythingRequest | LikeRequest
+_Question = ConceptRequest | EverythingRequest | LikeRequest
 BUG_MESSAGE = "Something went wrong in the engine; the session goes on."
 
 
@@ -75,10 +78,19 @@ class EngineSession:
         mailboxes: any thread may put jobs there; the owner then has to call :meth:`work`.
         prefetch_idle_ms: how long nothing else may have happened before an image is encoded ahead. Work on an
             accelerator is queued ahead and cannot be called back.
+        finders: holds the model for words; None for those of the registry.
     """
 
-    def __init__(self, mailboxes: Mailboxes, listener: SessionListener, *, prefetch_idle_ms: int = 0) -> None:
+    def __init__(
+        self,
+        mailboxes: Mailboxes,
+        listener: SessionListener,
+        *,
+        prefetch_idle_ms: int = 0,
+        finders: FinderShelf | None = None,
+    ) -> None:
         self._mailboxes, self._listener = mailboxes, listener
+        self._finders = finders or FinderShelf()
         self._engine: Engine | None = None
         self._model = 0
         self._info: ModelInfo | None = None
@@ -111,6 +123,7 @@ class EngineSession:
                 return left_s
             self._do(job)
             self._tell_if_moved()
+            self._finders.release_unused()
             if job.lane < Lane.PREFETCH:
                 self._busy_until_s = time.monotonic() + self._prefetch_idle_s
         return None
@@ -118,6 +131,7 @@ class EngineSession:
     def release(self) -> None:
         """Let the engine go, on the thread that owns it."""
         self._engine, self._running = None, {}
+        self._finders.release()
 
     def _do(self, job: Job) -> None:
         try:
@@ -239,8 +253,10 @@ class EngineSession:
             self._mailboxes.put_back(job)
 
     def _begun(self, job: Job, request: _Question) -> Iterator[EverythingStep]:
-        embedding, _ = self._embedding(job, request.image, request.image_key)
         segmenter = self._loaded_engine().segmenter
+        if isinstance(request, ConceptRequest):
+            return self._named(job, request, segmenter)
+        embedding, _ = self._embedding(job, request.image, request.image_key)
 
         def has_to_yield() -> bool:
             return self._mailboxes.is_in_the_way(job)
@@ -255,6 +271,21 @@ class EngineSession:
             raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
         settings = request.settings or segmenter.everything_settings
         return segmenter.everything(embedding, request.image, settings, has_to_yield=has_to_yield, begun=request.begun)
+
+    def _named(self, job: Job, request: ConceptRequest, segmenter: Segmenter) -> Iterator[EverythingStep]:
+        """What words name, by a model that is loaded beside the one in use."""
+
+        def embedding() -> Embedding:
+            return self._embedding(job, request.image, request.image_key)[0]
+
+        image = ConceptImage(request.image, request.image_key, segmenter, embedding)
+        return self._finders.steps(
+            request.finder,
+            image,
+            request.ask,
+            has_to_yield=lambda: self._mailboxes.is_in_the_way(job),
+            say=self._listener.on_loading,
+        )
 
     def _has_newer(self, request: DecodeRequest) -> bool:
         waiting = self._mailboxes.peek(Lane.DECODE)

@@ -15,7 +15,7 @@ _FILE = "accepted-licences.json"
 
 def is_accepted(entry: ModelEntry) -> bool:
     """Whether nothing stands in the way of a model: its licence is a usual one, or was accepted here."""
-    return not entry.has_terms or _read().get(entry.name, {}).get("licence") == entry.licence
+    return not entry.has_terms or entry.licence in _read()
 
 
 def accept(entry: ModelEntry) -> None:
@@ -25,7 +25,7 @@ def accept(entry: ModelEntry) -> None:
         ModelError: it cannot be noted.
     """
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    rows = _read() | {entry.name: {"licence": entry.licence, "accepted_at": moment}}
+    rows = _read() | {entry.licence: {"of": entry.name, "accepted_at": moment}}
     path = checkpoints_dir() / _FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

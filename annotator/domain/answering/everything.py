@@ -101,6 +101,7 @@ class Proposal:
         predicted_iou, stability_score: 0..1.
         point_xy: the click that found it, in image pixels.
         crop: the piece of the image that it was found in.
+        phrase: the words that it was looked for by; empty when nobody named it.
     """
 
     mask: Mask
@@ -108,6 +109,7 @@ class Proposal:
     stability_score: float
     point_xy: tuple[float, float]
     crop: Region
+    phrase: str = ""
 
     @property
     def box_xyxy(self) -> tuple[int, int, int, int]:

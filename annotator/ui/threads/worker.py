@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
+from annotator.domain.ports.concept import ConceptRequest
 from annotator.domain.ports.engine import AdapterInUse, AdapterSetter, EngineFactory, ModelInfo
 from annotator.domain.ports.likeness import LikeRequest
 from annotator.domain.ports.requests import (
@@ -183,8 +184,8 @@ class EngineClient(QObject):
         """Ask what the base alone says to these prompts."""
         self._put(Job(Lane.COMPARE, request, self._model))
 
-    def submit_everything(self, request: EverythingRequest) -> None:
-        """Ask for everything in an image; clicks and encodes go first between its steps."""
+    def submit_everything(self, request: EverythingRequest | ConceptRequest) -> None:
+        """Ask for everything in an image, or for what words name; clicks and encodes go first between its steps."""
         self._put(Job(Lane.EVERYTHING, request, self._model))
 
     def submit_like(self, request: LikeRequest) -> None:

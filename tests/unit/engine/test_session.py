@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.answering.everything import EverythingSettings
-from annotator.domain.errors import EncodeCancelled, PromptError
+from annotator.domain.errors import EncodeCancelled, ModelError, PromptError
 from annotator.domain.mask import Mask
+from annotator.domain.phrase import split_phrases
+from annotator.domain.ports.concept import ConceptAsk, ConceptRequest
 from annotator.domain.ports.engine import EverythingStep, ModelInfo
 from annotator.domain.ports.likeness import Examples, LikeQuestion, LikeRequest
 from annotator.domain.ports.requests import (
     LOAD_EPOCH,
+    SEARCH_EPOCH,
     DecodeRequest,
     DecodeResult,
     EncodeRequest,
@@ -29,6 +32,7 @@ from annotator.domain.ports.requests import (
 )
 from annotator.domain.project import Annotation
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.finders import FinderShelf
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 from annotator.engine.session import EngineSession
 from tests.fakes import FakeSegmenter, fake_engine
@@ -354,3 +358,51 @@ def test_a_model_that_cannot_says_so_and_a_failure_lets_the_next_begin_anew() ->
 def test_no_qt_comes_along() -> None:
     code = "import sys, annotator.engine.session; sys.exit(any(name.startswith('PySide6') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class WordFinder:
+    """Finds nothing in three steps; the second asks for the image's embedding."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def steps(self, image: Any, ask: Any, *, has_to_yield: Any = None) -> Iterator[EverythingStep]:
+        self.asked.append(ask.phrases.text)
+        yield EverythingStep(1, 3, None)
+        assert image.embedding().key
+        yield EverythingStep(2, 3, ())
+        yield EverythingStep(3, 3, (), is_last=True)
+
+
+def test_words_are_answered_in_steps_by_a_model_beside_the_one_in_use() -> None:
+    finder, loads = WordFinder(), []
+
+    def load(name: str, role: str, **_more: Any) -> object:
+        loads.append((name, role))
+        if name == "absent":
+            raise ModelError("There is none.", "Get one.")
+        return finder
+
+    mailboxes, heard = Mailboxes(), Heard()
+    session = EngineSession(mailboxes, heard, finders=FinderShelf(load))
+    mailboxes.put(Job(Lane.LOAD, fake_engine(FakeSegmenter())))
+    session.work()
+    heard.said.clear()
+
+    def ask(generation: int, finder: str = "sam3") -> ConceptRequest:
+        return ConceptRequest(SEARCH_EPOCH, generation, "a", RGB, ConceptAsk(split_phrases("cat, not dog")), finder)
+
+    mailboxes.put(Job(Lane.EVERYTHING, ask(1)))
+    mailboxes.put(Job(Lane.DECODE, decode(7)))
+    session.work()
+    assert [what for what in heard.said if what[0] != "encode"] == [
+        ("decoded", 7),
+        *(("everything", (1, done)) for done in (0, 1, 2, 3)),
+    ]
+    mailboxes.put(Job(Lane.EVERYTHING, ask(2)))
+    session.work()
+    assert loads == [("sam3", "finder")], "it stays loaded"
+    assert finder.asked == ["cat, not dog"] * 2
+    mailboxes.put(Job(Lane.EVERYTHING, ask(3, "absent")))
+    session.work()
+    assert heard.said[-1] == ("failed", (SEARCH_EPOCH, "There is none. Get one."))

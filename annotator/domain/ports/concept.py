@@ -1,0 +1,89 @@
+"""The question for all that words name, as it crosses to the engine, and who answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from annotator.domain.geometry import Box
+from annotator.domain.phrase import Phrases
+from annotator.domain.ports.engine import Embedding, EverythingStep, ModelInfo, RgbArray, Segmenter
+
+MOST_FOUND = 300
+"""Of one image: what is worth a person's look."""
+LEAST_SCORE = 0.05
+"""What is less likely than this is not told at all; the sliders begin higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleBox:
+    """A box round an object that is meant, or around one that is not."""
+
+    box: Box
+    is_positive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptAsk:
+    """What to look for.
+
+    Attributes:
+        phrases: the words.
+        examples: boxes in the same image, for models that take them; else they say nothing.
+        limit: so many objects at most.
+    """
+
+    phrases: Phrases
+    examples: tuple[ExampleBox, ...] = ()
+    limit: int = MOST_FOUND
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConceptImage:
+    """An image with what answers clicks in it: some models find boxes only, and others look through masks.
+
+    Attributes:
+        rgb: H x W x 3 uint8; key names its pixels.
+        segmenter: the model in use; embedding: makes or recalls what it knows of the image.
+    """
+
+    rgb: RgbArray
+    key: str
+    segmenter: Segmenter
+    embedding: Callable[[], Embedding]
+
+
+class Finder(Protocol):
+    """Finds what words name. Calls come from one thread at a time."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def steps(
+        self, image: ConceptImage, ask: ConceptAsk, *, has_to_yield: Callable[[], bool] | None = None
+    ) -> Iterator[EverythingStep]:
+        """Ask piece by piece; the proposals carry their phrase. To give it up, ask for no more steps.
+
+        Args:
+            has_to_yield: asked where a step can be ended early, with no news; it is begun anew with the next one.
+
+        Raises:
+            PromptError: words that the model cannot read; DeviceMemoryError: there is no room for it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConceptRequest:
+    """Ask for all that words name in an image. Answered in steps, as the question for everything.
+
+    ``finder`` is a model of the registry; empty for the best that is there.
+    """
+
+    epoch: int
+    generation: int
+    image_key: str
+    image: RgbArray
+    ask: ConceptAsk
+    finder: str = ""
