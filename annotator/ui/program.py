@@ -246,10 +246,10 @@ class Program(QObject):
 
 
 def find_models() -> list[Any]:
-    """All models of the registry; call it off the GUI thread (it hashes files)."""
+    """All models of the registry that answer clicks; call it off the GUI thread (it hashes files)."""
     from annotator.engine import weights
 
-    return list(weights.list_models())
+    return list(weights.list_segmenters())
 
 
 def user_name() -> str:
