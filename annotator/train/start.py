@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from annotator.domain.errors import ModelError
-from annotator.engine.sam2.files import TORCH_LOAD_ERRORS
 from annotator.engine.sam2.lite_trunk import InvertedResidual, LiteTrunk
 from annotator.engine.sam2.nano import NanoConfig
+from annotator.engine.torch_files import TORCH_LOAD_ERRORS
 from annotator.train.base import MEAN, STD, BaseTrainer
 
 _PACKAGES = {
