@@ -80,8 +80,8 @@ class InvertedResidual(nn.Module):
         self._has_shortcut = stride == 1 and channels_in == group.channels
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = x if self.expand is None else F.relu6(self.expand(x))
-        out: Tensor = self.project(F.relu6(self.depth(inner)))
+        inner = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        out: Tensor = self.project(F.relu6(self.depth(inner), inplace=True))
         return out + x if self._has_shortcut else out
 
 
@@ -112,7 +112,7 @@ class LiteTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
-        x = F.relu6(self.stem(x))
+        x = F.relu6(self.stem(x), inplace=True)
         for stage in self.stages:
             x = stage(x)
             features.append(x)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -280,6 +281,8 @@ def load_nano(path: Path) -> tuple[nn.Module, NanoConfig, dict[str, str]]:
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{path.name} does not hold the model it names.", "Copy it again from its source.") from error
+    trunk: nn.Module = model.get_submodule("image_encoder.trunk")
+    trunk.to(memory_format=torch.channels_last)  # processors convolve so in half of the time
     return model.eval(), config, metadata
 
 

@@ -74,6 +74,21 @@ def test_an_embedded_model_on_it_is_written_read_and_answers(tmp_path: Path) -> 
         engine.encode(pixels, "b", is_cancelled=lambda: True)
 
 
+@pytest.mark.parametrize("trunk", ["residual", "lite0"])
+def test_a_trunk_is_read_in_the_layout_that_processors_convolve_fastest(trunk: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = replace(SMALL, trunk=trunk, stage_channels=(16, 16, 16, 16), stage_blocks=(1, 1, 1, 1))
+    model = build_nano(config).eval()
+    save_nano(model, tmp_path / "nano.safetensors", config=config, metadata={})
+    loaded, _, _ = load_nano(tmp_path / "nano.safetensors")
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        before, found = (network.get_submodule("image_encoder.trunk").half().float()(x) for network in (model, loaded))
+    assert all(m.is_contiguous(memory_format=torch.channels_last) for m in found)
+    for own, wanted in zip(found, before, strict=True):
+        torch.testing.assert_close(own, wanted, rtol=1e-3, atol=1e-3)
+
+
 def test_a_trunk_that_is_not_known_is_a_damaged_file(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     config = json.dumps({**asdict(SMALL), "trunk": "lite9"})
