@@ -200,6 +200,8 @@ class FakeFinder(FakeSegmenter):
         self.begun += 1
         self.goes_on_from = 0 if begun is None else begun.done
         found = list(self.found)
+        if begun is not None:
+            found[: begun.done] = begun.proposals  # type: ignore[assignment]
         if self.is_at_once or not found:
             yield EverythingStep(1, 1, tuple(found), is_last=True)  # type: ignore[arg-type]
             return

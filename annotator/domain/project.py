@@ -197,17 +197,19 @@ class RowChange:
 class Edit:
     """A named, reversible change of the document, applied in one transaction.
 
-    ``drafts_of`` are images whose drafts end with it; taking it back brings them back, too.
+    ``drafts_of`` are images whose drafts end with it; taking it back brings them back, too. ``packed`` is the edit as
+    the project file keeps it, where somebody has made that beforehand, beside the window.
     """
 
     name: str
     changes: tuple[RowChange, ...]
     drafts_of: tuple[int, ...] = ()
+    packed: bytes = field(default=b"", compare=False, repr=False)
 
     def inverted(self) -> Edit:
         """The edit that takes this one back: its changes inverted, last first."""
         changes = tuple(change.inverted() for change in reversed(self.changes))
-        return replace(self, changes=changes)
+        return replace(self, changes=changes, packed=b"")
 
     def refuse_locked(self, locked: frozenset[int]) -> None:
         """Raises:
@@ -215,6 +217,13 @@ class Edit:
         """
         if locked and any(isinstance(one.row, Annotation) and one.row.id in locked for one in self.changes):
             raise UserError("A locked object was to be changed.", "Unlock it first, in the list of objects.")
+
+    def new_objects(self) -> tuple[Annotation, ...] | None:
+        """The objects that it adds; None when it does more with objects than that."""
+        objects = [one for one in self.changes if isinstance(one.row, Annotation)]
+        if any(one.before is not None for one in objects):
+            return None
+        return tuple(one.after for one in objects if isinstance(one.after, Annotation))
 
     def change(self) -> Change:
         """What views have to refresh."""

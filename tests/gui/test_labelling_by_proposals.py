@@ -110,6 +110,7 @@ def test_a_hundred_and_fifty_nuclei_in_fewer_than_forty_actions(desk, tmp_path):
         worker.key(K.Key_BracketRight)  # to 0.70
     worker.drop_what_is_not_meant()
     worker.key(K.Key_Return, M.ShiftModifier)
+    desk.until(lambda: len(desk.session.annotations) > 100 and not worker.own._work.is_busy)
     worker.key(K.Key_Q)
     worker.click_what_is_missing()
     print(f"\n{COUNT} nuclei: {worker.actions} actions, {len(desk.session.annotations)} objects")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
+from annotator.domain.answering.everything import Proposal
+from annotator.domain.answering.zoom import Region
 from annotator.domain.mask import Mask
 from annotator.domain.project import Status
 from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import Walk
 from annotator.io.formats.coco.export import export_coco
 from annotator.jobs.job import JobState
+from annotator.ui.labelling import proposals as proposals_module
 from tests.fakes import FakeFinder, FakeProposal, block
 from tests.gui.shell import LEFT, NONE
 from tests.gui.test_without_a_mouse import go_to
@@ -367,7 +371,100 @@ def test_every_image_has_its_own_and_leaving_ends_the_search(seeker):
     seeker.finder.step_gate.open()
     seeker.key(K.Key_D)
     seeker.wait_image(1)
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)  # it goes on
+
+
+def found_here(seeker):
+    """The six objects, as the real engine gives them."""
+    whole = Region(0, 0, WIDTH, HEIGHT)
+    return [
+        Proposal(one.mask, one.predicted_iou, 1.0, (float(x), float(y)), whole)
+        for one, (x, y) in zip(objects(), MIDDLES, strict=True)
+    ]
+
+
+def there_and_back(seeker):
+    for key, image in ((K.Key_D, 1), (K.Key_A, 0)):
+        seeker.key(key)
+        seeker.wait_image(image)
+
+
+def begin_and_stop_after_one(seeker):
+    seeker.finder.found = found_here(seeker)
+    seeker.finder.step_gate.close()
+    seeker.key(K.Key_E, M.ShiftModifier)
+    seeker.until(lambda: len(review(seeker).table) == 1 and not control(seeker)._work.is_busy)
+
+
+def test_a_search_goes_on_where_it_was_when_its_image_is_shown_again(seeker):
+    seeker.open()
+    begin_and_stop_after_one(seeker)
+    [first] = review(seeker).shown
+    seeker.key(K.Key_D)
+    seeker.wait_image(1)
+    assert not control(seeker).search.is_running
+    seeker.finder.step_gate.open()
+    seeker.key(K.Key_A)
+    seeker.wait_image(0)
+    seeker.until(lambda: len(review(seeker).table) == 6 and is_quiet(seeker))
+    assert (seeker.finder.begun, seeker.finder.goes_on_from) == (2, 1)
+    assert first in review(seeker).table.index  # it is the same one
+    there_and_back(seeker)
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
+    assert seeker.finder.begun == 2  # it was finished
+
+
+def test_a_search_goes_on_after_a_crash(seeker):
+    seeker.open()
+    begin_and_stop_after_one(seeker)
+    control(seeker)._later.timeout.emit()  # thousands are written a moment later
+    seeker.crash()
+    seeker.finder.step_gate.open()
+    seeker.build()
+    seeker.program.files.open_path(seeker.folder)
+    seeker.until(lambda: seeker.shown_row() == 0)
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
+    assert (seeker.finder.begun, seeker.finder.goes_on_from) == (2, 1)
+
+
+def test_a_search_that_was_stopped_waits_to_be_asked(seeker):
+    seeker.open()
+    begin_and_stop_after_one(seeker)
+    seeker.key(K.Key_Escape)
+    seeker.finder.step_gate.open()
+    there_and_back(seeker)
     seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 1)
+    assert seeker.finder.begun == 1
+    QTest.mouseClick(seeker.window.proposals.ask_button, LEFT)
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
+    assert (seeker.finder.begun, seeker.finder.goes_on_from) == (2, 1)
+
+
+def test_many_are_made_ready_beside_the_window_and_taken_in_one_step(seeker, monkeypatch):
+    threads = []
+    real = proposals_module.packed
+    monkeypatch.setattr(
+        proposals_module, "packed", lambda edit: threads.append(threading.current_thread()) or real(edit)
+    )
+    seeker.finder.found = [
+        FakeProposal(block(3 + 6 * (n % 25), 3 + 6 * (n // 25), 5, 5, width=WIDTH, height=HEIGHT), 0.9)
+        for n in range(100)
+    ]
+    seeker.finder.is_at_once = True
+    seeker.open()
+    find(seeker)
+    seeker.key(K.Key_Return, M.ShiftModifier)
+    seeker.key(K.Key_Return, M.ShiftModifier)  # twice in a hurry
+    seeker.until(lambda: len(seeker.session.annotations) == 100 and is_quiet(seeker))
+    assert threads
+    assert threading.main_thread() not in threads
+    assert review(seeker).shown == ()
+    assert "Accepted: object, 100 objects" in line(seeker)
+    seeker.key(K.Key_Z, M.ControlModifier)
+    assert seeker.session.annotations == ()
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 100)
+    seeker.key(K.Key_Z, M.ControlModifier | M.ShiftModifier)
+    assert len(seeker.session.annotations) == 100
 
 
 def test_without_a_model_that_can_it_is_said(desk):
@@ -435,6 +532,7 @@ def test_thousands_are_gone_through_without_a_look_at_their_pixels(seeker, monke
     assert counts[0] > counts[1] > counts[2] > 0
     seeker.window.proposals.score.setValue(0)
     seeker.key(K.Key_Return, M.ShiftModifier)
+    seeker.until(lambda: len(seeker.session.annotations) > 50 and is_quiet(seeker))
     monkeypatch.undo()
     assert len(seeker.session.annotations) == len({(a.x, a.y) for a in seeker.session.annotations}) > 50
     assert review(seeker).shown == ()

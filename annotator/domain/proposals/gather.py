@@ -9,6 +9,7 @@ from typing import Protocol
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation
+from annotator.domain.proposals.resuming import facts_of
 from annotator.domain.proposals.table import KeptProposal, ProposalTable
 
 Covered = dict[int, frozenset[int]]
@@ -42,9 +43,17 @@ class Gathering:
     Args:
         table: the proposals that are there.
         dropped: ids of it that the person does not want; what is like them does not come again.
+        begun: what a search that goes on begins with, and the proposals of the table that it is.
     """
 
-    def __init__(self, table: ProposalTable, dropped: frozenset[int], finder: Finder) -> None:
+    def __init__(
+        self,
+        table: ProposalTable,
+        dropped: frozenset[int],
+        finder: Finder,
+        *,
+        begun: Iterable[tuple[FoundObject, KeptProposal]] = (),
+    ) -> None:
         self._table, self._finder = table, finder
         # The same finder's open ones are found again, or are not what it finds now.
         self._stay = [item for item in table.items if item.id in dropped or item.source != finder.source]
@@ -53,6 +62,8 @@ class Gathering:
         self._next_id = max(table.index, default=0) + 1
         self._made: dict[int, tuple[FoundObject, KeptProposal | None]] = {}
         """By the identity of what was answered, which is held so that it stays one."""
+        for one, item in begun:
+            self._made[id(one)] = (one, None if item.id in dropped else item)
 
     def add(self, found: Sequence[FoundObject]) -> ProposalTable:
         """All that was found so far, in place of what was found before."""
@@ -71,7 +82,7 @@ class Gathering:
         if mask.is_empty or self._unwanted.like(mask):
             return None
         score = min(max(float(one.predicted_iou), 0.0), 1.0)
-        facts = json.dumps({"stability": round(float(one.stability_score), 4)})
+        facts = json.dumps({"stability": round(float(one.stability_score), 4), **facts_of(one)})
         by = self._finder
         made = KeptProposal(
             self._next_id, mask, mask.rle(), score, by.source, by.model, by.model_sha256, by.adapter, facts

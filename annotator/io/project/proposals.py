@@ -15,6 +15,7 @@ from typing import Any
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import MAX_CROP_BYTES
+from annotator.domain.proposals.resuming import SearchMark
 from annotator.domain.proposals.table import KeptProposal
 from annotator.io.project.schema import translated_errors
 from annotator.io.project.soundness import fetch
@@ -25,6 +26,10 @@ CREATE TABLE IF NOT EXISTS proposal(
   image_height INTEGER NOT NULL, score REAL NOT NULL, source TEXT NOT NULL, model TEXT NOT NULL,
   model_sha256 TEXT NOT NULL, adapter TEXT NOT NULL, facts TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(image_id, id)) WITHOUT ROWID"""
+_SEARCH_TABLE = """
+CREATE TABLE IF NOT EXISTS proposal_search(
+  image_id INTEGER PRIMARY KEY, done INTEGER NOT NULL, model_sha256 TEXT NOT NULL, adapter TEXT NOT NULL,
+  is_paused INTEGER NOT NULL)"""
 _COLUMNS = "id, rle, image_width, image_height, score, source, model, model_sha256, adapter, facts, state"
 _MOST_ROWS = 20_000
 """Of one image: what somebody else's file may ask for."""
@@ -54,6 +59,18 @@ class ProposalQueries:
     def counts(self) -> dict[int, int]:
         """Number of open proposals by image id; images without are left out."""
         return dict(self._fetch("SELECT image_id, COUNT(*) FROM proposal WHERE state = 0 GROUP BY image_id"))
+
+    def search(self, image_id: int) -> SearchMark | None:
+        """How far a search in an image has come that was not finished."""
+        with translated_errors(self._path, "read"):
+            if not _is_there(self._connection, "proposal_search"):
+                return None
+            sql = "SELECT done, model_sha256, adapter, is_paused FROM proposal_search WHERE image_id = ?"
+            found = fetch(self._connection, sql, (image_id,))
+        if not found or list(map(type, found[0])) != [int, str, str, int] or found[0][0] < 1:
+            return None
+        done, model_sha256, adapter, is_paused = found[0]
+        return SearchMark(done, model_sha256, adapter, bool(is_paused))
 
     def _fetch(self, sql: str, *arguments: int) -> list[tuple[Any, ...]]:
         with translated_errors(self._path, "read"):
@@ -92,9 +109,19 @@ def write_states(connection: sqlite3.Connection, image_id: int, states: dict[int
         connection.executemany("UPDATE proposal SET state = ? WHERE image_id = ? AND id = ?", rows)
 
 
-def _is_there(connection: sqlite3.Connection) -> bool:
-    sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'proposal'"
-    return bool(connection.execute(sql).fetchone()[0])
+def write_search(connection: sqlite3.Connection, image_id: int, mark: SearchMark | None) -> None:
+    """How far a search in an image has come; None: it is over."""
+    connection.execute(_SEARCH_TABLE)
+    if mark is None:
+        connection.execute("DELETE FROM proposal_search WHERE image_id = ?", (image_id,))
+        return
+    row = (image_id, mark.done, mark.model_sha256, mark.adapter, int(mark.is_paused))
+    connection.execute("INSERT OR REPLACE INTO proposal_search VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _is_there(connection: sqlite3.Connection, table: str = "proposal") -> bool:
+    sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return bool(connection.execute(sql, (table,)).fetchone()[0])
 
 
 def _item(row: tuple[Any, ...], width: int, height: int) -> KeptProposal | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import chain
 from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError
 from annotator.domain.project import Annotation, Edit, Row, RowChange
 from annotator.io.project.schema import COLUMNS, column_value, columns_of, table_of
-from annotator.io.project.soundness import fetch, read_rows
+from annotator.io.project.soundness import Damage, fetch, read_rows
 
 _MAX_ID = 1 << 53
 _AT_ONCE = 5_000
 """Rows; other threads do not get on meanwhile."""
+_IN_A_QUESTION = 500
+"""Ids: SQLite takes 999 values at least."""
 
 RowKind = Literal["image", "category", "annotation", "series", "track"]
 """A track has no row of its own: its objects name it."""
@@ -48,12 +51,12 @@ class RowWriter:
         Raises:
             ValueError: a new row's id is taken, or a changed row is not there.
         """
-        real = tuple(self._write_change(change) for change in edit.changes)
+        real = tuple(chain.from_iterable(map(self._write_run, _runs(edit.changes))))
         created = [c.after for c in real if c.after is not None and c.before is None]
         for kind in {table_of(row) for row in created}:
             self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
         self._use_tracks([c.after for c in real if c.after is not None])
-        return replace(edit, changes=real)
+        return replace(edit, changes=real, packed=edit.packed if real == edit.changes else b"")
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """New rows of one table, if any, and their ids are used up."""
@@ -70,6 +73,46 @@ class RowWriter:
             assignments = ", ".join(f"{name} = ?" for name in columns)
             values = [column_value(after, name) for name in columns]
             self._connection.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", (*values, after.id))
+
+    def _write_run(self, run: Sequence[RowChange]) -> Iterable[RowChange]:
+        """Changes of one kind: new rows and gone rows of a table take a statement for all, not one for each."""
+        kind = _kind(run[0])
+        if len(run) == 1 or kind == "change":
+            return [self._write_change(change) for change in run]
+        table = table_of(run[0].row)
+        if kind == "new":
+            for at in range(0, len(run), _IN_A_QUESTION):
+                ids = [change.row.id for change in run[at : at + _IN_A_QUESTION]]
+                taken = self._connection.execute(f"SELECT id FROM {table} WHERE id IN ({_marks(ids)})", ids).fetchone()
+                if taken is not None:
+                    raise ValueError(f"{table} {taken[0]} is there already")
+            self._insert(table, [change.row for change in run])
+            return run
+        current = self._current(table, [change.row.id for change in run])
+        self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(row.id,) for row in current])
+        return [RowChange(row, None) for row in current]
+
+    def _current(self, table: str, ids: Sequence[int]) -> list[Row]:
+        """These rows as they are in the file.
+
+        Raises:
+            RowGoneError: one is not there. ProjectError: one is damaged.
+        """
+        found: list[Row] = []
+        columns = ", ".join(COLUMNS[table])
+        for at in range(0, len(ids), _IN_A_QUESTION):
+            some = ids[at : at + _IN_A_QUESTION]
+            sql = f"SELECT {columns} FROM {table} WHERE id IN ({_marks(some)})"
+            rows, damages = read_rows(table, self._connection.execute(sql, some).fetchall())
+            by_id = {row.id: row for row in rows}
+            for row_id in some:
+                if row_id not in by_id:
+                    lost = next((damage for damage in damages if damage.id == row_id), None)
+                    if lost is not None:
+                        raise _refused(lost)
+                    raise RowGoneError(f"{table} {row_id} is not there (any more)")
+            found += [by_id[row_id] for row_id in some]
+        return found
 
     def _write_change(self, change: RowChange) -> RowChange:
         table, row_id = table_of(change.row), change.row.id
@@ -126,8 +169,35 @@ def _sound(table: str, found: tuple[Any, ...]) -> Row:
     """
     rows, damages = read_rows(table, [found])
     if not rows:
-        raise ProjectError(f"The change was not made: {damages[0]}.", "Restore it first.")
+        raise _refused(damages[0])
     return rows[0]
+
+
+def _refused(damage: Damage) -> ProjectError:
+    return ProjectError(f"The change was not made: {damage}.", "Restore it first.")
+
+
+def _kind(change: RowChange) -> str:
+    return "new" if change.before is None else "gone" if change.after is None else "change"
+
+
+def _runs(changes: Sequence[RowChange]) -> Iterator[list[RowChange]]:
+    """Neighbours of one kind and table, each row once in a run."""
+    run: list[RowChange] = []
+    ids: set[int] = set()
+    for change in changes:
+        is_other = run and (_kind(change), type(change.row)) != (_kind(run[0]), type(run[0].row))
+        if is_other or change.row.id in ids:
+            yield run
+            run, ids = [], set()
+        run.append(change)
+        ids.add(change.row.id)
+    if run:
+        yield run
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _with_difference(current: Row, before: Row, after: Row) -> Row:

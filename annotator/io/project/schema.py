@@ -319,7 +319,9 @@ _READ_AS: Mapping[str, tuple[tuple[int, Callable[[Iterable[Any]], Iterable[Any]]
 
 
 def edit_to_blob(edit: Edit) -> bytes:
-    """An edit's changes as JSON, compressed when large."""
+    """An edit's changes as JSON, compressed when large; what was made beforehand."""
+    if edit.packed:
+        return edit.packed
     # One by one: an import has a hundred thousand, and a call of the encoder holds the interpreter's lock.
     changes = (to_json([_plain(change.before), _plain(change.after)]) for change in edit.changes)
     raw = f"[{','.join(changes)}]".encode("ascii")

@@ -94,7 +94,7 @@ class ProposalKeys(QObject):
 
     def escape(self) -> bool:
         """Stop the search, else put the tool down."""
-        if self.proposals.search.stop():
+        if self.proposals.stop():
             self.proposals.tell("Stopped; what was found stays.")
         elif self._canvas.tool == TOOL:
             self.tool_wanted.emit(self._tool_before)

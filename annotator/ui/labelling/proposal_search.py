@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from annotator.domain.ports.requests import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.gather import Finder, Gathering
+from annotator.domain.proposals.resuming import begun_from
 from annotator.domain.proposals.table import ProposalTable
 from annotator.jobs.job import Job
 from annotator.ui.threads.jobs import JobBoard
@@ -20,6 +21,8 @@ class ProposalSearch(QObject):
 
     changed = Signal()
     """It has begun, is further than before, or is over."""
+    cancel_wanted = Signal()
+    """In the list of jobs."""
 
     def __init__(self, client: EngineClient, work: ProposalWork, board: JobBoard, *, parent: QObject) -> None:
         super().__init__(parent)
@@ -41,24 +44,36 @@ class ProposalSearch(QObject):
         """How far it is, 0..1; None: not known."""
         return None if self._job is None else self._job.standing.share
 
-    def begin(self, picture: Picture, name: str, table: ProposalTable, dropped: frozenset[int]) -> None:
+    @property
+    def finder(self) -> Finder:
+        """Who would be asked now."""
+        info, adapter = self._client.info, self._client.adapter
+        made_by = ("", "") if info is None else (info.name, info.sha256)
+        return Finder("everything", *made_by, "" if adapter is None else adapter.record)
+
+    def begin(
+        self, picture: Picture, name: str, table: ProposalTable, dropped: frozenset[int], *, done: int = 0
+    ) -> None:
         """Ask the model for everything in an image.
 
         Args:
             name: of the image, for the person.
             table, dropped: the proposals that are there; see :class:`Gathering`.
+            done: clicks of an earlier search whose answers are all in the table, to go on from there.
         """
         self.stop()
         self._generation += 1
-        info, adapter = self._client.info, self._client.adapter
-        made_by = ("", "") if info is None else (info.name, info.sha256)
-        finder = Finder("everything", *made_by, "" if adapter is None else adapter.record)
-        self._gathering = Gathering(table, dropped, finder)
-        job = self._job = Job(f"Find everything in {name}", on_cancel=self.stop)
+        known = begun_from(table, done) if done else None
+        begun, kept = (None, {}) if known is None else known
+        pairs = [] if begun is None else [(one, kept[id(one)]) for one in begun.proposals]
+        self._gathering = Gathering(table, dropped, self.finder, begun=pairs)
+        job = self._job = Job(f"Find everything in {name}", on_cancel=self.cancel_wanted.emit)
         self._board.add(job)
         job.begin()
         loaded = picture.loaded
-        self._client.submit_everything(EverythingRequest(SEARCH_EPOCH, self._generation, loaded.image_key, loaded.rgb))
+        self._client.submit_everything(
+            EverythingRequest(SEARCH_EPOCH, self._generation, loaded.image_key, loaded.rgb, begun=begun)
+        )
         self.changed.emit()
 
     def stop(self) -> bool:
@@ -79,7 +94,8 @@ class ProposalSearch(QObject):
             return
         job.show_progress(step.done, step.total)
         if step.proposals is not None and self._gathering is not None:
-            self._work.add(self._gathering, step.proposals, self.annotations, is_last=step.is_last)
+            done = 0 if step.is_last else step.done
+            self._work.add(self._gathering, step.proposals, self.annotations, is_last=step.is_last, done=done)
         if step.is_last:
             self._job = None
             job.succeed(None)

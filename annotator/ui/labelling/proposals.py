@@ -7,17 +7,20 @@ the object is there, so that undo brings the proposals back by itself.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
-from annotator.domain.project import Annotation, Category, Change, ImageRecord
+from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.proposals.gather import covered_by_objects
 from annotator.domain.proposals.remembered import as_text, from_text
+from annotator.domain.proposals.resuming import SearchMark
 from annotator.domain.proposals.review import ProposalReview
 from annotator.domain.proposals.table import ProposalTable
 from annotator.domain.proposals.taking import take_edit
+from annotator.io.project.packing import packed
 from annotator.io.settings import Settings
 from annotator.ui.labelling.proposal_search import ProposalSearch
 from annotator.ui.look.numbers import grouped
@@ -26,6 +29,7 @@ from annotator.ui.project.proposal_book import ProposalBook
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import utc_now
 from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.threads.background import Errand
 from annotator.ui.threads.loading import Picture
 from annotator.ui.threads.proposal_work import Gathered, ProposalWork
 from annotator.ui.threads.worker import EngineClient
@@ -33,6 +37,8 @@ from annotator.ui.threads.worker import EngineClient
 SETTING = "proposals"
 _FEW_MASKS = 8
 """So many are decoded at once; more of them beside the GUI thread."""
+_FEW_TAKEN = 24
+"""So many become objects at once; of more the edit is made beside the GUI thread."""
 
 
 class Proposals(QObject):
@@ -49,6 +55,7 @@ class Proposals(QObject):
         self._work = ProposalWork(self)
         self.search = ProposalSearch(client, self._work, window.jobs, parent=self)
         self._book = ProposalBook(session)
+        self._taking = Errand(self)
         self._picture: Picture | None = None
         self._is_ask_waiting = False
         """Whether the model is to be asked as soon as what the file has is there."""
@@ -66,6 +73,8 @@ class Proposals(QObject):
         canvas, panel = self._canvas, self._panel
         self._work.gathered.connect(self._on_gathered)
         self.search.changed.connect(self._on_search)
+        self.search.cancel_wanted.connect(self.stop)
+        self._client.ready.connect(lambda _info: self._go_on())
         self._session.changed.connect(self._on_change)
         self._session.class_changed.connect(self._on_class)
         self._session.opened.connect(self.leave_image)
@@ -76,13 +85,14 @@ class Proposals(QObject):
         panel.limits_changed.connect(lambda limits: self.show(self.review.limited(limits)))
         panel.walk_changed.connect(lambda walk: self.show(self.review.walked_by(walk)))
         panel.ask_wanted.connect(self.ask)
-        panel.stop_wanted.connect(self.search.stop)
+        panel.stop_wanted.connect(self.stop)
         panel.accept_wanted.connect(self.take_shown)
         panel.drop_wanted.connect(lambda: self.settle(self.review.shown, is_dropping=True))
         panel.bring_back_wanted.connect(lambda: self.show(self.review.bring_back()))
 
     def ask(self) -> None:
-        """Ask the model for everything, anew; what was dropped does not come again."""
+        """Ask the model for everything: anew, or on from where a search ended early. What was dropped does not come
+        again."""
         image = self._session.image
         if self._picture is None or image is None or not self._session.is_writable:
             return
@@ -92,7 +102,19 @@ class Proposals(QObject):
         self._is_ask_waiting = self._work.is_busy
         if not self._is_ask_waiting:
             self.search.annotations = self._session.annotations
-            self.search.begin(self._picture, image.path, self.review.table, self.review.dropped)
+            mark, finder = self._book.search, self.search.finder
+            is_same = mark is not None and (mark.model_sha256, mark.adapter) == (finder.model_sha256, finder.adapter)
+            done = mark.done if mark is not None and is_same else 0
+            self.search.begin(self._picture, image.path, self.review.table, self.review.dropped, done=done)
+
+    def stop(self) -> bool:
+        """The person ends the search: what was found stays, and it goes on when it is asked for. False: none runs."""
+        if not self.search.stop():
+            return False
+        if self._book.search is not None:
+            self._book.search = replace(self._book.search, is_paused=True)
+            self._book.keep(self.review)
+        return True
 
     def take_shown(self) -> None:
         """Accept all that are shown, in one step."""
@@ -101,7 +123,7 @@ class Proposals(QObject):
     def settle(self, ids: Collection[int], *, is_dropping: bool) -> None:
         """Take these of what is shown with the class in use, in one step, or drop them."""
         chosen = [one for one in self.review.shown if one in ids]
-        if not chosen or not self._session.is_writable:
+        if not chosen or not self._session.is_writable or self._taking.is_busy:
             return
         if is_dropping:
             self._drops.append(frozenset(chosen))
@@ -149,6 +171,8 @@ class Proposals(QObject):
         self._on_class(self._session.category)
         if rows:
             self._work.read(rows, self._session.annotations, (picture.loaded.width, picture.loaded.height))
+        else:
+            self._go_on()
 
     def leave_image(self) -> None:
         """Another image comes, or none: what was found so far stays with this one."""
@@ -164,6 +188,7 @@ class Proposals(QObject):
     def shut_down(self) -> None:
         """Wait for what still runs, and remember the sliders."""
         self.search.stop()
+        self._taking.shut_down()
         self._work.shut_down()
         self._book.keep(self.review)
         try:
@@ -197,17 +222,30 @@ class Proposals(QObject):
         image, category, store = self._session.image, self._session.category, self._session.store
         if image is None or category is None or store is None:
             return
-        edit = take_edit(
-            [self.review.table[one] for one in ids],
-            image,
-            category_id=category.id,
-            new_id=lambda: store.new_id("annotation"),
-            author=self._session.author,
-            created_at=utc_now(),
-        )
-        if self._session.attempt(lambda: self._session.apply(edit)):
+        table = self.review.table
+        new_ids = iter([store.new_id("annotation") for _ in ids])
+
+        def made() -> Edit:
+            return take_edit(
+                [table[one] for one in ids],
+                image,
+                category_id=category.id,
+                new_id=lambda: next(new_ids),
+                author=self._session.author,
+                created_at=utc_now(),
+            )
+
+        def apply(edit: Edit) -> None:
+            if self._session.store is not store or not self._session.attempt(lambda: self._session.apply(edit)):
+                return
             what = f"{category.name}, {counted(len(ids))}" if len(ids) > 1 else category.name
-            self.tell(f"Accepted: {what}. {counted(len(self.review.shown), 'proposal')} left.")
+            left = "" if self._work.is_busy else f" {counted(len(self.review.shown), 'proposal')} left."
+            self.tell(f"Accepted: {what}.{left}")
+
+        if len(ids) <= _FEW_TAKEN:
+            apply(made())
+        else:
+            self._taking.start(lambda: packed(made()), apply, _raised)
 
     def _on_ring(self, corners: tuple[tuple[float, float], ...], is_dropping: bool) -> None:
         inside = self.review.table.in_ring(corners, self.review.shown)
@@ -228,15 +266,29 @@ class Proposals(QObject):
         self.changed.emit()
 
     def _on_gathered(self, found: Gathered) -> None:
-        self._book.is_read = True
+        is_first, self._book.is_read = not self._book.is_read, True
+        if found.done is not None:
+            by = self.search.finder
+            self._book.search = SearchMark(found.done, by.model_sha256, by.adapter) if found.done else None
         self.show(self.review.with_table(found.table, dropped=found.dropped, covered=found.covered))
         known, now = ({one.id: one for one in rows} for rows in (found.annotations, self._session.annotations))
         touched = {one for one in known.keys() | now.keys() if _runs(known.get(one)) != _runs(now.get(one))}
         self._cover(touched, now)
         if self._is_ask_waiting:
             self.ask()
+        elif is_first and self._go_on():
+            return
         elif found.is_last and not self.search.is_running:
             self.tell_counts()
+
+    def _go_on(self) -> bool:
+        """With a search that was not finished when the image was left, by the model that had begun it."""
+        mark, by = self._book.search, self.search.finder
+        is_due = mark is not None and not mark.is_paused and self._book.is_read and not self.search.is_running
+        if not is_due or mark is None or (mark.model_sha256, mark.adapter) != (by.model_sha256, by.adapter):
+            return False
+        self.ask()
+        return self.search.is_running
 
     def _on_change(self, change: Change) -> None:
         if not change.annotation_ids:
@@ -252,10 +304,14 @@ class Proposals(QObject):
             return  # what is under way looks again when it is there
         table = self.review.table
         here = [now[one] for one in touched if one in now]
-        if sum(not table.has_runs(one.rle) for one in here) > _FEW_MASKS:
+        if len(touched) > _FEW_TAKEN or sum(not table.has_runs(one.rle) for one in here) > _FEW_MASKS:
             self._work.cover(table, self._session.annotations)
             return
         self.show(self.review.cover(covered_by_objects(table, here), uncovered=touched))
+
+
+def _raised(error: Exception) -> None:
+    raise error
 
 
 def _runs(annotation: Annotation | None) -> bytes:

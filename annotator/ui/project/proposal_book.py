@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from annotator.domain.proposals.resuming import SearchMark
 from annotator.domain.proposals.review import ProposalReview
 from annotator.domain.proposals.table import ProposalTable
-from annotator.io.project.proposals import COVERED, DROPPED, OPEN, write_items, write_states
+from annotator.io.project.proposals import COVERED, DROPPED, OPEN, write_items, write_search, write_states
 from annotator.ui.project.session import ProjectSession
 
 
@@ -24,6 +25,9 @@ class ProposalBook:
         """Of every proposal in the file."""
         self._dropped: frozenset[int] = frozenset()
         self._gone: frozenset[int] = frozenset()
+        self.search: SearchMark | None = None
+        """How far a search in the image has come that is not finished; written with its proposals."""
+        self._kept_search: SearchMark | None = None
 
     def open(self, image_id: int) -> list[tuple[Any, ...]]:
         """The rows of an image, for :func:`annotator.io.project.proposals.kept_rows`."""
@@ -32,22 +36,29 @@ class ProposalBook:
         if store is not None:
             self._session.attempt(lambda: rows.extend(store.proposals.rows(image_id)))
         self.close()
+        if store is not None:
+            self._session.attempt(lambda: self._read_search(image_id))
         self._image_id = image_id
         self._states = {row[0]: row[-1] for row in rows if isinstance(row[0], int)}
         self.is_read = not rows
         return rows
 
+    def _read_search(self, image_id: int) -> None:
+        store = self._session.store
+        self.search = self._kept_search = None if store is None else store.proposals.search(image_id)
+
     def close(self) -> None:
         """No image."""
         self._image_id, self._table, self._states = 0, None, {}
         self._dropped = self._gone = frozenset()
+        self.search = self._kept_search = None
 
     def keep(self, review: ProposalReview) -> None:
         """Written when it returns; through a crash, not a power cut."""
         store, image_id, table = self._session.store, self._image_id, review.table
         if store is None or not image_id or store.is_read_only or not self.is_read:
             return
-        dropped, gone = review.dropped, review.gone
+        dropped, gone, search = review.dropped, review.gone, self.search
         if table is self._table:
             added, left, asked = [], [], (dropped ^ self._dropped) | (gone ^ self._gone)
         else:
@@ -63,9 +74,11 @@ class ProposalBook:
                 store.write_beside(lambda file: write_items(file, image_id, added=added, gone=left))
             if different:
                 store.write_beside(lambda file: write_states(file, image_id, different))
+            if search != self._kept_search:
+                store.write_beside(lambda file: write_search(file, image_id, search))
 
         if self._session.attempt(write):
             for one in left:
                 del self._states[one]
             self._states |= known | different
-            self._table, self._dropped, self._gone = table, dropped, gone
+            self._table, self._dropped, self._gone, self._kept_search = table, dropped, gone, search

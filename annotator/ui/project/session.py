@@ -228,7 +228,7 @@ class ProjectSession(QObject):
             self.replaced.emit()
             raise
         self.drafts.forget_unsaved((*(kept or ()), *edit.drafts_of))
-        self.broadcast(change)
+        self.broadcast(change, edit.new_objects())
         return change
 
     def delete(self, ids: Iterable[int]) -> None:
@@ -355,8 +355,8 @@ class ProjectSession(QObject):
         """Do ``work``, as :meth:`Attempts.do`."""
         return self.attempts.do(work, what)
 
-    def broadcast(self, change: Change) -> None:
-        """Tell everyone of a change that the store has made."""
+    def broadcast(self, change: Change, added: tuple[Annotation, ...] | None = None) -> None:
+        """Tell everyone of a change that the store has made; of objects it has only ``added`` these, where given."""
         if change.category_ids:
             self._read_categories()
             self.classes.make_valid()
@@ -368,16 +368,20 @@ class ProjectSession(QObject):
                     with suppress(KeyError):  # one that a re-link took away stays until the project is opened again
                         self.images[row] = self.store.image(image_id)
         self._read_history()
-        self._reread_annotations(change)
+        self._reread_annotations(change, added)
         self.drafts.read()
         self.changed.emit(change)
 
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}
 
-    def _reread_annotations(self, change: Change) -> None:
+    def _reread_annotations(self, change: Change, added: tuple[Annotation, ...] | None) -> None:
         """Only what changed is read again: an accept must not cost more on an image with thousands of objects."""
         if self.store is None or not change.annotation_ids:
+            return
+        if added is not None:
+            here = {row.id: row for row in added if row.image_id == self._current_id}
+            self.annotations = with_objects(self.annotations, here)
             return
         if len(change.annotation_ids) > _FEW_ROWS:
             self._read_annotations()

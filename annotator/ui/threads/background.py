@@ -63,6 +63,11 @@ class Errand(QObject):
         self._thread: BackgroundWork | None = None
         self._answers: tuple[Callable[[Any], object], Callable[[Exception], object]] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call of :meth:`start` would do nothing."""
+        return self._thread is not None
+
     def start(
         self,
         work: Callable[[], object],

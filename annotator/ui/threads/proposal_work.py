@@ -22,6 +22,7 @@ class Gathered:
     Attributes:
         dropped: None: as it is known already.
         annotations: the objects that ``covered`` is about; those that came since are not in it.
+        done: of a search that goes on, clicks whose answers are all in the table; 0: it is over; None: as it was.
     """
 
     table: ProposalTable
@@ -29,6 +30,7 @@ class Gathered:
     covered: Covered
     annotations: tuple[Annotation, ...]
     is_last: bool
+    done: int | None = None
 
 
 class ProposalWork(QObject):
@@ -60,19 +62,25 @@ class ProposalWork(QObject):
         self._start(work)
 
     def add(
-        self, gathering: Gathering, found: Sequence[FoundObject], annotations: tuple[Annotation, ...], *, is_last: bool
+        self,
+        gathering: Gathering,
+        found: Sequence[FoundObject],
+        annotations: tuple[Annotation, ...],
+        *,
+        is_last: bool,
+        done: int = 0,
     ) -> None:
-        """What a search has found so far."""
+        """What a search has found so far, and after how many clicks; 0: all are done."""
 
         def work() -> Gathered:
             table = gathering.add(found)
-            return Gathered(table, None, covered_by_objects(table, annotations), annotations, is_last)
+            return Gathered(table, None, covered_by_objects(table, annotations), annotations, is_last, done)
 
         self._start(work)
 
     def cover(self, table: ProposalTable, annotations: tuple[Annotation, ...]) -> None:
         """Many objects are others than before."""
-        self._start(lambda: Gathered(table, None, covered_by_objects(table, annotations), annotations, True))
+        self._start(lambda: Gathered(table, None, covered_by_objects(table, annotations), annotations, False))
 
     def forget(self) -> None:
         """Nobody waits for what is under way."""
