@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from annotator.domain.polygon import (
 )
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
-from annotator.files.atomic import export_errors, put_in_place
+from annotator.files.atomic import export_errors
 from annotator.io.formats.coco.import_ import ImportReport, import_coco
 from annotator.io.formats.image_copies import ImageCopies
 from annotator.io.formats.report import (
@@ -41,9 +39,9 @@ from annotator.io.formats.report import (
     shortened,
     writable_objects,
 )
+from annotator.io.formats.staging import check_folder, put_files, staging
 from annotator.io.formats.yolo_files import label_files, mask_of, names_of, parsed
 from annotator.io.images.reading import read_size
-from annotator.io.project.place import is_project_file
 from annotator.io.project.queries import ProjectQueries
 from annotator.io.project.store import ProjectStore
 
@@ -91,20 +89,19 @@ def export_yolo(
         ProjectError: the project cannot be read.
     """
     target = Path(out_path).absolute()
-    if is_project_file(target) or (target.exists() and not target.is_dir()):
-        raise ExportError(f"{target} is a file, or the name of a project.", "Name a folder.")
+    check_folder(target)
     if images == "copy" and target.is_relative_to(store.image_root):
         raise ExportError(f"Copies in {target} would become images of this project.", "Choose a folder elsewhere.")
-    with store.snapshot(), export_errors(target), _staging(target) as staging:
+    with store.snapshot(), export_errors(target), staging(target) as made:
         selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
         categories = {category.id: category for category in store.categories()}
         warnings = list(selection.warnings)
         objects = _by_image(store, selection, categories, warnings)
         total = sum(map(len, objects.values()))
         names = [category.name for category in categories.values()]
-        (staging / YAML_NAME).write_bytes(_yaml(names))
-        writer = _Writer(staging, categories, tolerance_px)
-        copies = ImageCopies(staging / "images", store)
+        (made / YAML_NAME).write_bytes(_yaml(names))
+        writer = _Writer(made, categories, tolerance_px)
+        copies = ImageCopies(made / "images", store)
         for image in selection.images:
             writer.write(image, objects[image.id])
             if images == "copy":
@@ -112,11 +109,11 @@ def export_yolo(
             if progress is not None:
                 progress(len(writer.ious), total)
         check = writer.check()
-        if not check.is_ok or names_of(staging / YAML_NAME) != dict(enumerate(names)):
+        if not check.is_ok or names_of(made / YAML_NAME) != dict(enumerate(names)):
             detail = "; ".join(shortened(check.problems)[:3]) or "the class names"
             raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
-        warnings += [*copies.warnings(), *_others(target, staging)]
-        _put_into_place(staging, target)
+        warnings += [*copies.warnings(), *_others(target, made)]
+        put_files(made, target, is_last=lambda file: file.name == YAML_NAME)
     mean = sum(iou for iou, _ in writer.ious) / total if total else 1.0
     counts = (len(selection.images), total, len(names))
     return YoloReport(target, *counts, selection.left_out, tuple(warnings), check, writer.bridged, mean)
@@ -200,25 +197,9 @@ def _yaml(names: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-@contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    """A folder beside the target, gone afterwards."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
-        yield Path(name)
-
-
-def _put_into_place(staging: Path, target: Path) -> None:
-    """Each file replaces the one of its name; ``data.yaml`` comes last."""
-    for file in sorted(filter(Path.is_file, staging.rglob("*")), key=lambda path: (path.name == YAML_NAME, path)):
-        place = target / file.relative_to(staging)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        put_in_place(file, place, is_durable=False)
-
-
-def _others(target: Path, staging: Path) -> list[str]:
+def _others(target: Path, made: Path) -> list[str]:
     """Labels that an earlier export may have left: whoever trains from the folder reads them, too."""
-    written = {path.relative_to(staging) for path in staging.rglob("*.txt")}
+    written = {path.relative_to(made) for path in made.rglob("*.txt")}
     others = sorted({path.relative_to(target) for path in (target / "labels").rglob("*.txt")} - written)
     return [f"{counted(len(others), 'label file')} there not of this export, such as {others[0]}"] if others else []
 

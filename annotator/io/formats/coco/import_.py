@@ -282,7 +282,7 @@ class _Builder:
                 extra.pop(key, None)
                 text = f"the field {key[:40]!a} {error}; it was left out"
                 self._tally.add(f"{name}:", text, noun="field", kind=f"field {key[:40]!a}")
-        fields: dict[str, Any] = {"origin": "import"}
+        fields: dict[str, Any] = {"origin": "import", **_track_of(extra)}
         attributes = extra.get("attributes")
         if isinstance(attributes, dict):
             own = _own_fields(attributes)
@@ -310,6 +310,17 @@ def _is_drawn_from(present: Annotation, segmentation: Any) -> bool:
 
 def _status(row: Any) -> Status | None:
     return row.status if isinstance(row, ImageRecord) else None
+
+
+def _track_of(extra: dict[str, Any]) -> dict[str, Any]:
+    """The track of an object in a file with videos, which is taken out of ``extra``: that of our own attributes, if
+    there is one, comes later."""
+    if "video_id" not in extra:
+        return {}
+    extra.pop("video_id")
+    given = [whole_number(extra.pop(name, None)) for name in ("track_id", "instance_id")]
+    track_id = next((number for number in given if number is not None and number > 0), None)
+    return {} if track_id is None else {"track_id": track_id}
 
 
 def _own_fields(attributes: dict[str, Any]) -> dict[str, Any]:

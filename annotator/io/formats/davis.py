@@ -1,0 +1,92 @@
+"""DAVIS: ``Annotations/SERIES/00000.png``, a palette picture a frame, whose values are the tracks, numbered from 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from annotator.domain.counting import counted
+from annotator.domain.errors import ExportError
+from annotator.domain.ports.jobs import Progress
+from annotator.files.atomic import export_errors
+from annotator.io.formats.clips import Clip, clips_of
+from annotator.io.formats.coco_video import report_of
+from annotator.io.formats.report import CheckReport, ExportReport
+from annotator.io.formats.staging import check_folder, put_files, staging
+from annotator.io.project.queries import ProjectQueries
+
+MOST_TRACKS = 254
+"""Of a series: 255 is "ignore" in most readers."""
+
+
+def export_davis(
+    store: ProjectQueries,
+    out_path: str | Path,
+    *,
+    include_unfinished: bool = True,
+    all_images: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """A value holds one object, so where objects overlap the track with the higher number is on top; classes are lost.
+
+    Raises:
+        ExportError: there is no series, one has more than 254 tracks, a file cannot be written, or reading it back
+            gave other data; nothing was put into place then.
+        ProjectError: the project cannot be read.
+    """
+    target = Path(out_path).absolute()
+    check_folder(target)
+    with store.snapshot(), export_errors(target), staging(target) as made:
+        clips = clips_of(store, include_unfinished=include_unfinished, all_images=all_images, progress=progress)
+        for clip in clips.clips:
+            if len(clip.tracks) > MOST_TRACKS:
+                message = f"{clip.name} has {len(clip.tracks)} tracks; DAVIS holds {MOST_TRACKS} in a series."
+                raise ExportError(message, "Export it as COCO video or YouTube-VIS.")
+        hidden = 0
+        for clip in clips.clips:
+            hidden += _write(clip, made / "Annotations" / clip.folder)
+        put_files(made, target)
+    more = [f"{counted(hidden, 'pixel')} of objects lie under others, and are not in the pictures"] if hidden else []
+    more += ["classes are not in this format"] if len(clips.categories) > 1 else []
+    return report_of(target, clips, CheckReport(clips.objects), tuple(more))
+
+
+def _write(clip: Clip, folder: Path) -> int:
+    """How many pixels of objects are under others."""
+    folder.mkdir(parents=True)
+    number = {track.id: place for place, track in enumerate(clip.tracks, start=1)}
+    width, height = clip.size_wh
+    hidden = 0
+    for frame in range(len(clip.images)):
+        values = np.zeros((height, width), np.uint8)
+        for track, one in clip.painted(frame):
+            mask = one.mask().full()
+            hidden += int((values[mask] > 0).sum())
+            values[mask] = number[track.id]
+        file = folder / f"{frame:05d}.png"
+        _paletted(values).save(file)
+        with Image.open(file) as read:
+            if not np.array_equal(np.asarray(read), values):
+                raise ExportError(f"{file.name} of {clip.name} was not written: reading it back gave other data.")
+    return hidden
+
+
+def _paletted(values: npt.NDArray[np.uint8]) -> Image.Image:
+    picture = Image.frombytes("P", (values.shape[1], values.shape[0]), values.tobytes())
+    picture.putpalette(_PALETTE)
+    return picture
+
+
+def _palette() -> bytes:
+    """PASCAL VOC's colours, which DAVIS uses: the bits of the number, spread over the three channels from the top."""
+    colours = bytearray()
+    for number in range(256):
+        for channel in range(3):
+            colours.append(sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)))
+    return bytes(colours)
+
+
+_PALETTE = _palette()
