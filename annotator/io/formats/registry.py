@@ -53,7 +53,6 @@ OWN: tuple[FormatSpec, ...] = (
         import_name=".json",
         readers="pycocotools, torchvision, FiftyOne, detectron2, mmdetection",
     ),
-    *CLIPS,
     FormatSpec(
         id="polygons",
         title="Polygons",
@@ -96,6 +95,7 @@ OWN: tuple[FormatSpec, ...] = (
         import_name="data.yaml",
         readers="ultralytics (segmentation models)",
     ),
+    *CLIPS,
 )
 """In the order in which they are offered."""
 
