@@ -1,0 +1,58 @@
+"""Rows of the formats that hold objects through the frames of a series."""
+
+from __future__ import annotations
+
+from annotator.domain.ports.formats import FormatOption, FormatSpec, Holds
+
+CLIPS: tuple[FormatSpec, ...] = (
+    FormatSpec(
+        id="coco-video",
+        title="COCO video",
+        summary="one JSON file with videos and tracks",
+        is_folder=False,
+        suffix=".json",
+        holds=frozenset((Holds.MASKS, Holds.HOLES, Holds.BOXES)),
+        export="annotator.io.formats.coco_video:export_coco_video",
+        readers="mmtracking, TAO tools, what reads COCO (frames as images)",
+    ),
+    FormatSpec(
+        id="youtube-vis",
+        title="YouTube-VIS",
+        summary="one JSON file, a list of masks per track",
+        is_folder=False,
+        suffix=".json",
+        holds=frozenset((Holds.MASKS, Holds.HOLES, Holds.BOXES)),
+        export="annotator.io.formats.youtube_vis:export_youtube_vis",
+        readers="mmdetection and detectron2-based video models",
+    ),
+    FormatSpec(
+        id="davis",
+        title="DAVIS",
+        summary="a palette PNG per frame",
+        is_folder=True,
+        suffix="",
+        holds=frozenset((Holds.MASKS, Holds.HOLES)),
+        export="annotator.io.formats.davis:export_davis",
+        readers="video object segmentation: SAM 2, XMem, Cutie",
+    ),
+    FormatSpec(
+        id="mots",
+        title="MOTS",
+        summary="a text file per series",
+        is_folder=True,
+        suffix="",
+        holds=frozenset((Holds.MASKS, Holds.HOLES)),
+        options=(
+            FormatOption(
+                name="first_frame",
+                title="First frame",
+                default=0,
+                help="number of a series' first frame: 0 as in KITTI MOTS, 1 as in MOTSChallenge",
+                minimum=0,
+                maximum=1,
+            ),
+        ),
+        export="annotator.io.formats.mots:export_mots",
+        readers="mots_tools, TrackEval",
+    ),
+)
