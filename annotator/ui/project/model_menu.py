@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from annotator.domain.ports.engine import ModelInfo
 from annotator.ui.dialogs.model_download import Downloaded, Fetch, download_dialog, fetch_model, import_dialog
+from annotator.ui.dialogs.models import ModelsDialog
 from annotator.ui.dialogs.remote_server import RemoteServerDialog
 from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices, Subject
@@ -20,6 +21,12 @@ from annotator.ui.threads.jobs import JobBoard
 
 ListModels = Callable[[], list[Any]]
 """All models of the registry: objects with ``name``, ``is_present``, ``is_verified`` and ``note``."""
+
+
+def _is_offered(model: Any) -> bool:
+    """Whether the menu itself offers a model that is not here: those that the program recommends."""
+    entry = getattr(model, "entry", None)
+    return entry is None or entry.kind == "sam2"
 
 
 class ModelMenu(QObject):
@@ -90,6 +97,7 @@ class ModelMenu(QObject):
             server.setCheckable(True)
             server.setChecked(self.info is not None and bool(self.info.server))
             server.triggered.connect(lambda _=False: self.ask_server())
+            self._menu.addAction("All models…").triggered.connect(self.show_all)
         self._menu.addSeparator()
         self._menu.addAction(self._last)
         self.look()
@@ -97,6 +105,8 @@ class ModelMenu(QObject):
     def _add_models(self) -> None:
         group = QActionGroup(self._menu)
         for model in self.names:
+            if not model.is_present and not _is_offered(model):
+                continue  # in the panel of all models
             if not model.is_present:
                 action = self._menu.addAction(f"Download {menu_text(model.name)}…")
                 action.triggered.connect(lambda _=False, name=model.name: self.download(name))
@@ -133,6 +143,17 @@ class ModelMenu(QObject):
         dialog = RemoteServerDialog("" if self.info is None else self.info.source, self._parent, board=self._board)
         dialog.done_with.connect(lambda found: self.wanted.emit(found.address.text))
         dialog.open()
+
+    def show_all(self) -> None:
+        """The panel of all models: for clicks, words and names, and adapters."""
+        dialog = ModelsDialog(self._parent, fetch=self._fetch, board=self._board)
+        dialog.wanted.connect(self.wanted)
+        dialog.changed.connect(self._look_again)
+        dialog.open()
+
+    def _look_again(self) -> None:
+        self.names = []
+        self.look()
 
     def download(self, name: str) -> None:
         """Fetch a model with progress, then use it."""
