@@ -17,7 +17,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "one mask from points or a box"),
     "auto": ("auto", "segment everything: COCO of all objects of images"),
     "track": ("track", "carry objects through a series or video from a mask: COCO with a track each"),
-    "batch": ("batch.command", "many images without a person: everything, boxes or points; goes on after a stop"),
+    "batch": (
+        "batch.command",
+        "many images: everything, boxes, points or words; goes on after a stop",
+    ),
+    "text": ("text", "all that words name in images, as COCO"),
     "find": ("find.command", "all that is like some objects of a project or a COCO file, in all its images"),
     "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),
@@ -33,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-adapter": ("train.adapter", "train a prompt adapter on accepted masks, judge it, install it"),
     "adapters": ("adapters", "list, import, export, roll back and remove prompt adapters, show their cards"),
 }
-READ_PROJECTS = ("open", "batch", "export", "find", "import", "relink", "train-adapter")
+READ_PROJECTS = ("open", "batch", "export", "find", "import", "relink", "text", "train-adapter")
 """Commands that read the images of a project, which may name a folder anywhere."""
 
 

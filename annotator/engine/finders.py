@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from annotator.domain.errors import EncodeCancelled, ModelError, UserError
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage, Finder
-from annotator.domain.ports.engine import EverythingStep
+from annotator.domain.ports.engine import EverythingStep, ModelInfo
 from annotator.engine import bundles, terms, weights
 from annotator.engine.registry import FamilySpec, ModelEntry, ModelSource, families
 from annotator.engine.specs import install_line
@@ -87,6 +87,11 @@ class FinderShelf:
         self._finder: Finder | None = None
         self._name = ""
         self._used_s = 0.0
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """Of the model that is held; None while there is none."""
+        return None if self._finder is None else self._finder.info
 
     def steps(
         self,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -16,8 +18,10 @@ from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_p
 from annotator.domain.answering.everything import EverythingSettings, Proposal
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
+from annotator.domain.ports.concept import ConceptAsk, ConceptImage
 from annotator.domain.ports.engine import AnswersEverything, Candidate, Candidates, EverythingStep, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.finders import FinderShelf
 from annotator.io.images.reading import LoadedImage
 from annotator.server.fair_queue import UNFINISHED, Admission, FairQueue, Job
 from annotator.server.metrics import Metrics
@@ -27,6 +31,7 @@ from annotator.server.settings import ServerSettings
 from annotator.server.shelf import ID_LETTERS, OpenImage, Shelf
 from annotator.server.workers import Workers
 
+_log = logging.getLogger(__name__)
 KINDS = ("decode", "encode", "auto")
 """Of the model's work, the most urgent first."""
 PICTURE_KINDS = ("png", "read")
@@ -65,6 +70,7 @@ class ServerCore:
         self.settled = threading.Event()
         """The model is there, or will never be."""
         self._load, self._on_ready = load, on_ready
+        self._finders = FinderShelf()
         done, failed = self.metrics.job_done, self._failed
         self._model = Workers("model", 1, self.queue, prepare=self._loaded, on_failed=failed, on_done=done)
         self._readers = Workers(
@@ -209,6 +215,31 @@ class ServerCore:
             return found if now.is_last else UNFINISHED
 
         answer: tuple[Proposal, ...] = await self._answer(request, self.queue, Job("auto", client, step))
+        return answer
+
+    async def words(
+        self, request: Request, client: str, image: OpenImage, ask: ConceptAsk
+    ) -> tuple[tuple[Proposal, ...], str]:
+        """All that words name, a step at a time as everything, and the name of the model that says so.
+
+        Raises:
+            Problem, UserError: such as that there is no model for words.
+        """
+        steps: Iterator[EverythingStep] | None = None
+        found: tuple[Proposal, ...] = ()
+
+        def step(segmenter: Segmenter, job: Job) -> Any:
+            nonlocal steps, found
+            if steps is None:
+                asked = ConceptImage(image.rgb, image.id, segmenter, lambda: image.embedding)
+                has_to_yield = partial(self.queue.has_more_urgent, job)
+                steps = self._finders.steps("", asked, ask, has_to_yield=has_to_yield, say=_log.info)
+            now = next(steps)
+            found = found if now.proposals is None else now.proposals
+            info = self._finders.info
+            return (found, "" if info is None else info.name) if now.is_last else UNFINISHED
+
+        answer: tuple[tuple[Proposal, ...], str] = await self._answer(request, self.queue, Job("auto", client, step))
         return answer
 
     async def draw(self, request: Request, client: str, work: Callable[[], Any]) -> Any:

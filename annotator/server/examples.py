@@ -19,5 +19,6 @@ CLICKS: dict[str, Any] = {
     "points": [{"x": 24, "y": 16, "label": 1}, {"x": 3, "y": 3, "label": 0}],
 }
 BOX: dict[str, Any] = {"embedding": EMBEDDING, "box": [11, 7, 37, 25], "format": "base64_png"}
+WORDS: dict[str, Any] = {"embedding": EMBEDDING, "text": "rectangle, not shadow"}
 AUTO: dict[str, Any] = {"embedding": EMBEDDING, "points_per_side": 4}
 EVERYTHING: dict[str, Any] = {"embedding": EMBEDDING, "settings": {"points_per_side": 4}}

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from annotator import __version__
 from annotator.domain.mask import Mask
+from annotator.domain.phrase import split_phrases
+from annotator.domain.ports.concept import ConceptAsk
 from annotator.domain.ports.engine import Candidate, Candidates
 from annotator.server import examples, metrics
 from annotator.server.core import ServerCore
@@ -25,11 +27,14 @@ from annotator.server.schemas import (
     MaskOut,
     ModelOut,
     ModelsOut,
+    NamedOut,
     PredictIn,
     PredictOut,
     ProblemOut,
     RleOut,
     StateOut,
+    WordsIn,
+    WordsOut,
 )
 from annotator.server.shelf import OpenImage
 
@@ -139,6 +144,31 @@ async def auto(request: Request, wanted: AutoIn) -> AutoOut:
             return AutoOut(embedding=image.id, objects=objects)
 
         answer: AutoOut = await core.draw(request, client, out)
+        return answer
+
+
+@router.post("/v1/words")
+async def words(request: Request, wanted: WordsIn) -> WordsOut:
+    """Masks of all that words name; others' clicks are answered in between."""
+    core, client = _core(request), request.state.client
+    core.check_ready()
+    phrases = split_phrases(wanted.text)
+    with core.admission.entered(client):
+        image = core.shelf.get(wanted.embedding)
+        found, finder = await core.words(request, client, image, ConceptAsk(phrases))
+
+        def out() -> WordsOut:
+            objects = [
+                NamedOut(
+                    **_mask_out(one.mask, one.predicted_iou, one.stability_score, is_rle=True, label="").model_dump(),
+                    phrase=one.phrase,
+                )
+                for one in found
+                if one.predicted_iou >= wanted.min_score
+            ]
+            return WordsOut(embedding=image.id, finder=finder, notes=list(phrases.notes), objects=objects)
+
+        answer: WordsOut = await core.draw(request, client, out)
         return answer
 
 

@@ -146,6 +146,15 @@ class AutoIn(_In):
         return self.model_dump(exclude={"embedding"}, exclude_none=True)
 
 
+class WordsIn(_In):
+    """All that words name in an image: "nucleus, not debris"."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.WORDS]})
+    embedding: EmbeddingId
+    text: Annotated[str, Field(min_length=1, max_length=4000)]
+    min_score: Share = 0.3
+
+
 class ImageOut(BaseModel):
     embedding: str
     sha256: str = Field(description="of the file")
@@ -180,6 +189,17 @@ class PredictOut(BaseModel):
     best: int = Field(description="index of the candidate to show first")
     object_score: float
     decode_ms: float
+
+
+class NamedOut(MaskOut):
+    phrase: str = Field(description="the words that it was found by")
+
+
+class WordsOut(BaseModel):
+    embedding: str
+    finder: str = Field(description="the model that was asked")
+    notes: list[str] = Field(description="what of the words could not be used")
+    objects: list[NamedOut]
 
 
 class AutoOut(BaseModel):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.commands.adapter_option import add_adapter_argument
+from annotator.commands.batch.words import add_word_arguments
 from annotator.commands.batch.work_list import Shard, WorkItem, parse_shard
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--auto", action="store_true", help="every object of every image (default)")
     asked.add_argument("--boxes", type=Path, metavar="FILE", help="an object in each box: COCO, COCO results or CSV")
+    asked.add_argument("--text", metavar="WORDS", help='all that words name: "nucleus, not debris"')
     asked.add_argument("--points", type=Path, metavar="CSV", help="an object at each point, or group of points")
     parser.add_argument("--shard", type=_shard, default=Shard(), metavar="I/N", help="part I of N, for N machines")
     parser.add_argument("--merge", action="store_true", help="make one result of those of all shards; asks no model")
@@ -46,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
     add_adapter_argument(parser, help_text="a prompt adapter of the model")
+    add_word_arguments(parser.add_argument_group("words"))
     grid = parser.add_argument_group("everything", "as in `annotator auto --help`; default: what suits the model")
     for field in _GRID:
         kind = int if isinstance(field.default, int) else float
@@ -81,7 +84,13 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands.batch.journal import open_journal
 
     with open_journal(_place(args, "journal", "jsonl"), about) as journal:
-        _work(args, own, journal, ask)
+        try:
+            ask_images(own, journal, ask, retries=args.retry_failed, readers=args.readers)
+        except KeyboardInterrupt:
+            done = sum(item.key in journal for item in own)
+            kept = f"{done} of {counted(len(own), 'image')} are done and kept in {args.out}"
+            print(f"\nannotator: {kept}\nannotator: the same command goes on from there", file=sys.stderr)
+            raise
         return _finish(args, own, journal, journal.about)
 
 
@@ -104,10 +113,13 @@ def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile 
 
     given = [field.name for field in _GRID if getattr(args, field.name) is not None]
     given += ["no_border"] if args.no_border else []
+    if args.text is None and (args.finder or args.min_score is not None):
+        raise UserError("--finder and --min-score are about --text.", "Leave them out, or name the words.")
+    if given and (args.boxes or args.points or args.text is not None):
+        instead = "--boxes, --points or --text"
+        raise UserError(f"--{given[0].replace('_', '-')} is about --auto.", f"Leave it out with {instead}.")
     if args.boxes is None and args.points is None:
         return None
-    if given:
-        raise UserError(f"--{given[0].replace('_', '-')} is about --auto.", "Leave it out with --boxes or --points.")
     if args.points is not None:
         return read_points(args.points)
     is_coco = len(args.sources) == 1 and Path(args.sources[0]).suffix.lower() == ".json"
@@ -120,11 +132,13 @@ def _engine(
     """What the answers depend on, and how the model is asked."""
     from annotator.commands.batch.asking import AskEverything, AskQuestions
     from annotator.commands.batch.prompts import OBJECT
+    from annotator.commands.batch.words import asked_in_words, words_of
     from annotator.commands.predict import notes_on
     from annotator.domain.errors import ModelError
     from annotator.domain.ports.engine import AnswersEverything
 
     questions = {} if prompts is None else _matched(prompts, items)
+    phrases = None if args.text is None else words_of(args)
     segmenter, adapter = _loaded(args)
     for note in notes_on(segmenter.info):
         print(f"annotator: {note}", file=sys.stderr)
@@ -135,6 +149,9 @@ def _engine(
     }
     if adapter:
         info["adapter"] = adapter
+    if phrases is not None:
+        words, named, ask = asked_in_words(args, segmenter, phrases)
+        return {"info": info | words, "categories": [{"id": n, "name": name} for n, name in named.items()]}, ask
     names = OBJECT if prompts is None else prompts.categories
     about: dict[str, Any] = {"info": info, "categories": [{"id": n, "name": name} for n, name in names.items()]}
     if prompts is not None:
@@ -175,15 +192,24 @@ def _loaded(args: argparse.Namespace) -> tuple[Segmenter, str]:
     return segmenter, f"{file.stem}@{hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
-def _work(args: argparse.Namespace, items: Sequence[WorkItem], journal: Journal, ask: Ask) -> None:
-    """Ask for what is not in the journal yet."""
+def ask_images(
+    items: Sequence[WorkItem], journal: Journal, ask: Ask, *, title: str = "Batch", retries: bool, readers: int = 2
+) -> None:
+    """Ask for what is not in the journal yet, with a bar.
+
+    Args:
+        retries: whether what failed before is tried again.
+
+    Raises:
+        UserError: the journal cannot be written.
+    """
     from annotator.commands.batch.pipeline import run_pipeline
     from annotator.commands.job_bar import run_with_bar
     from annotator.io.images.reading import interrupt
     from annotator.io.project.windows import AsShown
     from annotator.jobs.job import Job
 
-    left = _left(items, journal, retries=args.retry_failed)
+    left = _left(items, journal, retries=retries)
     before = len(items) - len(left)
     if before:
         print(f"annotator: done before: {counted(before, 'image')}", file=sys.stderr)
@@ -198,22 +224,14 @@ def _work(args: argparse.Namespace, items: Sequence[WorkItem], journal: Journal,
             load=lambda item: as_shown.load(item.path, frame=item.frame),
             ask=ask,
             on_asked=lambda _item, count: job.progress(before + count, len(items)),
-            readers=args.readers,
+            readers=readers,
             interrupt=interrupt,
         )
 
-    try:
-        if left:
-            run_with_bar(Job("Batch", unit="image"), work, stays=True, everywhere=False)
-    except KeyboardInterrupt:
-        done = sum(item.key in journal for item in items)
-        print(f"\nannotator: {done} of {counted(len(items), 'image')} are done and kept in {args.out}", file=sys.stderr)
-        print("annotator: the same command goes on from there", file=sys.stderr)
-        raise
-    seconds = time.monotonic() - started
     if left:
-        speed = len(left) / max(seconds, 1e-3)
-        print(f"{counted(len(left), 'image')} in {seconds:.1f} s: {speed:.2f} images/s")
+        run_with_bar(Job(title, unit="image"), work, stays=True, everywhere=False)
+        seconds = time.monotonic() - started
+        print(f"{counted(len(left), 'image')} in {seconds:.1f} s: {len(left) / max(seconds, 1e-3):.2f} images/s")
 
 
 def _left(items: Sequence[WorkItem], journal: Journal, *, retries: bool) -> list[WorkItem]:

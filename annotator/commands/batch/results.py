@@ -32,13 +32,14 @@ class Totals:
 
 
 def write_results(
-    coco: Path, report: Path, items: Sequence[WorkItem], rows: HasRows, about: Mapping[str, Any]
+    coco: Path, report: Path | None, items: Sequence[WorkItem], rows: HasRows, about: Mapping[str, Any]
 ) -> Totals:
     """Write both files, each the old one or complete. Images that have no row yet are in neither.
 
     Equal rows make equal COCO files, byte by byte, in whatever order they were asked for.
 
     Args:
+        report: None for none.
         about: ``info`` and ``categories`` of the COCO file.
 
     Raises:
@@ -47,20 +48,29 @@ def write_results(
     with export_errors(coco), atomic_file(coco) as (stream, _):
         for piece in _coco(items, rows, about):
             stream.write(piece.encode("utf-8", "backslashreplace"))
-    with export_errors(report), atomic_file(report) as (stream, _):
-        totals = Totals()
-        stream.write(_table_line(["image", "status", "objects", "seconds", "reason"]))
+    totals = Totals()
+
+    def lines() -> Iterator[bytes]:
+        nonlocal totals
+        yield _table_line(["image", "status", "objects", "seconds", "reason"])
         for item, row in _finished(items, rows):
             reason = row.get("error") or " ".join(row["left_out"])
             status = "failed" if "error" in row else "partly" if row["left_out"] else "done"
             objects = len(row.get("objects", ()))
-            stream.write(_table_line([item.key, status, objects, row["seconds"], reason]))
             totals = Totals(
                 totals.done + (status != "failed"),
                 totals.failed + (status == "failed"),
                 totals.partly + (status == "partly"),
                 totals.objects + objects,
             )
+            yield _table_line([item.key, status, objects, row["seconds"], reason])
+
+    if report is None:
+        for _ in lines():
+            continue
+        return totals
+    with export_errors(report), atomic_file(report) as (stream, _):
+        stream.writelines(lines())
     return totals
 
 

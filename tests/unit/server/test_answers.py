@@ -14,8 +14,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import annotator
+from annotator.domain.answering.named import named_proposal
+from annotator.domain.errors import ModelError
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Segmenter
+from annotator.domain.ports.engine import EverythingStep, ModelInfo, Segmenter
 from annotator.server import examples
 from tests.unit.server.conftest import Serve, is_problem, picture
 
@@ -148,3 +150,37 @@ def test_health_models_and_metrics(client: TestClient) -> None:
     assert float(held[0].split()[1]) > 160 * 120 * 3
     assert 'annotator_job_seconds_count{kind="encode"}' in text
     assert 'annotator_requests_total{path="/v1/images",status="200"}' in text
+
+
+def test_words_are_answered_by_the_model_for_words_or_its_absence_is_said(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"embedding": opened(client), "text": "rectangle, not shadow"}
+    asked: list[Any] = []
+
+    class Rectangles:
+        info = ModelInfo("rectangles", "", "cpu", "float32", 112)
+
+        def steps(self, image: Any, ask: Any, *, has_to_yield: Any = None) -> Any:
+            asked.append(ask.phrases.text)
+            truth = np.zeros(image.rgb.shape[:2], bool)
+            truth[40:80, 50:110] = True
+            yield EverythingStep(1, 2, None)
+            found = (named_proposal(Mask.from_full(truth), score, 1.0, "rectangle") for score in (0.9, 0.2))
+            yield EverythingStep(2, 2, tuple(found), is_last=True)
+
+    def none(*_: Any, **__: Any) -> Any:
+        raise ModelError("No model for words is on this computer.", "Get one.")
+
+    core = client.app.state.core  # type: ignore[attr-defined]
+    monkeypatch.setattr(core._finders, "_load", none)
+    refused = client.post("/v1/words", json=body)
+    assert refused.status_code == 422
+    assert "No model for words" in refused.json()["detail"]
+    monkeypatch.setattr(core._finders, "_load", lambda *_a, **_k: Rectangles())
+    answer = client.post("/v1/words", json=body).json()
+    assert (answer["finder"], asked) == ("rectangles", ["rectangle, not shadow"])
+    assert [(one["phrase"], one["area"]) for one in answer["objects"]] == [("rectangle", 2400)]
+    assert len(client.post("/v1/words", json=body | {"min_score": 0.1}).json()["objects"]) == 2
+    assert client.post("/v1/words", json=body | {"text": ","}).status_code == 422
+    core._finders.release()

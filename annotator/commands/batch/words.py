@@ -1,0 +1,116 @@
+"""What words name in images, for commands: the options, the question, and what stands in the result."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from annotator.commands.batch.pipeline import Answer, Found
+from annotator.commands.batch.work_list import WorkItem
+from annotator.domain.phrase import Phrases, split_phrases
+
+if TYPE_CHECKING:
+    from annotator.domain.answering.everything import Proposal
+    from annotator.domain.ports.concept import Finder
+    from annotator.domain.ports.engine import Segmenter
+    from annotator.io.images.reader import LoadedImage
+
+DEFAULT_SCORE = 0.3
+
+
+def add_word_arguments(parser: Any) -> None:
+    """The options that go with ``--text``; ``parser`` is one, or a group of one."""
+    parser.add_argument("--finder", metavar="NAME", default="", help="the model for words (default: the best here)")
+    parser.add_argument(
+        "--min-score", type=_share, metavar="N", help=f"least score of an object, 0 to 1 (default: {DEFAULT_SCORE})"
+    )
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
+
+
+class AskWords:
+    """Asks for all that words name in an image; a phrase is a category, in the order in which they were typed.
+
+    Args:
+        segmenter: answers boxes, or everything, for models that know no masks.
+    """
+
+    def __init__(self, segmenter: Segmenter, finder: Finder, phrases: Phrases, *, min_score: float) -> None:
+        self._segmenter, self._finder, self._phrases, self._min_score = segmenter, finder, phrases, min_score
+
+    def __call__(self, _item: WorkItem, image: LoadedImage) -> Answer:
+        """Raises:
+        UserError: a model has no room for the image.
+        """
+        from annotator.domain.ports.concept import ConceptAsk, ConceptImage
+
+        segmenter = self._segmenter
+        asked = ConceptImage(
+            image.rgb, image.image_key, segmenter, lambda: segmenter.encode(image.rgb, image.image_key)
+        )
+        found: tuple[Proposal, ...] = ()
+        for step in self._finder.steps(asked, ConceptAsk(self._phrases)):
+            found = found if step.proposals is None else step.proposals
+        wanted = list(self._phrases.wanted)
+        return Answer(
+            tuple(
+                Found(
+                    one.mask,
+                    one.predicted_iou,
+                    wanted.index(one.phrase) + 1,
+                    {"stability_score": round(one.stability_score, 4), "phrase": one.phrase},
+                )
+                for one in found
+                if one.predicted_iou >= self._min_score
+            )
+        )
+
+
+def words_of(args: argparse.Namespace) -> Phrases:
+    """What was typed behind ``--text``; what cannot be used of it is said.
+
+    Raises:
+        PromptError: there are no words.
+    """
+    phrases = split_phrases(args.text)
+    for note in phrases.notes:
+        print(f"annotator: {note}", file=sys.stderr)
+    return phrases
+
+
+def asked_in_words(
+    args: argparse.Namespace, segmenter: Segmenter, phrases: Phrases
+) -> tuple[dict[str, Any], dict[int, str], AskWords]:
+    """What stands of it in the result's ``info``, the categories, and how images are asked.
+
+    Raises:
+        ModelError: there is no model for words, or it cannot be loaded.
+    """
+    from typing import cast
+
+    from annotator.domain.ports.concept import Finder
+    from annotator.engine.finders import load_named
+
+    finder = cast(Finder, load_named(args.finder, "finder", device=args.device or "", say=_say))
+    min_score = DEFAULT_SCORE if args.min_score is None else args.min_score
+    info = {
+        "words": {
+            "wanted": list(phrases.wanted),
+            "unwanted": list(phrases.unwanted),
+            "min_score": min_score,
+            "finder": finder.info.name,
+            "finder_sha256": finder.info.sha256,
+        }
+    }
+    categories = dict(enumerate(phrases.wanted, start=1))
+    return info, categories, AskWords(segmenter, finder, phrases, min_score=min_score)
+
+
+def _say(line: str) -> None:
+    print(f"annotator: {line}", file=sys.stderr)
