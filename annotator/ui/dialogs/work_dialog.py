@@ -27,6 +27,8 @@ from annotator.ui.threads.background import BackgroundWork, Work
 from annotator.ui.threads.jobs import JobBoard
 
 _LEAST_REPORT_PX = 96
+_MOST_STEPS = (1 << 31) - 1
+"""Of Qt's bars. Bytes are counted in larger units from there on."""
 _REPORT_SIZE = QSize(680, 380)
 
 
@@ -159,8 +161,9 @@ class WorkDialog(QDialog):
             super().reject()
 
     def _on_progress(self, done: int, total: int) -> None:
-        self.bar.setRange(0, total)  # (0, 0) moves by itself: nobody knows how much there is
-        self.bar.setValue(done)
+        unit = 1 + total // _MOST_STEPS
+        self.bar.setRange(0, total // unit)  # (0, 0) moves by itself: nobody knows how much there is
+        self.bar.setValue(min(done, total) // unit)
 
     def _on_success(self, result: Any) -> None:
         self._end("\n".join(result.lines()), is_over=True)

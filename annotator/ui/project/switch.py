@@ -65,7 +65,7 @@ class _Opening(QObject):
             self.result.store.close()
             self.result = None
 
-    @Slot(int, int)
+    @Slot(object, object)
     def _on_progress(self, done: int, _total: int) -> None:
         self.found.emit(done)
 

@@ -21,7 +21,7 @@ class BackgroundWork(QThread):
         job: what those who watch see of it; None: nobody watches.
     """
 
-    progressed = Signal(int, int)
+    progressed = Signal(object, object)
     """(done, in all); 0 in all: not known"""
     succeeded = Signal(object)
     failed = Signal(object)
