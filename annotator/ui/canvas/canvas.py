@@ -49,13 +49,13 @@ class Canvas(CanvasDisplay):
     """PointPrompt, inside the image; sent on release, at the place of the press."""
     boxed = Signal(object)
     """Box, clipped to the image, never empty."""
-    object_clicked = Signal(int, bool)
+    object_clicked = Signal(object, bool)
     """(annotation id or 0 for none, whether Shift or Ctrl was held), of the select tool"""
     objects_ringed = Signal(object, bool)
     """(ids of all objects that a drag of the select tool has touched, whether Shift or Ctrl was held)"""
-    menu_wanted = Signal(int, QPoint)
+    menu_wanted = Signal(object, QPoint)
     """(annotation id or 0 for those that are selected, place on the screen)"""
-    object_activated = Signal(int)
+    object_activated = Signal(object)
     """Double click on an object of the select tool."""
     cursor_moved = Signal(float, float, bool)
     """(x, y, inside the image), image pixels"""

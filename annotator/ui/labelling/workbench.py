@@ -53,7 +53,7 @@ class Workbench(QObject):
 
     folder_refused = Signal()
     """An image was to be shown, of a folder to which the person has not agreed."""
-    picture_shown = Signal(int)
+    picture_shown = Signal(object)
     """The id of the image that the canvas shows now, with its objects."""
 
     def __init__(

@@ -79,8 +79,8 @@ class RowDelegate(QStyledItemDelegate):
 class ObjectDelegate(RowDelegate):
     """Number, shape, class; below the area and the model's guess of the quality; at the right an eye and a lock."""
 
-    hide_wanted = Signal(int)
-    lock_wanted = Signal(int)
+    hide_wanted = Signal(object)
+    lock_wanted = Signal(object)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(120, OBJECT_ROW_HEIGHT_PX)

@@ -82,9 +82,9 @@ class ObjectPanel(QWidget):
     """
 
     selection_changed = Signal(object)
-    refine_wanted = Signal(int)
+    refine_wanted = Signal(object)
     delete_wanted = Signal(object)
-    reclass_wanted = Signal(object, int)
+    reclass_wanted = Signal(object, object)
     review_wanted = Signal(object, Review)
     note_wanted = Signal(object)
     hide_wanted = Signal(object)
@@ -210,12 +210,12 @@ class ClassPanel(QWidget):
     Signals carry category ids; ``add_wanted`` asks for a new class, whose name is edited in place.
     """
 
-    picked = Signal(int)
+    picked = Signal(object)
     add_wanted = Signal()
-    rename_wanted = Signal(int, str)
-    colour_wanted = Signal(int, str)
-    delete_wanted = Signal(int)
-    merge_wanted = Signal(int, int)
+    rename_wanted = Signal(object, str)
+    colour_wanted = Signal(object, str)
+    delete_wanted = Signal(object)
+    merge_wanted = Signal(object, object)
     """(the class that goes, the one that gets its objects)"""
     move_wanted = Signal(int, int)
     """(class, so many places further down)"""

@@ -48,7 +48,7 @@ class FilmStrip(QWidget):
         ask: called when a thumbnail is needed; answer with :meth:`set_thumbnail`.
     """
 
-    picked = Signal(int)
+    picked = Signal(object)
     filtered = Signal(ImageFilter)
     """Other images are shown than before."""
 

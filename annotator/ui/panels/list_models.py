@@ -142,7 +142,7 @@ def _said(row: Annotation, between: str) -> str:
 class ClassModel(QAbstractListModel):
     """The project's classes, with how many objects each has. Editing a row asks for a rename."""
 
-    rename_wanted = Signal(int, str)
+    rename_wanted = Signal(object, str)
 
     def __init__(self, parent: object = None) -> None:
         super().__init__(parent)  # type: ignore[arg-type]

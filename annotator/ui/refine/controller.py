@@ -49,7 +49,7 @@ class RefineController(QObject):
     not_stored = Signal(object, int)
     """(UserError, epoch of the draft for :meth:`accept`, 0 when it is on another image): the disk refused an accept."""
     busy_changed = Signal(bool)
-    draft_changed = Signal(int, object)
+    draft_changed = Signal(object, object)
     """(image id, plain JSON data to :meth:`restore` what is in progress there from after a crash, or None)"""
 
     def __init__(

@@ -64,7 +64,7 @@ class WorkLoop(QObject):
     message = Signal(str)
     not_stored = Signal(object, int)
     busy_changed = Signal(bool)
-    draft_changed = Signal(int, object)
+    draft_changed = Signal(object, object)
 
     def __init__(
         self,

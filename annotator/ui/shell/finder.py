@@ -25,7 +25,7 @@ class _Field(QLineEdit):
 class ClassFinder(QFrame):
     """A text field with the matching classes below it."""
 
-    picked = Signal(int)
+    picked = Signal(object)
     new_wanted = Signal(str)
     closed = Signal()
 

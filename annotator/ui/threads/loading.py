@@ -93,9 +93,9 @@ class ImageLoader(QObject):
     """(epoch, Picture)"""
     preloaded = Signal(object)
     """A Picture that was loaded ahead of time, or was there already."""
-    failed = Signal(int, int, str)
+    failed = Signal(int, object, str)
     """(epoch, image id, message)"""
-    _arrived = Signal(int, int, object, object)
+    _arrived = Signal(int, object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -191,7 +191,7 @@ class ImageLoader(QObject):
 
         self._pool.start(PoolJob(work, done), priority)
 
-    @Slot(int, int, object, object)
+    @Slot(int, object, object, object)
     def _on_arrived(self, generation: int, image_id: int, result: object, error: object) -> None:
         if generation != self._generation:
             return
@@ -227,11 +227,11 @@ class ImageLoader(QObject):
 class ThumbnailLoader(QObject):
     """Thumbnails on one thread of their own, newest request first: what is in view comes before what was."""
 
-    ready = Signal(int, QPixmap)
+    ready = Signal(object, QPixmap)
     """(image id, pixmap)"""
-    failed = Signal(int, str)
+    failed = Signal(object, str)
     """(image id, why it has no thumbnail)"""
-    _arrived = Signal(int, int, object, object)
+    _arrived = Signal(int, object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -287,7 +287,7 @@ class ThumbnailLoader(QObject):
 
         self._pool.start(PoolJob(work, done))
 
-    @Slot(int, int, object, object)
+    @Slot(int, object, object, object)
     def _on_arrived(self, generation: int, image_id: int, result: object, error: object) -> None:
         if generation != self._generation:
             return
