@@ -283,6 +283,7 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
         transfer(url, part, progress)
         put_in_place(part, Path(output_file))
 
+    pooch.get_logger().setLevel("WARNING")  # it would print addresses and paths
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not entry.sha256:

@@ -14,7 +14,7 @@ from annotator.domain.errors import ModelError
 from annotator.jobs.job import Job, JobState
 from annotator.ui.dialogs.export import ExportDialog
 from annotator.ui.dialogs.work_dialog import WorkDialog
-from annotator.ui.panels.job_list import amount, standing_text, time_text
+from annotator.ui.look.standing import amount, standing_text, time_text
 from annotator.ui.shell.job_fact import JobFact
 
 LEFT = Qt.MouseButton.LeftButton

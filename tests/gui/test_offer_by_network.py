@@ -83,9 +83,10 @@ def test_a_slow_one_shows_how_far_it_is_can_be_stopped_and_goes_on_there(desk, o
         dialog = begin(desk, offered(server.url))
         desk.until(lambda: dialog.bar.value() == HALF)
         assert dialog.bar.maximum() == len(CONTENT)
+        assert dialog.standing.text().startswith("524.3 kB of 1.0 MB")
         click(dialog.close_button)
         desk.until(lambda: not dialog.is_running)
-        assert "Stopped" in dialog.report.toPlainText()
+        assert dialog.report.toPlainText() == "Stopped. What has come is kept: the next try goes on there."
         assert (checkpoints_dir() / "large.pt.part").stat().st_size == HALF
         server.go_on.set()
         assert dialog.start_button.text() == "Try again"

@@ -58,6 +58,7 @@ def download_dialog(name: str, fetch: Fetch, parent: QWidget, board: JobBoard | 
     """An open dialog that fetches the model; ``done_with`` carries a :class:`Downloaded`."""
     dialog = WorkDialog(f"Download {name}", parent, board=board, beside=True)
     dialog.pane.hide()
+    dialog.stopped_text = "Stopped. What has come is kept: the next try goes on there."
     dialog.start_button.setText("Try again")  # shown after a failure or a stop
     dialog.start_button.hide()
 

@@ -23,6 +23,7 @@ from annotator.domain.ports.jobs import WorkCancelled
 from annotator.jobs.job import Job
 from annotator.ui.dialogs.note import Note
 from annotator.ui.dialogs.scroll_pane import ScrollPane, fit_to_screen, room_for
+from annotator.ui.look.standing import standing_text
 from annotator.ui.threads.background import BackgroundWork, Work
 from annotator.ui.threads.jobs import JobBoard
 
@@ -52,6 +53,8 @@ class WorkDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(560)
         self._thread: BackgroundWork | None = None
+        self.stopped_text = "Stopped. Nothing was changed."
+        """What is said when the person has stopped the work."""
         self._board, self._can_go_beside, self._is_beside = board, beside, False
         self.form = QWidget()
         self.fields = QFormLayout(self.form)
@@ -63,6 +66,9 @@ class WorkDialog(QDialog):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(4)
         self.bar.hide()
+        self.standing = QLabel()
+        self.standing.setObjectName("dim")
+        self.standing.hide()
         self.report = QPlainTextEdit()
         self.report.setReadOnly(True)
         self.report.setAccessibleName("Result")
@@ -73,7 +79,7 @@ class WorkDialog(QDialog):
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(16)
         self.pane = ScrollPane(self.form)
-        for widget in (title_label(title), self.pane, self.note, self.bar, self.report):
+        for widget in (title_label(title), self.pane, self.note, self.bar, self.standing, self.report):
             box.addWidget(widget)
         box.addLayout(buttons)
 
@@ -164,6 +170,9 @@ class WorkDialog(QDialog):
         unit = 1 + total // _MOST_STEPS
         self.bar.setRange(0, total // unit)  # (0, 0) moves by itself: nobody knows how much there is
         self.bar.setValue(min(done, total) // unit)
+        if self._thread is not None and self._thread.job.unit:
+            self.standing.setText(standing_text(self._thread.job))
+            self.standing.show()
 
     def _on_success(self, result: Any) -> None:
         self._end("\n".join(result.lines()), is_over=True)
@@ -173,7 +182,7 @@ class WorkDialog(QDialog):
 
     def _on_failure(self, error: Exception) -> None:
         if isinstance(error, WorkCancelled):
-            self._end("Stopped. Nothing was changed.", is_over=False)
+            self._end(self.stopped_text, is_over=False)
             if self._is_beside:
                 self.close()
             return
@@ -192,6 +201,7 @@ class WorkDialog(QDialog):
             self._thread.deleteLater()
             self._thread = None
         self.bar.hide()
+        self.standing.hide()
         self.beside_button.hide()
         self.form.setEnabled(True)
         self.report.setPlainText(text)
