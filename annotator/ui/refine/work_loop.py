@@ -143,8 +143,8 @@ class WorkLoop(QObject):
         self.work = answers.repainted(self.work)
         self._store_accepted()
         self._ask()
+        self._tell_drafts()  # first of all: nothing is shown, or said to be accepted, that a kill could take
         self.state_changed.emit(self.state)
-        self._tell_drafts()
         self._tell_busy()
         self._call_when_idle()
 
