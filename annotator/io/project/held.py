@@ -17,6 +17,7 @@ from pathlib import Path
 
 from annotator.domain.errors import ProjectError
 from annotator.io.project.connect import BUSY_TIMEOUT_MS, CACHE_BYTES, SLOW_BUSY_TIMEOUT_MS, connect_guard
+from annotator.io.project.contents import is_as_known
 from annotator.io.project.identity import FileIdentity, FileState, new_token, token_in, write_token
 from annotator.io.project.inode_lock import InodeLock, Place
 from annotator.io.project.journal import belongs, has_journal, journal_path, set_aside, shared_memory_path
@@ -47,6 +48,8 @@ class HeldFile:
         self._look = threading.Lock()
         self._guard: sqlite3.Connection | None = None
         self._is_closed = self._is_held_by_other = self._is_rescued = False
+        self._overwritten: FileIdentity | None = None
+        """The file with the right token and other pages than ours."""
         self.on_rescued: Callable[[Path], None] = lambda _copy: None
         """Told of a rescued copy."""
         self._place: Place | None = InodeLock.enter(path)
@@ -78,13 +81,16 @@ class HeldFile:
 
     # --- what lies there -------------------------------------------------------------------------------------------
 
-    def state(self) -> FileState:
-        """Look at the file, on the disk. Any thread."""
+    def state(self, *, is_thorough: bool = False) -> FileState:
+        """Look at the file, on the disk. Any thread; ``is_thorough`` (its pages are looked through where something was
+        written) is for the store's."""
         with self._look:
-            return self._state()
+            return self._state(is_thorough=is_thorough)
 
-    def _state(self) -> FileState:
+    def _state(self, *, is_thorough: bool) -> FileState:
         known, now = self._identity, FileIdentity.of(self.path)
+        if now is not None and now == self._overwritten:
+            return FileState.OVERWRITTEN
         if now is None or known is None:
             return FileState.GONE
         if not now.is_same_file(known):
@@ -94,7 +100,12 @@ class HeldFile:
                 return FileState.EMPTIED
             if token_in(self.path) not in self._tokens:
                 return FileState.OVERWRITTEN
-            self._identity = now  # touched, or its journal was played back by another program of the person's
+            # Touched, or its journal was played back by another program of the person's: or other pages.
+            if is_thorough and self.is_wal:
+                if not is_as_known(self.connection, self.path):
+                    self._overwritten = now
+                    return FileState.OVERWRITTEN
+                self._identity = now
         journal = FileIdentity.of(journal_path(self.path)) if self._journal is not None else None
         if self._journal is not None and (
             journal is None or not journal.is_same_file(self._journal) or journal.size < self._journal.size
@@ -118,7 +129,7 @@ class HeldFile:
             ProjectReplacedError: another one has taken its place; nothing was written.
             sqlite3.Error: as SQLite says it.
         """
-        state = self.state()
+        state = self.state(is_thorough=True)
         if state.is_foreign:
             raise state.error(self.path)
         token = "" if self.is_wal else new_token()
@@ -229,7 +240,7 @@ class HeldFile:
         self._is_closed = True
         rescued = None
         try:
-            state = self.state()
+            state = self.state(is_thorough=True)
             if not self._is_writer:
                 self._close_reader(state)
             elif state is FileState.OURS:

@@ -94,6 +94,17 @@ def _count_usable(
     return usable, 0 if is_torn else max(ended)
 
 
+def pages_in_journal(project: Path, page_bytes: int) -> set[int]:
+    """Numbers of the pages that a journal holds, from 1; also some that it held before."""
+    try:
+        data = journal_path(project).read_bytes()
+    except FileNotFoundError:
+        return set()
+    starts = range(_HEADER_BYTES, len(data) - _FRAME_HEADER_BYTES - page_bytes + 1, _FRAME_HEADER_BYTES + page_bytes)
+    salts = data[16:24]
+    return {int.from_bytes(data[at : at + 4], "big") for at in starts if data[at + 8 : at + 16] == salts}
+
+
 def belongs(project: Path, noted: tuple[str, ...]) -> bool:
     """Whether a journal that was left behind is that of the file which lies beside it now.
 

@@ -57,7 +57,7 @@ class ProjectWatch(QObject):
         store = self._session.store
         if store is None:
             return FileState.GONE
-        state = store.held.state()
+        state = store.held.state(is_thorough=True)
         if state.is_foreign:
             self._look()
         else:

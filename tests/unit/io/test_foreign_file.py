@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.domain.errors import ProjectReplacedError
+from annotator.domain.project import delete_edit
 from annotator.io.project import held
 from annotator.io.project.identity import FileState
 from annotator.io.project.journal import _sums, find_damage, journal_path
@@ -208,6 +209,80 @@ def test_a_file_that_was_only_touched_is_ours(folder: Path, older: Path) -> None
         assert store.held.state() is FileState.OURS
     with ProjectStore.open_folder(folder) as again:
         assert len(list(again.all_annotations())) == 4
+
+
+def changed_copy(project: Path, copy: Path, sql: str) -> Path:
+    """The project as it lies there, changed by a program that knows nothing of tokens."""
+    outside("cp", project, copy)
+    outside(sys.executable, "-c", CHANGE, copy, sql)
+    return copy
+
+
+CHANGE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute(sys.argv[2])
+connection.commit()
+connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+connection.close()
+"""
+
+
+THEIRS = "UPDATE category SET name = 'theirs'"
+
+
+@pytest.mark.parametrize(
+    ("sql", "accepts"),
+    [("UPDATE annotation SET score = 0.25", 0), ("DELETE FROM annotation", 0), (THEIRS, 0), (THEIRS, 2)],
+)
+def test_a_changed_copy_of_this_very_version_is_not_ours(
+    folder: Path, older: Path, tmp_path: Path, sql: str, accepts: int
+) -> None:
+    """Its token is the right one."""
+    project = folder / "set.annot"
+    with ProjectStore.open(project) as store:
+        for number in range(accepts):  # these are in the journal alone
+            accept(store, 2, disc(20 + number, 20, 5))
+        by_content(project, changed_copy(project, tmp_path / "theirs.annot", sql))
+        before = project.read_bytes()
+        with pytest.raises(ProjectReplacedError, match="wrote over"):
+            accept(store, 1, disc(30, 20, 9))
+        assert store.held.state() is FileState.OVERWRITTEN
+    assert project.read_bytes() == before
+    assert len(list(folder.glob("*rescued*"))) == bool(accepts)
+
+
+def test_what_the_journal_replaces_as_a_whole_never_becomes_a_mixture(
+    folder: Path, older: Path, tmp_path: Path
+) -> None:
+    """All that differs lies in pages that are written anyway: the file is our version then."""
+    project = folder / "set.annot"
+    with ProjectStore.open(project) as store:
+        accept(store, 1, disc(20, 20, 5))
+        by_content(project, changed_copy(project, tmp_path / "theirs.annot", "UPDATE annotation SET score = 0.25"))
+        accept(store, 1, disc(30, 20, 9))
+        ours = list(store.all_annotations())
+    with ProjectStore.open(project) as store:
+        assert list(store.all_annotations()) == ours
+        assert store._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_free_pages_and_a_journal_played_back_by_another_program_are_ours(folder: Path, older: Path) -> None:
+    project = folder / "set.annot"
+    with ProjectStore.open(project) as store:
+        work_on(store)
+        for row in list(store.all_annotations()):
+            store.apply(delete_edit((row,)))
+        store._connection.execute("DELETE FROM edit")
+        store.held._play_back()
+        os.utime(project)
+        accept(store, 1, disc(25, 20, 9))
+        outside(sys.executable, "-c", CHANGE.replace("TRUNCATE", "PASSIVE"), project, "SELECT 1")
+        os.utime(project)
+        accept(store, 1, disc(26, 20, 9))
+        assert store.held.state(is_thorough=True) is FileState.OURS
+    with ProjectStore.open(project) as store:
+        assert len(list(store.all_annotations())) == 2
 
 
 def test_a_project_that_is_deleted_while_it_is_open_is_rescued(folder: Path, older: Path) -> None:
