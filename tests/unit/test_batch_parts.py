@@ -53,6 +53,20 @@ def names_of(items: Sequence[WorkItem]) -> list[str]:
     return [item.name for item in items]
 
 
+@pytest.mark.parametrize(
+    "row", ['{"key": "b", "stamp": 5}', '{"key": "b", "stamp": {"a": 1}}', "[" * 100_000, "1" * 5000]
+)
+def test_a_line_of_a_journal_that_makes_no_sense_is_asked_for_again(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "journal"
+    with open_journal(path, ABOUT) as journal:
+        journal.add({"key": "a", "stamp": [1, 2]})
+    with path.open("a") as stream:
+        stream.write(row + "\n")
+    with open_journal(path, ABOUT) as journal:
+        assert journal.stamp("a") == (1, 2)
+        assert "b" not in journal or journal.stamp("b") == ()
+
+
 def test_folders_patterns_and_lists_name_each_image_once(tmp_path: Path) -> None:
     touched(tmp_path, "p/a.png", "p/more/b.png", "p/c.jpg", "p/notes.md")
     (tmp_path / "list.txt").write_text("p/c.jpg\n\np/gone.png\n")

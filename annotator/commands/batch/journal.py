@@ -163,13 +163,14 @@ def _parsed(line: bytes) -> dict[str, Any]:
     """Empty for a damaged line: its image is asked for again."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}
 
 
 def _line(row: Mapping[str, Any], at: int) -> _Line:
-    return _Line(at, tuple(row.get("stamp") or ()), "error" in row)
+    stamp = row.get("stamp")
+    return _Line(at, tuple(stamp) if isinstance(stamp, list | tuple) else (), "error" in row)
 
 
 def _lock(stream: BinaryIO, path: Path) -> None:
