@@ -14,13 +14,14 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from tests.attack.kinds import KINDS
+
 CLOCK_S = 300.0
 CPU_S = 60.0
 """Of one case, in the process that runs it."""
 MEMORY_MIB = 1500
 """Above what the process had before."""
 CASES_A_LIFE = 250
-KINDS = ("rows", "pages", "replaced", "coco", "yolo", "dicom", "images", "bombs", "settings", "roots", "window")
 
 
 class Worker:

@@ -111,7 +111,9 @@ def _read(guard: Guard, store: ProjectStore) -> None:
         "reviewed_objects",
     ):
         guard.step(what, getattr(store, what))
+    guard.step("series", store.slices.series)
     for image in images[:6]:
+        guard.step("proposals", lambda image=image: store.proposals.rows(image.id))
         rows = guard.step("objects", lambda image=image: store.annotations(image.id)) or []
         for row in rows[:20]:
             guard.step("mask", lambda row=row: mask_problem(row) or row.mask())

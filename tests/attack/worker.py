@@ -11,23 +11,12 @@ import sys
 from pathlib import Path
 
 from annotator.domain import budget
-from tests.attack import kinds, roots
 from tests.attack.guard import Guard
+from tests.attack.kinds import kind_of
 from tests.attack.victims import make_outside
 
 BUDGET_BYTES = 256 << 20
 MEMORY_MIB = 1500
-
-
-def _kinds() -> dict[str, kinds.Kind]:
-    names = ("rows", "pages", "replaced", "coco", "yolo", "dicom", "images", "bombs", "settings")
-    return {**{name: getattr(kinds, name) for name in names}, "roots": roots.roots, "window": _window}
-
-
-def _window(guard: Guard, dice: random.Random, work: Path) -> None:
-    from tests.attack.window import window
-
-    window(guard, dice, work)
 
 
 def run_case(guard: Guard, kind: str, seed: int, number: int) -> list[str]:
@@ -41,7 +30,7 @@ def run_case(guard: Guard, kind: str, seed: int, number: int) -> list[str]:
     before_mib = _peak_mib(is_reset=True)
     with guard.case(work, (outside, Path("/etc/passwd"), Path("/etc/hostname"))):
         try:
-            _kinds()[kind](guard, dice, work)
+            kind_of(kind)(guard, dice, work)
         except Exception as error:
             from tests.attack.guard import describe
 

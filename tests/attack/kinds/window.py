@@ -16,8 +16,9 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QLabel, QLineEdit
 
 from annotator.io.settings import Settings
 from annotator.ui.app import build_program, make_application
-from tests.attack import damage, kinds, victims
+from tests.attack import damage, victims
 from tests.attack.guard import Guard, describe
+from tests.attack.kinds.rows import spoil_rows
 from tests.fakes import FakeSegmenter, fake_engine
 
 PATIENCE_S = 60
@@ -81,13 +82,13 @@ class _Scene:
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
-def window(guard: Guard, dice: random.Random, work: Path) -> None:
+def attack(guard: Guard, dice: random.Random, work: Path) -> None:
     """Damaged rows or bytes, in the window."""
     folder = victims.victim(guard.home, work)
     project = folder / "set.annot"
     with guard.off():
         if dice.random() < 0.8:
-            kinds.spoil_rows(project, dice)
+            spoil_rows(project, dice)
         else:
             project.write_bytes(damage.damaged_bytes(project.read_bytes(), dice))
         connection = sqlite3.connect(project)

@@ -11,7 +11,7 @@ from tests.attack import damage, victims
 from tests.attack.guard import Guard
 
 
-def roots(guard: Guard, dice: random.Random, work: Path) -> None:
+def attack(guard: Guard, dice: random.Random, work: Path) -> None:
     """Nobody has agreed to it: nothing of it is listed or opened."""
     folder, outside = victims.victim(guard.home, work), work / "outside"
     places = (
