@@ -37,6 +37,21 @@ def by_hand(annotation: Annotation, mask: Mask, *, rle: bytes | None = None, out
     )
 
 
+def layer_edit(chosen: Sequence[Annotation], others: Iterable[Annotation], *, is_front: bool) -> Edit | None:
+    """Objects of an image over all others, or under them; what is among the chosen keeps its order. None when they are
+    there already."""
+    ids = {one.id for one in chosen}
+    beside = [one.layer for one in others if one.id not in ids]
+    if not chosen or not beside:
+        return None
+    layers = [one.layer for one in chosen]
+    by = max(beside) + 1 - min(layers) if is_front else min(beside) - 1 - max(layers)
+    if (by <= 0) if is_front else (by >= 0):
+        return None
+    changes = tuple(RowChange(one, replace(one, layer=one.layer + by)) for one in chosen)
+    return Edit("bring to front" if is_front else "send to back", changes)
+
+
 def masks_edit(what: str, changed: Iterable[tuple[Annotation, Annotation]]) -> Edit:
     """Other masks for objects: "grow 3 objects". Rows before and after."""
     rows = tuple(changed)

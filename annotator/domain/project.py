@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from annotator.domain.attributes import Attribute
 from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
@@ -113,6 +114,7 @@ class Annotation:
         extra: plain JSON data kept for export (COCO ``attributes`` and unknown fields).
         track_id: one number for one object through the images of a series; 0: none.
         review, note: what somebody said of it who looked at it again.
+        layer: it lies over those of a smaller number; of one number smaller objects are over larger ones.
     """
 
     id: int
@@ -141,6 +143,7 @@ class Annotation:
     track_id: int = 0
     review: Review = Review.OPEN
     note: str = ""
+    layer: int = 0
 
     def mask(self) -> Mask:
         """The object's pixels. Decoding follows the runs, not the image.
@@ -165,7 +168,7 @@ class Annotation:
         )
 
 
-Row = ImageRecord | Category | Annotation | Series
+Row = ImageRecord | Category | Annotation | Series | Attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,10 @@ class Edit:
                 images.add(row.id)
             elif isinstance(row, Category):
                 categories.add(row.id)
-        return Change(self.name, frozenset(images), frozenset(annotations), frozenset(categories))
+        attributes = any(isinstance(one.row, Attribute) for one in self.changes)
+        return Change(
+            self.name, frozenset(images), frozenset(annotations), frozenset(categories), has_attributes=attributes
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +257,8 @@ class Change:
     annotation_ids: frozenset[int] = frozenset()
     category_ids: frozenset[int] = frozenset()
     notice: str = ""
+    has_attributes: bool = False
+    """Whether definitions of attributes changed."""
 
 
 # --- pure transitions -------------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ def provenance(annotation: Annotation) -> dict[str, Any]:
         found["clicks"] = annotation.clicks
     if annotation.seconds:
         found["seconds"] = annotation.seconds
-    for key in ("model", "model_sha256", "adapter", "track_id", "note"):
+    for key in ("model", "model_sha256", "adapter", "track_id", "note", "layer"):
         if getattr(annotation, key):
             found[key] = getattr(annotation, key)
     if annotation.score is not None:

@@ -7,7 +7,7 @@ import sqlite3
 import zlib
 
 from annotator.domain.project import Annotation
-from annotator.io.project.schema import edit_from_blob, edit_text
+from annotator.io.project.edit_blobs import edit_from_blob, edit_text
 from annotator.io.project.soundness import mask_problem
 
 _log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from annotator.domain.errors import ProjectError
 from annotator.files.atomic import put_in_place
 from annotator.io.project.journal import free_name
 from annotator.io.project.schema import (
+    ATTRIBUTE_TABLE,
     COLUMNS,
     FIRST_COLUMNS,
     IMAGE_COLUMNS,
@@ -47,7 +48,7 @@ def _one_draft_an_image(connection: sqlite3.Connection) -> None:
 
 def _frames_and_series(connection: sqlite3.Connection) -> None:
     """1.1 to 2.0: an image is a frame of a file, and may be a slice of a series; objects have a track, a review and a
-    note. Edits stay as they are: what they lack has its default (:func:`annotator.io.project.schema.edit_from_blob`).
+    note. Edits stay as they are: what they lack has its default (:mod:`annotator.io.project.edit_blobs`).
 
     ``draft`` is where programs of version 1.0 kept the one object that was not accepted.
     """
@@ -67,9 +68,17 @@ def _frames_and_series(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT OR IGNORE INTO sequence(kind, next) VALUES ('series', 1)")
 
 
+def _attributes_and_layers(connection: sqlite3.Connection) -> None:
+    """2.0 to 2.1: attributes of objects and images are defined, and objects lie over each other in an order."""
+    connection.execute(ATTRIBUTE_TABLE)
+    connection.execute("ALTER TABLE annotation ADD COLUMN layer INTEGER NOT NULL DEFAULT 0")
+    connection.execute("INSERT OR IGNORE INTO sequence(kind, next) VALUES ('attribute', 1)")
+
+
 MIGRATIONS: Mapping[int, Migration] = {
     1000: Migration(1001, _one_draft_an_image),
     1001: Migration(2000, _frames_and_series),
+    2000: Migration(2001, _attributes_and_layers),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from annotator.domain.project import Edit
-from annotator.io.project.schema import edit_to_blob
+from annotator.io.project.edit_blobs import edit_to_blob
 
 
 def packed(edit: Edit) -> Edit:

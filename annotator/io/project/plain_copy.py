@@ -14,7 +14,7 @@ from annotator.io.project.journal import free_name
 from annotator.io.project.place import make_project_file
 from annotator.io.project.schema import COLUMNS, FIRST_COLUMNS, check_version, transaction, translated_errors
 
-_TABLES = ("series", "image", "category", "annotation")
+_TABLES = ("series", "attribute", "image", "category", "annotation")
 _FIRST_TABLES = ("image", "category", "annotation")
 """Of every version."""
 _KEPT_META = ("image_root", "image_root_absolute", "created_at", "position", "class")

@@ -21,9 +21,9 @@ from annotator.domain.privacy import Identifiers, Identity, identifiers_of
 from annotator.domain.project import ImageRecord
 from annotator.files.places import cache_dir, log_dir, state_dir
 from annotator.io.images.reading import read_identity
+from annotator.io.project.edit_blobs import MAX_EDIT_BYTES
 from annotator.io.project.identifiers import keeps_uids
 from annotator.io.project.queries import ProjectQueries, table_values
-from annotator.io.project.schema import MAX_EDIT_BYTES
 
 _CHUNK_BYTES, _OVERLAP_BYTES = 4 << 20, 1 << 10
 _LARGE_BYTES = 64 << 20

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from annotator.domain.attributes import Attribute
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import Annotation, Category, ImageRecord, Row, Status
 from annotator.domain.review import ReviewedObject
@@ -106,6 +107,10 @@ class ProjectQueries(ImageFolder):
         found = cast(list[Category], self._rows("category", "ORDER BY id"))
         place = {category_id: at for at, category_id in enumerate(_numbers(self.meta_get(CLASS_ORDER)))}
         return sorted(found, key=lambda category: (place.get(category.id, len(place)), category.id))
+
+    def attributes(self) -> list[Attribute]:
+        """What can be said of objects and images, in the order in which it was defined."""
+        return cast(list[Attribute], self._rows("attribute", "ORDER BY id"))
 
     def status_counts(self) -> dict[Status, int]:
         """Number of images by status; every status is there."""

@@ -19,7 +19,7 @@ _AT_ONCE = 5_000
 _IN_A_QUESTION = 500
 """Ids: SQLite takes 999 values at least."""
 
-RowKind = Literal["image", "category", "annotation", "series", "track"]
+RowKind = Literal["image", "category", "annotation", "series", "track", "attribute"]
 """A track has no row of its own: its objects name it."""
 _TRACK = "track"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain.attributes import Attribute, AttributeForm, AttributeTarget
 from annotator.domain.errors import ProjectBusyError, ProjectError, ProjectReadOnlyError
 from annotator.domain.media import Series, SeriesKind
-from annotator.domain.project import Annotation, Category, Edit, ImageRecord, Review, Row, RowChange, Status
+from annotator.domain.project import Annotation, Category, ImageRecord, Review, Row, Status
 
 APPLICATION_ID = 0x414E4F54  # "ANOT"
-MAJOR, MINOR = 2, 0
+MAJOR, MINOR = 2, 1
 SCHEMA_VERSION = MAJOR * 1000 + MINOR
 """``user_version``: a larger thousand (major) is refused; an older file is migrated after a backup
 (:mod:`annotator.io.project.migrations`), and a newer one of the same thousand is opened (minor versions only add)."""
@@ -35,6 +35,9 @@ IMAGE_COLUMNS = """(
 SERIES_TABLE = """
 CREATE TABLE series(
   id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, identity TEXT NOT NULL UNIQUE, extra TEXT NOT NULL)"""
+ATTRIBUTE_TABLE = """
+CREATE TABLE attribute(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL, form TEXT NOT NULL, extra TEXT NOT NULL)"""
 SERIES_INDEX = "CREATE INDEX image_series ON image(series_id, position)"
 
 # Foreign keys are checked at commit, so that the order of changes inside an edit does not matter.
@@ -42,6 +45,7 @@ _SCHEMA = f"""
 CREATE TABLE image{IMAGE_COLUMNS};
 {SERIES_TABLE.strip()};
 {SERIES_INDEX};
+{ATTRIBUTE_TABLE.strip()};
 CREATE TABLE category(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, colour TEXT NOT NULL, key INTEGER NOT NULL, extra TEXT NOT NULL);
 CREATE TABLE annotation(
@@ -53,7 +57,7 @@ CREATE TABLE annotation(
   prompts TEXT NOT NULL, model TEXT NOT NULL, model_sha256 TEXT NOT NULL, adapter TEXT NOT NULL,
   clicks INTEGER NOT NULL, seconds REAL NOT NULL, is_crowd INTEGER NOT NULL, author TEXT NOT NULL,
   created_at TEXT NOT NULL, extra TEXT NOT NULL, track_id INTEGER NOT NULL DEFAULT 0,
-  review TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '');
+  review TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', layer INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX annotation_image ON annotation(image_id);
 CREATE INDEX annotation_category ON annotation(category_id);
 CREATE TABLE edit(
@@ -73,28 +77,25 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "annotation": (
         *("id", "image_id", "category_id", "x", "y", "w", "h", "area", "rle", "image_width", "image_height", "score"),
         *("origin", "prompts", "model", "model_sha256", "adapter", "clicks", "seconds", "is_crowd", "author"),
-        *("created_at", "extra", "track_id", "review", "note"),
+        *("created_at", "extra", "track_id", "review", "note", "layer"),
     ),
     "series": ("id", "kind", "name", "identity", "extra"),
+    "attribute": ("id", "name", "target", "form", "extra"),
 }
 """In the order of the fields. What a version adds stands at the end: edits of earlier ones have fewer values."""
-FIRST_COLUMNS: Mapping[str, int] = {"image": 7, "category": 5, "annotation": 23, "series": 5}
+FIRST_COLUMNS: Mapping[str, int] = {"image": 7, "category": 5, "annotation": 23, "series": 5, "attribute": 5}
 """How many columns a table had when it came."""
-_ROW_TYPES: Mapping[str, type[Row]] = {
+ROW_TYPES: Mapping[str, type[Row]] = {
     "image": ImageRecord,
     "category": Category,
     "annotation": Annotation,
     "series": Series,
+    "attribute": Attribute,
 }
-_TABLE_OF: Mapping[type[Row], str] = {row: table for table, row in _ROW_TYPES.items()}
+_TABLE_OF: Mapping[type[Row], str] = {row: table for table, row in ROW_TYPES.items()}
 _JSON_COLUMNS = ("extra", "prompts")
-_WORDS = {"status": Status, "review": Review, "kind": SeriesKind}
+WORDS = {"status": Status, "review": Review, "kind": SeriesKind, "form": AttributeForm, "target": AttributeTarget}
 _PLAIN = frozenset((int, float, str, bytes, type(None)))
-_COMPRESS_FROM_BYTES = 16_384
-MAX_EDIT_BYTES = 256 << 20
-"""An edit's JSON: an import of some 250,000 objects. A larger one is kept, but cannot be undone."""
-_MAX_EDIT_VALUES = 16_000_000
-"""In it: each takes some fifty bytes of memory or more."""
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
@@ -225,12 +226,12 @@ def column_value(row: Row, column: str) -> Any:
     Raises:
         ValueError: ``extra`` or ``prompts`` is not plain JSON (NaN is not).
     """
-    value = _scalar(getattr(row, column))
+    value = scalar(getattr(row, column))
     if column in _JSON_COLUMNS:
         return to_json(value)
     if column == "is_crowd":
         return int(value)
-    return str(value) if column in _WORDS else value
+    return str(value) if column in WORDS else value
 
 
 def columns_of(table: str, rows: Sequence[Row]) -> Iterable[tuple[Any, ...]]:
@@ -245,7 +246,7 @@ def _column(name: str, values: list[Any]) -> Iterable[Any]:
         return repeat("{}", len(values))
     if write is None and set(map(type, values)) <= _PLAIN:
         return values
-    return map(write or _scalar, values)
+    return map(write or scalar, values)
 
 
 def rows_from(table: str, found: Sequence[tuple[Any, ...]]) -> list[Row]:
@@ -260,7 +261,7 @@ def rows_from(table: str, found: Sequence[tuple[Any, ...]]) -> list[Row]:
         return []
     for place, read in _READ_AS[table]:
         columns[place] = read(columns[place])
-    return _built(_ROW_TYPES[table], columns, len(found))
+    return _built(ROW_TYPES[table], columns, len(found))
 
 
 def _built(kind: type[Row], columns: Sequence[Iterable[Any]], count: int) -> list[Row]:
@@ -303,12 +304,12 @@ def _words_of(kind: type[StrEnum]) -> Callable[[Iterable[Any]], Iterable[Any]]:
 
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_JSON_COLUMNS, lambda value: to_json(value) if value else "{}"),
-    **dict.fromkeys(_WORDS, str),
+    **dict.fromkeys(WORDS, str),
     "is_crowd": int,
 }
 _READERS: Mapping[str, Callable[[Iterable[Any]], Iterable[Any]]] = {
     **dict.fromkeys(_JSON_COLUMNS, _from_json),
-    **{column: _words_of(kind) for column, kind in _WORDS.items()},
+    **{column: _words_of(kind) for column, kind in WORDS.items()},
     "is_crowd": lambda values: map(bool, values),
     "rle": lambda values: map(bytes, values),
 }
@@ -318,82 +319,12 @@ _READ_AS: Mapping[str, tuple[tuple[int, Callable[[Iterable[Any]], Iterable[Any]]
 }
 
 
-def edit_to_blob(edit: Edit) -> bytes:
-    """An edit's changes as JSON, compressed when large; what was made beforehand."""
-    if edit.packed:
-        return edit.packed
-    # One by one: an import has a hundred thousand, and a call of the encoder holds the interpreter's lock.
-    changes = (to_json([_plain(change.before), _plain(change.after)]) for change in edit.changes)
-    raw = f"[{','.join(changes)}]".encode("ascii")
-    return zlib.compress(raw, 1) if len(raw) >= _COMPRESS_FROM_BYTES else raw
-
-
-def edit_from_blob(name: str, blob: bytes) -> Edit:
-    """The edit that :func:`edit_to_blob` has made.
-
-    Raises:
-        ValueError: it is damaged, or larger than any work.
-    """
-    try:
-        text = edit_text(blob)
-        if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_EDIT_VALUES:
-            raise ValueError("it holds too many values")
-        changes = json.loads(text, parse_constant=refuse_constant)
-        if b"\\ud" in text.lower():  # halves of signs beyond the first plane: one alone is no text
-            json.dumps(changes, ensure_ascii=False).encode()
-        return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in changes))
-    except (zlib.error, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is damaged ({error})") from error
-
-
-def edit_text(blob: bytes) -> bytes:
-    """An edit's JSON. A few kilobytes may unpack to gigabytes: it is not more than an edit can have.
-
-    Raises:
-        ValueError, zlib.error
-    """
-    if not isinstance(blob, bytes):  # of a number Python would make as many zeros
-        raise ValueError("it is no edit of ours")
-    raw = blob
-    if raw[:1] == b"[":
-        return raw
-    unpacker = zlib.decompressobj()
-    text = unpacker.decompress(raw, MAX_EDIT_BYTES)
-    if unpacker.unconsumed_tail:
-        raise ValueError(f"it unpacks to more than {MAX_EDIT_BYTES >> 20} MiB")
-    return text
-
-
 def to_json(value: Any) -> str:
     """Compact ASCII JSON; refuses NaN."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
-def _scalar(value: Any) -> Any:
+def scalar(value: Any) -> Any:
+    """A plain number in the place of one of numpy's."""
     # A score or coordinate may arrive as a numpy number, which neither SQLite nor JSON takes.
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _plain(row: Row | None) -> list[Any] | None:
-    if row is None:
-        return None
-    table = table_of(row)
-    values = [_scalar(getattr(row, column)) for column in COLUMNS[table]]
-    # A damaged mask is kept as it is: nothing is lost by changing something else of its object.
-    return [table, *(v.decode("latin-1") if isinstance(v, bytes) else v for v in values)]
-
-
-def _row(plain: list[Any] | None) -> Row | None:
-    if plain is None:
-        return None
-    table, values = plain[0], plain[1:]
-    columns = COLUMNS[table]
-    if len(values) not in (len(columns), FIRST_COLUMNS[table]):
-        raise ValueError("it has too few values")
-    fields = dict(zip(columns, values, strict=False))
-    for column, kind in _WORDS.items():
-        if column in fields:
-            fields[column] = kind(fields[column])
-    if table == "annotation":
-        fields["rle"] = fields["rle"].encode("latin-1")
-    return _ROW_TYPES[table](**fields)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from annotator.domain.attributes import AttributeForm, AttributeTarget
 from annotator.domain.mask import Mask
 from annotator.domain.media import SeriesKind
 from annotator.domain.palette import OKABE_ITO
@@ -212,6 +213,9 @@ _CHECKS: Mapping[str, Callable[[Sequence[Any]], bool]] = {
     **dict.fromkeys(("frame", "series_id", "position", "track_id"), _whole(0, _MAX_ID)),
     "review": lambda values: set(values) <= set(Review),
     "kind": lambda values: set(values) <= set(SeriesKind),
+    "form": lambda values: set(values) <= set(AttributeForm),
+    "target": lambda values: set(values) <= set(AttributeTarget),
+    "layer": _whole(-_MAX_ID, _MAX_ID),
 }
 _MENDED: Mapping[tuple[str, str], Callable[[int], Any]] = {
     **dict.fromkeys((("annotation", name) for name in _TEXTS), lambda _id: ""),
@@ -223,6 +227,7 @@ _MENDED: Mapping[tuple[str, str], Callable[[int], Any]] = {
     ("annotation", "is_crowd"): lambda _id: 0,
     ("annotation", "track_id"): lambda _id: 0,
     ("annotation", "review"): lambda _id: "",
+    ("annotation", "layer"): lambda _id: 0,
     ("image", "width"): lambda _id: 0,
     ("image", "height"): lambda _id: 0,
     ("image", "sha256"): lambda _id: "",

@@ -16,6 +16,7 @@ from annotator.domain.project import Annotation, Category, Change, Edit, RowChan
 from annotator.io.project import agreed
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
 from annotator.io.project.drafts import Kept, image_ids_of
+from annotator.io.project.edit_blobs import edit_from_blob, edit_to_blob
 from annotator.io.project.foreign_values import UNNAMED, text_of
 from annotator.io.project.held import HeldFile
 from annotator.io.project.looking import look_through
@@ -39,8 +40,6 @@ from annotator.io.project.replaced import check_same_size, replaced_notice
 from annotator.io.project.rows import RowKind, RowWriter
 from annotator.io.project.schema import (
     RESTORE,
-    edit_from_blob,
-    edit_to_blob,
     relaxed,
     translated_errors,
 )

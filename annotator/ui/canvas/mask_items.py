@@ -26,6 +26,8 @@ _RIMS_PX = 5.0
 """How far halo and hairline go beyond the outline, in logical screen pixels."""
 DIRECT = 40
 """Up to this many objects are painted as they are; more of them into tiles."""
+_MOST_AREA = 1 << 36
+"""Pixels: more than any mask has."""
 _MANY = 60
 """When the look of more objects changes at once, everything is painted again."""
 
@@ -112,6 +114,12 @@ class ObjectView:
     mask: Mask
     colour: str
     name: str = ""
+    layer: int = 0
+
+    @property
+    def rank(self) -> int:
+        """What is painted first has the smallest."""
+        return self.layer * _MOST_AREA - self.mask.area
 
 
 def _box_of(mask: Mask) -> tuple[int, int, int, int]:
@@ -127,7 +135,7 @@ def _place_of(mask: Mask) -> QRectF:
 class ObjectLayer(QGraphicsItem):
     """All accepted objects in one item: thousands are culled by numpy instead of asked one by one.
 
-    Larger objects are painted first, so that a small one on top of them can be seen and hit.
+    Of one layer larger objects are painted first, so that a small one on top of them can be seen and hit.
     """
 
     def __init__(self) -> None:
@@ -144,7 +152,7 @@ class ObjectLayer(QGraphicsItem):
         self._around = QRectF()
         """Around all objects; empty until it is asked for."""
         self._order: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._areas: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._ranks: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
         self._tints = TintBook(TINTS)
         self._painted = PaintedMasks()
@@ -182,26 +190,26 @@ class ObjectLayer(QGraphicsItem):
         for view in views.values():
             self._tints.tint(view.id, _box_of(view.mask))
         self._tiles.clear()
-        largest_first = sorted(views.values(), key=lambda view: (-view.mask.area, view.id))
-        self._order = np.array([view.id for view in largest_first], np.int64)
-        self._areas = np.array([view.mask.area for view in largest_first], np.int64)
-        self._boxes = np.array([_box_of(view.mask) for view in largest_first], np.int64).reshape(-1, 4)
+        lowest_first = sorted(views.values(), key=lambda view: (view.rank, view.id))
+        self._order = np.array([view.id for view in lowest_first], np.int64)
+        self._ranks = np.array([view.rank for view in lowest_first], np.int64)
+        self._boxes = np.array([_box_of(view.mask) for view in lowest_first], np.int64).reshape(-1, 4)
         self._around = QRectF()
         self.update()
 
     def put(self, view: ObjectView) -> None:
         old = self._views.get(view.id)
-        if old is not None and old.mask is view.mask:
+        if old is not None and old.mask is view.mask and old.layer == view.layer:
             self._views[view.id] = view
             self._update_of(view.id)
             return
         self.remove(view.id)
         if view.mask.is_empty:
             return
-        place = int(np.searchsorted(-self._areas, -view.mask.area, side="right"))
+        place = int(np.searchsorted(self._ranks, view.rank, side="right"))
         self._views[view.id] = view
         self._order = np.insert(self._order, place, view.id)
-        self._areas = np.insert(self._areas, place, view.mask.area)
+        self._ranks = np.insert(self._ranks, place, view.rank)
         self._boxes = np.insert(self._boxes, place, _box_of(view.mask), axis=0)
         self._around = self._around.united(_place_of(view.mask)) if not self._around.isEmpty() else QRectF()
         self._update_of(view.id)
@@ -213,7 +221,7 @@ class ObjectLayer(QGraphicsItem):
         self._pictures.pop(object_id, None)
         self._tints.forget(object_id)
         stays = self._order != object_id
-        self._order, self._areas, self._boxes = self._order[stays], self._areas[stays], self._boxes[stays]
+        self._order, self._ranks, self._boxes = self._order[stays], self._ranks[stays], self._boxes[stays]
         self._around = QRectF()
 
     def set_selected(self, ids: frozenset[int]) -> None:
@@ -242,7 +250,7 @@ class ObjectLayer(QGraphicsItem):
         self.update()
 
     def hit(self, x: float, y: float) -> int:
-        """The smallest painted object at an image position; 0 when there is none."""
+        """The topmost painted object at an image position; 0 when there is none."""
         for object_id in reversed(self._within(((x, y, x, y),))):
             if self._views[object_id].mask.contains(x, y):
                 return object_id

@@ -22,7 +22,7 @@ FEW_MASKS = 40
 """Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
 _KEPT_MASKS = 4000
 """Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
-_Shown = tuple[bytes, str, str]
+_Shown = tuple[bytes, str, str, int]
 
 
 class CanvasObjects(QObject):
@@ -97,10 +97,10 @@ class CanvasObjects(QObject):
         colour = category.colour if category else OKABE_ITO[0]
         if self._has_own_colours:
             colour = OKABE_ITO[annotation.id % len(OKABE_ITO)]
-        return annotation.rle, colour, category.name if category else ""
+        return annotation.rle, colour, category.name if category else "", annotation.layer
 
     def _view(self, annotation: Annotation) -> ObjectView:
-        rle, colour, name = self._key(annotation)
+        rle, colour, name, layer = self._key(annotation)
         mask = self._known(annotation)
         if mask is None:
             try:
@@ -111,7 +111,7 @@ class CanvasObjects(QObject):
         if isinstance(mask, str):
             note_damage(self._session, annotation, mask)
             mask = Mask.empty(annotation.image_width, annotation.image_height)
-        return ObjectView(annotation.id, mask, colour, name)
+        return ObjectView(annotation.id, mask, colour, name, layer)
 
     def _known(self, annotation: Annotation) -> Mask | str | None:
         rle, mask = self._masks.get(annotation.id, (b"", None))

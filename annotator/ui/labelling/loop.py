@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 
 from annotator.io.project.identity import FileState
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
+from annotator.ui.labelling.attribute_control import AttributeControl
 from annotator.ui.labelling.clipboard import ObjectClipboard
 from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.mask_operations import MaskOperations
@@ -58,6 +59,7 @@ class LoopCommands(QObject):
         self.masks = MaskOperations(window, session, refine, views=views)
         self.edits = ObjectEdits(window, session, refine, views=views)
         self.marks = ObjectMarks(window, session, views=views)
+        self.attributes = AttributeControl(window, session, refine)
         self.clipboard = ObjectClipboard(window, session, refine, views=views)
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
         self.slices = SliceControl(window, session)
@@ -104,7 +106,8 @@ class LoopCommands(QObject):
         selection."""
         stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
         first = (self._window.canvas.cancel_gesture, self.masks.drop, stay, drop)
-        if not any(way() for way in (*first, self._refine.cancel, self._proposals.escape)):
+        then = (self._refine.cancel, self._proposals.escape, self.attributes.skip)
+        if not any(way() for way in (*first, *then)):
             self._window.objects.select_ids(frozenset())
 
     def delete_selected(self) -> None:

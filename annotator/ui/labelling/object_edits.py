@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject
 
 from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
-from annotator.domain.object_edits import merge_objects_edit, split_edit
+from annotator.domain.object_edits import layer_edit, merge_objects_edit, split_edit
 from annotator.domain.operations import cut, parts
 from annotator.domain.overlap import Overlap, without_overlap
 from annotator.domain.project import Annotation, Edit
@@ -50,6 +50,15 @@ class ObjectEdits(QObject):
         free = [one for one in self._views.objects.masks() if one[0].id not in self._session.locked]
         chosen = self._selected() or free
         self._split([(row, cut(mask, line)) for row, mask in chosen], nothing="The line parts no object.")
+
+    def to_front(self, is_front: bool) -> None:
+        """The selected objects over all others of the image, or under them."""
+        rows, ids = self._session.annotations, self._window.objects.selected_ids() - self._session.locked
+        edit = layer_edit([row for row in rows if row.id in ids], rows, is_front=is_front)
+        if edit is None:
+            self._tell("They are there already.")
+        else:
+            self._apply(edit)
 
     # --- objects that overlap -----------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, facts_to_
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.project.attempts import EDIT, ONCE, Attempts
+from annotator.ui.project.attribute_book import AttributeBook
 from annotator.ui.project.class_book import ClassBook
 from annotator.ui.project.draft_book import DraftBook
 from annotator.ui.project.slice_book import SliceBook
@@ -89,8 +90,7 @@ class ProjectSession(QObject):
         self._history = (False, False)
         self._current_id = 0
         self.attempts = Attempts(self)
-        self.classes = ClassBook(self)
-        self.drafts = DraftBook(self)
+        self.classes, self.attributes, self.drafts = ClassBook(self), AttributeBook(self), DraftBook(self)
         self.slices = SliceBook(self)
         self.image_filter, self.locked = ImageFilter(), frozenset[int]()  # locked: objects that only steps back change
 

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from annotator.ui.look.icons import plain_icon, tinted_pixmap
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import is_part_of
+from annotator.ui.shell.attribute_bar import AttributeBar
 from annotator.ui.shell.doubt_legend import DoubtLegend
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, ClassChip, HintLine
@@ -239,7 +240,8 @@ class CanvasArea(QWidget):
         self.stack.addWidget(canvas)
         # Over the image, which must not move under the hand when one of them comes or goes.
         self.refining, self.operation = QuestionBar(self.stack, is_short=True), OperationBar(self.stack)
-        self.bars = (self.refining, self.operation)
+        self.attribute = AttributeBar(self.stack)
+        self.bars = (self.refining, self.operation, self.attribute)
         for bar in self.bars:
             bar.installEventFilter(self)
         self.candidates = CandidateStrip(theme, self.stack)

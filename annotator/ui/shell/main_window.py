@@ -15,6 +15,7 @@ from annotator.ui.canvas.canvas import Canvas, CanvasColours
 from annotator.ui.look.icons import plain_icon
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import Notices
+from annotator.ui.panels.attributes import AttributePanel
 from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel, PanelDock
 from annotator.ui.panels.film import FilmStrip
@@ -74,7 +75,7 @@ class MainWindow(QMainWindow):
         self.panels = {spec.id: spec.make(parts) for spec in PANELS}
         self.objects = self._panel("objects", ObjectPanel)
         self.classes = self._panel("classes", ClassPanel)
-        self.film = self._panel("images", FilmStrip)
+        self.film, self.attributes = self._panel("images", FilmStrip), self._panel("attributes", AttributePanel)
         self.proposals = self._panel("proposals", ProposalPanel)
         self.checks, self.statistics = self._panel("checks", CheckPanel), self._panel("statistics", StatisticsPanel)
         self.status = StatusLine(self)

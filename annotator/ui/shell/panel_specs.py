@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from annotator.domain.project import ImageRecord
 from annotator.ui.look.theme import Theme
+from annotator.ui.panels.attributes import AttributePanel
 from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
@@ -70,6 +71,16 @@ PANELS = (
         make=lambda parts: ClassPanel(parts.theme),
         least_width_px=220,
         height_px=260,
+    ),
+    PanelSpec(
+        id="attributes",
+        title="Attributes",
+        keys=("Shift+L",),
+        area=_RIGHT,
+        make=lambda parts: AttributePanel(),
+        least_width_px=220,
+        height_px=240,
+        is_open=False,
     ),
     PanelSpec(
         id="proposals",

@@ -94,7 +94,7 @@ def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
         column = QVBoxLayout()
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(2)
+        grid.setVerticalSpacing(1)
         grid.setColumnStretch(0, 1)
         for name in names:
             if sections[name]:

@@ -17,9 +17,10 @@ from annotator.domain.mask import compress_counts
 from annotator.domain.project import RowChange, delete_edit, reclass_edit
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.formats.polygons import export_polygons
-from annotator.io.project import schema
+from annotator.io.project import edit_blobs, schema
+from annotator.io.project.edit_blobs import edit_from_blob
 from annotator.io.project.history import last_good
-from annotator.io.project.schema import COLUMNS, edit_from_blob
+from annotator.io.project.schema import COLUMNS
 from annotator.io.project.soundness import mask_problem, read_rows
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc, image_folder
@@ -181,7 +182,7 @@ def test_a_mask_of_fourteen_gigabytes_is_left_out(store: ProjectStore) -> None:
 
 
 def test_an_edit_that_unpacks_to_gigabytes_is_not_undone(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "MAX_EDIT_BYTES", 4 << 20)
+    monkeypatch.setattr(edit_blobs, "MAX_EDIT_BYTES", 4 << 20)
     packer = zlib.compressobj(9)
     bomb = packer.compress(b"[" + b" " * (64 << 20)) + packer.flush()
     store._connection.execute("INSERT INTO edit(at, author, name, changes) VALUES ('', '', 'bomb', ?)", (bomb,))
@@ -213,7 +214,7 @@ def test_a_damaged_edit_is_a_message(store: ProjectStore, blob: bytes) -> None:
 
 
 def test_an_edit_of_too_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_MAX_EDIT_VALUES", 1000)
+    monkeypatch.setattr(edit_blobs, "_MAX_EDIT_VALUES", 1000)
     with pytest.raises(ValueError, match="too many"):
         edit_from_blob("x", json.dumps([[[], []]] * 1000).encode())
 

@@ -14,6 +14,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from annotator.domain.attributes import Attribute, of_image, of_object, to_json
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import (
@@ -27,6 +28,7 @@ from annotator.domain.polygon import (
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.files.atomic import atomic_file, export_errors, remove_left, sync
+from annotator.io.formats.coco.attributes import with_all_values
 from annotator.io.formats.coco.check import check_coco
 from annotator.io.formats.drawn import drawn_parts
 from annotator.io.formats.report import (
@@ -119,6 +121,7 @@ class _Writer:
         self._stream = stream
         self._segmentation = segmentation
         self._tolerance_px = tolerance_px
+        self._attributes: tuple[Attribute, ...] = ()
         self.filled: list[str] = []
         """Names of the objects that lost their holes."""
 
@@ -136,11 +139,16 @@ class _Writer:
         self._rows(licences)
         self._text(',\n"categories":')
         self._rows(_category_row(category) for category in categories)
+        self._attributes = tuple(store.attributes())
+        if self._attributes:
+            self._text(',\n"attributes":')
+            self._rows(to_json(one) for one in self._attributes)
         self._text(',\n"images":')
         images: Iterable[ImageRecord] = selection.images
         if not keeps_uids(store):
             images = (replace(image, extra=without_uids(image.extra)) for image in images)
-        self._rows(_image_row(image, licence_ids.get(image.id)) for image in images)
+        own = of_image(self._attributes)
+        self._rows(_image_row(image, licence_ids.get(image.id), own) for image in images)
 
     def objects(self, objects: Iterable[tuple[ImageRecord, Annotation]], categories: dict[int, Category]) -> set[int]:
         """The ids that were written."""
@@ -168,7 +176,8 @@ class _Writer:
             "bbox": [float(v) for v in (annotation.x, annotation.y, annotation.w, annotation.h)],
             "iscrowd": int(annotation.is_crowd),
         }
-        attributes = attributes_of(annotation)
+        own = of_object(self._attributes, annotation.category_id)
+        attributes = with_all_values(attributes_of(annotation), own)
         if attributes is not None:
             row["attributes"] = attributes
         return {**row, **{key: value for key, value in annotation.extra.items() if key not in _ANNOTATION_KEYS}}
@@ -205,14 +214,14 @@ def _category_row(category: Category) -> dict[str, Any]:
     return {"id": category.id, "name": category.name, "supercategory": "", **extra}
 
 
-def _image_row(image: ImageRecord, licence_id: int | None) -> dict[str, Any]:
+def _image_row(image: ImageRecord, licence_id: int | None, own: tuple[Attribute, ...] = ()) -> dict[str, Any]:
     row: dict[str, Any] = {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height}
     if licence_id is not None:
         row["license"] = licence_id
     taken = (*_IMAGE_KEYS, *_IMAGE_ATTRIBUTES)
     row.update({key: value for key, value in image.extra.items() if key not in taken})
     imported = image.extra.get("attributes")
-    attributes = dict(imported) if isinstance(imported, dict) else {}
+    attributes = with_all_values(dict(imported) if isinstance(imported, dict) else {}, own) or {}
     attributes.update({key: image.extra[key] for key in _IMAGE_ATTRIBUTES if key in image.extra})
     attributes.update(frame_fields(image))
     # Says which images somebody finished: those in progress may lack objects.

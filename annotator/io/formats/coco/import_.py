@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.attributes import Attribute, AttributeTarget
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord, Review, RowChange, Status
 from annotator.domain.tally import Tally
 from annotator.domain.tracks.track import CARRIED_ORIGINS, CONFIRMED
+from annotator.io.formats.coco.attributes import plan_attributes
 from annotator.io.formats.coco.categories import CategoryPlan, plan_categories
 from annotator.io.formats.coco.images import ImagePlan, plan_images
 from annotator.io.formats.coco.objects import BoxWithoutMask, CocoObject, ObjectReader
@@ -133,6 +135,7 @@ def _take_in(store: ProjectStore, path: Path, tell: Callable[[int, int], None]) 
     images = plan_images(coco, store, tally=tally, notes=notes, progress=lambda done: tell(done, total))
     categories = plan_categories(coco.categories, store, tally=tally, notes=notes)
     classes = None if None in categories.by_id else categories.by_id
+    attributes = plan_attributes(coco.attributes, store, categories.by_id, notes)
     reader = ObjectReader(images.matched, classes, tally=tally, notes=notes)
     builder = _Builder(store, images, categories, tally)
     for done, item in enumerate(reader.read(coco), start=1):
@@ -145,8 +148,9 @@ def _take_in(store: ProjectStore, path: Path, tell: Callable[[int, int], None]) 
     boxes = [box for box in reader.boxes if not builder.is_asked(box)]
     is_new = bool(builder.annotation_changes)
     added = categories.changes if is_new else ()
+    defined = tuple(one for one in attributes if is_new or _is_of_images(one))
     image_changes = [c for c in builder.image_changes() if is_new or _status(c.before) != _status(c.after)]
-    changes = (*added, *builder.annotation_changes, *image_changes)
+    changes = (*added, *defined, *builder.annotation_changes, *image_changes)
     change = store.apply(Edit(f"import {path.name}", changes)) if changes else None
     if added and categories.order:
         store.meta_set(CLASS_ORDER, json.dumps(categories.order))
@@ -308,6 +312,10 @@ def _is_drawn_from(present: Annotation, segmentation: Any) -> bool:
     return segmentation == [part.exterior.ravel().tolist() for part in parts]
 
 
+def _is_of_images(change: RowChange) -> bool:
+    return isinstance(change.after, Attribute) and change.after.target is AttributeTarget.IMAGE
+
+
 def _status(row: Any) -> Status | None:
     return row.status if isinstance(row, ImageRecord) else None
 
@@ -339,6 +347,9 @@ def _own_fields(attributes: dict[str, Any]) -> dict[str, Any]:
     track_id = whole_number(attributes.get("track_id"))
     if track_id is not None and track_id > 0:
         found["track_id"] = track_id
+    layer = whole_number(attributes.get("layer"))
+    if layer:
+        found["layer"] = layer
     if attributes.get("review") in (Review.APPROVED, Review.REWORK):
         found["review"] = Review(attributes["review"])
     if _is_share(attributes.get("score")):

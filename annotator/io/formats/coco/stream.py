@@ -17,7 +17,7 @@ from annotator.io.formats.coco.parse import plain_json, whole_number
 
 MAX_FILE_BYTES = 2 << 30
 _BLOCK_BYTES = 1 << 20
-_TICK_EVERY = 1_000
+_TICK_EVERY, _MOST_ATTRIBUTES = 1_000, 1_000
 _WANTED = "A COCO file has the lists images, annotations and categories."
 _LISTS = ("images", "annotations", "categories")
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -50,6 +50,8 @@ class CocoFile:
     categories: Rows
     licences: dict[int, dict[str, Any]]
     notes: tuple[str, ...] = ()
+    attributes: tuple[Any, ...] = ()
+    """Definitions of attributes, as our exports have them."""
 
 
 def read_coco(
@@ -92,7 +94,8 @@ def read_coco(
             raise ImportFormatError(f"{path.name} is not a COCO data set: it has no list {key!r}.", _WANTED)
         lists[key] = Rows(text, starts)
     licences = _licences(Rows(text, found.lists.get("licenses", array("q"))))
-    return CocoFile(lists["images"], lists["annotations"], lists["categories"], licences, tuple(notes))
+    attributes = tuple(Rows(text, found.lists.get("attributes", array("q"))[:_MOST_ATTRIBUTES]))
+    return CocoFile(lists["images"], lists["annotations"], lists["categories"], licences, tuple(notes), attributes)
 
 
 class _Outline:

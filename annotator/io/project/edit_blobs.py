@@ -1,0 +1,96 @@
+"""Edits as the project file keeps them: JSON of the rows before and after, compressed when large."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+from annotator.domain.project import Edit, Row, RowChange
+from annotator.io.project.schema import (
+    COLUMNS,
+    FIRST_COLUMNS,
+    ROW_TYPES,
+    WORDS,
+    refuse_constant,
+    scalar,
+    table_of,
+    to_json,
+)
+
+_COMPRESS_FROM_BYTES = 16_384
+MAX_EDIT_BYTES = 256 << 20
+"""An edit's JSON: an import of some 250,000 objects. A larger one is kept, but cannot be undone."""
+_MAX_EDIT_VALUES = 16_000_000
+"""In it: each takes some fifty bytes of memory or more."""
+
+
+def edit_to_blob(edit: Edit) -> bytes:
+    """An edit's changes as JSON, compressed when large; what was made beforehand."""
+    if edit.packed:
+        return edit.packed
+    # One by one: an import has a hundred thousand, and a call of the encoder holds the interpreter's lock.
+    changes = (to_json([_plain(change.before), _plain(change.after)]) for change in edit.changes)
+    raw = f"[{','.join(changes)}]".encode("ascii")
+    return zlib.compress(raw, 1) if len(raw) >= _COMPRESS_FROM_BYTES else raw
+
+
+def edit_from_blob(name: str, blob: bytes) -> Edit:
+    """The edit that :func:`edit_to_blob` has made.
+
+    Raises:
+        ValueError: it is damaged, or larger than any work.
+    """
+    try:
+        text = edit_text(blob)
+        if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_EDIT_VALUES:
+            raise ValueError("it holds too many values")
+        changes = json.loads(text, parse_constant=refuse_constant)
+        if b"\\ud" in text.lower():  # halves of signs beyond the first plane: one alone is no text
+            json.dumps(changes, ensure_ascii=False).encode()
+        return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in changes))
+    except (zlib.error, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is damaged ({error})") from error
+
+
+def edit_text(blob: bytes) -> bytes:
+    """An edit's JSON. A few kilobytes may unpack to gigabytes: it is not more than an edit can have.
+
+    Raises:
+        ValueError, zlib.error
+    """
+    if not isinstance(blob, bytes):  # of a number Python would make as many zeros
+        raise ValueError("it is no edit of ours")
+    raw = blob
+    if raw[:1] == b"[":
+        return raw
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(raw, MAX_EDIT_BYTES)
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"it unpacks to more than {MAX_EDIT_BYTES >> 20} MiB")
+    return text
+
+
+def _plain(row: Row | None) -> list[Any] | None:
+    if row is None:
+        return None
+    table = table_of(row)
+    values = [scalar(getattr(row, column)) for column in COLUMNS[table]]
+    # A damaged mask is kept as it is: nothing is lost by changing something else of its object.
+    return [table, *(v.decode("latin-1") if isinstance(v, bytes) else v for v in values)]
+
+
+def _row(plain: list[Any] | None) -> Row | None:
+    if plain is None:
+        return None
+    table, values = plain[0], plain[1:]
+    columns = COLUMNS[table]
+    if not FIRST_COLUMNS[table] <= len(values) <= len(columns):
+        raise ValueError("it has too few values")
+    fields = dict(zip(columns, values, strict=False))
+    for column, kind in WORDS.items():
+        if column in fields:
+            fields[column] = kind(fields[column])
+    if table == "annotation":
+        fields["rle"] = fields["rle"].encode("latin-1")
+    return ROW_TYPES[table](**fields)
