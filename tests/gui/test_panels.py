@@ -357,6 +357,17 @@ def test_long_names_in_the_film_strip_keep_their_ends(theme, qtbot, monkeypatch)
     assert "2.png" in drawn
 
 
+def test_an_object_row_tells_which_version_of_a_model_made_it(objects):
+    made = replace(annotation(1), model="nano", model_sha256="13458c2e" + "0" * 56)
+    objects.set_rows(
+        [made, replace(made, id=2, model_sha256="f" * 64), replace(made, id=3, model="", model_sha256="")], {}
+    )
+    tips = [objects.model.index(row).data(Qt.ItemDataRole.ToolTipRole).splitlines()[-1] for row in range(3)]
+    assert tips[0].endswith("nano 13458c2e")
+    assert tips[1].endswith("nano ffffffff")
+    assert "nano" not in tips[2]
+
+
 def test_an_object_row_tells_area_score_and_shape(objects, monkeypatch):
     scored = replace(annotation(1), score=0.934)
     objects.set_rows([scored, annotation(2)], CATEGORIES)

@@ -125,12 +125,17 @@ class ObjectModel(QStringListModel):
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{millimetres}{score}"
             said = "\n".join(text for text in (row.review.value, row.note) if text)
-            return f"{name} · object {row.id}\n{size}\n{made} {row.model}".strip() + (f"\n{said}" if said else "")
+            return f"{name} · object {row.id}\n{size}\n{made} {_made_by(row)}".strip() + (f"\n{said}" if said else "")
         return None
 
 
 def _ids(rows: Sequence[Annotation]) -> list[int]:
     return [row.id for row in rows]
+
+
+def _made_by(row: Annotation) -> str:
+    """The model and how its file begins: versions of one model have one name."""
+    return f"{row.model} {row.model_sha256[:8]}".strip()
 
 
 def _said(row: Annotation, between: str) -> str:
