@@ -54,7 +54,7 @@ def card(weights: Path, state: Mapping[str, Any], ours: Evaluation, other: Evalu
     """The card in Markdown.
 
     Args:
-        origin: what the weights began with, for a run that began with any.
+        origin: what the weights began with, where their file does not say it.
 
     Raises:
         ModelError: the file is no embedded model. ImportFormatError: the evaluations share no objects.
@@ -68,7 +68,7 @@ def card(weights: Path, state: Mapping[str, Any], ours: Evaluation, other: Evalu
         f" `{config.trunk}`, {config.image_size} px input, {count_parameters(model) / 1e6:.1f} M parameters, fp16,"
         f" {weights.stat().st_size / 1e6:.1f} MB. Prompts are drawn into the dense prompt (`{config.dense_prompt}`).",
         f"- **File**: SHA-256 {sha256_of(weights)}",
-        f"- **Began with**: {origin or 'random numbers'}",
+        f"- **Began with**: {origin or metadata.get('origin') or 'random numbers'}",
         f"- **Data**: {len(names)} sets ([DATA.md](DATA.md)): {', '.join(names)}",
         f"- **Training**: {metadata.get('steps', '?')} steps, {metadata.get('minutes', '?')} minutes on"
         f" {metadata.get('device', '?')}: `{command_of(state)}`",

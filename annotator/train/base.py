@@ -77,6 +77,7 @@ class BaseTrainer:
         self.step, self.seconds = 0, 0.0
         self.iou_by_set: dict[str, float] = {}
         self.best_score = -1.0
+        self.origin = ""
         self.asked = AskedWeights(self.sampler(settings.stages[0]).set_weights({}))
         self.rng = np.random.default_rng(settings.seed)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
@@ -98,8 +99,9 @@ class BaseTrainer:
     def _sam(self) -> Any:
         return self.model
 
-    def begin_with(self, model: nn.Module) -> None:
-        """Take over the weights that a new run starts from, for the average as well."""
+    def begin_with(self, model: nn.Module, *, origin: str) -> None:
+        """Take over the weights that a new run starts from, for the average as well; ``origin`` says what they are."""
+        self.origin = origin
         self.model.load_state_dict(model.state_dict())
         self.ema.load_state_dict(model.state_dict())
 
@@ -317,6 +319,7 @@ class BaseTrainer:
             "iou_by_set": dict(self.iou_by_set),
             "asked": self.asked.state(),
             "best_score": self.best_score,
+            "origin": self.origin,
             "rng": self.rng.bit_generator.state,
             "torch_rng": torch.get_rng_state(),
         }
@@ -329,5 +332,6 @@ class BaseTrainer:
         self.iou_by_set = dict(state.get("iou_by_set", {}))
         self.asked.load_state(state.get("asked", []))
         self.best_score = float(state.get("best_score", -1.0))
+        self.origin = str(state.get("origin", ""))
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to

@@ -40,10 +40,12 @@ class Start:
     Attributes:
         donor: an embedded model whose weights are taken wherever they fit, and its configuration.
         imagenet: the file of ImageNet weights for the trunk.
+        donor_name: for the record.
     """
 
     donor: tuple[nn.Module, NanoConfig] | None = None
     imagenet: Path | None = None
+    donor_name: str = ""
 
     def __call__(self, trainer: BaseTrainer) -> None:
         """Give a trainer its first weights.
@@ -59,7 +61,9 @@ class Start:
             load_imagenet(model.image_encoder.trunk, read_imagenet(self.imagenet))
         if self.donor is not None and any(".trunk." in name for name in left):
             fit_neck(model, self.donor[0], _fit_batches(trainer))
-        trainer.begin_with(model)
+        words = [f"ImageNet weights ({self.imagenet.name})"] if self.imagenet is not None else []
+        words += [f"the weights of {self.donor_name}"] if self.donor is not None else []
+        trainer.begin_with(model, origin=" and ".join(words))
 
 
 def _fit_batches(trainer: BaseTrainer) -> list[Tensor]:

@@ -239,8 +239,10 @@ def _start(args: argparse.Namespace, config: NanoConfig, settings: TrainSettings
         )
     if args.start is None and not args.imagenet:
         return None
-    donor = None if args.start is None else load_nano(args.start)[:2]
-    return Start(donor, imagenet_file(config.trunk) if args.imagenet else None)
+    imagenet = imagenet_file(config.trunk) if args.imagenet else None
+    if args.start is None:
+        return Start(imagenet=imagenet)
+    return Start(load_nano(args.start)[:2], imagenet, donor_name=args.start.stem)
 
 
 def _validation(args: argparse.Namespace) -> Validation | None:

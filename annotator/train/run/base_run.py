@@ -285,6 +285,8 @@ def export(trainer: BaseTrainer, out: Path) -> None:
         "licence": "Apache-2.0",
         "date": datetime.now(UTC).date().isoformat(),
     }
+    if trainer.origin:
+        metadata["origin"] = trainer.origin
     if trainer.settings.teacher_sha256:
         metadata["teacher"] = trainer.settings.teacher_sha256
     with export_errors(out):

@@ -210,7 +210,8 @@ def test_a_run_begins_with_a_donor_and_goes_on_without_it(
     more = ["--out", str(out), "--start", str(donor_file), "--set=trunk_rate=0.1", "--set=frozen_share=1", "--lr=1e-9"]
     more.append("--set=trunk=lite0")
     assert cli.main(words_of(tmp_path, *more)) == 0
-    trained, config, _ = load_nano(out)
+    trained, config, metadata = load_nano(out)
+    assert metadata["origin"] == "the weights of donor"
     donor, _, _ = load_nano(donor_file)
     assert config.trunk == "lite0"
     for name, tensor in donor.state_dict().items():
@@ -219,6 +220,7 @@ def test_a_run_begins_with_a_donor_and_goes_on_without_it(
     donor_file.unlink()
     again = [word for word in words_of(tmp_path, *more) if not word.startswith("--minutes")]
     assert cli.main([*again, "--minutes=0.02"]) == 0
+    assert load_nano(out)[2]["origin"] == "the weights of donor"
 
 
 def test_what_cannot_be_started_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
