@@ -44,4 +44,5 @@ def look_through(
     taken = take_in(new, known, store.slices.series(), look=look, new_id=store.new_id, is_first=is_first)
     if is_first:
         store.meta_set(_LOOKED, "1")
+    store.first_images = None if paths else taken.images
     return taken, tuple(lines)

@@ -66,7 +66,7 @@ def open_project(
         asks_for = store.asks_for
         if path.is_file() and not store.is_read_only and asks_for is None and os.path.isdir(store.image_root):
             store.sync_folder(on_found=on_found)
-        images = in_order(store.images())
+        images, store.first_images = in_order(store.first_images or store.images()), None
         row_of = {image.id: row for row, image in enumerate(images)}
         first_id = number(store.meta_get("position"))
         if first_id not in row_of:

@@ -40,6 +40,8 @@ class ProjectQueries(ImageFolder):
         super().__init__(path, named or path, self.meta_get)
         self.damage: dict[tuple[str, int], Damage] = {}
         """What was found wrong so far, by table and id."""
+        self.first_images: list[ImageRecord] | None = None
+        """All that were just taken into a project without any, for who opens it: they need not be read again."""
         self._drafts = DraftRows(connection)
         self.slices = SliceRows(self._rows, self._fetch)
         self.tracks = TrackRows(self._rows, self._fetch)

@@ -15,6 +15,7 @@ from annotator.domain.media import Series, rows_by_series
 from annotator.domain.project import ImageRecord, Status
 from annotator.ui.look.numbers import grouped
 from annotator.ui.panels.list_models import DRAFTS_ROLE, IS_CURRENT_ROLE, ROW_ROLE, SLICES_ROLE, Index
+from annotator.ui.threads.releasing import release
 
 Known = tuple[Mapping[int, int], frozenset[int], NameSearch | None]
 """Of a project's images: the place of each by id, ids of those that are done or empty, what searches their names."""
@@ -43,7 +44,7 @@ class ImageModel(QAbstractListModel):
         """The first place of the series that a place is in, for slices."""
         self._visited: dict[int, int] = {}
         """The place of the slice that was open last, by the first place of its series."""
-        self._shown: list[int] = []
+        self._shown: Sequence[int] = []
         """The place of every row, ascending."""
         self._filter = ImageFilter()
         self._names: NameSearch | None = None
@@ -71,6 +72,7 @@ class ImageModel(QAbstractListModel):
         places = {image.id: place for place, image in enumerate(images)} if known is None else known[0]
         finished = {image.id for image in images if image.is_finished} if known is None else {*known[1]}
         self.beginResetModel()
+        release(self._images)
         self._images, self._place_of, self._finished = list(images), places, finished
         self._series, self._visited = series, {}
         by_series = rows_by_series(self._images) if series else {}
@@ -93,29 +95,29 @@ class ImageModel(QAbstractListModel):
         self._filter = wanted
         place = self._place_of.get(self._current)
         at = 0 if place is None else bisect_left(shown, place)
-        if place is not None and shown[at : at + 1] != [place]:
-            shown.insert(at, place)
+        if place is not None and list(shown[at : at + 1]) != [place]:
+            shown = [*shown[:at], place, *shown[at:]]
         self._shown = sorted({self._head_of.get(place, place) for place in shown}) if self._slices else shown
         self.endResetModel()
 
-    def _matching(self, wanted: ImageFilter) -> list[int]:
+    def _matching(self, wanted: ImageFilter) -> Sequence[int]:
         """Places of the images that are wanted: a letter more looks only at those that the part before it left."""
         before, rest = self._filter, wanted.but_for_name
-        places: list[int] | None = None
+        places: Sequence[int] | None = None
         if wanted.part:
             self._names = self._names or NameSearch(self._images)
             is_narrower = before.part and before.part in wanted.part and before.but_for_name == rest
             places = self._names.places(wanted.part, self._shown if is_narrower and not self._slices else None)
         if not rest.is_set:
-            return [*range(len(self._images))] if places is None else places
+            return range(len(self._images)) if places is None else places
         shows, images = rest.matcher(self._drafts), self._images
         among = range(len(images)) if places is None else places
         return [place for place in among if shows(images[place])]
 
-    def _heads(self) -> list[int]:
+    def _heads(self) -> Sequence[int]:
         """Every place that is one of a row."""
         places = range(len(self._images))
-        return [place for place in places if self._head_of.get(place, place) == place] if self._slices else [*places]
+        return [place for place in places if self._head_of.get(place, place) == place] if self._slices else places
 
     def _is_wanted(self, place: int, shows: Shows) -> bool:
         images = [self._images[at] for at in self._slices.get(place, (place,))]
@@ -151,11 +153,11 @@ class ImageModel(QAbstractListModel):
             is_wanted = self._is_wanted(place, shows)
             if is_wanted and row < 0:
                 self.beginInsertRows(_ROOT, at, at)
-                self._shown.insert(at, place)
+                self._shown = [*self._shown[:at], place, *self._shown[at:]]
                 self.endInsertRows()
             elif row >= 0 and not is_wanted:
                 self.beginRemoveRows(_ROOT, at, at)
-                del self._shown[at]
+                self._shown = [*self._shown[:at], *self._shown[at + 1 :]]
                 self.endRemoveRows()
 
     # --- what they are ------------------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.domain.media import in_order
 from annotator.io.images import listing
 from annotator.io.images.listing import natural_key, sorted_paths
 from annotator.io.images.reading import list_images
 from annotator.io.project import queries
+from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc, document, image_folder
 
@@ -63,3 +65,12 @@ def test_images_are_read_in_pieces_and_come_whole(tmp_path: Path, monkeypatch: p
 def test_what_is_known_is_not_listed_again(tmp_path: Path) -> None:
     folder = image_folder(tmp_path, ("1.png", "2.png", "3.png"))
     assert list_images(folder, known={"2.png"}) == ["1.png", "3.png"]
+
+
+def test_what_was_just_taken_in_is_what_the_file_has(tmp_path: Path) -> None:
+    """It is not read again to be shown."""
+    folder = image_folder(tmp_path)
+    opened = open_project(folder)
+    with opened.store as store:
+        assert opened.images == in_order(store.images())
+        assert store.first_images is None
