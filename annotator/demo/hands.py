@@ -16,6 +16,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
+from annotator.ui.canvas.tools.measure import MeasureTool
 from annotator.ui.shell.main_window import MainWindow
 
 LEFT, MIDDLE, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton, Qt.MouseButton.RightButton
@@ -115,6 +116,11 @@ class Hands:
             spin(self._pause_ms // len(places))
         QTest.mouseRelease(viewport, LEFT, PLAIN, self._on_view(*places[-1]))
         self.rest()
+
+    def tool_texts(self) -> tuple[str, ...]:
+        """What the tool in the hand has written on the image, if it measures."""
+        tool = self._window.canvas.tool_in_hand
+        return tuple(text for text, _ in tool.texts) if isinstance(tool, MeasureTool) else ()
 
     def press(self, widget: QWidget) -> None:
         """Click a button."""

@@ -16,7 +16,7 @@ _WIRE = ((212.0, 171.0), (233.0, 200.0), (193.0, 203.0))
 
 
 def draw_shapes(hands: Hands, labeller: Labeller) -> None:
-    """On the image of the coins; the project stays as it was.
+    """On the image of the coins, and measure a length there; the project stays as it was.
 
     Raises:
         StepFailed: a shape is not in the mask, or undo left something.
@@ -53,4 +53,9 @@ def draw_shapes(hands: Hands, labeller: Labeller) -> None:
     for _ in shapes:
         hands.key(Key.Key_Z, CTRL)
     require(not labeller.state.is_active, "undo left a shape")
+    hands.key(Key.Key_M, SHIFT)
+    hands.draw(((60, 110), (80, 110), (100, 110)))
+    measured = hands.tool_texts()
+    is_right = bool(measured) and abs(float(measured[0].split(" ")[0]) - 40) < 2
+    require(is_right, f"40 px were measured as {measured}")
     hands.key(Key.Key_Q)

@@ -104,6 +104,12 @@ class Mask:
         h, w = self.bits.shape
         return 0 <= row < h and 0 <= column < w and bool(self.bits[row, column])
 
+    def has_pixel_in(self, x0: float, y0: float, x1: float, y1: float) -> bool:
+        """Whether one of its pixels touches the inside of a rectangle (image pixels)."""
+        top, bottom = (max(0, int(v) - self.y) for v in (np.floor(y0), np.ceil(y1)))
+        left, right = (max(0, int(v) - self.x) for v in (np.floor(x0), np.ceil(x1)))
+        return bool(self.bits[top:bottom, left:right].any())
+
     def intersection_area(self, other: Mask) -> int:
         self._check_same_image(other)
         x0, y0 = max(self.x, other.x), max(self.y, other.y)

@@ -204,3 +204,32 @@ def test_clicks_polygons_and_strokes_mix_and_survive_a_crash(desk) -> None:
     desk.open(folder=desk.folder)
     desk.wait_mask(62, 64)
     assert desk.refine.state.mask.same_pixels(mask)
+
+
+def test_with_alt_corners_snap_to_the_borders_and_to_neighbours(desk):
+    desk.open()
+    other = desk.accept_at(60, 40).mask()
+    desk.key(K.Key_Y)
+    alt = Qt.KeyboardModifier.AltModifier
+    tool = desk.window.canvas.tool_in_hand
+    desk.click(1.4, 1.2, modifier=alt)
+    desk.click(70.4, 40.3, modifier=alt)
+    desk.click(1.5, 100.0, modifier=alt)
+    first, second, third = tool.corners
+    assert first == (0, 0)
+    assert third[0] == 0
+    x, y = (int(value) for value in second)
+    assert second == (x, y)
+    around = other.full()[y - 1 : y + 1, x - 1 : x + 1]
+    assert around.any()
+    assert not around.all(), "it is a corner of the neighbour's edge"
+    desk.key(K.Key_Return)
+    assert desk.refine.state.mask.contains(0.5, 0.5)
+
+
+def test_without_the_key_nothing_snaps(desk):
+    desk.open()
+    desk.key(K.Key_Y)
+    desk.click(1.4, 1.2)
+    (corner,) = desk.window.canvas.tool_in_hand.corners
+    assert corner[0] > 1

@@ -256,17 +256,11 @@ class ObjectLayer(QGraphicsItem):
                 return object_id
         return 0
 
-    def touched(self, frame: QRectF) -> frozenset[int]:
-        """Painted objects that have a pixel inside a rectangle of the image."""
+    def views_in(self, frame: QRectF) -> list[ObjectView]:
+        """Painted objects whose box meets a rectangle of the image, the lowest first."""
         x0, y0 = math.floor(frame.left()), math.floor(frame.top())
         x1, y1 = math.ceil(frame.right()), math.ceil(frame.bottom())
-        found = set()
-        for object_id in self._within(((x0, y0, x1, y1),)):
-            mask = self._views[object_id].mask
-            rows = slice(max(0, y0 - mask.y), max(0, y1 - mask.y))
-            if mask.bits[rows, max(0, x0 - mask.x) : max(0, x1 - mask.x)].any():
-                found.add(object_id)
-        return frozenset(found)
+        return [self._views[object_id] for object_id in self._within(((x0, y0, x1, y1),))]
 
     # --- painting -----------------------------------------------------------------------------------------------------
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter, QPainterPath, QPolygonF
 
 from annotator.domain.brush import Point, Stroke, thinned
+from annotator.domain.snapping import snapped
 from annotator.ui.canvas import cursors
 from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.tools.drawing import paint_dots, paint_line, paint_shape
-from annotator.ui.canvas.tools.tool import LEFT, RIGHT, Pointer, Tool, ToolContext
+from annotator.ui.canvas.tools.tool import ALT, LEFT, RIGHT, Pointer, Tool, ToolContext
 
 CLOSING_PX = 10
 """A press this close to the first corner closes the ring, in view pixels."""
+SNAP_PX = 12
+"""How far a corner goes to what it snaps to, in view pixels."""
 _FREE_STEP_PX = 1.0
 """A shorter move adds nothing that can be seen, in view pixels."""
 _LEAST_THINNED_PX = 0.25
@@ -46,6 +49,9 @@ class PolygonTool(Tool):
         self._is_free = False
         self._end: QPointF | None = None
         """Where the next corner would be."""
+        self._snaps_to: QPointF | None = None
+        """The same, while it is not where the pointer is."""
+        self._was_snapping = False
 
     @property
     def is_drawing(self) -> bool:
@@ -74,7 +80,7 @@ class PolygonTool(Tool):
             return False
         if not self.parts:
             self._is_positive = not pointer.is_other
-        where = pointer.where.toTuple()
+        where = self._placed(pointer).toTuple()
         self.parts.append(Part(tuple(self.way_to(where)), [where]))
         self._pressed, self._is_free = pointer, False
         self.repaint()
@@ -85,7 +91,7 @@ class PolygonTool(Tool):
             return
         self._is_free = self._is_free or pointer.is_far_from(self._pressed)
         if self._is_free:
-            self._draw_to(pointer.where)
+            self._draw_to(self._placed(pointer))
 
     def release(self, pointer: Pointer) -> None:
         pressed, self._pressed = self._pressed, None
@@ -133,9 +139,11 @@ class PolygonTool(Tool):
     # --- what is seen -------------------------------------------------------------------------------------------------
 
     def hover(self, pointer: Pointer | None) -> None:
-        self._end = None if pointer is None else pointer.where
-        if self.parts:
+        self._end = None if pointer is None else self._placed(pointer)
+        self._snaps_to = None if pointer is None or self._end == pointer.where else self._end
+        if self.parts or self._snaps_to is not None or self._was_snapping:
             self.repaint()
+        self._was_snapping = self._snaps_to is not None
 
     def cursor(self, pointer: Pointer) -> Cursor:
         if not self.parts:
@@ -145,6 +153,8 @@ class PolygonTool(Tool):
         return cursors.POSITIVE if self._is_positive else cursors.NEGATIVE
 
     def paint(self, painter: QPainter) -> None:
+        if self._snaps_to is not None:
+            paint_dots(painter, self.context, [self._snaps_to], ringed=0)
         if not self.parts:
             return
         corners = self.corners
@@ -163,6 +173,18 @@ class PolygonTool(Tool):
         painter.restore()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _placed(self, pointer: Pointer) -> QPointF:
+        """Where a corner is: with Alt on the nearest border of the image or outline of an object, if one is close."""
+        if not pointer.keys & ALT:
+            return pointer.where
+        view, overlays = self.context.view, self.context.overlays
+        reach = SNAP_PX / view.zoom
+        frame = QRectF(pointer.where, pointer.where).adjusted(-reach, -reach, reach, reach)
+        masks = [one.mask for one in overlays.layer.views_in(frame)] if overlays.layer.isVisible() else []
+        if overlays.mask is not None:
+            masks.append(overlays.mask)
+        return QPointF(*snapped(pointer.where.toTuple(), masks, view.image_size, reach_px=reach))
 
     def _draw_to(self, where: QPointF) -> None:
         points = self.parts[-1].points

@@ -41,8 +41,10 @@ class SelectTool(Tool):
         if end is None:
             self._pick(pointer)
             return
-        layer = self.context.overlays.layer
-        touched = layer.touched(_frame(start, pointer)) if layer.isVisible() else frozenset()
+        layer, frame = self.context.overlays.layer, _frame(start, pointer)
+        corners = frame.left(), frame.top(), frame.right(), frame.bottom()
+        near = layer.views_in(frame) if layer.isVisible() else []
+        touched = frozenset(view.id for view in near if view.mask.has_pixel_in(*corners))
         self.context.pick_many(touched, bool((start.keys | pointer.keys) & (SHIFT | CONTROL)))
 
     def double_click(self, pointer: Pointer) -> bool:

@@ -167,6 +167,7 @@ _ROWS = (
         gestures=(
             (("Click", "Drag"), "Corner, or free-hand line (Polygon)"),
             (("First corner", "Double click"), "Close it (Polygon)"),
+            (("Alt",), "Hold: corners snap to borders and outlines (Polygon, Lasso)"),
         ),
         cursor=cursors.POSITIVE,
         other_cursor=cursors.NEGATIVE,
