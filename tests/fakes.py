@@ -22,7 +22,9 @@ from annotator.domain.ports.engine import (
     ModelInfo,
     RgbArray,
 )
+from annotator.domain.ports.tracking import EmbeddingOf, TrackAnswer, TrackFrame, TrackSeed, TrackState
 from annotator.domain.prompt import Prompts
+from annotator.domain.tracks.track import Direction
 
 LOGITS_SIDE = 64
 GATE_TIMEOUT_S = 20.0
@@ -213,6 +215,49 @@ class FakeFinder(FakeSegmenter):
                 except EncodeCancelled:
                     yield EverythingStep(done - 1, len(found), None)
             yield EverythingStep(done, len(found), tuple(found[:done]), is_last=done == len(found))  # type: ignore[arg-type]
+
+
+class FakeCarrier(FakeSegmenter):
+    """Carries masks as they are, one pixel further to the right each frame; ``carry_gate`` holds every step.
+
+    ``looks`` says by position what an answer looks like: a confidence, or None for an object that is not there.
+    """
+
+    def __init__(self, *, radius_px: float = 9.0) -> None:
+        super().__init__(radius_px=radius_px)
+        self.carry_gate = Gate()
+        self.looks: dict[int, float | None] = {}
+        self.seeded: list[tuple[int, int]] = []
+        """(position, track id)"""
+        self.stepped: list[int] = []
+        self.note, self.finds_again = "Masks are carried as they are.", False
+        self._masks: dict[int, tuple[int, Mask]] = {}
+
+    def propagator(self, *, frames: int, direction: Direction, embedding_of: EmbeddingOf) -> FakeCarrier:
+        self._masks = {}
+        return self
+
+    def seed(self, frame: TrackFrame, seeds: Sequence[TrackSeed], *, is_cancelled: Callable[[], bool]) -> None:
+        for seed in seeds:
+            self.seeded.append((frame.position, seed.track_id))
+            self._masks[seed.track_id] = (frame.position, seed.mask)
+
+    def step(
+        self, frame: TrackFrame, track_ids: Sequence[int], *, is_cancelled: Callable[[], bool]
+    ) -> list[TrackAnswer]:
+        self.carry_gate.pass_through(is_cancelled)
+        self.stepped.append(frame.position)
+        return [self._answer(frame, track_id) for track_id in track_ids]
+
+    def _answer(self, frame: TrackFrame, track_id: int) -> TrackAnswer:
+        look = self.looks.get(frame.position, 0.9)
+        since, mask = self._masks[track_id]
+        if look is None:
+            mask = Mask.empty(mask.width, mask.height)
+        else:
+            mask = Mask(mask.bits, mask.x + frame.position - since, mask.y, mask.width, mask.height)
+        state = TrackState.LOST if look is None else TrackState.FOUND
+        return TrackAnswer(track_id, frame.position, mask, look or 0.0, state, mask.rle())
 
 
 def block(x: int, y: int, w: int, h: int, *, width: int, height: int) -> Mask:

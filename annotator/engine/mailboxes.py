@@ -10,8 +10,9 @@ from annotator.domain.ports.concept import ConceptRequest
 from annotator.domain.ports.engine import AdapterSetter, EngineFactory
 from annotator.domain.ports.likeness import LikeRequest
 from annotator.domain.ports.requests import DecodeRequest, EncodeRequest, EverythingRequest, WarmRequest
+from annotator.domain.ports.tracking import CarryRequest
 
-Request = ConceptRequest | DecodeRequest | EncodeRequest | EverythingRequest | LikeRequest | WarmRequest
+Request = ConceptRequest | DecodeRequest | EncodeRequest | EverythingRequest | LikeRequest | WarmRequest | CarryRequest
 """What is about an image."""
 
 
@@ -24,9 +25,10 @@ class Lane(IntEnum):
     COMPARE = 3
     ENCODE = 4
     WARM = 5
-    EVERYTHING = 6
-    PREFETCH = 7
-    AHEAD = 8
+    CARRY = 6
+    EVERYTHING = 7
+    PREFETCH = 8
+    AHEAD = 9
 
 
 @dataclass(frozen=True, slots=True)

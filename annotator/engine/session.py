@@ -2,8 +2,8 @@
 
 Whoever owns the session gives it a thread: the window a QThread, a batch or a server a plain one. Only requests,
 results and numpy arrays cross the border. After each job the mailboxes are looked at from the top again: load, adapter,
-decode, compare, encode, warm, everything (or all that is like examples), prefetch, searches of other images. A decode
-is short and never cancelled; an encode yields between the blocks of the encoder when something more urgent is waiting.
+decode, compare, encode, warm, carry, everything (or all that is like examples), prefetch, searches of other images. A
+decode is short and never cancelled; an encode yields between blocks of the encoder when something more urgent waits.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ from annotator.domain.ports.requests import (
     EverythingResult,
     WarmRequest,
 )
+from annotator.domain.ports.tracking import CarryRequest, CarryResult, Propagator, Trackable, TrackFrame
 from annotator.engine.finders import FinderShelf
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
+from annotator.engine.tracking.carrier import Carrier
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class SessionListener(Protocol):
     def on_decoded(self, result: DecodeResult) -> None: ...
     def on_compared(self, result: DecodeResult) -> None: ...
     def on_everything(self, result: EverythingResult) -> None: ...
+    def on_carried(self, result: CarryResult) -> None: ...
     def on_failed(self, failure: EngineFailure) -> None: ...
 
 
@@ -96,6 +99,7 @@ class EngineSession:
         self._info: ModelInfo | None = None
         self._adapter: AdapterInUse | None = None
         self._running: dict[Lane, tuple[_Question, Iterator[EverythingStep]]] = {}
+        self._carrier: Carrier | None = None
         self._prefetch_idle_s = prefetch_idle_ms / 1000
         self._busy_until_s = 0.0
         self._handlers: Mapping[Lane, Callable[[Job, Any], None]] = {
@@ -105,6 +109,7 @@ class EngineSession:
             Lane.COMPARE: self._compare,
             Lane.ENCODE: self._encode_ahead,
             Lane.WARM: self._warm,
+            Lane.CARRY: self._carry,
             Lane.EVERYTHING: self._everything,
             Lane.PREFETCH: self._encode_ahead,
             Lane.AHEAD: self._everything,
@@ -130,7 +135,7 @@ class EngineSession:
 
     def release(self) -> None:
         """Let the engine go, on the thread that owns it."""
-        self._engine, self._running = None, {}
+        self._engine, self._running, self._carrier = None, {}, None
         self._finders.release()
 
     def _do(self, job: Job) -> None:
@@ -161,7 +166,7 @@ class EngineSession:
         # The engine in use stays until the new one is complete: a model that cannot be loaded costs nothing.
         engine = factory(self._report)
         self._engine = engine
-        self._adapter, self._running = None, {}
+        self._adapter, self._running, self._carrier = None, {}, None
         self._model += 1
         self._info = engine.segmenter.info
         self._listener.on_loaded(self._info, self._model)
@@ -252,6 +257,33 @@ class EngineSession:
         else:
             self._mailboxes.put_back(job)
 
+    def _carry(self, job: Job, request: CarryRequest) -> None:
+        """One frame, with what is taken up there; anything more urgent goes first between its encodes."""
+        segmenter = self._loaded_engine().segmenter
+        if self._carrier is None or self._carrier.generation != request.generation:
+            if request.wanted:  # the model that has seen the frames before is gone
+                raise ModelError("Another model was loaded meanwhile, so carrying ended here.", "Start it again.")
+            made = self._propagator(segmenter, request)
+            self._carrier = Carrier(request.generation, made)
+        answers = self._carrier.answer(request, is_cancelled=lambda: self._mailboxes.is_in_the_way(job))
+        by, adapter = self._carrier.propagator, "" if self._adapter is None else self._adapter.record
+        about = (request.generation, request.frame.position, answers, by.note, by.finds_again)
+        self._listener.on_carried(CarryResult(*about, segmenter.info, adapter))
+
+    def _propagator(self, segmenter: Segmenter, request: CarryRequest) -> Propagator:
+        about: dict[str, Any] = {"frames": request.frames, "direction": request.direction}
+        if isinstance(segmenter, Trackable):
+            return segmenter.propagator(**about, embedding_of=self._embedding_of)
+        from annotator.engine.tracking.propagators import propagator_of  # torch, which is loaded by then
+
+        return propagator_of(segmenter, **about, embedding_of=self._embedding_of)
+
+    def _embedding_of(self, frame: TrackFrame, is_cancelled: Callable[[], bool]) -> Embedding:
+        """A frame's embedding from the cache. What a run encodes is not kept: it would push everything else out."""
+        engine = self._loaded_engine()
+        cached = engine.cache.get(engine.segmenter.embedding_key(frame.image_key), frame.image)
+        return cached or engine.segmenter.encode(frame.image, frame.image_key, is_cancelled=is_cancelled)
+
     def _begun(self, job: Job, request: _Question) -> Iterator[EverythingStep]:
         segmenter = self._loaded_engine().segmenter
         if isinstance(request, ConceptRequest):
@@ -310,7 +342,7 @@ class EngineSession:
         """After a cancelled encode: keep the job unless nobody wants it any more."""
         urgent = [self._mailboxes.peek(lane) for lane in (Lane.DECODE, Lane.ENCODE)]
         has_left = any(job.is_left_behind_by(other) for other in urgent)
-        if job.lane is Lane.PREFETCH or not has_left:
+        if job.lane in (Lane.PREFETCH, Lane.CARRY) or not has_left:
             self._mailboxes.put_back(job)
 
     def _loaded_engine(self) -> Engine:

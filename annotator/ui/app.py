@@ -36,6 +36,7 @@ from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.statistics import Statistics
+from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.window_level import WindowLevel
@@ -120,7 +121,16 @@ def build_program(
         bench=bench,
         key_of=window.key_of,
     )
-    switch = ProjectSwitch(session, patience, leave=bench.leave_project, board=window.jobs, parent=window)
+    tracks = Tracks(window, session, refine, client, loader)
+    commands.steps.stop_run = commands.stop_run = tracks.stop
+    views.is_carrying = lambda: tracks.carrying.is_running
+    tracks.carrying.changed.connect(views.update_actions)
+
+    def leave_project() -> None:
+        tracks.carrying.leave()
+        bench.leave_project()
+
+    switch = ProjectSwitch(session, patience, leave=leave_project, board=window.jobs, parent=window)
     files = FileActions(
         window,
         session,
@@ -170,6 +180,7 @@ def build_program(
         greys=WindowLevel(window, session, bench, loader=loader),
         checks=Checks(window, session, refine, bench),
         statistics=Statistics(window, session),
+        tracks=tracks,
         factory_for=factory_for,
     )
     commands.set_tool(FIRST_TOOL)

@@ -23,6 +23,8 @@ from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.statistics import Statistics
+from annotator.ui.labelling.track_edits import TrackEdits
+from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.window_level import WindowLevel
 from annotator.ui.labelling.workbench import Workbench
@@ -71,6 +73,7 @@ class Program(QObject):
         greys: WindowLevel,
         checks: Checks,
         statistics: Statistics,
+        tracks: Tracks,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         super().__init__(window)
@@ -80,6 +83,8 @@ class Program(QObject):
         self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
         self.checks = checks
         self.statistics = statistics
+        self.tracks, self.track_edits = tracks, TrackEdits(window, session)
+        bench.picture_shown.connect(self.track_edits.on_picture)
         self._factory_for = factory_for
         self._is_over = False
         self.server = ServerWatch(
@@ -146,6 +151,7 @@ class Program(QObject):
             return
         self._is_over = True
         self.files.remember_window()
+        self.tracks.shut_down()  # it writes what is done
         self.window.jobs.shut_down()
         self.files.shut_down()
         self.added.shut_down()

@@ -77,7 +77,7 @@ def test_more_is_enabled_the_more_there_is():
     assert {"accept", "export", "undo", "tool_click", "delete"} <= {row.id for row in some}
     full = WindowState(Document(True, True, True, True, True), work, Hand(True, True, True))
     assert [row.id for row in ACTIONS if not row.enabled(full)] == [
-        *("next_candidate", "previous_candidate", "accept_proposals")
+        *("next_candidate", "previous_candidate", "accept_proposals", "stop_carrying")
     ]
     read_only = WindowState(Document(True, True), RefineState(), Hand(has_selection=True))
     assert not window_state.selecting(read_only)

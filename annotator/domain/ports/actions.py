@@ -13,7 +13,7 @@ from pathlib import Path
 
 from annotator.domain.project import Annotation, Category, ImageRecord
 
-MENUS = ("File", "Edit", "Object", "Mask", "Image", "View", "Model", "Help")
+MENUS = ("File", "Edit", "Object", "Mask", "Track", "Image", "View", "Model", "Help")
 
 
 class Needs(StrEnum):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Embedding, RgbArray
+from annotator.domain.ports.engine import Embedding, ModelInfo, RgbArray
 from annotator.domain.tracks.track import Direction
 
 
@@ -108,3 +108,45 @@ class Trackable(Protocol):
     def propagator(self, *, frames: int, direction: Direction, embedding_of: EmbeddingOf) -> Propagator:
         """A new run over a series of so many frames."""
         ...
+
+
+CARRY_EPOCH = -4
+"""The epoch of everything that is carried: a run is no part of the visit of an image."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CarryRequest:
+    """One frame of a run.
+
+    Attributes:
+        generation: of the pass; another one begins with a new propagator.
+        wanted: tracks to be answered on the frame.
+        seeded: frames and what is certain on them, taken up in this order after the answers; the last may be the frame
+            itself.
+        frames: in the whole series.
+    """
+
+    generation: int
+    frame: TrackFrame
+    wanted: tuple[int, ...]
+    seeded: tuple[tuple[TrackFrame, tuple[TrackSeed, ...]], ...]
+    direction: Direction
+    frames: int
+    epoch: int = CARRY_EPOCH
+
+    @property
+    def image_key(self) -> str:
+        return self.frame.image_key
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CarryResult:
+    """Where the wanted tracks are on the frame; ``note`` and ``finds_again`` are the propagator's."""
+
+    generation: int
+    position: int
+    answers: tuple[TrackAnswer, ...]
+    note: str
+    finds_again: bool
+    model: ModelInfo
+    adapter: str = ""

@@ -115,6 +115,15 @@ class CarryRun:
         self._advance()
         return Outcome(tuple(found), tuple(ended))
 
+    @property
+    def starts(self) -> dict[int, int]:
+        """Where each track that is carried now was certain last, by its id."""
+        return {track_id: one.leg.start for track_id, one in self._going.items()}
+
+    def be_patient(self, patience: int) -> None:
+        """Wait at least so long for objects to be seen again."""
+        self._patience = max(self._patience, patience)
+
     def leave_out(self, reason_position: int) -> None:
         """The frame at the position cannot be read: it is passed over, tracks go on after it."""
         if self._position == reason_position:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
 from annotator.domain.project import Annotation, Review, Row
-from annotator.domain.tracks.track import CARRIED_KEY, TrackMember, is_carried, lost_after
+from annotator.domain.tracks.track import CARRIED_KEY, LOST_KEY, TrackMember, is_carried, lost_after
 from annotator.io.project.foreign_values import json_of, text_of
 
 _WHOLE = ("id", "image_id", "track_id", "category_id", "x", "y", "w", "h", "area")
 _COLUMNS = (*_WHOLE, "origin", "review", "score", "extra")
+_DIRECTION = re.compile(r'"direction":\s*(-?1)\b')
+"""Of thousands of members: all of their JSON would take too long."""
 
 
 class TrackRows:
@@ -38,9 +41,8 @@ class TrackRows:
 def _member(position: int, *values: Any) -> TrackMember:
     row = dict(zip(_COLUMNS, values, strict=True))
     origin, review = text_of(row["origin"]) or "", row["review"]
-    extra = _extra(row["extra"])
-    carried = extra.get(CARRIED_KEY)
-    direction = carried.get("direction") if isinstance(carried, dict) else 0
+    text = text_of(row["extra"]) or ""
+    found = _DIRECTION.search(text) if CARRIED_KEY in text else None
     has_been_carried = is_carried(origin, Review(review) if review in set(Review) else Review.OPEN)
     return TrackMember(
         row["id"],
@@ -50,16 +52,16 @@ def _member(position: int, *values: Any) -> TrackMember:
         position,
         not has_been_carried,
         row["score"] if isinstance(row["score"], int | float) else None,
-        lost_after(extra),
-        direction if has_been_carried and direction in (1, -1) else 0,
+        lost_after(_extra(text)) if f'"{LOST_KEY}"' in text else frozenset(),
+        int(found[1]) if has_been_carried and found is not None else 0,
         (row["x"], row["y"], row["w"], row["h"]),
         row["area"],
     )
 
 
-def _extra(value: Any) -> dict[str, Any]:
+def _extra(text: str) -> dict[str, Any]:
     try:
-        found = json_of(text_of(value) or "{}")
+        found = json_of(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

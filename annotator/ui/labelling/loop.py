@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
@@ -46,6 +48,8 @@ class LoopCommands(QObject):
         super().__init__(window)
         self._window, self._session, self._refine, self._views = window, session, refine, views
         self._proposals = proposals
+        self.stop_run: Callable[[], bool] = lambda: False
+        """Ends what is being carried through a series; False when nothing is."""
         self._notices = notices = window.notices
         self.watch = ProjectWatch(session, notices, parent=window)
         self.damage = DamageNotices(session, notices, parent=self)
@@ -106,7 +110,7 @@ class LoopCommands(QObject):
         selection."""
         stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
         first = (self._window.canvas.cancel_gesture, self.masks.drop, stay, drop)
-        then = (self._refine.cancel, self._proposals.escape, self.attributes.skip)
+        then = (self._refine.cancel, self._proposals.escape, self.attributes.skip, self.stop_run)
         if not any(way() for way in (*first, *then)):
             self._window.objects.select_ids(frozenset())
 

@@ -6,10 +6,11 @@ from PySide6.QtCore import QObject, QTimer
 
 from annotator.domain.media import Series
 from annotator.domain.project import Change, ImageRecord, Status
+from annotator.domain.tracks.track import TrackMember
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.shell.slice_bar import Mark, Slices
+from annotator.ui.shell.slice_bar import Mark, Slices, TrackMark
 
 PLAY_INTERVAL_MS = 80
 _FINISHED = (Status.DONE, Status.EMPTY)
@@ -24,6 +25,8 @@ class SliceControl(QObject):
         self._bar = window.area.slices
         self._annotated: frozenset[int] = frozenset()
         """Slices of the shown series that have objects."""
+        self._members: list[TrackMember] = []
+        """Objects of tracks in it."""
         self._series: Series | None = None
         self._is_shown = False
         """Whether the slice that is wanted is on the canvas: playing waits for it."""
@@ -35,6 +38,7 @@ class SliceControl(QObject):
         window.canvas.slices_turned.connect(self.turn)
         session.image_changed.connect(self._on_image)
         session.changed.connect(self._on_change)
+        window.objects.selection_changed.connect(lambda _ids: self._show(session.image))
 
     @property
     def is_playing(self) -> bool:
@@ -112,8 +116,11 @@ class SliceControl(QObject):
 
     def _read_annotated(self) -> None:
         store = self._session.store
-        has_any = self._series is not None and store is not None
-        self._annotated = store.slices.annotated(self._series.id) if has_any and store and self._series else frozenset()
+        if store is None or self._series is None:
+            self._annotated, self._members = frozenset(), []
+        else:
+            self._annotated = store.slices.annotated(self._series.id)
+            self._members = store.tracks.members(self._series.id)
 
     def _show(self, image: ImageRecord | None) -> None:
         if image is None or self._series is None:
@@ -124,9 +131,28 @@ class SliceControl(QObject):
         places = series.offsets_mm or (() if step is None else tuple(step * at for at in range(len(slices))))
         marks = tuple(map(self._mark, slices))
         gaps = frozenset(at for at, _missing in series.gaps)
-        self._bar.show_slices(Slices(marks, gaps, places, ", ".join(series.notes)), image.position)
+        shown = Slices(marks, gaps, places, ", ".join(series.notes), self._track_marks(len(slices)))
+        self._bar.show_slices(shown, image.position)
+
+    def _track_marks(self, count: int) -> tuple[TrackMark, ...]:
+        """Of the selected objects' tracks, else of all."""
+        ids = self._window.objects.selected_ids()
+        chosen = {row.track_id for row in self._session.annotations if row.id in ids and row.track_id}
+        marks = [TrackMark.NONE] * count
+        for one in self._members:
+            if one.position < count and (not chosen or one.track_id in chosen):
+                marks[one.position] = max(marks[one.position], _track_mark(one), key=lambda mark: mark.value)
+        return tuple(marks) if self._members else ()
 
     def _mark(self, image: ImageRecord) -> Mark:
         if image.status in _FINISHED:
             return Mark.DONE
         return Mark.OBJECTS if image.id in self._annotated else Mark.NONE
+
+
+def _track_mark(member: TrackMember) -> TrackMark:
+    if member.lost:
+        return TrackMark.LOST
+    if member.is_key:
+        return TrackMark.KEY
+    return TrackMark.DOUBTFUL if member.is_doubtful else TrackMark.FOUND

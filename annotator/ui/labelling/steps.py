@@ -37,6 +37,8 @@ class Steps:
     ) -> None:
         self._session, self._refine, self._step_back, self._undo_drop = session, refine, step_back, undo_drop
         self._undone: deque[_Step] = deque(maxlen=_KEPT)
+        self.stop_run: Callable[[], bool] = lambda: False
+        """Ends what is being carried, so that a step back takes all of it."""
 
     def undo(self) -> None:
         if self._step_back():
@@ -47,6 +49,7 @@ class Steps:
             # An accepted object that was taken up again, with no step to take back: putting it down is the step.
             self._refine.cancel()
         elif not self._undo_drop():
+            self.stop_run()
             self._session.undo()
             self._undone.append(_Step.CHANGE)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, QRectF, Qt
 
 from annotator.domain.answering.object_score import sees_no_object
@@ -38,6 +40,8 @@ class Views(QObject):
         self._instead: Mask | None = None
         self.proposals: ProposalKeys | None = None
         """What can be done depends on these, too; joined later."""
+        self.is_carrying: Callable[[], bool] = lambda: False
+        """As that does on objects that are carried."""
         session.opened.connect(self.on_opened)
         session.changed.connect(self.on_change)
         session.drafts.counted.connect(window.film.model.set_drafts)
@@ -213,5 +217,6 @@ class Views(QObject):
             is_trying=self._window.area.operation.is_open or self._window.area.attribute.is_open,
             has_proposals=keys is not None and keys.is_reviewing,
             has_search=keys is not None and keys.can_escape,
+            is_carrying=self.is_carrying(),
         )
         self._window.actions_by_id.enable(WindowState(document, self.state, hand))

@@ -5,63 +5,18 @@ A new action is one row here. Keys that a preset has elsewhere stand in ``resour
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import groupby
 
 from annotator.domain.overlap import Overlap
 from annotator.domain.ports.actions import MENUS
 from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
+from annotator.ui.shell.action_row import ActionRow
 from annotator.ui.shell.panel_specs import PANELS, PanelSpec
-from annotator.ui.shell.window_state import WindowState
+from annotator.ui.shell.track_rows import TRACK_ACTIONS
 
 __all__ = ["ACTIONS", "MENUS", "TOOL_STRIP", "ActionRow"]
 _ZOOM_STEP = 1.25
-
-
-@dataclass(frozen=True, slots=True)
-class ActionRow:
-    """One action.
-
-    Attributes:
-        tip: what it does, for tooltips and documents.
-        run: what is called, as a path from the program's root ("commands.accept"), with ``args``. A switch adds its
-            new state, a held key whether it is down.
-        enabled: whether it can be done now.
-        keys: in the default preset, in Qt's portable notation.
-        group: names an exclusive choice; ``is_switch`` is on or off.
-        is_held: acts while its key is down.
-        repeats: served again and again while the key stays down; the others once a press.
-        strip: (section, place) in the tool strip; empty for what is not there.
-        together: what the sheet of keys calls it with its neighbours of the same name, in one line.
-    """
-
-    id: str
-    title: str
-    menu: str
-    tip: str
-    run: str
-    args: tuple[object, ...] = ()
-    enabled: Callable[[WindowState], bool] = when.always
-    keys: tuple[str, ...] = ()
-    icon: str = ""
-    group: str = ""
-    is_switch: bool = False
-    is_held: bool = False
-    repeats: bool = False
-    strip: tuple[int, int] | tuple[()] = ()
-    starts_section: bool = False
-    together: str = ""
-
-    @property
-    def is_checkable(self) -> bool:
-        return self.is_switch or bool(self.group)
-
-    @property
-    def name(self) -> str:
-        """The title without the dots that promise a dialog."""
-        return self.title.rstrip("…")
 
 
 def _tool(spec: ToolSpec) -> ActionRow:
@@ -286,6 +241,7 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="commands.edits.to_front", args=(False,), keys=("Ctrl+Shift+Down",), enabled=when.selecting,
       together="Bring to front, send to back"),
     *(_overlap(rule, is_first=at == 0) for at, rule in enumerate(_OVERLAP)),
+    *TRACK_ACTIONS,
     A("next_image", "Next image", "Image", "Go to the next image",
       run="session.step", args=(+1,), keys=("D", "PgDown"), enabled=when.in_project, icon="next", repeats=True),
     A("previous_image", "Previous image", "Image", "Go to the image before",

@@ -68,10 +68,10 @@ _LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
 _COLUMNS: tuple[_Columns, ...] = (
-    (("Object", "Model", "Help"), ("Edit", "Image", "Mask"), ("View", "File"), ("Mouse", "Cross-hair")),
-    (("Object", "Edit", "File"), ("Mask", "Image", "View", "Model"), ("Help", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "Mask", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "Mask", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
+    (("Object", "Model", "Help"), ("Edit", "Image", "Mask"), ("View", "File"), ("Track", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "File"), ("Mask", "Image", "View", "Model"), ("Track", "Help", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "Mask", "Track", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
+    (("Object", "Edit", "Mask", "Track", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
 )
 """Which sections stand in which column; the first that the screen is wide enough for."""
 

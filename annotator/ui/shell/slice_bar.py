@@ -6,16 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QAction,
+    QColor,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 from annotator.ui.look.theme import Theme
 
-_HEIGHT_PX = 30
+_HEIGHT_PX = 36
 _GROOVE_PX = 4
 _HANDLE_PX = 12
 _MARK_PX = 5
+_KEY_PX = 9
 _GAP_PX = 3
 _NOTCH = 120
 _PAGE = 10
@@ -28,6 +40,18 @@ class Mark(Enum):
     NONE = 0
     OBJECTS = 1
     DONE = 2
+
+
+class TrackMark(Enum):
+    """How a track, or several, stand on a slice; the later ones come first where several meet."""
+
+    NONE = 0
+    FOUND = 1
+    """Carried there with confidence."""
+    KEY = 2
+    DOUBTFUL = 3
+    LOST = 4
+    """The last slice before a track was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +69,8 @@ class Slices:
     gaps: frozenset[int] = frozenset()
     places_mm: tuple[float, ...] = ()
     note: str = ""
+    tracks: tuple[TrackMark, ...] = ()
+    """One a slice, of the tracks that are looked at; empty for none."""
 
 
 class SliceTrack(QWidget):
@@ -105,6 +131,7 @@ class SliceTrack(QWidget):
                 painter.setBrush(colours[mark])
                 at = self.x_of(position) - width / 2
                 painter.drawRect(QRectF(at, middle + _GROOVE_PX / 2 + 3, width, _MARK_PX))
+        self._paint_tracks(painter, width)
         painter.setBrush(QColor(tokens.surface))
         for place in self._slices.gaps:
             at = (self.x_of(place) + self.x_of(place + 1)) / 2
@@ -116,6 +143,29 @@ class SliceTrack(QWidget):
         painter.setBrush(QColor(tokens.accent))
         painter.drawEllipse(handle)
         painter.end()
+
+    def _paint_tracks(self, painter: QPainter, width: float) -> None:
+        """Above the groove: bars for carried slices (half as high where they are doubtful), diamonds for key frames, a
+        cross where a track was lost."""
+        tokens, base = self._theme.tokens, self.height() / 2 - _GROOVE_PX / 2 - 3
+        for position, mark in enumerate(self._slices.tracks):
+            at = self.x_of(position)
+            if mark in (TrackMark.FOUND, TrackMark.DOUBTFUL):
+                is_sure = mark is TrackMark.FOUND
+                high = _MARK_PX if is_sure else _MARK_PX / 2
+                painter.setBrush(QColor(tokens.accent if is_sure else tokens.warn))
+                painter.drawRect(QRectF(at - width / 2, base - high, width, high))
+            elif mark is TrackMark.KEY:
+                half, middle = _KEY_PX / 2, base - _KEY_PX / 2
+                painter.setBrush(QColor(tokens.text))
+                corners = ((0, -half), (half, 0), (0, half), (-half, 0))
+                painter.drawPolygon(QPolygonF([QPointF(at + x, middle + y) for x, y in corners]))
+            elif mark is TrackMark.LOST:
+                half, middle = _KEY_PX / 2 - 1, base - _KEY_PX / 2
+                painter.setPen(QPen(QColor(tokens.danger), 2))
+                painter.drawLine(QPointF(at - half, middle - half), QPointF(at + half, middle + half))
+                painter.drawLine(QPointF(at - half, middle + half), QPointF(at + half, middle - half))
+                painter.setPen(Qt.PenStyle.NoPen)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:

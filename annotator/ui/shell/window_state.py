@@ -32,6 +32,8 @@ class Hand:
     """The proposal tool, and there are some to take; keys are about those."""
     has_search: bool = False
     """The proposal tool, or a search for them that can be stopped."""
+    is_carrying: bool = False
+    """Objects are carried through a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,15 @@ def on_image(state: WindowState) -> bool:
 def on_slice(state: WindowState) -> bool:
     """The image is a slice of a series."""
     return state.document.is_slice
+
+
+def on_slice_writable(state: WindowState) -> bool:
+    """The image is a slice of a series, in a project that can be changed."""
+    return state.document.is_slice and state.can_change
+
+
+def carrying(state: WindowState) -> bool:
+    return state.hand.is_carrying
 
 
 def writable(state: WindowState) -> bool:
@@ -104,7 +115,7 @@ def choosing(state: WindowState) -> bool:
 def cancellable(state: WindowState) -> bool:
     hand = state.hand
     held = hand.has_gesture or hand.has_selection or hand.is_trying
-    return state.work.is_active or held or hand.has_search
+    return state.work.is_active or held or hand.has_search or hand.is_carrying
 
 
 def selecting(state: WindowState) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
@@ -20,6 +21,7 @@ from annotator.domain.ports.requests import (
     EverythingResult,
     WarmRequest,
 )
+from annotator.domain.ports.tracking import CarryRequest, CarryResult
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 from annotator.engine.session import EngineSession
 
@@ -34,6 +36,7 @@ class EngineWorker(QObject):
     decoded = Signal(object)
     compared = Signal(object)
     everything = Signal(object)
+    carried = Signal(object)
     adapter_set = Signal(object, float, int)  # AdapterInUse or None, milliseconds, the model that took it
     moved = Signal(object, int)  # ModelInfo, the model that it is
     failed = Signal(object)
@@ -87,8 +90,25 @@ class EngineWorker(QObject):
     def on_everything(self, result: EverythingResult) -> None:
         self.everything.emit(result)
 
+    def on_carried(self, result: CarryResult) -> None:
+        self.carried.emit(result)
+
     def on_failed(self, failure: EngineFailure) -> None:
         self.failed.emit(failure)
+
+
+class CarryLane:
+    """Asks for frames of a run, one at a time; clicks and encodes go first."""
+
+    def __init__(self, put: Callable[[Job], object], mailboxes: Mailboxes) -> None:
+        self._put, self._mailboxes = put, mailboxes
+
+    def submit(self, request: CarryRequest) -> None:
+        self._put(Job(Lane.CARRY, request))
+
+    def drop(self) -> None:
+        """The frame that was asked for is not wanted any more."""
+        self._mailboxes.drop(Lane.CARRY)
 
 
 class EngineClient(QObject):
@@ -113,6 +133,8 @@ class EngineClient(QObject):
     """DecodeResult of the base alone, asked by :meth:`EngineClient.submit_compare`"""
     everything = Signal(object)
     """EverythingResult: a step of what :meth:`EngineClient.submit_everything` or ``submit_like`` asked"""
+    carried = Signal(object)
+    """CarryResult: a frame that :attr:`EngineClient.carry_lane` was given"""
     adapter_changed = Signal(object, float)
     """(AdapterInUse, or None for the base alone; milliseconds that the change took). Embeddings stay."""
     failed = Signal(object)
@@ -126,6 +148,7 @@ class EngineClient(QObject):
         self._info: ModelInfo | None = None
         self._adapter: AdapterInUse | None = None
         self._is_loading = False
+        self.carry_lane = CarryLane(self._put, self._mailboxes)
         self._thread = QThread()
         self._thread.setObjectName("engine")
         self._worker = EngineWorker(self._mailboxes, prefetch_idle_ms=prefetch_idle_ms)
@@ -142,6 +165,7 @@ class EngineClient(QObject):
         self._worker.decoded.connect(self.decoded, queued)
         self._worker.compared.connect(self.compared, queued)
         self._worker.everything.connect(self.everything, queued)
+        self._worker.carried.connect(self.carried, queued)
         self._worker.adapter_set.connect(self._on_adapter_set, queued)
         self._worker.failed.connect(self._on_failed, queued)
 

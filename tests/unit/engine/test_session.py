@@ -30,6 +30,7 @@ from annotator.domain.ports.requests import (
     EverythingResult,
     WarmRequest,
 )
+from annotator.domain.ports.tracking import CarryResult
 from annotator.domain.project import Annotation
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.finders import FinderShelf
@@ -72,6 +73,9 @@ class Heard:
 
     def on_everything(self, result: EverythingResult) -> None:
         self.said.append(("everything", (result.generation, result.step.done)))
+
+    def on_carried(self, result: CarryResult) -> None:
+        self.said.append(("carried", (result.generation, result.position, [one.track_id for one in result.answers])))
 
     def on_failed(self, failure: EngineFailure) -> None:
         self.said.append(("failed", (failure.epoch, failure.message)))
