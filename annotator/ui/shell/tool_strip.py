@@ -1,5 +1,5 @@
 """The tool strip at the window's left edge. It makes room: smaller buttons in a low window, two columns in a very low
-one, so that no tool ever hides behind an overflow button."""
+one, three in the lowest, so that no tool ever hides behind an overflow button."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class _Look:
     def least_width_px(self) -> int:
         return 56 if self.columns == 1 else 34
 
-    def height_px(self, *, buttons: int, lines: int) -> int:
-        """Of a strip in one column."""
-        rows = buttons + lines
-        return buttons * self.button_px + lines * self.line_px + (rows - 1) * self.spacing_px
+    def height_px(self, groups: Sequence[int]) -> int:
+        """Of a strip with groups of so many buttons, and a line between them."""
+        rows, lines = sum(-(-count // self.columns) for count in groups), len(groups) - 1
+        return rows * self.button_px + lines * self.line_px + (rows + lines - 1) * self.spacing_px
 
 
 _LOOKS = (
@@ -38,8 +38,10 @@ _LOOKS = (
     _Look(16, 40, 0),
     _Look(16, 34, 0, shows_keys=False),
     _Look(16, 34, 0, columns=2, shows_keys=False),
+    _Look(16, 28, 0, columns=2, shows_keys=False),
+    _Look(16, 28, 0, columns=3, shows_keys=False),
 )
-_AROUND_PX = 58
+_AROUND_PX = 62
 """Menu bar, status bar and the strip's own edges."""
 
 
@@ -130,11 +132,19 @@ class ToolStrip(QToolBar):
         self._arrange()
 
     def _from_height_px(self, look: _Look) -> int:
-        return look.height_px(buttons=len(self._buttons), lines=len(self._lines)) + _AROUND_PX
+        groups = [0]
+        for name in self._names:
+            if name:
+                groups[-1] += 1
+            else:
+                groups.append(0)
+        return look.height_px(groups) + _AROUND_PX
 
     def _arrange(self) -> None:
         while self._grid.takeAt(0) is not None:
             pass
+        for row in range(self._grid.rowCount()):
+            self._grid.setRowMinimumHeight(row, 0)  # where a line was
         columns, row, column = self._look.columns, 0, 0
         lines = iter(self._lines)
         for name in self._names:
