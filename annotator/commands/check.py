@@ -26,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on", choices=_FAILS, default="warning", help="least severity that gives exit code 1 (default: warning)"
     )
+    parser.add_argument("--pixels", action="store_true", help="read the images, too, for the check edges: takes longer")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="with --pixels: a COCO file's images; default: beside it"
+    )
     parser.add_argument("--waive", metavar="MARK", action="append", default=[], help="keep a finding (--note says why)")
     parser.add_argument("--note", default="", help="why the findings of --waive are kept")
     add_privacy_arguments(parser)
@@ -52,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.waive and (is_coco or not args.note.strip()):
         text = "A COCO file has no place for notes." if is_coco else "A finding is waived with a note."
         raise UserError(text, "Import it into a project." if is_coco else "Say why: --note TEXT.")
-    found, notes = _of_coco(args.target) if is_coco else _of_project(args)
+    found, notes = _of_coco(args) if is_coco else _of_project(args)
     rows = [row for row in found if row["check"] in wanted]
     for line in notes:
         print(f"note: {line}")
@@ -76,18 +80,20 @@ def _wanted(only: str | None, skip: str | None) -> set[str]:
     return chosen - ({name.strip() for name in skip.split(",")} if skip else set())
 
 
-def _of_coco(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+def _of_coco(args: argparse.Namespace) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     from annotator.commands.job_bar import run_with_bar
     from annotator.domain.checks.project import check_project
     from annotator.io.check_report import report_row
     from annotator.io.formats.coco.checked import open_checked
     from annotator.jobs.job import Job
 
+    path: Path = args.target
     file = open_checked(path)
+    folder = (args.images or path.parent) if args.pixels else None
     names: dict[int, str] = {}
 
     def images(job: Job) -> Any:
-        for entry in file.images(job.progress):
+        for entry in file.images(job.progress, folder=folder):
             names[entry.image.id] = entry.image.path
             yield entry
 
@@ -126,7 +132,9 @@ def _of_project(args: argparse.Namespace) -> tuple[list[dict[str, Any]], tuple[s
             job,
             lambda job: [
                 report_row(one, "", waivers[one.mark].note if one.mark in waivers else "")
-                for one in check_project(checked_images(store, job.progress), store.categories())
+                for one in check_project(
+                    checked_images(store, job.progress, reads_images=args.pixels), store.categories()
+                )
             ],
         )
     return _named(found, names), ()

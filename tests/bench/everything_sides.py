@@ -105,7 +105,7 @@ def _child(pipe: Connection, job: Job) -> None:
     model = random_model()
     image = photograph(job.side_px)
     work = _official(model, job) if job.official else _ours(model, job)
-    before = _memory("VmRSS")
+    before = memory_kib("VmRSS")
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     pipe.send("ready")
@@ -113,7 +113,7 @@ def _child(pipe: Connection, job: Job) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         found = work(image, turn)
-    pipe.send(("done", *taken(), (_memory("VmHWM") - before) / 1024, found))
+    pipe.send(("done", *taken(), (memory_kib("VmHWM") - before) / 1024, found))
 
 
 def random_model() -> Any:
@@ -229,7 +229,7 @@ def _ours(model: Any, job: Job) -> Callable[[np.ndarray, Turn], int]:
     return work
 
 
-def _memory(name: str) -> int:
+def memory_kib(name: str) -> int:
     """Of this process, in KiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name):

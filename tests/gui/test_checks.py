@@ -360,3 +360,19 @@ def test_ten_thousand_findings_are_asked_for_as_they_are_seen(checking, monkeypa
     panel.view.grab()
     assert panel.model.rowCount() == 10_001
     assert 0 < len(asked) < 200
+
+
+def test_two_that_overlap_are_made_one(checking):
+    desk = checking
+    panel = check(desk)
+    at = next(n for n in range(panel.model.rowCount()) if getattr(panel.model.row(n), "check", "") == "overlap")
+    panel.view.setCurrentIndex(panel.model.index(at))
+    desk.key(K.Key_R, ALT | M.ShiftModifier)
+    desk.until(lambda: desk.session.store.undo_name == "merge 2 objects")
+    assert len(desk.session.annotations) == 2
+    desk.key(K.Key_Z, M.ControlModifier)
+    assert len(desk.session.annotations) == 3
+    holes = next(n for n in range(panel.model.rowCount()) if getattr(panel.model.row(n), "check", "") == "holes")
+    panel.view.setCurrentIndex(panel.model.index(holes))
+    desk.key(K.Key_R, ALT | M.ShiftModifier)
+    assert "nothing to merge" in desk.window.status.message.text()

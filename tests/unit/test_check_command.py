@@ -127,3 +127,28 @@ def test_what_cannot_be_done_is_said_before_anything_is_read(
 def test_a_folder_without_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path)]) == 2
     assert "no project" in capsys.readouterr().err
+
+
+def test_with_pixels_an_outline_that_ignores_the_image_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    image = np.random.default_rng(0).integers(40, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    image[10:38, 10:38] += 120
+    Image.fromarray(image).save(folder / "a.png")
+    with ProjectStore.open_folder(folder) as store:
+        store.record_image_facts(1, sha256="1" * 64, width=WIDTH, height=HEIGHT)
+        for x, y, side in ((10, 10, 28), (20, 16, 28)):
+            mask = Mask(np.ones((side, side), np.bool_), x, y, WIDTH, HEIGHT)
+            blank = Annotation(store.new_id("annotation"), 1, 1, 0, 0, 0, 0, 0, b"", WIDTH, HEIGHT)
+            store.apply(accept_edit(blank.with_mask(mask), store.image(1)))
+        export_coco(store, folder / "set.json")
+        path = store.path
+    for target in (path, folder / "set.json"):
+        assert main(["check", str(target), "--only", "edges"]) == 0
+        assert "0 findings" in capsys.readouterr().out
+        assert main(["check", str(target), "--only", "edges", "--pixels", "--fail-on", "note"]) == 1
+        said = capsys.readouterr().out
+        assert "Ignores edges (note): 1" in said
+        assert "a.png · object 2" in said

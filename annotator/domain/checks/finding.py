@@ -24,6 +24,7 @@ class Repair(StrEnum):
     SUBTRACT = "subtract"
     FILL = "fill holes"
     DROP = "drop islands"
+    MERGE = "merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class CheckSpec:
     Attributes:
         title: of a finding, for the person.
         tip: what is looked for, one sentence.
+        repair: what is offered. other: what can be done instead.
+        needs_pixels: whether images are read for it, which takes far longer than all others.
     """
 
     id: str
@@ -40,12 +43,28 @@ class CheckSpec:
     severity: Severity
     tip: str
     repair: Repair = Repair.NONE
+    other: Repair = Repair.NONE
+    needs_pixels: bool = False
 
 
 CHECKS: tuple[CheckSpec, ...] = (
-    CheckSpec("duplicate", "Duplicate", Severity.ERROR, "Two objects of an image are nearly the same.", Repair.DELETE),
-    CheckSpec("contained", "Inside another", Severity.WARNING, "An object lies wholly in another.", Repair.SUBTRACT),
-    CheckSpec("overlap", "Overlap", Severity.WARNING, "Two objects share pixels.", Repair.SUBTRACT),
+    CheckSpec(
+        "duplicate",
+        "Duplicate",
+        Severity.ERROR,
+        "Two objects of an image are nearly the same.",
+        Repair.DELETE,
+        Repair.MERGE,
+    ),
+    CheckSpec(
+        "contained",
+        "Inside another",
+        Severity.WARNING,
+        "An object lies wholly in another.",
+        Repair.SUBTRACT,
+        Repair.MERGE,
+    ),
+    CheckSpec("overlap", "Overlap", Severity.WARNING, "Two objects share pixels.", Repair.SUBTRACT, Repair.MERGE),
     CheckSpec("speck", "Speck", Severity.ERROR, "An object has very few pixels.", Repair.DELETE),
     CheckSpec("sliver", "Sliver", Severity.WARNING, "An object is nowhere wider than two pixels.", Repair.DELETE),
     CheckSpec("islands", "Islands", Severity.WARNING, "Small parts lie apart from the main one.", Repair.DROP),
@@ -54,6 +73,13 @@ CHECKS: tuple[CheckSpec, ...] = (
     CheckSpec("border", "Cut at the border", Severity.NOTE, "An object ends at the border of its image."),
     CheckSpec("size", "Unusual size", Severity.NOTE, "Much larger or smaller than others of its class."),
     CheckSpec("score", "Unusual score", Severity.NOTE, "The model trusted it far less than others of its class."),
+    CheckSpec(
+        "edges",
+        "Ignores edges",
+        Severity.NOTE,
+        "An outline lies on no edge of the image (with --pixels).",
+        needs_pixels=True,
+    ),
     CheckSpec("done-without", "Done without objects", Severity.WARNING, "An image is done and has no object."),
     CheckSpec("empty-with", "Empty with objects", Severity.ERROR, "An image is marked empty and has objects."),
     CheckSpec("class-names", "Class names alike", Severity.ERROR, "Names of classes differ by case or spaces alone."),

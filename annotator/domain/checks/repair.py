@@ -7,22 +7,29 @@ from collections.abc import Mapping, Sequence
 from annotator.domain.checks.finding import Finding, Repair
 from annotator.domain.checks.objects import CheckLimits, without_islands, without_small_holes
 from annotator.domain.counting import counted
-from annotator.domain.object_edits import by_hand
+from annotator.domain.object_edits import by_hand, merge_objects_edit
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Edit, RowChange
 
 
-def repair_edit(finding: Finding, objects: Mapping[int, Annotation], limits: CheckLimits | None = None) -> Edit | None:
+def repair_edit(
+    finding: Finding,
+    objects: Mapping[int, Annotation],
+    limits: CheckLimits | None = None,
+    *,
+    repair: Repair | None = None,
+) -> Edit | None:
     """What mends a finding; None when it has no repair, or an object is not there any more, or nothing of it would be
     left.
 
     Args:
         objects: by id, as they are now.
+        repair: another one than the finding offers first.
 
     Raises:
         ValueError: the runs of an object are damaged.
     """
-    limits, repair = limits or CheckLimits(), finding.spec.repair
+    limits, repair = limits or CheckLimits(), repair or finding.spec.repair
     rows = [objects.get(one) for one in finding.object_ids]
     first = rows[0] if rows else None
     if repair is Repair.NONE or first is None or None in rows:
@@ -30,6 +37,8 @@ def repair_edit(finding: Finding, objects: Mapping[int, Annotation], limits: Che
     name = f"{repair.value} ({finding.spec.title.lower()})"
     if repair is Repair.DELETE:
         return Edit(name, (RowChange(first, None),))
+    if repair is Repair.MERGE:
+        return merge_objects_edit([(row, row.mask()) for row in rows if row is not None])
     mask = first.mask()
     if repair is Repair.FILL:
         mended = without_small_holes(mask, limits.part)

@@ -128,24 +128,34 @@ class Checks(QObject):
             self._wanted = finding
             self._session.go_to(finding.image_id)
 
-    def repair(self) -> None:
+    def repair(self, is_merge: bool = False) -> None:
         """Do what is offered for the current finding, or for all that are open below the current line of a check, as
-        one step that can be undone."""
+        one step that can be undone.
+
+        Args:
+            is_merge: make one object of the two of the finding instead.
+        """
         finding, store, group = self._panel.current, self._session.store, self._panel.current_group
         reason = self._refusal(group[0] if group else finding, is_one=not group)
+        if not reason and is_merge and (finding is None or finding.spec.other is not Repair.MERGE):
+            reason = "There is nothing to merge here."
         if not reason and group and store is not None:
             self._group_repair.start(store.path, group, self._session.locked)
-            return
-        if reason or finding is None:
+        elif reason or finding is None:
             self._tell(reason)
-            return
+        else:
+            self._mend(finding, Repair.MERGE if is_merge else None)
+
+    def _mend(self, finding: Finding, repair: Repair | None) -> None:
+        """By the repair that is offered first, or by another one."""
+        store = self._session.store
         try:
             rows = {row.id: row for row in rows_of(self._session, finding)}
         except UserError as error:
             self._on_error(error)
             return
         self._repairs.start(
-            lambda: repair_edit(finding, rows),
+            lambda: repair_edit(finding, rows, repair=repair),
             lambda edit: self._apply(finding, edit) if self._session.store is store else None,
             self._on_error,
         )
@@ -249,6 +259,9 @@ class Checks(QObject):
         repair, waive = self._window.key_of("check_repair"), self._window.key_of("check_waive")
         if finding.spec.repair is not Repair.NONE and repair and self._panel.model.is_open(finding):
             ways.append(f"{repair}: {finding.spec.repair.value}.")
+        merge = self._window.key_of("check_merge")
+        if finding.spec.other is Repair.MERGE and merge and self._panel.model.is_open(finding):
+            ways.append(f"{merge}: merge.")
         if waive and self._panel.model.is_open(finding):
             ways.append(f"{waive}: waive.")
         self._notices.tell(" ".join(ways), about=_TOPIC, stays=True)

@@ -270,6 +270,8 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="checks.go", args=(-1,), keys=("Alt+Shift+J",), enabled=when.in_project, repeats=True),
     A("check_repair", "Repair finding", "Image", "Do the repair that is offered; it can be undone",
       run="checks.repair", keys=("Alt+R",), enabled=when.in_project),
+    A("check_merge", "Merge finding's objects", "Image", "One object of two that overlap; it can be undone",
+      run="checks.repair", args=(True,), keys=("Alt+Shift+R",), enabled=when.in_project),
     A("check_waive", "Waive finding…", "Image", "It stays, with a note; again takes that back",
       run="checks.waive", keys=("Alt+K",), enabled=when.in_project),
     A("done_next", "Done and next", "Image", "Mark it done and go on",

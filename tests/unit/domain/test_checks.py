@@ -176,7 +176,19 @@ def test_there_is_no_repair_for_what_is_gone_or_would_be_gone() -> None:
     assert repair_edit(border, {1: row(made(1, block(0, 10, 20, 20)))}) is None
     overlap = Finding("overlap", 1, (1, 2), 1.0, "", "")
     assert repair_edit(overlap, {1: row(inner), 2: row(outer)}) is None
-    assert {spec.repair for spec in CHECKS} == set(Repair)
+    assert {repair for spec in CHECKS for repair in (spec.repair, spec.other)} == set(Repair)
+
+
+def test_two_that_overlap_can_be_merged_instead() -> None:
+    large, small = made(1, block(10, 10, 20, 20)), made(2, block(20, 20, 15, 15))
+    [overlap] = [one for one in found(large, small) if one.check == "overlap"]
+    edit = repair_edit(overlap, {1: row(large), 2: row(small)}, repair=overlap.spec.other)
+    assert edit is not None
+    kept, gone = edit.changes
+    assert kept.row.id == 1
+    assert isinstance(kept.after, Annotation)
+    assert kept.after.mask().same_pixels(large.mask.union(small.mask))
+    assert (gone.row.id, gone.after) == (2, None)
 
 
 blocks = st.builds(block, st.integers(0, 60), st.integers(0, 40), st.integers(1, 60), st.integers(1, 50))

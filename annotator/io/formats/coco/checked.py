@@ -5,19 +5,23 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from annotator.domain.checks.objects import CheckedObject
 from annotator.domain.checks.project import CheckedImage
+from annotator.domain.errors import UserError
 from annotator.domain.palette import OKABE_ITO
+from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Category, ImageRecord
 from annotator.domain.tally import Tally
 from annotator.io.formats.coco.categories import usable_categories
 from annotator.io.formats.coco.parse import decode_segmentation, shown, whole_number
 from annotator.io.formats.coco.stream import CocoFile, Rows, read_coco
+from annotator.io.images.reading import load_image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +37,12 @@ class CheckedCoco:
     _file: CocoFile
     _images: dict[int, ImageRecord]
 
-    def images(self, progress: Progress | None = None) -> Iterator[CheckedImage]:
-        """As :func:`annotator.io.project.checked.checked_images`; rows are read again when their image comes."""
+    def images(self, progress: Progress | None = None, *, folder: Path | None = None) -> Iterator[CheckedImage]:
+        """As :func:`annotator.io.project.checked.checked_images`; rows are read again when their image comes.
+
+        Args:
+            folder: of the images, where they are to be looked at.
+        """
         places: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
         lost: list[tuple[int, str]] = []
         for at, row in enumerate(self._file.annotations):
@@ -48,7 +56,8 @@ class CheckedCoco:
         for done, (image_id, image) in enumerate(self._images.items()):
             if progress is not None:
                 progress(done, len(self._images))
-            yield self._checked(image, places.get(image_id, array("q")))
+            entry = self._checked(image, places.get(image_id, array("q")))
+            yield entry if folder is None else replace(entry, pixels=partial(_pixels, folder, image))
         if progress is not None:
             progress(len(self._images), len(self._images))
 
@@ -75,6 +84,17 @@ class CheckedCoco:
                 )
             )
         return CheckedImage(image, objects, unusable, is_marked=False)
+
+
+def _pixels(folder: Path, image: ImageRecord) -> RgbArray | None:
+    """None: there is none that can be read, in the folder."""
+    place = PurePosixPath(image.path.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts or ":" in image.path or not image.path:
+        return None
+    try:
+        return load_image(folder / place).rgb
+    except UserError:
+        return None
 
 
 def open_checked(path: Path) -> CheckedCoco:
