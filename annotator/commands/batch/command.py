@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--boxes", type=Path, metavar="FILE", help="an object in each box: COCO, COCO results or CSV")
     asked.add_argument("--text", metavar="WORDS", help='all that words name: "nucleus, not debris"')
     asked.add_argument("--points", type=Path, metavar="CSV", help="an object at each point, or group of points")
+    parser.add_argument("--masks", action="store_true", help="a PNG of labels for every image, too, in DIR/masks")
+    parser.add_argument("--parquet", action="store_true", help="a table of all objects, too (needs annotator[parquet])")
+    parser.add_argument(
+        "--into", type=Path, metavar="PROJECT", help="take the objects into a project, or that of a folder"
+    )
     parser.add_argument("--shard", type=_shard, default=Shard(), metavar="I/N", help="part I of N, for N machines")
     parser.add_argument("--merge", action="store_true", help="make one result of those of all shards; asks no model")
     parser.add_argument("--retry-failed", action="store_true", help="try images again that failed before")
@@ -64,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: no images, prompts or a model that cannot be used, settings that make no sense, an unwritable
             folder or a full disk.
     """
+    from annotator.commands.batch.more_results import check_parquet
     from annotator.commands.batch.work_list import list_work
     from annotator.commands.output import check_output
     from annotator.domain.errors import UserError
@@ -76,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     with export_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     check_output(_place(args, "objects", "json"))
+    if args.parquet:
+        check_parquet()
     if args.merge:
         return _merge(args, items)
     prompts = _prompts(args, items)
@@ -252,10 +260,25 @@ def _finish(args: argparse.Namespace, items: Sequence[WorkItem], rows: HasRows, 
     coco, report = _place(args, "objects", "json"), _place(args, "report", "csv")
     totals = write_results(coco, report, items, rows, about)
     print(f"{coco}: {counted(totals.objects)} in {counted(totals.done, 'image')}")
+    _finish_more(args, items, rows, about, coco)
     for count, what in ((totals.failed, "failed"), (totals.partly, "had a prompt without an object")):
         if count:
             print(f"annotator: {counted(count, 'image')} {what}; why stands in {report}", file=sys.stderr)
     return 1 if totals.failed or totals.partly else 0
+
+
+def _finish_more(args: argparse.Namespace, items: Sequence[WorkItem], rows: HasRows, about: Any, coco: Path) -> None:
+    """What was asked for beside COCO."""
+    from annotator.commands.batch.more_results import put_into_project, write_label_maps, write_parquet
+
+    if args.masks:
+        folder = args.out / "masks"
+        print(f"{folder}: {counted(write_label_maps(folder, items, rows), 'picture')}")
+    if args.parquet:
+        table = _place(args, "objects", "parquet")
+        print(f"{table}: {counted(write_parquet(table, items, rows, about), 'row')}")
+    if args.into is not None:
+        print("\n".join(put_into_project(args.into, coco)))
 
 
 class _Merged:

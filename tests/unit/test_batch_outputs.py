@@ -1,0 +1,74 @@
+"""``annotator batch`` with a small real model: label maps, a table, and straight into a project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotator.cli import main
+from annotator.domain.mask import Mask
+from annotator.io.project.store import ProjectStore
+from tests.unit.small_model import LOOSE, put_small_model, write_folder
+
+NAMES = ["a.png", "more/b.png"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    put_small_model(monkeypatch)
+    return write_folder(tmp_path / "images", NAMES)
+
+
+def test_label_maps_have_every_object_with_the_small_ones_on_top(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["batch", str(folder), "--out", str(out), "--masks", *LOOSE]) == 0
+    data = json.loads((out / "objects.json").read_text())
+    for image in data["images"]:
+        own = [one for one in data["annotations"] if one["image_id"] == image["id"]]
+        assert own
+        with Image.open(out / "masks" / f"{image['file_name']}.png") as picture:
+            labels = np.asarray(picture)
+        assert labels.shape == (image["height"], image["width"])
+        masks = [Mask.from_rle(one["segmentation"]["counts"], image["width"], image["height"]) for one in own]
+        whole = np.logical_or.reduce([mask.full() for mask in masks])
+        assert ((labels > 0) == whole).all()
+        smallest = int(np.argmin([mask.area for mask in masks]))
+        assert (labels[masks[smallest].full()] == smallest + 1).all()
+
+
+def test_they_go_into_a_project_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["batch", str(folder), "--out", str(tmp_path / "out"), "--into", str(folder), *LOOSE]
+    assert main(command) == 0
+    assert "imported" in capsys.readouterr().out
+    data = json.loads((tmp_path / "out/objects.json").read_text())
+    for _ in range(2):
+        with ProjectStore.open_folder(folder) as store:
+            rows = list(store.all_annotations())
+            assert len(rows) == len(data["annotations"])
+            assert sorted(row.area for row in rows) == sorted(one["area"] for one in data["annotations"])
+            assert store.undo_name is not None
+        assert main(command) == 0
+
+
+def test_a_table_has_a_row_an_object_or_says_what_is_missing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    code = main(["batch", str(folder), "--out", str(out), "--parquet", *LOOSE])
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:
+        assert code == 2
+        assert "annotator[parquet]" in capsys.readouterr().err
+        assert not (out / "journal.jsonl").exists()  # it is said before hours of work
+        return
+    assert code == 0
+    data = json.loads((out / "objects.json").read_text())
+    rows = pq.read_table(out / "objects.parquet").to_pylist()
+    assert [row["rle"] for row in rows] == [one["segmentation"]["counts"] for one in data["annotations"]]
+    assert [[row["x"], row["y"], row["w"], row["h"]] for row in rows] == [one["bbox"] for one in data["annotations"]]
+    assert {row["image"] for row in rows} == set(NAMES)
