@@ -11,7 +11,7 @@ from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme
 
 _HINT = "Counts objects per class, their sizes, and which proposals were accepted or rejected."
-_LINE_PX, _BAR_PX, _PAD_PX = 22, 8, 12
+_LINE_PX, _BAR_PX, _PAD_PX = 26, 4, 12
 _SOURCES = {"everything": "Find everything", "like": "Find all like this"}
 
 
@@ -35,36 +35,33 @@ class _Chart(QWidget):
         return QSize(220, _LINE_PX * len(self.rows) + _PAD_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        tokens = self._theme.tokens
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         first = max(0, event.rect().top() // _LINE_PX)
         last = min(len(self.rows), event.rect().bottom() // _LINE_PX + 1)
-        middle = self.width() * 0.46
-        number_px = painter.fontMetrics().horizontalAdvance("000 000 of 000")
-        plain = painter.font()
         for at in range(first, last):
-            name, number, bar = self.rows[at]
-            top = float(at * _LINE_PX)
-            is_heading = not number
-            font = plain
-            font.setBold(is_heading)
-            painter.setFont(font)
-            painter.setPen(QColor(tokens.text if is_heading else tokens.dim))
-            room = self.width() - 2 * _PAD_PX if is_heading else middle - _PAD_PX
-            text = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, int(room))
-            painter.drawText(QRectF(_PAD_PX, top, room, _LINE_PX), Qt.AlignmentFlag.AlignVCenter, text)
-            if is_heading:
-                continue
-            painter.setPen(QColor(tokens.text))
-            place = QRectF(self.width() - _PAD_PX - number_px, top, number_px, _LINE_PX)
-            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, number)
-            painter.setPen(Qt.PenStyle.NoPen)
-            x, wide = middle + 6, max(0.0, place.left() - middle - 14)
-            for share, colour in bar:
-                painter.setBrush(QColor(colour))
-                painter.drawRect(QRectF(x, top + (_LINE_PX - _BAR_PX) / 2, wide * share, _BAR_PX))
-                x += wide * share
+            self._paint_row(painter, at)
+
+    def _paint_row(self, painter: QPainter, at: int) -> None:
+        """Name and number on a line, the bar below them: so it has the whole width of a narrow panel."""
+        tokens, top, room = self._theme.tokens, float(at * _LINE_PX), self.width() - 2.0 * _PAD_PX
+        name, number, bar = self.rows[at]
+        font = self.font()
+        font.setBold(not number)
+        painter.setFont(font)
+        line = QRectF(_PAD_PX, top, room, _LINE_PX - _BAR_PX - 3)
+        number_px = painter.fontMetrics().horizontalAdvance(number) + 8 if number else 0
+        painter.setPen(QColor(tokens.dim if number else tokens.text))
+        text = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, int(room - number_px))
+        painter.drawText(line, Qt.AlignmentFlag.AlignBottom, text)
+        painter.setPen(QColor(tokens.text))
+        painter.drawText(line, Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignRight, number)
+        painter.setPen(Qt.PenStyle.NoPen)
+        x = float(_PAD_PX)
+        for share, colour in bar:
+            painter.setBrush(QColor(colour))
+            painter.drawRect(QRectF(x, top + _LINE_PX - _BAR_PX - 1, max(1.0, room * share), _BAR_PX))
+            x += room * share
 
 
 class StatisticsPanel(QWidget):
@@ -182,7 +179,7 @@ class StatisticsPanel(QWidget):
         if own.precision is not None:
             low, high = own.interval
             lines.append(("precision", f"{own.precision:.0%}", ((own.precision, tokens.ok),)))
-            lines.append(("95 % of the time within", f"{low:.0%} to {high:.0%}", ()))
+            lines.append(("95 % interval", f"{low:.0%} to {high:.0%}", ()))
         most = max((sum(pair) for pair in own.bands), default=0) or 1
         for at, (taken, refused) in enumerate(own.bands):
             if taken + refused:
