@@ -82,6 +82,8 @@ class Everything:
         self._batch = settings.points_per_batch or batch
         regions = crop_regions(self._width, self._height, settings)
         self._blobs = self._blobs_by_crop(regions) if settings.finds_blobs and settings.crop_n_layers else {}
+        if settings.skips_flat and np.ptp(image, axis=(0, 1)).max() <= FLAT_RANGE:
+            regions = []  # of one colour: there is nothing to find
         self._crops = [(region, self._points(region, layer)) for region, layer in regions]
         self._begun = begun or Begun()
         self._kept: list[tuple[Region, list[Proposal]]] = []
