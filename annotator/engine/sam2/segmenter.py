@@ -42,6 +42,7 @@ from annotator.engine.sam2.decoder import PromptDecoder, RawAnswer
 from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.encoder import ImageEncoder
 from annotator.engine.sam2.grid import grid_answer
+from annotator.engine.sam2.memory_tracker import MemoryTracker, has_memory
 from annotator.engine.sam2.tracked_pieces import Sam2Pieces
 from annotator.engine.tracking.flow_tracker import FlowTracker
 
@@ -254,8 +255,13 @@ class Sam2Segmenter:
         )
 
     def propagator(self, *, frames: int, direction: Direction, embedding_of: EmbeddingOf) -> Propagator:
-        """See :class:`annotator.domain.ports.tracking.Trackable`: by motion, with this model's opinion."""
-        return FlowTracker(Sam2Pieces(self))
+        """See :class:`annotator.domain.ports.tracking.Trackable`: with the model's video memory where it has one, else
+        by motion, with its opinion."""
+        if not has_memory(self._model):
+            return FlowTracker(Sam2Pieces(self))
+        return MemoryTracker(
+            self._model, frames=frames, direction=direction, embedding_of=embedding_of, here=self._here
+        )
 
     def _candidates_of(
         self, found: RawAnswer, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
