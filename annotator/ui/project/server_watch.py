@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Slot
 
 from annotator.domain.errors import ModelError
+from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.ports.requests import EngineFailure
 from annotator.engine.remote.address import is_address, parse_address, token_for
 from annotator.ui.dialogs.remote_server import reach
@@ -43,7 +44,7 @@ class ServerWatch(QObject):
         self._timer.setInterval(AGAIN_MS)
         self._timer.timeout.connect(self._look)
         client.failed.connect(self._on_failure)
-        client.ready.connect(lambda _info: self._end())
+        client.ready.connect(self._on_ready)  # as a method: the connection goes with this object
 
     @property
     def is_looking(self) -> bool:
@@ -56,6 +57,7 @@ class ServerWatch(QObject):
         if self._probe is not None:
             self._probe.wait()
 
+    @Slot(object)
     def _on_failure(self, failure: EngineFailure) -> None:
         if not failure.is_away or self.is_looking:
             return
@@ -65,6 +67,10 @@ class ServerWatch(QObject):
             action=("Work on this computer", self._go_on_here),
         )
         self._timer.start()
+
+    @Slot(object)
+    def _on_ready(self, _info: ModelInfo) -> None:
+        self._end()
 
     def _go_on_here(self) -> None:
         self._end()
