@@ -330,3 +330,15 @@ def test_the_colours_of_doubt_are_the_same_in_a_light_window(desk):
         shot = ramp.grab().toImage()
         shots.append([shot.pixelColor(x, 5).name() for x in (10, 36, 62)])
     assert shots[0] == shots[1]
+
+
+@pytest.mark.parametrize("name", ["window", "jobs"])
+def test_what_a_panel_scrolls_is_as_wide_as_what_is_seen(desk_with_folder, name):
+    """After any size: an older one once left a margin, in which texts were cut."""
+    desk = desk_with_folder
+    panel = desk.window.panels[name]
+    desk.window.show_panel(name, True)
+    for size in ((853, 480), (1366, 768)):
+        desk.window.resize(*size)
+        desk.until(lambda: panel.view.widget().width() == panel.view.viewport().width())
+        assert panel.view.viewport().width() >= panel.width() - 30

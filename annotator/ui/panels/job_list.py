@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from PySide6.QtCore import Qt, QUrl, Slot
-from PySide6.QtGui import QDesktopServices, QResizeEvent
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from annotator.jobs.job import Job, JobState
 from annotator.ui.look.standing import standing_text
+from annotator.ui.panels.fitted_area import FittedArea
 from annotator.ui.threads.jobs import JobBoard
 
 _STEPS = 1000
@@ -149,12 +149,7 @@ class JobPanel(QWidget):
         foot.addWidget(self.clear_button)
         self._box.addLayout(foot)
         self._box.addStretch(1)
-        self.view = QScrollArea()
-        self.view.setObjectName("jobs")
-        self.view.setAccessibleName("Jobs")
-        self.view.setWidget(self._list)
-        self.view.setWidgetResizable(True)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view = FittedArea(self._list, name="Jobs")
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
@@ -188,7 +183,3 @@ class JobPanel(QWidget):
         self.view.setVisible(bool(self.rows))
         has_finished = len(self._board.running) < len(self.rows)
         self.clear_button.setVisible(has_finished)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._list.setMaximumWidth(self.view.viewport().width())

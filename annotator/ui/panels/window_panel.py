@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QSlider,
     QVBoxLayout,
@@ -27,6 +24,7 @@ from PySide6.QtWidgets import (
 from annotator.domain.window import GREATEST_CLAHE, Preset, Window
 from annotator.domain.windowing import Native, Spread
 from annotator.ui.look.theme import Theme
+from annotator.ui.panels.fitted_area import FittedArea
 from annotator.ui.panels.histogram import Histogram
 
 _STEPS = 100
@@ -72,13 +70,7 @@ class WindowPanel(QWidget):
         self.body = QWidget()
         self.body.setObjectName("panel")
         self._rows = self._fill()
-        self.view = QScrollArea()
-        self.view.setObjectName("jobs")
-        self.view.setAccessibleName("Window")
-        self.view.setWidget(self.body)
-        self.view.setWidgetResizable(True)
-        self.view.setFrameShape(QFrame.Shape.NoFrame)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view = FittedArea(self.body, name="Window")
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.hint)
@@ -139,10 +131,6 @@ class WindowPanel(QWidget):
             slider.sliderReleased.connect(self.settled)
             slider.valueChanged.connect(lambda _value, one=slider: self._settle_unless_held(one))
         self.invert.toggled.connect(self._on_invert)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self.body.setMaximumWidth(self.view.viewport().width())
 
     # --- what is shown ------------------------------------------------------------------------------------------------
 
