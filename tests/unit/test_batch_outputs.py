@@ -40,6 +40,51 @@ def test_label_maps_have_every_object_with_the_small_ones_on_top(folder: Path, t
         assert (labels[masks[smallest].full()] == smallest + 1).all()
 
 
+def test_masks_of_a_file_are_refined(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["batch", str(folder), "--out", str(first), *LOOSE]) == 0
+    given = json.loads((first / "objects.json").read_text())
+    given["annotations"] = given["annotations"][:3]
+    given["categories"] = [{"id": 1, "name": "cell"}]
+    (tmp_path / "given.json").write_text(json.dumps(given))
+    command = ["batch", str(folder), "--out", str(second), "--refine", str(tmp_path / "given.json")]
+    assert main(command) in (0, 1)
+    found = json.loads((second / "objects.json").read_text())
+    assert found["categories"] == [{"id": 1, "name": "cell"}]
+    assert found["info"]["prompts"]["kind"] == "masks"
+    assert 1 <= len(found["annotations"]) <= 3
+    assert all(0 <= one["refined_iou"] <= 1 for one in found["annotations"])
+    given["images"][0]["width"] += 1
+    (tmp_path / "other.json").write_text(json.dumps(given))
+    again = ["batch", str(folder), "--out", str(tmp_path / "third"), "--refine", str(tmp_path / "other.json")]
+    assert main(again) == 0
+    assert "no box or mask, left out: 1 row" in capsys.readouterr().err  # its runs do not fit that image any more
+    assert main([*command, "--points-per-side", "3"]) == 2
+    assert "is about --auto" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_an_adapter_answers_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes along, on the model that it was trained for."""
+    monkeypatch.setenv("ANNOTATOR_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    y, x = np.mgrid[:90, :120]
+    cell = np.where(np.hypot(x - 60, y - 45) < 22, 190, 40)[..., None] + np.random.default_rng(0).integers(
+        0, 20, (90, 120, 3)
+    )
+    Image.fromarray(cell.astype(np.uint8)).save(folder / "a.png")
+    (tmp_path / "points.csv").write_text("image,x,y\na.png,60,45\n")
+    command = ["batch", str(folder), "--points", str(tmp_path / "points.csv"), "--model", "nano", "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "with"), "--adapter", "nuclei"]) == 0
+    data = json.loads((tmp_path / "with/objects.json").read_text())
+    assert data["info"]["adapter"].startswith("nuclei@")
+    [one] = data["annotations"]
+    mask = Mask.from_rle(one["segmentation"]["counts"], 120, 90)
+    assert mask.iou(Mask.from_full(np.hypot(x - 60, y - 45) < 22)) > 0.8
+    assert main([*command, "--out", str(tmp_path / "with")]) == 2  # another batch than the one with it
+
+
 def test_they_go_into_a_project_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["batch", str(folder), "--out", str(tmp_path / "out"), "--into", str(folder), *LOOSE]
     assert main(command) == 0

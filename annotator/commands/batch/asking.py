@@ -11,7 +11,9 @@ from annotator.commands.batch.work_list import WorkItem
 from annotator.domain.answering.asking import ask_stepwise, check_prompts
 from annotator.domain.answering.everything import EverythingSettings, Proposal
 from annotator.domain.errors import PromptError
+from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import AnswersEverything, Embedding, Segmenter
+from annotator.domain.prompt import Prompts
 from annotator.io.images.reader import LoadedImage
 
 
@@ -69,6 +71,8 @@ class AskQuestions:
         """Raises:
         PromptError: the prompt is outside the image, or nothing is there.
         """
+        if question.rle:
+            return self._refine(embedding, question)
         # A detector's boxes reach over the edge at times; what is left of one may be nothing.
         box = None if question.box is None else question.box.clipped(embedding.width, embedding.height)
         check_prompts(question.points, box, width=embedding.width, height=embedding.height)
@@ -84,6 +88,21 @@ class AskQuestions:
         if question.score is not None:
             extra["prompt_score"] = question.score
         return Found(chosen.mask, chosen.predicted_iou, question.category_id, extra)
+
+    def _refine(self, embedding: Embedding, question: Question) -> Found:
+        """Raises:
+        PromptError: the mask is of an image of another size, or nothing is left of it.
+        """
+        size = (embedding.width, embedding.height)
+        if question.size_wh != size:
+            raise PromptError("The mask is of an image of {} x {} pixels.".format(*question.size_wh))
+        mask = Mask.from_rle(question.rle, *size)
+        chosen = self._segmenter.decode(embedding, Prompts(base_mask=mask)).chosen
+        if chosen.mask.is_empty:
+            raise PromptError("The model found nothing there.")
+        return Found(
+            chosen.mask, chosen.predicted_iou, question.category_id, {"refined_iou": round(chosen.mask.iou(mask), 4)}
+        )
 
 
 def _of_proposal(proposal: Proposal) -> Found:

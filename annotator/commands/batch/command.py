@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--auto", action="store_true", help="every object of every image (default)")
     asked.add_argument("--boxes", type=Path, metavar="FILE", help="an object in each box: COCO, COCO results or CSV")
     asked.add_argument("--text", metavar="WORDS", help='all that words name: "nucleus, not debris"')
+    asked.add_argument(
+        "--refine", type=Path, metavar="COCO", help="the masks of a COCO file, each refined by the model"
+    )
     asked.add_argument("--points", type=Path, metavar="CSV", help="an object at each point, or group of points")
     parser.add_argument("--masks", action="store_true", help="a PNG of labels for every image, too, in DIR/masks")
     parser.add_argument("--parquet", action="store_true", help="a table of all objects, too (needs annotator[parquet])")
@@ -116,6 +119,7 @@ def _place(args: argparse.Namespace, name: str, suffix: str) -> Path:
 
 def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile | None:
     """Of the file that was named; None: everything is asked for."""
+    from annotator.commands.batch.mask_prompts import read_masks
     from annotator.commands.batch.prompts import read_boxes, read_points
     from annotator.domain.errors import UserError
 
@@ -123,9 +127,11 @@ def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile 
     given += ["no_border"] if args.no_border else []
     if args.text is None and (args.finder or args.min_score is not None):
         raise UserError("--finder and --min-score are about --text.", "Leave them out, or name the words.")
-    if given and (args.boxes or args.points or args.text is not None):
-        instead = "--boxes, --points or --text"
+    if given and (args.boxes or args.points or args.refine or args.text is not None):
+        instead = "--boxes, --points, --refine or --text"
         raise UserError(f"--{given[0].replace('_', '-')} is about --auto.", f"Leave it out with {instead}.")
+    if args.refine is not None:
+        return read_masks(args.refine)
     if args.boxes is None and args.points is None:
         return None
     if args.points is not None:
@@ -163,7 +169,7 @@ def _engine(
     names = OBJECT if prompts is None else prompts.categories
     about: dict[str, Any] = {"info": info, "categories": [{"id": n, "name": name} for n, name in names.items()]}
     if prompts is not None:
-        kind = "boxes" if args.points is None else "points"
+        kind = "masks" if args.refine else "boxes" if args.points is None else "points"
         info["prompts"] = {"kind": kind, "sha256": prompts.sha256}
         return about, AskQuestions(segmenter, questions)
     if not isinstance(segmenter, AnswersEverything):
@@ -181,7 +187,7 @@ def _matched(prompts: PromptFile, items: Sequence[WorkItem]) -> Any:
     if strangers:
         print(f"annotator: prompts of {counted(strangers, 'image')} that this batch has not", file=sys.stderr)
     if prompts.skipped:
-        print(f"annotator: no box, left out: {counted(prompts.skipped, 'row')} of the prompts", file=sys.stderr)
+        print(f"annotator: no box or mask, left out: {counted(prompts.skipped, 'row')} of the prompts", file=sys.stderr)
     return questions
 
 

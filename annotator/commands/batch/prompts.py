@@ -28,12 +28,15 @@ class Question:
         box, points: in pixels of the image as shown.
         category_id: of :attr:`PromptFile.categories`.
         score: the detector's own, or None.
+        rle: compressed run lengths of a mask to refine, of an image of ``size_wh``; empty for none.
     """
 
     box: Box | None = None
     points: tuple[PointPrompt, ...] = ()
     category_id: int = 1
     score: float | None = None
+    rle: bytes = b""
+    size_wh: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def _boxes_of_coco(path: Path, sha256: str) -> PromptFile:
     classes = {whole_number(row.get("id")): str(row.get("name", "")) for row in rows}
     used = {question.category_id for questions in by_name.values() for question in questions}
     categories = {number: name for number, name in classes.items() if number is not None}
-    return PromptFile(by_name, categories=_complete(categories, used), skipped=skipped, sha256=sha256)
+    return PromptFile(by_name, categories=complete_names(categories, used), skipped=skipped, sha256=sha256)
 
 
 def _boxes_of_results(path: Path, data: bytes, sha256: str) -> PromptFile:
@@ -183,10 +186,10 @@ def _boxes_of_results(path: Path, data: bytes, sha256: str) -> PromptFile:
         raise ImportFormatError(f"{path.name} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
     by_id, skipped = _by_id(rows)
     used = {question.category_id for questions in by_id.values() for question in questions}
-    return PromptFile(by_id=by_id, categories=_complete({}, used), skipped=skipped, sha256=sha256)
+    return PromptFile(by_id=by_id, categories=complete_names({}, used), skipped=skipped, sha256=sha256)
 
 
-def _complete(names: Mapping[int, str], used: set[int]) -> dict[int, str]:
+def complete_names(names: Mapping[int, str], used: set[int]) -> dict[int, str]:
     """A name for every class that is used."""
     return {**dict(names), **{number: f"class {number}" for number in sorted(used - set(names))}} or dict(OBJECT)
 
