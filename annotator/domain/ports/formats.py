@@ -104,6 +104,7 @@ class FormatOption:
         default: also states the type.
         choices: of a text; empty for any.
         minimum, maximum: of numbers, None for no limit.
+        is_consent: whether it is a person's consent: it is given anew each time, never remembered.
     """
 
     name: str
@@ -113,6 +114,7 @@ class FormatOption:
     choices: tuple[Choice, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    is_consent: bool = False
 
     @property
     def flag(self) -> str:
@@ -170,8 +172,10 @@ class FormatSpec:
         holds: what it keeps of an object.
         options: of the export.
         export, import_: ``module:function``, empty where there is none; see :class:`Export`, :class:`Import`.
-        import_name: the file that an import is given: a suffix (".json") or a whole name ("data.yaml").
+        import_name: the file that an import is given: a suffix (".json") or a whole name ("data.yaml"); several are
+            parted by blanks.
         readers: who reads it, for the documentation.
+        is_beside: whether what is written would be taken for images where the images are: it goes somewhere else.
     """
 
     id: str
@@ -185,6 +189,7 @@ class FormatSpec:
     import_: str = ""
     import_name: str = ""
     readers: str = ""
+    is_beside: bool = False
 
     def suggested_name(self, project_stem: str) -> str:
         """The file or folder that an export of a project is written to unless told otherwise."""
@@ -192,8 +197,13 @@ class FormatSpec:
 
     def fits_import(self, path: Path) -> bool:
         """Whether a file is by its name one that this format imports."""
-        name, wanted = path.name.lower(), self.import_name.lower()
-        return bool(self.import_) and (name.endswith(wanted) if wanted.startswith(".") else name == wanted)
+        name = path.name.lower()
+        wanted = self.import_name.lower().split()
+        return bool(self.import_) and any(name.endswith(one) if one.startswith(".") else name == one for one in wanted)
+
+    def import_patterns(self) -> list[str]:
+        """What file dialogs show for it."""
+        return [f"{'*' * one.startswith('.')}{one}" for one in self.import_name.split()]
 
     def checked_options(self, values: dict[str, Any]) -> dict[str, OptionValue]:
         """A value for every option: the given one, else the default.

@@ -12,6 +12,7 @@ from annotator.domain.errors import ExportError
 from annotator.domain.ports.formats import Choice, Export, FormatOption, FormatSpec, Holds, Import
 from annotator.files.children import installed_path
 from annotator.io.formats.clip_rows import CLIPS
+from annotator.io.formats.medical.rows import MEDICAL
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ OWN: tuple[FormatSpec, ...] = (
         readers="ultralytics (segmentation models)",
     ),
     *CLIPS,
+    *MEDICAL,
 )
 """In the order in which they are offered."""
 

@@ -140,6 +140,36 @@ def _survey_or_none(path: str) -> dict[str, Any] | None:
         return None
 
 
+def _places(path: str, paths: list[str]) -> Answer:
+    """Of many files below a folder."""
+    return {"places": [_places_or_none(os.path.join(path, one)) for one in paths]}, None, ()
+
+
+def _places_or_none(path: str) -> dict[str, Any] | None:
+    try:
+        return decoding.places(path).to_data()
+    except ImageError:  # it is missing or damaged: nothing is known of it
+        return None
+
+
+def _heads(path: str, paths: list[str], with_patient: bool) -> Answer:
+    """Of many files below a folder."""
+    return {"heads": [_head_or_none(os.path.join(path, one), with_patient) for one in paths]}, None, ()
+
+
+def _head_or_none(path: str, with_patient: bool) -> dict[str, Any] | None:
+    try:
+        return decoding.read_head(path, with_patient=with_patient)
+    except ImageError:  # it is missing or damaged
+        return None
+
+
+def _segments(path: str, pictures: list[Any]) -> Answer:
+    from annotator.io.segments.reading import read_segments  # seldom needed
+
+    return {"segments": read_segments(path, pictures)}, None, ()
+
+
 def _identity(path: str) -> Answer:
     return {"identity": decoding.read_identity(path)}, None, ()
 
@@ -154,6 +184,9 @@ ANSWERS: dict[str, Callable[..., Answer]] = {
     "size": _size,
     "survey": _survey,
     "surveys": _surveys,
+    "places": _places,
+    "heads": _heads,
+    "segments": _segments,
     "identity": _identity,
     "stored": _stored,
 }

@@ -27,6 +27,7 @@ from annotator.domain.windowing import Native
 from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.foreign import foreign_kind
+from annotator.io.images.places import FilePlaces, PlacingReader
 from annotator.io.images.reader import (
     CONVERT,
     COPY_AGAIN,
@@ -57,7 +58,7 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
     Raises:
         ImageError: missing, unreadable, empty, cut off, not an image, too large, or compressed in an unknown way.
     """
-    with _opened(path) as (stream, name, reader):
+    with opened(path) as (stream, name, reader):
         pixels = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels))
         stream.seek(0)
         sha256 = _hash_of(stream, name)
@@ -98,7 +99,7 @@ def load_thumbnail(
     Raises:
         ImageError: as :func:`load_image`.
     """
-    with _opened(path) as (stream, name, reader):
+    with opened(path) as (stream, name, reader):
         if frame == 0:
             rgb = _decode(name, lambda: reader.thumbnail(stream, name, max_side=max_side, max_pixels=max_pixels))
         else:
@@ -117,7 +118,7 @@ def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int
     Raises:
         ImageError: as :func:`load_image`.
     """
-    with _opened(path) as (stream, name, reader):
+    with opened(path) as (stream, name, reader):
         if frame == 0:
             width, height = _decode(name, lambda: reader.size(stream, name))
         else:
@@ -133,10 +134,36 @@ def survey(path: str | os.PathLike[str]) -> Survey:
     Raises:
         ImageError: as :func:`load_image`.
     """
-    with _opened(path) as (stream, name, reader):
+    with opened(path) as (stream, name, reader):
         if not isinstance(reader, SurveyingReader):
             return Survey()
         return _decode(name, lambda: reader.survey(stream, name))
+
+
+def places(path: str | os.PathLike[str]) -> FilePlaces:
+    """Where the frames of a file lie, from its head only.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    with opened(path) as (stream, name, reader):
+        if not isinstance(reader, PlacingReader):
+            return FilePlaces(())
+        return _decode(name, lambda: reader.places(stream, name))
+
+
+def read_head(path: str | os.PathLike[str], *, with_patient: bool) -> dict[str, Any] | None:
+    """The head of a DICOM image as :func:`annotator.io.images.dicom_heads.head_in`; None for other files.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    from annotator.io.images.dicom_heads import head_in
+
+    with opened(path) as (stream, name, reader):
+        if reader.name != "dicom":
+            return None
+        return _decode(name, lambda: head_in(stream, name, with_patient=with_patient))
 
 
 def read_identity(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -147,7 +174,7 @@ def read_identity(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """
     from annotator.io.images.dicom_identity import identity_in
 
-    with _opened(path) as (stream, name, _reader):
+    with opened(path) as (stream, name, _reader):
         return _decode(name, lambda: identity_in(stream))
 
 
@@ -187,7 +214,7 @@ class _Bounded(io.BufferedReader):
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader]]:
+def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader]]:
     """The open file, its name for messages, and who reads it: by content first, then by suffix."""
     name = os.path.basename(os.fspath(path)) or os.fspath(path)
     try:

@@ -21,8 +21,9 @@ from annotator.io.images.colours import Samples, Shown, show_samples
 from annotator.io.images.dicom_facts import facts_of, modality_of, spacing_of, value_of, whole_number
 from annotator.io.images.dicom_frames import HOLDS_ONE_FRAME, take_frame
 from annotator.io.images.dicom_grey import show_grey
-from annotator.io.images.dicom_series import survey_dicom
+from annotator.io.images.dicom_series import places_in_dicom, survey_dicom
 from annotator.io.images.dicom_tables import through_palette
+from annotator.io.images.places import FilePlaces
 from annotator.io.images.reader import (
     CONVERT,
     COPY_AGAIN,
@@ -88,6 +89,10 @@ class DicomReader:
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """See :class:`annotator.io.images.survey.SurveyingReader`."""
         return survey_dicom(stream, name)
+
+    def places(self, stream: BinaryIO, name: str) -> FilePlaces:
+        """See :class:`annotator.io.images.places.PlacingReader`."""
+        return places_in_dicom(stream, name)
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         # Window and stretch are those of the whole frame.

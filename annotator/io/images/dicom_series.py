@@ -11,9 +11,18 @@ from typing import BinaryIO
 
 import pydicom
 
+from annotator.domain.planes import Plane
 from annotator.domain.slices import SliceFacts, Vector, along_normal, ordered_frames
 from annotator.io.images.claims import check_deflated
-from annotator.io.images.dicom_facts import all_numbers, functional_group, uid_of, value_of, whole_number
+from annotator.io.images.dicom_facts import (
+    all_numbers,
+    functional_group,
+    spacing_of,
+    uid_of,
+    value_of,
+    whole_number,
+)
+from annotator.io.images.places import FilePlaces
 from annotator.io.images.survey import MAX_FRAMES, Survey
 
 _KINDS = ("TemporalPositionIdentifier", "EchoNumbers", "DiffusionBValue", "AcquisitionNumber")
@@ -48,6 +57,35 @@ def survey_dicom(stream: BinaryIO, name: str) -> Survey:
     series = hashlib.sha256("|".join(words).encode()).hexdigest()[:32]
     kinds = tuple(_word(dataset, name) for name in _KINDS)
     return Survey(size_wh=size, slice=SliceFacts("", series, *plane, position, kinds))
+
+
+def places_in_dicom(stream: BinaryIO, name: str) -> FilePlaces:
+    """Of one file, which stands at its beginning.
+
+    Raises:
+        ImageError: unpacking its head would take more than the memory for one image.
+    """
+    check_deflated(stream, name)
+    dataset = pydicom.dcmread(
+        stream, force=True, stop_before_pixels=True, specific_tags=[*_TAGS, "PixelSpacing", "SOPInstanceUID"]
+    )
+    frames = min(MAX_FRAMES, max(1, whole_number(dataset, "NumberOfFrames", 1)))
+    planes = tuple(plane_of_frame(dataset, frame) for frame in range(frames))
+    names = ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+    uid, series_uid, reference_uid = (uid_of(dataset, name) or "" for name in names)
+    return FilePlaces(planes, uid, series_uid, reference_uid)
+
+
+def plane_of_frame(dataset: pydicom.Dataset, frame: int) -> Plane | None:
+    """Where a frame lies: by its own groups, else by the file's elements; a file of many frames says it for each."""
+    is_single = whole_number(dataset, "NumberOfFrames", 1) <= 1
+    here = dataset if is_single else None
+    place = functional_group(dataset, frame, "PlanePositionSequence") or here
+    turn = functional_group(dataset, frame, "PlaneOrientationSequence") or here
+    position = None if place is None else _vector(place, "ImagePositionPatient")
+    axes = None if turn is None else _plane(turn)
+    spacing = spacing_of(dataset, frame)
+    return None if position is None or axes is None or spacing is None else Plane(position, *axes, spacing)
 
 
 def _frames_in_space(dataset: pydicom.Dataset, frames: int) -> tuple[tuple[int, ...], float]:

@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.errors import ImageError
+from annotator.domain.planes import Plane
+from annotator.domain.slices import Vector
 from annotator.domain.window import Window
 from annotator.domain.windowing import Native, show
 from annotator.io.images.claims import ask_for
+from annotator.io.images.places import UPRIGHT, FilePlaces, Turn, VolumeGrid
 from annotator.io.images.reader import CONVERT, COPY_AGAIN, Pixels, RgbArray, check_size, frame_note, joined
 from annotator.io.images.survey import MAX_FRAMES, Survey
 
@@ -48,7 +51,7 @@ class Grid:
         slope, intercept: make values of numbers.
         affine: 4 x 4, from indices to LPS millimetres.
         shown: the range that the file wants to be shown, in values, if it names one.
-        has_space: whether ``affine`` is more than a guess.
+        has_space: whether there is an ``affine``; is_guess: whether it is what readers take for a file that says none.
         notes: what is to be said of it.
     """
 
@@ -63,6 +66,7 @@ class Grid:
     intercept: float = 0.0
     shown: tuple[float, float] | None = None
     has_space: bool = True
+    is_guess: bool = False
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -81,7 +85,7 @@ class Grid:
     def size_wh(self) -> tuple[int, int]:
         """Of a slice as it is shown."""
         i, j = self.shape[:2]
-        return (j, i) if self._turn()[0] else (i, j)
+        return (j, i) if self.turn.is_turned else (i, j)
 
     def spacing_mm(self) -> tuple[float, float] | None:
         """Size (x, y) of a pixel as it is shown."""
@@ -89,7 +93,7 @@ class Grid:
             return None
         lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
         i, j = float(lengths[0]), float(lengths[1])
-        return (j, i) if self._turn()[0] else (i, j)
+        return (j, i) if self.turn.is_turned else (i, j)
 
     def step_mm(self) -> float:
         """From slice to slice along the normal; 0 where it is not known."""
@@ -101,22 +105,46 @@ class Grid:
 
     def upright(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A slice (j x i, or j x i x colours) as it is shown."""
-        is_turned, flips_x, flips_y = self._turn()
-        shown = plane.swapaxes(0, 1) if is_turned else plane
-        shown = shown[:, ::-1] if flips_x else shown
-        return shown[::-1] if flips_y else shown
+        return self.turn.upright(plane)
 
-    def _turn(self) -> tuple[bool, bool, bool]:
+    def planes(self) -> tuple[Plane | None, ...]:
+        """Where each frame lies as it is shown."""
+        if not self.has_space:
+            return (None,) * self.frames
+        turn, (i, j, slices, times) = self.turn, self.shape
+        x, y = (1, 0) if turn.is_turned else (0, 1)
+        sizes, affine = (i, j), self.affine
+        first = np.zeros(4)
+        first[3] = 1
+        ways: list[npt.NDArray[Any]] = []
+        for axis, is_flipped in ((x, turn.flips_x), (y, turn.flips_y)):
+            first[axis] = sizes[axis] - 1 if is_flipped else 0
+            ways.append(affine[:3, axis] * (-1 if is_flipped else 1))
+        lengths = [float(np.linalg.norm(way)) for way in ways]
+        row, column = (_vector(way / length) for way, length in zip(ways, lengths, strict=True))
+        found: list[Plane | None] = []
+        for number in range(slices):
+            first[2] = number
+            found.append(Plane(_vector((affine @ first)[:3]), row, column, (lengths[0], lengths[1])))
+        return tuple(found * times)
+
+    @property
+    def turn(self) -> Turn:
         """Whether columns and rows change places, and which of them are turned round."""
         if not self.has_space:
-            return False, False, False
+            return UPRIGHT
         axes = [int(np.argmax(np.abs(self.affine[:3, n]))) for n in range(2)]
         # What goes more from head to foot goes down; else what goes more from side to side goes to the right.
         is_turned = axes[0] == 2 or (axes[1] == 0 and axes[0] != 2)
         x, y = (1, 0) if is_turned else (0, 1)
         flips_x = self.affine[axes[x], x] < 0
         flips_y = self.affine[axes[y], y] < 0 if axes[y] != 2 else self.affine[2, y] > 0
-        return is_turned, bool(flips_x), bool(flips_y)
+        return Turn(is_turned, bool(flips_x), bool(flips_y))
+
+
+def _vector(values: npt.NDArray[Any]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 class GridReader:
@@ -136,6 +164,14 @@ class GridReader:
         frames = min(MAX_FRAMES, grid.frames)
         return Survey(frames, (), round(grid.step_mm(), 4), grid.size_wh, is_volume=True, notes=grid.notes)
 
+    def places(self, stream: BinaryIO, name: str) -> FilePlaces:
+        """See :class:`annotator.io.images.places.PlacingReader`."""
+        grid = self.grid(stream, name)
+        volume = VolumeGrid(
+            grid.shape, np.asarray(grid.affine, np.float64) if grid.has_space else None, grid.turn, grid.is_guess
+        )
+        return FilePlaces(grid.planes()[:MAX_FRAMES], volume=volume)
+
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         return self.grid(stream, name).size_wh
 
@@ -145,7 +181,7 @@ class GridReader:
             raise ImageError(f"{name} has {grid.frames} slices; there is no slice {frame + 1}.")
         check_size(name, *grid.size_wh, max_pixels)
         ask_for(name, *grid.size_wh, grid.samples * (grid.dtype.itemsize + 8) + 4)
-        data, stamp = _data(stream, grid, name)
+        data, stamp = unpacked(stream, grid, name)
         plane = _plane(data, grid, frame, name)
         upright = np.ascontiguousarray(grid.upright(plane))
         place, spacing = frame_note(frame, grid.frames, word="slice"), grid.spacing_mm()
@@ -213,7 +249,7 @@ _unpacked: OrderedDict[tuple[int, ...], BinaryIO] = OrderedDict()
 """Of the files read last, in files without a name, which go with this process."""
 
 
-def _data(stream: BinaryIO, grid: Grid, name: str) -> tuple[BinaryIO, tuple[int, ...]]:
+def unpacked(stream: BinaryIO, grid: Grid, name: str) -> tuple[BinaryIO, tuple[int, ...]]:
     """Where the numbers can be read from, and what names the file's state."""
     info = os.fstat(stream.fileno())
     stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)

@@ -95,6 +95,7 @@ def _grid(header: Any, name: str, *, is_packed: bool) -> Grid:
         samples,
         is_packed=is_packed,
         has_space=has_space,
+        is_guess=int(header["qform_code"]) <= 0 and int(header["sform_code"]) <= 0,
         notes=notes,
         shown=_wanted_range(header),
         slope=slope,

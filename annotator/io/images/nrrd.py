@@ -51,8 +51,24 @@ class NrrdReader(GridReader):
         return head.startswith(_MAGIC)
 
 
+def label_grid(stream: BinaryIO, name: str) -> tuple[Grid, dict[str, Any]]:
+    """The numbers of a label map, in any number of layers, and the file's header.
+
+    Raises:
+        ImageError: damaged.
+    """
+    header, end = _header(stream, name)
+    return _grid(header, name, end, has_layers=True), header
+
+
 def _read(stream: BinaryIO, name: str) -> Grid:
     """Raises: ImageError: damaged, or of a kind that cannot be shown."""
+    header, end = _header(stream, name)
+    return _grid(header, name, end)
+
+
+def _header(stream: BinaryIO, name: str) -> tuple[dict[str, Any], int]:
+    """With where it ends."""
     stream.seek(0)
     head = stream.read(_MOST_HEADER_BYTES)
     end = next((at + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := head.find(mark)) > 0), 0)
@@ -64,10 +80,10 @@ def _read(stream: BinaryIO, name: str) -> Grid:
         header = nrrd.read_header(head[:end].decode("utf-8", "replace").splitlines())
     except Exception as error:  # pynrrd raises nearly anything on damaged headers
         raise ImageError(f"{name} has a damaged header.", COPY_AGAIN) from error
-    return _grid(header, name, end)
+    return header, end
 
 
-def _grid(header: dict[str, Any], name: str, end: int) -> Grid:
+def _grid(header: dict[str, Any], name: str, end: int, *, has_layers: bool = False) -> Grid:
     encoding = str(header.get("encoding", "raw")).lower()
     if "data file" in header or "datafile" in header:
         raise ImageError(f"{name} has its numbers in another file.", "Save it as one .nrrd file.")
@@ -84,7 +100,7 @@ def _grid(header: dict[str, Any], name: str, end: int) -> Grid:
     samples = 1
     if kinds and kinds[0] not in _SPATIAL and len(sizes) > 2:  # the first axis is a colour
         samples, sizes, kinds = sizes[0], sizes[1:], kinds[1:]
-        if samples not in (3, 4) or dtype != np.uint8:
+        if not has_layers and (samples not in (3, 4) or dtype != np.uint8):
             raise ImageError(f"{name} has {samples} numbers for each pixel, which cannot be shown.", CONVERT)
     if not 2 <= len(sizes) <= 4 or any(not 0 < n <= _MOST for n in sizes):
         raise ImageError(f"{name} says that it has no usable size.", COPY_AGAIN)

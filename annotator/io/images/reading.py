@@ -23,11 +23,13 @@ from annotator.io.images.decoding import HEAD_BYTES, readers
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.listing import natural_key
 from annotator.io.images.native_wire import from_wire
+from annotator.io.images.places import FilePlaces, PlacingReader
 from annotator.io.images.pool import POOL_SIZE, ReaderPool
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
 from annotator.io.images.suffixes import suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader, may_be_several
 from annotator.io.images.windowed import through_stored
+from annotator.io.segments.found import Found, Picture
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -42,7 +44,10 @@ __all__ = [
     "load_thumbnail",
     "natural_key",
     "pixels_version",
+    "read_heads",
     "read_identity",
+    "read_places",
+    "read_segments",
     "read_size",
     "survey_files",
     "warm_up",
@@ -166,6 +171,74 @@ def read_identity(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     return found
 
 
+def read_places(
+    root: str | os.PathLike[str], paths: Sequence[str], *, on_done: Callable[[int], None] | None = None
+) -> dict[str, FilePlaces]:
+    """Where the frames of files lie in space; files that cannot be read are left out, and so are those of kinds that
+    have no place.
+
+    Args:
+        paths: relative to ``root``, with forward slashes.
+        on_done: told how many were looked at; what it raises stops the look.
+    """
+    found: dict[str, FilePlaces] = {}
+    without = _suffixes() - _suffixes_of(PlacingReader)
+    wanted = [path for path in paths if suffix_of(path) not in without]
+    for at in range(0, len(wanted), _HEADS_AT_ONCE):
+        part = wanted[at : at + _HEADS_AT_ONCE]
+        try:
+            places = _places(root, part)
+        except ImageError as error:  # one of them ended its reader: which one, the others show
+            _log.debug("%s files were not looked into together: %s", len(part), error)
+            places = [one for path in part for one in _places_or_none(root, path)]
+        pairs = zip(part, places, strict=True)
+        found.update({path: FilePlaces.from_data(data) for path, data in pairs if data is not None})
+        if on_done is not None:
+            on_done(at + len(part))
+    return found
+
+
+def _places(root: str | os.PathLike[str], paths: Sequence[str]) -> list[dict[str, Any] | None]:
+    answer = _ask("places", root, paths=[os.path.join(*path.split("/")) for path in paths])
+    found: list[dict[str, Any] | None] = answer.data["places"]
+    return found
+
+
+def _places_or_none(root: str | os.PathLike[str], path: str) -> list[dict[str, Any] | None]:
+    try:
+        return _places(root, [path])
+    except ImageError:
+        return [None]
+
+
+def read_heads(
+    root: str | os.PathLike[str], paths: Sequence[str], *, with_patient: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The heads of DICOM images as DICOM JSON, by path (:mod:`annotator.io.images.dicom_heads`); other files, and those
+    that cannot be read, are left out.
+
+    Raises:
+        ImageError: one of them ended its reader.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for at in range(0, len(paths), _HEADS_AT_ONCE):
+        part = paths[at : at + _HEADS_AT_ONCE]
+        names = [os.path.join(*path.split("/")) for path in part]
+        heads = _ask("heads", root, paths=names, with_patient=with_patient).data["heads"]
+        found.update({path: head for path, head in zip(part, heads, strict=True) if head is not None})
+    return found
+
+
+def read_segments(path: str | os.PathLike[str], pictures: Sequence[Picture]) -> Found:
+    """What a segmentation file has on pictures; see :mod:`annotator.io.segments.reading`.
+
+    Raises:
+        ImageError: as :func:`load_image`; also for a file that is no segmentation.
+    """
+    answer = _ask("segments", path, pictures=[picture.to_data() for picture in pictures])
+    return Found.from_data(answer.data["segments"])
+
+
 def survey_files(
     root: str | os.PathLike[str], paths: Sequence[str], *, on_done: Callable[[int], None] | None = None
 ) -> dict[str, Survey]:
@@ -246,6 +319,11 @@ def _suffixes() -> frozenset[str]:
 def _surveyed() -> frozenset[str]:
     own = (reader.surveyed for reader in readers() if isinstance(reader, SurveyingReader))
     return frozenset().union(*own)
+
+
+@cache
+def _suffixes_of(kind: type[Any]) -> frozenset[str]:
+    return frozenset().union(*(reader.suffixes for reader in readers() if isinstance(reader, kind)))
 
 
 @cache

@@ -103,9 +103,14 @@ class ExportDialog(WorkDialog):
 
     @property
     def wish(self) -> ExportWish:
-        """What is chosen now."""
+        """What is chosen now, to begin with the next time: a consent is given anew."""
         self._remember_options()
-        return ExportWish(self.spec.id, self._chosen, self.unfinished.isChecked(), self.all_images.isChecked())
+        consents = {(spec.id, option.name) for spec in self._formats for option in spec.options if option.is_consent}
+        kept = {
+            kind: {name: value for name, value in values.items() if (kind, name) not in consents}
+            for kind, values in self._chosen.items()
+        }
+        return ExportWish(self.spec.id, kept, self.unfinished.isChecked(), self.all_images.isChecked())
 
     def _make_fields(self) -> None:
         self.format = QComboBox()
@@ -154,7 +159,9 @@ class ExportDialog(WorkDialog):
         self._place_name.setText("Folder" if self.spec.is_folder else "File")
         # The form knows its size once the new fields are shown, which Qt does in its own time.
         QTimer.singleShot(0, self, self._fit)
-        self.place.setText(str(self._project.parent / self.spec.suggested_name(self._project.stem)))
+        # The project lies among its images.
+        folder = self._project.parent.parent if self.spec.is_beside else self._project.parent
+        self.place.setText(str(folder / self.spec.suggested_name(self._project.stem)))
 
     def _fit(self) -> None:
         """There may be more options than before."""
@@ -192,8 +199,7 @@ class ExportDialog(WorkDialog):
             self.report.setPlainText(question)
             self.report.show()
             return
-        wish = self.wish
-        values = {name: value for name, value in wish.options.get(spec.id, {}).items() if name in self._readers}
+        wish, values = self.wish, {name: read() for name, read in self._readers.items()}
 
         def work(job: Job) -> object:
             export, options = exporter(spec), spec.checked_options(values)

@@ -1,4 +1,4 @@
-"""Dark and light from one token table, and the place where bundled resources are found."""
+"""Dark and light from one token table."""
 
 from __future__ import annotations
 

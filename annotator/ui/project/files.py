@@ -223,9 +223,9 @@ class FileActions(QObject):
         self._formats.start(import_formats, self._ask_import, lambda error: self.show_error(str(error)))
 
     def _ask_import(self, formats: tuple[FormatSpec, ...]) -> None:
-        patterns = {spec.title: f"{'*' * spec.import_name.startswith('.')}{spec.import_name}" for spec in formats}
-        kinds = [f"All formats ({' '.join(dict.fromkeys(patterns.values()))})"]
-        kinds += [f"{title} ({pattern})" for title, pattern in patterns.items()]
+        patterns = {spec.title: spec.import_patterns() for spec in formats}
+        kinds = [f"All formats ({' '.join(dict.fromkeys(one for several in patterns.values() for one in several))})"]
+        kinds += [f"{title} ({' '.join(several)})" for title, several in patterns.items()]
         name, _ = QFileDialog.getOpenFileName(self._window, "Import", "", ";;".join(kinds))
         if name:
             self.import_path(Path(name))
