@@ -97,6 +97,28 @@ OWN: tuple[FormatSpec, ...] = (
         readers="ultralytics (segmentation models)",
     ),
     *CLIPS,
+    FormatSpec(
+        id="measurements",
+        title="Measurements",
+        summary="one CSV file",
+        is_folder=False,
+        suffix=".csv",
+        holds=frozenset((Holds.BOXES,)),
+        options=(
+            FormatOption(
+                name="lines",
+                title="A line is",
+                default="object",
+                help="what one line is about",
+                choices=(
+                    Choice("object", "An object of an image", help="areas, longest diameter, centre and box"),
+                    Choice("track", "An object through its slices", help="volume, largest area, longest diameter"),
+                ),
+            ),
+        ),
+        export="annotator.io.formats.measurements:export_measurements",
+        readers="spreadsheets, pandas, R",
+    ),
     *MEDICAL,
 )
 """In the order in which they are offered."""

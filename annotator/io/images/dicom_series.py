@@ -73,7 +73,7 @@ def places_in_dicom(stream: BinaryIO, name: str) -> FilePlaces:
     planes = tuple(plane_of_frame(dataset, frame) for frame in range(frames))
     names = ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
     uid, series_uid, reference_uid = (uid_of(dataset, name) or "" for name in names)
-    return FilePlaces(planes, uid, series_uid, reference_uid)
+    return FilePlaces(planes, uid, series_uid, reference_uid, spacing_xy=spacing_of(dataset, 0))
 
 
 def plane_of_frame(dataset: pydicom.Dataset, frame: int) -> Plane | None:

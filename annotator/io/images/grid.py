@@ -170,7 +170,7 @@ class GridReader:
         volume = VolumeGrid(
             grid.shape, np.asarray(grid.affine, np.float64) if grid.has_space else None, grid.turn, grid.is_guess
         )
-        return FilePlaces(grid.planes()[:MAX_FRAMES], volume=volume)
+        return FilePlaces(grid.planes()[:MAX_FRAMES], volume=volume, spacing_xy=grid.spacing_mm())
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         return self.grid(stream, name).size_wh

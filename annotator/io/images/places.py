@@ -61,6 +61,7 @@ class FilePlaces:
         planes: of each frame as it is shown; None where the file does not say.
         uid: SOPInstanceUID; series_uid, reference_uid: of the series and the frame of reference. They stay in memory.
         volume: of a volume file.
+        spacing_xy: size of a pixel in millimetres, also where nothing says where it lies.
     """
 
     planes: tuple[Plane | None, ...]
@@ -68,11 +69,13 @@ class FilePlaces:
     series_uid: str = ""
     reference_uid: str = ""
     volume: VolumeGrid | None = None
+    spacing_xy: tuple[float, float] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data, to get it out of a reader process."""
         found: dict[str, Any] = {"planes": [None if plane is None else plane.to_data() for plane in self.planes]}
         found |= {"uid": self.uid, "series_uid": self.series_uid, "reference_uid": self.reference_uid}
+        found["spacing_xy"] = self.spacing_xy
         if self.volume is not None:
             grid, turn = self.volume, self.volume.turn
             affine = None if grid.affine is None else grid.affine.tolist()
@@ -88,7 +91,9 @@ class FilePlaces:
             (i, j, k, times), affine, turn, is_guess = data["volume"]
             known = None if affine is None else np.array(affine, np.float64)
             volume = VolumeGrid((i, j, k, times), known, Turn(*turn), is_guess)
-        return cls(planes, data["uid"], data["series_uid"], data["reference_uid"], volume)
+        spacing = data["spacing_xy"]
+        spacing_xy = None if spacing is None else (float(spacing[0]), float(spacing[1]))
+        return cls(planes, data["uid"], data["series_uid"], data["reference_uid"], volume, spacing_xy)
 
 
 @runtime_checkable

@@ -140,7 +140,7 @@ def _volume(name: str, series: Series | None, members: list[ImageRecord], places
     if len(known) == len(members):
         return _in_space(name, members, known, lattice_of(known), (width, height))
     step = None if series is None else series.step_mm
-    across = members[0].spacing_mm
+    across = members[0].spacing_mm or (None if own is None else own.spacing_xy)
     spacing = None if across is None else (*across, step or 1.0)
     shape = (width, height, len(members), 1)
     return Volume(name, tuple(members), tuple(planes), shape, None, spacing)
