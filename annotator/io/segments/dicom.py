@@ -18,7 +18,7 @@ from annotator.domain.planes import Plane
 from annotator.io.images.claims import check_deflated
 from annotator.io.images.dicom_facts import all_numbers, functional_group, uid_of, value_of, whole_number
 from annotator.io.images.dicom_series import plane_of_frame
-from annotator.io.segments.found import MOST_SEGMENTS, Found, Picture, PlaneIndex, Segment
+from annotator.io.segments.found import CLASS_TAG, MOST_SEGMENTS, Found, Picture, PlaneIndex, Segment
 
 SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """Segmentation Storage, Label Map Segmentation Storage."""
@@ -195,10 +195,11 @@ def _colour_of_lab(numbers: list[float]) -> str:
 
 def _structures(dataset: pydicom.Dataset, pictures: Sequence[Picture]) -> Found:
     """Contours of a structure on one picture are filled by the even-odd rule: an inner one is a hole."""
-    names = {
-        whole_number(item, "ROINumber", 0): str(value_of(item, "ROIName") or "").strip()
-        for item in value_of(dataset, "StructureSetROISequence") or []
-    }
+    names: dict[int, tuple[str, str]] = {}
+    for item in value_of(dataset, "StructureSetROISequence") or []:
+        about = str(value_of(item, "ROIDescription") or "").strip()
+        own = about.removeprefix(CLASS_TAG) if about.startswith(CLASS_TAG) else ""
+        names[whole_number(item, "ROINumber", 0)] = str(value_of(item, "ROIName") or "").strip(), own
     found = Found()
     by_uid = {picture.uid: at for at, picture in enumerate(pictures) if picture.uid and picture.frame == 0}
     by_plane = PlaneIndex(pictures)
@@ -207,7 +208,8 @@ def _structures(dataset: pydicom.Dataset, pictures: Sequence[Picture]) -> Found:
         key = whole_number(item, "ReferencedROINumber", 0)
         colour = _numbers(item, "ROIDisplayColor")
         shown = "#" + "".join(f"{min(255, max(0, int(share))):02x}" for share in colour) if len(colour) == 3 else ""
-        found.segments.append(Segment(key, names.get(key, ""), shown, str(key)))
+        name, category = names.get(key, ("", ""))
+        found.segments.append(Segment(key, name, shown, str(key), category=category))
         rings: dict[int, list[tuple[tuple[float, float], ...]]] = {}
         for contour in value_of(item, "ContourSequence") or []:
             if str(value_of(contour, "ContourGeometricType") or "") not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from annotator.domain.planes import Plane
 
 MOST_SEGMENTS = 65_535
+CLASS_TAG = "annotator.class:"
+"""Before the name of a class, where a format has a place for words of any kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,9 @@ from annotator.domain.planes import Plane
 from annotator.io.images.grid import Grid, unpacked
 from annotator.io.images.nifti import NiftiReader
 from annotator.io.images.nrrd import label_grid
-from annotator.io.segments.found import MOST_SEGMENTS, Found, Picture, Segment
+from annotator.io.segments.found import CLASS_TAG, MOST_SEGMENTS, Found, Picture, Segment
 
 _SEGMENT = re.compile(r"Segment(\d{1,5})_(ID|Name|LabelValue|Layer|Color|Tags)")
-CLASS_TAG = "annotator.class:"
-"""Among a segment's tags."""
 _LAYERS = 1 << 20
 """Keys of segments are value + layer x this."""
 _CODES = re.compile(r"~([^~^]+)\^([^~^]+)\^([^~^]*)")

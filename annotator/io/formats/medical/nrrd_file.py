@@ -13,7 +13,7 @@ import numpy.typing as npt
 from annotator.io.formats.medical.codes import Codes
 from annotator.io.formats.medical.segments import Segment
 from annotator.io.formats.medical.volumes import Volume
-from annotator.io.segments.labels import CLASS_TAG
+from annotator.io.segments.found import CLASS_TAG
 
 _TYPES = {"uint8": "unsigned char", "uint16": "unsigned short"}
 

@@ -69,4 +69,18 @@ MEDICAL: tuple[FormatSpec, ...] = (
         readers="3D Slicer, OHIF, MITK, highdicom, archives",
         is_beside=True,
     ),
+    FormatSpec(
+        id="rtstruct",
+        title="RTSTRUCT",
+        summary="a .dcm structure set per DICOM series",
+        is_folder=True,
+        suffix="",
+        holds=_PIXELS,
+        options=(IDENTIFIERS, _labels("object")),
+        export="annotator.io.formats.medical.segmentation:export_rtstruct",
+        import_="annotator.io.formats.medical.import_:import_dicom",
+        import_name=".dcm",
+        readers="treatment planning systems, 3D Slicer",
+        is_beside=True,
+    ),
 )

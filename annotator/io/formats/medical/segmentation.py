@@ -1,9 +1,9 @@
-"""DICOM-SEG out: a file for each series, that names the images it was made of."""
+"""DICOM-SEG and RTSTRUCT out: a file for each series, that names the images it was made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -11,15 +11,16 @@ import pydicom
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
-from annotator.domain.project import Annotation, Category, ImageRecord
+from annotator.domain.project import Annotation, ImageRecord
 from annotator.domain.tally import Tally
 from annotator.files.atomic import export_errors
 from annotator.io.formats.medical.codes import Codes
 from annotator.io.formats.medical.consent import check_consent, said_of
 from annotator.io.formats.medical.dicom_common import Names, heads_of
 from annotator.io.formats.medical.label_maps import LabelMapReport, check_folder, objects_of
+from annotator.io.formats.medical.rtstruct_file import check_rtstruct, sources_in_space, write_rtstruct
 from annotator.io.formats.medical.seg_file import SourceRefusedError, Sources, check_seg, highdicom, write_seg
-from annotator.io.formats.medical.segments import segments_of
+from annotator.io.formats.medical.segments import Segment, segments_of
 from annotator.io.formats.medical.volumes import Volume, groups_of, places_of, plane_of
 from annotator.io.formats.report import CheckReport, Selection, select_images
 from annotator.io.formats.staging import put_files, staging
@@ -52,65 +53,121 @@ def export_seg(
             data; nothing in the folder was changed.
         ProjectError: the project cannot be read.
     """
-    check_consent(identifiers, "DICOM-SEG")
     highdicom()
-    target, terms = Path(out_path).absolute(), Codes.load(codes)
-    check_folder(target, store)
-    with store.snapshot(), export_errors(target), staging(target) as made:
-        selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
-        categories = {category.id: category for category in store.categories()}
-        warnings, tally = list(selection.warnings), Tally()
-        objects = objects_of(store, selection, categories, warnings)
-        work = _sources(store, selection, objects, tally, identifiers=identifiers)
-        run = _Run(made, Names(store), terms, categories, objects, labels)
-        written: list[Sources] = []
-        for done, sources in enumerate(work, start=1):
-            try:
-                run.one(sources)
-                written.append(sources)
-            except SourceRefusedError as error:
-                warnings.append(error.message)
-            if progress is not None:
-                progress(done, len(work))
-        warnings += tally.lines()
-        if not written:
-            why = "; ".join(warnings[:2]) or "no DICOM image has objects"
-            raise ExportError(f"There is nothing to write: {why}.")
-        put_files(made, target)
-    images = sum(len(sources.images) for sources in written)
-    said = [said_of(identifiers, images), *_said_of_codes(terms)]
-    check = CheckReport(run.objects, rle=run.objects)
-    counts = (images, run.objects, len(categories))
-    return LabelMapReport(
-        target, *counts, selection.left_out, tuple(warnings), check, len(written), tuple(said), run.off_mm
-    )
+    terms = Codes.load(codes)
+    names = Names(store)
+
+    def write(path: Path, sources: Sources, segments: list[Segment]) -> None:
+        write_seg(path, sources, segments, terms, names)
+
+    run = _Run(store, Path(out_path).absolute(), "DICOM-SEG", identifiers, labels, write, check_seg)
+    report = run.export(include_unfinished=include_unfinished, all_images=all_images, progress=progress)
+    return replace(report, said=(*report.said, *_said_of_codes(terms)))
 
 
-@dataclass(slots=True)
+def export_rtstruct(
+    store: ProjectQueries,
+    out_path: str | Path,
+    *,
+    identifiers: str = "none",
+    labels: str = "object",
+    include_unfinished: bool = True,
+    all_images: bool = False,
+    progress: Progress | None = None,
+) -> LabelMapReport:
+    """Write a structure set ``OUT/NAME.dcm`` for each DICOM series or image with objects. Contours run on the edges of
+    pixels; holes are reached by a cut, as the format has none.
+
+    Args, raises: as :func:`export_seg`.
+    """
+    bridged = 0
+
+    def write(path: Path, sources: Sources, segments: list[Segment]) -> None:
+        nonlocal bridged
+        bridged += write_rtstruct(path, sources, segments)
+
+    run = _Run(store, Path(out_path).absolute(), "RTSTRUCT", identifiers, labels, write, check_rtstruct)
+    run.why_not = sources_in_space
+    report = run.export(include_unfinished=include_unfinished, all_images=all_images, progress=progress)
+    holes = (f"holes are reached by a cut, as the format has none: {counted(bridged, 'contour')}",) if bridged else ()
+    return replace(report, said=(*report.said, *holes))
+
+
 class _Run:
-    """One export."""
+    """One export of DICOM objects, a file for each series."""
 
-    staging: Path
-    names: Names
-    codes: Codes
-    categories: dict[int, Category]
-    by_image: dict[int, list[Annotation]]
-    labels: str
-    objects: int = 0
-    off_mm: float = 0.0
+    def __init__(
+        self,
+        store: ProjectQueries,
+        target: Path,
+        title: str,
+        identifiers: str,
+        labels: str,
+        write: Callable[[Path, Sources, list[Segment]], None],
+        check: Callable[[Path, Sources, list[Segment]], tuple[list[str], float]],
+    ) -> None:
+        self._store, self._target, self._title, self._identifiers = store, target, title, identifiers
+        self._labels, self._write, self._check = labels, write, check
+        self.why_not: Callable[[Sources], str] = lambda _sources: ""
+        """Why there is no file of some images; empty when there is one."""
+        self._objects, self._off_mm = 0, 0.0
 
-    def one(self, sources: Sources) -> None:
-        """Write a file and read it back."""
-        segments = segments_of(_as_volume(sources), self.by_image, self.categories, by=self.labels)
-        path = self.staging.joinpath(*f"{sources.name}.dcm".split("/"))
+    def export(self, *, include_unfinished: bool, all_images: bool, progress: Progress | None) -> LabelMapReport:
+        check_consent(self._identifiers, self._title)
+        check_folder(self._target, self._store)
+        target, tally = self._target, Tally()
+        with self._store.snapshot(), export_errors(target), staging(target) as made:
+            selection = select_images(self._store, include_unfinished=include_unfinished, all_images=all_images)
+            categories = {category.id: category for category in self._store.categories()}
+            warnings = list(selection.warnings)
+            objects = objects_of(self._store, selection, categories, warnings)
+            work = _sources(self._store, selection, objects, tally, identifiers=self._identifiers)
+            written: list[Sources] = []
+            for done, sources in enumerate(work, start=1):
+                why = self.why_not(sources)
+                if why:
+                    tally.add(sources.name, why, noun="series")
+                else:
+                    segments = segments_of(_as_volume(sources), objects, categories, by=self._labels)
+                    refusal = self._one(made, sources, segments)
+                    warnings += [refusal] if refusal else []
+                    written += [] if refusal else [sources]
+                if progress is not None:
+                    progress(done, len(work))
+            warnings += tally.lines()
+            if not written:
+                why = "; ".join(warnings[:2]) or "no DICOM image has objects"
+                raise ExportError(f"There is nothing to write: {why}.")
+            put_files(made, target)
+        images = sum(len(sources.images) for sources in written)
+        return LabelMapReport(
+            target,
+            images,
+            self._objects,
+            len(categories),
+            selection.left_out,
+            tuple(warnings),
+            CheckReport(self._objects, rle=self._objects),
+            len(written),
+            (said_of(self._identifiers, images),),
+            self._off_mm,
+        )
+
+    def _one(self, staging: Path, sources: Sources, segments: list[Segment]) -> str:
+        """Write a file and read it back; why it cannot be made of these images, else nothing."""
+        path = staging.joinpath(*f"{sources.name}.dcm".split("/"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_seg(path, sources, segments, self.codes, self.names)
-        problems, off_mm = check_seg(path, sources, segments)
+        try:
+            self._write(path, sources, segments)
+        except SourceRefusedError as error:
+            return error.message
+        problems, off_mm = self._check(path, sources, segments)
         if problems:
             detail = "; ".join(problems[:3])
             raise ExportError(f"{path.name} was not written: reading it back gave other data ({detail}).")
-        self.off_mm = max(self.off_mm, off_mm)
-        self.objects += sum(len(segment.objects) for segment in segments)
+        self._off_mm = max(self._off_mm, off_mm)
+        self._objects += sum(len(segment.objects) for segment in segments)
+        return ""
 
 
 def _sources(
