@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix.lower() != ".json":
         raise ExportError(f"{args.out} has an unknown kind.", "Name a .json file.")
     check_output(args.out, sources=(*args.mask, args.model, args.series if args.series.is_file() else None))
-    source = open_frames(args.series, load=AsShown().load)
+    source = open_frames(args.series, load=AsShown(are_slices=True).load)
     keys = read_masks(args.mask, args.at, source)
     segmenter = load_segmenter(args.model, device=args.device, config=args.config)
     for note in notes_on(segmenter.info):

@@ -12,8 +12,10 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.image_filter import ImageFilter
 from annotator.domain.project import Status, status_edit
+from annotator.io.images.reading import load_image
 from annotator.ui.panels.list_models import DRAFTS_ROLE, ROW_ROLE, SLICES_ROLE
 from annotator.ui.shell.slice_bar import Mark
+from tests.unit.io.dicom_builders import write_slice
 
 K = Qt.Key
 CTRL, ALT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
@@ -203,3 +205,26 @@ def test_a_slice_that_cannot_be_read_does_not_show_its_neighbour(stack):
     stack.until(lambda: stack.window.area.error_bar.text != "")
     assert not stack.window.canvas.has_image
     assert bar(stack).isVisible()
+
+
+def test_slices_with_a_window_each_do_not_flicker(desk):
+    folder = desk.root / "ct"
+    ramp = np.tile(np.linspace(0, 1000, 64), (48, 1))
+    for number in range(4):
+        own = {"WindowCenter": 300 + 100 * number, "WindowWidth": 400 + 100 * number}
+        write_slice(folder / f"{number}.dcm", ramp, number=number, position=(0, 0, 2.0 * number), **own)
+    desk.open(folder=folder, first_row=2)
+    panel, shown = desk.window.panels["window"], {}
+    for number in (2, 3, 2, 1):
+        desk.window.area.slices.track.moved.emit(number)
+        desk.wait_image(number)
+        shown.setdefault(number, []).append(desk.program.bench.picture.loaded)
+    assert {image.rgb.tobytes() for several in shown.values() for image in several} == {shown[2][0].rgb.tobytes()}
+    assert shown[2][0].image_key == load_image(folder / "2.dcm").image_key
+    assert panel.scope.text() == "One for the series, as its file asks"
+    desk.key(K.Key_2, Qt.KeyboardModifier.ShiftModifier)
+    desk.qtbot.waitUntil(lambda: desk.program.bench.picture.loaded.window is not None)
+    assert panel.scope.text() == "For this series"
+    desk.key(K.Key_0, Qt.KeyboardModifier.ShiftModifier)
+    desk.qtbot.waitUntil(lambda: desk.program.bench.picture.loaded.rgb.tobytes() == shown[2][0].rgb.tobytes())
+    assert panel.scope.text() == "One for the series, as its file asks"

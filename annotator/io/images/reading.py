@@ -28,7 +28,7 @@ from annotator.io.images.pool import POOL_SIZE, ReaderPool
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
 from annotator.io.images.suffixes import suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader, may_be_several
-from annotator.io.images.windowed import through_stored
+from annotator.io.images.windowed import Remembered, through_stored
 from annotator.io.segments.found import Found, Picture
 
 __all__ = [
@@ -117,7 +117,7 @@ def load_image(
     about = answer.data.get("native")
     image = LoadedImage(rgb=rgb, native=from_wire(about, block, rgb) if about else None, **values)
     if window is not None:
-        image = through_stored(image, window)
+        image = through_stored(image, Remembered(window))
     return image if is_native else image.without_native()
 
 

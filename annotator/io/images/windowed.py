@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from annotator.domain import budget
 from annotator.domain.errors import ImageError
@@ -41,12 +41,25 @@ def windowed(image: LoadedImage, window: Window | None) -> LoadedImage:
     return replace(image, rgb=rgb, image_key=key, window=window, native=native)
 
 
-def through_stored(image: LoadedImage, window: Window | None, spread: Spread | None = None) -> LoadedImage:
-    """As :func:`windowed`, for a window that was remembered: one that would blank this picture is passed over, and the
-    note says so."""
-    if window is None:
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A window that was kept for an image.
+
+    Attributes:
+        of_slices: nobody chose it: it holds for all slices of a series, also for those in which nothing is to be seen.
+    """
+
+    window: Window
+    of_slices: bool = False
+
+
+def through_stored(image: LoadedImage, kept: Remembered | None, spread: Spread | None = None) -> LoadedImage:
+    """As :func:`windowed`, for a window that was remembered: one that somebody chose and that would blank this picture
+    is passed over, and the note says so."""
+    if kept is None:
         return windowed(image, None)
-    if is_blank(window, spread or spread_of(image.source)):
+    window = kept.window
+    if not kept.of_slices and is_blank(window, spread or spread_of(image.source)):
         plain = windowed(image, None)
         return replace(plain, note=", ".join(filter(None, (plain.note, SHOWS_NOTHING))))
     shown = windowed(image, window)

@@ -15,13 +15,15 @@ from annotator.domain.pseudonym import new_salt, pseudonym
 from annotator.domain.window import Window, window_from_json
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
 from annotator.io.images.reading import load_image
-from annotator.io.images.windowed import through_stored
+from annotator.io.images.windowed import Remembered, through_stored
 from annotator.io.project.identifiers import salt_of
 from annotator.io.project.place import find_project
 from annotator.io.project.queries import ProjectQueries, meta_beginning
 from annotator.io.project.store import ProjectStore
 
 PREFIX = "window/"
+_OF_SLICES = "slices/"
+"""Before the name of a series or file: what its slices are shown through where nobody has chosen a window."""
 _AS_THE_FILE_ASKS = "file"
 """In the place of a window: this picture has none, although all of its kind have."""
 
@@ -56,12 +58,32 @@ class WindowBook:
         """Whether every picture is shown as its file asks."""
         return not any(self._rows.values())
 
+    def remembered(self, image: LoadedImage) -> Remembered | None:
+        """As :meth:`find`, with whether somebody chose it."""
+        window, own = self.find(image), self._rows.get(self._own(image), "")
+        if window is None:
+            return None
+        is_chosen = own not in ("", _AS_THE_FILE_ASKS) or (not own and bool(self._rows.get(_kind(image), "")))
+        return Remembered(window, of_slices=not is_chosen)
+
     def find(self, image: LoadedImage) -> Window | None:
-        """The window of a picture, its own before that of its kind; None: as the file asks."""
+        """The window of a picture, its own before that of its kind and that of its slices; None: as the file asks."""
         own = self._rows.get(self._own(image), "")
         if own == _AS_THE_FILE_ASKS:
-            return None
-        return window_from_json(own) or window_from_json(self._rows.get(_kind(image), ""))
+            return self.of_slices(image)
+        chosen = window_from_json(own) or window_from_json(self._rows.get(_kind(image), ""))
+        return chosen or self.of_slices(image)
+
+    def of_slices(self, image: LoadedImage) -> Window | None:
+        """What the slices that it belongs to are shown through unless somebody chooses; None: as each file asks."""
+        return window_from_json(self._rows.get(_OF_SLICES + self._own(image), ""))
+
+    def hold_for_slices(self, image: LoadedImage) -> None:
+        """From now on the slices of this one's series, or file, are shown as its own file asks, the first that is told
+        of: files with a window each, and pages that are stretched one by one, would flicker."""
+        source, key = image.source, _OF_SLICES + self._own(image)
+        if source.is_deep and source.plain is None and not self._rows.get(key):
+            self._put(key, source.default.to_json())
 
     def keep(self, image: LoadedImage, window: Window | None) -> None:
         """Remember the window of this picture, and of its series; None: as the file asks."""
@@ -98,10 +120,14 @@ class AsShown:
     """Reads images as the window shows them: through the windows of the project that they belong to.
 
     For commands without a window. A folder's project is looked for once.
+
+    Args:
+        are_slices: what is read are the slices of a series: one window holds for all of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, are_slices: bool = False) -> None:
         self._books: dict[Path, WindowBook | None] = {}
+        self._of_slices = WindowBook() if are_slices else None
 
     def load(
         self, path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS
@@ -111,11 +137,15 @@ class AsShown:
         Raises:
             ImageError: as there.
         """
-        book = self._book(Path(os.path.abspath(path)).parent)
-        if book is None or book.is_empty:
+        book, slices = self._book(Path(os.path.abspath(path)).parent), self._of_slices
+        if slices is None and (book is None or book.is_empty):
             return load_image(path, frame=frame, max_pixels=max_pixels)
         image = load_image(path, frame=frame, max_pixels=max_pixels, is_native=True)
-        return through_stored(image, book.find(image)).without_native()
+        kept = None if book is None else book.remembered(image)
+        if kept is None and slices is not None:
+            slices.hold_for_slices(image)
+            kept = slices.remembered(image)
+        return through_stored(image, kept).without_native()
 
     def _book(self, folder: Path) -> WindowBook | None:
         """Of the nearest project above a file."""

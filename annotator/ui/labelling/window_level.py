@@ -13,6 +13,7 @@ from annotator.domain.window import Preset, Window
 from annotator.domain.windowing import is_blank, presets_of
 from annotator.io.images.dicom_facts import MODALITIES
 from annotator.io.images.reader import LoadedImage
+from annotator.io.images.windowed import Remembered
 from annotator.io.project.windows import WindowBook
 from annotator.ui.canvas.canvas import Canvas
 from annotator.ui.canvas.preview import Preview
@@ -88,9 +89,10 @@ class WindowLevel(QObject):
         """As the file asks to be shown."""
         picture = self._bench.picture
         if picture is not None:
-            self._now = picture.loaded.source.default
+            self._now = self._default(picture)
             self._settle()
-            self._notices.tell("Shown as the file asks.", about=Subject.WINDOW)
+            told = "series" if self._book.of_slices(picture.loaded) is not None else "file"
+            self._notices.tell(f"Shown as the {told} asks.", about=Subject.WINDOW)
 
     def use_for_all(self) -> None:
         """All images of this kind that have no window of their own."""
@@ -121,9 +123,9 @@ class WindowLevel(QObject):
         except ProjectError as error:
             _log.warning("no windows are remembered: %s", error)
 
-    def _window_of(self, image: LoadedImage) -> Window | None:
+    def _window_of(self, image: LoadedImage) -> Remembered | None:
         """Also on the reading threads."""
-        return self._book.find(image)
+        return self._book.remembered(image)
 
     def _on_image(self, _image: object) -> None:
         if self._bench.picture is None:  # one that was in memory is shown already
@@ -144,7 +146,9 @@ class WindowLevel(QObject):
         if picture is None:
             return
         self._forget_wishes()
-        source = picture.loaded.source
+        source, image = picture.loaded.source, self._session.image
+        if image is not None and image.series_id:
+            self._book.hold_for_slices(picture.loaded)
         self._now = picture.loaded.window or source.default
         self._canvas.right_drag.is_wanted = picture.loaded.extra.get("Modality") in MODALITIES and source.is_deep
         self._panel.show_source(source, picture.spread, self._titles(presets_of(source, picture.spread)))
@@ -211,7 +215,11 @@ class WindowLevel(QObject):
 
     def _kept(self, picture: Picture) -> Window | None:
         """What there is to remember; nothing for what the file asks for anyway."""
-        return None if self._now == picture.loaded.source.default else self._now
+        return None if self._now == self._default(picture) else self._now
+
+    def _default(self, picture: Picture) -> Window:
+        """What it is shown through unless somebody chooses."""
+        return self._book.of_slices(picture.loaded) or picture.loaded.source.default
 
     def _on_preview(self, _generation: int, preview: Preview) -> None:
         if self._bench.picture is not None and self._now is not None:
@@ -238,7 +246,8 @@ class WindowLevel(QObject):
         if self._book.is_for_all(picture.loaded):
             scope = "For all images of this kind"
         elif self._kept(picture) is None:
-            scope = "As the file asks"
+            is_slice = self._book.of_slices(picture.loaded) is not None
+            scope = "One for the series, as its file asks" if is_slice else "As the file asks"
         else:
             scope = "For this series" if self._book.is_of_series(picture.loaded) else "For this image"
         self._panel.show_window(self._now, scope)

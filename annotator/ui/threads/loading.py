@@ -13,11 +13,10 @@ from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 
 from annotator.domain.errors import UserError
-from annotator.domain.window import Window
 from annotator.domain.windowing import Spread, is_blank, spread_of
 from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
 from annotator.io.images.reading import interrupt, load_image, load_thumbnail
-from annotator.io.images.windowed import through_stored
+from annotator.io.images.windowed import Remembered, through_stored
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 
 _log = logging.getLogger(__name__)
@@ -47,22 +46,23 @@ class Picture:
         return self.loaded.nbytes + self.loaded.rgb.nbytes * 4 // 3
 
 
-def picture_of(image_id: int, image: LoadedImage, window: Window | None, spread: Spread | None = None) -> Picture:
+def picture_of(image_id: int, image: LoadedImage, kept: Remembered | None, spread: Spread | None = None) -> Picture:
     """An image through a window that is remembered for it, ready to be shown. For a worker thread.
 
     Raises:
         ImageError: it needs more memory than an image may take.
     """
     spread = spread or spread_of(image.source)
-    shown = through_stored(image, window, spread)
+    shown = through_stored(image, kept, spread)
     return Picture(image_id, shown, prepare_image(shown.rgb), spread)
 
 
-def is_through(picture: Picture, window: Window | None) -> bool:
+def is_through(picture: Picture, kept: Remembered | None) -> bool:
     """Whether this is what :func:`picture_of` makes of an image and a window."""
-    if window is None or window == picture.loaded.source.default:
+    if kept is None or kept.window == picture.loaded.source.default:
         return picture.loaded.window is None
-    return picture.loaded.window == (None if is_blank(window, picture.spread) else window)
+    is_passed_over = not kept.of_slices and is_blank(kept.window, picture.spread)
+    return picture.loaded.window == (None if is_passed_over else kept.window)
 
 
 class PoolJob(QRunnable):
@@ -112,7 +112,7 @@ class ImageLoader(QObject):
         self._generation = 0
         self.max_pixels = DEFAULT_MAX_PIXELS
         """Larger images are refused."""
-        self.window_of: Callable[[LoadedImage], Window | None] = lambda _image: None
+        self.window_of: Callable[[LoadedImage], Remembered | None] = lambda _image: None
         """What each is to be shown through; asked by the reading threads, too."""
 
     def request(self, epoch: int, image_id: int, path: Path, *, frame: int = 0, keeps_ahead: bool = False) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from annotator import cli
@@ -15,6 +17,7 @@ from annotator.domain.window import Window
 from annotator.evaluate import run as evaluation
 from annotator.evaluate.objects import EvaluationImage
 from annotator.io.images.reading import load_image
+from annotator.io.images.windowed import through_stored
 from annotator.io.project.identifiers import SALT_KEY
 from annotator.io.project.queries import meta_beginning
 from annotator.io.project.store import ProjectStore
@@ -125,3 +128,49 @@ def test_an_evaluation_measures_what_the_person_sees(folder: Path) -> None:
     evaluation._encoded(fake, image, AsShown())
     assert fake.encodes == [load_image(folder / "b.dcm", window=WIDE).image_key]
     assert fake.encodes != [load_image(folder / "b.dcm").image_key]
+
+
+def deep_pages(path: Path) -> None:
+    """A stack whose pages are as bright as their number; stretched one by one they would all look alike."""
+    ramp = np.tile(np.linspace(0, 900, 60), (40, 1))
+    tifffile.imwrite(
+        path, np.stack([ramp + 3000 * page for page in range(4)]).astype(np.uint16), photometric="minisblack"
+    )
+
+
+def test_slices_are_shown_through_one_window_and_an_empty_one_is_dark(tmp_path: Path) -> None:
+    deep_pages(tmp_path / "stack.tif")
+    book = WindowBook()
+    pages = [load_image(tmp_path / "stack.tif", frame=frame, is_native=True) for frame in range(4)]
+    assert len({page.rgb.mean().round() for page in pages}) == 1, "or there is nothing to mend"
+    book.hold_for_slices(pages[2])
+    book.hold_for_slices(pages[0])
+    shown = [through_stored(page, book.remembered(page)) for page in pages]
+    assert [page.rgb.max() for page in shown[:2]] == [0, 0]
+    assert shown[3].rgb.min() == 255
+    assert shown[2].image_key == pages[2].image_key, "its embedding is still good"
+    book.keep(pages[0], Window(7000.0, 14000.0))
+    assert {(kept := book.remembered(page)) and (kept.window, kept.of_slices) for page in pages} == {
+        (Window(7000.0, 14000.0), False)
+    }
+    book.keep(pages[0], None)
+    assert {(kept := book.remembered(page)) and kept.of_slices for page in pages} == {True}
+
+
+def test_the_window_of_slices_is_in_the_project_and_names_no_series(folder: Path) -> None:
+    with ProjectStore.open_folder(folder) as store:
+        book = WindowBook.of(store, store.meta_set)
+        book.hold_for_slices(load_image(folder / "a.dcm", is_native=True))
+        rows = meta_beginning(store, PREFIX)
+    assert len(rows) == 1
+    assert UID not in json.dumps(rows)
+    asked = load_image(folder / "b.dcm", is_native=True)
+    assert AsShown().load(folder / "b.dcm").window == load_image(folder / "a.dcm", is_native=True).source.default
+    assert asked.source.default != load_image(folder / "a.dcm", is_native=True).source.default, "or it says nothing"
+
+
+def test_frames_that_are_read_in_a_row_without_a_project_have_one_window(tmp_path: Path) -> None:
+    deep_pages(tmp_path / "stack.tif")
+    as_shown = AsShown(are_slices=True)
+    means = [as_shown.load(tmp_path / "stack.tif", frame=frame).rgb.mean() for frame in range(3)]
+    assert means[0] < means[1] == means[2] == 255
