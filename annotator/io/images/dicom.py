@@ -58,6 +58,7 @@ class DicomReader:
     version = 2
     suffixes = frozenset((".dcm", ".dicom", ".dic", ".ima"))
     surveyed = suffixes
+    placed = suffixes
 
     def sniff(self, head: bytes) -> bool:
         return head[128:132] == b"DICM"

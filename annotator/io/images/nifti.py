@@ -30,6 +30,7 @@ class NiftiReader(GridReader):
     version = 1
     suffixes = frozenset((".nii", ".nii.gz"))
     surveyed = suffixes
+    placed = suffixes
 
     def __init__(self) -> None:
         super().__init__(_read)

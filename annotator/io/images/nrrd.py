@@ -43,6 +43,7 @@ class NrrdReader(GridReader):
     version = 1
     suffixes = frozenset((".nrrd",))
     surveyed = suffixes
+    placed = suffixes
 
     def __init__(self) -> None:
         super().__init__(_read)

@@ -98,7 +98,13 @@ class FilePlaces:
 
 @runtime_checkable
 class PlacingReader(Protocol):
-    """A reader whose files say where their frames lie."""
+    """A reader whose files say where their frames lie, or how large their pixels are.
+
+    Attributes:
+        placed: suffixes of such files, lower case, with the dot.
+    """
+
+    placed: frozenset[str]
 
     def places(self, stream: BinaryIO, name: str) -> FilePlaces:
         """From heads only. May raise anything for a damaged file."""

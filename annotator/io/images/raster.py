@@ -18,6 +18,7 @@ from annotator.io.images.claims import ask_for, check_picture, deep_bytes
 from annotator.io.images.colours import Samples, Shown, show_samples, thin_samples, thinning
 from annotator.io.images.deep import deep_decoder, png_clear_grey, size_without_pillow
 from annotator.io.images.display import flatten_alpha
+from annotator.io.images.places import FilePlaces
 from annotator.io.images.reader import (
     COPY_AGAIN,
     DEFAULT_MAX_PIXELS,
@@ -81,6 +82,7 @@ class RasterReader:
     version = 2
     suffixes = _SUFFIXES
     surveyed = frozenset((".tif", ".tiff", ".gif", ".apng"))
+    placed = frozenset((".tif", ".tiff"))
 
     def sniff(self, head: bytes) -> bool:
         return (
@@ -99,6 +101,13 @@ class RasterReader:
             return read_tiff(stream, name, frame, max_pixels)
         return _read_deep(stream, name, head, frame, max_pixels) or _read_pillow(stream, name, frame, max_pixels)
 
+    def places(self, stream: BinaryIO, name: str) -> FilePlaces:
+        """See :class:`annotator.io.images.places.PlacingReader`: no place, but the size of a pixel."""
+        if not is_tiff(_peek(stream)):
+            return FilePlaces(())
+        _, space = tiff_pages(stream, name)
+        return FilePlaces((), spacing_xy=space.spacing_xy)
+
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         head = _peek(stream)
         if is_tiff(head):
@@ -115,7 +124,8 @@ class RasterReader:
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """See :class:`annotator.io.images.survey.SurveyingReader`."""
         if is_tiff(_peek(stream)):
-            return Survey(min(MAX_FRAMES, tiff_pages(stream, name)))
+            pages, space = tiff_pages(stream, name)
+            return Survey(min(MAX_FRAMES, pages), step_mm=round(space.slice_step_mm, 9), notes=space.notes())
         with _open_pillow(stream, name) as image:
             return Survey(min(MAX_FRAMES, _frames_of(image)))
 

@@ -26,6 +26,9 @@ UID_FACTS = ("SOPInstanceUID", "SeriesInstanceUID")
 """The identifiers of DICOM that are kept with an image. They lead to the study, and so to the patient, in the archive
 that the file came from."""
 
+CHANNEL_FACT = "channel"
+"""Of a page that is one of several channels: which, from 1."""
+
 COPY_AGAIN = "Copy it again from where it came from, or take it out of the folder."
 CONVERT = "Convert it to PNG or TIFF with the program that made it."
 

@@ -182,7 +182,7 @@ def read_places(
         on_done: told how many were looked at; what it raises stops the look.
     """
     found: dict[str, FilePlaces] = {}
-    without = _suffixes() - _suffixes_of(PlacingReader)
+    without = _suffixes() - _placed()
     wanted = [path for path in paths if suffix_of(path) not in without]
     for at in range(0, len(wanted), _HEADS_AT_ONCE):
         part = wanted[at : at + _HEADS_AT_ONCE]
@@ -322,8 +322,8 @@ def _surveyed() -> frozenset[str]:
 
 
 @cache
-def _suffixes_of(kind: type[Any]) -> frozenset[str]:
-    return frozenset().union(*(reader.suffixes for reader in readers() if isinstance(reader, kind)))
+def _placed() -> frozenset[str]:
+    return frozenset().union(*(reader.placed for reader in readers() if isinstance(reader, PlacingReader)))
 
 
 @cache

@@ -20,6 +20,7 @@ from annotator.domain.errors import ImageError
 from annotator.io.images.colours import ColourModel, Samples, Shown, show_samples, thinning
 from annotator.io.images.display import BoolArray, orient
 from annotator.io.images.reader import (
+    CHANNEL_FACT,
     CONVERT,
     COPY_AGAIN,
     Pixels,
@@ -29,6 +30,7 @@ from annotator.io.images.reader import (
     joined,
 )
 from annotator.io.images.tiff_segments import ask_memory, check_segments, thinned_values
+from annotator.io.images.tiff_space import TiffSpace, space_of
 
 _log = logging.getLogger(__name__)
 
@@ -73,10 +75,11 @@ def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
         return (height, width) if _orientation(page) in _SWAPPED else (width, height)
 
 
-def tiff_pages(stream: BinaryIO, name: str) -> int:
-    """How many pages are pictures of their own."""
+def tiff_pages(stream: BinaryIO, name: str) -> tuple[int, TiffSpace]:
+    """How many pages are pictures of their own, and what is known of them."""
     with _opened(stream, name) as tiff:
-        return len(_picture_pages(stream, tiff))
+        pages = len(_picture_pages(stream, tiff))
+        return pages, space_of(tiff, pages)
 
 
 def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_side: int | None = None) -> Pixels:
@@ -106,8 +109,14 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_s
         if mask_at is not None and step == 1:
             shown = _masked(shown, tiff.pages[mask_at])
         shown = shown.turned(_orientation(page))
-    note = joined(shown.words, frame_note(frame, len(pictures), word="page"))
-    return Pixels(shown.rgb, note=note, native=shown.native)
+        space = space_of(tiff, len(pictures))
+        spacing = space.spacing_xy
+        if spacing is not None and _orientation(page) in _SWAPPED:
+            spacing = spacing[::-1]
+    place = space.words(frame) or frame_note(frame, len(pictures), word="page")
+    channel = space.places(frame).get("C")
+    extra = {} if channel is None else {CHANNEL_FACT: channel + 1}
+    return Pixels(shown.rgb, "", spacing, extra, joined(shown.words, place), shown.native)
 
 
 def _opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:

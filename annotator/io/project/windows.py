@@ -13,7 +13,7 @@ from pathlib import Path
 from annotator.domain.errors import ProjectError
 from annotator.domain.pseudonym import new_salt, pseudonym
 from annotator.domain.window import Window, window_from_json
-from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
+from annotator.io.images.reader import CHANNEL_FACT, DEFAULT_MAX_PIXELS, LoadedImage
 from annotator.io.images.reading import load_image
 from annotator.io.images.windowed import Remembered, through_stored
 from annotator.io.project.identifiers import salt_of
@@ -76,12 +76,12 @@ class WindowBook:
 
     def of_slices(self, image: LoadedImage) -> Window | None:
         """What the slices that it belongs to are shown through unless somebody chooses; None: as each file asks."""
-        return window_from_json(self._rows.get(_OF_SLICES + self._own(image), ""))
+        return window_from_json(self._rows.get(self._of_slices(image), ""))
 
     def hold_for_slices(self, image: LoadedImage) -> None:
         """From now on the slices of this one's series, or file, are shown as its own file asks, the first that is told
         of: files with a window each, and pages that are stretched one by one, would flicker."""
-        source, key = image.source, _OF_SLICES + self._own(image)
+        source, key = image.source, self._of_slices(image)
         if source.is_deep and source.plain is None and not self._rows.get(key):
             self._put(key, source.default.to_json())
 
@@ -103,6 +103,11 @@ class WindowBook:
     def is_of_series(self, image: LoadedImage) -> bool:
         """Whether what is kept for this picture holds for a whole series."""
         return bool(image.extra.get("SeriesInstanceUID"))
+
+    def _of_slices(self, image: LoadedImage) -> str:
+        """Channels are pictures of different things."""
+        channel = image.extra.get(CHANNEL_FACT)
+        return _OF_SLICES + self._own(image) + (f"/{channel}" if channel else "")
 
     def _own(self, image: LoadedImage) -> str:
         uid = image.extra.get("SeriesInstanceUID")
