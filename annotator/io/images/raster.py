@@ -105,7 +105,7 @@ class RasterReader:
         """See :class:`annotator.io.images.places.PlacingReader`: no place, but the size of a pixel."""
         if not is_tiff(_peek(stream)):
             return FilePlaces(())
-        _, space = tiff_pages(stream, name)
+        _, space, _ = tiff_pages(stream, name)
         return FilePlaces((), spacing_xy=space.spacing_xy)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
@@ -124,8 +124,9 @@ class RasterReader:
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """See :class:`annotator.io.images.survey.SurveyingReader`."""
         if is_tiff(_peek(stream)):
-            pages, space = tiff_pages(stream, name)
-            return Survey(min(MAX_FRAMES, pages), step_mm=round(space.slice_step_mm, 9), notes=space.notes())
+            pages, space, is_cut_off = tiff_pages(stream, name)
+            notes = (*space.notes(), *(("cut off: the pages that follow are missing",) if is_cut_off else ()))
+            return Survey(min(MAX_FRAMES, pages), step_mm=round(space.slice_step_mm, 9), notes=notes)
         with _open_pillow(stream, name) as image:
             return Survey(min(MAX_FRAMES, _frames_of(image)))
 

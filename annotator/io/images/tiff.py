@@ -75,11 +75,23 @@ def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
         return (height, width) if _orientation(page) in _SWAPPED else (width, height)
 
 
-def tiff_pages(stream: BinaryIO, name: str) -> tuple[int, TiffSpace]:
-    """How many pages are pictures of their own, and what is known of them."""
+def tiff_pages(stream: BinaryIO, name: str) -> tuple[int, TiffSpace, bool]:
+    """How many pages are pictures of their own, what is known of them, and whether the file ends before the last."""
     with _opened(stream, name) as tiff:
         pages = len(_picture_pages(stream, tiff))
-        return pages, space_of(tiff, pages)
+        return pages, space_of(tiff, pages), _is_cut_off(stream, tiff)
+
+
+def _is_cut_off(stream: BinaryIO, tiff: tifffile.TiffFile) -> bool:
+    """Whether the last directory that is there names another one, or lacks its end."""
+    layout: Any = tiff.tiff
+    order: Any = "big" if tiff.byteorder == ">" else "little"
+    last: Any = tiff.pages[len(tiff.pages) - 1]
+    stream.seek(last.offset)
+    tags = int.from_bytes(stream.read(layout.tagnosize), order)
+    stream.seek(last.offset + layout.tagnosize + tags * layout.tagsize)
+    following = stream.read(layout.offsetsize)
+    return len(following) < layout.offsetsize or any(following)
 
 
 def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_side: int | None = None) -> Pixels:
