@@ -32,6 +32,7 @@ from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.patient_marks import PatientMarks
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
@@ -183,6 +184,7 @@ def build_program(
         tracks=tracks,
         factory_for=factory_for,
     )
+    PatientMarks(window, session, bench)
     commands.set_tool(FIRST_TOOL)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
     QTimer.singleShot(0, program, lambda: program.start_engine(engine_factory))

@@ -21,12 +21,13 @@ from annotator.io.images.colours import Samples, Shown, show_samples
 from annotator.io.images.dicom_facts import facts_of, modality_of, spacing_of, value_of, whole_number
 from annotator.io.images.dicom_frames import HOLDS_ONE_FRAME, take_frame
 from annotator.io.images.dicom_grey import show_grey
-from annotator.io.images.dicom_series import places_in_dicom, survey_dicom
+from annotator.io.images.dicom_series import axes_of_frame, places_in_dicom, survey_dicom
 from annotator.io.images.dicom_tables import through_palette
 from annotator.io.images.places import FilePlaces
 from annotator.io.images.reader import (
     CONVERT,
     COPY_AGAIN,
+    DIRECTIONS_FACT,
     Pixels,
     RgbArray,
     check_frame,
@@ -81,6 +82,9 @@ class DicomReader:
             raise ImageError(f"{name} says that it has colours ({model}), and has one channel.", CONVERT)
         note = joined(shown.words, frame_note(frame, frames))
         spacing, facts = spacing_of(dataset, frame), facts_of(dataset)
+        axes = axes_of_frame(dataset, frame)
+        if axes is not None:
+            facts[DIRECTIONS_FACT] = [[round(value, 4) for value in axis] for axis in axes]
         return Pixels(shown.rgb, shown.words, spacing, facts, note, shown.native)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:

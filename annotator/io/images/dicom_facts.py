@@ -12,7 +12,7 @@ from typing import Any
 
 import pydicom
 
-from annotator.io.images.reader import UID_FACTS
+from annotator.io.images.reader import BURNED_IN_FACT, UID_FACTS
 
 # Defined terms of (0008,0060), with the retired ones (PS3.3 C.7.3.1.1.1).
 _TERMS = (
@@ -25,6 +25,7 @@ _TERMS = (
 MODALITIES = frozenset(_TERMS.split())
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _UID_LENGTH = 64
+_OFTEN_BURNED_IN = ("US", "SC", "XC", "ES", "OT")
 
 
 def value_of(dataset: pydicom.Dataset, name: str) -> Any:
@@ -78,9 +79,20 @@ def uid_of(dataset: pydicom.Dataset, name: str) -> str | None:
     return text if len(text) <= _UID_LENGTH and _UID.fullmatch(text) else None
 
 
+def is_burned_in(dataset: pydicom.Dataset) -> bool:
+    """Whether text about the patient is likely among the pixels, by the file's own words, else by its kind."""
+    said = str(value_of(dataset, "BurnedInAnnotation") or "").strip().upper()
+    if said in ("YES", "NO"):
+        return said == "YES"
+    return modality_of(dataset) in _OFTEN_BURNED_IN or value_of(dataset, "ConversionType") is not None
+
+
 def facts_of(dataset: pydicom.Dataset) -> dict[str, Any]:
-    """UIDs and modality, as far as they are what their names say; nothing else of the file."""
-    found = {name: uid_of(dataset, name) for name in UID_FACTS} | {"Modality": modality_of(dataset)}
+    """UIDs and modality, as far as they are what their names say, and whether text is likely in the pixels; nothing
+    else of the file."""
+    found: dict[str, Any] = {name: uid_of(dataset, name) for name in UID_FACTS}
+    found["Modality"] = modality_of(dataset)
+    found[BURNED_IN_FACT] = True if is_burned_in(dataset) else None
     return {name: value for name, value in found.items() if value is not None}
 
 

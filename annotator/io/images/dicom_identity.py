@@ -8,7 +8,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from annotator.domain.privacy import Identity
-from annotator.io.images.dicom_facts import modality_of, uid_of, value_of
+from annotator.io.images.dicom_facts import is_burned_in, uid_of, value_of
 
 _ELEMENTS: tuple[tuple[Identity, tuple[str, ...]], ...] = (
     (Identity.NAME, ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")),
@@ -18,7 +18,6 @@ _ELEMENTS: tuple[tuple[Identity, tuple[str, ...]], ...] = (
     (Identity.ACCESSION, ("AccessionNumber",)),
 )
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
-_OFTEN_BURNED_IN = ("US", "SC", "XC", "ES", "OT")
 
 
 def identity_in(stream: BinaryIO) -> dict[str, Any] | None:
@@ -35,14 +34,6 @@ def identity_in(stream: BinaryIO) -> dict[str, Any] | None:
     values = [(kind.value, text) for kind, names in _ELEMENTS for name in names for text in _texts(dataset, name)]
     values += [(Identity.UID.value, uid) for name in _UIDS if (uid := uid_of(dataset, name))]
     return {"values": values, "burned_in": is_burned_in(dataset)}
-
-
-def is_burned_in(dataset: pydicom.Dataset) -> bool:
-    """Whether text about the patient is likely among the pixels."""
-    said = str(value_of(dataset, "BurnedInAnnotation") or "").strip().upper()
-    if said in ("YES", "NO"):
-        return said == "YES"
-    return modality_of(dataset) in _OFTEN_BURNED_IN or value_of(dataset, "ConversionType") is not None
 
 
 def _texts(dataset: pydicom.Dataset, name: str) -> list[str]:

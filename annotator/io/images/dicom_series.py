@@ -78,14 +78,19 @@ def places_in_dicom(stream: BinaryIO, name: str) -> FilePlaces:
 
 def plane_of_frame(dataset: pydicom.Dataset, frame: int) -> Plane | None:
     """Where a frame lies: by its own groups, else by the file's elements; a file of many frames says it for each."""
-    is_single = whole_number(dataset, "NumberOfFrames", 1) <= 1
-    here = dataset if is_single else None
+    here = dataset if whole_number(dataset, "NumberOfFrames", 1) <= 1 else None
     place = functional_group(dataset, frame, "PlanePositionSequence") or here
-    turn = functional_group(dataset, frame, "PlaneOrientationSequence") or here
     position = None if place is None else _vector(place, "ImagePositionPatient")
-    axes = None if turn is None else _plane(turn)
+    axes = axes_of_frame(dataset, frame)
     spacing = spacing_of(dataset, frame)
     return None if position is None or axes is None or spacing is None else Plane(position, *axes, spacing)
+
+
+def axes_of_frame(dataset: pydicom.Dataset, frame: int) -> tuple[Vector, Vector] | None:
+    """Unit vectors along rows and columns of a frame, as far as the file says."""
+    here = dataset if whole_number(dataset, "NumberOfFrames", 1) <= 1 else None
+    turn = functional_group(dataset, frame, "PlaneOrientationSequence") or here
+    return None if turn is None else _plane(turn)
 
 
 def _frames_in_space(dataset: pydicom.Dataset, frames: int) -> tuple[tuple[int, ...], float]:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.planes import Plane
 from annotator.domain.slices import Vector
@@ -25,7 +26,16 @@ from annotator.domain.window import Window
 from annotator.domain.windowing import Native, show
 from annotator.io.images.claims import ask_for
 from annotator.io.images.places import UPRIGHT, FilePlaces, Turn, VolumeGrid
-from annotator.io.images.reader import CONVERT, COPY_AGAIN, Pixels, RgbArray, check_size, frame_note, joined
+from annotator.io.images.reader import (
+    CONVERT,
+    COPY_AGAIN,
+    DIRECTIONS_FACT,
+    Pixels,
+    RgbArray,
+    check_size,
+    frame_note,
+    joined,
+)
 from annotator.io.images.survey import MAX_FRAMES, Survey
 
 _MAX_UNPACKED_BYTES = 32 << 30
@@ -142,6 +152,14 @@ class Grid:
         return Turn(is_turned, bool(flips_x), bool(flips_y))
 
 
+def _missing(stream: BinaryIO, grid: Grid) -> tuple[str, ...]:
+    """How much of a file that is cut off is gone; of a packed one that is not known before it is unpacked."""
+    there = (os.fstat(stream.fileno()).st_size - grid.offset) // grid.slice_bytes
+    if grid.is_packed or there >= grid.frames:
+        return ()
+    return (f"cut off: {grid.frames - max(0, there)} of {counted(grid.frames, 'slice')} missing",)
+
+
 def _vector(values: npt.NDArray[Any]) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z
@@ -162,7 +180,8 @@ class GridReader:
         """See :class:`annotator.io.images.survey.SurveyingReader`."""
         grid = self.grid(stream, name)
         frames = min(MAX_FRAMES, grid.frames)
-        return Survey(frames, (), round(grid.step_mm(), 4), grid.size_wh, is_volume=True, notes=grid.notes)
+        notes = (*grid.notes, *_missing(stream, grid))
+        return Survey(frames, (), round(grid.step_mm(), 4), grid.size_wh, is_volume=True, notes=notes)
 
     def places(self, stream: BinaryIO, name: str) -> FilePlaces:
         """See :class:`annotator.io.images.places.PlacingReader`."""
@@ -185,15 +204,24 @@ class GridReader:
         plane = _plane(data, grid, frame, name)
         upright = np.ascontiguousarray(grid.upright(plane))
         place, spacing = frame_note(frame, grid.frames, word="slice"), grid.spacing_mm()
+        facts = _facts(grid, frame)
         if grid.samples > 1:
-            return Pixels(np.ascontiguousarray(upright[:, :, :3], np.uint8), "", spacing, {}, place)
+            return Pixels(np.ascontiguousarray(upright[:, :, :3], np.uint8), "", spacing, facts, place)
         low, high = _shown_range(data, grid, stamp, name)
         native = _native(upright, grid, Window.of_range(low, high))
         window = f"{low:g} to {high:g}"
-        return Pixels(show(native), window, spacing, {}, joined(window, place), native)
+        return Pixels(show(native), window, spacing, facts, joined(window, place), native)
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
         return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
+
+
+def _facts(grid: Grid, frame: int) -> dict[str, Any]:
+    """Where rows and columns lead, where the file says it."""
+    plane = None if grid.is_guess else grid.planes()[frame]
+    if plane is None:
+        return {}
+    return {DIRECTIONS_FACT: [[round(value, 4) for value in axis] for axis in (plane.row, plane.column)]}
 
 
 def _plane(data: BinaryIO, grid: Grid, frame: int, name: str) -> npt.NDArray[np.generic]:

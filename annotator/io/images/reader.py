@@ -26,6 +26,10 @@ UID_FACTS = ("SOPInstanceUID", "SeriesInstanceUID")
 """The identifiers of DICOM that are kept with an image. They lead to the study, and so to the patient, in the archive
 that the file came from."""
 
+BURNED_IN_FACT = "burned_in"
+"""Whether text about the patient is likely among the pixels."""
+DIRECTIONS_FACT = "directions"
+"""Where a row and a column of pixels lead in the patient (LPS): two unit vectors."""
 CHANNEL_FACT = "channel"
 """Of a page that is one of several channels: which, from 1."""
 

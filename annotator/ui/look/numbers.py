@@ -19,6 +19,14 @@ def area_text(area_px: int, spacing_mm: tuple[float, float] | None = None) -> st
     return f"{grouped(round(area_mm2))} mm²" if area_mm2 >= 100 else f"{area_mm2:.3g} mm²"
 
 
+def volume_text(volume_mm3: float) -> str:
+    """A volume in the unit that people use for one of that size."""
+    if volume_mm3 >= 1:
+        millilitres = volume_mm3 / 1000
+        return f"{grouped(round(millilitres))} mL" if millilitres >= 100 else f"{millilitres:.3g} mL"
+    return f"{volume_mm3:.3g} mm³" if volume_mm3 >= 1e-3 else f"{volume_mm3 * 1e9:.3g} µm³"
+
+
 def millimetres(length_mm: float) -> str:
     """A length with three digits or so, and the unit that people use for one of that size."""
     if 0 < length_mm < 0.1:

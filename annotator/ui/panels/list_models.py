@@ -44,6 +44,7 @@ class ObjectModel(QStringListModel):
         self._rows: tuple[Annotation, ...] = ()
         self._categories: Mapping[int, Category] = {}
         self._spacing_mm: tuple[float, float] | None = None
+        self._tracks: dict[int, str] = {}
         self._refined_id = 0
         self._hidden: frozenset[int] = frozenset()
         self._locked: frozenset[int] = frozenset()
@@ -71,15 +72,17 @@ class ObjectModel(QStringListModel):
         rows: Sequence[Annotation],
         categories: Mapping[int, Category],
         spacing_mm: tuple[float, float] | None = None,
+        tracks: Mapping[int, str] | None = None,
     ) -> None:
         """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position.
 
         Args:
             spacing_mm: size (x, y) of the image's pixels, where it is known.
+            tracks: by its number, how large an object is through all its slices.
         """
-        new, before = tuple(rows), self._rows
-        are_same_classes = (dict(categories), spacing_mm) == (self._categories, self._spacing_mm)
-        self._categories, self._spacing_mm = dict(categories), spacing_mm
+        new, before, sizes = tuple(rows), self._rows, dict(tracks or {})
+        are_same_classes = (dict(categories), spacing_mm, sizes) == (self._categories, self._spacing_mm, self._tracks)
+        self._categories, self._spacing_mm, self._tracks = dict(categories), spacing_mm, sizes
         count = len(before)
         self._rows = new
         # The very same ones before it: found without a look into thousands.
@@ -114,11 +117,14 @@ class ObjectModel(QStringListModel):
         if role == DETAIL_ROLE:
             score = "" if row.score is None else f"  ·  {row.score:.2f}"
             millimetres = "" if self._spacing_mm is None else f"  ·  {area_text(row.area, self._spacing_mm)}"
+            if size := self._tracks.get(row.track_id):  # the row is too narrow for pixels besides
+                return f"{size}{millimetres}{score}{_said(row, '  ·  ')}"
             return f"{area_text(row.area)}{millimetres}{score}{_said(row, '  ·  ')}"
         if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             area = f"{grouped(row.area)} {noun_for(row.area, 'pixel')}{millimetres}"
-            return f"{index.row() + 1} {name}, {area}{_said(row, ', ')}"
+            whole = f", {size} in all slices" if (size := self._tracks.get(row.track_id)) else ""
+            return f"{index.row() + 1} {name}, {area}{whole}{_said(row, ', ')}"
         if role == _ROLE.ToolTipRole:
             score = "" if row.score is None else f", predicted IoU {row.score:.2f}"
             made = f"{counted(row.clicks, 'prompt')}, {row.seconds:.0f} s" if row.clicks else row.origin

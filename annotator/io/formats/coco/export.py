@@ -42,6 +42,7 @@ from annotator.io.formats.report import (
     writable_objects,
 )
 from annotator.io.formats.target import check_target
+from annotator.io.images.reader import BURNED_IN_FACT, CHANNEL_FACT, DIRECTIONS_FACT
 from annotator.io.project.identifiers import SERIES_FACT, keeps_uids, without_uids
 from annotator.io.project.queries import ProjectQueries
 
@@ -52,7 +53,10 @@ Segmentation = Literal["auto", "rle", "polygon"]
 SEGMENTATIONS: tuple[Segmentation, ...] = ("auto", "rle", "polygon")
 """What each is, and which readers it suits, stands in the format's row (:mod:`annotator.io.formats.registry`)."""
 
-_IMAGE_ATTRIBUTES = ("SOPInstanceUID", "SeriesInstanceUID", SERIES_FACT, "Modality", "spacing_mm")
+_IMAGE_ATTRIBUTES = (
+    *("SOPInstanceUID", "SeriesInstanceUID", SERIES_FACT, "Modality", "spacing_mm"),
+    *(DIRECTIONS_FACT, BURNED_IN_FACT, CHANNEL_FACT),
+)
 _IMAGE_KEYS = ("id", "file_name", "width", "height", "license", "attributes")
 # "ignore" makes detectron2 stop and mmdetection skip the object.
 _ANNOTATION_KEYS = (

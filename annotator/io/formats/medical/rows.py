@@ -16,12 +16,12 @@ _CODES = FormatOption(
 )
 
 
-def _labels(default: str) -> FormatOption:
+def _labels(default: str, title: str = "A segment is") -> FormatOption:
     return FormatOption(
         name="labels",
-        title="A number is",
+        title=title,
         default=default,
-        help="what one number of the label map stands for",
+        help="what one segment, or number of a label map, stands for",
         choices=(_CLASS, _OBJECT),
     )
 
@@ -34,7 +34,7 @@ MEDICAL: tuple[FormatSpec, ...] = (
         is_folder=True,
         suffix="",
         holds=_PIXELS,
-        options=(_labels("class"),),
+        options=(_labels("class", "A number is"),),
         export="annotator.io.formats.medical.label_maps:export_nifti",
         import_="annotator.io.formats.medical.import_:import_label_map",
         import_name=".nii.gz .nii",
