@@ -22,6 +22,7 @@ from annotator.domain.ports.engine import (
     ModelInfo,
     RgbArray,
 )
+from annotator.domain.ports.likeness import LikeQuestion
 from annotator.domain.ports.tracking import EmbeddingOf, TrackAnswer, TrackFrame, TrackSeed, TrackState
 from annotator.domain.prompt import Prompts
 from annotator.domain.tracks.track import Direction
@@ -187,8 +188,28 @@ class FakeFinder(FakeSegmenter):
         self.everything_settings = EverythingSettings()
         self.begun = 0
         self.goes_on_from = 0
+        self.questions: list[tuple[str, LikeQuestion, tuple[Mask, ...]]] = []
+        """Of every search for what is like examples: the image's key, what was looked for, what was there."""
         self.is_at_once = False
         """Whether one step has all of it."""
+
+    @property
+    def likeness(self) -> FakeFinder:
+        """Answers what is like examples in the same way."""
+        return self
+
+    def steps(
+        self,
+        embedding: Embedding,
+        image: RgbArray,
+        image_key: str,
+        question: LikeQuestion,
+        known: Sequence[Mask],
+        *,
+        has_to_yield: Callable[[], bool] | None = None,
+    ) -> Iterator[EverythingStep]:
+        self.questions.append((image_key, question, tuple(known)))
+        return self.everything(embedding, image, self.everything_settings, has_to_yield=has_to_yield)
 
     def everything(
         self,

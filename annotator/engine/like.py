@@ -41,7 +41,7 @@ from annotator.engine.zoom.pieces import moved, placed
 PIECE_MARGIN = 2.2
 """Side of a piece over the longer side of its seed's box."""
 EXAMPLE_MARGIN = 2.0
-LEAST_SHOWN = 0.15
+LEAST_SHOWN = 0.3
 """What is rated lower is not shown, wherever the sliders are."""
 LOOKS = 10
 """How often what was found is shown before every seed was asked; the first ones come sooner."""

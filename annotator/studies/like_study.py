@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.errors import ModelError, UserError
-from annotator.domain.likeness.rating import LEAST_SCORE, WEIGHTS, Answers
+from annotator.domain.likeness.rating import WEIGHTS, Answers
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Segmenter
-from annotator.domain.ports.likeness import Examples, LikeQuestion
+from annotator.domain.ports.likeness import LEAST_LIKE_SCORE, Examples, LikeQuestion
 from annotator.engine.like import LikeRun, LikeSearch
 from annotator.engine.load import load_segmenter
 from annotator.io.formats.coco.parse import decode_segmentation
@@ -157,7 +157,7 @@ def fit(by_set: Sequence[Sequence[Trial]]) -> tuple[float, ...]:
 
 def figures(found: Sequence[Found]) -> dict[str, float]:
     """The row of a set."""
-    precision, recall = at_threshold(found, LEAST_SCORE)
+    precision, recall = at_threshold(found, LEAST_LIKE_SCORE)
     return {
         "images": len(found),
         "objects": sum(one.objects for one in found),

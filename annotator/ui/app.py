@@ -31,9 +31,12 @@ from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.feedback import EngineFeedback
+from annotator.ui.labelling.find_like import FindLike
+from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.patient_marks import PatientMarks
 from annotator.ui.labelling.proposal_keys import ProposalKeys
+from annotator.ui.labelling.proposal_marks import ProposalMarks
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.statistics import Statistics
@@ -113,6 +116,18 @@ def build_program(
         settings=settings,
     )
     bench.picture_shown.connect(lambda _id: proposals.show_image(bench.picture))
+    like = FindLike(window, session, client, refine, proposal_keys)
+    folder_search = LikeFolder(
+        session,
+        client,
+        loader,
+        find=like,
+        proposals=proposals,
+        marks=ProposalMarks(session, proposals, window.film, parent=window),
+        notices=notices,
+        board=window.jobs,
+        parent=window,
+    )
     review = Review(
         session,
         refine,
@@ -178,6 +193,8 @@ def build_program(
         review=review,
         added=AddedActions(window, session),
         proposals=proposal_keys,
+        like=like,
+        folder_search=folder_search,
         greys=WindowLevel(window, session, bench, loader=loader),
         checks=Checks(window, session, refine, bench),
         statistics=Statistics(window, session),

@@ -19,6 +19,8 @@ from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, keeps_uid
 from annotator.io.settings import Settings, SettingValue, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
 from annotator.ui.labelling.checks import Checks
+from annotator.ui.labelling.find_like import FindLike
+from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
@@ -70,6 +72,8 @@ class Program(QObject):
         review: Review,
         added: AddedActions,
         proposals: ProposalKeys,
+        like: FindLike,
+        folder_search: LikeFolder,
         greys: WindowLevel,
         checks: Checks,
         statistics: Statistics,
@@ -81,8 +85,8 @@ class Program(QObject):
         self.refine, self.loader, self.thumbnails, self.bench = refine, loader, thumbnails, bench
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
         self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
-        self.checks = checks
-        self.statistics = statistics
+        self.checks, self.statistics = checks, statistics
+        self.like, self.folder_search = like, folder_search
         self.tracks, self.track_edits = tracks, TrackEdits(window, session)
         bench.picture_shown.connect(self.track_edits.on_picture)
         self._factory_for = factory_for
@@ -159,6 +163,7 @@ class Program(QObject):
         self.review.shut_down()
         self.checks.shut_down()
         self.statistics.shut_down()
+        self.folder_search.shut_down()
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()

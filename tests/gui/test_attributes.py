@@ -39,7 +39,7 @@ def choose(field, at):
 def test_an_attribute_is_defined_in_the_dialog_and_said_in_the_panel(desk):
     desk.open()
     desk.accept_at(30, 30)
-    desk.key(K.Key_L, SHIFT)
+    desk.key(K.Key_T, SHIFT)
     panel = desk.window.attributes
     QTest.mouseClick(panel.define_button, LEFT)
     dialog = desk.program.commands.attributes.dialog
@@ -97,7 +97,7 @@ def test_what_is_needed_is_asked_for_in_a_bar_that_stops_nothing(desk):
 def test_an_image_has_attributes_of_its_own(desk):
     desk.open()
     desk.session.attributes.define(NOTE)
-    desk.key(K.Key_L, SHIFT)
+    desk.key(K.Key_T, SHIFT)
     (field,) = desk.window.attributes.fields
     field.setFocus()
     QTest.keyClicks(field.edit, "blurred")
@@ -116,7 +116,7 @@ def test_several_objects_that_differ_are_said_to(desk):
         desk.accept_at(x, 30)
     book = desk.session.attributes
     book.say(desk.session.annotations[:1], book.rows[0], "a")
-    desk.key(K.Key_L, SHIFT)
+    desk.key(K.Key_T, SHIFT)
     desk.window.canvas.setFocus()
     desk.key(K.Key_A, CTRL)
     (field,) = desk.window.attributes.fields

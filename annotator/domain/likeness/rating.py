@@ -15,8 +15,6 @@ from annotator.domain.likeness.appearance import FloatArray
 from annotator.domain.likeness.seeds import Seed
 from annotator.domain.mask import Mask
 
-LEAST_SCORE = 0.4
-"""What suits most images: see docs/like.md."""
 MOST_TIMES_LARGER = 8.0
 """An answer that is so much larger or smaller than the examples is none."""
 SAME_IOU = 0.3

@@ -98,6 +98,8 @@ ADAPTER_EPOCH = -2
 """The epoch of an :class:`EngineFailure` that is about an adapter; what was in use stays."""
 SEARCH_EPOCH = -3
 """The epoch of a search for proposals: it is no part of the visit of an image, and answers no click."""
+AHEAD_EPOCH = -4
+"""The epoch of searches of images that the person may come to later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from annotator.domain.mask import Mask
@@ -35,6 +35,13 @@ class Finder:
     model: str = ""
     model_sha256: str = ""
     adapter: str = ""
+    examples: tuple[int, ...] = ()
+    """Ids of the objects that others were to be like."""
+
+    @property
+    def replaces_all(self) -> bool:
+        """Whether what others have found goes, too: who looks for one kind of object wants to see that alone."""
+        return self.source == "like"
 
 
 class Gathering:
@@ -56,14 +63,18 @@ class Gathering:
     ) -> None:
         self._table, self._finder = table, finder
         # The same finder's open ones are found again, or are not what it finds now.
-        self._stay = [item for item in table.items if item.id in dropped or item.source != finder.source]
+        self._stay = [
+            item
+            for item in table.items
+            if item.id in dropped or not (finder.replaces_all or item.source == finder.source)
+        ]
         unwanted = [item for item in table.items if item.id in dropped]
         self._unwanted = ProposalTable(unwanted)
         self._next_id = max(table.index, default=0) + 1
-        self._made: dict[int, tuple[FoundObject, KeptProposal | None]] = {}
-        """By the identity of what was answered, which is held so that it stays one."""
+        self._made: dict[int, tuple[Mask, KeptProposal | None]] = {}
+        """By the identity of the mask that was answered, which is held so that it stays one."""
         for one, item in begun:
-            self._made[id(one)] = (one, None if item.id in dropped else item)
+            self._made[id(one.mask)] = (one.mask, None if item.id in dropped else item)
 
     def add(self, found: Sequence[FoundObject]) -> ProposalTable:
         """All that was found so far, in place of what was found before."""
@@ -72,23 +83,29 @@ class Gathering:
         return self._table
 
     def _item(self, one: FoundObject) -> KeptProposal | None:
-        known = self._made.get(id(one))
-        if known is None:
-            known = self._made[id(one)] = (one, self._new(one))
-        return known[1]
+        mask, score = one.mask, _score_of(one)
+        _, item = self._made.get(id(mask)) or (mask, self._new(one))
+        if item is not None and item.score != score:  # more is known of it than before
+            item = replace(item, score=score)
+        self._made[id(mask)] = mask, item
+        return item
 
     def _new(self, one: FoundObject) -> KeptProposal | None:
         mask = one.mask.tight()
         if mask.is_empty or self._unwanted.like(mask):
             return None
-        score = min(max(float(one.predicted_iou), 0.0), 1.0)
-        facts = json.dumps({"stability": round(float(one.stability_score), 4), **facts_of(one)})
+        facts: dict[str, object] = {"stability": round(float(one.stability_score), 4), **facts_of(one)}
         by = self._finder
-        made = KeptProposal(
-            self._next_id, mask, mask.rle(), score, by.source, by.model, by.model_sha256, by.adapter, facts
-        )
+        if by.examples:
+            facts["examples"] = list(by.examples)
+        who = (by.source, by.model, by.model_sha256, by.adapter)
+        made = KeptProposal(self._next_id, mask, mask.rle(), _score_of(one), *who, json.dumps(facts))
         self._next_id += 1
         return made
+
+
+def _score_of(one: FoundObject) -> float:
+    return min(max(float(one.predicted_iou), 0.0), 1.0)
 
 
 def covered_by_objects(table: ProposalTable, annotations: Iterable[Annotation]) -> Covered:

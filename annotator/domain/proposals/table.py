@@ -6,8 +6,9 @@ milliseconds, without a look at a pixel.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,6 +117,16 @@ class ProposalTable:
                         break
                     hidden[other] = True
         return tuple(found)
+
+    def rescored(self, scores: Mapping[int, float]) -> ProposalTable:
+        """The same proposals ordered by other scores, by id; those of the items stay what the model said."""
+        other = copy.copy(self)
+        other._scores = np.array([scores.get(item.id, item.score) for item in self.items], np.float64)
+        values = other._scores.tolist()
+        order = sorted(range(len(self.items)), key=lambda at: (-values[at], self.items[at].id))
+        other._best_first = tuple(order)
+        other._hides = other._hidden_by()
+        return other
 
     def covered_by(self, mask: Mask, rle: bytes = b"") -> frozenset[int]:
         """Ids of the proposals that an object covers. With the runs of a proposal nothing is computed."""

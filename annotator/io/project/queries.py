@@ -20,6 +20,7 @@ from annotator.io.project.foreign_values import UNNAMED, json_of, text_of
 from annotator.io.project.image_folder import ImageFolder
 from annotator.io.project.proposals import ProposalQueries
 from annotator.io.project.schema import COLUMNS, copy_database, translated_errors
+from annotator.io.project.searches import SearchQueries
 from annotator.io.project.slice_rows import SliceRows
 from annotator.io.project.soundness import Damage, fetch, read_rows
 from annotator.io.project.track_rows import TrackRows
@@ -48,6 +49,7 @@ class ProjectQueries(ImageFolder):
         self.proposals = ProposalQueries(connection, path)
         """What the model found by itself: no part of the document."""
         self.waivers = WaiverQueries(connection, path)
+        self.searches = SearchQueries(connection, path)
         """Findings of checks that stay as they are: no part of the document either."""
         self.figures = FigureQueries(connection, path)
         """What is counted of all objects and proposals."""

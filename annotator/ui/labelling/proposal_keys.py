@@ -41,8 +41,8 @@ class ProposalKeys(QObject):
         """Whether :meth:`escape` would do anything."""
         return self.proposals.search.is_running or self._canvas.tool == TOOL
 
-    def find_everything(self) -> None:
-        """Take the proposal tool, and ask the model unless there are proposals already."""
+    def take_tool(self) -> None:
+        """Put the proposal tool into the hand; its panel comes, too."""
         if self._canvas.tool != TOOL:
             self._tool_before = self._canvas.tool
         self._window.show_panel("proposals", True)
@@ -50,6 +50,10 @@ class ProposalKeys(QObject):
         self._window.area.hint.hide()
         self.tool_wanted.emit(TOOL)
         self._canvas.setFocus()
+
+    def find_everything(self) -> None:
+        """Take the proposal tool, and ask the model unless there are proposals already."""
+        self.take_tool()
         if self.proposals.search.is_running:
             self.proposals.tell("The model is still searching; Esc stops it.")
         elif self.proposals.review.open_count:

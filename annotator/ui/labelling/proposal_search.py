@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.ports.likeness import LikeQuestion, LikeRequest
 from annotator.domain.ports.requests import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.gather import Finder, Gathering
@@ -30,6 +33,7 @@ class ProposalSearch(QObject):
         self._generation = 0
         self._job: Job | None = None
         self._gathering: Gathering | None = None
+        self._is_like = False
         self.annotations: tuple[Annotation, ...] = ()
         """Objects of the image, kept up to date by the owner: what they cover is told with every answer."""
         client.everything.connect(self._on_step)
@@ -52,28 +56,41 @@ class ProposalSearch(QObject):
         return Finder("everything", *made_by, "" if adapter is None else adapter.record)
 
     def begin(
-        self, picture: Picture, name: str, table: ProposalTable, dropped: frozenset[int], *, done: int = 0
+        self,
+        picture: Picture,
+        name: str,
+        table: ProposalTable,
+        dropped: frozenset[int],
+        *,
+        done: int = 0,
+        question: LikeQuestion | None = None,
+        examples: tuple[int, ...] = (),
     ) -> None:
-        """Ask the model for everything in an image.
+        """Ask the model for everything in an image, or with a question for all that is like its examples.
 
         Args:
             name: of the image, for the person.
             table, dropped: the proposals that are there; see :class:`Gathering`.
-            done: clicks of an earlier search whose answers are all in the table, to go on from there.
+            done: clicks of an earlier search for everything whose answers are all in the table, to go on from there.
+            examples: ids of the objects that are the question's examples, as far as they are objects.
         """
         self.stop()
         self._generation += 1
         known = begun_from(table, done) if done else None
         begun, kept = (None, {}) if known is None else known
         pairs = [] if begun is None else [(one, kept[id(one)]) for one in begun.proposals]
-        self._gathering = Gathering(table, dropped, self.finder, begun=pairs)
-        job = self._job = Job(f"Find everything in {name}", on_cancel=self.cancel_wanted.emit)
+        self._is_like = question is not None
+        finder = replace(self.finder, source="like", examples=examples) if self._is_like else self.finder
+        self._gathering = Gathering(table, dropped, finder, begun=pairs)
+        what = "all like this" if self._is_like else "everything"
+        job = self._job = Job(f"Find {what} in {name}", on_cancel=self.cancel_wanted.emit)
         self._board.add(job)
         job.begin()
-        loaded = picture.loaded
-        self._client.submit_everything(
-            EverythingRequest(SEARCH_EPOCH, self._generation, loaded.image_key, loaded.rgb, begun=begun)
-        )
+        about = (SEARCH_EPOCH, self._generation, picture.loaded.image_key, picture.loaded.rgb)
+        if question is None:
+            self._client.submit_everything(EverythingRequest(*about, begun=begun))
+        else:
+            self._client.submit_like(LikeRequest(*about, question, self.annotations))
         self.changed.emit()
 
     def stop(self) -> bool:
@@ -94,7 +111,7 @@ class ProposalSearch(QObject):
             return
         job.show_progress(step.done, step.total)
         if step.proposals is not None and self._gathering is not None:
-            done = 0 if step.is_last else step.done
+            done = 0 if step.is_last or self._is_like else step.done
             self._work.add(self._gathering, step.proposals, self.annotations, is_last=step.is_last, done=done)
         if step.is_last:
             self._job = None

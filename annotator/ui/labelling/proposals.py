@@ -6,20 +6,23 @@ the object is there, so that undo brings the proposals back by itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
+from annotator.domain.ports.likeness import LikeQuestion
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
-from annotator.domain.proposals.gather import covered_by_objects
+from annotator.domain.proposals.gather import Finder, FoundObject, Gathering, covered_by_objects
 from annotator.domain.proposals.remembered import as_text, from_text
 from annotator.domain.proposals.resuming import SearchMark
 from annotator.domain.proposals.review import ProposalReview
 from annotator.domain.proposals.table import ProposalTable
 from annotator.domain.proposals.taking import take_edit
+from annotator.domain.proposals.teaching import Lessons
 from annotator.io.project.packing import packed
 from annotator.io.settings import Settings
 from annotator.ui.labelling.proposal_search import ProposalSearch
@@ -35,6 +38,8 @@ from annotator.ui.threads.proposal_work import Gathered, ProposalWork
 from annotator.ui.threads.worker import EngineClient
 
 SETTING = "proposals"
+EVERYTHING, LIKE = "everything", "like"
+"""Sources of proposals."""
 _FEW_MASKS = 8
 """So many are decoded at once; more of them beside the GUI thread."""
 _FEW_TAKEN = 24
@@ -54,24 +59,29 @@ class Proposals(QObject):
         self._panel = window.proposals
         self._work = ProposalWork(self)
         self.search = ProposalSearch(client, self._work, window.jobs, parent=self)
-        self._book = ProposalBook(session)
+        self.book = ProposalBook(session)
         self._taking = Errand(self)
-        self._picture: Picture | None = None
-        self._is_ask_waiting = False
-        """Whether the model is to be asked as soon as what the file has is there."""
+        self.picture: Picture | None = None
+        """What is on the screen."""
+        self._waiting: Callable[[], None] | None = None
+        """What is to be asked as soon as what the file has is there."""
+        self.source = EVERYTHING
+        """Who found what the sliders are about."""
+        self._lessons = Lessons()
         self._drops: list[frozenset[int]] = []
         """What was dropped since the last change of the document, so that a step back gives it back."""
-        limits, walk = from_text(settings.get(SETTING))
+        limits, walk, self._other_score = from_text(settings.get(SETTING))
         self.review = ProposalReview(limits=limits, walk=walk)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
-        self._later.timeout.connect(lambda: self._book.keep(self.review))
+        self._later.timeout.connect(lambda: self.book.keep(self.review))
         self._panel.set_limits(limits, walk)
         self._wire()
 
     def _wire(self) -> None:
         canvas, panel = self._canvas, self._panel
         self._work.gathered.connect(self._on_gathered)
+        self._work.looked_at.connect(lambda looks: self.show(self._lessons.learned(looks, self.review)))
         self.search.changed.connect(self._on_search)
         self.search.cancel_wanted.connect(self.stop)
         self._client.ready.connect(lambda _info: self._go_on())
@@ -84,36 +94,48 @@ class Proposals(QObject):
         canvas.proposals_ringed.connect(self._on_ring)
         panel.limits_changed.connect(lambda limits: self.show(self.review.limited(limits)))
         panel.walk_changed.connect(lambda walk: self.show(self.review.walked_by(walk)))
-        panel.ask_wanted.connect(self.ask)
         panel.stop_wanted.connect(self.stop)
         panel.accept_wanted.connect(self.take_shown)
         panel.drop_wanted.connect(lambda: self.settle(self.review.shown, is_dropping=True))
         panel.bring_back_wanted.connect(lambda: self.show(self.review.bring_back()))
 
-    def ask(self) -> None:
-        """Ask the model for everything: anew, or on from where a search ended early. What was dropped does not come
-        again."""
+    def ask(self, question: LikeQuestion | None = None, examples: tuple[int, ...] = ()) -> None:
+        """Ask the model for everything: anew, or on from where a search ended early; or with a question for all that is
+        like its examples. What was dropped does not come again.
+
+        Args:
+            examples: their ids, as far as they are objects.
+        """
         image = self._session.image
-        if self._picture is None or image is None or not self._session.is_writable:
+        if self.picture is None or image is None or not self._session.is_writable:
             return
         if not self._client.can_answer:
             self.tell("There is no model to ask: choose one in the Model menu.")
             return
-        self._is_ask_waiting = self._work.is_busy
-        if not self._is_ask_waiting:
+        self._waiting = partial(self.ask, question, examples) if self._work.is_busy else None
+        if self._waiting is None:
+            self._use_source(EVERYTHING if question is None else LIKE)
             self.search.annotations = self._session.annotations
-            mark, finder = self._book.search, self.search.finder
+            mark, finder = self.book.search if question is None else None, self.search.finder
             is_same = mark is not None and (mark.model_sha256, mark.adapter) == (finder.model_sha256, finder.adapter)
             done = mark.done if mark is not None and is_same else 0
-            self.search.begin(self._picture, image.path, self.review.table, self.review.dropped, done=done)
+            about = (self.picture, image.path, self.review.table, self.review.dropped)
+            self.search.begin(*about, done=done, question=question, examples=examples)
+
+    def take_in(self, found: Sequence[FoundObject], finder: Finder) -> None:
+        """Show what a search of the folder has found in this image, unless it is being asked now."""
+        if not self.search.is_running and not self._work.is_busy and self._session.is_writable:
+            self._use_source(finder.source)
+            gathering = Gathering(self.review.table, self.review.dropped, finder)
+            self._work.add(gathering, found, self._session.annotations, is_last=True, done=0)
 
     def stop(self) -> bool:
         """The person ends the search: what was found stays, and it goes on when it is asked for. False: none runs."""
         if not self.search.stop():
             return False
-        if self._book.search is not None:
-            self._book.search = replace(self._book.search, is_paused=True)
-            self._book.keep(self.review)
+        if self.book.search is not None:
+            self.book.search = replace(self.book.search, is_paused=True)
+            self.book.keep(self.review)
         return True
 
     def take_shown(self) -> None:
@@ -165,8 +187,10 @@ class Proposals(QObject):
         """This image is on the screen now, with its objects."""
         if picture is None or self._session.store is None:
             return
-        self._picture = picture
-        rows = self._book.open(picture.image_id)
+        self.picture = picture
+        rows = self.book.open(picture.image_id)
+        if any(row[5] == LIKE for row in rows):
+            self._use_source(LIKE)
         self._panel.set_can_change(self._session.is_writable)
         self._on_class(self._session.category)
         if rows:
@@ -178,9 +202,9 @@ class Proposals(QObject):
         """Another image comes, or none: what was found so far stays with this one."""
         self.search.stop()
         self._work.forget()
-        self._book.keep(self.review)
-        self._book.close()
-        self._picture, self._is_ask_waiting = None, False
+        self.book.keep(self.review)
+        self.book.close()
+        self.picture, self._waiting, self._lessons = None, None, Lessons()
         self._drops.clear()
         self._panel.set_can_change(False)
         self.show(self.review.with_table(ProposalTable(), dropped=frozenset(), covered={}))
@@ -190,15 +214,17 @@ class Proposals(QObject):
         self.search.stop()
         self._taking.shut_down()
         self._work.shut_down()
-        self._book.keep(self.review)
+        self.book.keep(self.review)
         try:
-            self._settings.set(SETTING, as_text(self.review.limits, self.review.walk))
+            self._use_source(EVERYTHING)
+            self._settings.set(SETTING, as_text(self.review.limits, self.review.walk, self._other_score))
         except UserError:
             return  # where the sliders were is no reason to hold the end up
 
     def show(self, review: ProposalReview) -> None:
         """Go on with this; what is kept of it is written."""
-        before, self.review = self.review, review
+        before, self.review = self.review, self._lessons.applied(review)
+        review = self.review
         layer = self._canvas.proposals
         if review.table is not before.table:
             layer.set_table(review.table)
@@ -211,7 +237,7 @@ class Proposals(QObject):
         if now[0] is not then[0]:
             self._later.start()  # thousands are written beside this step
         elif now[2] != then[2]:
-            self._book.keep(review)
+            self.book.keep(review)
         self._panel.show_review(review)
         self._window.docks["proposals"].detail.setText(grouped(review.open_count) if review.open_count else "")
         self.changed.emit()
@@ -254,7 +280,7 @@ class Proposals(QObject):
             self.tell("No proposal lies in there by more than half.")
 
     def _on_image(self, record: ImageRecord | None) -> None:
-        if record is None or self._picture is None or record.id != self._picture.image_id:
+        if record is None or self.picture is None or record.id != self.picture.image_id:
             self.leave_image()
 
     def _on_class(self, category: Category | None) -> None:
@@ -266,29 +292,40 @@ class Proposals(QObject):
         self.changed.emit()
 
     def _on_gathered(self, found: Gathered) -> None:
-        is_first, self._book.is_read = not self._book.is_read, True
+        is_first, self.book.is_read = not self.book.is_read, True
         if found.done is not None:
             by = self.search.finder
-            self._book.search = SearchMark(found.done, by.model_sha256, by.adapter) if found.done else None
+            self.book.search = SearchMark(found.done, by.model_sha256, by.adapter) if found.done else None
         self.show(self.review.with_table(found.table, dropped=found.dropped, covered=found.covered))
         known, now = ({one.id: one for one in rows} for rows in (found.annotations, self._session.annotations))
         touched = {one for one in known.keys() | now.keys() if _runs(known.get(one)) != _runs(now.get(one))}
         self._cover(touched, now)
-        if self._is_ask_waiting:
-            self.ask()
+        if self._waiting is not None:
+            self._waiting()
         elif is_first and self._go_on():
             return
         elif found.is_last and not self.search.is_running:
             self.tell_counts()
+            if self.picture is not None and any(one.source == LIKE for one in found.table.items):
+                self._work.look_at(self.picture.loaded.rgb, found.table)
 
     def _go_on(self) -> bool:
         """With a search that was not finished when the image was left, by the model that had begun it."""
-        mark, by = self._book.search, self.search.finder
-        is_due = mark is not None and not mark.is_paused and self._book.is_read and not self.search.is_running
+        mark, by = self.book.search, self.search.finder
+        is_due = mark is not None and not mark.is_paused and self.book.is_read and not self.search.is_running
         if not is_due or mark is None or (mark.model_sha256, mark.adapter) != (by.model_sha256, by.adapter):
             return False
         self.ask()
         return self.search.is_running
+
+    def _use_source(self, source: str) -> None:
+        """Objects found by examples are rated in another way: their least score is remembered apart."""
+        if source != self.source:
+            self.source = source
+            limits = replace(self.review.limits, least_score=self._other_score)
+            self._other_score = self.review.limits.least_score
+            self._panel.set_limits(limits, self.review.walk)
+            self.show(self.review.limited(limits))
 
     def _on_change(self, change: Change) -> None:
         if not change.annotation_ids:

@@ -44,7 +44,7 @@ class Views(QObject):
         """As that does on objects that are carried."""
         session.opened.connect(self.on_opened)
         session.changed.connect(self.on_change)
-        session.drafts.counted.connect(window.film.model.set_drafts)
+        session.drafts.counted.connect(window.film.model.set_counts)
         session.class_changed.connect(self.on_class)
         # After the film strip has marked it.
         session.image_changed.connect(lambda _image: self.refresh_progress(), Qt.ConnectionType.QueuedConnection)
@@ -65,7 +65,7 @@ class Views(QObject):
             window.film.set_rows(found.images, found.series, known=known)
         else:
             window.film.set_rows((), {})
-        window.film.model.set_drafts(session.drafts.counts)
+        window.film.model.set_counts(session.drafts.counts)
         window.area.show_canvas(session.store is not None)
         self.refresh_progress()
         self._refresh_lists()

@@ -30,6 +30,7 @@ from annotator.ui.panels.list_models import (
     IS_CURRENT_ROLE,
     MARKS_ROLE,
     NUMBER_ROLE,
+    PROPOSALS_ROLE,
     ROW_ROLE,
     SLICES_ROLE,
 )
@@ -226,6 +227,8 @@ class FilmDelegate(RowDelegate):
             painter.drawRoundedRect(frame.adjusted(-2, -2, 2, 2), RADIUS_PX + 1, RADIUS_PX + 1)
         if count := index.data(SLICES_ROLE):
             paint_slice_count(painter, frame, count, self._theme)
+        if count := index.data(PROPOSALS_ROLE):
+            paint_proposal_count(painter, frame, count, self._theme)
         if index.data(DRAFTS_ROLE):
             paint_draft_mark(painter, frame.topRight() + QPointF(-10, 10), self._theme)
         line = QRect(tile.left() + 6, int(frame.bottom()) + 4, self.thumb_px[0], 18)
@@ -258,6 +261,22 @@ def paint_slice_count(painter: QPainter, frame: QRectF, count: int, theme: Theme
     painter.setBrush(QColor(tokens.surface))
     for shift in (4, 2, 0):
         painter.drawRoundedRect(badge.translated(-shift, -shift), RADIUS_PX / 2, RADIUS_PX / 2)
+    painter.setPen(QColor(tokens.text))
+    painter.drawText(badge, int(_CENTER), words)
+    painter.restore()
+
+
+def paint_proposal_count(painter: QPainter, frame: QRectF, count: int, theme: Theme) -> None:
+    """How many proposals wait, at the upper edge of a thumbnail; dashed, as they are in the image."""
+    tokens = theme.tokens
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    words = grouped(count)
+    width = painter.fontMetrics().horizontalAdvance(words) + 12
+    badge = QRectF(frame.left() + 4.5, frame.top() + 4.5, width, 17)
+    painter.setPen(QPen(QColor(tokens.accent), 1, Qt.PenStyle.DashLine))
+    painter.setBrush(QColor(tokens.surface))
+    painter.drawRoundedRect(badge, RADIUS_PX / 2, RADIUS_PX / 2)
     painter.setPen(QColor(tokens.text))
     painter.drawText(badge, int(_CENTER), words)
     painter.restore()

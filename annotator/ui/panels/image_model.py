@@ -14,7 +14,14 @@ from annotator.domain.image_filter import ImageFilter, NameSearch, Shows
 from annotator.domain.media import Series, rows_by_series
 from annotator.domain.project import ImageRecord, Status
 from annotator.ui.look.numbers import grouped
-from annotator.ui.panels.list_models import DRAFTS_ROLE, IS_CURRENT_ROLE, ROW_ROLE, SLICES_ROLE, Index
+from annotator.ui.panels.list_models import (
+    DRAFTS_ROLE,
+    IS_CURRENT_ROLE,
+    PROPOSALS_ROLE,
+    ROW_ROLE,
+    SLICES_ROLE,
+    Index,
+)
 from annotator.ui.threads.releasing import release
 
 Known = tuple[Mapping[int, int], frozenset[int], NameSearch | None]
@@ -55,7 +62,8 @@ class ImageModel(QAbstractListModel):
         self._current = 0
         # Counted along: asking all rows after every accept would cost more than a frame in a large folder.
         self._finished: set[int] = set()
-        self._drafts: Mapping[int, int] = {}
+        self._counts: dict[int, Mapping[int, int]] = {DRAFTS_ROLE: {}, PROPOSALS_ROLE: {}}
+        """Of drafts and of proposals, by the role that asks for them."""
 
     @property
     def images(self) -> Sequence[ImageRecord]:
@@ -110,7 +118,7 @@ class ImageModel(QAbstractListModel):
             places = self._names.places(wanted.part, self._shown if is_narrower and not self._slices else None)
         if not rest.is_set:
             return range(len(self._images)) if places is None else places
-        shows, images = rest.matcher(self._drafts), self._images
+        shows, images = rest.matcher(self._counts[DRAFTS_ROLE]), self._images
         among = range(len(images)) if places is None else places
         return [place for place in among if shows(images[place])]
 
@@ -144,7 +152,7 @@ class ImageModel(QAbstractListModel):
         if len(image_ids) > _FEW:
             self.set_filter(self._filter)
             return
-        shows = self._filter.matcher(self._drafts)
+        shows = self._filter.matcher(self._counts[DRAFTS_ROLE])
         for image_id in image_ids:
             place = self._head(image_id)
             if place is None:
@@ -177,13 +185,15 @@ class ImageModel(QAbstractListModel):
         for changed in {before, image_id}:
             self._tell(changed, IS_CURRENT_ROLE, ROW_ROLE)
 
-    def set_drafts(self, drafts: Mapping[int, int]) -> None:
-        """Number of drafts by image id."""
-        before, self._drafts = self._drafts, dict(drafts)
-        changed = {image_id for image_id, _count in before.items() ^ self._drafts.items()}
+    def set_counts(self, counts: Mapping[int, int], role: int = DRAFTS_ROLE) -> None:
+        """Number of drafts, or with its role of proposals that wait, by image id."""
+        before = self._counts[role]
+        self._counts[role] = dict(counts)
+        changed = {image_id for image_id, _count in before.items() ^ counts.items()}
         for image_id in changed:
-            self._tell(image_id, DRAFTS_ROLE)
-        self._refit([*changed])
+            self._tell(image_id, role)
+        if role == DRAFTS_ROLE:
+            self._refit([*changed])
 
     def update_rows(self, images: Sequence[ImageRecord]) -> None:
         """New values of some images."""
@@ -234,8 +244,8 @@ class ImageModel(QAbstractListModel):
             return self._pixmap(image)
         if role == IS_CURRENT_ROLE:
             return image.id == self._current
-        if role == DRAFTS_ROLE:
-            return self._drafts.get(image.id, 0)
+        if role in self._counts:
+            return self._counts[role].get(image.id, 0)
         if role == _ROLE.DisplayRole:
             return image.name.rsplit("/", 1)[-1]
         if role in (_ROLE.AccessibleTextRole, _ROLE.ToolTipRole):
@@ -262,8 +272,9 @@ class ImageModel(QAbstractListModel):
             return shown.id == self._current
         if role == SLICES_ROLE:
             return len(places)
-        if role == DRAFTS_ROLE:
-            return sum(self._drafts.get(image.id, 0) for image in slices) if self._drafts else 0
+        if role in self._counts:
+            counts = self._counts[role]
+            return sum(counts.get(image.id, 0) for image in slices) if counts else 0
         series = self._series.get(shown.series_id)
         name = shown.path if series is None else series.name
         if role == _ROLE.DisplayRole:
@@ -277,8 +288,10 @@ class ImageModel(QAbstractListModel):
 
     def _words(self, image: ImageRecord) -> str:
         size = f", {image.width} × {image.height}" if image.width else ""
-        drafts, reason = self._drafts.get(image.id, 0), self._reasons.get(image.id)
+        drafts, reason = self._counts[DRAFTS_ROLE].get(image.id, 0), self._reasons.get(image.id)
         held = f", {counted(drafts)} not accepted" if drafts else ""
+        if found := self._counts[PROPOSALS_ROLE].get(image.id, 0):
+            held += f", {counted(found, 'proposal')}"
         return f"{image.name}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")
 
 

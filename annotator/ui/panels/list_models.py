@@ -30,6 +30,8 @@ MARKS_ROLE = ROW_ROLE + 7
 """Of an object: (it is hidden, it is locked)."""
 DRAFTS_ROLE = ROW_ROLE + 4
 """How many drafts an image has."""
+PROPOSALS_ROLE = ROW_ROLE + 8
+"""How many proposals wait in an image."""
 
 
 class ObjectModel(QStringListModel):

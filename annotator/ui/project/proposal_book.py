@@ -23,6 +23,7 @@ class ProposalBook:
         """What the file has been compared with."""
         self._states: dict[int, int] = {}
         """Of every proposal in the file."""
+        self._scores: dict[int, float] = {}
         self._dropped: frozenset[int] = frozenset()
         self._gone: frozenset[int] = frozenset()
         self.search: SearchMark | None = None
@@ -40,6 +41,7 @@ class ProposalBook:
             self._session.attempt(lambda: self._read_search(image_id))
         self._image_id = image_id
         self._states = {row[0]: row[-1] for row in rows if isinstance(row[0], int)}
+        self._scores = {row[0]: row[4] for row in rows if isinstance(row[0], int)}
         self.is_read = not rows
         return rows
 
@@ -49,7 +51,7 @@ class ProposalBook:
 
     def close(self) -> None:
         """No image."""
-        self._image_id, self._table, self._states = 0, None, {}
+        self._image_id, self._table, self._states, self._scores = 0, None, {}, {}
         self._dropped = self._gone = frozenset()
         self.search = self._kept_search = None
 
@@ -62,7 +64,9 @@ class ProposalBook:
         if table is self._table:
             added, left, asked = [], [], (dropped ^ self._dropped) | (gone ^ self._gone)
         else:
-            added = [item for item in table.items if item.id not in self._states]
+            added = [item for item in table.items if self._scores.get(item.id) != item.score]
+            for item in added:
+                self._states.pop(item.id, None)  # written anew, as one that is open
             left = [one for one in self._states if one not in table]
             asked = frozenset(table.index)
         known = dict.fromkeys((item.id for item in added), OPEN)
@@ -79,6 +83,8 @@ class ProposalBook:
 
         if self._session.attempt(write):
             for one in left:
-                del self._states[one]
+                self._states.pop(one, None)
+                self._scores.pop(one, None)
             self._states |= known | different
+            self._scores |= {item.id: item.score for item in added}
             self._table, self._dropped, self._gone, self._kept_search = table, dropped, gone, search

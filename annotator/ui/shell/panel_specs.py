@@ -75,7 +75,7 @@ PANELS = (
     PanelSpec(
         id="attributes",
         title="Attributes",
-        keys=("Shift+L",),
+        keys=("Shift+T",),
         area=_RIGHT,
         make=lambda parts: AttributePanel(),
         least_width_px=220,

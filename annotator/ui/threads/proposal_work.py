@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 
+from annotator.domain.likeness.describe import Vectors, describe
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.gather import Covered, FoundObject, Gathering, covered_by_objects
 from annotator.domain.proposals.table import ProposalTable
@@ -36,9 +39,12 @@ class Gathered:
 class ProposalWork(QObject):
     """One piece after the other; only what is newest is told."""
 
+    looked_at = Signal(object)
+    """By proposal id how each looks (see :mod:`annotator.domain.likeness.describe`), of the image asked about last"""
     gathered = Signal(object)
     """Gathered, of the image that was asked about last"""
     _arrived = Signal(int, object, object)
+    _seen = Signal(int, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +54,7 @@ class ProposalWork(QObject):
         self.is_busy = False
         """Whether :attr:`gathered` will come."""
         self._arrived.connect(self._on_arrived)
+        self._seen.connect(self._on_seen)
 
     def read(
         self, rows: Sequence[tuple[Any, ...]], annotations: tuple[Annotation, ...], size_wh: tuple[int, int]
@@ -78,6 +85,24 @@ class ProposalWork(QObject):
 
         self._start(work)
 
+    def look_at(self, image: npt.NDArray[np.uint8], table: ProposalTable) -> None:
+        """See how each of them looks. ``image``: H x W x 3."""
+        generation = self._generation
+
+        def work() -> dict[int, Vectors] | None:
+            looks: dict[int, Vectors] = {}
+            for one in table.items:
+                if generation != self._generation:
+                    return None
+                if (one.mask.height, one.mask.width) == image.shape[:2]:
+                    looks[one.id] = describe(image, one.mask)
+            return looks
+
+        def done(result: object, error: Exception | None) -> None:
+            self._seen.emit(generation, result, error)
+
+        self._pool.start(PoolJob(work, done))
+
     def cover(self, table: ProposalTable, annotations: tuple[Annotation, ...]) -> None:
         """Many objects are others than before."""
         self._start(lambda: Gathered(table, None, covered_by_objects(table, annotations), annotations, False))
@@ -104,6 +129,13 @@ class ProposalWork(QObject):
             self._arrived.emit(generation, result, error)
 
         self._pool.start(PoolJob(if_wanted, done))
+
+    @Slot(int, object, object)
+    def _on_seen(self, generation: int, result: object, error: object) -> None:
+        if isinstance(error, Exception):
+            raise error
+        if generation == self._generation and result is not None:
+            self.looked_at.emit(result)
 
     @Slot(int, object, object)
     def _on_arrived(self, generation: int, result: object, error: object) -> None:

@@ -12,12 +12,16 @@ from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.likeness.appearance import Channels, heat_map, learn_pixels, size_of, step_for, together
+from annotator.domain.likeness.choosing import choose_examples, next_image
+from annotator.domain.likeness.describe import LENGTH, describe, spread
 from annotator.domain.likeness.pooling import feature_grid, pooled, weight_in
 from annotator.domain.likeness.rating import FEATURES, WEIGHTS, Answer, Answers, heat_of
 from annotator.domain.likeness.seeds import MOST_SEEDS, Seed, patterns_of, seeds_in
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.likeness import Examples, LikeQuestion
+from annotator.domain.project import Annotation
+from annotator.domain.proposals.teaching import taught
 
 RED, BLUE = (200, 60, 50), (60, 70, 190)
 
@@ -218,3 +222,65 @@ def test_a_question_without_an_example_is_refused() -> None:
         LikeQuestion((Examples(image, "k", ()),))
     with pytest.raises(PromptError, match="no pixels"):
         LikeQuestion((Examples(image, "k", (Mask.empty(10, 10),)),))
+
+
+# --- which are the examples, and what answers teach ------------------------------------------------------------------
+
+
+def row(number: int, category: int = 1) -> Annotation:
+    return Annotation(number, 1, category, 0, 0, 1, 1, area=1, rle=b"", image_width=9, image_height=9)
+
+
+def ids(chosen: tuple[Annotation, ...]) -> list[int]:
+    return [one.id for one in chosen]
+
+
+def test_the_selected_are_the_examples_else_what_came_since_else_the_newest() -> None:
+    rows = [row(1), row(2), row(3), row(4, 2)]
+    assert ids(choose_examples(rows, selected={1, 4}, before=(), fresh=())) == [1, 4]
+    assert ids(choose_examples(rows, selected=(), before={1}, fresh={2, 3})) == [1, 2, 3]
+    assert ids(choose_examples(rows, selected=(), before={1}, fresh={4})) == [4]  # of the newest one's class
+    assert ids(choose_examples(rows, selected=(), before=(), fresh=())) == [4]
+    assert choose_examples([], selected=(), before=(), fresh=()) == ()
+    many = [row(number) for number in range(1, 40)]
+    assert ids(choose_examples(many, selected=set(range(40)), before=(), fresh=())) == list(range(28, 40))
+
+
+def test_the_next_image_of_a_folder_is_the_one_that_the_person_comes_to_first() -> None:
+    order, left = [1, 2, 3, 4, 5], {1, 2, 3, 4, 5}
+    assert next_image(order, 3, left) == 4
+    assert next_image(order, 3, {1, 2, 3}) == 2
+    assert next_image(order, 3, {3}) is None
+    assert next_image(order, 0, left) == 1
+
+
+def test_what_looks_like_something_dropped_falls_and_like_something_taken_rises() -> None:
+    blues = [(40, 90, 10, BLUE), (110, 90, 10, BLUE)]
+    image, masks = picture([*REDS[:3], *blues])
+    looks = {at: describe(image, mask) for at, mask in enumerate(masks)}
+    scores = dict.fromkeys(looks, 0.5)
+    after = taught(scores, looks, taken=[0], dropped=[3])
+    assert after[0] == after[3] == 0.5  # decided already
+    assert min(after[1], after[2]) > 0.55
+    assert after[4] < 0.45
+    assert taught(scores, looks, (), ()) == scores
+    assert taught({**scores, 9: 0.7}, looks, [0], [])[9] == 0.7  # nobody has looked at it
+    assert taught({}, {}, [0], [1]) == {}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (40, 30)])
+def test_any_mask_is_described_by_numbers(size: tuple[int, int]) -> None:
+    width, height = size
+    image = np.full((height, width, 3), 7, np.uint8)
+    numbers = describe(image, Mask(np.ones((height, width), np.bool_), 0, 0, width, height))
+    assert numbers.shape == (LENGTH,)
+    assert np.isfinite(numbers).all()
+    assert np.isfinite(spread(np.stack([numbers, numbers]))).all()
+
+
+def test_alike_objects_are_nearer_to_each_other_than_others() -> None:
+    image, masks = SCENE
+    units = spread(np.stack([describe(image, mask) for mask in masks]))
+    alike = units @ units.T
+    assert alike[0, 1:4].min() > alike[0, 4] + 0.2
+    assert np.allclose(np.linalg.norm(units, axis=1), 1)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.domain.mask import Mask
+from annotator.domain.ports.likeness import LEAST_LIKE_SCORE
 from annotator.domain.project import Annotation, ImageRecord, Status
 from annotator.domain.proposals.gather import Finder, Gathering, covered_by_objects
 from annotator.domain.proposals.remembered import FIRST_LIMITS, as_text, from_text
@@ -219,11 +220,11 @@ def test_taking_is_one_edit_with_all_that_is_known(count: int) -> None:
 
 @given(st.builds(Limits, scores, st.integers(0, 50), st.one_of(st.integers(51, 400), st.just(math.inf)), scores))
 def test_limits_are_remembered(limits: Limits) -> None:
-    assert from_text(as_text(limits, Walk.READING)) == (limits, Walk.READING)
+    assert from_text(as_text(limits, Walk.READING, 0.3)) == (limits, Walk.READING, 0.3)
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", '[2, 0, null, 1, "score"]', '[0.5, -1, null, 1, "score"]', '[true, 0, 9, 1, "score"]', "{"]
 )
 def test_damaged_limits_are_the_first_ones(text: str) -> None:
-    assert from_text(text) == (FIRST_LIMITS, Walk.SCORE)
+    assert from_text(text) == (FIRST_LIMITS, Walk.SCORE, LEAST_LIKE_SCORE)
