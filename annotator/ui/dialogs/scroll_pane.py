@@ -21,10 +21,15 @@ class ScrollPane(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if takes_focus else Qt.FocusPolicy.NoFocus)
         self.setWidgetResizable(True)
+        self.viewport().setAutoFillBackground(False)
+        self.set_content(content)
+
+    def set_content(self, content: QWidget) -> None:
+        """Show this; what was shown before is deleted."""
         self._content = content
         self.setWidget(content)
-        for part in (self.viewport(), content):
-            part.setAutoFillBackground(False)
+        content.setAutoFillBackground(False)
+        self.viewport().setAutoFillBackground(False)
 
     def showEvent(self, event: QShowEvent) -> None:
         self.keep_wheel()

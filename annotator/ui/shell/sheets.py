@@ -6,8 +6,8 @@ import platform
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, qVersion
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from annotator import plugins
 from annotator.domain.ports.engine import ModelInfo
@@ -40,23 +40,59 @@ CROSS_HAIR = (
 
 
 class ShortcutSheet(QDialog):
-    """All keys on one sheet."""
+    """All keys on one sheet; what is typed is looked for in names and keys."""
 
     def __init__(self, keymap: Keymap, parent: QWidget | None = None, *, rows: Iterable[ActionRow] = ACTIONS) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        sections = _sections(keymap, tuple(rows))
-        for columns in _COLUMNS:
-            content = _sheet(sections, columns)
-            if fits_beside(self, content, margin_px=48):
-                break
+        self._sections = _sections(keymap, tuple(rows))
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search")
+        self.search.setAccessibleName("Search keys")
+        self.search.setClearButtonEnabled(True)
+        self.search.setFixedWidth(_SEARCH_PX)
+        self.search.textChanged.connect(self._find)
+        self._pane = ScrollPane(self._laid_out(self._sections), takes_focus=True)
+        head = QHBoxLayout()
+        head.addWidget(title_label("Keys"))
+        head.addStretch(1)
+        head.addWidget(self.search)
+        head.addSpacing(BAR_ROOM_PX)
         box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24 - BAR_ROOM_PX, 16)
         box.setSpacing(16)
-        box.addWidget(title_label("Keys"))
-        box.addWidget(ScrollPane(content, takes_focus=True))
+        box.addLayout(head)
+        box.addWidget(self._pane)
         box.addLayout(closing_row(self, margin_px=BAR_ROOM_PX))
+        self._pane.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Letters go into the search, wherever the focus is."""
+        text = event.text()
+        if text.strip() and text.isprintable() and not self.search.hasFocus():
+            self.search.setFocus()
+            self.search.insert(text)
+            return
+        super().keyPressEvent(event)
+
+    def _find(self, text: str) -> None:
+        words = text.casefold().split()
+        found = {
+            name: [row for row in rows if all(word in " ".join((*row[0], row[1])).casefold() for word in words)]
+            for name, rows in self._sections.items()
+        }
+        self._pane.set_content(self._laid_out(found))
+
+    def _laid_out(self, sections: dict[str, list[Row]]) -> QWidget:
+        """In as many columns as the screen is wide enough for."""
+        heights = {name: len(rows) + _HEADING_ROWS for name, rows in sections.items() if rows}
+        made = _sheet(sections, _columns(heights, 1))
+        for count in range(_MOST_COLUMNS, 1, -1):
+            wide = _sheet(sections, _columns(heights, count))
+            if fits_beside(self, wide, margin_px=48):
+                return wide
+        return made
 
     def showEvent(self, event: QShowEvent) -> None:
         if not event.spontaneous():
@@ -67,13 +103,30 @@ class ShortcutSheet(QDialog):
 _LOOKING = "Looking for plug-ins…"
 Row = tuple[tuple[str, ...], str]
 _Columns = tuple[tuple[str, ...], ...]
-_COLUMNS: tuple[_Columns, ...] = (
-    (("Object", "Model", "Help"), ("Edit", "Image", "Mask"), ("View", "File"), ("Track", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "File"), ("Mask", "Image", "View", "Model"), ("Track", "Help", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "Mask", "Track", "Image"), ("View", "Model", "File", "Help", "Mouse", "Cross-hair")),
-    (("Object", "Edit", "Mask", "Track", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair"),),
-)
-"""Which sections stand in which column; the first that the screen is wide enough for."""
+_ORDER = ("Object", "Edit", "Mask", "Track", "Image", "View", "Model", "File", "Help", "Mouse", "Cross-hair")
+_MOST_COLUMNS = 5
+_SEARCH_PX = 240
+_HEADING_ROWS = 2
+"""What a heading takes, in rows."""
+
+
+def _columns(heights: dict[str, int], count: int) -> _Columns:
+    """The sections in their order in so many columns, the highest of which is as low as can be."""
+    names = [name for name in _ORDER if heights.get(name)]
+
+    def filled(most: int) -> list[list[str]]:
+        made: list[list[str]] = [[]]
+        for name in names:
+            if made[-1] and sum(heights[one] for one in made[-1]) + heights[name] > most:
+                made.append([])
+            made[-1].append(name)
+        return made
+
+    if not names:
+        return ()
+    least = max(heights[name] for name in names)
+    most = next(most for most in range(least, sum(heights.values()) + 1) if len(filled(most)) <= count)
+    return tuple(map(tuple, filled(most)))
 
 
 def _sections(keymap: Keymap, rows: tuple[ActionRow, ...]) -> dict[str, list[Row]]:
@@ -89,12 +142,14 @@ def _sheet(sections: dict[str, list[Row]], columns: _Columns) -> QWidget:
     content = QWidget()
     row = QHBoxLayout(content)
     row.setContentsMargins(0, 0, BAR_ROOM_PX, 0)
-    row.setSpacing(40)
+    row.setSpacing(32)
+    if not columns:
+        row.addWidget(QLabel("No key is called that."))
     for names in columns:
         column = QVBoxLayout()
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(1)
+        grid.setVerticalSpacing(3)
         grid.setColumnStretch(0, 1)
         for name in names:
             if sections[name]:
