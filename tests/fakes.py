@@ -176,6 +176,7 @@ class FakeProposal:
     mask: Mask
     predicted_iou: float = 0.9
     stability_score: float = 0.95
+    phrase: str = ""
 
 
 class FakeFinder(FakeSegmenter):

@@ -63,7 +63,8 @@ def load_named(name: str, role: str, *, device: str = "", say: Callable[[str], N
     found = [offer for offer in offers(role) if offer.is_ready if name in ("", offer.entry.name)]
     if not found:
         if not name:
-            raise ModelError(*no_model_text(role))
+            here = next((one for one in offers(role) if weights.find_file(one.entry) is not None), None)
+            raise ModelError(*(no_model_text(role) if here is None else (here.lack, f"{here.advice}.")))
         named = next((offer for offer in offers(role) if offer.entry.name == name), None)
         if named is None:
             known = ", ".join(offer.entry.name for offer in offers(role))

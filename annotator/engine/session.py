@@ -249,8 +249,9 @@ class EngineSession:
             running = self._running[job.lane] = (request, self._begun(job, request))
         step = next(running[1])
         adapter = "" if self._adapter is None else self._adapter.record
+        finder = self._finders.info if isinstance(request, ConceptRequest) else None
         self._listener.on_everything(
-            EverythingResult(request.epoch, request.generation, request.image_key, step, adapter)
+            EverythingResult(request.epoch, request.generation, request.image_key, step, adapter, finder)
         )
         if step.is_last:
             self._running.pop(job.lane, None)

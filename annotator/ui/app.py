@@ -44,6 +44,7 @@ from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.window_level import WindowLevel
+from annotator.ui.labelling.words import Words
 from annotator.ui.labelling.workbench import SessionSink, Workbench
 from annotator.ui.look.theme import Theme
 from annotator.ui.program import Program, find_models, user_name
@@ -102,6 +103,7 @@ def build_program(
     proposals = Proposals(window, session, client, settings)
     proposal_keys = ProposalKeys(window, session, refine, proposals)
     views.proposals = proposal_keys
+    words = Words(window, session, proposal_keys, settings)
     proposals.changed.connect(views.update_actions)
     commands = LoopCommands(window, session, refine, views=views, patience=patience, proposals=proposal_keys)
     sink.adjusted = commands.edits.without_overlap
@@ -164,6 +166,7 @@ def build_program(
             parent=window,
         ),
     )
+    words.models_wanted.connect(files.models.show_all)
     if offer is not None:
         offered = OfferedModel(settings, client, notices, find=offer, menu=files.models, parent=window)
         window.closing.connect(offered.shut_down)
@@ -195,6 +198,7 @@ def build_program(
         proposals=proposal_keys,
         like=like,
         folder_search=folder_search,
+        words=words,
         greys=WindowLevel(window, session, bench, loader=loader),
         checks=Checks(window, session, refine, bench),
         statistics=Statistics(window, session),

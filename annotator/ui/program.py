@@ -29,6 +29,7 @@ from annotator.ui.labelling.track_edits import TrackEdits
 from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.views import Views
 from annotator.ui.labelling.window_level import WindowLevel
+from annotator.ui.labelling.words import Words
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.look.theme import Theme
 from annotator.ui.panels.film_filter import KEEPS_TO
@@ -78,6 +79,7 @@ class Program(QObject):
         checks: Checks,
         statistics: Statistics,
         tracks: Tracks,
+        words: Words,
         factory_for: Callable[[str], EngineFactory] | None,
     ) -> None:
         super().__init__(window)
@@ -89,6 +91,7 @@ class Program(QObject):
         self.like, self.folder_search = like, folder_search
         self.tracks, self.track_edits = tracks, TrackEdits(window, session)
         bench.picture_shown.connect(self.track_edits.on_picture)
+        self.words = words
         self._factory_for = factory_for
         self._is_over = False
         self.server = ServerWatch(
@@ -164,9 +167,11 @@ class Program(QObject):
         self.checks.shut_down()
         self.statistics.shut_down()
         self.folder_search.shut_down()
+        self.words.shut_down()
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()
+        self.commands.naming.shut_down()
         self.commands.clipboard.shut_down()
         self.commands.watch.shut_down()
         self.commands.damage.shut_down()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from annotator.domain.geometry import Box
@@ -72,6 +72,20 @@ class Finder(Protocol):
             PromptError: words that the model cannot read; DeviceMemoryError: there is no room for it.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class WordsQuestion:
+    """What a person looks for by words.
+
+    Attributes:
+        finder: the model of the registry that is asked.
+        by_phrase: the class of what a phrase has found, in lower case, where that is not the class in use.
+    """
+
+    ask: ConceptAsk
+    finder: str
+    by_phrase: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from annotator.domain.answering.everything import Begun, EverythingSettings
-from annotator.domain.ports.engine import Candidate, Candidates, EverythingStep, RgbArray
+from annotator.domain.ports.engine import Candidate, Candidates, EverythingStep, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
 
 
@@ -69,13 +69,17 @@ class EverythingRequest:
 
 @dataclass(frozen=True, slots=True)
 class EverythingResult:
-    """A step of the answer; the last one has ``step.is_last``."""
+    """A step of the answer; the last one has ``step.is_last``.
+
+    ``finder`` is the model that was asked beside the one in use, where there is one.
+    """
 
     epoch: int
     generation: int
     image_key: str
     step: EverythingStep
     adapter: str = ""
+    finder: ModelInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

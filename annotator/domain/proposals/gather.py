@@ -41,7 +41,7 @@ class Finder:
     @property
     def replaces_all(self) -> bool:
         """Whether what others have found goes, too: who looks for one kind of object wants to see that alone."""
-        return self.source == "like"
+        return self.source in ("like", "words")
 
 
 class Gathering:
@@ -75,6 +75,10 @@ class Gathering:
         """By the identity of the mask that was answered, which is held so that it stays one."""
         for one, item in begun:
             self._made[id(one.mask)] = (one.mask, None if item.id in dropped else item)
+
+    def found_by(self, finder: Finder) -> None:
+        """Who it is becomes known with the first answer: a model that is loaded for the question."""
+        self._finder = finder
 
     def add(self, found: Sequence[FoundObject]) -> ProposalTable:
         """All that was found so far, in place of what was found before."""

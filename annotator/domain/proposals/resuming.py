@@ -32,6 +32,8 @@ def facts_of(one: object) -> dict[str, Any]:
     """Where a proposal of everything was found: what going on needs to know of it."""
     if not isinstance(one, Proposal):
         return {}
+    if one.phrase:
+        return {"phrase": one.phrase}
     crop = one.crop
     return {"click": [round(value, 2) for value in one.point_xy], "crop": [crop.x0, crop.y0, crop.x1, crop.y1]}
 

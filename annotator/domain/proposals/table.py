@@ -7,6 +7,7 @@ milliseconds, without a look at a pixel.
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ class KeptProposal:
     model_sha256: str = ""
     adapter: str = ""
     facts: str = "{}"
+
+    @property
+    def phrase(self) -> str:
+        """The words that it was looked for by; empty when nobody named it."""
+        found = json.loads(self.facts).get("phrase", "")
+        return found if isinstance(found, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from annotator.domain.counting import counted
@@ -19,14 +19,21 @@ def take_edit(
     new_id: Callable[[], int],
     author: str,
     created_at: str,
+    by_phrase: Mapping[str, int] | None = None,
 ) -> Edit:
     """Accept all of these in one step.
 
     Args:
+        by_phrase: the class of what was found by words that name one, in lower case; all others get ``category_id``.
         new_id: gives the id of each object. created_at: ISO 8601, UTC.
     """
+    named = by_phrase or {}
+
+    def class_of(one: KeptProposal) -> int:
+        return named.get(one.phrase.casefold(), category_id) if named else category_id
+
     changes = [
-        RowChange(None, _annotation(one, image.id, new_id(), category_id, author, created_at)) for one in proposals
+        RowChange(None, _annotation(one, image.id, new_id(), class_of(one), author, created_at)) for one in proposals
     ]
     name = f"accept {counted(len(changes), 'proposal')}" if len(changes) > 1 else "accept proposal"
     if changes and image.status in (Status.UNSEEN, Status.EMPTY):

@@ -13,6 +13,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.likeness import Examples, LikeQuestion
 from annotator.domain.project import Annotation
 from annotator.ui.labelling.proposal_keys import ProposalKeys
+from annotator.ui.labelling.proposal_search import WORDS
 from annotator.ui.labelling.proposals import LIKE
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -70,6 +71,9 @@ class FindLike(QObject):
 
     def ask_again(self) -> None:
         """The question that the proposals of the image are answers to; else for everything."""
+        if self._proposals.source == WORDS and self._proposals.words is not None:
+            self._proposals.ask(self._proposals.words)
+            return
         is_like = self._proposals.source == LIKE and self._proposals.review.open_count > 0
         (self.find if is_like else self._proposals.ask)()
 

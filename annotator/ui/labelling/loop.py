@@ -13,6 +13,7 @@ from annotator.ui.labelling.attribute_control import AttributeControl
 from annotator.ui.labelling.clipboard import ObjectClipboard
 from annotator.ui.labelling.finishing import Finishing
 from annotator.ui.labelling.mask_operations import MaskOperations
+from annotator.ui.labelling.naming import Naming
 from annotator.ui.labelling.next_click import NextClick
 from annotator.ui.labelling.object_edits import ObjectEdits
 from annotator.ui.labelling.object_marks import ObjectMarks
@@ -66,6 +67,8 @@ class LoopCommands(QObject):
         self.attributes = AttributeControl(window, session, refine)
         self.clipboard = ObjectClipboard(window, session, refine, views=views)
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
+        self.naming = Naming(window, session, picture=lambda: proposals.proposals.picture)
+        self.naming.changed.connect(views.update_actions)
         self.slices = SliceControl(window, session)
         self.painting = Painting(window.canvas, session, refine, notices)
         self.finishing = Finishing(
@@ -86,7 +89,7 @@ class LoopCommands(QObject):
     def accept(self) -> None:
         """Close the shape that is drawn press by press, or place the proposed click, if one is shown; else keep the
         object, with a stroke that is still being drawn."""
-        if self._window.canvas.open_gesture.close() or self.masks.apply():
+        if self._window.canvas.open_gesture.close() or self.masks.apply() or self.naming.take():
             return
         self.painting.finish()
         ways = (self.finishing.unaccepted.accept, self.next_click.place, self._proposals.take)
@@ -109,7 +112,7 @@ class LoopCommands(QObject):
         """The half-made drag, what is tried out, a question, a proposed click, the current object, a search, or the
         selection."""
         stay, drop = self.finishing.unaccepted.stay, self.next_click.drop
-        first = (self._window.canvas.cancel_gesture, self.masks.drop, stay, drop)
+        first = (self._window.canvas.cancel_gesture, self.masks.drop, self.naming.leave, stay, drop)
         then = (self._refine.cancel, self._proposals.escape, self.attributes.skip, self.stop_run)
         if not any(way() for way in (*first, *then)):
             self._window.objects.select_ids(frozenset())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.counting import counted
+from annotator.domain.ports.concept import ConceptAsk, WordsQuestion
 from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.project.session import ProjectSession
@@ -60,6 +62,11 @@ class ProposalKeys(QObject):
             self.proposals.tell_counts()
         else:
             self.proposals.ask()
+
+    def find_words(self, ask: ConceptAsk, model: str, by_phrase: Mapping[str, int]) -> None:
+        """Take the proposal tool, and ask a model of the registry for what words name."""
+        self.take_tool()
+        self.proposals.ask(WordsQuestion(ask, model, by_phrase))
 
     def accept_all(self) -> None:
         """Accept all that are shown."""

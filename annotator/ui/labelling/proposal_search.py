@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.ports.concept import ConceptRequest, WordsQuestion
 from annotator.domain.ports.likeness import LikeQuestion, LikeRequest
 from annotator.domain.ports.requests import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
 from annotator.domain.project import Annotation
@@ -17,6 +18,9 @@ from annotator.ui.threads.jobs import JobBoard
 from annotator.ui.threads.loading import Picture
 from annotator.ui.threads.proposal_work import ProposalWork
 from annotator.ui.threads.worker import EngineClient
+
+WORDS = "words"
+"""The source of proposals that words have found."""
 
 
 class ProposalSearch(QObject):
@@ -63,10 +67,11 @@ class ProposalSearch(QObject):
         dropped: frozenset[int],
         *,
         done: int = 0,
-        question: LikeQuestion | None = None,
+        question: LikeQuestion | WordsQuestion | None = None,
         examples: tuple[int, ...] = (),
     ) -> None:
-        """Ask the model for everything in an image, or with a question for all that is like its examples.
+        """Ask the model for everything in an image, or with a question for all that is like its examples, or that its
+        words name.
 
         Args:
             name: of the image, for the person.
@@ -81,14 +86,19 @@ class ProposalSearch(QObject):
         pairs = [] if begun is None else [(one, kept[id(one)]) for one in begun.proposals]
         self._is_like = question is not None
         finder = replace(self.finder, source="like", examples=examples) if self._is_like else self.finder
+        if isinstance(question, WordsQuestion):
+            finder = Finder(WORDS, question.finder)
         self._gathering = Gathering(table, dropped, finder, begun=pairs)
         what = "all like this" if self._is_like else "everything"
+        what = question.ask.phrases.text if isinstance(question, WordsQuestion) else what
         job = self._job = Job(f"Find {what} in {name}", on_cancel=self.cancel_wanted.emit)
         self._board.add(job)
         job.begin()
         about = (SEARCH_EPOCH, self._generation, picture.loaded.image_key, picture.loaded.rgb)
         if question is None:
             self._client.submit_everything(EverythingRequest(*about, begun=begun))
+        elif isinstance(question, WordsQuestion):
+            self._client.submit_everything(ConceptRequest(*about, question.ask, question.finder))
         else:
             self._client.submit_like(LikeRequest(*about, question, self.annotations))
         self.changed.emit()
@@ -111,6 +121,8 @@ class ProposalSearch(QObject):
             return
         job.show_progress(step.done, step.total)
         if step.proposals is not None and self._gathering is not None:
+            if result.finder is not None:
+                self._gathering.found_by(Finder(WORDS, result.finder.name, result.finder.sha256))
             done = 0 if step.is_last or self._is_like else step.done
             self._work.add(self._gathering, step.proposals, self.annotations, is_last=step.is_last, done=done)
         if step.is_last:

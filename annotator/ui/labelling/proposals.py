@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
+from annotator.domain.ports.concept import WordsQuestion
 from annotator.domain.ports.likeness import LikeQuestion
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.proposals.gather import Finder, FoundObject, Gathering, covered_by_objects
@@ -25,7 +26,7 @@ from annotator.domain.proposals.taking import take_edit
 from annotator.domain.proposals.teaching import Lessons
 from annotator.io.project.packing import packed
 from annotator.io.settings import Settings
-from annotator.ui.labelling.proposal_search import ProposalSearch
+from annotator.ui.labelling.proposal_search import WORDS, ProposalSearch
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
 from annotator.ui.project.proposal_book import ProposalBook
@@ -67,6 +68,8 @@ class Proposals(QObject):
         """What is to be asked as soon as what the file has is there."""
         self.source = EVERYTHING
         """Who found what the sliders are about."""
+        self.words: WordsQuestion | None = None
+        """What was asked in words last."""
         self._lessons = Lessons()
         self._drops: list[frozenset[int]] = []
         """What was dropped since the last change of the document, so that a step back gives it back."""
@@ -99,9 +102,9 @@ class Proposals(QObject):
         panel.drop_wanted.connect(lambda: self.settle(self.review.shown, is_dropping=True))
         panel.bring_back_wanted.connect(lambda: self.show(self.review.bring_back()))
 
-    def ask(self, question: LikeQuestion | None = None, examples: tuple[int, ...] = ()) -> None:
+    def ask(self, question: LikeQuestion | WordsQuestion | None = None, examples: tuple[int, ...] = ()) -> None:
         """Ask the model for everything: anew, or on from where a search ended early; or with a question for all that is
-        like its examples. What was dropped does not come again.
+        like its examples, or that its words name. What was dropped does not come again.
 
         Args:
             examples: their ids, as far as they are objects.
@@ -114,7 +117,11 @@ class Proposals(QObject):
             return
         self._waiting = partial(self.ask, question, examples) if self._work.is_busy else None
         if self._waiting is None:
-            self._use_source(EVERYTHING if question is None else LIKE)
+            if isinstance(question, WordsQuestion):
+                self.words = question
+                self._use_source(WORDS)
+            else:
+                self._use_source(EVERYTHING if question is None else LIKE)
             self.search.annotations = self._session.annotations
             mark, finder = self.book.search if question is None else None, self.search.finder
             is_same = mark is not None and (mark.model_sha256, mark.adapter) == (finder.model_sha256, finder.adapter)
@@ -189,8 +196,9 @@ class Proposals(QObject):
             return
         self.picture = picture
         rows = self.book.open(picture.image_id)
-        if any(row[5] == LIKE for row in rows):
-            self._use_source(LIKE)
+        for source in (LIKE, WORDS):
+            if any(row[5] == source for row in rows):
+                self._use_source(source)
         self._panel.set_can_change(self._session.is_writable)
         self._on_class(self._session.category)
         if rows:
@@ -259,6 +267,7 @@ class Proposals(QObject):
                 new_id=lambda: next(new_ids),
                 author=self._session.author,
                 created_at=utc_now(),
+                by_phrase=None if self.words is None else self.words.by_phrase,
             )
 
         def apply(edit: Edit) -> None:
@@ -319,9 +328,10 @@ class Proposals(QObject):
         return self.search.is_running
 
     def _use_source(self, source: str) -> None:
-        """Objects found by examples are rated in another way: their least score is remembered apart."""
-        if source != self.source:
-            self.source = source
+        """Objects found by examples or words are rated in another way: their least score is remembered apart."""
+        is_other = (source == EVERYTHING) != (self.source == EVERYTHING)
+        self.source = source
+        if is_other:
             limits = replace(self.review.limits, least_score=self._other_score)
             self._other_score = self.review.limits.least_score
             self._panel.set_limits(limits, self.review.walk)

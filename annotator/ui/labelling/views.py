@@ -231,7 +231,7 @@ class Views(QObject):
             has_gesture=canvas.open_gesture.is_cancellable,
             is_drawing=canvas.is_drawing,
             has_selection=self._window.objects.has_selection,
-            is_trying=self._window.area.operation.is_open or self._window.area.attribute.is_open,
+            is_trying=any(bar.is_open for bar in self._window.area.trials),
             has_proposals=keys is not None and keys.is_reviewing,
             has_search=keys is not None and keys.can_escape,
             is_carrying=self.is_carrying(),

@@ -29,6 +29,7 @@ from annotator.ui.shell.hud import STRIP_HEIGHT_PX, BusyLine, CandidateStrip, Cl
 from annotator.ui.shell.operation_bar import OperationBar
 from annotator.ui.shell.question import QuestionBar
 from annotator.ui.shell.slice_bar import SliceBar
+from annotator.ui.shell.words_line import WordsLine
 
 _EDGE_PX = 12
 _STRIP_EDGE_PX = 8
@@ -241,7 +242,11 @@ class CanvasArea(QWidget):
         # Over the image, which must not move under the hand when one of them comes or goes.
         self.refining, self.operation = QuestionBar(self.stack, is_short=True), OperationBar(self.stack)
         self.attribute = AttributeBar(self.stack)
-        self.bars = (self.refining, self.operation, self.attribute)
+        self.naming = QuestionBar(self.stack, is_short=True)
+        """Is this what it looks like?"""
+        self.trials = (self.operation, self.attribute, self.naming)
+        """What is answered by the keys that accept and cancel."""
+        self.bars = (self.refining, *self.trials)
         for bar in self.bars:
             bar.installEventFilter(self)
         self.candidates = CandidateStrip(theme, self.stack)
@@ -252,6 +257,7 @@ class CanvasArea(QWidget):
         """What there is to say about the answer on the screen."""
         self.doubt = DoubtLegend(theme, self.stack)
         self.finder = ClassFinder(self.stack)
+        self.words = WordsLine(self.stack)
         self.busy = BusyLine(theme, self.stack)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
@@ -261,7 +267,7 @@ class CanvasArea(QWidget):
         box.addWidget(self.stack, 1)
         box.addWidget(self.slices)
         self.stack.installEventFilter(self)
-        for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):
+        for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder, self.words):
             part.installEventFilter(self)
 
     def show_canvas(self, is_shown: bool) -> None:
@@ -274,11 +280,12 @@ class CanvasArea(QWidget):
             self.doubt,
             *self.bars,
             self.finder,
+            self.words,
             self.busy,
         ):
             part.raise_()
         if not is_shown:
-            for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder):
+            for part in (self.candidates, self.chip, self.hint, self.notice, self.doubt, self.finder, self.words):
                 part.hide()
 
     def make_way_for(self, object_place: QRectF) -> None:
@@ -322,6 +329,7 @@ class CanvasArea(QWidget):
         top = below_bars if is_below or strip.isHidden() else strip.geometry().bottom() + _STRIP_EDGE_PX
         self.notice.move((width - self.notice.width()) // 2, top)
         self.doubt.move(width - self.doubt.width() - _EDGE_PX, _EDGE_PX)
+        self.words.move((width - self.words.width()) // 2, below_bars)
         self.finder.move(_EDGE_PX, self.chip.y() - self.finder.height() - _EDGE_PX)
 
 

@@ -1,0 +1,190 @@
+"""A class is suggested for an object, by the objects that have names already; Enter takes it, any other way leaves it.
+
+What objects look like is remembered while the program runs, image after image; it is computed beside the GUI thread,
+and only when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from annotator.domain.counting import counted
+from annotator.domain.likeness.describe import Vectors, describe
+from annotator.domain.naming import NamedLook, guesses
+from annotator.domain.ports.engine import RgbArray
+from annotator.domain.ports.naming import NameGuess
+from annotator.domain.project import Annotation, Change, Edit, RowChange
+from annotator.ui.notices import Subject
+from annotator.ui.project.session import ProjectSession
+from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.question import Answer
+from annotator.ui.threads.background import Errand
+from annotator.ui.threads.loading import Picture
+
+MOST_LOOKED_AT = 300
+"""Objects of one image: 2 to 3 ms each."""
+MOST_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Suggested:
+    """For which objects, and what they may be."""
+
+    ids: tuple[int, ...]
+    guess: NameGuess
+
+
+class Naming(QObject):
+    """One per window.
+
+    Args:
+        picture: what the canvas shows.
+    """
+
+    changed = Signal()
+    """A suggestion is there, or none any more."""
+
+    def __init__(self, window: MainWindow, session: ProjectSession, *, picture: Callable[[], Picture | None]) -> None:
+        super().__init__(window)
+        self._window, self._session, self._picture = window, session, picture
+        self._bar = window.area.naming
+        self._errand = Errand(self)
+        self._looks: dict[int, tuple[bytes, Vectors]] = {}
+        """By annotation id: the runs that were looked at, and how they look."""
+        self._classes: dict[int, int] = {}
+        """Of objects of other images, as they were when their image was left."""
+        self._suggested: _Suggested | None = None
+        session.opened.connect(self._forget)
+        session.image_changed.connect(lambda _image: self.leave())
+        session.changed.connect(self._on_change)
+        window.objects.view.selectionModel().selectionChanged.connect(lambda *_: self.leave())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a suggestion waits for an answer."""
+        return self._suggested is not None
+
+    def suggest(self) -> None:
+        """Say what the selected objects may be, or the newest one."""
+        picture, rows = self._picture(), self._session.annotations
+        chosen = self._window.objects.selected_ids() or frozenset(one.id for one in rows[-1:])
+        wanted = [one for one in rows if one.id in chosen]
+        if picture is None or not wanted or not self._session.is_writable:
+            self._tell("There is no object to name: select one.")
+            return
+        self.leave()
+        fresh = [one for one in rows if self._looks.get(one.id, (b"",))[0] != one.rle]
+        fresh = sorted(fresh, key=lambda one: one.id not in chosen)[:MOST_LOOKED_AT]
+        image = picture.loaded.rgb
+        self._errand.start(lambda: _looks_of(image, fresh), lambda found: self._on_looks(found, wanted), self._on_error)
+
+    def take(self) -> bool:
+        """Give the objects the suggested class; false when nothing is suggested."""
+        suggested = self._suggested
+        if suggested is None:
+            return False
+        self.leave()
+        category = next((one for one in self._session.categories.values() if one.name == suggested.guess.text), None)
+        rows = [one for one in self._session.annotations if one.id in suggested.ids]
+        if category is None or not rows:
+            return True
+        guess = suggested.guess
+        record = {"source": guess.source, "score": round(guess.score, 4), "model": guess.model}
+        changes = tuple(
+            RowChange(one, replace(one, category_id=category.id, extra={**one.extra, "named": record})) for one in rows
+        )
+        if self._session.attempt(lambda: self._session.apply(Edit("take a suggested class", changes))):
+            self._tell(f"{counted(len(rows), 'object')}: {category.name}.")
+        return True
+
+    def leave(self) -> bool:
+        """Put the suggestion away; false when there is none."""
+        if self._suggested is None:
+            return False
+        self._suggested = None
+        self._bar.withdraw()
+        self.changed.emit()
+        return True
+
+    def shut_down(self) -> None:
+        """Wait for what still runs."""
+        self._errand.shut_down()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _on_looks(self, found: dict[int, tuple[bytes, Vectors]], wanted: Sequence[Annotation]) -> None:
+        self._looks |= found
+        self._classes |= {one.id: one.category_id for one in self._session.annotations}
+        while len(self._looks) > MOST_REMEMBERED:
+            del self._looks[next(iter(self._looks))]
+        ids = tuple(one.id for one in wanted)
+        named = self._named(frozenset(ids))
+        names = {one.id: one.name for one in self._session.categories.values()}
+        looks = [self._looks[one][1] for one in ids if one in self._looks]
+        best = guesses(np.mean(looks, axis=0, dtype=np.float32), named, names) if looks else ()
+        now = {names.get(one.category_id, "") for one in wanted}
+        if not best:
+            self._tell("No class can be suggested yet: name a few objects of two classes or more.")
+        elif now == {best[0].text}:
+            self._tell(f"It looks like what it is: {best[0].text} ({best[0].score:.2f}).")
+        else:
+            self._ask(_Suggested(ids, best[0]), len(named))
+
+    def _named(self, left_out: frozenset[int]) -> list[NamedLook]:
+        """What is remembered of objects that still have a class."""
+        here = {one.id: one.category_id for one in self._session.annotations}
+        store, found = self._session.store, []
+        for one, (_, look) in self._looks.items():
+            if one in left_out or store is None:
+                continue
+            category_id = here.get(one) or self._classes.get(one)
+            if category_id is not None:
+                found.append(NamedLook(look, category_id))
+        return found
+
+    def _ask(self, suggested: _Suggested, count: int) -> None:
+        self._suggested = suggested
+        guess = suggested.guess
+        what = "Is this" if len(suggested.ids) == 1 else f"Are these {len(suggested.ids)}"
+        text = f"{what} “{guess.text}”?  {guess.score:.2f}, by {counted(count, 'named object')}"
+        self._bar.ask(text, (Answer("Take", "Enter", self.take), Answer("Leave", "Esc", self.leave)))
+        self.changed.emit()
+
+    def _on_change(self, change: Change) -> None:
+        gone = [one for one in change.annotation_ids if one in self._classes]
+        now = {one.id: one.category_id for one in self._session.annotations}
+        for one in gone:
+            if one in now:
+                self._classes[one] = now[one]
+            else:
+                self._looks.pop(one, None)
+                self._classes.pop(one)
+        if self._suggested is not None and set(change.annotation_ids) & set(self._suggested.ids):
+            self.leave()
+
+    def _forget(self) -> None:
+        self.leave()
+        self._looks.clear()
+        self._classes.clear()
+
+    def _on_error(self, error: Exception) -> None:
+        raise error
+
+    def _tell(self, text: str) -> None:
+        self._window.notices.tell(text, about=Subject.CHANGE)
+
+
+def _looks_of(image: RgbArray, rows: Sequence[Annotation]) -> dict[int, tuple[bytes, Vectors]]:
+    found: dict[int, tuple[bytes, Vectors]] = {}
+    for one in rows:
+        try:
+            mask = one.mask()
+        except ValueError:  # its runs are damaged
+            continue
+        if not mask.is_empty and (mask.height, mask.width) == image.shape[:2]:
+            found[one.id] = (one.rle, describe(image, mask))
+    return found

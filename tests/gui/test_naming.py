@@ -1,0 +1,109 @@
+"""A class is suggested for an object: only when asked, taken by Enter, left by Esc, and recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+
+from annotator.domain.project import Annotation, Edit, RowChange
+from tests.fakes import block
+
+K, M = Qt.Key, Qt.KeyboardModifier
+WIDTH, HEIGHT = 160, 120
+
+
+def place(at):
+    """Squares above, bars below."""
+    return (8 + 25 * at, 10, 14, 14) if at < 6 else (8 + 25 * (at - 6), 70, 20, 5)
+
+
+@pytest.fixture
+def named(desk):
+    """Six red squares of one class, six green bars of another."""
+    folder = desk.make_folder(images=1)
+    picture = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+    for at in range(12):
+        x, y, w, h = place(at)
+        picture[y : y + h, x : x + w] = (220, 30, 30) if at < 6 else (30, 220, 30)
+    Image.fromarray(picture).save(folder / "0.png")
+    desk.open(folder=folder)
+    session = desk.session
+    session.classes.add("square")
+    square = session.category.id
+    session.classes.add("bar")
+    bar = session.category.id
+    image = session.image
+    changes = []
+    for at in range(12):
+        x, y, w, h = place(at)
+        mask = block(x, y, w, h, width=WIDTH, height=HEIGHT)
+        category = square if at < 6 and at != 0 else bar  # the first square is named wrongly
+        row = Annotation(
+            session.store.new_id("annotation"),
+            image.id,
+            category,
+            x,
+            y,
+            w,
+            h,
+            area=mask.area,
+            rle=mask.rle(),
+            image_width=WIDTH,
+            image_height=HEIGHT,
+        )
+        changes.append(RowChange(None, row))
+    session.apply(Edit("objects", tuple(changes)))
+    desk.square, desk.bar = square, bar
+    return desk
+
+
+def select(desk, at):
+    row = desk.session.annotations[at]
+    desk.window.objects.select_ids(frozenset({row.id}))
+    return row
+
+
+def ask(desk):
+    desk.key(K.Key_N, M.AltModifier)
+
+
+def test_a_suggestion_is_shown_and_enter_takes_it_with_its_record(named):
+    row = select(named, 0)
+    ask(named)
+    bar = named.window.area.naming
+    named.until(lambda: bar.is_open)
+    assert "“square”" in bar.label.text()
+    assert named.session.annotations[0].category_id == named.bar, "nothing is applied by itself"
+    named.key(K.Key_Return)
+    now = next(one for one in named.session.annotations if one.id == row.id)
+    assert now.category_id == named.square
+    assert now.extra["named"]["source"] == "like"
+    assert now.extra["named"]["model"] == "look-1"
+    assert not bar.is_open
+    named.session.undo()
+    assert next(one for one in named.session.annotations if one.id == row.id) == row
+
+
+def test_escape_and_another_selection_leave_it(named):
+    select(named, 0)
+    ask(named)
+    bar = named.window.area.naming
+    named.until(lambda: bar.is_open)
+    named.key(K.Key_Escape)
+    assert not bar.is_open
+    assert named.session.annotations[0].category_id == named.bar
+    select(named, 0)
+    ask(named)
+    named.until(lambda: bar.is_open)
+    select(named, 3)
+    assert not bar.is_open
+    assert not named.program.commands.naming.take()
+
+
+def test_an_object_that_is_what_it_looks_like_is_said_to_be_so(named):
+    select(named, 2)
+    ask(named)
+    named.until(lambda: "looks like what it is: square" in named.window.status.message.text())
+    assert not named.window.area.naming.is_open
