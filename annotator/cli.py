@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "text": ("text", "all that words name in images, as COCO"),
     "find": ("find.command", "all that is like some objects of a project or a COCO file, in all its images"),
+    "similar": ("similar", "objects that look alike or unlike their class, and images that are near copies"),
     "serve": ("serve", "the engine over HTTP, for other programs"),
     "export": ("export", "write a project's objects as COCO or another format"),
     "import": ("import_", "read objects from COCO or another format into a project"),
@@ -37,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-adapter": ("train.adapter", "train a prompt adapter on accepted masks, judge it, install it"),
     "adapters": ("adapters", "list, import, export, roll back and remove prompt adapters, show their cards"),
 }
-READ_PROJECTS = ("open", "batch", "export", "find", "import", "relink", "text", "train-adapter")
+READ_PROJECTS = ("open", "batch", "export", "find", "similar", "import", "relink", "text", "train-adapter")
 """Commands that read the images of a project, which may name a folder anywhere."""
 
 

@@ -39,6 +39,7 @@ from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposal_marks import ProposalMarks
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.similar import Similar
 from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.upkeep import NoticeUpkeep
@@ -199,6 +200,7 @@ def build_program(
         like=like,
         folder_search=folder_search,
         words=words,
+        similar=Similar(window, session, loader, bench),
         greys=WindowLevel(window, session, bench, loader=loader),
         checks=Checks(window, session, refine, bench),
         statistics=Statistics(window, session),

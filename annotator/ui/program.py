@@ -24,6 +24,7 @@ from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.similar import Similar
 from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.track_edits import TrackEdits
 from annotator.ui.labelling.tracks import Tracks
@@ -75,6 +76,7 @@ class Program(QObject):
         proposals: ProposalKeys,
         like: FindLike,
         folder_search: LikeFolder,
+        similar: Similar,
         greys: WindowLevel,
         checks: Checks,
         statistics: Statistics,
@@ -88,7 +90,7 @@ class Program(QObject):
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
         self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
         self.checks, self.statistics = checks, statistics
-        self.like, self.folder_search = like, folder_search
+        self.like, self.folder_search, self.similar = like, folder_search, similar
         self.tracks, self.track_edits = tracks, TrackEdits(window, session)
         bench.picture_shown.connect(self.track_edits.on_picture)
         self.words = words
@@ -168,6 +170,7 @@ class Program(QObject):
         self.statistics.shut_down()
         self.folder_search.shut_down()
         self.words.shut_down()
+        self.similar.shut_down()
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()

@@ -110,10 +110,45 @@ def test_a_hundred_and_fifty_nuclei_in_fewer_than_forty_actions(desk, tmp_path):
         worker.key(K.Key_BracketRight)  # to 0.70
     worker.drop_what_is_not_meant()
     worker.key(K.Key_Return, M.ShiftModifier)
-    desk.until(lambda: len(desk.session.annotations) > 100 and not worker.own._work.is_busy)
     worker.key(K.Key_Q)
     worker.click_what_is_missing()
     print(f"\n{COUNT} nuclei: {worker.actions} actions, {len(desk.session.annotations)} objects")
     assert worker.actions < MOST_ACTIONS
     assert worker.missing() == []
     assert len(desk.session.annotations) == COUNT
+
+
+def test_the_same_nuclei_by_one_example(desk, tmp_path):
+    image, truth = nuclei()
+    folder = tmp_path / "nuclei"
+    folder.mkdir()
+    Image.fromarray(image).save(folder / "0.png")
+    desk.engine.factory = lambda progress: make_engine(device="cpu", progress=progress)
+    desk.open(folder=folder)
+    worker = Worker(desk, truth)
+
+    def find_like() -> None:
+        worker.key(K.Key_L, M.ShiftModifier)
+        QTest.qWait(0)
+        desk.qtbot.waitUntil(lambda: not worker.own.search.is_running and not worker.own._work.is_busy, timeout=400_000)
+
+    x, y, w, h = truth[0].bbox_xywh
+    worker.click(x + w / 2, y + h / 2)
+    desk.wait_mask(x + w / 2, y + h / 2)
+    worker.key(K.Key_Return)
+    find_like()
+    first = len(worker.own.review.shown)
+    worker.drop_what_is_not_meant()
+    worker.key(K.Key_Return, M.ShiftModifier)
+    after_one = COUNT - len(worker.missing())
+    if len(worker.missing()) > 5:  # what was taken are further examples
+        find_like()
+        worker.drop_what_is_not_meant()
+        worker.key(K.Key_Return, M.ShiftModifier)
+    worker.key(K.Key_Q)
+    worker.click_what_is_missing()
+    there = len(desk.session.annotations)
+    print(f"\nby one example: {first} shown, {after_one} of {COUNT} taken; {worker.actions} actions, {there} objects")
+    assert worker.actions < MOST_ACTIONS
+    assert worker.missing() == []
+    assert there == COUNT

@@ -16,6 +16,7 @@ from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.job_list import JobPanel
 from annotator.ui.panels.proposals import ProposalPanel
+from annotator.ui.panels.similar import SimilarPanel
 from annotator.ui.panels.statistics import StatisticsPanel
 from annotator.ui.panels.window_panel import WindowPanel
 from annotator.ui.threads.jobs import JobBoard
@@ -90,6 +91,16 @@ PANELS = (
         make=lambda parts: ProposalPanel(),
         least_width_px=220,
         height_px=250,
+        is_open=False,
+    ),
+    PanelSpec(
+        id="similar",
+        title="Similar",
+        keys=("Alt+Shift+L",),
+        area=_RIGHT,
+        make=lambda parts: SimilarPanel(),
+        least_width_px=220,
+        height_px=360,
         is_open=False,
     ),
     PanelSpec(
