@@ -14,6 +14,8 @@ from annotator.domain.tally import Tally
 from annotator.io.formats.report import Selection, object_name, select_images, writable_objects
 from annotator.io.project.queries import ProjectQueries
 
+PAINTED_BYTES = 8
+"""Of a pixel, while objects are painted into a frame and read back."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from annotator.domain import budget
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
 from annotator.files.atomic import export_errors
-from annotator.io.formats.clips import Clip, clips_of
+from annotator.io.formats.clips import PAINTED_BYTES, Clip, clips_of
 from annotator.io.formats.coco_video import report_of
 from annotator.io.formats.report import CheckReport, ExportReport
 from annotator.io.formats.staging import check_folder, put_files, staging
@@ -59,6 +60,7 @@ def _write(clip: Clip, folder: Path) -> int:
     folder.mkdir(parents=True)
     number = {track.id: place for place, track in enumerate(clip.tracks, start=1)}
     width, height = clip.size_wh
+    budget.ask(clip.name, PAINTED_BYTES * width * height, error=ExportError)
     hidden = 0
     for frame in range(len(clip.images)):
         values = np.zeros((height, width), np.uint8)

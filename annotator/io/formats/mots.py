@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from annotator.domain import budget
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.ports.jobs import Progress
 from annotator.files.atomic import export_errors
-from annotator.io.formats.clips import Clip, clips_of
+from annotator.io.formats.clips import PAINTED_BYTES, Clip, clips_of
 from annotator.io.formats.coco_video import report_of
 from annotator.io.formats.report import CheckReport, ExportReport
 from annotator.io.formats.staging import check_folder, put_files, staging
@@ -67,6 +68,7 @@ def export_mots(
 def _write(clip: Clip, file: Path, numbers: dict[int, int], first_frame: int) -> tuple[int, int]:
     """How many pixels were cut off, and of how many objects nothing was left."""
     ids = _ids(clip, numbers)
+    budget.ask(clip.name, PAINTED_BYTES * clip.size_wh[0] * clip.size_wh[1], error=ExportError)
     rows: list[tuple[int, int, Mask]] = []
     lost = gone = 0
     for frame in range(len(clip.images)):

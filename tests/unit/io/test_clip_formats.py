@@ -14,11 +14,13 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from annotator.cli import main
+from annotator.domain import budget
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.io.formats.coco.import_ import import_coco
 from annotator.io.formats.coco_video import export_coco_video
 from annotator.io.formats.davis import export_davis
+from annotator.io.formats.medical.label_maps import export_nifti, export_nrrd
 from annotator.io.formats.mots import export_mots
 from annotator.io.formats.youtube_vis import export_youtube_vis
 from annotator.io.project.store import ProjectStore
@@ -189,3 +191,14 @@ def test_by_command(store: ProjectStore, tmp_path: Path) -> None:
     for name, out in (("coco-video", "v.json"), ("youtube-vis", "y.json"), ("davis", "d"), ("mots", "m")):
         assert main(["export", str(path), "--format", name, "--out", str(tmp_path / out)]) == 0
         assert (tmp_path / out).exists()
+
+
+@pytest.mark.parametrize("export", [export_davis, export_mots, export_nifti, export_nrrd])
+def test_frames_that_need_more_memory_than_there_may_be_are_refused(
+    store: ProjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: Any
+) -> None:
+    """A damaged row may say that an image has a side of 120,000 px."""
+    monkeypatch.setattr(budget, "limit_bytes", lambda: 10_000)
+    with pytest.raises(ExportError, match="of memory, the limit is"):
+        export(store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain import budget
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
@@ -41,6 +42,8 @@ from annotator.io.project.place import is_project_file
 from annotator.io.project.queries import ProjectQueries
 
 _MOST = np.iinfo(np.uint16).max
+_LAYER_BYTES = 6
+"""Of a pixel and layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def export_nrrd(
     def write(path: Path, volume: Volume, segments: list[Segment]) -> list[str]:
         layers, dtype = layers_of(segments), _dtype(segments)
         count = max(layers.values(), default=0) + 1
+        budget.ask(path.name, _LAYER_BYTES * count * volume.shape[0] * volume.shape[1], error=ExportError)
         frames = _layered(volume, by_image(segments), dtype, layers, count)
         write_nrrd(path, volume, frames, dtype, segments=segments, layers=layers, codes=terms)
         return []

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from annotator.domain import budget
+from annotator.domain.errors import ExportError
 from annotator.domain.media import Series, SeriesKind, frame_stem
 from annotator.domain.planes import FloatArray, Lattice, Plane, lattice_of
 from annotator.domain.project import ImageRecord
@@ -15,6 +17,9 @@ from annotator.io.formats.report import Selection
 from annotator.io.images.places import UPRIGHT, FilePlaces, Turn
 from annotator.io.images.reading import read_places
 from annotator.io.project.queries import ProjectQueries
+
+_PAINTED_BYTES = 24
+"""Of a pixel, while the objects of an image are painted, written and read back."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +92,13 @@ def plane_of(image: ImageRecord, places: Mapping[str, FilePlaces]) -> Plane | No
 
 def groups_of(store: ProjectQueries, selection: Selection) -> list[tuple[str, Series | None, list[ImageRecord]]]:
     """Name, series and images in order of what belongs together, as far as something of it is selected. Also slices of
-    it that were not selected: they lie between others."""
+    it that were not selected: they lie between others.
+
+    Raises:
+        ExportError: a plane would take more memory than the limit.
+    """
+    for image in selection.images:
+        budget.ask(image.name, _PAINTED_BYTES * image.width * image.height, error=ExportError)
     chosen = {image.id: image for image in selection.images}
     series = {one.id: one for one in store.slices.series()}
     wanted = {image.series_id for image in selection.images if image.series_id in series}
