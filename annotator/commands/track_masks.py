@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from annotator.domain.errors import ImageError, PromptError
+from annotator.domain.errors import PromptError
 from annotator.domain.mask import Mask
 from annotator.domain.tracks.track import Track, TrackMember, tracks_of
 
@@ -58,20 +58,6 @@ def read_masks(files: Sequence[Path], places: Sequence[int], source: FrameSource
 
 def _values(file: Path) -> np.ndarray[tuple[int, int], np.dtype[np.integer]]:
     """H x W whole numbers: of a picture with a palette its indices."""
-    from PIL import Image, UnidentifiedImageError
+    from annotator.io.images.reading import load_label_map
 
-    try:
-        with Image.open(file) as image:
-            if image.mode not in ("1", "L", "P", "I", "I;16", "LA", "RGB", "RGBA"):
-                raise ImageError(f"{file.name} is no mask ({image.mode}).", "Save it as PNG with one channel.")
-            array = np.asarray(image)
-    except FileNotFoundError as error:
-        raise ImageError(f"There is no file {file}.", "Check the name.") from error
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{file.name} cannot be read as a mask.", "Save it as PNG.") from error
-    if array.ndim == 3:
-        colours = array[..., :3] if array.shape[2] >= 3 else array[..., :1]
-        if (colours != colours[..., :1]).any():
-            raise ImageError(f"{file.name} is a colour picture.", "Save it as PNG with one channel: a value an object.")
-        array = colours[..., 0]
-    return np.asarray(array).astype(np.int64)
+    return load_label_map(file).astype(np.int64)

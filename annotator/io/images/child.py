@@ -28,7 +28,7 @@ from annotator.io.images.channel import INLINE_BYTES, Channel, ChannelEndedError
 from annotator.io.images.native_wire import aligned, to_wire
 from annotator.io.images.reader import LoadedImage, RgbArray, memory_error
 from annotator.io.images.sink import Sink, bands_of
-from annotator.io.images.stored import read_stored
+from annotator.io.images.stored import read_label_map, read_stored
 
 _SLACK_BYTES = 256 << 20
 """Beside the limit: the threads' stacks and what decoders keep."""
@@ -178,6 +178,10 @@ def _stored(path: str, is_grey: bool, max_pixels: int) -> Answer:
     return {}, read_stored(path, is_grey=is_grey, max_pixels=max_pixels), ()
 
 
+def _label_map(path: str, max_pixels: int) -> Answer:
+    return {}, read_label_map(path, max_pixels=max_pixels), ()
+
+
 ANSWERS: dict[str, Callable[..., Answer]] = {
     "load": _load,
     "thumbnail": _thumbnail,
@@ -189,6 +193,7 @@ ANSWERS: dict[str, Callable[..., Answer]] = {
     "segments": _segments,
     "identity": _identity,
     "stored": _stored,
+    "label_map": _label_map,
 }
 
 

@@ -144,6 +144,19 @@ def load_stored(
     return _pixels(_ask("stored", path, is_grey=is_grey, max_pixels=max_pixels))
 
 
+def load_label_map(
+    path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
+    """Whole numbers of a picture with one channel, of one with a palette its indices: H x W.
+
+    Raises:
+        ImageError: it cannot be read, is a colour picture, damaged or too large.
+    """
+    data = _pixels(_ask("label_map", path, max_pixels=max_pixels))
+    height, width = data.shape[:2]
+    return np.ascontiguousarray(data).view("<i4").reshape(height, width).astype(np.int32)
+
+
 def pixels_version() -> str:
     """Names what decides which pixels a file becomes: the program, its readers and their decoders."""
     own = (f"{reader.name} {reader.version}" for reader in readers())

@@ -20,6 +20,7 @@ from annotator.io.images.reader import COPY_AGAIN, check_size, damage_error
 ByteArray = npt.NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG")
+_ONE_CHANNEL = "Save it as PNG with one channel: a value an object."
 
 
 def read_stored(path: str | os.PathLike[str], *, is_grey: bool, max_pixels: int) -> ByteArray:
@@ -47,6 +48,36 @@ def read_stored(path: str | os.PathLike[str], *, is_grey: bool, max_pixels: int)
         raise ImageError(f"{path} may not be read by you.", "Change the file's permissions.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise damage_error(str(path), error) from error
+
+
+def read_label_map(path: str | os.PathLike[str], *, max_pixels: int) -> ByteArray:
+    """Whole numbers of a picture with one channel, of one with a palette its indices: H x W x 4 uint8, the bytes of
+    int32, little-endian, so that they go the way of pixels.
+
+    Raises:
+        ImageError: it cannot be read, is a colour picture, damaged or too large.
+    """
+    name = os.path.basename(os.fspath(path))
+    try:
+        with open(path, "rb") as stream, Image.open(stream) as image:
+            check_size(name, *image.size, max_pixels)
+            if image.mode not in ("1", "L", "P", "I", "I;16", "LA", "RGB", "RGBA"):
+                raise ImageError(f"{name} is no mask ({image.mode}).", _ONE_CHANNEL)
+            check_picture(image, name, stream)
+            array = np.asarray(image)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no file {path}.", "Check the name.") from error
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise ImageError(f"{name} cannot be read as a mask.", "Save it as PNG.") from error
+    if array.ndim == 3:
+        colours = array[..., :3] if array.shape[2] >= 3 else array[..., :1]
+        if (colours != colours[..., :1]).any():
+            raise ImageError(f"{name} is a colour picture.", _ONE_CHANNEL)
+        array = colours[..., 0]
+    values = np.ascontiguousarray(array, "<i4")
+    return values.view(np.uint8).reshape(*values.shape, 4)
 
 
 def _first_channel(image: Image.Image) -> ByteArray:
