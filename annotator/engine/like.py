@@ -41,8 +41,6 @@ from annotator.engine.zoom.pieces import moved, placed
 PIECE_MARGIN = 2.2
 """Side of a piece over the longer side of its seed's box."""
 EXAMPLE_MARGIN = 2.0
-LEAST_SHOWN = 0.3
-"""What is rated lower is not shown, wherever the sliders are."""
 LOOKS = 10
 """How often what was found is shown before every seed was asked; the first ones come sooner."""
 _EARLY = (1, 3)
@@ -156,6 +154,7 @@ class LikeSearch:
     ) -> Iterator[EverythingStep]:
         """As :meth:`steps`; ``run`` shows afterwards all that was answered."""
         scene = run.scene(image, image_key, self._base_of(embedding))
+        run.least_score = question.least_score
         yield _STILL_LEARNING
         if self._learned is None or self._learned[0] is not question:
             self._learned = (question, (yield from run.learn(question, scene)))
@@ -172,6 +171,7 @@ class LikeRun:
     ) -> None:
         self._decoder, self._piece_below, self._tidies, self._has_to_yield = decoder, piece_below, tidies, has_to_yield
         self.answers = Answers(())
+        self.least_score = 0.0
 
     def scene(self, image: RgbArray, image_key: str, embedding: Embedding) -> _Scene:
         maps = _maps_of(embedding)
@@ -281,7 +281,7 @@ class LikeRun:
         found = []
         for at in self.answers.survivors(scores):
             answer, score = self.answers.items[at], float(scores[at])
-            if score >= LEAST_SHOWN:
+            if score >= self.least_score:
                 seed = seeds[answer.seed]
                 place = (seed.x, seed.y)
                 found.append(Proposal(answer.mask, min(score, 1.0), answer.stability, place, scene.whole))

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     objects = read_objects(args.source, args.images)
     as_shown = AsShown()
     question = question_of(objects, ids, boxes, lambda path, frame: as_shown.load(path, frame=frame))
+    question = replace(question, least_score=args.min_score)
     items = _items(args, objects, {*(objects.at[one] for one in ids)}, [name for name, _ in boxes])
 
     from annotator.engine.load import load_segmenter

@@ -16,6 +16,10 @@ LEAST_LIKE_SCORE = 0.4
 """What suits most images when something was found by examples: see docs/like.md."""
 
 
+LEAST_SHOWN = 0.3
+"""What is rated lower is not shown, wherever the sliders are."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
     """Objects of one image that others are to be like.
@@ -38,11 +42,15 @@ class Examples:
 class LikeQuestion:
     """What to look for. The engine learns it once and keeps it as long as the same question is asked.
 
+    Attributes:
+        least_score: what is rated lower, 0..1, is not answered.
+
     Raises:
         PromptError: there is no example, or one without pixels.
     """
 
     examples: tuple[Examples, ...]
+    least_score: float = LEAST_SHOWN
 
     def __post_init__(self) -> None:
         if not any(one.masks or one.boxes for one in self.examples):
