@@ -216,7 +216,7 @@ def _settle(partial: Path, entry: ModelEntry, target: Path, names: list[str]) ->
     write_note(partial, names)
     if target.exists():
         shutil.rmtree(target)
-    partial.rename(target)
+    put_in_place(partial, target, is_durable=False)
 
 
 def _shifted(progress: Progress | None, before: int, expected: int) -> Progress | None:

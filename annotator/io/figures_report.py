@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.figures import BANDS, ProjectFigures, ProposalFigures, size_edges
 from annotator.files.atomic import export_errors, write_atomic
@@ -60,11 +61,11 @@ def write_figures(out: Path, figures: ProjectFigures, title: str, *, fonts: Path
 def lines_of(figures: ProjectFigures) -> list[str]:
     """For a terminal."""
     statuses = ", ".join(f"{count:,} {status.value}" for status, count in figures.images.items() if count)
-    found = [f"{sum(figures.images.values()):,} images: {statuses or 'none'}"]
-    found.append(f"{figures.objects:,} objects in {figures.images_with_objects:,} images")
+    found = [f"{counted(sum(figures.images.values()), 'image')}: {statuses or 'none'}"]
+    found.append(f"{counted(figures.objects)} in {counted(figures.images_with_objects, 'image')}")
     for one in sorted(figures.classes, key=lambda own: -own.objects):
         area = f", median {one.area_px[2]:,.0f} px²" if one.objects else ""
-        found.append(f"  {one.name}: {one.objects:,} in {one.images:,} images{area}")
+        found.append(f"  {one.name}: {one.objects:,} in {counted(one.images, 'image')}{area}")
     for proposals in figures.proposals:
         found.append(f"proposals, {proposals.source}: {judged_text(proposals)}")
     return found
@@ -88,9 +89,8 @@ def picture(figures: ProjectFigures, title: str, *, fonts: Path | None = None) -
         bars.append((f"{len(ranked) - _MOST_CLASSES} more classes", rest, _DIM))
     page = _Page(fonts)
     page.title(title)
-    page.text(
-        f"{figures.objects:,} objects in {figures.images_with_objects:,} of {sum(figures.images.values()):,} images"
-    )
+    images = counted(sum(figures.images.values()), "image")
+    page.text(f"{counted(figures.objects)} in {figures.images_with_objects:,} of {images}")
     page.heading("Objects per class")
     page.bars(bars)
     page.heading("Sizes")

@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QApplication, QPushButton
 
 from annotator.domain.ports.engine import Engine, Segmenter
 from annotator.domain.project import Annotation
-from annotator.engine.load import load_segmenter, make_engine
+from annotator.engine.cache import TieredCache
+from annotator.engine.load import load_segmenter
 from annotator.ui.app import default_factory
 from annotator.ui.dialogs.remote_server import RemoteServerDialog
 from annotator.ui.project import server_watch
@@ -85,13 +86,16 @@ def label(desk: Desk) -> list[Annotation]:
     return list(store.all_annotations())
 
 
-def test_a_project_is_the_same_to_the_bit(desk: Desk, server: LoopbackServer, qtbot: Any, tmp_path: Any) -> None:
+def test_a_project_is_the_same_to_the_bit(
+    desk: Desk, nano: Segmenter, server: LoopbackServer, qtbot: Any, tmp_path: Any
+) -> None:
+    """With the model in the same precision, which is chosen anew each time that it is loaded."""
     far(desk, server.address)
     there = label(desk)
     desk.close()
     (tmp_path / "here").mkdir()
     here_desk = Desk(qtbot, tmp_path / "here")
-    here_desk.engine = First(lambda progress: make_engine(model="nano", device="cpu", progress=progress))  # type: ignore[assignment]
+    here_desk.engine = First(lambda _progress: Engine(nano, TieredCache(ram_bytes=1 << 28)))  # type: ignore[assignment]
     try:
         far_folder = here_desk.root / "pictures"
         far_folder.mkdir()

@@ -321,7 +321,7 @@ def test_weights_that_are_none(tmp_path: Path, fails: Callable[..., str], monkey
     for name, content in {"zero.pt": b"", "text.pt": b"hello"}.items():
         (tmp_path / name).write_bytes(content)
         assert "none of the known models" in fails("models", "import", tmp_path / name)
-    assert "cannot be read" in fails("models", "import", tmp_path)
+    assert "does not say which model it is" in fails("models", "import", tmp_path)
     assert "cannot be read" in fails("models", "import", tmp_path / "absent.pt")
     nano_file = weights.shipped_dir() / weights.registry()["nano"].file
     assert fails("models", "import", nano_file)  # ships with the program, has no SHA-256 to be checked by

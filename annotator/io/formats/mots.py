@@ -50,7 +50,8 @@ def export_mots(
         clips = clips_of(store, include_unfinished=include_unfinished, all_images=all_images, progress=progress)
         used = sorted({track.category_id for clip in clips.clips for track in clip.tracks})
         if len(used) > MOST_CLASSES:
-            message = f"MOTS holds {MOST_CLASSES} classes; there are {len(used)} in use."
+            in_use = counted(len(used), "class", "classes")
+            message = f"MOTS holds at most {MOST_CLASSES} kinds of objects; {in_use} are in use."
             raise ExportError(message, "Export it as COCO video or YouTube-VIS.")
         numbers = {category_id: number for number, category_id in enumerate(used, start=1)}
         cut = [

@@ -78,7 +78,6 @@ class ModelsDialog(QDialog):
         self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
         self.list.itemDoubleClicked.connect(lambda *_: self._use())
         self.details = QLabel()
-        self.details.setTextFormat(Qt.TextFormat.PlainText)
         self.details.setWordWrap(True)
         self.details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.details.setMinimumHeight(5 * self.details.fontMetrics().lineSpacing())
@@ -244,7 +243,6 @@ class ModelsDialog(QDialog):
     def _asks(self, text: str, verb: str) -> bool:
         box = QMessageBox(self)
         box.setWindowTitle("Models")
-        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(text)
         yes = box.addButton(verb, QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel)

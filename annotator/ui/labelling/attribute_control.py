@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from annotator.domain.attributes import Attribute, AttributeTarget, missing, of_image, of_object
+from annotator.domain.counting import counted
 from annotator.domain.project import Annotation, Category, Change, ImageRecord
 from annotator.ui.dialogs.attribute_definitions import AttributeDefinitions
 from annotator.ui.panels.attributes import AttributePanel, Section
@@ -160,4 +161,4 @@ def _shown(attribute: Attribute, rows: list[Annotation] | list[ImageRecord]) -> 
 
 def _name_of(chosen: list[Annotation], categories: dict[int, Category]) -> str:
     category = categories.get(chosen[0].category_id)
-    return f"{len(chosen)} objects" if len(chosen) > 1 else category.name if category else "object"
+    return counted(len(chosen)) if len(chosen) > 1 else category.name if category else "object"

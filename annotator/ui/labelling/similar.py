@@ -36,7 +36,7 @@ from annotator.ui.threads.loading import ImageLoader, PoolJob
 SHOWN = 60
 _PICTURE_MARGIN = 0.25
 _NOTHING = "Select an object to find those that look like it."
-_TOO_FEW = f"Classes with fewer than {LEAST_OF_CLASS} objects are not judged."
+_TOO_FEW = f"Classes with fewer than {counted(LEAST_OF_CLASS)} are not judged."
 
 
 @dataclass(frozen=True, slots=True, eq=False)

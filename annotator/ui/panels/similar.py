@@ -97,7 +97,6 @@ class SimilarPanel(QWidget):
         self.stands = QLabel(_HINT)
         self.stands.setObjectName("dim")
         self.stands.setWordWrap(True)
-        self.stands.setTextFormat(Qt.TextFormat.PlainText)
         self.view = _Grid()
         self.view.setModel(self.model)
         self.view.setAccessibleName("Similar objects")

@@ -6,6 +6,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from annotator.domain.counting import counted
 from annotator.domain.figures import BANDS, ProjectFigures, ProposalFigures, size_edges
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme
@@ -195,9 +196,7 @@ class StatisticsPanel(QWidget):
         if figures is None:
             return _HINT
         images = sum(figures.images.values())
-        text = (
-            f"{grouped(figures.objects)} objects in {grouped(figures.images_with_objects)} of {grouped(images)} images"
-        )
+        text = f"{counted(figures.objects)} in {grouped(figures.images_with_objects)} of {counted(images, 'image')}"
         return f"{text} · changed: count again" if self._is_old else text
 
     def _refresh(self) -> None:

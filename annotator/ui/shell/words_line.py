@@ -39,7 +39,6 @@ class WordsLine(QFrame):
         self.field.setCompleter(completer)
         self.state = QLabel()
         self.state.setObjectName("dim")
-        self.state.setTextFormat(Qt.TextFormat.PlainText)
         self.state.setWordWrap(True)
         self.models_button = QPushButton("Models…")
         self.models_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -367,6 +367,8 @@ def test_no_qt_comes_along() -> None:
 class WordFinder:
     """Finds nothing in three steps; the second asks for the image's embedding."""
 
+    info = FakeSegmenter().info
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
