@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,44 @@ def export_coco_video(
         ExportError: there is no series, the file cannot be written, or reading it back gave other data.
         ProjectError: the project cannot be read.
     """
-    target = Path(out_path).absolute()
+    return export_json(
+        store,
+        Path(out_path),
+        _document,
+        _check,
+        include_unfinished=include_unfinished,
+        all_images=all_images,
+        progress=progress,
+    )
+
+
+def export_json(
+    store: ProjectQueries,
+    out_path: Path,
+    document: Callable[[Clips], dict[str, Any]],
+    check: Callable[[dict[str, Any], Clips], CheckReport],
+    *,
+    include_unfinished: bool,
+    all_images: bool,
+    progress: Progress | None,
+) -> ExportReport:
+    """Write the document that is made of a project's series, once it was read back and ``check`` finds it the same.
+
+    Raises:
+        ExportError: there is no series, the file cannot be written, or reading it back gave other data.
+        ProjectError: the project cannot be read.
+    """
+    target = out_path.absolute()
     check_target(target, project=store.path)
     with store.snapshot(), export_errors(target):
         clips = clips_of(store, include_unfinished=include_unfinished, all_images=all_images, progress=progress)
-        data = json.dumps(_document(clips), allow_nan=False, separators=(",", ":")).encode()
-        check = _check(json.loads(data), clips)
-        if not check.is_ok:
-            detail = "; ".join(shortened(check.problems)[:3])
+        data = json.dumps(document(clips), allow_nan=False, separators=(",", ":")).encode()
+        found = check(json.loads(data), clips)
+        if not found.is_ok:
+            detail = "; ".join(shortened(found.problems)[:3])
             raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
         write_atomic(target, data)
-    return report_of(target, clips, check)
+    return report_of(target, clips, found)
 
 
 def report_of(target: Path, clips: Clips, check: CheckReport, more: tuple[str, ...] = ()) -> ExportReport:

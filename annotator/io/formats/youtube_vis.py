@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.ports.jobs import Progress
-from annotator.files.atomic import export_errors, write_atomic
-from annotator.io.formats.clips import Clips, clips_of
-from annotator.io.formats.coco_video import category_rows, report_of, rle_of
-from annotator.io.formats.report import CheckReport, ExportReport, shortened
-from annotator.io.formats.target import check_target
+from annotator.io.formats.clips import Clips
+from annotator.io.formats.coco_video import category_rows, export_json, rle_of
+from annotator.io.formats.report import CheckReport, ExportReport
 from annotator.io.project.queries import ProjectQueries
 
 
@@ -29,17 +25,15 @@ def export_youtube_vis(
     ExportError: there is no series, the file cannot be written, or reading it back gave other data.
     ProjectError: the project cannot be read.
     """
-    target = Path(out_path).absolute()
-    check_target(target, project=store.path)
-    with store.snapshot(), export_errors(target):
-        clips = clips_of(store, include_unfinished=include_unfinished, all_images=all_images, progress=progress)
-        data = json.dumps(_document(clips), allow_nan=False, separators=(",", ":")).encode()
-        check = _check(json.loads(data), clips)
-        if not check.is_ok:
-            detail = "; ".join(shortened(check.problems)[:3])
-            raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
-        write_atomic(target, data)
-    return report_of(target, clips, check)
+    return export_json(
+        store,
+        Path(out_path),
+        _document,
+        _check,
+        include_unfinished=include_unfinished,
+        all_images=all_images,
+        progress=progress,
+    )
 
 
 def _document(clips: Clips) -> dict[str, Any]:
