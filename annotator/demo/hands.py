@@ -20,10 +20,11 @@ from annotator.ui.canvas.tools.measure import MeasureTool
 from annotator.ui.shell.main_window import MainWindow
 
 LEFT, MIDDLE, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton, Qt.MouseButton.RightButton
-PLAIN, CTRL, SHIFT = (
+PLAIN, CTRL, SHIFT, ALT = (
     Qt.KeyboardModifier.NoModifier,
     Qt.KeyboardModifier.ControlModifier,
     Qt.KeyboardModifier.ShiftModifier,
+    Qt.KeyboardModifier.AltModifier,
 )
 WAIT_S = 60.0
 _POLL_MS = 5

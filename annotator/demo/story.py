@@ -89,6 +89,10 @@ class Story:
 
     def steps(self) -> tuple[tuple[str, Callable[[], None]], ...]:
         """Title and work of every step."""
+
+        def shapes() -> str:
+            return draw_shapes(self._hands, self.labeller, self._program)
+
         return (
             ("open the folder", self.see_folder),
             ("load the model", self.load_model),
@@ -100,7 +104,7 @@ class Story:
             ("refine with a negative click, undo and redo it", self.saucer),
             ("a second object inside the first", self.spoon),
             ("nine coins in a row", self.coins),
-            ("a shape with every hand tool, and undo", lambda: draw_shapes(self._hands, self.labeller)),
+            ("an object with every hand tool, an attribute, undo", lambda: self._say(shapes())),
             ("undo and redo an accept", self.undo_accept),
             ("a CT slice through its stored window, done and next", self.ct_slice),
             ("go back through the images", self.look_back),

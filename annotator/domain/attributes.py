@@ -124,6 +124,15 @@ def with_value(row: _Said, attribute: Attribute, value: object) -> _Said:
     return replace(row, extra={**extra, VALUES_KEY: values} if values else extra)
 
 
+def renamed(row: _Said, before: str, after: str) -> _Said:
+    """The object or image with what was said under one name under another; the same one where nothing was said."""
+    known = row.extra.get(VALUES_KEY)
+    if not isinstance(known, dict) or before not in known:
+        return row
+    values = {after if key == before else key: value for key, value in known.items() if key != after}
+    return replace(row, extra={**row.extra, VALUES_KEY: values})
+
+
 def of_object(attributes: Iterable[Attribute], category_id: int) -> tuple[Attribute, ...]:
     """The attributes that objects of a class have."""
     found = (one for one in attributes if one.target is AttributeTarget.OBJECT)
@@ -146,6 +155,11 @@ def missing(annotation: Annotation, attributes: Iterable[Attribute]) -> tuple[At
     """Required attributes of an object of which nothing is said."""
     own = of_object(attributes, annotation.category_id)
     return tuple(one for one in own if one.is_required and one.value_of(annotation.extra) is None)
+
+
+def missing_of_image(image: ImageRecord, attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
+    """Required attributes of an image of which nothing is said."""
+    return tuple(one for one in of_image(attributes) if one.is_required and one.value_of(image.extra) is None)
 
 
 def problem_of(name: str, form: AttributeForm, choices: Sequence[str], others: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ the new row, so that it can be applied, undone and redone by the same code, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,8 @@ from annotator.domain.media import Series, frame_name
 
 MAX_CROP_BYTES = 512 << 20
 """Of one object's mask, a byte a pixel; decoding takes a few times as much."""
+PLACE_KEY = "annotator_place"
+"""In a class's ``extra``: where a person put it in the list."""
 
 
 class Status(StrEnum):
@@ -93,6 +96,12 @@ class Category:
     colour: str
     key: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> int | None:
+        """Where a person put it in the list, from 0; None when she did not."""
+        found = self.extra.get(PLACE_KEY)
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +300,16 @@ def review_edit(annotations: tuple[Annotation, ...], review: Review) -> Edit:
 def note_edit(annotations: tuple[Annotation, ...], note: str) -> Edit:
     """The same note on objects; an empty one takes it away."""
     return Edit("change note", tuple(RowChange(a, replace(a, note=note)) for a in annotations))
+
+
+def order_edit(categories: Sequence[Category]) -> Edit:
+    """Classes in this order from now on."""
+    changes = (
+        RowChange(one, replace(one, extra={**one.extra, PLACE_KEY: at}))
+        for at, one in enumerate(categories)
+        if one.place != at
+    )
+    return Edit("move class", tuple(changes))
 
 
 def merge_edit(source: Category, target: Category, annotations: tuple[Annotation, ...]) -> Edit:

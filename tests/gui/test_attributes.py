@@ -8,6 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.attributes import Attribute, AttributeForm, AttributeTarget
+from annotator.domain.project import Status
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
 K = Qt.Key
@@ -56,7 +57,7 @@ def test_an_attribute_is_defined_in_the_dialog_and_said_in_the_panel(desk):
     wanted = {"choices": CHOICES, "class": 1, "required": True}
     assert [(row.name, row.extra) for row in desk.session.attributes.rows] == [("side", wanted)]
     dialog.target.setCurrentIndex(1)
-    assert not dialog.required.isEnabled()
+    assert "image is done" in dialog.required.text()
     assert not dialog.of_class.isEnabled()
     assert dialog.list.count() == 1
     dialog.reject()
@@ -107,6 +108,74 @@ def test_an_image_has_attributes_of_its_own(desk):
     desk.key(K.Key_D)
     desk.wait_image(1)
     assert field.edit.text() == ""
+
+
+def test_what_is_needed_of_an_image_is_asked_before_it_is_done(desk):
+    desk.open()
+    desk.session.attributes.define(Attribute(0, "site", AttributeTarget.IMAGE, AttributeForm.TEXT, {"required": True}))
+    bar, first = desk.window.area.attribute, desk.session.image
+    desk.key(K.Key_Return, CTRL)
+    assert bar.label.text() == "This image: site"
+    hint = desk.window.area.hint
+    assert hint.isHidden() or not hint.geometry().intersects(bar.geometry())
+    assert bar.field.edit.hasFocus()
+    assert desk.session.image.id == first.id, "it is not done yet"
+    QTest.keyClicks(bar.field.edit, "knee")
+    QTest.keyClick(bar.field.edit, K.Key_Return)
+    desk.wait_image(1)
+    done = desk.session.images[0]
+    assert (done.extra["attributes"], done.status) == ({"site": "knee"}, Status.DONE)
+    desk.key(K.Key_Return, CTRL)
+    assert bar.is_open
+    desk.window.canvas.setFocus()
+    desk.key(K.Key_Return, CTRL)
+    desk.wait_image(2)
+    assert desk.session.images[1].status is Status.DONE, "asked once, and gone on without an answer"
+
+
+def test_an_attribute_is_renamed_with_what_was_said(desk):
+    desk.open()
+    desk.session.attributes.define(SIDE)
+    desk.accept_at(30, 30)
+    book = desk.session.attributes
+    book.say(desk.session.annotations, book.rows[0], "heads")
+    desk.program.commands.attributes.define()
+    dialog = desk.program.commands.attributes.dialog
+    dialog.list.setCurrentRow(0)
+    QTest.mouseClick(dialog.change_button, LEFT)
+    assert (dialog.name.text(), dialog.choices.text()) == ("side", "heads, tails")
+    assert dialog.required.isChecked()
+    assert not dialog.target.isEnabled()
+    QTest.keyClicks(dialog.name, "face")
+    QTest.keyClicks(dialog.choices, ", edge")
+    QTest.mouseClick(dialog.add_button, LEFT)
+    assert dialog.note.text() == ""
+    assert [(row.name, row.choices) for row in book.rows] == [("face", ("heads", "tails", "edge"))]
+    assert said(desk) == {"face": "heads"}
+    assert dialog.add_button.text() == "Add"
+    dialog.reject()
+    desk.window.canvas.setFocus()
+    desk.key(K.Key_Z, CTRL)
+    assert [row.name for row in book.rows] == ["side"]
+    assert said(desk) == {"side": "heads"}
+
+
+def test_a_definition_that_is_left_stays_as_it_was(desk):
+    desk.open()
+    book = desk.session.attributes
+    for one in (SIDE, WORN):
+        book.define(one)
+    before = book.rows
+    desk.program.commands.attributes.define()
+    dialog = desk.program.commands.attributes.dialog
+    dialog.list.setCurrentRow(1)
+    QTest.keyClick(dialog.list, K.Key_Return)
+    QTest.keyClicks(dialog.name, "side")
+    QTest.mouseClick(dialog.add_button, LEFT)
+    assert "already" in dialog.note.text()
+    QTest.mouseClick(dialog.back_button, LEFT)
+    assert (dialog.name.text(), dialog.add_button.text()) == ("", "Add")
+    assert book.rows == before
 
 
 def test_several_objects_that_differ_are_said_to(desk):

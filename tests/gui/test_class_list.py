@@ -57,6 +57,9 @@ def test_classes_are_put_in_order_and_stay_so(three):
     assert [row.name for row in three.session.store.categories()] == ["nucleus", "object", "cell"]
     three.key(K.Key_2)
     assert three.session.category.name == "cell", "its key goes with it"
+    for wanted in (["object", "nucleus", "cell"], ["object", "cell", "nucleus"]):
+        three.key(K.Key_Z, CTRL)
+        assert names(three) == wanted
 
 
 def test_a_number_key_goes_from_one_class_to_another_and_back_by_undo(three):

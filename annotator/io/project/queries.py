@@ -107,10 +107,14 @@ class ProjectQueries(ImageFolder):
         return dict(self._fetch("SELECT category_id, COUNT(*) FROM annotation GROUP BY category_id"))
 
     def categories(self) -> list[Category]:
-        """All classes in the order that was given to them (:data:`CLASS_ORDER`), the others after them by id."""
+        """All classes: where a person put them, else in an imported file's order (:data:`CLASS_ORDER`), else by id."""
         found = cast(list[Category], self._rows("category", "ORDER BY id"))
-        place = {category_id: at for at, category_id in enumerate(_numbers(self.meta_get(CLASS_ORDER)))}
-        return sorted(found, key=lambda category: (place.get(category.id, len(place)), category.id))
+        given = {category_id: at for at, category_id in enumerate(_numbers(self.meta_get(CLASS_ORDER)))}
+
+        def place(category: Category) -> tuple[int, int]:
+            return (given.get(category.id, len(found)) if category.place is None else category.place, category.id)
+
+        return sorted(found, key=place)
 
     def attributes(self) -> list[Attribute]:
         """What can be said of objects and images, in the order in which it was defined."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject
 
-from annotator.domain.attributes import Attribute, AttributeTarget, missing, of_image, of_object
+from annotator.domain.attributes import Attribute, AttributeTarget, missing, missing_of_image, of_image, of_object
 from annotator.domain.counting import counted
 from annotator.domain.project import Annotation, Category, Change, ImageRecord
 from annotator.ui.dialogs.attribute_definitions import AttributeDefinitions
@@ -14,6 +16,7 @@ from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
 
 _NONE_YET = "No attributes yet. Define what is to be said of objects and images."
+_THE_IMAGE = 0
 _NONE_SELECTED = "Select objects to say something of them."
 
 
@@ -26,7 +29,9 @@ class AttributeControl(QObject):
         self._panel: AttributePanel = window.attributes
         self._bar = window.area.attribute
         self._asked: list[tuple[int, str]] = []
-        """What is still to be asked: an object's id and an attribute's name."""
+        """What is still to be asked: an object's id (:data:`_THE_IMAGE` for the image) and an attribute's name."""
+        self._then: Callable[[], None] | None = None
+        """What waits for the answers about the image."""
         self.dialog: AttributeDefinitions | None = None
         self._panel.said.connect(self._on_said)
         self._panel.define_wanted.connect(self.define)
@@ -44,7 +49,7 @@ class AttributeControl(QObject):
             return
         book, categories = self._session.attributes, list(self._session.categories.values())
         dialog = self.dialog = AttributeDefinitions(
-            categories, define=book.define, delete=book.delete, parent=self._window
+            categories, define=book.define, change=book.change, delete=book.delete, parent=self._window
         )
         dialog.show_rows(book.rows)
         dialog.finished.connect(self._forget)
@@ -60,10 +65,26 @@ class AttributeControl(QObject):
         for first in self._panel.fields[:1]:
             first.setFocus()
 
+    def ask_of_image(self, then: Callable[[], None]) -> bool:
+        """Ask for what is needed of the image before it is done; ``then`` follows the last answer.
+
+        Returns:
+            False when there is nothing to ask, or it was asked and the person goes on without an answer.
+        """
+        image = self._session.image
+        is_asked = self._then is not None and self._bar.is_open
+        lacking = () if image is None or is_asked else missing_of_image(image, self._session.attributes.rows)
+        if not lacking:
+            return False
+        self._asked, self._then = [(_THE_IMAGE, one.name) for one in lacking], then
+        self._ask_next()
+        self.answer()
+        return True
+
     def skip(self) -> bool:
         """Ask for the rest of it later: it stays marked in the panel. False when nothing is asked."""
         was_open = self._bar.is_open
-        self._asked = []
+        self._asked, self._then = [], None
         self._bar.withdraw()
         return was_open
 
@@ -96,33 +117,50 @@ class AttributeControl(QObject):
 
     def _ask_next(self) -> None:
         """Show the first question that is not answered yet, by undo or in the panel."""
-        rows = {row.id: row for row in self._session.annotations}
-        open_now = [
-            (object_id, one)
-            for object_id, name in self._asked
-            if object_id in rows
-            for one in missing(rows[object_id], self._session.attributes.rows)
-            if one.name == name
-        ]
-        before, self._asked = self._asked[:1], [(object_id, one.name) for object_id, one in open_now]
+        open_now = [(row, one) for row, name in self._asked for one in self._lacking(row) if one.name == name]
+        before, self._asked = self._asked[:1], [(row, one.name) for row, one in open_now]
+        if not any(row == _THE_IMAGE for row, _ in open_now):
+            self._then = None
         if not open_now:
             self._bar.withdraw()
         elif before != self._asked[:1] or not self._bar.is_open:
-            object_id, attribute = open_now[0]
-            category = self._session.categories.get(rows[object_id].category_id)
-            number = self._window.objects.model.row_of(object_id) + 1
-            self._bar.ask(f"{category.name if category else 'object'} #{number}: {attribute.name}", attribute)
+            row, attribute = open_now[0]
+            self._bar.ask(f"{self._called(row)}: {attribute.name}", attribute)
+            if row == _THE_IMAGE:
+                self.answer()
+
+    def _lacking(self, row_id: int) -> tuple[Attribute, ...]:
+        """What is needed of an object of this image, or of the image, and was not said."""
+        image, attributes = self._session.image, self._session.attributes.rows
+        if row_id == _THE_IMAGE:
+            return () if image is None else missing_of_image(image, attributes)
+        found = next((row for row in self._session.annotations if row.id == row_id), None)
+        return () if found is None else missing(found, attributes)
+
+    def _called(self, row_id: int) -> str:
+        if row_id == _THE_IMAGE:
+            return "This image"
+        found = next(row for row in self._session.annotations if row.id == row_id)
+        category = self._session.categories.get(found.category_id)
+        return f"{category.name if category else 'object'} #{self._window.objects.model.row_of(row_id) + 1}"
 
     def _on_answer(self, value: object) -> None:
         if not self._asked:
             return
-        object_id, name = self._asked[0]
-        rows = [row for row in self._session.annotations if row.id == object_id]
+        row_id, name = self._asked[0]
+        image, then = self._session.image, self._then
+        rows: list[Annotation | ImageRecord] = [row for row in self._session.annotations if row.id == row_id]
+        target = AttributeTarget.OBJECT
+        if row_id == _THE_IMAGE:
+            rows, target = [] if image is None else [image], AttributeTarget.IMAGE
         for one in self._session.attributes.rows:
-            if one.target is AttributeTarget.OBJECT and one.name == name:
+            if one.target is target and one.name == name:
                 self._session.attributes.say(rows, one, value)
-        if not self._bar.is_open:
-            self._window.canvas.setFocus()
+        if self._bar.is_open:
+            return
+        self._window.canvas.setFocus()
+        if then is not None and not self._asked:
+            then()
 
     def _on_said(self, attribute: Attribute, value: object) -> None:
         image = self._session.image

@@ -22,6 +22,8 @@ class Finishing(QObject):
 
     Args:
         bar: where it is asked about a current object. key_of: see :class:`Unaccepted`.
+        ask_of_image: asks for what is needed of an image that is to be done and calls its argument after the last
+            answer; False when there is nothing to ask.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Finishing(QObject):
         painting: Painting,
         bar: QuestionBar,
         key_of: Callable[[str], str],
+        ask_of_image: Callable[[Callable[[], None]], bool],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._session, self._refine, self._notices = session, refine, notices
         self._views, self._patience, self._painting = views, patience, painting
+        self._ask_of_image = ask_of_image
         self._emptying_id = 0
         """The image that is marked empty as soon as no accept waits."""
         self.unaccepted = Unaccepted(
@@ -87,6 +91,10 @@ class Finishing(QObject):
             self._go_on()
 
     def _go_on(self, *, is_dropping: bool = False) -> None:
+        if not self._ask_of_image(lambda: self._finish(is_dropping=is_dropping)):
+            self._finish(is_dropping=is_dropping)
+
+    def _finish(self, *, is_dropping: bool) -> None:
         image = self._session.image
 
         def done() -> None:

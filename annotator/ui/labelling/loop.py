@@ -80,6 +80,7 @@ class LoopCommands(QObject):
             painting=self.painting,
             bar=window.area.question,
             key_of=window.key_of,
+            ask_of_image=self.attributes.ask_of_image,
             parent=self,
         )
         for digit in range(1, 10):

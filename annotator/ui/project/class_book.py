@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from annotator.domain.counting import counted
-from annotator.domain.project import Category, Change, Edit, RowChange, merge_edit
-from annotator.io.project.queries import CLASS_ORDER
+from annotator.domain.project import Category, Edit, RowChange, merge_edit, order_edit
 
 if TYPE_CHECKING:
     from annotator.ui.project.session import ProjectSession
@@ -92,15 +90,15 @@ class ClassBook:
         session.attempt(work)
 
     def move(self, category_id: int, step: int) -> None:
-        """Move a class in the list, so many places down; the project remembers the order."""
+        """Move a class in the list, so many places down."""
         session, order = self._session, list(self._session.categories)
         if category_id not in order:
             return
         at = order.index(category_id)
         order.insert(min(max(at + step, 0), len(order) - 1), order.pop(at))
-        session.remember(CLASS_ORDER, json.dumps(order))
-        session.categories = {one: session.categories[one] for one in order}
-        session.changed.emit(Change("move class", category_ids=frozenset(order)))
+        edit = order_edit([session.categories[one] for one in order])
+        if order != list(session.categories):
+            session.attempt(lambda: session.apply(edit))
 
     def set_key(self, category_id: int, key: int) -> None:
         """Let a number key pick a class (0: none does); a class that has the key loses it."""

@@ -308,7 +308,6 @@ class CanvasArea(QWidget):
         self.busy.setGeometry(0, 0, width, self.busy.height())
         for line in (self.hint, self.notice):
             line.fit(width - 2 * _EDGE_PX)
-        self.hint.move((width - self.hint.width()) // 2, _EDGE_PX)
         below_bars = _EDGE_PX
         for bar in self.bars:
             size_px = bar.sizeHint().boundedTo(QSize(width - 2 * _EDGE_PX, height))
@@ -330,6 +329,8 @@ class CanvasArea(QWidget):
         self.notice.move((width - self.notice.width()) // 2, top)
         self.doubt.move(width - self.doubt.width() - _EDGE_PX, _EDGE_PX)
         self.words.move((width - self.words.width()) // 2, below_bars)
+        below_words = below_bars + (0 if self.words.isHidden() else self.words.height() + _EDGE_PX)
+        self.hint.move((width - self.hint.width()) // 2, below_words)
         self.finder.move(_EDGE_PX, self.chip.y() - self.finder.height() - _EDGE_PX)
 
 

@@ -21,7 +21,7 @@ from pycocotools.cocoeval import COCOeval
 
 from annotator.domain.errors import ExportError, ProjectError
 from annotator.domain.mask import Mask
-from annotator.domain.project import Edit, RowChange, Status, mark_empty_edit, status_edit
+from annotator.domain.project import Edit, RowChange, Status, mark_empty_edit, order_edit, status_edit
 from annotator.io.formats.coco import export as coco_module
 from annotator.io.formats.coco.export import check_coco, export_coco
 from annotator.io.formats.polygons import export_polygons
@@ -58,6 +58,14 @@ def load(path: Path) -> dict[str, Any]:
 def quiet_coco(path: Path) -> COCO:
     with contextlib.redirect_stdout(io.StringIO()):
         return COCO(str(path))
+
+
+def test_the_order_that_a_person_gave_to_classes_is_that_of_the_file(store: ProjectStore, tmp_path: Path) -> None:
+    store.apply(order_edit(store.categories()[::-1]))
+    export_coco(store, tmp_path / "a.json")
+    categories = load(tmp_path / "a.json")["categories"]
+    assert [c["id"] for c in categories] == [2, 1]
+    assert all("annotator_place" not in c for c in categories)
 
 
 def test_the_file_follows_the_rules(store: ProjectStore, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from annotator.domain.polygon import (
     polygons_to_mask,
 )
 from annotator.domain.ports.jobs import Progress
-from annotator.domain.project import Annotation, Category, ImageRecord
+from annotator.domain.project import PLACE_KEY, Annotation, Category, ImageRecord
 from annotator.files.atomic import atomic_file, export_errors, remove_left, sync
 from annotator.io.formats.coco.attributes import with_all_values
 from annotator.io.formats.coco.check import check_coco
@@ -214,7 +214,7 @@ def _as_drawn(annotation: Annotation, mask: Mask) -> tuple[PolygonPart, ...]:
 
 
 def _category_row(category: Category) -> dict[str, Any]:
-    extra = {key: value for key, value in category.extra.items() if key not in ("id", "name")}
+    extra = {key: value for key, value in category.extra.items() if key not in ("id", "name", PLACE_KEY)}
     return {"id": category.id, "name": category.name, "supercategory": "", **extra}
 
 
