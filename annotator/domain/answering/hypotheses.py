@@ -77,6 +77,23 @@ EXPECTATION = RatingWeights(
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """How the answers of one model are weighed; every model's own, since each means another thing by its numbers.
+
+    Attributes:
+        ratings: between the answers to one click.
+        expectation: of the answer that is shown, between objects.
+    """
+
+    ratings: RatingWeights = RatingWeights()
+    expectation: RatingWeights = EXPECTATION
+
+
+USUAL = Calibration()
+"""For models that bring none of their own; fitted for ``nano``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What there is to say about answers to the same clicks, each n float64.
 
@@ -126,10 +143,11 @@ def judge(
     hypotheses: Sequence[Hypothesis],
     points: Sequence[PointPrompt],
     overlaps: npt.NDArray[np.float64] | None = None,
+    calibration: Calibration = USUAL,
 ) -> Judged:
     """The ratings, and what may be expected of each answer."""
     rows, faults = features(hypotheses, overlaps), _faults(hypotheses, points)
-    ratings, expected = (_weighed(rows, faults, weights) for weights in (RatingWeights(), EXPECTATION))
+    ratings, expected = (_weighed(rows, faults, w) for w in (calibration.ratings, calibration.expectation))
     return Judged(ratings, np.clip(expected, 0.0, 1.0))
 
 

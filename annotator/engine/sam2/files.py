@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from annotator.domain.answering.calibration_text import CALIBRATION_KEY, read_calibration
+from annotator.domain.answering.hypotheses import USUAL, Calibration
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
 from annotator.engine import weights
@@ -31,8 +33,13 @@ def load_embedded(source: ModelSource) -> Segmenter:
     Raises:
         ModelError: a damaged file, no such device.
     """
-    model, config, _ = load_nano(_path(source))
-    return _segmenter(source, _ReadModel(model, config.dense_prompt, config.zoom_margin))
+    path = _path(source)
+    model, config, metadata = load_nano(path)
+    try:
+        calibration = read_calibration(metadata.get(CALIBRATION_KEY, ""))
+    except ValueError as error:
+        raise ModelError(f"{path.name} does not hold the model it names.", "Copy it again from its source.") from error
+    return _segmenter(source, _ReadModel(model, config.dense_prompt, config.zoom_margin, calibration))
 
 
 def load_official(source: ModelSource) -> Segmenter:
@@ -88,11 +95,13 @@ def build_config(config: str) -> nn.Module:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _ReadModel:
-    """A model on the CPU, how its prompts are drawn ("" for not at all), and the margin it was trained with (or 0)."""
+    """A model on the CPU, how its prompts are drawn ("" for not at all), the margin it was trained with (or 0), and how
+    its answers are rated."""
 
     model: nn.Module
     dense_prompt: str
     zoom_margin: float
+    calibration: Calibration = USUAL
 
 
 def _path(source: ModelSource) -> Path:
@@ -131,7 +140,9 @@ def _segmenter(source: ModelSource, found: _ReadModel) -> Segmenter:
     margin = found.zoom_margin
     if not (margin > 0 if source.zoom is None else source.zoom):
         return segmenter
-    return ZoomSegmenter(segmenter, margin=margin or ZOOM_MARGIN, tidies=bool(found.dense_prompt))
+    return ZoomSegmenter(
+        segmenter, margin=margin or ZOOM_MARGIN, tidies=bool(found.dense_prompt), calibration=found.calibration
+    )
 
 
 def _to_device(model: nn.Module, device: torch.device) -> nn.Module:

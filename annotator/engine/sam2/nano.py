@@ -243,6 +243,18 @@ def save_nano(model: nn.Module, path: Path, *, config: NanoConfig, metadata: Map
     write_weights(path, save(tensors, metadata=text))
 
 
+def say_in_nano(path: Path, out: Path, said: Mapping[str, str]) -> None:
+    """Write an embedded model's file again with more metadata; its weights stay as they are, to the bit.
+
+    Raises:
+        ModelError: as :func:`read_nano_metadata`. OSError: ``out`` cannot be written.
+    """
+    metadata = read_nano_metadata(path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    write_weights(out, save(tensors, metadata={**metadata, **said}))
+
+
 def read_nano_metadata(path: Path) -> dict[str, str]:
     """The string metadata of an embedded model's file.
 

@@ -21,6 +21,8 @@ import torch
 from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.answering.hypotheses import (
     SAME_IOU,
+    USUAL,
+    Calibration,
     Hypothesis,
     alternatives,
     is_cut,
@@ -76,10 +78,13 @@ class ZoomSegmenter:
         base: encodes and decodes pieces.
         margin: side of a piece over the longer side of the object's box; what the model was trained with.
         tidies: whether small islands and holes are taken out of its masks (:mod:`annotator.domain.answering.tidy`).
+        calibration: how the model's answers are rated.
     """
 
-    def __init__(self, base: CropSegmenter, *, margin: float, tidies: bool = False) -> None:
-        self._base, self._margin = base, margin
+    def __init__(
+        self, base: CropSegmenter, *, margin: float, tidies: bool = False, calibration: Calibration = USUAL
+    ) -> None:
+        self._base, self._margin, self.calibration = base, margin, calibration
         self._pieces = Piecewise(base, tidies=tidies)
         self._given = GivenAnswers()
         self.likeness = LikeSearch(base, base_of=_base_of, tidies=tidies)
@@ -198,7 +203,7 @@ class ZoomSegmenter:
         found = [h for answer, region in zip(answers, regions, strict=True) for h in _hypotheses(answer, region)]
         overlaps = pairwise_iou([h.candidate.mask for h in found])
         for _ in range(CLOSER_LOOKS if found else 0):
-            best = found[int(rate(found, prompts.points, overlaps=overlaps).argmax())]
+            best = found[int(rate(found, prompts.points, self.calibration.ratings, overlaps).argmax())]
             wanted = self._wanted(embedding, with_points(_box_of(best), prompts))
             is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
             if is_alike or any(h.region == wanted for h in found):
@@ -212,7 +217,7 @@ class ZoomSegmenter:
         plain, hypotheses, overlaps = self._gather(embedding, prompts)
         if not hypotheses:
             return self._answered(plain, embedding.whole)
-        judged = judge(hypotheses, prompts.points, overlaps)
+        judged = judge(hypotheses, prompts.points, overlaps, self.calibration)
         ratings = judged.ratings
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
@@ -256,7 +261,7 @@ class ZoomSegmenter:
         other_region = self._region_after(embedding, prompts, other)
         turned = _hypotheses(self._pieces.decode(embedding, other_region, prompts, other), other_region)
         pool = [*stayed, *turned, *previous.others]
-        judged = judge(pool, prompts.points)
+        judged = judge(pool, prompts.points, calibration=self.calibration)
         ratings = judged.ratings[: len(stayed) + len(turned)]
         if not ratings.size:
             return self._answered(found, region, previous.others)
@@ -268,7 +273,7 @@ class ZoomSegmenter:
     def _best_other(self, prompts: Prompts, previous: GivenAnswer, stayed: list[Hypothesis]) -> GivenAnswer | None:
         """The best rated of the earlier answers that is not what there is already, if it is rated as high as that."""
         seen = [previous.candidate.mask, *(h.candidate.mask for h in stayed)]
-        ratings = rate([*stayed, *previous.others], prompts.points)
+        ratings = rate([*stayed, *previous.others], prompts.points, self.calibration.ratings)
         least = ratings[: len(stayed)].max(initial=-np.inf)
         others = ratings[len(stayed) :]
         for index in np.argsort(-others, kind="stable").tolist()[:6]:

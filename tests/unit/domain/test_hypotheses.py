@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from annotator.domain.answering.hypotheses import (
     EXPECTATION,
+    Calibration,
     Hypothesis,
     RatingWeights,
     alternatives,
@@ -124,6 +125,16 @@ def test_judging_rates_as_rating_does() -> None:
     alone = judge(found[1:], points).expected_iou[0]
     contradicting = judge(found[1:], [PointPrompt(80, 80, False)]).expected_iou[0]
     assert contradicting == pytest.approx(max(0.0, alone + EXPECTATION.contradiction))
+
+
+def test_a_model_is_judged_by_its_own_calibration() -> None:
+    found = [answer(rectangle(0, 0, 50, 40), predicted=0.9), answer(rectangle(60, 60, 40, 40), predicted=0.4)]
+    names = ("constant", "predicted", "predicted_squared", "stability", "agreement", "log_size", "small")
+    nothing = RatingWeights(*([0.0] * len(names)), contradiction=0.0, cut=0.0)
+    own = Calibration(replace(nothing, predicted=-1.0), replace(nothing, constant=0.25))
+    judged = judge(found, [PointPrompt(80, 80)], calibration=own)
+    assert judged.ratings.tolist() == pytest.approx([-0.9, -0.4])
+    assert judged.expected_iou.tolist() == [0.25, 0.25]
 
 
 def test_alternatives_differ_and_come_best_first() -> None:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.domain.answering.hypotheses import FITTED, RatingWeights
+from annotator.domain.answering.hypotheses import FITTED, USUAL, RatingWeights
+from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo
-from annotator.engine.sam2.nano import NanoConfig, build_nano
+from annotator.engine.load import load_segmenter
+from annotator.engine.sam2.nano import NanoConfig, build_nano, load_nano, save_nano, say_in_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
-from annotator.studies.rating_fit import chosen_iou, expectation_rank, fit, fit_expectation, samples
+from annotator.studies.rating_fit import calibrate, chosen_iou, expectation_rank, fit, fit_expectation, main, samples
 from tests.unit.train.scenes import write_set
 
 
@@ -58,13 +60,47 @@ def test_nothing_cannot_be_fitted() -> None:
             fitting([])
 
 
+CONFIG = NanoConfig(
+    image_size=128, channels=64, stage_channels=(16, 16, 32, 32), stage_blocks=(1, 1, 1, 1), mlp_channels=64
+)
+
+
+def test_ratings_that_choose_no_better_are_left_out() -> None:
+    """Where the truth is noise the present ratings stay; where it is another function they go."""
+    rng = np.random.default_rng(2)
+    rating = np.array([getattr(USUAL.ratings, name) for name in FITTED])
+    rows = [np.column_stack([np.ones(8), rng.random((8, 6))]) for _ in range(60)]
+    agreeing, lines = calibrate([(x, x @ rating) for x in rows], USUAL)
+    assert agreeing.ratings == USUAL.ratings
+    assert "the present ratings stay" in lines
+    turned, lines = calibrate([(x, 1 - x[:, 4]) for x in rows], USUAL)
+    assert turned.ratings.agreement < 0 < USUAL.ratings.agreement
+    assert "these ratings are taken" in lines
+
+
+def test_a_models_file_carries_its_own_calibration_and_the_same_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path, out = tmp_path / "nano-9.safetensors", tmp_path / "out.safetensors"
+    save_nano(build_nano(CONFIG).eval(), path, config=CONFIG, metadata={"licence": "test"})
+    sets = write_set(tmp_path / "a", images=2)
+    assert main([str(sets), "--model", str(path), "--out", str(out), "--per-set", "6"]) == 0
+    (before, _, plain), (after, _, said) = load_nano(path), load_nano(out)
+    assert all(torch.equal(after.state_dict()[name], tensor) for name, tensor in before.state_dict().items())
+    assert set(said) - set(plain) == {"calibration"}
+    assert said["licence"] == "test"
+    found = load_segmenter(str(out), device="cpu", dtype=torch.float32)
+    assert isinstance(found, ZoomSegmenter)
+    assert found.calibration != USUAL
+    assert load_segmenter(str(path), device="cpu", dtype=torch.float32).calibration == USUAL  # type: ignore[attr-defined]
+    say_in_nano(path, out, {"calibration": '{"ratings": 1}'})
+    with pytest.raises(ModelError, match="does not hold the model"):
+        load_segmenter(str(out), device="cpu", dtype=torch.float32)
+
+
 def test_samples_of_a_set(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = NanoConfig(
-        image_size=128, channels=64, stage_channels=(16, 16, 32, 32), stage_blocks=(1, 1, 1, 1), mlp_channels=64
-    )
     info = ModelInfo("nano", "0" * 64, "cpu", "float32", 128)
-    base = Sam2Segmenter(build_nano(config).eval(), info, dense_prompt=config.dense_prompt)
+    base = Sam2Segmenter(build_nano(CONFIG).eval(), info, dense_prompt=CONFIG.dense_prompt)
     data = list(samples(ZoomSegmenter(base, margin=1.6), [write_set(tmp_path / "a", images=2)], per_set=3))
     assert 1 <= len(data) <= 3
     for rows, truth in data:
