@@ -69,6 +69,8 @@ def _list(statuses: list[ModelStatus], *, is_verify: bool) -> int:
             note = f"{note}; needs {' and '.join(family.missing)}"
         words = in_words(size) if size else ""
         print(f"{'*' if is_here else ' '} {status.name:24} {words:>8}  {note:24} {entry.licence}")
+        if entry.good_at:
+            print(f"  {'':24} {'':>8}  good at {entry.good_at}")
     if on_disk and not is_verify:
         print(f"  {'on the disk':24} {in_words(sum(on_disk.values())):>8}")
     return 2 if is_verify and any(status.is_present and not status.is_usable for status in statuses) else 0

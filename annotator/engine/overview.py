@@ -25,6 +25,7 @@ class ModelRow:
         place: the file or folder; None: not here, or none is needed.
         state: how it stands, a few words.
         needs: what has to be typed to install what it needs; empty when all is there.
+        good_at: kinds of images, a few words; empty where nothing was measured.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ModelRow:
     can_accept: bool = False
     can_remove: bool = False
     can_use: bool = False
+    good_at: str = ""
 
     @property
     def size(self) -> str:
@@ -52,7 +54,9 @@ class ModelRow:
     def details(self) -> str:
         """All of it for a person, in lines."""
         memory = f"{in_words(self.memory_bytes)} for its weights" if self.memory_bytes else "known once it is here"
-        lines = [f"{self.family}: {', '.join(self.can) or self.role}.", f"Memory: {memory}. Licence: {self.licence}."]
+        lines = [f"{self.family}: {', '.join(self.can) or self.role}."]
+        lines += [f"Good at: {self.good_at}."] if self.good_at else []
+        lines += [f"Memory: {memory}. Licence: {self.licence}."]
         lines += [f"{self.needs}."] if self.needs else []
         lines += [f"From {self.page}"] if self.page else []
         lines += [f"Lies in {self.place}"] if self.place is not None else []
@@ -97,6 +101,7 @@ def _row(status: ModelStatus, family: FamilySpec | None) -> ModelRow:
         can_accept=not is_accepted,
         can_remove=is_own,
         can_use=is_ready and family is not None and bool(family.loader),
+        good_at=entry.good_at,
     )
 
 

@@ -53,6 +53,7 @@ class ModelEntry:
         page: where its authors present it and its licence.
         has_terms: its licence is none of the usual ones: it has to be accepted before the model is used.
         is_gated: the place it comes from gives it only to people who have an account there.
+        good_at: kinds of images, a few words; empty where nothing was measured.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ModelEntry:
     page: str = ""
     has_terms: bool = False
     is_gated: bool = False
+    good_at: str = ""
 
     @property
     def is_shipped(self) -> bool:

@@ -78,6 +78,7 @@ def build_program(
     fetch: Fetch = fetch_model,
     shelf: AdapterShelf | None = None,
     offer: Callable[[], ModelOffer | None] | None = None,
+    is_model_named: bool = False,
 ) -> Program:
     """The whole window, wired and with its engine starting, with its parts; ``program.window`` is not shown yet.
 
@@ -87,6 +88,7 @@ def build_program(
         list_models, fetch: the models there are, and how one is downloaded.
         shelf: where prompt adapters lie; None leaves them out.
         offer: what larger model to offer once; None offers nothing.
+        is_model_named: whether the person named the model for this run; then projects do not choose theirs.
     """
     app = QApplication.instance()
     if not isinstance(app, QApplication):
@@ -206,6 +208,7 @@ def build_program(
         statistics=Statistics(window, session),
         tracks=tracks,
         factory_for=factory_for,
+        is_model_named=is_model_named,
     )
     PatientMarks(window, session, bench)
     commands.set_tool(FIRST_TOOL)
@@ -267,13 +270,13 @@ def run(args: argparse.Namespace) -> int:
     agreed.begin()
     warm_up()
     device = getattr(args, "device", None) or settings.get("device")
-    config = getattr(args, "config", None)
+    named, config = getattr(args, "model", None), getattr(args, "config", None)
 
     def factory_for(model: str) -> EngineFactory:
         own_config = config if model == first_model else None
         return default_factory(model, config=own_config, device=None if device == "auto" else device, settings=settings)
 
-    first_model = getattr(args, "model", None) or settings.get("model")
+    first_model = named or settings.get("model")
     program = build_program(
         settings,
         factory_for(first_model),
@@ -281,6 +284,7 @@ def run(args: argparse.Namespace) -> int:
         list_models=find_models,
         shelf=AdapterShelf(),
         offer=find_offer,
+        is_model_named=bool(named),
     )
     crash = CrashHandler(log_dir())
     no_log = crash.install()
@@ -293,8 +297,7 @@ def run(args: argparse.Namespace) -> int:
         program.window.notices.tell(warning, about="settings")
     folder = target or (Path(settings.get("last_folder")) if settings.get("last_folder") else None)
     if folder is not None and is_there(folder):
-        project = getattr(args, "project", None)
-        place = Path(project).expanduser().absolute() if project else None
+        place = Path(args.project).expanduser().absolute() if getattr(args, "project", None) else None
         # After the first paint, so that the window is there at once.
         QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place))
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -36,6 +36,7 @@ from annotator.ui.look.theme import Theme
 from annotator.ui.panels.film_filter import KEEPS_TO
 from annotator.ui.project.added_actions import AddedActions
 from annotator.ui.project.files import FileActions
+from annotator.ui.project.model_memory import ModelMemory
 from annotator.ui.project.server_watch import ServerWatch
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -83,6 +84,7 @@ class Program(QObject):
         tracks: Tracks,
         words: Words,
         factory_for: Callable[[str], EngineFactory] | None,
+        is_model_named: bool = False,
     ) -> None:
         super().__init__(window)
         self.window, self.theme, self.settings, self.session, self.client = window, theme, settings, session, client
@@ -106,6 +108,17 @@ class Program(QObject):
         )
         self._is_other_awaited = False
         """Whether another model is being loaded in the place of the one in use."""
+        self._memory: ModelMemory | None = None
+        if factory_for is not None and not is_model_named:
+            self._memory = ModelMemory(
+                session,
+                client,
+                window.notices,
+                usual=lambda: str(settings.get("model")),
+                is_here=is_model_here,
+                load=self._load,
+                parent=self,
+            )
         self._connect()
         window.status.set_engine(None)
         for key in _AT_START:
@@ -220,13 +233,19 @@ class Program(QObject):
         info = self.client.info
         # Loading the model in use again would only take its adapter out.
         if info is None or info.source != name or self._is_other_awaited:
-            self._is_other_awaited = True
-            self.client.restart(self._factory_for(name))
+            self._load(name)
+        if self._memory is not None:
+            self._memory.keep(name)
         try:
             self.settings.set("model", name)
         except UserError as error:
             # Not in the status line: what loading a model says comes there at once.
             self.files.show_error(str(error), is_error=False)
+
+    def _load(self, name: str) -> None:
+        if self._factory_for is not None:
+            self._is_other_awaited = True
+            self.client.restart(self._factory_for(name))
 
     def _set_author(self, author: str) -> None:
         """Who accepts and changes objects from now on."""
@@ -269,6 +288,14 @@ def find_models() -> list[Any]:
     from annotator.engine import weights
 
     return list(weights.list_segmenters())
+
+
+def is_model_here(name: str) -> bool:
+    """Whether a name is that of a model of the registry whose file is there; nothing is hashed."""
+    from annotator.engine import weights
+
+    entry = weights.registry().get(name)
+    return entry is not None and (not entry.file or weights.find_file(entry) is not None)
 
 
 def user_name() -> str:

@@ -49,7 +49,9 @@ class ModelChoice(QComboBox):
         model.appendRow(_row("", "", "The program chooses: " + BEST.lower(), is_usable=True))
         for found in models:
             state = ("present" if found.is_verified else "not verified") if found.is_present else "to download"
-            tip = found.note if found.is_present else f"annotator models download {found.name}"
+            entry = getattr(found, "entry", None)
+            good_at = f"; good at {entry.good_at}" if entry is not None and entry.good_at else ""
+            tip = f"{found.note}{good_at}" if found.is_present else f"annotator models download {found.name}"
             model.appendRow(_row(found.name, state, tip, is_usable=bool(found.is_present)))
         self.setModel(model)
         self.setCurrentIndex(-1)

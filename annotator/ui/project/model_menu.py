@@ -29,6 +29,13 @@ def _is_offered(model: Any) -> bool:
     return entry is None or entry.kind == "sam2"
 
 
+def _titled(model: Any) -> str:
+    """Its name; what it is good at stands where keys do in other menus."""
+    entry = getattr(model, "entry", None)
+    good_at = "" if entry is None else entry.good_at
+    return f"{menu_text(model.name)}\t{menu_text(good_at)}" if good_at else menu_text(model.name)
+
+
 class ModelMenu(QObject):
     """Fills the menu when it is opened.
 
@@ -111,7 +118,7 @@ class ModelMenu(QObject):
                 action = self._menu.addAction(f"Download {menu_text(model.name)}…")
                 action.triggered.connect(lambda _=False, name=model.name: self.download(name))
                 continue
-            action = self._menu.addAction(menu_text(model.name))
+            action = self._menu.addAction(_titled(model))
             action.setCheckable(True)
             action.setChecked(self.info is not None and self.info.source == model.name)
             action.setToolTip(model.note or ("" if model.is_verified else "not verified"))
