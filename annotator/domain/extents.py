@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from annotator.domain.mask import Mask
 
@@ -23,18 +24,25 @@ def centre_of(mask: Mask) -> tuple[float, float]:
     return float(columns.mean()) + mask.x + 0.5, float(rows.mean()) + mask.y + 0.5
 
 
-def longest_diameter(mask: Mask, spacing: Spacing = _SQUARE) -> float:
-    """The largest distance of two places of the mask, from pixel edge to pixel edge, in the spacing's unit; 0 for an
-    empty one. All parts count as one."""
+def hull_corners(mask: Mask) -> npt.NDArray[np.float64]:
+    """N x 2: the pixel corners (x, y) of a mask that its convex hull has, in image positions; none for an empty one."""
     rows = np.flatnonzero(mask.bits.any(axis=1))
     if rows.size == 0:
-        return 0.0
+        return np.empty((0, 2))
     lines = mask.bits[rows]
     left = lines.argmax(axis=1)
     right = lines.shape[1] - lines[:, ::-1].argmax(axis=1)
     corners = [np.column_stack([x, y]) for x in (left, right) for y in (rows, rows + 1)]
-    hull = cv2.convexHull(np.concatenate(corners).astype(np.int32))[:, 0].astype(np.float64) * spacing
-    return float(max(np.hypot(*(hull - corner).T).max() for corner in hull))
+    hull = cv2.convexHull(np.concatenate(corners).astype(np.int32))[:, 0].astype(np.float64)
+    found: npt.NDArray[np.float64] = hull + np.array([mask.x, mask.y])
+    return found
+
+
+def longest_diameter(mask: Mask, spacing: Spacing = _SQUARE) -> float:
+    """The largest distance of two places of the mask, from pixel edge to pixel edge, in the spacing's unit; 0 for an
+    empty one. All parts count as one."""
+    hull = hull_corners(mask) * spacing
+    return float(max((np.hypot(*(hull - corner).T).max() for corner in hull), default=0.0))
 
 
 def volume_ml(pixels: int, spacing: Spacing, step_mm: float) -> float:

@@ -40,6 +40,7 @@ from annotator.ui.labelling.proposal_marks import ProposalMarks
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.similar import Similar
+from annotator.ui.labelling.sizes import ObjectSizes
 from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.upkeep import NoticeUpkeep
@@ -211,6 +212,9 @@ def build_program(
         is_model_named=is_model_named,
     )
     PatientMarks(window, session, bench)
+    sizes = ObjectSizes(window, session)
+    refine.state_changed.connect(sizes.show_refine)
+    window.closing.connect(sizes.shut_down)
     commands.set_tool(FIRST_TOOL)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
     QTimer.singleShot(0, program, lambda: program.start_engine(engine_factory))

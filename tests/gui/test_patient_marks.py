@@ -1,4 +1,4 @@
-"""What a picture says of the patient: letters at the edges, volumes of tracks, and text in the pixels."""
+"""What a picture says of the patient: letters at the edges, and text in the pixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from annotator.io.project.store import ProjectStore
 from annotator.ui.canvas.edge_letters import EdgeLetters
 from annotator.ui.labelling.patient_marks import PatientMarks, edge_letters
-from annotator.ui.panels.list_models import DETAIL_ROLE
 from tests.unit.io.dicom_builders import write_slice
-from tests.unit.io.volume_builders import block, label, write_series
 
 pytestmark = [pytest.mark.qt_log_ignore("This plugin does not support", extend=True)]
 
@@ -80,17 +77,3 @@ def test_text_in_the_pixels_is_said_once_in_each_project(desk: Any) -> None:
     desk.close()
     desk.open(folder=desk.root / "two")
     assert "Text about" not in desk.window.area.error_bar.text
-
-
-def test_an_object_of_a_track_says_its_volume(desk: Any) -> None:
-    write_series(desk.root / "ct" / "s")
-    with ProjectStore.open_folder(desk.root / "ct") as store:
-        for position in (2, 3, 4):
-            label(store, position, block(3, 3, 10, 8), track_id=5)
-        label(store, 3, block(18, 3, 4, 4))
-    desk.open(folder=desk.root / "ct", first_row=3)
-    model = desk.window.objects.model
-    volume = 3 * 80 * 0.7 * 0.9 * 2.5 / 1000
-    texts = [model.index(row).data(DETAIL_ROLE) for row in range(2)]
-    assert f"{volume:.3g} mL" in texts[0]
-    assert "mL" not in texts[1]

@@ -14,9 +14,11 @@ from annotator.domain.extents import area_of_pixels, centre_of, longest_diameter
 from annotator.domain.media import Series
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
+from annotator.domain.tracks.size import STRAIGHT, Drift, drift_of, part_of, size_of
 from annotator.files.atomic import atomic_file, export_errors
 from annotator.io.formats.report import CheckReport, ExportReport, Selection, select_images, writable_objects
 from annotator.io.formats.target import check_target
+from annotator.io.images.places import plane_of
 from annotator.io.images.reading import read_places
 from annotator.io.project.queries import ProjectQueries
 
@@ -74,7 +76,8 @@ def export_measurements(
             measured.append(_measured(annotation, image, *about))
             if progress is not None:
                 progress(len(measured), total)
-        rows = _by_track(measured) if lines == BY_TRACK else [_row_of(one) for one in measured]
+        drifts = _drifts(store, measured) if lines == BY_TRACK else {}
+        rows = _by_track(measured, drifts) if lines == BY_TRACK else [_row_of(one) for one in measured]
         with atomic_file(target) as (stream, partial):
             stream.write(_text(rows, _TRACK if lines == BY_TRACK else _OBJECT).encode("utf-8-sig"))
             stream.flush()
@@ -112,7 +115,7 @@ def _spacings(store: ProjectQueries, selection: Selection) -> dict[int, tuple[fl
     places = read_places(store.readable_root, list(dict.fromkeys(image.path for image in asked)))
     for image in asked:
         found = places.get(image.path)
-        plane = None if found is None or image.frame >= len(found.planes) else found.planes[image.frame]
+        plane = plane_of(places, image.path, image.frame)
         known[image.id] = plane.spacing_xy if plane is not None else None if found is None else found.spacing_xy
     return {image_id: spacing for image_id, spacing in known.items() if spacing is not None}
 
@@ -135,7 +138,7 @@ _OBJECT = (
 )
 _TRACK = (
     *("track", "class", "series", "slices", "first_slice", "last_slice", "slices_without", "objects", "area_px"),
-    *("volume_ml", "largest_area_mm2", "largest_area_slice", "longest_mm"),
+    *("volume_ml", "largest_area_mm2", "largest_area_slice", "longest_mm", "diameter_3d_mm"),
 )
 
 
@@ -165,17 +168,38 @@ def _row_of(one: _Measured) -> dict[str, Any]:
     }
 
 
-def _by_track(measured: list[_Measured]) -> list[dict[str, Any]]:
+def _drifts(store: ProjectQueries, measured: list[_Measured]) -> dict[int, Drift]:
+    """By series id: how its slices lie above each other."""
+    ends: dict[int, tuple[ImageRecord, ImageRecord]] = {}
+    for one in measured:
+        if one.step_mm is not None:
+            first, last = ends.get(one.image.series_id, (one.image, one.image))
+            ends[one.image.series_id] = (
+                min(first, one.image, key=lambda image: image.position),
+                max(last, one.image, key=lambda image: image.position),
+            )
+    places = read_places(
+        store.readable_root, list(dict.fromkeys(image.path for pair in ends.values() for image in pair))
+    )
+    found: dict[int, Drift] = {}
+    for series_id, pair in ends.items():
+        planes = [plane_of(places, image.path, image.frame) for image in pair]
+        if planes[0] is not None and planes[1] is not None:
+            found[series_id] = drift_of(planes[0], planes[1])
+    return found
+
+
+def _by_track(measured: list[_Measured], drifts: dict[int, Drift]) -> list[dict[str, Any]]:
     """Objects without a track are one each; the class is part of it."""
     groups: dict[tuple[int, int, int, int], list[_Measured]] = {}
     for one in measured:
         own = one.annotation
         key = (one.image.series_id, own.track_id, own.category_id, 0 if own.track_id else own.id)
         groups.setdefault(key, []).append(one)
-    return [_row_of_track(members) for members in groups.values()]
+    return [_row_of_track(members, drifts.get(members[0].image.series_id, STRAIGHT)) for members in groups.values()]
 
 
-def _row_of_track(members: list[_Measured]) -> dict[str, Any]:
+def _row_of_track(members: list[_Measured], drift: Drift) -> dict[str, Any]:
     first, positions = members[0], sorted({one.image.position for one in members})
     areas = [None if one.spacing is None else area_of_pixels(one.annotation.area, one.spacing) for one in members]
     known = [area for area in areas if area is not None]
@@ -201,7 +225,15 @@ def _row_of_track(members: list[_Measured]) -> dict[str, Any]:
         "largest_area_mm2": max(known) if is_known else "",
         "largest_area_slice": members[largest].image.position + 1 if in_series else "",
         "longest_mm": max(one.longest for one in members) if is_known else "",
+        "diameter_3d_mm": _diameter(members, drift) if len(volumes) == len(members) else "",
     }
+
+
+def _diameter(members: list[_Measured], drift: Drift) -> float:
+    """Through the slices."""
+    first = members[0]
+    parts = [(one.image.position, part_of(one.annotation.mask())) for one in members]
+    return size_of(parts, first.series, first.spacing, drift=drift).diameter
 
 
 def _text(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -94,6 +95,12 @@ class FilePlaces:
         spacing = data["spacing_xy"]
         spacing_xy = None if spacing is None else (float(spacing[0]), float(spacing[1]))
         return cls(planes, data["uid"], data["series_uid"], data["reference_uid"], volume, spacing_xy)
+
+
+def plane_of(places: Mapping[str, FilePlaces], path: str, frame: int) -> Plane | None:
+    """Where a frame of a file lies; None where that is not known."""
+    found = places.get(path)
+    return None if found is None or frame >= len(found.planes) else found.planes[frame]
 
 
 @runtime_checkable

@@ -25,6 +25,10 @@ class SliceRows:
         found = self._fetch(f"SELECT DISTINCT image_id FROM annotation WHERE image_id IN ({slices})", series_id)
         return frozenset(image_id for (image_id,) in found)
 
+    def positions(self, series_id: int) -> dict[int, int]:
+        """The places of the slices of a series, by image id."""
+        return dict(self._fetch("SELECT id, position FROM image WHERE series_id = ?", series_id))
+
     def files(self) -> frozenset[str]:
         """The paths of all images, each once."""
         return frozenset(path for (path,) in self._fetch("SELECT DISTINCT path FROM image"))

@@ -33,16 +33,6 @@ class TrackRows:
         whole = 1 + len(_WHOLE)
         return [_member(*row) for row in found if all(isinstance(value, int) for value in row[:whole])]
 
-    def sizes(self, series_id: int) -> dict[int, tuple[int, int]]:
-        """Pixels and slices of every track of a series, by its number."""
-        found = self._fetch(
-            "SELECT annotation.track_id, SUM(annotation.area), COUNT(DISTINCT image.id) "
-            "FROM annotation JOIN image ON image.id = annotation.image_id "
-            "WHERE image.series_id = ? AND annotation.track_id > 0 GROUP BY annotation.track_id",
-            series_id,
-        )
-        return {track: (pixels, slices) for track, pixels, slices in found if isinstance(pixels, int)}
-
     def objects(self, track_id: int) -> list[Annotation]:
         """All objects of a track, with their masks, in the order of their ids."""
         return cast(list[Annotation], self._rows("annotation", "WHERE track_id = ? ORDER BY id", track_id))

@@ -14,7 +14,7 @@ from annotator.domain.palette import OKABE_ITO
 from annotator.domain.project import Category, Change
 from annotator.ui.labelling.canvas_objects import CanvasObjects
 from annotator.ui.labelling.proposal_keys import ProposalKeys
-from annotator.ui.look.numbers import grouped, volume_text
+from annotator.ui.look.numbers import grouped
 from annotator.ui.look.plain import title_text
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.hud import common_frame
@@ -128,29 +128,14 @@ class Views(QObject):
 
     def _refresh_lists(self) -> None:
         session, window = self._session, self._window
-        spacing_mm = None if session.image is None else session.image.spacing_mm
         window.objects.set_rows(
             session.annotations,
             session.categories,
-            spacing_mm=spacing_mm,
-            tracks=self._track_sizes(spacing_mm),
+            spacing_mm=None if session.image is None else session.image.spacing_mm,
             is_writable=session.is_writable,
         )
         window.docks["objects"].detail.setText(grouped(len(session.annotations)) if session.annotations else "")
         self._refresh_classes()
-
-    def _track_sizes(self, spacing_mm: tuple[float, float] | None) -> dict[int, str]:
-        """How large the objects of this slice are through all their slices, by track."""
-        session = self._session
-        series = session.slices.series_of(session.image)
-        step = None if series is None else series.step_mm
-        if session.store is None or series is None or spacing_mm is None or step is None:
-            return {}
-        if not any(one.track_id for one in session.annotations):
-            return {}
-        per_pixel = spacing_mm[0] * spacing_mm[1] * step
-        sizes = session.store.tracks.sizes(series.id)
-        return {track: volume_text(pixels * per_pixel) for track, (pixels, _) in sizes.items()}
 
     def _refresh_classes(self) -> None:
         session = self._session

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from annotator.domain.counting import counted
+from annotator.domain.tracks.size import TrackSize
+
 _THIN_SPACE = "\u202f"
 """Never broken at a line's end, and not taken for the comma between the two numbers of a place."""
 
@@ -32,6 +35,19 @@ def millimetres(length_mm: float) -> str:
     if 0 < length_mm < 0.1:
         return f"{length_mm * 1000:.3g} µm"
     return f"{grouped(round(length_mm))} mm" if length_mm >= 100 else f"{length_mm:.3g} mm"
+
+
+def diameter_text(diameter: float, *, is_mm: bool) -> str:
+    """A longest diameter, in millimetres or in pixels."""
+    return f"⌀ {millimetres(diameter) if is_mm else f'{diameter:.1f} px'}"
+
+
+def track_text(size: TrackSize, *, has_volume: bool = True) -> str:
+    """A track as one object in space: its volume (frames of a video have none), its longest diameter, and on how many
+    slices it is."""
+    volume = f"{grouped(size.pixels)} px³" if size.volume_mm3 is None else volume_text(size.volume_mm3)
+    slices = counted(size.slices, "slice")
+    return "  ·  ".join([*([volume] if has_volume else []), diameter_text(size.diameter, is_mm=size.is_mm), slices])
 
 
 def size_text(width_px: float, height_px: float, spacing_mm: tuple[float, float] | None = None) -> str:

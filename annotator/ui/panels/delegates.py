@@ -107,23 +107,25 @@ class ObjectDelegate(RowDelegate):
         painter.setBrush(QColor(tokens.background))
         painter.drawRoundedRect(frame, RADIUS_PX, RADIUS_PX)
         painter.drawImage(frame.adjusted(2, 2, -2, -2), thumb)
-        self._paint_marks(painter, option, index)
+        has_marks = self._paint_marks(painter, option, index)
         lines = rect.adjusted(72, 4, -2 * MARK_PX, -4)
         upper, lower = lines.adjusted(20, 0, 0, -lines.height() // 2), lines.adjusted(0, lines.height() // 2, 0, 0)
         paint_class_chip(painter, QRectF(lines.left(), upper.center().y() - 5.5, 12, 12), category, tokens.dim)
         crowd = " (crowd)" if row.is_crowd else ""
         self._text(painter, upper, (category.name if category else "no class") + crowd, tokens.text)
-        self._text(painter, lower, index.data(DETAIL_ROLE), tokens.dim)
+        room = lower if has_marks else lower.adjusted(0, 0, 2 * MARK_PX, 0)
+        self._text(painter, room, index.data(DETAIL_ROLE), tokens.dim)
         painter.restore()
 
-    def _paint_marks(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        """What is hidden or locked says so; the pointer over a row shows both."""
+    def _paint_marks(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> bool:
+        """What is hidden or locked says so; the pointer over a row shows both. Whether there are any."""
         is_over = bool(option.state & QStyle.StateFlag.State_MouseOver)
         names = (("eye-off", "eye"), ("lock", "unlock"))
         for rect, is_on, (on, off) in zip(_Marks.rects(option.rect), index.data(MARKS_ROLE), names, strict=True):
             if is_on or is_over:
                 drawn = icon(on if is_on else off, self._theme.tokens)
                 drawn.paint(painter, rect.adjusted(3, 3, -3, -3))
+        return is_over or any(index.data(MARKS_ROLE))
 
     def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:
         """A click on the eye or the lock of a row."""

@@ -129,14 +129,13 @@ class ObjectPanel(QWidget):
         categories: Mapping[int, Category],
         *,
         spacing_mm: tuple[float, float] | None = None,
-        tracks: Mapping[int, str] | None = None,
         is_writable: bool = True,
     ) -> None:
         """As :meth:`ObjectModel.set_rows`."""
         self._categories = tuple(categories.values())
         self._is_writable = is_writable
         selected = self.selected_ids()
-        self.model.set_rows(rows, categories, spacing_mm, tracks)
+        self.model.set_rows(rows, categories, spacing_mm)
         self.hint.setVisible(not rows)
         self.view.setVisible(bool(rows))
         if selected != self.selected_ids():

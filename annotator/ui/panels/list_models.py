@@ -58,6 +58,14 @@ class ObjectModel(QStringListModel):
             self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1))
         self._hidden, self._locked = hidden, locked
 
+    def set_tracks(self, tracks: Mapping[int, str]) -> None:
+        """How large objects are through all of their slices, by the number of their track."""
+        new = dict(tracks)
+        if new != self._tracks and self._rows:
+            self._tracks = new
+            self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1))
+        self._tracks = new
+
     def set_refined(self, annotation_id: int) -> None:
         """The object that is being refined, 0 for none; its row is marked."""
         before, self._refined_id = self._refined_id, annotation_id
@@ -74,17 +82,15 @@ class ObjectModel(QStringListModel):
         rows: Sequence[Annotation],
         categories: Mapping[int, Category],
         spacing_mm: tuple[float, float] | None = None,
-        tracks: Mapping[int, str] | None = None,
     ) -> None:
         """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position.
 
         Args:
             spacing_mm: size (x, y) of the image's pixels, where it is known.
-            tracks: by its number, how large an object is through all its slices.
         """
-        new, before, sizes = tuple(rows), self._rows, dict(tracks or {})
-        are_same_classes = (dict(categories), spacing_mm, sizes) == (self._categories, self._spacing_mm, self._tracks)
-        self._categories, self._spacing_mm, self._tracks = dict(categories), spacing_mm, sizes
+        new, before = tuple(rows), self._rows
+        are_same_classes = (dict(categories), spacing_mm) == (self._categories, self._spacing_mm)
+        self._categories, self._spacing_mm = dict(categories), spacing_mm
         count = len(before)
         self._rows = new
         # The very same ones before it: found without a look into thousands.
@@ -125,16 +131,20 @@ class ObjectModel(QStringListModel):
         if role in (_ROLE.DisplayRole, _ROLE.AccessibleTextRole):
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             area = f"{grouped(row.area)} {noun_for(row.area, 'pixel')}{millimetres}"
-            whole = f", {size} in all slices" if (size := self._tracks.get(row.track_id)) else ""
+            whole = f", in all {size}" if (size := self._tracks.get(row.track_id)) else ""
             return f"{index.row() + 1} {name}, {area}{whole}{_said(row, ', ')}"
         if role == _ROLE.ToolTipRole:
             score = "" if row.score is None else f", predicted IoU {row.score:.2f}"
             made = f"{counted(row.clicks, 'prompt')}, {row.seconds:.0f} s" if row.clicks else row.origin
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{millimetres}{score}"
-            said = "\n".join(text for text in (row.review.value, row.note) if text)
+            said = "\n".join(text for text in (self._in_all(row), row.review.value, row.note) if text)
             return f"{name} · object {row.id}\n{size}\n{made} {_made_by(row)}".strip() + (f"\n{said}" if said else "")
         return None
+
+    def _in_all(self, row: Annotation) -> str:
+        size = self._tracks.get(row.track_id)
+        return f"track {row.track_id}: {size}" if size else ""
 
 
 def _ids(rows: Sequence[Annotation]) -> list[int]:

@@ -12,6 +12,10 @@ from annotator.ui.notices import is_part_of
 _MESSAGE_MS = 8000
 _CLICK_TIP = "Time from a click to its mask"
 _ZOOM_TIP = "zoom: the object is small, so it was looked at again in an enlarged piece of the image"
+_SIZE_TIP = (
+    "Area and longest diameter (⌀) of the current object, else of the selected ones.\n"
+    "Of a track also its volume and longest diameter through all slices."
+)
 _UIDS_TIP = (
     "The UIDs of DICOM images are kept in this project and its exports (Settings, Project).\n"
     "In the archive that the images came from they lead to the patient."
@@ -35,6 +39,8 @@ class StatusLine(QStatusBar):
         self.engine = self._fact("Model and device", "")
         self.encode = self._fact("Encoding time", "Time the image took to be encoded; once per image")
         self.decode = self._fact("Click time", _CLICK_TIP)
+        self.extent = self._fact("Size", _SIZE_TIP)
+        self.extent.hide()
         self.place = self._fact("Cursor position", "Image pixel under the cursor")
         self.zoom = self._fact("Zoom", "Screen pixels per image pixel")
         self._topic = ""
@@ -116,6 +122,11 @@ class StatusLine(QStatusBar):
     def set_zoom(self, scale: float) -> None:
         self._show(self.zoom, f"{scale * 100:.0f} %")
         self.place.show()
+
+    def set_size(self, text: str) -> None:
+        """How large the current object is, or what is selected; empty for neither."""
+        self.extent.setText(text)
+        self.extent.setVisible(bool(text))
 
     def set_place(self, x: float | None, y: float | None) -> None:
         self.place.setText("" if x is None or y is None else f"{int(x)}, {int(y)}")

@@ -71,6 +71,9 @@ def test_a_line_for_each_track_has_its_volume(tmp_path: Path) -> None:
     per_pixel = SPACING[0] * SPACING[1]
     assert float(track["volume_ml"]) == pytest.approx(56 * per_pixel * STEP_MM / 1000, rel=1e-5)
     assert float(track["largest_area_mm2"]) == pytest.approx(36 * per_pixel, rel=1e-5)
+    deep = math.hypot(4 * SPACING[1], 4 * SPACING[0], 3 * STEP_MM)  # from the second slice to the fifth
+    assert float(track["diameter_3d_mm"]) == pytest.approx(deep, rel=1e-4)
+    assert single["diameter_3d_mm"] == single["longest_mm"]
     assert (track["largest_area_slice"], single["slices"], single["area_px"]) == ("3", "1", "9")
 
 
