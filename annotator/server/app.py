@@ -15,6 +15,7 @@ from annotator.domain.errors import UserError
 from annotator.server import problems
 from annotator.server.core import ServerCore
 from annotator.server.gate import Gate
+from annotator.server.job_routes import router as job_router
 from annotator.server.port_routes import router as port_router
 from annotator.server.routes import router
 
@@ -28,12 +29,14 @@ def make_app(core: ServerCore) -> FastAPI:
         try:
             yield
         finally:
+            await core.jobs.stop()
             await to_thread.run_sync(core.stop)
 
     app = FastAPI(title="annotator", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.core = core
     app.include_router(router)
     app.include_router(port_router)
+    app.include_router(job_router)
     app.add_exception_handler(problems.Problem, problems.on_error)
     app.add_exception_handler(UserError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)

@@ -23,6 +23,8 @@ from annotator.domain.ports.engine import AnswersEverything, Candidate, Candidat
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.finders import FinderShelf
 from annotator.io.images.reading import LoadedImage
+from annotator.server.adapters import ServedAdapters
+from annotator.server.batch_jobs import BatchJobs
 from annotator.server.fair_queue import UNFINISHED, Admission, FairQueue, Job
 from annotator.server.metrics import Metrics
 from annotator.server.pictures import read_upload
@@ -32,7 +34,7 @@ from annotator.server.shelf import ID_LETTERS, OpenImage, Shelf
 from annotator.server.workers import Workers
 
 _log = logging.getLogger(__name__)
-KINDS = ("decode", "encode", "auto")
+KINDS = ("decode", "encode", "auto", "batch")
 """Of the model's work, the most urgent first."""
 PICTURE_KINDS = ("png", "read")
 _PICTURE_THREADS = 2
@@ -71,6 +73,8 @@ class ServerCore:
         """The model is there, or will never be."""
         self._load, self._on_ready = load, on_ready
         self._finders = FinderShelf()
+        self.adapters = ServedAdapters()
+        self.jobs = BatchJobs()
         done, failed = self.metrics.job_done, self._failed
         self._model = Workers("model", 1, self.queue, prepare=self._loaded, on_failed=failed, on_done=done)
         self._readers = Workers(
@@ -152,8 +156,12 @@ class ServerCore:
         box: Box | None,
         *,
         is_stepwise: bool,
+        adapter: str = "",
     ) -> Candidates:
-        """Raises:
+        """Args:
+            adapter: name or SHA-256; empty: the model alone. The same below.
+
+        Raises:
         PromptError: as ``EncodedImage.predict``.
         Problem.
         """
@@ -161,6 +169,7 @@ class ServerCore:
         ask = ask_stepwise if is_stepwise else ask_at_once
 
         def decode(segmenter: Segmenter, _job: Job) -> Candidates:
+            self.adapters.put(segmenter, adapter)
             found = ask(segmenter, image.embedding, points, box)
             self.shelf.trim()
             return found
@@ -169,7 +178,14 @@ class ServerCore:
         return answer
 
     async def decode(
-        self, request: Request, client: str, image: OpenImage, prompts: Prompts, continue_from: Candidate | None
+        self,
+        request: Request,
+        client: str,
+        image: OpenImage,
+        prompts: Prompts,
+        continue_from: Candidate | None,
+        *,
+        adapter: str = "",
     ) -> tuple[Candidates, Timing]:
         """One call of the engine port; places outside the image are pulled to its edge there.
 
@@ -179,6 +195,7 @@ class ServerCore:
 
         def decode(segmenter: Segmenter, job: Job) -> tuple[Candidates, Timing]:
             began_s = time.monotonic()
+            self.adapters.put(segmenter, adapter)
             found = segmenter.decode(image.embedding, prompts, continue_from=continue_from)
             timing = Timing((began_s - job.queued_at_s) * 1e3, (time.monotonic() - began_s) * 1e3)
             self.shelf.trim()
@@ -188,11 +205,19 @@ class ServerCore:
         return answer
 
     async def everything(
-        self, request: Request, client: str, image: OpenImage, wanted: dict[str, Any]
+        self,
+        request: Request | None,
+        client: str,
+        image: OpenImage,
+        wanted: dict[str, Any],
+        *,
+        adapter: str = "",
+        kind: str = "auto",
     ) -> tuple[Proposal, ...]:
         """All objects, a step at a time, so that others' clicks go between.
 
         Args:
+            request: None: nobody waits who could leave.
             wanted: fields of ``EverythingSettings`` in place of what suits the model.
 
         Raises:
@@ -210,15 +235,16 @@ class ServerCore:
                 steps = segmenter.everything(
                     image.embedding, image.rgb, settings, has_to_yield=lambda: self.queue.has_more_urgent(job)
                 )
+            self.adapters.put(segmenter, adapter)
             now = next(steps)
             found = found if now.proposals is None else now.proposals
             return found if now.is_last else UNFINISHED
 
-        answer: tuple[Proposal, ...] = await self._answer(request, self.queue, Job("auto", client, step))
+        answer: tuple[Proposal, ...] = await self._answer(request, self.queue, Job(kind, client, step))
         return answer
 
     async def words(
-        self, request: Request, client: str, image: OpenImage, ask: ConceptAsk
+        self, request: Request | None, client: str, image: OpenImage, ask: ConceptAsk, *, kind: str = "auto"
     ) -> tuple[tuple[Proposal, ...], str]:
         """All that words name, a step at a time as everything, and the name of the model that says so.
 
@@ -230,6 +256,7 @@ class ServerCore:
 
         def step(segmenter: Segmenter, job: Job) -> Any:
             nonlocal steps, found
+            self.adapters.put(segmenter, "")
             if steps is None:
                 asked = ConceptImage(image.rgb, image.id, segmenter, lambda: image.embedding)
                 has_to_yield = partial(self.queue.has_more_urgent, job)
@@ -239,21 +266,22 @@ class ServerCore:
             info = self._finders.info
             return (found, "" if info is None else info.name) if now.is_last else UNFINISHED
 
-        answer: tuple[tuple[Proposal, ...], str] = await self._answer(request, self.queue, Job("auto", client, step))
+        answer: tuple[tuple[Proposal, ...], str] = await self._answer(request, self.queue, Job(kind, client, step))
         return answer
 
-    async def draw(self, request: Request, client: str, work: Callable[[], Any]) -> Any:
+    async def draw(self, request: Request | None, client: str, work: Callable[[], Any]) -> Any:
         """Do ``work`` with whole masks on one of the few threads for pictures: they are large."""
         return await self._answer(request, self._pictures, Job("png", client, lambda _owned, _job: work()))
 
-    async def _answer(self, request: Request, queue: FairQueue, job: Job) -> Any:
-        """Wait for a job, as long as somebody waits for us and the time allows."""
+    async def _answer(self, request: Request | None, queue: FairQueue, job: Job) -> Any:
+        """Wait for a job, as long as somebody waits for us and the time allows; without a request, to its end."""
         queue.put(job)
         answer = asyncio.wrap_future(job.answer)
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        left = asyncio.ensure_future(_until_left(request))
+        left = asyncio.ensure_future(asyncio.Event().wait() if request is None else _until_left(request))
+        limit_s = None if request is None else self.settings.job_s
         try:
-            await asyncio.wait({answer, left}, timeout=self.settings.job_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answer, left}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if left.done():
@@ -285,7 +313,8 @@ class ServerCore:
         kinds("annotator_queue_jobs", "Jobs that wait for the model", KINDS, self.queue.waiting)
 
 
-async def _until_left(request: Request) -> None:
+async def _until_left(request: Request) -> bool:
     """Ends when the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    return True

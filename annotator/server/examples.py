@@ -22,3 +22,4 @@ BOX: dict[str, Any] = {"embedding": EMBEDDING, "box": [11, 7, 37, 25], "format":
 WORDS: dict[str, Any] = {"embedding": EMBEDDING, "text": "rectangle, not shadow"}
 AUTO: dict[str, Any] = {"embedding": EMBEDDING, "points_per_side": 4}
 EVERYTHING: dict[str, Any] = {"embedding": EMBEDDING, "settings": {"points_per_side": 4}}
+JOB: dict[str, Any] = {"kind": "auto", "images": [EMBEDDING], "settings": {"points_per_side": 4}}

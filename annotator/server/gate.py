@@ -19,7 +19,10 @@ OPEN_PATHS = ("/v1/health", "/v1/ready", "/openapi.json")
 UPLOAD_PATHS = ("/v1/images",)
 _BODIES, _BODIES_PER_CLIENT = 8, 2
 """Bodies of the largest size that may be in memory at a time, and those of one client."""
+REFUSAL_S = 0.25
+"""A 429 is held back for so long: who asks again at once, many times over, would take the processor from the model."""
 _MOST_DIGITS = 18
+_TOO_MANY = 429
 _access = logging.getLogger("annotator.server.access")
 
 
@@ -42,6 +45,8 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == _TOO_MANY:
+                    await asyncio.sleep(REFUSAL_S)
             await send(message)
 
         try:

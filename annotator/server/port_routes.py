@@ -26,7 +26,7 @@ async def decode(request: Request, wanted: DecodeIn) -> Response:
         image = core.shelf.get(wanted.embedding)
         width, height = image.embedding.width, image.embedding.height
         prompts, before = wanted.prompts(width=width, height=height), wanted.continued(width=width, height=height)
-        found, timing = await core.decode(request, client, image, prompts, before)
+        found, timing = await core.decode(request, client, image, prompts, before, adapter=wanted.adapter)
         facts = {"model_sha256": info.sha256, "queue_ms": timing.queue_ms, "model_ms": timing.model_ms}
         data: bytes = await core.draw(request, client, lambda: wire.pack_candidates(found, facts))
     return Response(data, media_type=wire.MEDIA_TYPE)
@@ -40,7 +40,7 @@ async def everything(request: Request, wanted: EverythingIn) -> Response:
     settings = wanted.wanted()
     with core.admission.entered(client):
         image = core.shelf.get(wanted.embedding)
-        found = await core.everything(request, client, image, settings)
+        found = await core.everything(request, client, image, settings, adapter=wanted.adapter)
         facts = {"model_sha256": info.sha256}
         data: bytes = await core.draw(request, client, lambda: wire.pack_proposals(found, facts))
     return Response(data, media_type=wire.MEDIA_TYPE)

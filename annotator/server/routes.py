@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from annotator import __version__
+from annotator.domain.answering.everything import Proposal
 from annotator.domain.mask import Mask
 from annotator.domain.phrase import split_phrases
 from annotator.domain.ports.concept import ConceptAsk
@@ -120,7 +122,9 @@ async def predict(request: Request, wanted: PredictIn) -> Any:
     points, box = wanted.prompts()
     with core.admission.entered(client):
         image = core.shelf.get(wanted.embedding)
-        found = await core.predict(request, client, image, points, box, is_stepwise=wanted.stepwise)
+        found = await core.predict(
+            request, client, image, points, box, is_stepwise=wanted.stepwise, adapter=wanted.adapter
+        )
         if wanted.format == "png":
             data = await core.draw(request, client, lambda: png_of(found.chosen.mask))
             score = f"{found.chosen.predicted_iou:.4f}"
@@ -135,16 +139,9 @@ async def auto(request: Request, wanted: AutoIn) -> AutoOut:
     core.check_ready()
     with core.admission.entered(client):
         image = core.shelf.get(wanted.embedding)
-        found = await core.everything(request, client, image, wanted.wanted())
-
-        def out() -> AutoOut:
-            objects = [
-                _mask_out(one.mask, one.predicted_iou, one.stability_score, is_rle=True, label="") for one in found
-            ]
-            return AutoOut(embedding=image.id, objects=objects)
-
-        answer: AutoOut = await core.draw(request, client, out)
-        return answer
+        found = await core.everything(request, client, image, wanted.wanted(), adapter=wanted.adapter)
+        objects = await core.draw(request, client, lambda: auto_objects(found))
+        return AutoOut(embedding=image.id, objects=objects)
 
 
 @router.post("/v1/words")
@@ -156,20 +153,21 @@ async def words(request: Request, wanted: WordsIn) -> WordsOut:
     with core.admission.entered(client):
         image = core.shelf.get(wanted.embedding)
         found, finder = await core.words(request, client, image, ConceptAsk(phrases))
+        objects = await core.draw(request, client, lambda: named_objects(found, wanted.min_score))
+        return WordsOut(embedding=image.id, finder=finder, notes=list(phrases.notes), objects=objects)
 
-        def out() -> WordsOut:
-            objects = [
-                NamedOut(
-                    **_mask_out(one.mask, one.predicted_iou, one.stability_score, is_rle=True, label="").model_dump(),
-                    phrase=one.phrase,
-                )
-                for one in found
-                if one.predicted_iou >= wanted.min_score
-            ]
-            return WordsOut(embedding=image.id, finder=finder, notes=list(phrases.notes), objects=objects)
 
-        answer: WordsOut = await core.draw(request, client, out)
-        return answer
+def auto_objects(found: Sequence[Proposal]) -> list[MaskOut]:
+    """Whole masks are drawn: not for the event loop."""
+    return [_mask_out(one.mask, one.predicted_iou, one.stability_score, is_rle=True, label="") for one in found]
+
+
+def named_objects(found: Sequence[Proposal], min_score: float) -> list[NamedOut]:
+    """As :func:`auto_objects`, each with its phrase."""
+    named = [one for one in found if one.predicted_iou >= min_score]
+    return [
+        NamedOut(**mask.model_dump(), phrase=one.phrase) for one, mask in zip(named, auto_objects(named), strict=True)
+    ]
 
 
 async def _opened(request: Request, data: bytes, frame: int) -> ImageOut:

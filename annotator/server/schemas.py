@@ -22,6 +22,7 @@ MOST_LOGITS_LETTERS = 1 << 20
 EmbeddingId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{ID_LETTERS}}}$", description="of an opened image")]
 Coordinate = Annotated[float, Field(allow_inf_nan=False, description="pixels; pixel centres are at .5")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+AdapterName = Annotated[str, Field(max_length=200, description="of GET /v1/adapters, or its SHA-256; empty: none")]
 Frame = Annotated[int, Field(ge=0, lt=MOST_FRAMES)]
 
 
@@ -51,6 +52,7 @@ class PredictIn(_In):
     points: list[PointIn] = Field([], max_length=MOST_POINTS)
     box: list[Coordinate] | None = Field(None, min_length=4, max_length=4, description="left, top, right, bottom")
     stepwise: bool = Field(True, description="as in the window: the box, then click after click; false: all at once")
+    adapter: AdapterName = ""
     format: Literal["rle", "png", "base64_png"] = Field("rle", description="png: the best mask alone, as image/png")
 
     def prompts(self) -> tuple[list[PointPrompt], Box | None]:
@@ -92,6 +94,7 @@ class DecodeIn(_In):
     box: list[Coordinate] | None = Field(None, min_length=4, max_length=4, description="left, top, right, bottom")
     base_mask: MaskIn | None = Field(None, description="an object that is being refined")
     continue_from: ContinueIn | None = None
+    adapter: AdapterName = ""
 
     def prompts(self, *, width: int, height: int) -> Prompts:
         """Raises:
@@ -116,6 +119,7 @@ class EverythingIn(_In):
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.EVERYTHING]})
     embedding: EmbeddingId
+    adapter: AdapterName = ""
     settings: dict[str, bool | int | float] = Field({}, max_length=40)
 
     def wanted(self) -> dict[str, Any]:
@@ -137,13 +141,14 @@ class AutoIn(_In):
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.AUTO]})
     embedding: EmbeddingId
+    adapter: AdapterName = ""
     points_per_side: Annotated[int, Field(ge=1, le=64)] | None = None
     pred_iou_thresh: Share | None = None
     stability_score_thresh: Share | None = None
     min_mask_region_area: Annotated[int, Field(ge=0, le=10**9)] | None = None
 
     def wanted(self) -> dict[str, Any]:
-        return self.model_dump(exclude={"embedding"}, exclude_none=True)
+        return self.model_dump(exclude={"embedding", "adapter"}, exclude_none=True)
 
 
 class WordsIn(_In):

@@ -6,7 +6,7 @@ fake engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -217,6 +217,19 @@ class Adaptable(Protocol):
 
         Raises:
             ModelError: it belongs to another base.
+        """
+        ...
+
+
+@runtime_checkable
+class NamesAdapters(Protocol):
+    """Beside :class:`Adaptable`: a segmenter whose adapters lie elsewhere; it is given an :class:`AdapterInUse`."""
+
+    def adapters(self) -> Mapping[str, str]:
+        """Names by the SHA-256 of their files.
+
+        Raises:
+            ModelError: they cannot be asked for.
         """
         ...
 

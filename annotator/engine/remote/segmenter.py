@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import cv2
 from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.errors import ImageError, ModelError
 from annotator.domain.ports.engine import (
+    AdapterInUse,
     Candidate,
     Candidates,
     Embedding,
@@ -64,6 +65,40 @@ class RemoteSegmenter:
     def __init__(self, address: ServerAddress, token: str = "") -> None:
         self._connection = Connection(address, token)
         self._info, self._everything = self._look()
+        self._adapter: AdapterInUse | None = None
+
+    @property
+    def adapter(self) -> AdapterInUse | None:
+        return self._adapter
+
+    def adapters(self) -> Mapping[str, str]:
+        """Names by SHA-256, of those that the server has for its model.
+
+        Raises:
+            ModelError: it is away, or too old.
+        """
+        reply = self._connection.ask("GET", "/v1/adapters", read_s=_PROBE_S)
+        if reply.status in _GONE:
+            raise ModelError(f"The server at {self.address.place} is too old for adapters.", "Update it.")
+        if reply.status >= 400:
+            raise refusal(reply, self.address)
+        try:
+            return {str(row["sha256"]): str(row["name"]) for row in reply.json()["adapters"]}
+        except (KeyError, TypeError) as error:
+            raise ModelError("The server's answer is not as expected.", "Update it.") from error
+
+    def set_adapter(self, adapter: AdapterInUse | None) -> None:
+        """Name it in every question from now on; the server has to have the same file.
+
+        Raises:
+            ModelError: it has not.
+        """
+        if adapter is not None and adapter.sha256 not in self.adapters():
+            raise ModelError(
+                f"The server at {self.address.place} has no adapter {adapter.name}, or another version of it.",
+                "Import it there with annotator adapters import.",
+            )
+        self._adapter = adapter
 
     @property
     def info(self) -> ModelInfo:
@@ -116,7 +151,7 @@ class RemoteSegmenter:
             PromptError, ModelError: the server is away, refuses, or has another model now.
         """
         assert isinstance(embedding, RemoteEmbedding)
-        question = wire.prompts_to_json(prompts) | {"embedding": embedding.id}
+        question = wire.prompts_to_json(prompts) | {"embedding": embedding.id} | self._named()
         question["continue_from"] = None if continue_from is None else wire.continued_to_json(continue_from)
         reply = self._asked("/v1/decode", question, embedding)
         found, header = _read(wire.unpack_candidates, reply)
@@ -145,7 +180,7 @@ class RemoteSegmenter:
             ModelError, UserError.
         """
         assert isinstance(embedding, RemoteEmbedding)
-        question = {"embedding": embedding.id, "settings": asdict(settings)}
+        question = {"embedding": embedding.id, "settings": asdict(settings)} | self._named()
         for attempt in range(2):
             exchange = self._connection.begin("POST", "/v1/everything", body=json.dumps(question).encode())
             try:
@@ -163,6 +198,9 @@ class RemoteSegmenter:
         found, header = _read(wire.unpack_proposals, reply)
         self._check_model(header)
         yield EverythingStep(1, 1, found, is_last=True)
+
+    def _named(self) -> dict[str, Any]:
+        return {} if self._adapter is None else {"adapter": self._adapter.sha256}
 
     def _is_ready(self, exchange: Exchange) -> bool:
         with self._connection.broken_is_away():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotator.domain.adapter import AdapterInfo
 from annotator.domain.errors import ModelError, UserError
-from annotator.domain.ports.engine import Adaptable, AdapterInUse, AdapterSetter, Segmenter
+from annotator.domain.ports.engine import Adaptable, AdapterInUse, AdapterSetter, NamesAdapters, Segmenter
 
 if TYPE_CHECKING:
     from annotator.engine.sam2.adapted_decoder import Adapter
@@ -78,6 +78,10 @@ class AdapterShelf:
             if entry is None:
                 segmenter.set_adapter(None)
                 return None
+            if isinstance(segmenter, NamesAdapters):
+                named = AdapterInUse(entry.name, _sha256_of(entry))
+                segmenter.set_adapter(named)
+                return named
             adapter, in_use = self._load(entry, segmenter)
             segmenter.set_adapter(adapter)
             return in_use
@@ -153,3 +157,15 @@ class AdapterShelf:
                 del self._loaded[next(iter(self._loaded))]
             self._loaded[key] = (adapter, AdapterInUse(entry.name, weights.sha256_of(entry.path)))
         return self._loaded[key]
+
+
+def _sha256_of(entry: AdapterEntry) -> str:
+    """Raises:
+    ModelError: the file is gone.
+    """
+    from annotator.engine import weights
+
+    try:
+        return weights.sha256_of(entry.path)
+    except OSError as error:
+        raise ModelError(f"The adapter {entry.name} is gone.", "Open the adapters panel anew.") from error

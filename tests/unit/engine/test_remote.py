@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from annotator.engine.load import load_sam2_segmenter, load_segmenter, weights_f
 from annotator.engine.remote import connection
 from annotator.engine.remote.address import keep_token, parse_address, token_for
 from annotator.engine.remote.segmenter import RemoteSegmenter, load_remote
+from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from tests.loopback_server import LoopbackServer
 
 TOKEN = "a-token-of-enough-letters-for-this"
@@ -265,6 +267,28 @@ def test_what_needs_weights_says_so(server: LoopbackServer) -> None:
         weights_file(server.address)
     with pytest.raises(ModelError):
         load_sam2_segmenter(server.address)
+
+
+def test_an_adapter_that_the_server_has_too_answers_there(nano: Any, remote: RemoteSegmenter, tmp_path: Path) -> None:
+    entry = next(one for one in AdapterShelf().entries() if one.name == "nuclei")
+    image, prompts = picture(), Prompts(points=(PointPrompt(80, 60, True),))
+    there, here = remote.encode(image, "i"), nano.encode(image, "i")
+    in_use = AdapterShelf().setter(entry)(remote)
+    assert (in_use, in_use.name if in_use else "") == (remote.adapter, "nuclei")
+    AdapterShelf().setter(entry)(nano)
+    try:
+        same(nano.decode(here, prompts), remote.decode(there, prompts))
+    finally:
+        nano.set_adapter(None)
+    AdapterShelf().setter(None)(remote)
+    same(nano.decode(here, prompts), remote.decode(there, prompts))
+    other = tmp_path / entry.path.name
+    shutil.copy(entry.path, other)
+    with other.open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ModelError, match="no adapter nuclei, or another version"):
+        AdapterShelf().setter(replace(entry, path=other))(remote)
+    assert remote.adapter is None
 
 
 def test_a_stranger_at_the_address_is_said() -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.server import gate
 from annotator.server.fair_queue import Admission, FairQueue, Job
 from annotator.server.problems import Problem
 from tests.unit.server.conftest import GATE_S, GatedSegmenter, Serve, is_problem, picture
@@ -142,10 +144,17 @@ def test_a_flood_is_sent_away_and_others_get_their_turn(
         for x, token in ((2, A), (3, A), (4, B)):
             waiting.append(ask(x, token))
             assert queued()
+        held_back_s: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            held_back_s.append(seconds)
+
+        monkeypatch.setattr(gate, "asyncio", SimpleNamespace(sleep=sleep, timeout=asyncio.timeout))
         refused = [ask(5, A).result(GATE_S), ask(6, C).result(GATE_S)]
         gated.gate.set()
         assert [one.result(GATE_S).status_code for one in waiting] == [200] * 4
     assert gated.order == [1, 2, 4, 3]
+    assert held_back_s == [gate.REFUSAL_S] * 2  # and not those that were let in
     assert [one.json()["type"].rsplit(":", 1)[1] for one in refused] == ["too-many-requests", "busy"]
     for answer in refused:
         assert answer.status_code == 429
