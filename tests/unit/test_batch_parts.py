@@ -141,7 +141,13 @@ def test_points_of_one_object_belong_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("image,x\n", "'y'"), ("image,x,y\na,1,b\n", "line 2"), ("image,x,y,label\na,1,2,7\n", "label"), ("", "'image'")],
+    [
+        ("n" * 140_000 + ",x\n", "field limit"),
+        ("image,x\n", "'y'"),
+        ("image,x,y\na,1,b\n", "line 2"),
+        ("image,x,y,label\na,1,2,7\n", "label"),
+        ("", "'image'"),
+    ],
 )
 def test_a_table_that_is_wrong_says_where(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "p.csv").write_text(text)

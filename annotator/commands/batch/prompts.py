@@ -227,12 +227,12 @@ def _table(path: Path, data: bytes, columns: tuple[str, ...]) -> Iterator[tuple[
     except UnicodeDecodeError as error:
         raise ImportFormatError(f"{path.name} is not UTF-8 text.", "Save the table as CSV, UTF-8.") from error
     reader = csv.DictReader(lines, skipinitialspace=True)
-    missing = [column for column in columns if column not in (reader.fieldnames or ())]
-    if missing:
-        raise ImportFormatError(
-            f"{path.name} has no column {missing[0]!r}.", f"Its first line has to name {', '.join(columns)}."
-        )
     try:
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise ImportFormatError(
+                f"{path.name} has no column {missing[0]!r}.", f"Its first line has to name {', '.join(columns)}."
+            )
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:

@@ -24,6 +24,8 @@ from annotator.io.project.queries import ProjectQueries
 
 BY_OBJECT, BY_TRACK = "object", "track"
 _DIGITS = 6
+_CELL_LETTERS = 32_767
+"""Spreadsheets cut longer ones, and Python's own reader refuses four times as many."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -246,10 +248,12 @@ def _text(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Numbers with six digits; words that a spreadsheet would take for a formula get an apostrophe."""
+    """Numbers with six digits; words that a table would take for a formula get an apostrophe, none is too long."""
     if isinstance(value, float):
         return f"{value:.{_DIGITS}g}"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    return (f"'{value}" if value.startswith(_FORMULA) else value)[:_CELL_LETTERS]
 
 
 def _check(path: Path, measured: list[_Measured]) -> None:

@@ -58,6 +58,15 @@ def test_a_line_for_each_object_also_of_images_that_nobody_opened(tmp_path: Path
     assert (report.objects, report.without_mm) == (1, 0)
 
 
+def test_a_name_longer_than_readers_of_tables_take_is_cut(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct")
+    with ProjectStore.open_folder(tmp_path) as store:
+        label(store, 2, block(4, 5, 10, 3), name="n" * (csv.field_size_limit() + 1))
+        export_measurements(store, tmp_path / "out.csv")
+    (row,) = rows_of(tmp_path / "out.csv")
+    assert row["class"] == "n" * 32_767
+
+
 def test_a_line_for_each_track_has_its_volume(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", missing=(5,), count=8)
     with ProjectStore.open_folder(tmp_path) as store:
