@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.areas import filled
+from annotator.domain.difference import differs_within
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.operations import Operation
@@ -217,7 +218,9 @@ def _with_strokes(mask: Mask, strokes: tuple[Stroke, ...]) -> Mask:
     for is_positive, parts in drawn:
         for part in parts:
             part.put(plane, x0, y0, is_positive=is_positive)
-    return Mask(plane, x0, y0, mask.width, mask.height).tight()
+    after = Mask(plane, x0, y0, mask.width, mask.height).tight()
+    differs_within(mask, after, [part.frame for _, parts in drawn for part in parts])
+    return after
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
 import numpy as np
 
 from annotator.domain.areas import Frame
@@ -9,24 +13,69 @@ from annotator.domain.mask import BoolArray, Mask
 
 _AT_ONCE = 1 << 18
 """Pixels that are compared in one go: what is written in between stays in the processor's cache."""
+_APART_PX = 64
+"""Columns without a difference between two frames of one comparison: nearer ones are one frame."""
 
 
-def differing_frame(one: Mask, other: Mask) -> Frame | None:
-    """The smallest rectangle that holds every pixel in which two masks of one image differ; None when there is none.
+def differing_frames(one: Mask, other: Mask) -> list[Frame]:
+    """Rectangles that hold every pixel in which two masks of one image differ, side by side: of a mask that has grown,
+    pieces of its rim and not all of it. Remembered, for either order.
 
     Raises:
         ValueError: masks of different images.
     """
     if (one.width, one.height) != (other.width, other.height):
         raise ValueError("masks of different images")
+    known = _known(one, other)
+    if known is None:
+        known = _found(one, other)
+        _remember(one, other, known)
+    return list(known)
+
+
+def differs_within(before: Mask, after: Mask, frames: Iterable[Frame]) -> None:
+    """Whoever makes a mask of another one tells where it may differ; then :func:`differing_frames` need not look."""
+    _remember(before, after, tuple(frames))
+
+
+_KEPT = 4
+_Known = tuple[ReferenceType[Mask], tuple[Frame, ...]]
+_differences: WeakKeyDictionary[Mask, tuple[_Known, ...]] = WeakKeyDictionary()
+"""For masks that were made of others, or compared with them: the last of those, and where they differ."""
+
+
+def _known(one: Mask, other: Mask) -> tuple[Frame, ...] | None:
+    for first, second in ((one, other), (other, one)):
+        for mask, frames in _differences.get(first, ()):
+            if mask() is second:
+                return frames
+    return None
+
+
+def _remember(one: Mask, other: Mask, frames: tuple[Frame, ...]) -> None:
+    if one is not other:
+        _differences[other] = ((ref(one), frames), *_differences.get(other, ())[: _KEPT - 1])
+
+
+def _found(one: Mask, other: Mask) -> tuple[Frame, ...]:
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = _frame(one), _frame(other)
     shared = max(ax0, bx0), max(ay0, by0), min(ax1, bx1), min(ay1, by1)
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
-        return _around([_inside(one, _frame(one)), _inside(other, _frame(other))])
-    found = [_differing(one, other, shared)]
+        return (*_inside(one, _frame(one)), *_inside(other, _frame(other)))
+    found = _differing(one, other, shared)
     for mask in (one, other):
-        found += [_inside(mask, strip) for strip in _beside(_frame(mask), shared)]
-    return _around(found)
+        for strip in _beside(_frame(mask), shared):
+            found += _inside(mask, strip)
+    return tuple(found)
+
+
+def around(frames: Iterable[Frame]) -> Frame | None:
+    """The smallest rectangle that holds them all; None when there is none."""
+    known = list(frames)
+    if not known:
+        return None
+    lefts, tops, rights, bottoms = zip(*known, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _frame(mask: Mask) -> Frame:
@@ -39,21 +88,23 @@ def _part(mask: Mask, frame: Frame) -> BoolArray:
     return mask.bits[y0 - mask.y : y1 - mask.y, x0 - mask.x : x1 - mask.x]
 
 
-def _inside(mask: Mask, frame: Frame) -> Frame | None:
-    return _tight(_part(mask, frame), frame[0], frame[1])
+def _inside(mask: Mask, frame: Frame) -> list[Frame]:
+    """Frames of the mask's pixels in a part of its crop."""
+    bits = _part(mask, frame)
+    return _frames(bits, frame[0], frame[1]) if bits.size else []
 
 
-def _differing(one: Mask, other: Mask, frame: Frame) -> Frame | None:
+def _differing(one: Mask, other: Mask, frame: Frame) -> list[Frame]:
     a, b = _part(one, frame).view(np.uint8), _part(other, frame).view(np.uint8)
     height, width = a.shape
     rows = max(1, _AT_ONCE // width)
-    found: Frame | None = None
+    found: list[Frame] = []
     differs = np.empty((min(rows, height), width), np.uint8)
     for top in range(0, height, rows):
         part = differs[: min(rows, height - top)]
         np.bitwise_xor(a[top : top + rows], b[top : top + rows], out=part)
         if part.view(np.bool_).any():
-            found = _around([found, _tight(part.view(np.bool_), frame[0], frame[1] + top)])
+            found += _frames(part.view(np.bool_), frame[0], frame[1] + top)
     return found
 
 
@@ -64,17 +115,12 @@ def _beside(whole: Frame, inner: Frame) -> list[Frame]:
     return [(x0, y0, x1, top), (x0, bottom, x1, y1), (x0, top, left, bottom), (right, top, x1, bottom)]
 
 
-def _tight(bits: BoolArray, x: int, y: int) -> Frame | None:
+def _frames(bits: BoolArray, x: int, y: int) -> list[Frame]:
+    """Frames of the pixels of a plane at (x, y), parted where many columns have none."""
+    columns = np.flatnonzero(bits.any(axis=0))
+    if columns.size == 0:
+        return []
     rows = np.flatnonzero(bits.any(axis=1))
-    if rows.size == 0:
-        return None
-    columns = np.flatnonzero(bits[rows[0] : rows[-1] + 1].any(axis=0))
-    return x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
-
-
-def _around(frames: list[Frame | None]) -> Frame | None:
-    known = [frame for frame in frames if frame is not None]
-    if not known:
-        return None
-    lefts, tops, rights, bottoms = zip(*known, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
+    top, bottom = y + int(rows[0]), y + int(rows[-1]) + 1
+    edges = (0, *(np.flatnonzero(np.diff(columns) > _APART_PX) + 1).tolist(), columns.size)
+    return [(x + int(columns[a]), top, x + int(columns[b - 1]) + 1, bottom) for a, b in pairwise(edges)]

@@ -75,7 +75,7 @@ class Mask:
 
     @property
     def is_empty(self) -> bool:
-        return self.area == 0
+        return not self.bits.any()  # ends at the first pixel, which the area does not
 
     @cached_property
     def bbox_xywh(self) -> tuple[int, int, int, int]:

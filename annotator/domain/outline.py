@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.areas import filled
+from annotator.domain.difference import differs_within
 from annotator.domain.mask import BoolArray, Mask
 from annotator.domain.polygon import MIN_IOU, mask_to_polygons
 
@@ -84,7 +85,9 @@ def _patched(mask: Mask, frame: tuple[int, int, int, int], inside: BoolArray, tu
         plane[mask.y - y0 : mask.y - y0 + rows, mask.x - x0 : mask.x - x0 + columns] = mask.bits
     part = plane[frame[1] - y0 : frame[3] - y0, frame[0] - x0 : frame[2] - x0]
     np.copyto(part, inside, where=turned)
-    return Mask(plane, x0, y0, mask.width, mask.height).tight()
+    after = Mask(plane, x0, y0, mask.width, mask.height).tight()
+    differs_within(mask, after, [frame])
+    return after
 
 
 def to_json(outline: Sequence[OutlineRing]) -> list[list[float]]:

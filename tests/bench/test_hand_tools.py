@@ -19,6 +19,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.brush import Stroke
+from annotator.domain.difference import differing_frames
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.operations import Operation, OperationKind
@@ -81,7 +82,9 @@ def test_edits_of_a_mask_of_twelve_megapixels(desk: Desk, tmp_path: Path) -> Non
         timed("corner dragged", lambda reshape=reshape: refine.operate(reshape))
         before = mask()
         grow = Operation(OperationKind.GROW, 3)
-        known = before, grow.applied(before)  # on another thread, as in the window
+        known = before, grow.applied(before)
+        assert known[1].area  # looked up on another thread, as in the window
+        assert differing_frames(*known)
         timed("grow, tried out before", lambda grow=grow, known=known: refine.operate(grow, known=known))
     desk.key(Qt.Key.Key_Y)
     viewport = desk.window.canvas.viewport()

@@ -205,12 +205,22 @@ class DeviceGrid:
         rows = np.arange(top - margin, top + height + margin, dtype=np.float64) + 0.5
         return cls(left, top, width, height, ratio, (columns - origin[0]) / scale, (rows - origin[1]) / scale)
 
-    def draw(self, painter: QPainter, image: QImage) -> None:
-        """Draw an image of exactly this many device pixels, unscaled."""
+    def holds(self, other: DeviceGrid) -> bool:
+        """Whether it has all device pixels of another one."""
+        return (
+            self.left <= other.left
+            and self.top <= other.top
+            and self.left + self.width >= other.left + other.width
+            and self.top + self.height >= other.top + other.height
+        )
+
+    def draw(self, painter: QPainter, image: QImage, *, at: tuple[int, int] = (0, 0)) -> None:
+        """Draw so many device pixels of an image, unscaled, from a place in it on."""
         image.setDevicePixelRatio(self.ratio)
         painter.save()
         painter.resetTransform()
-        painter.drawImage(QPointF(self.left / self.ratio, self.top / self.ratio), image)
+        place = QPointF(self.left / self.ratio, self.top / self.ratio)
+        painter.drawImage(place, image, QRectF(*at, self.width, self.height))
         painter.restore()
 
 

@@ -14,12 +14,12 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from shiboken6 import isValid
 
 from annotator.domain.areas import Frame
-from annotator.domain.difference import differing_frame
+from annotator.domain.difference import around, differing_frames
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.items import device_scale, spilled
 from annotator.ui.canvas.layer_tiles import LayerTiles
 from annotator.ui.canvas.mask_picture import OUTLINE_PX, TINTS, MaskBrush, MaskLook, MaskPicture, brush_for
-from annotator.ui.canvas.painted_masks import PaintedMasks
+from annotator.ui.canvas.painted_masks import PaintedMask, PaintedMasks
 from annotator.ui.canvas.tints import TintBook
 
 _RIMS_PX = 5.0
@@ -40,6 +40,7 @@ class MaskItem(QGraphicsItem):
         self._picture: MaskPicture | None = None
         self._look = MaskLook("#ffffff", 0.5)
         self._zoom = 1.0
+        self._painted = PaintedMask()
         self._size = (0, 0)
         """Of the image."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
@@ -89,11 +90,8 @@ class MaskItem(QGraphicsItem):
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         if self._picture is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-            self._picture.paint(
-                painter,
-                brush_for(self._look, device_scale(painter), ratio=painter.device().devicePixelRatioF()),
-                option.exposedRect,
-            )
+            brush = brush_for(self._look, device_scale(painter), ratio=painter.device().devicePixelRatioF())
+            self._painted.paint(self._picture, painter, brush, option.exposedRect)
 
 
 def _picture_after(before: MaskPicture | None, mask: Mask | None) -> tuple[MaskPicture | None, Frame | None]:
@@ -102,8 +100,8 @@ def _picture_after(before: MaskPicture | None, mask: Mask | None) -> tuple[MaskP
         return None, None
     if before is None or (before.mask.width, before.mask.height) != (mask.width, mask.height):
         return MaskPicture(mask), None
-    changed = differing_frame(before.mask, mask) or (mask.x, mask.y, mask.x, mask.y)
-    return before.edited(mask, changed), changed
+    changed = differing_frames(before.mask, mask)
+    return before.edited(mask, changed), around(changed) or (mask.x, mask.y, mask.x, mask.y)
 
 
 @dataclass(frozen=True, slots=True)

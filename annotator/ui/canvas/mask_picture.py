@@ -8,6 +8,8 @@ edges.
 from __future__ import annotations
 
 import colorsys
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,8 +35,6 @@ HALO_ALPHA = 115
 """Of the dark lines beside the bright one, which is seen on any ground then, 0..255."""
 DASH_PX = 4
 """Of a dash, and of the gap behind it, in logical screen pixels."""
-MOST_PATCHED = 0.5
-"""When more than this share of a mask is changed, it is computed as a whole, and only at the zoom that is seen."""
 TINTS = 5
 _TINT_HUES = (0.0, 0.035, -0.035, 0.015, -0.015)
 _TINT_VALUES = (1.0, 1.0, 1.0, 0.74, 0.74)
@@ -122,24 +122,23 @@ class MaskPicture:
         self._levels: dict[int, MaskLevel] = {}
         """By how often they are halved."""
 
-    def edited(self, mask: Mask, changed: Frame) -> MaskPicture:
+    def edited(self, mask: Mask, changed: Iterable[Frame]) -> MaskPicture:
         """The picture of another mask of the image, which differs only inside ``changed``: there alone it is computed
         again. This one is used up."""
         picture = MaskPicture(mask)
-        x0, y0, x1, y1 = changed
-        if (x1 - x0) * (y1 - y0) <= MOST_PATCHED * mask.bits.size:
-            picture._levels = {halvings: level.edited(mask, changed) for halvings, level in self._levels.items()}
+        picture._levels = {halvings: level.edited(mask, changed) for halvings, level in self._levels.items()}
         self._levels = {}
         return picture
 
     def paint(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
         """Paint what of it is in ``exposed`` (scene)."""
-        if self.place.isEmpty():
-            return
-        seen = exposed.intersected(self.with_spill(brush))
-        grid = DeviceGrid.of(painter, seen, margin=self.margin(brush))
+        grid = None if self.place.isEmpty() else self.grid_of(painter, brush, exposed)
         if grid is not None:
             grid.draw(painter, self.image_on(grid, brush))
+
+    def grid_of(self, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> DeviceGrid | None:
+        """The device pixels under what of it is in ``exposed`` (scene); None when there are none."""
+        return DeviceGrid.of(painter, exposed.intersected(self.with_spill(brush)), margin=self.margin(brush))
 
     def _bands(self, brush: MaskBrush) -> EdgeBands:
         is_plain = self.side * brush.scale < PLAIN_BELOW_PX * brush.ratio and not brush.is_marked
@@ -174,7 +173,7 @@ class MaskPicture:
             halvings += 1
         level = self._levels.get(halvings)
         if level is None:
-            level = self._levels[halvings] = MaskLevel.of(self.mask, halvings)
+            level = self._levels[halvings] = MaskLevel(self.mask, halvings)
         step = float(1 << halvings)
         # From the centre of a device pixel to the centre of a level's.
         x, y = grid.xs[0] / step - 0.5 - level.left, grid.ys[0] / step - 0.5 - level.top
@@ -182,7 +181,8 @@ class MaskPicture:
         matrix = np.array([[by, 0.0, x], [0.0, by, y]])
         size = (grid.width + 2 * margin, grid.height + 2 * margin)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        warped = cv2.warpAffine(level.grey, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        grey = level.grey(_blocks_under(grid, step))
+        warped = cv2.warpAffine(grey, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         found = np.asarray(warped, np.uint8)
         # Enlarged, the softened edge would be several device pixels wide; it is made as steep as one.
         steepness = 1.0 if halvings else max(1.0, round(_SOFT_EDGE_PX * scale, 2))
@@ -198,6 +198,13 @@ class MaskPicture:
         sampled[(rows < 0) | (rows >= h)] = 0
         sampled[:, (columns < 0) | (columns >= w)] = 0
         return sampled
+
+
+def _blocks_under(grid: DeviceGrid, step: float) -> Frame:
+    """Blocks of so many pixels; as the grid samples between their centres, one more on each side."""
+    x0, y0 = (math.floor(places[0] / step) - 1 for places in (grid.xs, grid.ys))
+    x1, y1 = (math.floor(places[-1] / step) + 2 for places in (grid.xs, grid.ys))
+    return x0, y0, x1, y1
 
 
 def _dashes(grid: DeviceGrid, scale: float, length: float) -> npt.NDArray[np.bool_]:

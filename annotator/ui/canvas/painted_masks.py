@@ -1,4 +1,4 @@
-"""Small masks as they were painted, for one zoom and look each: what is painted anew beside them costs them little."""
+"""Masks as they were painted, for one zoom and look each: what is painted anew beside them costs them little."""
 
 from __future__ import annotations
 
@@ -26,6 +26,31 @@ class _Painted:
     phase: tuple[float, float]
     image: QImage
     place: tuple[int, int]
+
+
+class PaintedMask:
+    """One mask of any size as it was painted last: while something is drawn over it, it is painted again and again."""
+
+    def __init__(self) -> None:
+        self._picture: MaskPicture | None = None
+        self._brush: MaskBrush | None = None
+        self._origin = (0.0, 0.0)
+        self._grid: DeviceGrid | None = None
+        self._image = QImage()
+
+    def paint(self, picture: MaskPicture, painter: QPainter, brush: MaskBrush, exposed: QRectF) -> None:
+        """Paint what of a mask is in ``exposed`` (scene)."""
+        grid = None if picture.place.isEmpty() else picture.grid_of(painter, brush, exposed)
+        if grid is None:
+            return
+        to_device = device_transform(painter)
+        origin = to_device.dx(), to_device.dy()
+        is_same = picture is self._picture and brush is self._brush and origin == self._origin
+        if not (is_same and self._grid is not None and self._grid.holds(grid)):
+            self._picture, self._brush, self._origin, self._grid = picture, brush, origin, grid
+            self._image = picture.image_on(grid, brush).copy()  # that one's memory goes
+        kept = self._grid or grid
+        grid.draw(painter, self._image, at=(grid.left - kept.left, grid.top - kept.top))
 
 
 class PaintedMasks:

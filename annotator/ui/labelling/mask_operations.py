@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QObject
 
 from annotator.domain.counting import counted
+from annotator.domain.difference import differing_frames
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.object_edits import by_hand, masks_edit
@@ -59,19 +60,28 @@ class _Trial:
 
     Attributes:
         current: the mask of the current object; None: ``selected`` are changed.
+        shown: what is seen in place of ``current`` meanwhile.
         results: None while they are computed.
+        effect: what they come to, in words.
     """
 
     operation: Operation
     current: Mask | None = None
     selected: tuple[tuple[Annotation, Mask], ...] = ()
+    shown: Mask | None = None
     results: tuple[_Result, ...] | None = None
+    effect: str = ""
 
 
 def _tried(trial: _Trial) -> _Trial:
     """With the results. For another thread: a large mask takes a moment."""
     targets = [(None, trial.current)] if trial.current is not None else list(trial.selected)
-    return replace(trial, results=tuple(_result(trial.operation, row, mask) for row, mask in targets))
+    results = tuple(_result(trial.operation, row, mask) for row, mask in targets)
+    if trial.current is not None:  # what the GUI thread will ask for is known then
+        for seen in (trial.shown, trial.current):
+            if seen is not None:
+                differing_frames(seen, results[0].after)
+    return replace(trial, results=results, effect=_effect(results))
 
 
 def _result(operation: Operation, row: Annotation | None, mask: Mask) -> _Result:
@@ -158,11 +168,12 @@ class MaskOperations(QObject):
         if trial.results is None:
             self._is_wanted = True
             return True
-        self.drop()
-        if trial.current is not None:
+        if trial.current is not None:  # what is shown stays: it is the current mask from now on
             (result,) = trial.results
             self._refine.operate(result.operation, known=(result.before, result.after))
+            self.drop()
         else:
+            self.drop()
             self._store(trial)
         return True
 
@@ -204,7 +215,9 @@ class MaskOperations(QObject):
         trial = self._trial
         if trial is not None:
             self._amounts[trial.operation.kind] = amount
-            self._try(replace(trial, operation=replace(trial.operation, amount=amount), results=None))
+            shown = trial.results[0].after if trial.results and trial.current is not None else trial.shown
+            operation = replace(trial.operation, amount=amount)
+            self._try(replace(trial, operation=operation, shown=shown, results=None))
 
     def _try(self, trial: _Trial) -> None:
         self._trial = trial
@@ -217,7 +230,7 @@ class MaskOperations(QObject):
             self._views.show_instead(results[0].after)
         else:
             self._views.objects.try_out({one.row.id: one.after for one in results if one.row is not None})
-        self._bar.show_effect(_effect(results))
+        self._bar.show_effect(trial.effect)
         if self._is_wanted:
             self.apply()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from annotator.domain import difference
-from annotator.domain.difference import differing_frame
+from annotator.domain.difference import around, differing_frames, differs_within
 from annotator.domain.mask import Mask
 
 PLANES = arrays.arrays(np.bool_, (9, 11))
@@ -22,7 +22,7 @@ def test_the_frame_holds_what_differs_and_nothing_more(one: np.ndarray, other: n
     wanted = None
     if rows.size:
         wanted = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    assert differing_frame(*masks) == wanted
+    assert around(differing_frames(*masks)) == wanted
 
 
 def test_a_large_mask_is_compared_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +30,28 @@ def test_a_large_mask_is_compared_piece_by_piece(monkeypatch: pytest.MonkeyPatch
     plane = np.ones((50, 30), np.bool_)
     other = plane.copy()
     other[7, 3] = other[41, 20] = False
-    assert differing_frame(Mask.from_full(plane), Mask.from_full(other)) == (3, 7, 21, 42)
+    assert around(differing_frames(Mask.from_full(plane), Mask.from_full(other))) == (3, 7, 21, 42)
 
 
 def test_masks_of_two_images_are_refused() -> None:
     with pytest.raises(ValueError, match="different images"):
-        differing_frame(Mask.empty(3, 4), Mask.empty(4, 3))
+        differing_frames(Mask.empty(3, 4), Mask.empty(4, 3))
+
+
+def test_a_grown_mask_differs_in_pieces_of_its_rim() -> None:
+    before = Mask(np.ones((200, 300), np.bool_), 20, 20, 340, 240)
+    after = Mask(np.ones((202, 302), np.bool_), 19, 19, 340, 240)
+    found = differing_frames(before, after)
+    assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in found) == after.area - before.area
+    assert around(found) == (19, 19, 321, 221)
+
+
+def test_where_a_mask_was_edited_is_known_until_one_of_both_is_gone() -> None:
+    before, other = (Mask.from_full(np.ones((20, 30), np.bool_)) for _ in range(2))
+    after = Mask.from_full(np.ones((20, 30), np.bool_))
+    differs_within(before, after, [(1, 2, 3, 4)])
+    assert differing_frames(before, after) == differing_frames(after, before) == [(1, 2, 3, 4)]
+    assert differing_frames(after, other) == []
+    del before
+    before = Mask.from_full(np.ones((20, 30), np.bool_))
+    assert differing_frames(after, before) == []
