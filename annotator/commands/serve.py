@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 
 from annotator.domain.errors import UserError
 
+_COMPAT = ("label-studio", "cvat", "x-anylabeling")
+LABEL_STUDIO_TOKEN = "LABEL_STUDIO_TOKEN"
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 
 
@@ -17,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="whoever sends a token in it is let in; one a line"
     )
+    parser.add_argument(
+        "--compat", default="", metavar="NAMES", help=f"answer other tools, too: {', '.join(_COMPAT)}; with commas"
+    )
+    parser.add_argument("--label-studio-url", default="", metavar="URL", help="images of its tasks are fetched there")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
     parser.add_argument(
@@ -69,9 +76,26 @@ def run(args: argparse.Namespace) -> int:
         max_pixels=args.max_megapixels * 1_000_000,
         job_s=args.request_seconds,
         drain_s=args.stop_seconds,
+        compat=_compat(args.compat),
+        label_studio_url=_http(args.label_studio_url),
+        label_studio_token=os.environ.get(LABEL_STUDIO_TOKEN, ""),
     )
     serve(settings)
     return 0
+
+
+def _compat(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in _COMPAT:
+            raise UserError(f"There is no contract {name!r}.", f"There are: {', '.join(_COMPAT)}.")
+    return names
+
+
+def _http(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise UserError(f"{url} is no address of a Label Studio.", "Give one that begins with http:// or https://.")
+    return url
 
 
 class _count:  # noqa: N801 - a function with a name for argparse's message

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from annotator import __version__
 from annotator.domain.errors import UserError
 from annotator.server import problems
+from annotator.server.compat import CONTRACTS
 from annotator.server.core import ServerCore
 from annotator.server.gate import Gate
 from annotator.server.job_routes import router as job_router
@@ -37,6 +38,9 @@ def make_app(core: ServerCore) -> FastAPI:
     app.include_router(router)
     app.include_router(port_router)
     app.include_router(job_router)
+    for name in core.settings.compat:
+        contract = CONTRACTS[name]
+        app.include_router(contract.make(core.settings), prefix=contract.prefix)
     app.add_exception_handler(problems.Problem, problems.on_error)
     app.add_exception_handler(UserError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import logging
 import secrets
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotator.server.core import ServerCore
 from annotator.server.problems import Problem, busy, of_error
 
-OPEN_PATHS = ("/v1/health", "/v1/ready", "/openapi.json")
+OPEN_PATHS = ("/v1/health", "/v1/ready", "/openapi.json", "/label-studio/health", "/x-anylabeling/health")
 """Need no token: they hold nothing of anybody."""
-UPLOAD_PATHS = ("/v1/images",)
+UPLOAD_PATHS = ("/v1/images", "/cvat", "/label-studio/predict", "/x-anylabeling/v1/predict")
 _BODIES, _BODIES_PER_CLIENT = 8, 2
 """Bodies of the largest size that may be in memory at a time, and those of one client."""
 REFUSAL_S = 0.25
@@ -73,7 +76,7 @@ class Gate:
         headers = dict(scope["headers"])
         if not self._settings.answers_to(headers.get(b"host", b"")):
             raise Problem(421, "wrong-host", "The request is for another host.")
-        authorization = headers.get(b"authorization", b"")
+        authorization = _authorization(headers)
         if scope["path"] not in OPEN_PATHS and not self._settings.lets_in(authorization):
             raise Problem(
                 401, "no-token", "Send the header Authorization: Bearer TOKEN.", headers={"WWW-Authenticate": "Bearer"}
@@ -139,6 +142,20 @@ class Gate:
             self._core.metrics.refused.labels(str(status)).inc()
         client = scope.get("state", {}).get("client", "-")
         _access.info("%s %s %s %d %.0f ms", client, scope["method"], route, status, took_s * 1e3)
+
+
+def _authorization(headers: Mapping[bytes, bytes]) -> bytes:
+    """As ``Bearer TOKEN``, also where other tools send the token as a password or in a header ``Token``."""
+    given = headers.get(b"authorization", b"")
+    scheme, _, rest = given.partition(b" ")
+    if scheme.lower() == b"basic":
+        try:
+            return b"Bearer " + base64.b64decode(rest, validate=True).partition(b":")[2]
+        except (binascii.Error, ValueError):
+            return b""
+    if not given and headers.get(b"token"):
+        return b"Bearer " + headers[b"token"]
+    return given
 
 
 async def _pass_over(receive: Receive, most: int) -> None:

@@ -30,6 +30,8 @@ class ServerSettings:
         max_pixels: of an image.
         job_s: how long a request may wait and compute; body_s: how long its body may take to arrive.
         drain_s: how long a stop waits for what has begun.
+        compat: contracts of other tools that are answered, too; see :mod:`annotator.server.compat`.
+        label_studio_url, label_studio_token: where images of Label Studio's tasks are fetched, and no other place.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +48,9 @@ class ServerSettings:
     job_s: float = 60.0
     body_s: float = 30.0
     drain_s: float = 10.0
+    compat: tuple[str, ...] = ()
+    label_studio_url: str = ""
+    label_studio_token: str = ""
 
     def checked(self) -> ServerSettings:
         """Itself.
