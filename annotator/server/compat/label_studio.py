@@ -91,35 +91,44 @@ def make_router(settings: ServerSettings) -> APIRouter:
 
     @router.post("/predict")
     async def predict(request: Request, wanted: AskIn) -> dict[str, Any]:
-        context = wanted.params and wanted.params.context
-        version = _version(request)
-        if not context or not context.result:
-            return {"results": [], "model_version": version}
-        from_name, to_name, key = _names(wanted.label_config)
-        core, client = core_of(request), request.state.client
-        with core.admission.entered(client):
-            image = await _image(request, settings, str(wanted.tasks[0].data.get(key, "")))
-            width, height = image.embedding.width, image.embedding.height
-            points, box, label = _prompts(context.result, width, height)
-            found = await asked(request, image, points, box)
-            brush = await core.draw(request, client, lambda: brush_of(found.mask))
-        score = float(found.predicted_iou)
-        row = {
-            "id": image.id[:10],
-            "type": "brushlabels",
-            "from_name": from_name,
-            "to_name": to_name,
-            "original_width": width,
-            "original_height": height,
-            "image_rotation": 0,
-            "value": {"format": "rle", "rle": brush, "brushlabels": [label]},
-            "score": score,
-            "readonly": False,
-        }
-        one = {"result": [row], "score": score, "model_version": version}
-        return {"results": [one], "model_version": version}
+        return await _predicted(request, wanted, settings)
 
     return router
+
+
+async def _predicted(request: Request, wanted: AskIn, settings: ServerSettings) -> dict[str, Any]:
+    """Nothing without an interaction; else one mask.
+
+    Raises:
+        Problem, UserError.
+    """
+    context = wanted.params and wanted.params.context
+    version = _version(request)
+    if not context or not context.result:
+        return {"results": [], "model_version": version}
+    from_name, to_name, key = _names(wanted.label_config)
+    core, client = core_of(request), request.state.client
+    with core.admission.entered(client):
+        image = await _image(request, settings, str(wanted.tasks[0].data.get(key, "")))
+        width, height = image.embedding.width, image.embedding.height
+        points, box, label = _prompts(context.result, width, height)
+        found = await asked(request, image, points, box)
+        brush = await core.draw(request, client, lambda: brush_of(found.mask))
+    score = float(found.predicted_iou)
+    row = {
+        "id": image.id[:10],
+        "type": "brushlabels",
+        "from_name": from_name,
+        "to_name": to_name,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": brush, "brushlabels": [label]},
+        "score": score,
+        "readonly": False,
+    }
+    one = {"result": [row], "score": score, "model_version": version}
+    return {"results": [one], "model_version": version}
 
 
 def _version(request: Request) -> str:
