@@ -21,7 +21,7 @@ class Phrases:
     """What is looked for.
 
     Attributes:
-        wanted: at least one; what is found carries one of them.
+        wanted: what is found carries one of them; none only where something else than words says what is meant.
         unwanted: what looks like it and is none of it.
         notes: for the person, a sentence each: what of the words could not be used.
     """
@@ -50,8 +50,11 @@ def clean_phrase(text: str) -> str:
     return " ".join(visible.split())[:MOST_LETTERS].strip()
 
 
-def split_phrases(text: str) -> Phrases:
+def split_phrases(text: str, *, are_needed: bool = True) -> Phrases:
     """Phrases between commas, semicolons and line ends, each once; "not debris" says what is not wanted.
+
+    Args:
+        are_needed: whether there has to be one that is wanted.
 
     Raises:
         PromptError: there is nothing to look for.
@@ -63,7 +66,7 @@ def split_phrases(text: str) -> Phrases:
         negated = _NOT.fullmatch(part)
         phrase = negated[1].strip() if negated else part
         (unwanted if negated else wanted).setdefault(phrase.casefold(), phrase)
-    if not wanted:
+    if not wanted and are_needed:
         raise PromptError("There are no words to search for.", "Type what the objects are, e.g. mushroom.")
     chosen = tuple(wanted.values())[:MOST_PHRASES]
     left_out = tuple(unwanted.values())[: MOST_PHRASES - len(chosen)]

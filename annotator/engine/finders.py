@@ -24,12 +24,14 @@ class Offer:
     Attributes:
         lack: what is missing, a sentence; empty for one that can be used now.
         advice: how to get that.
+        is_here: its weights are, whatever else is missing.
     """
 
     entry: ModelEntry
     family: FamilySpec
     lack: str = ""
     advice: str = ""
+    is_here: bool = False
 
     @property
     def is_ready(self) -> bool:
@@ -63,7 +65,7 @@ def load_named(name: str, role: str, *, device: str = "", say: Callable[[str], N
     found = [offer for offer in offers(role) if offer.is_ready if name in ("", offer.entry.name)]
     if not found:
         if not name:
-            here = next((one for one in offers(role) if weights.find_file(one.entry) is not None), None)
+            here = next((one for one in offers(role) if one.is_here), None)
             raise ModelError(*(no_model_text(role) if here is None else (here.lack, f"{here.advice}.")))
         named = next((offer for offer in offers(role) if offer.entry.name == name), None)
         if named is None:
@@ -145,18 +147,20 @@ class FinderShelf:
 
 
 def _offer(entry: ModelEntry, family: FamilySpec) -> Offer:
+    is_here = bool(entry.file) and weights.find_file(entry) is not None
     if family.missing:
         lack = f"{entry.name} needs {' and '.join(family.missing)}, not installed here."
-        return Offer(entry, family, lack, install_line(family.extra))
-    if entry.file and weights.find_file(entry) is None:
+        return Offer(entry, family, lack, install_line(family.extra), is_here)
+    if entry.file and not is_here:
         how = f"annotator models download {entry.name}"
         if entry.is_gated:
             how = f"accept its licence at {entry.page}, then: annotator models import FOLDER --as {entry.name}"
         return Offer(entry, family, f"{entry.name} is not on this computer.", f"Get it: {how}")
     if not terms.is_accepted(entry):
         lack = f"The licence of {entry.name}, the {entry.licence}, was not accepted yet."
-        return Offer(entry, family, lack, f"Read it at {entry.page}, then: annotator models accept {entry.name}")
-    return Offer(entry, family)
+        how = f"Read it at {entry.page}, then: annotator models accept {entry.name}"
+        return Offer(entry, family, lack, how, is_here)
+    return Offer(entry, family, is_here=is_here)
 
 
 def _size(entry: ModelEntry) -> str:

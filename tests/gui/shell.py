@@ -128,13 +128,13 @@ class Desk:
     def click(self, x: float, y: float, *, button: Qt.MouseButton = LEFT, modifier: Qt.KeyboardModifier = NONE) -> None:
         QTest.mouseClick(self.window.canvas.viewport(), button, modifier, self._at(x, y))
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+    def drag(self, start: tuple[float, float], end: tuple[float, float], *, button: Qt.MouseButton = LEFT) -> None:
         viewport = self.window.canvas.viewport()
-        QTest.mousePress(viewport, LEFT, NONE, self._at(*start))
+        QTest.mousePress(viewport, button, NONE, self._at(*start))
         for part in (0.3, 0.7, 1.0):
             x, y = (a + (b - a) * part for a, b in zip(start, end, strict=True))
             QTest.mouseMove(viewport, self._at(x, y))
-        QTest.mouseRelease(viewport, LEFT, NONE, self._at(*end))
+        QTest.mouseRelease(viewport, button, NONE, self._at(*end))
 
     def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = NONE) -> None:
         if not self.window.isActiveWindow():

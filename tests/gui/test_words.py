@@ -11,8 +11,11 @@ from PySide6.QtTest import QTest
 
 from annotator.domain.answering.named import named_proposal
 from annotator.domain.ports.engine import EverythingStep, ModelInfo
+from annotator.engine import terms, weights
 from annotator.engine.finders import offers
+from annotator.engine.specs import Ability
 from tests.fakes import block
+from tests.unit.engine.hub.tiny_hub import saved_with_words
 
 K, M = Qt.Key, Qt.KeyboardModifier
 WIDTH, HEIGHT = 160, 120
@@ -25,12 +28,14 @@ class WordFinder:
 
     def __init__(self):
         self.asked = []
+        self.examples = ()
 
     def steps(self, image, ask, *, has_to_yield=None):
         self.asked.append(ask.phrases)
+        self.examples = ask.examples
         found = tuple(
             named_proposal(block(20 + 40 * at, 30, 16, 16, width=WIDTH, height=HEIGHT), 0.9 - 0.1 * at, 1.0, phrase)
-            for at, phrase in enumerate(ask.phrases.wanted)
+            for at, phrase in enumerate(ask.phrases.wanted or ("",))
         )
         yield EverythingStep(1, 2, None)
         yield EverythingStep(2, 2, found, is_last=True)
@@ -40,7 +45,11 @@ class WordFinder:
 def wordy(desk, monkeypatch):
     """The desk with a model for words."""
     desk.word_finder = WordFinder()
-    entry, family = SimpleNamespace(name="wordy"), SimpleNamespace(missing=())
+    entry, family = (
+        SimpleNamespace(name="wordy"),
+        SimpleNamespace(missing=(), can=frozenset({Ability.WORDS, Ability.EXAMPLES})),
+    )
+    desk.word_family = family
     monkeypatch.setattr(
         "annotator.ui.labelling.words.offers", lambda: (SimpleNamespace(is_ready=True, entry=entry, family=family),)
     )
@@ -149,3 +158,109 @@ def test_without_a_model_the_line_says_what_is_missing_and_how_to_get_it(desk, m
     type_words(desk, "cat")
     assert line(desk).is_open
     assert not desk.program.proposals.proposals.search.is_running
+
+
+def draw_boxes(desk):
+    """One round what is meant, one round what is not."""
+    desk.drag((20, 20), (60, 60))
+    desk.drag((90, 40), (130, 100), button=Qt.MouseButton.RightButton)
+
+
+def signs(boxes):
+    return [one.is_positive for one in boxes]
+
+
+def test_boxes_drawn_while_the_line_is_open_go_with_the_words(wordy):
+    wordy.open()
+    open_line(wordy)
+    assert wordy.window.canvas.tool == "examples"
+    draw_boxes(wordy)
+    assert "1 example, 1 not meant" in line(wordy).state.text()
+    assert line(wordy).field.hasFocus()
+    QTest.keyClicks(wordy.window.focusWidget(), "grain")
+    QTest.keyClick(wordy.window.focusWidget(), K.Key_Return)
+    wordy.until(lambda: bool(wordy.word_finder.asked))
+    assert wordy.word_finder.asked[-1].wanted == ("grain",)
+    meant, other = wordy.word_finder.examples
+    assert (meant.is_positive, other.is_positive) == (True, False)
+    assert meant.box.as_xyxy() == pytest.approx((20, 20, 60, 60), abs=1)
+    assert wordy.window.canvas.tool == "proposals"
+
+
+def test_boxes_alone_are_a_question_and_stay_with_their_image(wordy):
+    wordy.open()
+    wordy.key(K.Key_B, M.AltModifier)
+    wordy.drag((20, 20), (60, 60))
+    assert line(wordy).is_open, "Enter has to search"
+    wordy.until(lambda: "1 example" in line(wordy).state.text())
+    line(wordy).field.clear()
+    type_words(wordy, "")
+    wordy.until(lambda: bool(wordy.word_finder.asked))
+    assert wordy.word_finder.asked[-1].wanted == ()
+    own = wordy.program.proposals.proposals
+    wordy.until(lambda: not own.search.is_running and not own._work.is_busy)
+    assert [review(wordy).table[one].phrase for one in review(wordy).shown] == [""]
+    open_line(wordy)
+    assert line(wordy).field.text() == ""
+    assert "1 example" in line(wordy).state.text()
+    QTest.keyClick(line(wordy).field, K.Key_Escape)
+    wordy.key(K.Key_D)
+    wordy.wait_image(1)
+    assert own.words is None, "the boxes were of another image"
+    open_line(wordy)
+    assert "drag boxes" in line(wordy).state.text()
+
+
+def test_a_box_goes_by_a_click_and_all_by_the_button_and_the_tool_before_comes_back(wordy):
+    wordy.open()
+    open_line(wordy)
+    draw_boxes(wordy)
+    wordy.drag((30, 30), (50, 50))
+    canvas = wordy.window.canvas
+    wordy.click(40, 40)
+    assert [one.box.width for one in canvas.examples.boxes] == pytest.approx([40, 40], abs=1)
+    wordy.click(150, 110)
+    assert signs(canvas.examples.boxes) == [True, False]
+    QTest.mouseClick(line(wordy).clear_button, Qt.MouseButton.LeftButton)
+    assert canvas.examples.boxes == ()
+    assert not line(wordy).clear_button.isVisible()
+    QTest.keyClick(line(wordy).field, K.Key_Escape)
+    assert canvas.tool == "click"
+
+
+def test_boxes_without_a_model_for_them_say_so_and_are_not_left_out_silently(wordy):
+    wordy.word_family.can = frozenset({Ability.WORDS})
+    wordy.open()
+    wordy.key(K.Key_B, M.AltModifier)
+    draw_boxes(wordy)
+    wordy.until(lambda: "not understood" in line(wordy).state.text())
+    type_words(wordy, "grain")
+    assert line(wordy).is_open
+    assert wordy.word_finder.asked == []
+    QTest.mouseClick(line(wordy).clear_button, Qt.MouseButton.LeftButton)
+    QTest.keyClick(line(wordy).field, K.Key_Return)
+    wordy.until(lambda: bool(wordy.word_finder.asked))
+
+
+def test_sam_3_is_asked_with_words_and_boxes_drawn_on_the_image(desk, monkeypatch):
+    """The library's own network, small and random, as a person has it on the disk."""
+    pytest.importorskip("transformers", reason="the extra hf is not installed")
+    place = saved_with_words("sam3", desk.root, length=32)
+    monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(desk.root / "models"))
+    weights.import_file(place, name="sam3")
+    terms.accept(weights.registry()["sam3"])
+    desk.open()
+    open_line(desk)
+    assert "sam3" in line(desk).state.text()
+    draw_boxes(desk)
+    type_words(desk, "mushroom")
+    own = desk.program.proposals.proposals
+    desk.until(lambda: len(review(desk).table) > 0 and not own.search.is_running and not own._work.is_busy)
+    found = {one.phrase for one in review(desk).table.items}
+    scores = sorted(one.score for one in review(desk).table.items)
+    assert found == {"mushroom"}
+    open_line(desk)
+    QTest.mouseClick(line(desk).clear_button, Qt.MouseButton.LeftButton)
+    type_words(desk, "mushroom")
+    desk.until(lambda: not own.search.is_running and not own._work.is_busy)
+    assert scores != sorted(one.score for one in review(desk).table.items), "the boxes count"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from annotator.domain.geometry import Box
@@ -29,7 +29,7 @@ class ConceptAsk:
     """What to look for.
 
     Attributes:
-        phrases: the words.
+        phrases: the words; none wanted where examples alone say what is meant, for models that take them.
         examples: boxes in the same image, for models that take them; else they say nothing.
         limit: so many objects at most.
     """
@@ -86,6 +86,13 @@ class WordsQuestion:
     ask: ConceptAsk
     finder: str
     by_phrase: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def elsewhere(self) -> WordsQuestion | None:
+        """For another image: boxes are of one image only. None where nothing is left to ask."""
+        if not self.ask.phrases.wanted:
+            return None
+        return replace(self, ask=replace(self.ask, examples=()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,14 +55,15 @@ class Sam3Finder:
         self, image: ConceptImage, ask: ConceptAsk, *, has_to_yield: Callable[[], bool] | None = None
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.concept.Finder`: a step for the image, and one for each phrase."""
-        phrases = ask.phrases.all
+        phrases = ask.phrases.all if ask.phrases.wanted else ("", *ask.phrases.unwanted)
         total = len(phrases) + 1
         self._look(image)
         yield EverythingStep(1, total, None)
         found: list[Proposal] = []
         for done, phrase in enumerate(phrases, 2):
             found += self._found(image, ask, phrase)
-            yield EverythingStep(done, total, settled(found, ask.phrases, ask.limit), is_last=done == total)
+            wanted = replace(ask.phrases, wanted=ask.phrases.wanted or ("",))
+            yield EverythingStep(done, total, settled(found, wanted, ask.limit), is_last=done == total)
 
     @torch.inference_mode()
     def _look(self, image: ConceptImage) -> None:
@@ -78,8 +79,8 @@ class Sam3Finder:
         assert self._seen is not None
         height, width = image.rgb.shape[:2]
         boxes, labels = self._examples(ask, width, height)
-        is_wanted = phrase in ask.phrases.wanted
-        text, mask = self._text(phrase)
+        is_wanted = phrase not in ask.phrases.unwanted
+        text, mask = self._text(phrase or EXAMPLES_ALONE)
         with memory_errors("Close other programs or use a smaller model."):
             answer = self._model(
                 vision_embeds=self._seen.features,

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QWidget
 from annotator.ui.canvas import cursors
 from annotator.ui.canvas.cursors import Cursor, cursor_of
 from annotator.ui.canvas.display import CanvasDisplay
+from annotator.ui.canvas.drawn_examples import DrawnExamples
 from annotator.ui.canvas.items import PreparedImage, prepare_image
 from annotator.ui.canvas.key_pointer import KeyPointer
 from annotator.ui.canvas.lent_tool import LentTool
@@ -88,6 +89,9 @@ class Canvas(CanvasDisplay):
     accept_clicked = Signal()
     """Mouse button 4 or 5."""
 
+    is_negative = False
+    """Whether a plain left click is negative."""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         # Not by Tab, which is another candidate here and would not lead away again; F6 goes round.
@@ -99,8 +103,7 @@ class Canvas(CanvasDisplay):
         """Where the mouse has taken the image, in view pixels, while it pans."""
         self._cursor_shape, self._turned = cursors.ARROW, 0.0
         """What Alt and the wheel have turned, in eighths of a degree, since the last whole notch."""
-        self.is_negative = False
-        """Whether a plain left click is negative."""
+        self.examples = DrawnExamples(self)
         self._context = ToolContext(
             view=self,
             overlays=self._overlays,
@@ -119,6 +122,7 @@ class Canvas(CanvasDisplay):
             point_proposal=self.proposal_pointed.emit,
             click_proposal=self.proposal_clicked.emit,
             ring_proposals=self.proposals_ringed.emit,
+            examples=self.examples,
             window=self.windowed.emit,
         )
         self.right_drag = RightDrag(WindowTool(self._context))
@@ -173,6 +177,7 @@ class Canvas(CanvasDisplay):
         view of an image of the same size is kept."""
         self.cancel_gesture()
         super().set_image(prepared, keeps_view=keeps_view)
+        self.examples.set(())
         self.pointer.set_image_size(*self.image_size)
         self._hover()
 

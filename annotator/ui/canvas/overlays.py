@@ -94,10 +94,9 @@ class Overlays:
         """``#rrggbb`` of the current object, or of the next one."""
         return self._candidate_colour
 
-    @property
-    def negative_colour(self) -> str:
-        """``#rrggbb`` of what takes away."""
-        return self._colours.negative
+    def prompt_colour(self, *, is_positive: bool) -> str:
+        """``#rrggbb`` of what adds, or of what takes away."""
+        return self._colours.positive if is_positive else self._colours.negative
 
     @property
     def is_band_shown(self) -> bool:
@@ -222,4 +221,4 @@ class Overlays:
         return item
 
     def _colour_of(self, point: PointPrompt) -> QColor:
-        return QColor(self._colours.positive if point.is_positive else self._colours.negative)
+        return QColor(self.prompt_colour(is_positive=point.is_positive))

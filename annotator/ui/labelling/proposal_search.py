@@ -90,7 +90,7 @@ class ProposalSearch(QObject):
             finder = Finder(WORDS, question.finder)
         self._gathering = Gathering(table, dropped, finder, begun=pairs)
         what = "all like this" if self._is_like else "everything"
-        what = question.ask.phrases.text if isinstance(question, WordsQuestion) else what
+        what = question.ask.phrases.text or "what boxes show" if isinstance(question, WordsQuestion) else what
         job = self._job = Job(f"Find {what} in {name}", on_cancel=self.cancel_wanted.emit)
         self._board.add(job)
         job.begin()

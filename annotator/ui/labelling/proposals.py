@@ -213,6 +213,7 @@ class Proposals(QObject):
         self.book.keep(self.review)
         self.book.close()
         self.picture, self._waiting, self._lessons = None, None, Lessons()
+        self.words = None if self.words is None else self.words.elsewhere
         self._drops.clear()
         self._panel.set_can_change(False)
         self.show(self.review.with_table(ProposalTable(), dropped=frozenset(), covered={}))

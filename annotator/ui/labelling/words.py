@@ -11,6 +11,7 @@ from annotator.domain.phrase import Phrases, clean_phrase, split_phrases
 from annotator.domain.ports.concept import ConceptAsk
 from annotator.engine.finders import Offer, no_model_text, offers
 from annotator.io.settings import Settings
+from annotator.ui.labelling.example_boxes import ExampleBoxes, takes_boxes
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
@@ -44,14 +45,17 @@ class Words(QObject):
         super().__init__(window)
         self._window, self._session, self._proposals, self._settings = window, session, proposals, settings
         self._line, self._look = window.area.words, look or offers
+        self._boxes = ExampleBoxes(window.canvas, proposals.tool_wanted.emit)
         self._errand = Errand(self)
-        self._model: str | None = None
-        """The model that will answer; None: not known, or there is none."""
-        self._wanted = ""
+        self._offers: Sequence[Offer] | None = None
+        """Models for words, the best first; None while that is not known."""
+        self._wanted: str | None = None
         """What was asked before it was known who answers."""
         self._line.asked.connect(self.ask)
         self._line.models_wanted.connect(self._show_models)
-        self._line.closed.connect(window.canvas.setFocus)
+        self._line.clear_wanted.connect(lambda: window.canvas.examples.set(()))
+        self._line.closed.connect(self._on_closed)
+        window.canvas.examples.changed.connect(self._on_boxes)
         session.opened.connect(self._line.close_line)
 
     def open(self) -> None:
@@ -62,26 +66,33 @@ class Words(QObject):
         before = [text for text in self._settings.get(SETTING) if isinstance(text, str)]
         of_class = None if category is None else store.meta_get(f"{CLASS_KEY}{category.id}")
         names = [clean_phrase(one.name) for one in self._session.categories.values()]
-        self._line.open_with(of_class or (before[0] if before else ""), before, names)
+        last = self._proposals.proposals.words
+        alone = self._boxes.has_positive and last is not None and not last.ask.phrases.wanted
+        self._line.open_with("" if alone else of_class or (before[0] if before else ""), before, names)
         self._line.show_state("Looking for models…", is_ready=True)
-        self._model, self._wanted = None, ""
+        self._offers, self._wanted = None, None
         self._errand.start(self._look, self._on_models, self._on_error)
 
     def ask(self, text: str) -> None:
-        """Search the image that is shown."""
+        """Search the image that is shown for what the words name and the boxes show."""
         try:
-            phrases = split_phrases(text)
+            phrases = split_phrases(text, are_needed=not self._boxes.has_positive)
         except UserError as error:
-            self._line.show_state(str(error), is_ready=True)
+            self._line.show_state(str(error), is_ready=True, has_boxes=bool(self._boxes.boxes))
             return
-        if self._model is None:
+        if self._offers is None:
             self._wanted = text
             return
+        offer = self._chosen()
+        if offer is None:
+            self._show_standing()
+            return
         self._remember(phrases)
+        examples = self._boxes.boxes
         self._line.close_line()
         for note in phrases.notes:
             self._window.notices.tell(note, about=Subject.CHANGE)
-        self._proposals.find_words(ConceptAsk(phrases), self._model, self._classes())
+        self._proposals.find_words(ConceptAsk(phrases, examples), offer.entry.name, self._classes())
 
     def shut_down(self) -> None:
         """Wait for what still runs."""
@@ -90,14 +101,41 @@ class Words(QObject):
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _on_models(self, found: Sequence[Offer]) -> None:
-        ready = next((offer for offer in found if offer.is_ready), None)
-        if ready is None:
-            self._line.show_state(" ".join(_short(found)), is_ready=False)
-            return
-        self._model = ready.entry.name
-        self._line.show_state(f"{self._model} · Enter searches this image", is_ready=True)
-        if self._wanted:
+        self._offers = found
+        if any(offer.is_ready and takes_boxes(offer) for offer in found):
+            self._boxes.lend()
+        self._show_standing()
+        if self._wanted is not None and self._chosen() is not None:
             self.ask(self._wanted)
+
+    def _chosen(self) -> Offer | None:
+        """The best model that can answer: with boxes one that takes them."""
+        ready = [offer for offer in self._offers or () if offer.is_ready]
+        return next((offer for offer in ready if not self._boxes.boxes or takes_boxes(offer)), None)
+
+    def _show_standing(self) -> None:
+        """Say who will answer, or what is missing."""
+        if self._offers is None:
+            return
+        offer, boxes = self._chosen(), self._boxes.boxes
+        if offer is not None:
+            hint = self._boxes.said if boxes else "drag boxes round examples" if takes_boxes(offer) else ""
+            text = " · ".join(filter(None, (offer.entry.name, hint, "Enter searches this image")))
+        else:
+            is_for_words = any(one.is_ready for one in self._offers)
+            text = _for_boxes(self._offers) if boxes and is_for_words else " ".join(_short(self._offers))
+        self._line.show_state(text, is_ready=offer is not None, has_boxes=bool(boxes))
+
+    def _on_boxes(self) -> None:
+        if self._line.is_open:
+            self._show_standing()
+            self._line.field.setFocus()  # so that Enter searches
+        elif self._boxes.boxes:
+            self.open()
+
+    def _on_closed(self) -> None:
+        self._boxes.give_back()
+        self._window.canvas.setFocus()
 
     def _on_error(self, error: Exception) -> None:
         if not isinstance(error, UserError):
@@ -106,6 +144,8 @@ class Words(QObject):
 
     def _remember(self, phrases: Phrases) -> None:
         text = phrases.text
+        if not phrases.wanted:
+            return
         before = [one for one in self._settings.get(SETTING) if isinstance(one, str) and one != text]
         try:
             self._settings.set(SETTING, [text, *before][:KEPT_ASKS])
@@ -124,9 +164,19 @@ class Words(QObject):
         self.models_wanted.emit()
 
 
+def _for_boxes(found: Sequence[Offer]) -> str:
+    """Which model would take boxes, and what it lacks."""
+    lacking = [offer for offer in found if takes_boxes(offer)]
+    how = f" {lacking[0].lack} {lacking[0].advice}." if lacking else ""
+    return f"Boxes are not understood by the models for words that are here.{how}"
+
+
 def _short(found: Sequence[Offer]) -> tuple[str, str]:
     """What is missing, in as few words as the line has room for."""
     message, _ = no_model_text()
+    here = next((offer for offer in found if offer.is_here), None)
+    if here is not None:
+        return here.lack, f"{here.advice}."
     first = next((offer for offer in found if offer.family.missing), None)
     if first is not None:
         return message, first.advice + "."

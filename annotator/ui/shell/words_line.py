@@ -18,6 +18,8 @@ class WordsLine(QFrame):
 
     asked = Signal(str)
     models_wanted = Signal()
+    clear_wanted = Signal()
+    """The example boxes are to go."""
     closed = Signal()
 
     def __init__(self, parent: QWidget) -> None:
@@ -43,13 +45,19 @@ class WordsLine(QFrame):
         self.models_button = QPushButton("Models…")
         self.models_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.models_button.clicked.connect(self.models_wanted)
+        self.clear_button = QPushButton("Clear boxes")
+        self.clear_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.clear_button.clicked.connect(self.clear_wanted)
+        self.clear_button.hide()
         below = QHBoxLayout()
-        below.addWidget(self.state, 1)
+        below.addStretch(1)
+        below.addWidget(self.clear_button)
         below.addWidget(self.models_button)
         box = QVBoxLayout(self)
         box.setContentsMargins(8, 8, 8, 8)
         box.setSpacing(6)
         box.addWidget(self.field)
+        box.addWidget(self.state)
         box.addLayout(below)
         self.setFixedWidth(WIDTH_PX)
         self.hide()
@@ -72,11 +80,15 @@ class WordsLine(QFrame):
         self.raise_()
         self.field.setFocus()
 
-    def show_state(self, text: str, *, is_ready: bool) -> None:
-        """Who will answer, or what is missing."""
+    def show_state(self, text: str, *, is_ready: bool, has_boxes: bool = False) -> None:
+        """Who will answer, or what is missing; and whether there are example boxes to take away."""
         self.state.setText(text)
+        self.clear_button.setVisible(has_boxes)
         self.models_button.setVisible(not is_ready)
-        self.adjustSize()
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()  # else the height is that of the text before
+        self.resize(WIDTH_PX, layout.totalHeightForWidth(WIDTH_PX))
 
     def close_line(self) -> None:
         if self.is_open:

@@ -225,6 +225,22 @@ _ROWS = (
         other_cursor=cursors.NEGATIVE,
     ),
     ToolSpec(
+        id="examples",
+        title="Example boxes",
+        tip="Draw boxes round examples of what words look for",
+        icon="examples",
+        key="Alt+B",
+        place=49,
+        factory=f"{_HERE}.examples:ExampleTool",
+        gestures=(
+            (("Drag",), "A box round an example (Example boxes)"),
+            (("Right drag", "Shift+drag"), "A box round what is not meant (Example boxes)"),
+            (("Click",), "Take a box away again (Example boxes)"),
+        ),
+        cursor=cursors.BOX,
+        other_cursor=cursors.NEGATIVE,
+    ),
+    ToolSpec(
         id="select",
         title="Select tool",
         tip="Select accepted objects",

@@ -19,6 +19,7 @@ from annotator.ui.canvas import cursors
 from annotator.ui.canvas.brush import Brush
 from annotator.ui.canvas.cursors import Cursor
 from annotator.ui.canvas.display import CanvasDisplay
+from annotator.ui.canvas.drawn_examples import DrawnExamples
 from annotator.ui.canvas.overlays import Overlays
 
 DRAG_PX = 6
@@ -79,6 +80,7 @@ class ToolContext:
         point_proposal: make the proposal of this id the current one.
         click_proposal: (its id, whether it is dropped); else it is taken.
         ring_proposals: (corners of a closed line in image pixels, whether those in it are dropped).
+        examples: the example boxes of the image.
         window: another window for the greys of the image, as a ``WindowGesture`` of ``tools.window``.
     """
 
@@ -99,6 +101,7 @@ class ToolContext:
     point_proposal: Callable[[int], object]
     click_proposal: Callable[[int, bool], object]
     ring_proposals: Callable[[tuple[tuple[float, float], ...], bool], object]
+    examples: DrawnExamples
     window: Callable[[object], object]
 
     def box_between(self, start: QPointF, end: QPointF) -> Box:
@@ -108,7 +111,7 @@ class ToolContext:
 
     def sign_colour(self, *, is_positive: bool) -> str:
         """``#rrggbb`` of what adds to the current object, or takes away."""
-        return self.overlays.candidate_colour if is_positive else self.overlays.negative_colour
+        return self.overlays.candidate_colour if is_positive else self.overlays.prompt_colour(is_positive=False)
 
 
 class Tool:

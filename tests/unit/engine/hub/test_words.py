@@ -14,7 +14,7 @@ from annotator.domain.answering.everything import Proposal
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-from annotator.domain.phrase import split_phrases
+from annotator.domain.phrase import Phrases, split_phrases
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage, ExampleBox
 from annotator.engine import terms, weights
 from annotator.engine.finders import FinderShelf, load_named, offers
@@ -95,6 +95,12 @@ def test_sam_3_gives_what_the_library_gives(here: dict[str, Path], monkeypatch: 
     examples = (ExampleBox(Box(10, 10, 50, 50)), ExampleBox(Box(80, 40, 110, 70), is_positive=False))
     with_boxes = run(finder, ask("mushroom", examples=examples))
     assert [one.predicted_iou for one in with_boxes] != [one.predicted_iou for one in found]
+    alone = run(finder, ConceptAsk(Phrases((), ("debris",)), examples))
+    assert {one.phrase for one in alone} == {""}
+    visual = run(finder, ask("visual", examples=examples))
+    assert [one.predicted_iou for one in run(finder, ConceptAsk(Phrases(()), examples))] == [
+        one.predicted_iou for one in visual
+    ]
 
 
 def test_words_of_any_length_and_kind_can_be_asked(here: dict[str, Path]) -> None:
