@@ -12,6 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    parser.add_argument(
+        "--numbered",
+        action="store_true",
+        help="files whose names count up (img_0001.png, ...) are slices of a series; the project remembers it",
+    )
     parser.add_argument("--project", metavar="FILE", help="where the project file of a folder is or shall be")
 
 

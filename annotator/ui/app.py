@@ -21,6 +21,7 @@ from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.files.places import log_dir
 from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project import agreed
+from annotator.io.project.numbering import NumberedWish
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
@@ -303,9 +304,14 @@ def run(args: argparse.Namespace) -> int:
     if folder is not None and is_there(folder):
         place = Path(args.project).expanduser().absolute() if getattr(args, "project", None) else None
         # After the first paint, so that the window is there at once.
-        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place))
+        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place, wish=wish_of(args)))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return app.exec()
+
+
+def wish_of(args: argparse.Namespace) -> NumberedWish:
+    """What the command line says of numbered files."""
+    return NumberedWish(takes_all=bool(getattr(args, "numbered", False)))
 
 
 def named_place(text: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from annotator.io.images.reading import list_images, survey_files
 from annotator.io.images.survey import Survey
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 _LOOKED = "looked_into_files"
 """The project has this when the files of its first images were looked into: one of version 1 has not."""
+
+
+class Look(Protocol):
+    """Plans what is to be written, and gives a line for each reason why something is left out."""
+
+    def __call__(
+        self, store: ProjectStore, *, on_found: Callable[[int], None] | None
+    ) -> tuple[TakenIn, tuple[str, ...]]: ...
 
 
 def look_through(

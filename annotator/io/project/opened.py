@@ -11,6 +11,7 @@ from annotator.domain.image_filter import NameSearch
 from annotator.domain.media import Series, in_order
 from annotator.domain.project import Category, ImageRecord
 from annotator.io.project.moved import absent_images
+from annotator.io.project.numbering import NO_WISH, NumberedWish, arrange_numbered
 from annotator.io.project.store import ProjectStore
 
 
@@ -48,11 +49,13 @@ def open_project(
     project_path: Path | None = None,
     author: str = "",
     on_found: Callable[[int], None] | None = None,
+    wish: NumberedWish = NO_WISH,
 ) -> OpenedProject:
     """Open a folder of images or a ``.annot`` file, and take in what is new in its folder. Any thread.
 
     Args:
         on_found: told now and then how many images were found; what it raises stops the opening, without a trace.
+        wish: which numbered files become series, or are none any more.
 
     Raises:
         ProjectReadOnlyError: the folder cannot be written and has no project: ask for a ``project_path``.
@@ -66,6 +69,8 @@ def open_project(
         asks_for = store.asks_for
         if path.is_file() and not store.is_read_only and asks_for is None and os.path.isdir(store.image_root):
             store.sync_folder(on_found=on_found)
+        if asks_for is None and os.path.isdir(store.image_root):
+            arrange_numbered(store, wish, on_found=on_found)
         images, store.first_images = in_order(store.first_images or store.images()), None
         row_of = {image.id: row for row, image in enumerate(images)}
         first_id = number(store.meta_get("position"))

@@ -19,7 +19,7 @@ from annotator.io.project.drafts import Kept, image_ids_of
 from annotator.io.project.edit_blobs import edit_from_blob, edit_to_blob
 from annotator.io.project.foreign_values import UNNAMED, text_of
 from annotator.io.project.held import HeldFile
-from annotator.io.project.looking import look_through
+from annotator.io.project.looking import Look, look_through
 from annotator.io.project.opening import open_held
 from annotator.io.project.path_limits import NAME_A_PLACE, check_place
 from annotator.io.project.place import (
@@ -277,16 +277,16 @@ class ProjectStore(ProjectQueries):
         shown = colour or next_colour([category.colour for category in present])
         return Edit("add class", (RowChange(None, Category(self.new_id("category"), name, shown, key)),))
 
-    def sync_folder(self, *, on_found: Callable[[int], None] | None = None) -> Change:
-        """Take in files that are new in the image folder, with all their frames, and as slices of stacks; images that
-        vanished stay. Not undoable. What is left out is in :attr:`left_out`; for ``on_found`` see
-        :func:`annotator.io.images.listing.list_images`.
+    def sync_folder(self, *, on_found: Callable[[int], None] | None = None, look: Look = look_through) -> Change:
+        """Take in files that are new in the image folder, or what else a ``look`` finds, with all their frames, and as
+        slices of stacks; images that vanished stay. Not undoable. What is left out is in :attr:`left_out`; for
+        ``on_found`` see :func:`annotator.io.images.listing.list_images`.
 
         Raises:
             ImageError: the folder is gone. ProjectFolderError: it is not agreed to. ProjectError: as :meth:`apply`.
         """
         self._require_writable()
-        taken, self.left_out = look_through(self, on_found=on_found)
+        taken, self.left_out = look(self, on_found=on_found)
         if taken.is_empty:
             return Change("sync folder")
         with self._transaction():

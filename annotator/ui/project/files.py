@@ -21,6 +21,7 @@ from annotator.domain.ports.formats import FormatSpec
 from annotator.files import places
 from annotator.io.formats.registry import import_formats
 from annotator.io.images.samples import write_samples
+from annotator.io.project.numbering import NO_WISH, NumberedWish
 from annotator.io.project.place import SUFFIX, find_project, free_place
 from annotator.io.project.plain_copy import PlainCopy, make_plain_copy
 from annotator.io.project.store import ProjectStore
@@ -34,6 +35,7 @@ from annotator.ui.project.folder_question import FolderQuestion
 from annotator.ui.project.importing import FileImport
 from annotator.ui.project.model_menu import ModelMenu
 from annotator.ui.project.moved_files import MovedFiles
+from annotator.ui.project.numbered import NumberedFiles
 from annotator.ui.project.recent import RecentPlaces
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.project.switch import ProjectSwitch
@@ -88,6 +90,9 @@ class FileActions(QObject):
         )
         self._moved = MovedFiles(window, session, self._notices, switch=switch, reopen=self.open_path)
         self.folder_question = FolderQuestion(session, self._notices, reopen=self.open_path, parent=window)
+        self.numbered = NumberedFiles(
+            session, self._notices, reopen=lambda path, wish: self.open_path(path, wish=wish), parent=window
+        )
         self._export = FileExport(window, session, settings, self._notices)
         self._formats = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
@@ -125,13 +130,13 @@ class FileActions(QObject):
             path = path.parent
         self.open_path(path)
 
-    def open_path(self, path: Path, *, project_path: Path | None = None) -> None:
+    def open_path(self, path: Path, *, project_path: Path | None = None, wish: NumberedWish = NO_WISH) -> None:
         """Open a folder or project beside the GUI thread; the work in the one that is open can go on meanwhile.
 
         A failure is reported in the window, with the way on where there is one.
         """
         self._notices.withdraw("file")
-        self._switch.open(path, project_path=project_path)
+        self._switch.open(path, project_path=project_path, wish=wish)
 
     def _on_not_opened(self, path: Path, error: Exception) -> None:
         if isinstance(error, ProjectReadOnlyError | ProjectElsewhereError) and path.is_dir():
@@ -297,6 +302,7 @@ class FileActions(QObject):
         self._import.shut_down()
         self._moved.shut_down()
         self.folder_question.shut_down()
+        self.numbered.shut_down()
         self._export.shut_down()
         self._formats.shut_down()
         self._switch.shut_down()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from annotator.domain.ports.jobs import WorkCancelled
+from annotator.io.project.numbering import NO_WISH, NumberedWish
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.jobs.job import Job
 from annotator.ui.project.session import ProjectSession
@@ -21,17 +23,25 @@ SLOW_AFTER_MS = 400
 """Opening that takes longer is shown, with a way to stop it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is to be opened: a folder or project file, maybe with the project of a folder, and what is wished of
+    numbered files there."""
+
+    path: Path
+    project_path: Path | None = None
+    wish: NumberedWish = NO_WISH
+
+
 class _Opening(QObject):
     """One wish to open something, on a thread of its own. ``ended`` comes once, after the thread is over."""
 
     ended = Signal(object)
     found = Signal(int)
 
-    def __init__(
-        self, path: Path, project_path: Path | None, author: str, *, after: Future[None] | None, parent: QObject
-    ) -> None:
+    def __init__(self, place: Place, author: str, *, after: Future[None] | None, parent: QObject) -> None:
         super().__init__(parent)
-        self.path, self.project_path = path, project_path
+        self.path = place.path
         self.result: OpenedProject | None = None
         self.error: Exception | None = None
 
@@ -41,10 +51,14 @@ class _Opening(QObject):
                 wait_for((after,))
             # Kept here and not sent, so that a project which nobody takes any more can still be closed.
             self.result = open_project(
-                path, project_path=project_path, author=author, on_found=lambda count: job.progress(count, 0)
+                place.path,
+                project_path=place.project_path,
+                author=author,
+                on_found=lambda count: job.progress(count, 0),
+                wish=place.wish,
             )
 
-        self.job = Job(f"Open {path.name}", unit="image")
+        self.job = Job(f"Open {place.path.name}", unit="image")
         self._work = BackgroundWork(work, self, job=self.job)
         self._work.progressed.connect(self._on_progress)
         self._work.failed.connect(self._on_failure)
@@ -108,7 +122,7 @@ class ProjectSwitch(QObject):
         self._session, self._patience, self._leave, self._board = session, patience, leave, board
         self._current: _Opening | None = None
         self._ending: list[_Opening] = []
-        self._next: tuple[Path, Path | None] | None = None
+        self._next: Place | None = None
         self._found = 0
         self._is_over = False
         self._closer = ThreadPoolExecutor(1, "closer")
@@ -123,19 +137,17 @@ class ProjectSwitch(QObject):
     def is_opening(self) -> bool:
         return self._current is not None or self._next is not None
 
-    def open(self, path: Path, *, project_path: Path | None = None) -> None:
+    def open(self, path: Path, *, project_path: Path | None = None, wish: NumberedWish = NO_WISH) -> None:
         """Open a folder or project file; the newest wish counts. The answer is ``opened`` or ``failed``."""
         if self._is_over:
             return
         self.cancel()
-        store = self._session.store
+        store, place = self._session.store, Place(path, project_path, wish)
         if store is not None and is_same_project(store, path, project_path):
             # The lock belongs to an opener, not to a process: the same project has to be closed first.
-            self.close_then(
-                lambda: self._begin(path, project_path), then=f"{path.name} opens", way_out="Open without it"
-            )
+            self.close_then(lambda: self._begin(place), then=f"{path.name} opens", way_out="Open without it")
         else:
-            self._begin(path, project_path)
+            self._begin(place)
 
     def close_then(self, following: Callable[[], None], *, then: str, way_out: str) -> None:
         """Close the project as soon as no accept waits, and go on; nothing happens when the last mask fails.
@@ -174,15 +186,15 @@ class ProjectSwitch(QObject):
         if self._closing is not None:
             self._closing.result()
 
-    def _begin(self, path: Path, project_path: Path | None) -> None:
+    def _begin(self, place: Place) -> None:
         if self._current is not None:
             self.cancel()
         # One that was given up may still hold the lock of the same project for a moment.
-        if any(opening.path == path for opening in self._ending):
-            self._next = (path, project_path)
+        if any(opening.path == place.path for opening in self._ending):
+            self._next = place
             return
         self._found = 0
-        opening = self._current = _Opening(path, project_path, self._session.author, after=self._closing, parent=self)
+        opening = self._current = _Opening(place, self._session.author, after=self._closing, parent=self)
         self._ending.append(opening)
         opening.found.connect(self._on_found)
         opening.ended.connect(self._on_ended)
@@ -209,9 +221,9 @@ class ProjectSwitch(QObject):
         opening.deleteLater()
         if opening is not self._current:
             opening.drop()
-            if self._next is not None and self._next[0] == opening.path:
-                wish, self._next = self._next, None
-                self._begin(*wish)
+            if self._next is not None and self._next.path == opening.path:
+                place, self._next = self._next, None
+                self._begin(place)
         elif opening.error is not None:
             self._give_up(opening, opening.error)
         else:

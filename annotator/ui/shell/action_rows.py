@@ -13,6 +13,7 @@ from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
 from annotator.ui.shell.action_row import ActionRow
 from annotator.ui.shell.panel_specs import PANELS, PanelSpec
+from annotator.ui.shell.series_rows import SERIES_ACTIONS
 from annotator.ui.shell.track_rows import TRACK_ACTIONS
 
 __all__ = ["ACTIONS", "MENUS", "TOOL_STRIP", "ActionRow"]
@@ -270,6 +271,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     A("review_previous", "Previous in review", "Image", "Back to the object before",
       run="review.go", args=(-1,), keys=("K",), enabled=when.in_project, repeats=True,
       together="Least certain objects in turn"),
+    *SERIES_ACTIONS,
     A("check_run", "Check all objects", "Image", "Look for what may be wrong with the objects of all images",
       run="checks.run", keys=("Ctrl+Shift+K",), enabled=when.in_project, starts_section=True),
     A("check_next", "Next finding", "Image", "Go to the next one that is open",
