@@ -151,13 +151,13 @@ class WindowLevel(QObject):
             self._book.hold_for_slices(picture.loaded)
         self._now = picture.loaded.window or source.default
         self._canvas.right_drag.is_wanted = picture.loaded.extra.get("Modality") in MODALITIES and source.is_deep
-        self._panel.show_source(source, picture.spread, self._titles(presets_of(source, picture.spread)))
+        self._panel.show_source(source, picture.spread, self._with_keys(presets_of(source, picture.spread)))
         self._refresh_panel()
 
-    def _titles(self, presets: tuple[Preset, ...]) -> list[tuple[str, Preset]]:
+    def _with_keys(self, presets: tuple[Preset, ...]) -> list[tuple[str, Preset]]:
         """With the keys that choose them."""
         keys = [self._window.key_of(f"preset_{number}") for number in range(1, len(presets) + 1)]
-        return [(f"{one.title}  {key}", one) for one, key in zip(presets, keys, strict=True)]
+        return list(zip(keys, presets, strict=True))
 
     # --- from drag to release -----------------------------------------------------------------------------------------
 

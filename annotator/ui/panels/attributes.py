@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from annotator.domain.attributes import Attribute
 from annotator.ui.panels.attribute_fields import AttributeField, field_for
 
+_LEAST_PX = 32
+"""Of the fields, so that the button below them is seen in a low window, too."""
 Section = tuple[str, Sequence[tuple[Attribute, object, bool]]]
 """(heading, (attribute, value, whether the objects differ) each)"""
 
@@ -35,8 +37,11 @@ class AttributePanel(QWidget):
         self._form = QFormLayout(self._content)
         self._form.setContentsMargins(12, 4, 12, 8)
         self._form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        self._content.setObjectName("panel")
         self.view = QScrollArea()
-        self.view.setFrameShape(QFrame.Shape.NoFrame)
+        self.view.setObjectName("jobs")  # a frame shows that it has the focus
+        self.view.setAccessibleName("Attributes")
+        self.view.setMinimumHeight(_LEAST_PX)
         self.view.setWidgetResizable(True)
         self.view.setWidget(self._content)
         self.define_button = QPushButton("Define attributes…")

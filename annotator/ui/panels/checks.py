@@ -26,6 +26,7 @@ from annotator.ui.panels.check_rows import CheckDelegate, CheckModel
 from annotator.ui.panels.delegates import OBJECT_ROW_HEIGHT_PX
 
 MAX_NOTE_LENGTH = 2000
+_LEAST_ROWS = 2
 _HINT = "Looks for overlaps, duplicates, specks, holes and the like in all images. Nothing is changed."
 
 
@@ -176,7 +177,9 @@ class CheckPanel(QWidget):
         view = _List()
         view.setAccessibleName("Findings")
         view.setUniformItemSizes(True)
-        view.setMinimumHeight(3 * OBJECT_ROW_HEIGHT_PX)
+        view.setMinimumHeight(_LEAST_ROWS * OBJECT_ROW_HEIGHT_PX)
+        # It takes what is left, however many rows there are: the buttons below it stay in sight.
+        view.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         view.setMouseTracking(True)
         view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -26,9 +26,12 @@ from annotator.ui.look.plain import menu_text, title_text
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.chips import class_icon
 from annotator.ui.panels.class_menu import ClassDetails, class_menu
-from annotator.ui.panels.delegates import ClassDelegate, ObjectDelegate
+from annotator.ui.panels.delegates import OBJECT_ROW_HEIGHT_PX, ClassDelegate, ObjectDelegate
 from annotator.ui.panels.list_models import ROW_ROLE, ClassModel, ObjectModel
 from annotator.ui.panels.opacity_slider import OpacitySlider
+
+_LEAST_PX = 28
+"""Of a list, so that the panels below it are seen in a low window, too."""
 
 
 class PanelDock(QDockWidget):
@@ -68,6 +71,7 @@ def _list_view(name: str) -> QListView:
     view = QListView()
     view.setAccessibleName(name)
     view.setUniformItemSizes(True)
+    view.setMinimumHeight(_LEAST_PX)
     view.setMouseTracking(True)
     view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -99,6 +103,7 @@ class ObjectPanel(QWidget):
         self._is_writable = True
         self.model = ObjectModel(self)
         self.view = _list_view("Objects of this image")
+        self.view.setMinimumHeight(OBJECT_ROW_HEIGHT_PX + 2)
         self.view.setModel(self.model)
         delegate = ObjectDelegate(theme, self.view)
         delegate.hide_wanted.connect(lambda row_id: self.hide_wanted.emit(frozenset({row_id})))

@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QLabel, QListView,
 from annotator.ui.panels.list_models import ROW_ROLE, Index
 
 THUMB_PX = 72
+_LEAST_PX = 32
+"""Of the pictures, so that the buttons below them are seen in a low window, too."""
 _HINT = "Objects that look like the selected one, in all images. Nothing is sent anywhere."
 _ROOT = QModelIndex()
 _ROLE = Qt.ItemDataRole
@@ -98,6 +100,7 @@ class SimilarPanel(QWidget):
         self.stands.setObjectName("dim")
         self.stands.setWordWrap(True)
         self.view = _Grid()
+        self.view.setMinimumHeight(_LEAST_PX)
         self.view.setModel(self.model)
         self.view.setAccessibleName("Similar objects")
         self.view.setViewMode(QListView.ViewMode.IconMode)
@@ -112,7 +115,7 @@ class SimilarPanel(QWidget):
         self.find_button = self._button("Find similar", self.find_wanted)
         self.suspects_button = self._button("Unlike their class", self.suspects_wanted)
         box = QVBoxLayout(self)
-        box.setContentsMargins(8, 4, 8, 8)
+        box.setContentsMargins(12, 4, 12, 8)
         box.setSpacing(6)
         box.addWidget(self.stands)
         box.addWidget(self.view, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from annotator.domain.counting import counted
@@ -13,6 +13,8 @@ from annotator.ui.look.theme import Theme
 
 _HINT = "Counts objects per class, their sizes, and which proposals were accepted or rejected."
 _LINE_PX, _BAR_PX, _PAD_PX = 26, 4, 12
+_LEAST_PX = 32
+"""Of the chart, so that the buttons below it are seen in a low window, too."""
 _SOURCES = {"everything": "Find everything", "like": "Find all like this"}
 
 
@@ -48,7 +50,7 @@ class _Chart(QWidget):
         tokens, top, room = self._theme.tokens, float(at * _LINE_PX), self.width() - 2.0 * _PAD_PX
         name, number, bar = self.rows[at]
         font = self.font()
-        font.setBold(not number)
+        font.setWeight(QFont.Weight.Normal if number else QFont.Weight.DemiBold)
         painter.setFont(font)
         line = QRectF(_PAD_PX, top, room, _LINE_PX - _BAR_PX - 3)
         number_px = painter.fontMetrics().horizontalAdvance(number) + 8 if number else 0
@@ -126,6 +128,8 @@ class StatisticsPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.view.setObjectName("jobs")
+        self.view.setAccessibleName("Statistics")
+        self.view.setMinimumHeight(_LEAST_PX)
         self.view.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.view.setWidget(self.chart)
         self.view.setWidgetResizable(True)

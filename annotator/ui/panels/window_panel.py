@@ -140,14 +140,17 @@ class WindowPanel(QWidget):
         """Another picture; None for none.
 
         Args:
-            presets: with their titles, in the order of their keys.
+            presets: with their keys, in the order of those.
         """
         self._native, self._presets = native, [preset for _, preset in presets]
         self.hint.setVisible(native is None)
         self.view.setVisible(native is not None)
         with QSignalBlocker(self.presets):
             self.presets.clear()
-            self.presets.addItems([title for title, _ in presets])
+            for key, preset in presets:
+                self.presets.addItem(preset.title)
+                # Beside the title there is no room for it.
+                self.presets.setItemData(self.presets.count() - 1, key, Qt.ItemDataRole.ToolTipRole)
             self.presets.setCurrentIndex(-1)
         self.histogram.show_spread(spread)
         if native is None or spread is None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QFocusEvent
-from PySide6.QtWidgets import QApplication, QFrame, QWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QWidget
 
 from annotator.ui.shell.area import CanvasArea
+from annotator.ui.shell.panel_column import PanelColumn
+from annotator.ui.shell.status import StatusLine
 from annotator.ui.shell.tool_strip import ToolStrip
 
 _REASON = Qt.FocusReason.ShortcutFocusReason
 _BY_KEY = (_REASON, Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+
+
+class Rounded(Protocol):
+    """The window with its parts."""
+
+    area: CanvasArea
+    column: PanelColumn
+    status: StatusLine
+    strip: ToolStrip
 
 
 class FocusFrame(QFrame):
@@ -41,31 +53,74 @@ class FocusFrame(QFrame):
 
 
 class FocusRound:
-    """Message bar, image, lists, film strip, tools, and round again. What is hidden is passed over."""
+    """Image and what floats on it, slices, panels, status bar, tools, messages, and round again. What is hidden is
+    passed over; a panel that lies behind another one comes to the front.
 
-    def __init__(self, area: CanvasArea, strip: ToolStrip, views: Sequence[QWidget]) -> None:
-        self._area, self._strip, self._views = area, strip, tuple(views)
-        self._frame = FocusFrame(area)
+    Args:
+        views: what takes the focus in each panel.
+    """
+
+    def __init__(self, window: Rounded, views: Sequence[QWidget]) -> None:
+        self._window, self._views = window, tuple(views)
+        self._frame = FocusFrame(window.area)
 
     def go(self, step: int) -> None:
         """To the next part (+1) or the one before (-1)."""
-        parts = [part for part in self._parts() if part.isVisible() and part.isEnabled()]
+        parts = [(whole, stop) for whole, stop in self._parts() if stop is not None and stop.isVisible()]
         now = QApplication.focusWidget()
-        at = next((i for i, part in enumerate(parts) if now is not None and self._holds(part, now)), None)
+        # The innermost: what floats on the image lies in it, too.
+        held = [at for at, (whole, _) in enumerate(parts) if now is not None and _holds(whole, now)]
+        at = max(held, key=lambda i: sum(_holds(parts[j][0], parts[i][0]) for j in held)) if held else None
         following = (at + step) % len(parts) if at is not None else (0 if step > 0 else len(parts) - 1)
-        parts[following].setFocus(_REASON)
+        stop = parts[following][1]
+        if stop is not None:
+            self._window.column.bring_holder(stop)
+            stop.setFocus(_REASON)
 
-    def _parts(self) -> list[QWidget]:
-        """What takes the focus for each part, from the image round."""
-        area = self._area
-        image = area.canvas if area.stack.currentWidget() is area.canvas else area.empty.open_button
-        bar = area.error_bar.button if area.error_bar.button.isVisible() else area.error_bar.close_button
-        return [image, *self._views, self._strip.first_button, bar]
+    def _parts(self) -> list[tuple[QWidget, QWidget | None]]:
+        """Every part with what takes the focus for it, from the image round."""
+        window, area = self._window, self._window.area
+        image: QWidget = area.canvas if area.stack.currentWidget() is area.canvas else area.empty.open_button
+        floating = [(part, first_stop(part)) for part in (*area.bars, area.words)]
+        docks = [_dock_of(view) for view in self._views]
+        panels = [
+            (dock, view if _can_stop(view) else first_stop(dock.widget()))
+            for dock, view in zip(docks, self._views, strict=True)
+        ]
+        rest = (window.status, window.strip, area.error_bar, area.question)
+        return [
+            (area.stack, image),
+            *floating,
+            (area.slices, area.slices.track if area.slices.isVisible() else None),
+            *panels,
+            *((part, window.strip.first_button if part is window.strip else first_stop(part)) for part in rest),
+        ]
 
-    def _holds(self, part: QWidget, widget: QWidget) -> bool:
-        """Whether a widget is in the same part of the window."""
-        for whole in (self._strip, self._area.error_bar, self._area.stack):
-            if whole.isAncestorOf(part):
-                return whole.isAncestorOf(widget)
-        panel = part.parentWidget()
-        return panel is not None and panel.isAncestorOf(widget)
+
+def first_stop(whole: QWidget) -> QWidget | None:
+    """What Tab reaches first in a part of the window; None: nothing."""
+    at: QWidget | None = whole.nextInFocusChain()
+    while at is not None and at is not whole:
+        if whole.isAncestorOf(at) and _can_stop(at):
+            return at
+        at = at.nextInFocusChain()
+    return None
+
+
+def _can_stop(widget: QWidget) -> bool:
+    by_tab = widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+    return bool(by_tab) and widget.isVisible() and widget.isEnabled()
+
+
+def _holds(whole: QWidget, widget: QWidget) -> bool:
+    return whole is widget or whole.isAncestorOf(widget)
+
+
+def _dock_of(view: QWidget) -> QDockWidget:
+    """The panel with its title line."""
+    at: QWidget | None = view
+    while not isinstance(at, QDockWidget):
+        if at is None:
+            raise ValueError("the view lies in no panel")
+        at = at.parentWidget()
+    return at

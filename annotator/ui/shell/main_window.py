@@ -28,13 +28,14 @@ from annotator.ui.shell.area import FLOOR_PX, CanvasArea
 from annotator.ui.shell.focus_round import FocusRound
 from annotator.ui.shell.job_fact import JobFact
 from annotator.ui.shell.keymap import KeyGate, Keymap
+from annotator.ui.shell.panel_column import PanelColumn
 from annotator.ui.shell.panel_specs import PANELS, PanelParts, PanelSpec
 from annotator.ui.shell.screens import first_place, in_sight
 from annotator.ui.shell.status import StatusLine
 from annotator.ui.shell.tool_strip import ToolStrip
 from annotator.ui.threads.jobs import JobBoard
 
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 _LEAST_PX = (640, 380)
 """A screen of 1280 x 720 at 150 % has 853 x 480, and a task bar."""
 _RIGHT_WIDTH_PX = 260
@@ -85,7 +86,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self.area)
         self.setStatusBar(self.status)
         self.docks = {spec.id: self._make_dock(spec) for spec in PANELS}
-        self._share_right_side()
+        self.column = self._share_right_side()
         self.actions_by_id = ActionSet(keymap, self.asked.emit, self)
         self.menus: dict[str, QMenu] = self.actions_by_id.fill_menu_bar(self.menuBar())
         self.strip = self._place_tools()
@@ -96,7 +97,7 @@ class MainWindow(QMainWindow):
             on_held=lambda name, is_down: self.asked.emit(rows[name], is_down),
             claims=self.canvas.pointer.claims,
         )
-        self._round = FocusRound(self.area, self.strip, [cast(Any, panel).view for panel in self.panels.values()])
+        self._round = FocusRound(self, [cast(Any, panel).view for panel in self.panels.values()])
         self.area.empty.open_button.setFocus()
         self.set_keymap(keymap)
         theme.subscribe(self._retint)
@@ -108,10 +109,17 @@ class MainWindow(QMainWindow):
         """Show or hide the panel of this id."""
         self.docks[name].setVisible(is_shown)
         self.actions_by_id[f"panel_{name}"].setChecked(is_shown)
-        if not is_shown:
+        if is_shown:
+            self.column.bring(name)
+        else:
+            self.column.forget(name)
             self.canvas.setFocus()
             if name == "images":
                 self.film.filter.reset()  # nobody could see that there is one
+
+    def switch_panel(self, name: str, is_shown: bool) -> None:
+        """By its key or in the menu: a panel that lies behind another one comes to the front before it goes."""
+        self.show_panel(name, is_shown or self.column.is_behind(name))
 
     def focus_next(self, step: int) -> None:
         """Give the focus to the next part of the window (+1), or to the one before (-1)."""
@@ -214,12 +222,13 @@ class MainWindow(QMainWindow):
         self.addDockWidget(spec.area, dock)
         return dock
 
-    def _share_right_side(self) -> None:
+    def _share_right_side(self) -> PanelColumn:
         self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
         specs = [spec for spec in PANELS if spec.area is Qt.DockWidgetArea.RightDockWidgetArea]
         docks = [self.docks[spec.id] for spec in specs]
         self.resizeDocks(docks, [spec.height_px for spec in specs], Qt.Orientation.Vertical)
         self.resizeDocks(docks[:1], [_RIGHT_WIDTH_PX], Qt.Orientation.Horizontal)
+        return PanelColumn(self, self.docks)
 
     def _place_tools(self) -> ToolStrip:
         self.docks["images"].add_tool(self.film.filter)

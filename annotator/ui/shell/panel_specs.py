@@ -90,7 +90,7 @@ PANELS = (
         area=_RIGHT,
         make=lambda parts: ProposalPanel(),
         least_width_px=220,
-        height_px=250,
+        height_px=300,
         is_open=False,
     ),
     PanelSpec(
