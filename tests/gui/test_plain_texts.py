@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QLabel, QMessageB
 
 import annotator
 from annotator.ui.look.plain import menu_text, title_text
+from annotator.ui.shell.panel_specs import PANELS
 
 PLAIN = Qt.TextFormat.PlainText
 IMAGE = "<b>a & [*] &amp;.png"
@@ -39,6 +40,8 @@ def hostile(desk, tmp_path):
     desk.accept_at(60, 60)
     desk.window.status.tell(desk.class_name)
     desk.window.area.error_bar.show_message(f"{desk.class_name} cannot be read", topic="file")
+    for spec in PANELS:
+        desk.window.show_panel(spec.id, True)
     return desk
 
 
