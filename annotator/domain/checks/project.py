@@ -14,6 +14,7 @@ import numpy.typing as npt
 from annotator.domain.checks.edges import edge_support
 from annotator.domain.checks.finding import Finding, mark_of
 from annotator.domain.checks.objects import CheckedObject, CheckLimits, check_objects
+from annotator.domain.counting import counted
 from annotator.domain.project import Category, ImageRecord, Status
 
 _LEAST_OBJECTS = 20
@@ -90,7 +91,7 @@ def _status(entry: CheckedImage) -> Iterator[Finding]:
     if entry.is_marked and image.status is Status.DONE and not count:
         yield Finding("done-without", image.id, (), 0.0, "no object", mark_of("done-without", image.id, ()))
     if entry.is_marked and image.status is Status.EMPTY and count:
-        yield Finding("empty-with", image.id, (), count, f"{count} objects", mark_of("empty-with", image.id, ()))
+        yield Finding("empty-with", image.id, (), count, counted(count), mark_of("empty-with", image.id, ()))
 
 
 def _class_names(categories: Sequence[Category]) -> Iterator[Finding]:

@@ -84,7 +84,8 @@ def _folder_places(folder: Path) -> list[tuple[str, int]]:
         largest = max(stacks, key=lambda stack: len(stack.slices))
         if len(stacks) > 1 or len(largest.slices) < len(paths):
             others = len(paths) - len(largest.slices)
-            message = f"{folder} holds a stack of {len(largest.slices)} slices and {counted(others, 'other image')}."
+            held = f"a stack of {counted(len(largest.slices), 'slice')} and {counted(others, 'other image')}"
+            message = f"{folder} holds {held}."
             raise ImageError(message, "Put the stack into a folder of its own.")
         return [(one.path, 0) for one in largest.slices]
     many = next((path for path in paths if path in surveys and surveys[path].frames > 1), None)

@@ -197,7 +197,7 @@ class GridReader:
     def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
         grid = self.grid(stream, name)
         if not 0 <= frame < grid.frames:
-            raise ImageError(f"{name} has {grid.frames} slices; there is no slice {frame + 1}.")
+            raise ImageError(f"{name} has {counted(grid.frames, 'slice')}; there is no slice {frame + 1}.")
         check_size(name, *grid.size_wh, max_pixels)
         ask_for(name, *grid.size_wh, grid.samples * (grid.dtype.itemsize + 8) + 4)
         data, stamp = unpacked(stream, grid, name)

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.io.images.grid import Grid, GridReader
 from annotator.io.images.reader import CONVERT, COPY_AGAIN
@@ -107,7 +108,7 @@ def _grid(header: dict[str, Any], name: str, end: int, *, has_layers: bool = Fal
         raise ImageError(f"{name} says that it has no usable size.", COPY_AGAIN)
     i, j, k, times = [*sizes, 1, 1][:4]
     affine = _affine(header, len(sizes))
-    notes = (f"{times} volumes of {k} slices",) if times > 1 else ()
+    notes = (f"{times} volumes of {counted(k, 'slice')}",) if times > 1 else ()
     packed = encoding != "raw"
     return Grid(
         (i, j, k, times),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QWidget
 
+from annotator.domain.counting import counted
 from annotator.ui.adapters.training import TrainingRun
 from annotator.ui.adapters.training_control import TrainingControl
 
@@ -64,7 +65,7 @@ def progress_text(run: TrainingRun) -> str:
     if standing.is_judging:
         return "is judged"
     if not standing.loss:
-        return f"{standing.encoded} of {run.wish.pieces} pieces read"
+        return f"{standing.encoded} of {counted(run.wish.pieces, 'piece')} read"
     return f"{standing.minutes:.1f} of {run.wish.minutes:g} minutes"
 
 

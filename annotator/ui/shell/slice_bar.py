@@ -21,6 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
+from annotator.domain.counting import counted
 from annotator.ui.look.theme import Theme
 
 _HEIGHT_PX = 36
@@ -231,7 +232,9 @@ class SliceBar(QFrame):
         self.track.show_slices(slices)
         self.track.show_position(position)
         self._say()
-        self.track.setToolTip("  ·  ".join([f"{len(slices.marks)} slices", *([slices.note] if slices.note else [])]))
+        self.track.setToolTip(
+            "  ·  ".join([counted(len(slices.marks), "slice"), *([slices.note] if slices.note else [])])
+        )
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

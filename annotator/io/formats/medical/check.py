@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain import budget
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.planes import SAME_MM, FloatArray
 from annotator.io.formats.medical.segments import Segment, by_image
@@ -97,7 +98,7 @@ def _compared(
                 top[one.mask().full()] = segment.number
             if not np.array_equal(top, shown):
                 wrong = int(np.count_nonzero(top != shown))
-                problems.append(f"{wrong} pixels of frame {number + 1}")
+                problems.append(f"{counted(wrong, 'pixel')} of frame {number + 1}")
             if plane is not None and affine is not None:
                 for value in np.unique(top[top != 0]).tolist():
                     y, x = np.nonzero(top == value)

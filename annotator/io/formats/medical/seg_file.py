@@ -16,6 +16,7 @@ import pydicom
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from annotator.domain import budget
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.planes import SAME_MM, Plane
 from annotator.domain.project import Annotation, ImageRecord
@@ -145,7 +146,7 @@ def check_seg(path: Path, sources: Sources, segments: list[Segment]) -> tuple[li
             off = np.inf if own is None else np.linalg.norm(plane.points(centre) - own.points(centre))
             off_mm = max(off_mm, float(off))
     if missing:
-        problems.append(f"{len(missing)} frames are missing")
+        problems.append(f"missing: {counted(len(missing), 'frame')}")
     if off_mm > SAME_MM:
         problems.append(f"a segment lies {off_mm:.3g} mm off")
     return problems, off_mm

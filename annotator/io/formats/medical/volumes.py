@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from annotator.domain import budget
+from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.media import Series, SeriesKind, frame_stem
 from annotator.domain.planes import FloatArray, Lattice, Plane, lattice_of
@@ -168,7 +169,7 @@ def _of_file(name: str, members: list[ImageRecord], own: FilePlaces) -> Volume:
     if grid.affine is not None:
         lengths = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
         spacing = (lengths[0], lengths[1], lengths[2])
-    notes = () if grid.shape[3] == 1 else (f"{name}: {grid.shape[3]} volumes of {grid.shape[2]} slices",)
+    notes = () if grid.shape[3] == 1 else (f"{name}: {grid.shape[3]} volumes of {counted(grid.shape[2], 'slice')}",)
     return Volume(
         name,
         tuple(by_frame.get(frame) for frame in range(frames)),
