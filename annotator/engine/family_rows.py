@@ -249,6 +249,30 @@ FAMILIES: tuple[FamilySpec, ...] = (
         finder="annotator.engine.hf.owl:load",
     ),
     FamilySpec(
+        "evf",
+        "EVF-SAM 2",
+        "",
+        models=tuple(
+            ModelEntry(
+                name,
+                "evf",
+                name,
+                "Apache-2.0",
+                rank=rank,
+                url=f"https://huggingface.co/YxZhang/{name}/resolve/main",
+                bytes=3_150_000_000,
+                parts=(*HUB_PARTS, ModelPart("sentencepiece.bpe.model")),
+                page=f"https://huggingface.co/YxZhang/{name}",
+            )
+            for name, rank in (("evf-sam2", 24), ("evf-sam2-multitask", 26))
+        ),
+        can=frozenset({Ability.WORDS}),
+        model_types=("evf",),
+        needs=("sentencepiece",),
+        extra="evf",
+        finder="annotator.engine.evf.files:load",
+    ),
+    FamilySpec(
         "clip",
         "CLIP and SigLIP",
         "",
