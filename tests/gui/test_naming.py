@@ -8,7 +8,9 @@ from PIL import Image
 from PySide6.QtCore import Qt
 
 from annotator.domain.project import Annotation, Edit, RowChange
+from annotator.engine import weights
 from tests.fakes import block
+from tests.unit.engine.hub.tiny_hub import saved_with_words
 
 K, M = Qt.Key, Qt.KeyboardModifier
 WIDTH, HEIGHT = 160, 120
@@ -100,6 +102,56 @@ def test_escape_and_another_selection_leave_it(named):
     select(named, 3)
     assert not bar.is_open
     assert not named.program.commands.naming.take()
+
+
+def forget_looks(desk):
+    """As at a start: nothing was looked at yet, and one object alone is here."""
+    store, session = desk.session.store, desk.session
+    rows = session.annotations
+    session.apply(Edit("fewer", tuple(RowChange(one, None) for one in rows[1:])))
+    assert store is not None
+    desk.program.commands.naming._forget()
+
+
+@pytest.fixture
+def tiny_clip(named, monkeypatch):
+    """The library's own network, small and random, as a person has it on the disk."""
+    pytest.importorskip("transformers", reason="the extra hf is not installed")
+    monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(named.root / "models"))
+    weights.import_file(saved_with_words("clip", named.root, length=16), name="tinyclip")
+    forget_looks(named)
+    return named
+
+
+def test_where_few_objects_have_names_a_model_for_names_suggests_one(tiny_clip, monkeypatch):
+    monkeypatch.setattr("annotator.ui.labelling.naming.LEAST_SCORE", 0.0)
+    row = select(tiny_clip, 0)
+    ask(tiny_clip)
+    bar = tiny_clip.window.area.naming
+    tiny_clip.until(lambda: bar.is_open)
+    assert "by tinyclip" in bar.label.text()
+    assert tiny_clip.session.annotations[0] == row, "nothing is applied by itself"
+    suggested = bar.label.text().partition("“")[2].partition("”")[0]
+    tiny_clip.key(K.Key_Return)
+    (now,) = tiny_clip.session.annotations
+    assert tiny_clip.session.categories[now.category_id].name == suggested
+    assert (now.extra["named"]["source"], now.extra["named"]["model"]) == ("clip", "tinyclip")
+    select(tiny_clip, 0)
+    monkeypatch.setattr("annotator.ui.labelling.naming.LEAST_SCORE", 1.1)
+    ask(tiny_clip)
+    tiny_clip.until(lambda: "tinyclip knows no class for it" in tiny_clip.window.status.message.text())
+    tiny_clip.program.commands.naming._let_model_go()
+    assert tiny_clip.program.commands.naming._shelf._namer is None
+
+
+def test_without_a_model_for_names_it_is_said_what_is_missing(named, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    forget_looks(named)
+    select(named, 0)
+    ask(named)
+    named.until(lambda: "No model for names" in named.window.status.message.text())
+    assert 'pip install "annotator[hf]"' in named.window.status.message.text()
+    assert not named.window.area.naming.is_open
 
 
 def test_an_object_that_is_what_it_looks_like_is_said_to_be_so(named):

@@ -1,4 +1,5 @@
-"""A class is suggested for an object, by the objects that have names already; Enter takes it, any other way leaves it.
+"""A class is suggested for an object, by the objects that have names already, or where there are too few by a model for
+names. Enter takes it, any other way leaves it.
 
 What objects look like is remembered while the program runs, image after image; it is computed beside the GUI thread,
 and only when somebody asks.
@@ -10,14 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.counting import counted
+from annotator.domain.errors import UserError
 from annotator.domain.likeness.describe import Vectors, describe
 from annotator.domain.naming import NamedLook, guesses
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.naming import NameGuess
 from annotator.domain.project import Annotation, Change, Edit, RowChange
+from annotator.engine.namers import KEPT_S, NamerShelf
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
@@ -28,6 +31,9 @@ from annotator.ui.threads.loading import Picture
 MOST_LOOKED_AT = 300
 """Objects of one image: 2 to 3 ms each."""
 MOST_REMEMBERED = 20_000
+LEAST_SCORE = 0.3
+"""Of a model's guess, among all classes and what else a thing may be: below it nothing is suggested."""
+TOO_FEW = "No class can be suggested yet: name a few objects of two classes or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +49,27 @@ class Naming(QObject):
 
     Args:
         picture: what the canvas shows.
+        shelf: holds the model for names; None for those of the registry.
     """
 
     changed = Signal()
     """A suggestion is there, or none any more."""
 
-    def __init__(self, window: MainWindow, session: ProjectSession, *, picture: Callable[[], Picture | None]) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        *,
+        picture: Callable[[], Picture | None],
+        shelf: NamerShelf | None = None,
+    ) -> None:
         super().__init__(window)
         self._window, self._session, self._picture = window, session, picture
         self._bar = window.area.naming
         self._errand = Errand(self)
+        self._shelf, self._unused = shelf or NamerShelf(), QTimer(self)
+        self._unused.setSingleShot(True)
+        self._unused.timeout.connect(self._let_model_go)
         self._looks: dict[int, tuple[bytes, Vectors]] = {}
         """By annotation id: the runs that were looked at, and how they look."""
         self._classes: dict[int, int] = {}
@@ -128,11 +145,48 @@ class Naming(QObject):
         best = guesses(np.mean(looks, axis=0, dtype=np.float32), named, names) if looks else ()
         now = {names.get(one.category_id, "") for one in wanted}
         if not best:
-            self._tell("No class can be suggested yet: name a few objects of two classes or more.")
+            self._ask_model(wanted)
         elif now == {best[0].text}:
             self._tell(f"It looks like what it is: {best[0].text} ({best[0].score:.2f}).")
         else:
-            self._ask(_Suggested(ids, best[0]), len(named))
+            self._ask(_Suggested(ids, best[0]), counted(len(named), "named object"))
+
+    def _ask_model(self, wanted: Sequence[Annotation]) -> None:
+        """Let a model for names choose among the classes, by the largest of the objects."""
+        picture, image = self._picture(), self._session.image
+        classes = [one.name for one in self._session.categories.values()]
+        if picture is None or image is None or len(classes) < 2:
+            self._tell(f"{TOO_FEW}.")
+            return
+        largest, rgb = max(wanted, key=lambda one: one.area), picture.loaded.rgb
+        self._tell("Too few objects have names; a model for names is asked…")
+        self._errand.start(
+            lambda: self._shelf.names(rgb, largest.mask(), classes),
+            lambda found: self._on_names(found, wanted),
+            self._on_model_error,
+        )
+
+    def _on_names(self, found: Sequence[NameGuess], wanted: Sequence[Annotation]) -> None:
+        self._unused.start(int(KEPT_S * 1000))
+        here = {one.id: one for one in self._session.annotations}
+        if not found or any(here.get(one.id) != one for one in wanted):
+            return  # the person has gone on
+        best = found[0]
+        if best.score < LEAST_SCORE:
+            self._tell(f"{best.model} knows no class for it: “{best.text}” at best ({best.score:.2f}).")
+        else:
+            self._ask(_Suggested(tuple(one.id for one in wanted), best), best.model)
+
+    def _on_model_error(self, error: Exception) -> None:
+        if not isinstance(error, UserError):
+            raise error
+        self._tell(f"{TOO_FEW}. {error}")
+
+    def _let_model_go(self) -> None:
+        if self._errand.is_busy:
+            self._unused.start()
+        else:
+            self._shelf.release()
 
     def _named(self, left_out: frozenset[int]) -> list[NamedLook]:
         """What is remembered of objects that still have a class."""
@@ -146,11 +200,11 @@ class Naming(QObject):
                 found.append(NamedLook(look, category_id))
         return found
 
-    def _ask(self, suggested: _Suggested, count: int) -> None:
+    def _ask(self, suggested: _Suggested, by: str) -> None:
         self._suggested = suggested
         guess = suggested.guess
         what = "Is this" if len(suggested.ids) == 1 else f"Are these {len(suggested.ids)}"
-        text = f"{what} “{guess.text}”?  {guess.score:.2f}, by {counted(count, 'named object')}"
+        text = f"{what} “{guess.text}”?  {guess.score:.2f}, by {by}"
         self._bar.ask(text, (Answer("Take", "Enter", self.take), Answer("Leave", "Esc", self.leave)))
         self.changed.emit()
 
