@@ -1,7 +1,7 @@
 """Writes the model card of a trained embedded model from what its run and its evaluations left behind.
 
 No figure is typed: the recipe is the state's, the tables are those of ``annotator compare``. What only people know, its
-known failures, is added by hand below:
+known failures, is a text that ``--failures`` names:
 
     python -m annotator.studies.model_card nano-3.safetensors --state nano-3.state --ours nano-3.json \\
         --other nano-2.json
@@ -21,6 +21,7 @@ from annotator.engine.sam2.nano import NanoConfig, count_parameters, load_nano
 from annotator.engine.weights import sha256_of
 from annotator.evaluate.compare import Evaluation, calibration, compare, markdown, mean_noc, read_evaluation
 from annotator.files.atomic import write_atomic
+from annotator.studies.click_curve import table as click_table
 from annotator.train.run.run import read_state, readable_state
 from annotator.train.settings import TrainSettings
 
@@ -50,11 +51,20 @@ def command_of(state: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def card(weights: Path, state: Mapping[str, Any], ours: Evaluation, other: Evaluation | None, *, origin: str) -> str:
+def card(
+    weights: Path,
+    state: Mapping[str, Any],
+    ours: Evaluation,
+    other: Evaluation | None,
+    *,
+    origin: str,
+    failures: str = "",
+) -> str:
     """The card in Markdown.
 
     Args:
         origin: what the weights began with, where their file does not say it.
+        failures: what people know, Markdown.
 
     Raises:
         ModelError: the file is no embedded model. ImportFormatError: the evaluations share no objects.
@@ -84,7 +94,22 @@ def card(weights: Path, state: Mapping[str, Any], ours: Evaluation, other: Evalu
             lines += ["", f"{evaluation.model}, clicks needed (cap {evaluation.clicks}): {counts}"]
             found = ", ".join(f"{name} {value:.2f}" for name, value in calibration(evaluation).items())
             lines += [f"Rank correlation of predicted and true IoU: {found or 'nothing is predicted'}."]
+    both = [ours] if other is None else [ours, other]
+    lines += [
+        "",
+        "## Over the clicks",
+        "",
+        "IoU after so many clicks, every set counting the same; *falls* is the sum of all steps down, of an object.",
+        "",
+        click_table(both),
+        "",
+        *_known_failures(failures),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _known_failures(text: str) -> list[str]:
+    return ["## Known failures", "", text.strip()] if text else []
 
 
 def _plain(value: object) -> object:
@@ -102,13 +127,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--ours", type=Path, required=True, help="a JSON of annotator evaluate")
     parser.add_argument("--other", type=Path, help="another model's, over the same objects")
     parser.add_argument("--origin", default="", help="what the weights began with, and its licence")
+    parser.add_argument("--failures", type=Path, help="a text (Markdown) of what is known to fail")
     parser.add_argument("--out", type=Path, help="default: beside the weights, .md")
     args = parser.parse_args(arguments)
     with readable_state(args.state, advice="Name the state of the run that wrote the weights."):
         state = read_state(args.state, mapped=True)
         command_of(state)
     other = None if args.other is None else read_evaluation(args.other)
-    text = card(args.weights, state, read_evaluation(args.ours), other, origin=args.origin)
+    failures = "" if args.failures is None else args.failures.read_text(encoding="utf-8")
+    text = card(args.weights, state, read_evaluation(args.ours), other, origin=args.origin, failures=failures)
     out = args.out or args.weights.with_suffix(".md")
     write_atomic(out, text.encode())
     print(f"wrote {out}")

@@ -52,10 +52,15 @@ def test_a_card_has_the_runs_recipe_and_the_measured_figures(tmp_path: Path, mon
     write_state(state_of(trainer, sets=set_digests([root])), tmp_path / "run.state")
     ours, other = evaluation(tmp_path / "a.json", "nano-9", 0.75), evaluation(tmp_path / "b.json", "nano-8", 0.5)
     words = [str(weights), "--state", str(tmp_path / "run.state"), "--ours", str(ours), "--other", str(other)]
-    assert main([*words, "--origin", "the weights of nano-8"]) == 0
+    (tmp_path / "failures.md").write_text("- Antlers lose their ends.\n")
+    more = ["--origin", "the weights of nano-8", "--failures", str(tmp_path / "failures.md")]
+    assert main([*words, *more]) == 0
     text = weights.with_suffix(".md").read_text("utf-8")
     for said in (sha256_of(weights), "the weights of nano-8", "**0.750** / 0.500", "0 steps, 5.0 minutes", "cells"):
         assert said in text
+    assert "## Over the clicks" in text
+    assert "| nano-9 | 0.400 | 0.000 | 0% |" in text
+    assert text.endswith("## Known failures\n\n- Antlers lose their ends.\n")
 
     command = command_of(torch.load(tmp_path / "run.state", weights_only=True))
     assert f"`{command}`" in text
