@@ -29,6 +29,26 @@ def adapter_path(text: str) -> Path:
     return path if is_file else find_adapter(text)[0]
 
 
+def model_for(model: str | None, adapter: str | None) -> str | None:
+    """The model to load: the named one; without a name the one that the adapter belongs to, if that is here and of
+    the registry; else None, for the best that is here.
+
+    Raises:
+        ModelError: no adapter has that name, or its file is none.
+    """
+    from annotator.engine import weights
+    from annotator.engine.sam2.adapter_files import read_adapter_info
+
+    if model or adapter is None:
+        return model
+    wanted = read_adapter_info(adapter_path(adapter)).base_sha256
+    for entry in weights.registry().values():
+        place = weights.find_file(entry) if entry.is_shipped or entry.sha256 == wanted else None
+        if place is not None and weights.sha256_of(place) == wanted:
+            return entry.name
+    return None
+
+
 def load_named_adapter(text: str, segmenter: Sam2Segmenter | ZoomSegmenter) -> Adapter:
     """The adapter of :func:`adapter_path`, for this model.
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"where images, project, exports and pictures go (default: a new folder {DEFAULT_OUT})",
     )
-    parser.add_argument("--model", default="nano", metavar="NAME|PATH", help="default: nano, the embedded model")
+    parser.add_argument("--model", default="nano-3", metavar="NAME|PATH", help="default: nano-3, which ships")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
     parser.add_argument(
         "--pause-ms",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annotator.commands.adapter_option import add_adapter_argument, load_named_adapter
+from annotator.commands.adapter_option import add_adapter_argument, load_named_adapter, model_for
 from annotator.domain.counting import counted
 from annotator.domain.errors import ModelError, UserError
 
@@ -256,7 +256,8 @@ def make_segmenter(args: argparse.Namespace) -> Segmenter:
     from annotator.engine.load import load_segmenter
 
     zoom = None if args.zoom is None else args.zoom == "on"
-    return load_segmenter(args.model, device=args.device, config=args.config, zoom=zoom)
+    model = model_for(args.model, args.adapter)
+    return load_segmenter(model, device=args.device, config=args.config, zoom=zoom)
 
 
 def _evaluate(segmenter: Segmenter, args: argparse.Namespace, index: int, state_path: Path | None) -> EvaluationResult:

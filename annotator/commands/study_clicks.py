@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annotator.commands.adapter_option import adapter_path, add_adapter_argument
+from annotator.commands.adapter_option import adapter_path, add_adapter_argument, model_for
 from annotator.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise UserError("Two of the sets have the same name.", "Give each set once, in folders of different names.")
-    segmenter = load_sam2_segmenter(args.model, device=args.device, config=args.config)
+    segmenter = load_sam2_segmenter(model_for(args.model, args.adapter), device=args.device, config=args.config)
     adapter = None if args.adapter is None else adapter_path(args.adapter)
     adapter_sha256 = "" if adapter is None else _put_in(adapter, segmenter)
     state_path = None if args.json is None else args.json.with_name(args.json.name + ".state")

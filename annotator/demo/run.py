@@ -96,7 +96,7 @@ class Troubles:
 def run_demo(
     out: Path,
     *,
-    model: str = "nano",
+    model: str = "nano-3",
     device: str | None = None,
     pause_ms: int = 0,
     engine_factory: EngineFactory | None = None,

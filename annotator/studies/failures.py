@@ -5,8 +5,10 @@ The model card shows the sheet. The images are scikit-image's and pydicom's, so 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,15 +78,15 @@ def _tile(segmenter: Segmenter, folder: Path, failure: Failure) -> npt.NDArray[n
     return tile
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the sheet to the file that the command line names."""
-    if len(sys.argv) != 2:
-        print("usage: python -m annotator.studies.failures OUT.jpg", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(description="draw prompts that the embedded model answers badly")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", default="nano")
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as place:
-        pixels = sheet(load_segmenter("nano"), write_samples(Path(place) / "samples"))
-    target = Path(sys.argv[1])
-    target.write_bytes(cv2.imencode(target.suffix, pixels[..., ::-1])[1].tobytes())
+        pixels = sheet(load_segmenter(args.model), write_samples(Path(place) / "samples"))
+    args.out.write_bytes(cv2.imencode(args.out.suffix, pixels[..., ::-1])[1].tobytes())
     return 0
 
 

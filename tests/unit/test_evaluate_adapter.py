@@ -12,7 +12,10 @@ import pytest
 import torch
 
 from annotator import cli
+from annotator.commands.adapter_option import model_for
 from annotator.domain.adapter import AdapterInfo
+from annotator.domain.errors import ModelError
+from annotator.engine import weights
 from annotator.engine.load import load_segmenter
 from annotator.engine.sam2.adapter_files import adapters_dir, load_adapter, save_adapter
 from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
@@ -50,6 +53,17 @@ def write_adapter(path: Path, base_sha256: str, *, seed: int) -> Path:
 def adapter(base: Path) -> Path:
     sha256 = load_segmenter(str(base), device="cpu").info.sha256
     return write_adapter(adapters_dir() / "cells.safetensors", sha256, seed=1)
+
+
+def test_an_adapter_brings_its_model_along_where_none_is_named(adapter: Path) -> None:
+    """The best model is another one than that of the adapters that ship."""
+    assert weights.default_model().name != "nano"
+    assert model_for(None, "nuclei") == "nano"
+    assert model_for("nano-3", "nuclei") == "nano-3", "what is named is taken, and the adapter refused"
+    assert model_for(None, None) is None
+    assert model_for(None, "cells") is None, "its model is none of the registry"
+    with pytest.raises(ModelError, match="no adapter"):
+        model_for(None, "absent")
 
 
 @pytest.fixture
