@@ -17,6 +17,7 @@ from annotator.io.images.colours import Samples
 from annotator.io.images.reader import CONVERT, COPY_AGAIN
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_NO_BYTES = memoryview(b"")
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _JP2_MAGIC, _J2K_MAGIC = b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"
@@ -94,20 +95,25 @@ def _is_deep_png(_stream: BinaryIO, head: bytes) -> bool:
 def _read_png(stream: BinaryIO, _name: str, _frame: int) -> Samples:
     stream.seek(0)
     data = stream.read()
-    chunks = list(_png_chunks(data))
-    # Only what makes the picture: the decoder complains on the terminal about odd colour profiles and texts.
-    parts = [PNG_MAGIC] + [whole for kind, _, whole in chunks if kind in _PNG_CHUNKS]
-    values = _three_axes(imagecodecs.png_decode(b"".join(parts)))
+    values = _three_axes(imagecodecs.png_decode(critical_png(data)))
     kind = data[25]
     if kind in (4, 6):
         return Samples(values, "grey" if kind == 4 else "rgb", alpha=values.shape[2] - 1)
-    clear = next((content for name, content, _ in chunks if name == b"tRNS"), b"")
+    clear = next((content for name, content, _ in _png_chunks(data) if name == b"tRNS"), _NO_BYTES)
     if len(clear) == 2 * values.shape[2]:
         colour = np.frombuffer(clear, ">u2").astype(np.uint16)
         opaque = (values != colour).any(axis=2, keepdims=True)
         alpha = np.where(opaque, np.uint16(65535), np.uint16(0))
         return Samples(np.dstack([values, alpha]), "grey" if kind == 0 else "rgb", alpha=values.shape[2])
     return Samples(values, "grey" if kind == 0 else "rgb")
+
+
+def critical_png(data: bytes) -> bytes:
+    """Only what makes the picture: the decoder complains on the terminal about odd colour profiles and texts."""
+    chunks = list(_png_chunks(data))
+    if all(kind in _PNG_CHUNKS for kind, _, _ in chunks):
+        return data
+    return b"".join([PNG_MAGIC, *(whole for kind, _, whole in chunks if kind in _PNG_CHUNKS)])
 
 
 def png_clear_grey(stream: BinaryIO, head: bytes) -> int | None:
@@ -118,19 +124,19 @@ def png_clear_grey(stream: BinaryIO, head: bytes) -> int | None:
     place = stream.tell()
     stream.seek(0)
     try:
-        clear = next((content for kind, content, _ in _png_chunks(stream.read()) if kind == b"tRNS"), b"")
+        clear = next((content for kind, content, _ in _png_chunks(stream.read()) if kind == b"tRNS"), _NO_BYTES)
     finally:
         stream.seek(place)
     full = 2 ** head[24] - 1
     return (int.from_bytes(clear, "big") & full) * 255 // full if len(clear) == 2 else None
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Kind, content and all the bytes of each chunk."""
-    at = len(PNG_MAGIC)
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
+    """Kind, content and all the bytes of each chunk; nothing is copied."""
+    view, at = memoryview(data), len(PNG_MAGIC)
     while at + 8 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + size], data[at : at + 12 + size]
+        yield data[at + 4 : at + 8], view[at + 8 : at + 8 + size], view[at : at + 12 + size]
         at += 12 + size
 
 

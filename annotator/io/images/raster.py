@@ -19,6 +19,7 @@ from annotator.io.images.colours import Samples, Shown, show_samples, thin_sampl
 from annotator.io.images.deep import deep_decoder, png_clear_grey, size_without_pillow
 from annotator.io.images.display import flatten_alpha
 from annotator.io.images.places import FilePlaces
+from annotator.io.images.plain_png import read_plain_png
 from annotator.io.images.reader import (
     COPY_AGAIN,
     DEFAULT_MAX_PIXELS,
@@ -171,11 +172,23 @@ def _read_pillow(stream: BinaryIO, name: str, frame: int, max_pixels: int) -> Pi
             image.seek(frame)
             check_size(name, *image.size, max_pixels)
         check_picture(image, name, stream)
-        image.load()
-        _correct_clear_grey(image, stream, head)
-        # Asked after load(): Pillow turns some formats upright itself and then drops the tag.
-        shown = _to_rgb(image).turned(_orientation_of(image))
+        shown = _shown_png(image, stream, head) or _shown(image, stream, head)
     return Pixels(shown.rgb, note=joined(shown.words, frame_note(frame, frames)), native=shown.native)
+
+
+def _shown_png(image: Image.Image, stream: BinaryIO, head: bytes) -> Shown | None:
+    """A PNG that needs nothing of Pillow but its head; None for everything else."""
+    if image.format != "PNG" or _says_more_behind_pixels(stream):
+        return None
+    rgb = read_plain_png(image, stream, head)
+    return None if rgb is None else Shown(rgb, "").turned(_orientation_of(image, Image.Image.getexif))
+
+
+def _shown(image: Image.Image, stream: BinaryIO, head: bytes) -> Shown:
+    image.load()
+    _correct_clear_grey(image, stream, head)
+    # Asked after load(): Pillow turns some formats upright itself and then drops the tag.
+    return _to_rgb(image).turned(_orientation_of(image))
 
 
 def _correct_clear_grey(image: Image.Image, stream: BinaryIO, head: bytes) -> None:

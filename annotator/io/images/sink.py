@@ -23,6 +23,8 @@ from annotator.io.images.native_wire import aligned
 ByteArray = npt.NDArray[np.uint8]
 
 _BAND_BYTES = 512 << 10
+_SHARED_AT_ONCE = getattr(mmap, "MAP_SHARED", 1) | getattr(mmap, "MAP_POPULATE", 0)
+"""Page by page the system would be asked thousands of times."""
 _open: Sink | None = None
 
 
@@ -52,6 +54,19 @@ class Sink:
             write_all(self.file, image.crop((0, top, image.width, min(image.height, top + rows))).tobytes())
         mapped = mmap.mmap(self.file, 3 * image.width * image.height)
         self._pixels = np.frombuffer(mapped, np.uint8).reshape(image.height, image.width, 3)
+        return self._pixels
+
+    def room(self, width: int, height: int) -> ByteArray:
+        """H x W x 3, to be filled; it lies in the file.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        self._drop()
+        self.file = anonymous_file()
+        os.posix_fallocate(self.file, 0, 3 * width * height)  # else a full disk would be the end of the process
+        mapped = mmap.mmap(self.file, 3 * width * height, _SHARED_AT_ONCE)
+        self._pixels = np.frombuffer(mapped, np.uint8).reshape(height, width, 3)
         return self._pixels
 
     def file_of(self, rgb: ByteArray, more: Sequence[npt.NDArray[Any]] = ()) -> int:
@@ -89,3 +104,10 @@ def rgb_array(image: Image.Image) -> ByteArray:
     if _open is not None and 3 * image.width * image.height >= INLINE_BYTES:
         return _open.take(image)
     return np.asarray(image)
+
+
+def room_for(width: int, height: int) -> ByteArray:
+    """Where a decoder can put the pixels of a picture by itself: H x W x 3 uint8."""
+    if _open is not None and 3 * width * height >= INLINE_BYTES and hasattr(os, "posix_fallocate"):
+        return _open.room(width, height)
+    return np.empty((height, width, 3), np.uint8)
