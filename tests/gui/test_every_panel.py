@@ -95,6 +95,9 @@ def test_panels_that_are_asked_for_share_a_place_and_the_newest_is_in_front(desk
         assert len(behind) == asked.index(spec), "the others are behind it"
     (tabs,) = window.findChildren(QTabBar, "panelTabs")
     assert [tabs.tabText(at) for at in range(tabs.count())] == [spec.title for spec in asked]
+    QApplication.processEvents()
+    shot, accent = tabs.grab().toImage(), window.theme.tokens.accent
+    assert any(shot.pixelColor(x, shot.height() - 1).name() == accent for x in range(shot.width())), "marks the front"
     # Its key brings a panel to the front before it hides it.
     first = window.actions_by_id[f"panel_{asked[0].id}"]
     first.trigger()

@@ -479,7 +479,7 @@ def test_an_image_with_nothing_in_it(seeker):
     seeker.finder.found = []
     seeker.open()
     seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: "Nothing was found here" in line(seeker))
+    seeker.until(lambda: "Nothing was found here. Q takes the click tool" in line(seeker))
 
 
 def test_the_sliders_are_where_they_were(seeker):

@@ -179,7 +179,8 @@ class Proposals(QObject):
         """How many there are, and what can be done with them."""
         review = self.review
         if not len(review.table):
-            self.tell("Nothing was found here.")
+            key = self._window.key_of("tool_click")
+            self.tell(f"Nothing was found here. {key} takes the click tool: click an object to get its mask.")
             return
         keys = "Click or Enter takes one, Backspace drops it, Shift+Enter takes all that are shown."
         self.tell(f"{counted(review.open_count, 'proposal')}, {len(review.shown)} shown. {keys}")

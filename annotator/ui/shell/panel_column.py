@@ -12,6 +12,7 @@ from annotator.ui.shell.panel_specs import PANELS
 
 _SHARE = 0.56
 """Of the column's height, at most, for a panel that was asked for."""
+_TABS = "panelTabs"
 _LEAST_PX = 96
 """A title line, a row and the buttons of a list that makes room."""
 
@@ -64,7 +65,10 @@ class PanelColumn(QObject):
 
     def _name_tabs(self) -> None:
         for bar in self._window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
-            bar.setObjectName("panelTabs")
+            if bar.objectName() == _TABS:
+                continue
+            bar.setObjectName(_TABS)
+            bar.style().polish(bar)  # the style sheet goes by the name, and Qt has made the bar without one
             bar.setAccessibleName("Open panels")
             bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             bar.setElideMode(Qt.TextElideMode.ElideNone)
