@@ -148,7 +148,7 @@ def discs(points: np.ndarray, side_px: int, cells: int) -> np.ndarray:
     middles = (np.floor(at / grain[:, None]) + 0.5) * grain[:, None]
     y, x = np.mgrid[:cells, :cells] + 0.5
     distance = np.hypot(x - middles[..., 0, None, None], y - middles[..., 1, None, None])
-    slopes = 0.4 + (middles.sum(-1) * 0.37 % 1.0) * 4.0
+    slopes = 1.0 + (middles.sum(-1) * 0.37 % 1.0) * 11.0
     radii = np.array(RADII_CELLS)[:, None, None] * cells / 256
     return ((radii - distance) * slopes[..., None, None]).clip(-32, 32).astype(np.float32)
 
