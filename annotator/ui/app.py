@@ -36,6 +36,7 @@ from annotator.ui.labelling.find_like import FindLike
 from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.patient_marks import PatientMarks
+from annotator.ui.labelling.planes import Planes
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposal_marks import ProposalMarks
 from annotator.ui.labelling.proposals import Proposals
@@ -216,6 +217,8 @@ def build_program(
     sizes = ObjectSizes(window, session)
     refine.state_changed.connect(sizes.show_refine)
     window.closing.connect(sizes.shut_down)
+    planes = Planes(window, session, commands.slices, program.greys)
+    window.closing.connect(planes.shut_down)
     commands.set_tool(FIRST_TOOL)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
     QTimer.singleShot(0, program, lambda: program.start_engine(engine_factory))

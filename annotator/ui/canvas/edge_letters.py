@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPaintEvent, QP
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 _TEXT_PX, _EDGE_PX, _HALO_PX = 15, 10, 3.0
-_TEXT, _HALO = "#ffd34d", QColor(0, 0, 0, 170)
+EDGE_LETTER, _HALO = "#ffd34d", QColor(0, 0, 0, 170)
 """Readable on any picture, in both themes."""
 Letters = tuple[str, str, str, str]
 """Left, right, top, bottom."""
@@ -66,5 +66,5 @@ class EdgeLetters(QWidget):
             outline = QPainterPath()
             outline.addText(QPointF(x, y), font, letter)
             painter.strokePath(outline, halo)
-            painter.fillPath(outline, QColor(_TEXT))
+            painter.fillPath(outline, QColor(EDGE_LETTER))
         painter.end()

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import cast
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.errors import ProjectError
 from annotator.domain.window import Preset, Window
@@ -37,6 +37,9 @@ class WindowLevel(QObject):
     it, and the model looks again.
     """
 
+    changed = Signal()
+    """What the image is shown through, also while it is dragged."""
+
     def __init__(self, window: MainWindow, session: ProjectSession, bench: Workbench, *, loader: ImageLoader) -> None:
         super().__init__(window)
         self._window, self._session, self._bench, self._loader = window, session, bench, loader
@@ -65,6 +68,11 @@ class WindowLevel(QObject):
         self._panel.reset_wanted.connect(self.reset)
         self._panel.all_wanted.connect(self.use_for_all)
         loader.window_of = self._window_of
+
+    @property
+    def now(self) -> Window | None:
+        """What the image is shown through; None without one."""
+        return self._now
 
     # --- what the person can do ---------------------------------------------------------------------------------------
 
@@ -190,6 +198,7 @@ class WindowLevel(QObject):
         self._wished = 0
         self._painter.preview(picture, window, self._canvas.preview.part_in_view())
         self._panel.show_window(window, self._panel.scope.text())
+        self.changed.emit()
         self._notices.tell(_sentence(window.words(picture.loaded.source.unit)), about=Subject.WINDOW)
 
     def _use(self, window: Window, preset: Preset | None = None) -> None:
@@ -251,6 +260,7 @@ class WindowLevel(QObject):
         else:
             scope = "For this series" if self._book.is_of_series(picture.loaded) else "For this image"
         self._panel.show_window(self._now, scope)
+        self.changed.emit()
 
 
 class _Spring(QObject):

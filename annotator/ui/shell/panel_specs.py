@@ -15,6 +15,7 @@ from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
 from annotator.ui.panels.job_list import JobPanel
+from annotator.ui.panels.planes import PlanesPanel
 from annotator.ui.panels.proposals import ProposalPanel
 from annotator.ui.panels.similar import SimilarPanel
 from annotator.ui.panels.statistics import StatisticsPanel
@@ -111,6 +112,16 @@ PANELS = (
         make=lambda parts: WindowPanel(parts.theme),
         least_width_px=220,
         height_px=360,
+        is_open=False,
+    ),
+    PanelSpec(
+        id="planes",
+        title="Planes",
+        keys=("Ctrl+Alt+P",),
+        area=_RIGHT,
+        make=lambda parts: PlanesPanel(parts.theme),
+        least_width_px=220,
+        height_px=640,
         is_open=False,
     ),
     PanelSpec(
