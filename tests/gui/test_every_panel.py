@@ -139,7 +139,8 @@ def test_f6_stops_at_every_open_panel_where_it_can_be_seen(desk):
 
 
 def can_stop(widget):
-    return widget.isVisible() and widget.isEnabled() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+    has_own_focus = widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.focusProxy() is None
+    return widget.isVisible() and widget.isEnabled() and has_own_focus
 
 
 def test_tab_reaches_every_control_of_every_panel_and_leaves_it(desk):
