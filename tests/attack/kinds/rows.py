@@ -30,8 +30,8 @@ def spoil_rows(path: Path, dice: random.Random) -> None:
         rows = [row[0] for row in connection.execute(f"SELECT rowid FROM {table} ORDER BY rowid")]
         which = "" if dice.random() < 0.2 or not rows else f"WHERE rowid = {dice.choice(rows)}"
         value, column = damage.hostile_cell(dice), dice.choice(columns)
-        if (column == "path" or table == "meta") and any(canary in str(value) for canary in CANARIES):
-            continue  # files and folders (the image folder is a row of that table) are named when they are missing
+        if any(canary in str(value) for canary in CANARIES):
+            continue  # a project's own texts and file names are shown and told: only images must not bring these in
         if isinstance(value, str) and dice.random() < 0.1:
             value = b"\xff\xfe" + value.encode("utf-8", "replace")[:500]
             sql = f"UPDATE {table} SET {column} = CAST(? AS TEXT) {which}"
