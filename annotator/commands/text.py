@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from annotator.commands.batch.words import add_word_arguments
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: no images, no words, no model for them, or an unwritable output.
     """
-    from annotator.commands.batch.command import ask_images
+    from annotator.commands.batch.command import ask_here, ask_images
     from annotator.commands.batch.journal import open_journal
     from annotator.commands.batch.results import write_results
     from annotator.commands.batch.words import asked_in_words, words_of
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     about = {"info": info | words, "categories": [{"id": n, "name": name} for n, name in names.items()]}
     part = out.with_name(f"{out.name}.part")
     with open_journal(part, about) as journal:
-        ask_images(items, journal, ask, title="Words", retries=True)
+        ask_images(items, journal, partial(ask_here, ask), title="Words", retries=True)
         totals = write_results(out, None, items, journal, journal.about)
         failed = [(item.key, journal.row(item.key)["error"]) for item in items if journal.has_failed(item.key)]
     if not failed:

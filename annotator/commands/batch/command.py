@@ -6,8 +6,9 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from annotator.io.images.reader import LoadedImage
 
     Ask = Callable[[WorkItem, LoadedImage], Answer]
+    OnAsked = Callable[[int], object]
+    AskAll = Callable[[Sequence[WorkItem], Journal, OnAsked], None]
 
 _GRID = [field for field in dataclasses.fields(EverythingSettings) if not isinstance(field.default, bool)]
 _SOURCES = "images, folders, patterns such as 'photos/**/*.jpg', lists (.txt), COCO files (.json), projects (.annot)"
@@ -52,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--merge", action="store_true", help="make one result of those of all shards; asks no model")
     parser.add_argument("--retry-failed", action="store_true", help="try images again that failed before")
     parser.add_argument("--readers", type=int, choices=(1, 2, 3), default=2, help="images read at once (default: 2)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="workers of a Ray cluster (needs annotator[ray]), or `local`")
+    parser.add_argument("--ray-workers", type=int, metavar="N", help="at most; default: as many as there is room for")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
@@ -90,13 +95,23 @@ def run(args: argparse.Namespace) -> int:
     if args.merge:
         return _merge(args, items)
     prompts = _prompts(args, items)
-    about, ask = _engine(args, items, prompts)
     own = [item for item in items if args.shard.has(item.key)]
+    if args.ray is not None:
+        from annotator.commands.batch.on_ray import begun_on_ray
+
+        with begun_on_ray(args, items, prompts) as (about, ask_all):
+            return _asked(args, own, about, ask_all)
+    about, ask = engine_of(args, items, prompts)
+    return _asked(args, own, about, partial(ask_here, ask, readers=args.readers))
+
+
+def _asked(args: argparse.Namespace, own: Sequence[WorkItem], about: Mapping[str, Any], ask_all: AskAll) -> int:
+    """Ask for what is not in the journal yet, and write the files at the end."""
     from annotator.commands.batch.journal import open_journal
 
     with open_journal(_place(args, "journal", "jsonl"), about) as journal:
         try:
-            ask_images(own, journal, ask, retries=args.retry_failed, readers=args.readers)
+            ask_images(own, journal, ask_all, retries=args.retry_failed)
         except KeyboardInterrupt:
             done = sum(item.key in journal for item in own)
             kept = f"{done} of {counted(len(own), 'image')} are done and kept in {args.out}"
@@ -140,7 +155,7 @@ def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile 
     return read_boxes(args.boxes, has_coco_ids=is_coco)
 
 
-def _engine(
+def engine_of(
     args: argparse.Namespace, items: Sequence[WorkItem], prompts: PromptFile | None
 ) -> tuple[dict[str, Any], Ask]:
     """What the answers depend on, and how the model is asked."""
@@ -208,45 +223,52 @@ def _loaded(args: argparse.Namespace) -> tuple[Segmenter, str]:
 
 
 def ask_images(
-    items: Sequence[WorkItem], journal: Journal, ask: Ask, *, title: str = "Batch", retries: bool, readers: int = 2
+    items: Sequence[WorkItem], journal: Journal, ask_all: AskAll, *, title: str = "Batch", retries: bool
 ) -> None:
     """Ask for what is not in the journal yet, with a bar.
 
     Args:
+        ask_all: puts every image into the journal, and tells how many there were.
         retries: whether what failed before is tried again.
 
     Raises:
         UserError: the journal cannot be written.
     """
-    from annotator.commands.batch.pipeline import run_pipeline
     from annotator.commands.job_bar import run_with_bar
-    from annotator.io.images.reading import interrupt
-    from annotator.io.project.windows import AsShown
     from annotator.jobs.job import Job
 
     left = _left(items, journal, retries=retries)
     before = len(items) - len(left)
     if before:
         print(f"annotator: done before: {counted(before, 'image')}", file=sys.stderr)
-    as_shown = AsShown()
     started = time.monotonic()
 
     def work(job: Job) -> None:
         job.progress(before, len(items))
-        run_pipeline(
-            left,
-            journal,
-            load=lambda item: as_shown.load(item.path, frame=item.frame),
-            ask=ask,
-            on_asked=lambda _item, count: job.progress(before + count, len(items)),
-            readers=readers,
-            interrupt=interrupt,
-        )
+        ask_all(left, journal, lambda count: job.progress(before + count, len(items)))
 
     if left:
         run_with_bar(Job(title, unit="image"), work, stays=True, everywhere=False)
         seconds = time.monotonic() - started
         print(f"{counted(len(left), 'image')} in {seconds:.1f} s: {len(left) / max(seconds, 1e-3):.2f} images/s")
+
+
+def ask_here(ask: Ask, left: Sequence[WorkItem], journal: Journal, on_asked: OnAsked, *, readers: int = 2) -> None:
+    """An :data:`AskAll` with the model of this process."""
+    from annotator.commands.batch.pipeline import run_pipeline
+    from annotator.io.images.reading import interrupt
+    from annotator.io.project.windows import AsShown
+
+    as_shown = AsShown()
+    run_pipeline(
+        left,
+        journal,
+        load=lambda item: as_shown.load(item.path, frame=item.frame),
+        ask=ask,
+        on_asked=lambda _item, count: on_asked(count),
+        readers=readers,
+        interrupt=interrupt,
+    )
 
 
 def _left(items: Sequence[WorkItem], journal: Journal, *, retries: bool) -> list[WorkItem]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from annotator.commands.batch.handover import Handover
-from annotator.commands.batch.journal import Journal
 from annotator.commands.batch.work_list import WorkItem
 from annotator.domain.errors import ImageError, UserError
 from annotator.domain.mask import Mask
@@ -23,6 +22,12 @@ READ_AHEAD_BYTES = 512 << 20
 """Of pixels that wait for the model; one larger image waits alone."""
 WRITE_BEHIND = 4
 WRITE_BEHIND_BYTES = 256 << 20
+
+
+class TakesRows(Protocol):
+    """As :class:`annotator.commands.batch.journal.Journal`."""
+
+    def add(self, row: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +97,7 @@ def stamp_of(item: WorkItem) -> tuple[int, ...]:
 
 def run_pipeline(
     items: Sequence[WorkItem],
-    journal: Journal,
+    journal: TakesRows,
     *,
     load: Callable[[WorkItem], LoadedImage],
     ask: Callable[[WorkItem, LoadedImage], Answer],
@@ -152,7 +157,7 @@ class _Queue:
 class _Writer:
     """Makes run lengths of masks and writes them, on a thread of its own."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: TakesRows) -> None:
         self._journal = journal
         self._outgoing: Handover[_Asked] = Handover(most=WRITE_BEHIND, limit_bytes=WRITE_BEHIND_BYTES)
         self._error: BaseException | None = None

@@ -1,0 +1,197 @@
+"""``annotator batch --ray``: workers on the machines of a Ray cluster; the driver alone writes the journal.
+
+What is lost with a worker is asked again by another one. An image that ends its worker twice, when it was asked alone,
+is a failed image.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from annotator.commands.batch.pipeline import stamp_of
+from annotator.commands.batch.ray_worker import BatchWorker, Begun, Recipe
+from annotator.commands.batch.work_list import WorkItem
+from annotator.domain.errors import ModelError, UserError
+
+IMAGES_A_CALL = 8
+_CALLS_AHEAD = 2
+"""Of a worker: the next one is there when one ends."""
+_MOST_ENDS, _MOST_BAD_STARTS = 2, 3
+_LOOK_S = 1.0
+_LOCAL = "local"
+_NO_START = "Workers of the cluster end while they load the model."
+_ENDED = "The process that was asked about it ended {} times. It is left out."
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """``ends``: how often its worker ended when it was at this image alone."""
+
+    items: tuple[WorkItem, ...]
+    ends: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    """``calls``: in their order, each with the reference to its answer; the first one is being worked on."""
+
+    actor: Any
+    begun: Any
+    is_ready: bool = False
+    calls: deque[tuple[Any, _Call]] = field(default_factory=deque)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """The package Ray, connected; ``local`` starts a cluster of this computer, which ends with the context.
+
+    Raises:
+        UserError: it is not installed, or nothing answers there.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(
+            "--ray needs the package ray, which is not installed.", "pip install 'annotator[ray]'"
+        ) from error
+    where: dict[str, Any] = {"include_dashboard": False} if address == _LOCAL else {"address": address}
+    try:
+        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"There is no Ray cluster at {address} ({first}).", "Start one, or give --ray local."
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+class RayPool:
+    """Use it as a context: its workers end with it.
+
+    Args:
+        ray: the package, connected.
+        most: workers; None: as many as the cluster has cores (or, on CUDA, cards), also those that come later.
+        worker: a :class:`BatchWorker`.
+    """
+
+    def __init__(self, ray: Any, recipe: Recipe, *, most: int | None, worker: type[BatchWorker] = BatchWorker) -> None:
+        self._ray, self._most = ray, most
+        self._recipe = ray.put(recipe)
+        self._on_card = recipe.args.device == "cuda"
+        self._actor = ray.remote(worker).options(num_cpus=1, num_gpus=1 if self._on_card else 0)
+        self._workers: list[_Worker] = []
+        self._about = ""
+        self._bad_starts = 0
+
+    def __enter__(self) -> RayPool:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for worker in self._workers:
+            self._ray.kill(worker.actor)
+
+    def begin(self) -> str:
+        """Wait for the first worker. Returns: what the answers depend on, JSON.
+
+        Raises:
+            UserError: the model cannot be loaded there.
+        """
+        while not self._about:
+            if not self._workers:
+                self._grow(1)
+            self._look_at_new(_LOOK_S)
+        return self._about
+
+    def ask(self, items: Sequence[WorkItem], on_row: Callable[[Mapping[str, Any]], object]) -> None:
+        """Ask about all; ``on_row`` gets each image's row once, on this thread.
+
+        Raises:
+            UserError: the machines have different models, or none can be loaded.
+            BaseException: what ``on_row`` raised.
+        """
+        waiting = deque(_Call(tuple(items[at : at + IMAGES_A_CALL])) for at in range(0, len(items), IMAGES_A_CALL))
+        while waiting or any(worker.calls for worker in self._workers):
+            self._grow(len(waiting))
+            self._look_at_new(0)
+            self._hand_out(waiting)
+            first = {worker.calls[0][0]: worker for worker in self._workers if worker.calls}
+            new = [worker.begun for worker in self._workers if not worker.is_ready]
+            done, _ = self._ray.wait([*first, *new], num_returns=1, timeout=_LOOK_S)
+            for reference in done:
+                if reference in first:
+                    self._take(first[reference], waiting, on_row)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _grow(self, calls: int) -> None:
+        """More workers where there is room and work for them: also on machines that came later."""
+        room = int(self._ray.cluster_resources().get("GPU" if self._on_card else "CPU", 0))
+        room = max(1, room if self._most is None else min(room, self._most))
+        for _ in range(min(room - len(self._workers), calls)):
+            actor = self._actor.remote(self._recipe)
+            self._workers.append(_Worker(actor, actor.begin.remote()))
+
+    def _look_at_new(self, within_s: float) -> None:
+        new = {worker.begun: worker for worker in self._workers if not worker.is_ready}
+        if not new:
+            return
+        for reference in self._ray.wait(list(new), num_returns=1, timeout=within_s)[0]:
+            worker = new[reference]
+            try:
+                begun: Begun = self._ray.get(reference)
+            except self._ray.exceptions.RayActorError:
+                self._workers.remove(worker)
+                self._bad_starts += 1
+                if self._bad_starts >= _MOST_BAD_STARTS:
+                    raise UserError(_NO_START, "Look whether there is memory for the model.") from None
+                continue
+            if begun.message:
+                raise UserError(begun.message, begun.advice)
+            if self._about and begun.about != self._about:
+                raise ModelError("The machines have other models or adapters of that name.", "Bring them to the same.")
+            self._about, worker.is_ready, self._bad_starts = begun.about, True, 0
+
+    def _hand_out(self, waiting: deque[_Call]) -> None:
+        for ahead in range(_CALLS_AHEAD):
+            for worker in self._workers:
+                if waiting and worker.is_ready and len(worker.calls) <= ahead:
+                    call = waiting.popleft()
+                    worker.calls.append((worker.actor.ask.remote(call.items), call))
+
+    def _take(self, worker: _Worker, waiting: deque[_Call], on_row: Callable[[Mapping[str, Any]], object]) -> None:
+        reference, call = worker.calls[0]
+        try:
+            rows = self._ray.get(reference)
+        except self._ray.exceptions.RayActorError:
+            self._workers.remove(worker)
+            worker.calls.popleft()
+            waiting.extendleft(other for _, other in reversed(worker.calls))
+            self._again(call, waiting, on_row)
+            return
+        worker.calls.popleft()
+        for row in rows:
+            on_row(row)
+
+    def _again(self, call: _Call, waiting: deque[_Call], on_row: Callable[[Mapping[str, Any]], object]) -> None:
+        """What a worker ended at: its images one by one, to find the one that it was."""
+        if len(call.items) > 1:
+            waiting.extendleft(_Call((item,)) for item in call.items)
+            return
+        call.ends += 1
+        if call.ends < _MOST_ENDS:
+            waiting.appendleft(call)
+            return
+        (item,) = call.items
+        row = {"key": item.key, "stamp": list(stamp_of(item)), "seconds": 0.0, "error": _ENDED.format(call.ends)}
+        on_row(row)
