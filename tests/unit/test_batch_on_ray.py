@@ -28,12 +28,23 @@ _NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": Fa
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the choice of arithmetic is remembered: the same for this process and the workers."""
+    return str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def cluster(home: str) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         path = os.pathsep.join((str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")))
-        for name, value in (("PYTHONPATH", path), ("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_worker_niceness", "0")):
+        for name, value in (
+            ("PYTHONPATH", path),
+            ("ANNOTATOR_HOME", home),
+            ("RAY_USAGE_STATS_ENABLED", "0"),
+            ("RAY_worker_niceness", "0"),
+        ):
             patch.setenv(name, value)
         made = Cluster(initialize_head=True, head_node_args=_NODE)
         yield made
@@ -58,8 +69,9 @@ def rows_of(journal: Path) -> list[dict[str, Any]]:
 
 
 def test_the_same_rows_whatever_ends_meanwhile(
-    cluster: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, model: Path, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ANNOTATOR_HOME", home)
     names = [f"{number:03}.png" for number in range(COUNT)]
     images = write_folder(tmp_path / "images", [*names, POISON])
     (images / "050.png").write_bytes(b"no image")

@@ -211,12 +211,14 @@ def _loaded(args: argparse.Namespace) -> tuple[Segmenter, str]:
     import hashlib
 
     from annotator.commands.adapter_option import adapter_path, load_named_adapter, model_for
+    from annotator.commands.batch.arithmetic import dtype_of
     from annotator.engine.load import load_sam2_segmenter, load_segmenter
 
+    dtype = dtype_of(args)
     if args.adapter is None:
-        return load_segmenter(args.model, device=args.device, config=args.config), ""
+        return load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype), ""
     model = model_for(args.model, args.adapter)
-    segmenter = load_sam2_segmenter(model, device=args.device, config=args.config)
+    segmenter = load_sam2_segmenter(model, device=args.device, config=args.config, dtype=dtype)
     segmenter.set_adapter(load_named_adapter(args.adapter, segmenter))
     file = adapter_path(args.adapter)
     return segmenter, f"{file.stem}@{hashlib.sha256(file.read_bytes()).hexdigest()}"

@@ -30,9 +30,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """``about``: what the answers depend on, as JSON; or why there will be none."""
+    """``about``: what the answers depend on, as JSON, and the arithmetic; or why there will be none."""
 
     about: str = ""
+    dtype: str = ""
     message: str = ""
     advice: str = ""
 
@@ -44,15 +45,22 @@ class BatchWorker:
         self._recipe = recipe
         self._ask: Any = None
 
-    def begin(self) -> Begun:
-        """Load the model."""
+    def begin(self, dtype: str) -> Begun:
+        """Load the model.
+
+        Args:
+            dtype: the arithmetic; empty: what suits this processor, which the others then take.
+        """
+        from annotator.commands.batch.arithmetic import chosen_here
         from annotator.commands.batch.command import engine_of
 
+        args = self._recipe.args
         try:
-            about, self._ask = engine_of(self._recipe.args, self._recipe.items, self._recipe.prompts)
+            args.dtype = dtype or chosen_here(args)
+            about, self._ask = engine_of(args, self._recipe.items, self._recipe.prompts)
         except UserError as error:
             return Begun(message=error.message, advice=error.advice)
-        return Begun(json.dumps(about, sort_keys=True))
+        return Begun(json.dumps(about, sort_keys=True), args.dtype)
 
     def ask(self, items: Sequence[WorkItem]) -> list[Mapping[str, Any]]:
         """The rows of the journal for these images; one that cannot be read or asked has an error in its row."""
