@@ -176,7 +176,7 @@ VERDICTS = {
     "unpainted": "the mask is not painted",
     "not-stored": "the project file lacks objects [1]",
     "other-pixels": "what was accepted is not the mask that was shown",
-    "no-undo": "undo did not take the object away",
+    "no-undo": "undo left",
     "lossy-export": "has another area",
     "crash-in-slot": "an error in the program: RuntimeError: planted",
 }

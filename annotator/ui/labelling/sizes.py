@@ -110,12 +110,13 @@ class ObjectSizes(QObject):
         """The size of what is in work, else of what is selected."""
         image, status = self._session.image, self._window.status
         spacing = None if image is None else image.spacing_mm
+        mask = self._state.mask
+        if mask is not None:  # what is selected is not counted at every click
+            self._now.start(lambda: _mask_text(mask, spacing), status.set_size)
+            return
         ids = self._window.objects.selected_ids()
         rows = [row for row in self._session.annotations if row.id in ids]
-        if self._state.mask is not None:
-            mask = self._state.mask
-            self._now.start(lambda: _mask_text(mask, spacing), status.set_size)
-        elif len(rows) == 1:
+        if len(rows) == 1:
             size = self.sizes.get(rows[0].track_id)
             words = "" if size is None else f"track {rows[0].track_id}: {self._words(size)}"
             self._now.start(lambda: _object_text(rows[0], spacing, words), status.set_size)
