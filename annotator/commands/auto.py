@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.commands.precision_option import add_precision_argument
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    add_precision_argument(parser)
     for field in dataclasses.fields(EverythingSettings):
         if field.name in _HELP:
             kind = int if isinstance(field.default, int) else float
@@ -68,9 +70,11 @@ def run(args: argparse.Namespace) -> int:
         raise ImageError("There are no images.", "Name image files, or folders that hold some.")
     check_output(out, sources=(*files, args.model))
 
+    from annotator.commands.precision_option import checked_precision, dtype_of
     from annotator.engine.load import load_segmenter
 
-    segmenter = load_segmenter(args.model, device=args.device, config=args.config)
+    found = load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype_of(args))
+    segmenter = checked_precision(found, args)
     if not isinstance(segmenter, AnswersEverything):
         raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Name another model.")
     settings = _settings(args, segmenter)
@@ -151,7 +155,7 @@ class _Progress:
     def __init__(self, out: Path, segmenter: Segmenter, settings: EverythingSettings, files: list[Path]) -> None:
         self._path = out.with_name(f"{out.name}.part")
         self._info = segmenter.info
-        about = {"model": self._info.sha256, "settings": dataclasses.asdict(settings)}
+        about = {"model": self._info.sha256, "precision": self._info.dtype, "settings": dataclasses.asdict(settings)}
         self._header = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
         self._settings = settings
         self._done: dict[str, dict[str, Any]] = {}
@@ -194,7 +198,12 @@ class _Progress:
             images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
             for item in row["objects"]:
                 annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": 1, **item})
-        about = {"description": "annotator auto", "model": self._info.name, "model_sha256": self._info.sha256}
+        about = {
+            "description": "annotator auto",
+            "model": self._info.name,
+            "model_sha256": self._info.sha256,
+            "precision": self._info.dtype,
+        }
         settings = dataclasses.asdict(self._settings)
         return {
             "info": {**about, "settings": settings},

@@ -7,6 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
+from annotator.commands.precision_option import PRECISIONS, add_precision_argument
 from annotator.domain.errors import UserError
 
 _COMPAT = ("label-studio", "cvat", "x-anylabeling")
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-studio-url", default="", metavar="URL", help="images of its tasks are fetched there")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    add_precision_argument(parser)
     parser.add_argument(
         "--embeddings-mib", type=_count(1), default=4096, metavar="N", help="memory for open images (default 4096)"
     )
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         tokens=read_tokens(args.token_file),
         model=args.model,
         device=args.device,
+        precision=PRECISIONS.get(args.precision, ""),
         embeddings_bytes=args.embeddings_mib << 20,
         requests=args.requests,
         requests_per_client=args.per_client,

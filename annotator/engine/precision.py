@@ -96,6 +96,11 @@ def in_best_precision(
     return half if trial.takes_bfloat16 else full
 
 
+def dtype_named(name: str) -> torch.dtype | None:
+    """Of "float32" or "bfloat16"; None for no name: as it suits the model."""
+    return {"": None, "float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 itself: elsewhere (cards before Ampere, older processors) it is emulated."""
     if device.type == "cuda":

@@ -7,11 +7,12 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
-from annotator.domain.errors import UserError
+from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
 from annotator.server.app import make_app
 from annotator.server.core import ServerCore
@@ -55,11 +56,6 @@ def serve(settings: ServerSettings) -> None:
     listening = _listening(settings)
     failures: list[Exception] = []
 
-    def load() -> Segmenter:
-        from annotator.engine.load import load_segmenter
-
-        return load_segmenter(settings.model, device=settings.device)
-
     def on_ready(what: ModelInfo | Exception) -> None:
         if isinstance(what, Exception):
             failures.append(what)
@@ -67,7 +63,7 @@ def serve(settings: ServerSettings) -> None:
         else:
             print(f"Ready: {what.name} on {what.device}.", flush=True)
 
-    core = ServerCore(settings, load=load, on_ready=on_ready)
+    core = ServerCore(settings, load=partial(load_model, settings), on_ready=on_ready)
     config = uvicorn.Config(
         make_app(core),
         log_config=None,
@@ -88,6 +84,19 @@ def serve(settings: ServerSettings) -> None:
     if failures:
         raise failures[0]
     print("Stopped.", flush=True)
+
+
+def load_model(settings: ServerSettings) -> Segmenter:
+    """Raises:
+    ModelError: it cannot be loaded, or does not run in the precision that was asked for.
+    """
+    from annotator.engine.load import load_segmenter
+    from annotator.engine.precision import dtype_named
+
+    found = load_segmenter(settings.model, device=settings.device, dtype=dtype_named(settings.precision))
+    if settings.precision not in ("", found.info.dtype):
+        raise ModelError(f"{found.info.name} does not run in {settings.precision}.", "Leave out --precision.")
+    return found
 
 
 def _listening(settings: ServerSettings) -> socket.socket:

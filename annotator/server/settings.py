@@ -24,6 +24,7 @@ class ServerSettings:
         host, port: where it listens; port 0 is any free one.
         tokens: whoever sends one of them is let in; without any everybody is, which only a loopback address may do.
         model, device: as in ``annotator predict``; None for the best.
+        precision: "float32" or "bfloat16"; empty: the faster one that gives the same masks.
         embeddings_bytes: memory for encoded images with their pixels; the one used longest ago goes first.
         requests, requests_per_client: that are let in at a time; more are refused with 429.
         max_body_bytes: of an upload; max_prompt_body_bytes: of a body that only holds prompts.
@@ -39,6 +40,7 @@ class ServerSettings:
     tokens: tuple[str, ...] = ()
     model: str | None = None
     device: str | None = None
+    precision: str = ""
     embeddings_bytes: int = 4 << 30
     requests: int = 64
     requests_per_client: int = 8

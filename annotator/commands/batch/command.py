@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from annotator.commands.adapter_option import add_adapter_argument
 from annotator.commands.batch.words import add_word_arguments
 from annotator.commands.batch.work_list import Shard, WorkItem, parse_shard
+from annotator.commands.precision_option import add_precision_argument
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
 
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
+    add_precision_argument(parser)
     add_adapter_argument(parser, help_text="a prompt adapter of the model")
     add_word_arguments(parser.add_argument_group("words"))
     grid = parser.add_argument_group("everything", "as in `annotator auto --help`; default: what suits the model")
@@ -80,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands.batch.more_results import check_parquet
     from annotator.commands.batch.work_list import list_work
     from annotator.commands.output import check_output
+    from annotator.commands.precision_option import keep_to_precision_of
     from annotator.domain.errors import UserError
     from annotator.files.atomic import export_errors
 
@@ -96,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         return _merge(args, items)
     prompts = _prompts(args, items)
     own = [item for item in items if args.shard.has(item.key)]
+    keep_to_precision_of([_place(args, "journal", "jsonl"), *sorted(out.glob("journal*.jsonl"))], args)
     if args.ray is not None:
         from annotator.commands.batch.on_ray import begun_on_ray
 
@@ -175,6 +179,7 @@ def engine_of(
         "description": "annotator batch",
         "model": segmenter.info.name,
         "model_sha256": segmenter.info.sha256,
+        "precision": segmenter.info.dtype,
     }
     if adapter:
         info["adapter"] = adapter
@@ -211,12 +216,13 @@ def _loaded(args: argparse.Namespace) -> tuple[Segmenter, str]:
     import hashlib
 
     from annotator.commands.adapter_option import adapter_path, load_named_adapter, model_for
-    from annotator.commands.batch.arithmetic import dtype_of
+    from annotator.commands.precision_option import checked_precision, dtype_of
     from annotator.engine.load import load_sam2_segmenter, load_segmenter
 
     dtype = dtype_of(args)
     if args.adapter is None:
-        return load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype), ""
+        found = load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype)
+        return checked_precision(found, args), ""
     model = model_for(args.model, args.adapter)
     segmenter = load_sam2_segmenter(model, device=args.device, config=args.config, dtype=dtype)
     segmenter.set_adapter(load_named_adapter(args.adapter, segmenter))
@@ -330,7 +336,7 @@ class _Merged:
 
 
 def _merge(args: argparse.Namespace, items: Sequence[WorkItem]) -> int:
-    from annotator.commands.batch.journal import read_journal
+    from annotator.commands.batch.journal import is_same_work, merged_about, read_journal
     from annotator.domain.errors import ImportFormatError
 
     places = sorted(args.out.glob("journal*.jsonl"))
@@ -339,7 +345,7 @@ def _merge(args: argparse.Namespace, items: Sequence[WorkItem]) -> int:
     with ExitStack() as stack:
         journals = [stack.enter_context(read_journal(place)) for place in places]
         for journal in journals[1:]:
-            if journal.about != journals[0].about:
+            if not is_same_work(journal.about, journals[0].about):
                 raise ImportFormatError(
                     f"{journal.path.name} and {journals[0].path.name} are of other models, settings or prompts.",
                     "Run all shards with the same ones.",
@@ -350,4 +356,4 @@ def _merge(args: argparse.Namespace, items: Sequence[WorkItem]) -> int:
             raise ImportFormatError(
                 f"{missing} of {counted(len(items), 'image')} are not done yet.", "Let all shards come to their end."
             )
-        return _finish(args, items, rows, journals[0].about)
+        return _finish(args, items, rows, merged_about([journal.about for journal in journals]))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from annotator.commands.precision_option import precision_in
 from annotator.domain.errors import ExportError, ImportFormatError
 from annotator.files.atomic import export_errors, sync, sync_folder
 
@@ -102,7 +104,7 @@ def open_journal(path: Path, about: Mapping[str, Any]) -> Iterator[Journal]:
         _lock(writer, path)
         found, lines, whole = _read(reader)
         wanted = json.loads(json.dumps(about))
-        if whole and found != wanted:
+        if whole and found != wanted and not (is_same_work(found, wanted) and not precision_in(found)):
             raise ExportError(
                 f"{path} is of a batch with another model, other settings or other prompts.",
                 "Name another folder for --out, or delete that file to begin anew.",
@@ -132,6 +134,41 @@ def read_journal(path: Path) -> Iterator[Journal]:
         if about is None:
             raise ImportFormatError(f"{path} is not the journal of a batch.", "Take it out of that folder.")
         yield Journal(path, about, lines, reader=reader)
+
+
+def read_about(path: Path) -> Any:
+    """What a journal is about; None where there is none."""
+    try:
+        with path.open("rb") as reader:
+            row = _parsed(reader.readline())
+    except OSError:
+        return None
+    return row.get("about") if row.get("batch") == _VERSION else None
+
+
+def is_same_work(one: Any, other: Any) -> bool:
+    """Whether answers belong together, also where they were made in different arithmetic."""
+    return bool(_without_precision(one) == _without_precision(other))
+
+
+def merged_about(abouts: Sequence[Any]) -> Any:
+    """Of journals that are the same work; says so on standard error where their arithmetic differs."""
+    found = sorted({name for about in abouts if (name := precision_in(about))})
+    if len(found) < 2:
+        return abouts[0]
+    print(
+        f"annotator: shards were made in {' and '.join(found)}: their masks may differ by some pixels from those of "
+        "one run. With --precision fp32 on every machine they do not.",
+        file=sys.stderr,
+    )
+    return {**abouts[0], "info": {**abouts[0]["info"], "precision": ", ".join(found)}}
+
+
+def _without_precision(about: Any) -> Any:
+    info = about.get("info") if isinstance(about, dict) else None
+    if not isinstance(info, dict):
+        return about
+    return {**about, "info": {name: value for name, value in info.items() if name != "precision"}}
 
 
 def _read(reader: BinaryIO) -> tuple[Any, dict[str, _Line], int]:

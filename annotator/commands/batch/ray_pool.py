@@ -91,7 +91,7 @@ class RayPool:
         self._on_card = recipe.args.device == "cuda"
         self._actor = ray.remote(worker).options(num_cpus=1, num_gpus=1 if self._on_card else 0)
         self._workers: list[_Worker] = []
-        self._about, self._dtype = "", ""
+        self._about, self._precision = "", ""
         self._bad_starts = 0
 
     def __enter__(self) -> RayPool:
@@ -140,7 +140,7 @@ class RayPool:
         room = max(1, room if self._most is None else min(room, self._most))
         for _ in range(min(room - len(self._workers), calls)):
             actor = self._actor.remote(self._recipe)
-            self._workers.append(_Worker(actor, actor.begin.remote(self._dtype)))
+            self._workers.append(_Worker(actor, actor.begin.remote(self._precision)))
 
     def _look_at_new(self, within_s: float) -> None:
         new = {worker.begun: worker for worker in self._workers if not worker.is_ready}
@@ -160,7 +160,7 @@ class RayPool:
                 raise UserError(begun.message, begun.advice)
             if self._about and begun.about != self._about:
                 raise ModelError("The machines have other models or adapters of that name.", "Bring them to the same.")
-            self._about, self._dtype = begun.about, begun.dtype
+            self._about, self._precision = begun.about, begun.precision
             worker.is_ready, self._bad_starts = True, 0
 
     def _hand_out(self, waiting: deque[_Call]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from annotator.commands.batch.work_list import WorkItem
+from annotator.commands.precision_option import PRECISIONS, precision_in
 from annotator.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Begun:
     """``about``: what the answers depend on, as JSON, and the arithmetic; or why there will be none."""
 
     about: str = ""
-    dtype: str = ""
+    precision: str = ""
     message: str = ""
     advice: str = ""
 
@@ -45,22 +46,22 @@ class BatchWorker:
         self._recipe = recipe
         self._ask: Any = None
 
-    def begin(self, dtype: str) -> Begun:
+    def begin(self, precision: str) -> Begun:
         """Load the model.
 
         Args:
-            dtype: the arithmetic; empty: what suits this processor, which the others then take.
+            precision: the arithmetic; empty: what suits this processor, which the others then take.
         """
-        from annotator.commands.batch.arithmetic import chosen_here
         from annotator.commands.batch.command import engine_of
 
         args = self._recipe.args
         try:
-            args.dtype = dtype or chosen_here(args)
+            args.precision = precision or args.precision
             about, self._ask = engine_of(args, self._recipe.items, self._recipe.prompts)
         except UserError as error:
             return Begun(message=error.message, advice=error.advice)
-        return Begun(json.dumps(about, sort_keys=True), args.dtype)
+        kept = [name for name, value in PRECISIONS.items() if value == precision_in(about)]
+        return Begun(json.dumps(about, sort_keys=True), kept[0] if kept else "")
 
     def ask(self, items: Sequence[WorkItem]) -> list[Mapping[str, Any]]:
         """The rows of the journal for these images; one that cannot be read or asked has an error in its row."""
