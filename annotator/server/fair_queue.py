@@ -1,4 +1,4 @@
-"""Who is next: the quick kinds of work first, and within a kind the clients take turns."""
+"""Who is next: the quick kinds of work first, and within a kind whoever has had least of the model lately."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from typing import Any
 from annotator.server.problems import busy, stopping
 
 LONGEST_RETRY_S = 60
+_HALF_S, _MOST_HAD_S = 2.0, 1.0
+"""What a client has had counts half after so long, and never for more than this: nobody is put off for longer."""
+_MOST_CLIENTS = 1000
 
 
 class Unfinished:
@@ -43,7 +46,9 @@ class Job:
 
 
 class FairQueue:
-    """Jobs by kind, then by client. All methods may be called by any thread.
+    """Jobs by kind, then by client: first whoever has had least time lately, in turns where it is the same. One that
+    asks now and then so waits for the job that runs, and not for those of a client that always has some waiting. All
+    methods may be called by any thread.
 
     Args:
         kinds: the most urgent first.
@@ -55,8 +60,24 @@ class FairQueue:
     ) -> None:
         self._kinds, self._patience_s, self._clock = tuple(kinds), patience_s, clock
         self._lanes: dict[str, OrderedDict[str, deque[Job]]] = {kind: OrderedDict() for kind in kinds}
+        self._had_s: dict[str, tuple[float, float]] = {}
+        """By client: seconds of work, and when that was counted."""
         self._changed = threading.Condition()
         self._is_closed = False
+
+    def note(self, client: str, took_s: float) -> None:
+        """A client has had so much time of the thread."""
+        with self._changed:
+            now_s = self._clock()
+            had_s = min(_MOST_HAD_S, self._had(client, now_s) + took_s)
+            self._had_s[client] = (had_s, now_s)
+            if len(self._had_s) > _MOST_CLIENTS:
+                kept = sorted(self._had_s, key=lambda one: self._had_s[one][1])[_MOST_CLIENTS // 2 :]
+                self._had_s = {one: self._had_s[one] for one in kept}
+
+    def _had(self, client: str, now_s: float) -> float:
+        had_s, at_s = self._had_s.get(client, (0.0, now_s))
+        return had_s * math.exp2((at_s - now_s) / _HALF_S)
 
     def put(self, job: Job, *, is_first: bool = False) -> None:
         """Wait for a turn, ``is_first`` before the client's other jobs of this kind.
@@ -126,8 +147,9 @@ class FairQueue:
                         del self._lanes[kind][client]
 
     def _pop(self, kind: str) -> Job:
-        lane = self._lanes[kind]
-        client, waiting = next(iter(lane.items()))
+        lane, now_s = self._lanes[kind], self._clock()
+        client = min(lane, key=lambda one: self._had(one, now_s))
+        waiting = lane[client]
         job = waiting.popleft()
         if waiting:
             lane.move_to_end(client)

@@ -22,8 +22,9 @@ OPEN_PATHS = ("/v1/health", "/v1/ready", "/openapi.json", "/label-studio/health"
 UPLOAD_PATHS = ("/v1/images", "/cvat", "/label-studio/predict", "/x-anylabeling/v1/predict")
 _BODIES, _BODIES_PER_CLIENT = 8, 2
 """Bodies of the largest size that may be in memory at a time, and those of one client."""
-REFUSAL_S = 0.25
-"""A 429 is held back for so long: who asks again at once, many times over, would take the processor from the model."""
+REFUSAL_S, MOST_REFUSAL_S = 0.25, 2.0
+"""A 429 is held back for so long, times those of the client that are: who asks again at once, many times over, would
+take the processor from the model."""
 _MOST_DIGITS = 18
 _TOO_MANY = 429
 _access = logging.getLogger("annotator.server.access")
@@ -37,6 +38,7 @@ class Gate:
         self._settings = core.settings
         self._salt = secrets.token_bytes(16)
         self._held_bytes: Counter[str] = Counter()
+        self._held_back: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +51,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if status == _TOO_MANY:
-                    await asyncio.sleep(REFUSAL_S)
+                    await self._hold_back(client)
             await send(message)
 
         try:
@@ -66,6 +68,15 @@ class Gate:
         finally:
             self._let_go(body, client)
             self._note(scope, status, time.monotonic() - started_s)
+
+    async def _hold_back(self, client: str) -> None:
+        self._held_back[client] += 1
+        try:
+            await asyncio.sleep(min(MOST_REFUSAL_S, REFUSAL_S * self._held_back[client]))
+        finally:
+            self._held_back[client] -= 1
+            if not self._held_back[client]:
+                del self._held_back[client]
 
     def _client(self, scope: Scope) -> str:
         """A name for who asks, of token and address, that tells neither.

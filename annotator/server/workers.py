@@ -70,7 +70,9 @@ class Workers:
             finally:
                 with self._lock:
                     self._running -= 1
-                self._on_done(job.kind, time.monotonic() - started_s)
+                took_s = time.monotonic() - started_s
+                self._queue.note(job.client, took_s)
+                self._on_done(job.kind, took_s)
 
     def _do(self, job: Job, owned: Any) -> None:
         try:

@@ -16,7 +16,7 @@ from tests.load.requests import Requests
 from tests.load.serving import Serving
 
 _TOKENS = tuple(f"token-of-client-number-{number:03}" for number in range(64))
-_QUIET_CLIENTS, _QUIET_THINK_S = 4, 0.25
+_QUIET_CLIENTS, _QUIET_THINK_S, _TURNS = 4, 0.25, 6
 _MOST_GROWTH_MIB = 64.0
 
 
@@ -66,33 +66,45 @@ def _clicks(args: argparse.Namespace) -> int:
 
 
 def _fairness(args: argparse.Namespace) -> int:
-    """Clients that think between clicks, alone and beside one that floods with as many connections as ``--clients``."""
+    """Clients that think between clicks, alone and beside one that floods with as many connections as ``--clients``; in
+    turns, so that what else the machine does falls on both."""
+    alone, beside, flood = Seen(), Seen(), Seen()
+    turn_s = args.seconds / _TURNS
     with Serving(_TOKENS, ("--model", args.model)) as serving:
-        alone, beside = Seen(), Seen()
-        for seen, floods in ((alone, False), (beside, True)):
+        _quiet(serving, Seen(), turn_s, think_s=0.0)  # everything is open then
+        for _ in range(_TURNS):
+            _quiet(serving, alone, turn_s)
             stop = threading.Event()
-            pictures = [picture(number) for number in range(_QUIET_CLIENTS)]
-            clickers = [
-                Clicker(serving.port, _TOKENS[n], pictures, seen, stop, seed=n, think_s=_QUIET_THINK_S)
-                for n in range(_QUIET_CLIENTS)
+            flooders = [
+                Clicker(serving.port, _TOKENS[-1], _few(), flood, stop, seed=100 + n, waits=False)
+                for n in range(args.clients)
             ]
-            flood, flooders = Seen(), list[Clicker]()
-            if floods:
-                flooders = [
-                    Clicker(serving.port, _TOKENS[-1], pictures, flood, stop, seed=100 + n, waits=False)
-                    for n in range(args.clients)
-                ]
-            for clicker in (*clickers, *flooders):
-                clicker.start()
-            time.sleep(args.seconds)
-            _join([*clickers, *flooders], stop)
-            print(f"beside a flood of {args.clients} connections of one client:" if floods else "alone:")
-            _print(seen, args.seconds)
-            if floods:
-                print(f"the flood: {dict(flood.statuses)}")
+            for flooder in flooders:
+                flooder.start()
+            _quiet(serving, beside, turn_s)
+            _join(flooders, stop)
+    for title, seen in (("alone", alone), (f"beside a flood of {args.clients} connections of one client", beside)):
+        print(f"{title}:")
+        _print(seen, args.seconds)
+    print(f"the flood: {dict(flood.statuses)}")
     ratio = _share(beside.took_ms[CLICK], 0.95) / _share(alone.took_ms[CLICK], 0.95)
     print(f"95th percentile beside the flood: {ratio:.2f} of that alone")
     return int(ratio > 1.5)
+
+
+def _few() -> list[bytes]:
+    return [picture(number) for number in range(_QUIET_CLIENTS)]
+
+
+def _quiet(serving: Serving, seen: Seen, seconds: float, think_s: float = _QUIET_THINK_S) -> None:
+    stop = threading.Event()
+    clickers = [
+        Clicker(serving.port, _TOKENS[n], _few(), seen, stop, seed=n, think_s=think_s) for n in range(_QUIET_CLIENTS)
+    ]
+    for clicker in clickers:
+        clicker.start()
+    time.sleep(seconds)
+    _join(clickers, stop)
 
 
 def _kill(args: argparse.Namespace) -> int:
