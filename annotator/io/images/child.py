@@ -47,9 +47,10 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     channel.send({"ready": True})
+    sink = Sink()
     while True:
         try:
-            _serve(channel, channel.receive().data, empty_bytes)
+            sink.get_ready(_serve(channel, channel.receive().data, empty_bytes, sink))
         except ChannelEndedError:
             return
 
@@ -62,12 +63,16 @@ def _channel(over_pipes: bool) -> Channel:
     return SocketChannel(socket.socket(fileno=os.dup(0)))
 
 
-def _serve(channel: Channel, request: dict[str, Any], empty_bytes: int) -> None:
-    """Answer one request: ``ask`` names it, ``cpu_s`` and ``limit_bytes`` bound it, the others are its arguments."""
+def _serve(channel: Channel, request: dict[str, Any], empty_bytes: int, own_sink: Sink) -> int:
+    """Answer one request: ``ask`` names it, ``cpu_s`` and ``limit_bytes`` bound it, the others are its arguments.
+
+    Returns:
+        What its pixels took in the sink's file, in bytes.
+    """
     cpu_s, limit = request.pop("cpu_s"), request.pop("limit_bytes")
     budget.set_limit_bytes(limit)
-    with Sink() as sink:
-        _bound(cpu_s, empty_bytes + limit + _SLACK_BYTES)
+    with own_sink as sink:
+        _bound(cpu_s, empty_bytes + limit + sink.ready_bytes + _SLACK_BYTES)
         name = os.path.basename(request["path"])
         try:
             data, rgb, more = ANSWERS[request.pop("ask")](**request)
@@ -87,6 +92,7 @@ def _serve(channel: Channel, request: dict[str, Any], empty_bytes: int) -> None:
         if rgb is not None:
             data["shape"] = list(rgb.shape)
         channel.send(data, payload, file)
+        return 0 if file is None else size
 
 
 def _payload(rgb: RgbArray, more: Planes) -> memoryview | bytes:
