@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,7 @@ REFUSAL_S, MOST_REFUSAL_S = 0.25, 2.0
 """A 429 is held back for so long, times those of the client that are: who asks again at once, many times over, would
 take the processor from the model."""
 _MOST_DIGITS = 18
+_PASS_OVER_S = 2.0
 _TOO_MANY = 429
 _access = logging.getLogger("annotator.server.access")
 
@@ -55,7 +57,7 @@ class Gate:
             await send(message)
 
         try:
-            client = self._client(scope)
+            client = await self._let_in(scope, receive)
             scope.setdefault("state", {})["client"] = client
             await self._read(scope, receive, body, client)
             await self._app(scope, _again(bytes(body), receive), noted)
@@ -68,6 +70,17 @@ class Gate:
         finally:
             self._let_go(body, client)
             self._note(scope, status, time.monotonic() - started_s)
+
+    async def _let_in(self, scope: Scope, receive: Receive) -> str:
+        """As :meth:`_client`; a small body of whoever is not let in is passed over, so that the answer is seen."""
+        try:
+            return self._client(scope)
+        except Problem:
+            if dict(scope["headers"]).get(b"expect", b"").lower() != b"100-continue":
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PASS_OVER_S):
+                        await _pass_over(receive, self._settings.max_prompt_body_bytes)
+            raise
 
     async def _hold_back(self, client: str) -> None:
         self._held_back[client] += 1

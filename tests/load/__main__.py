@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from tests.load.clicker import CLICK, KNOWN, OPEN, Clicker, Seen, picture
@@ -92,7 +93,9 @@ def _fairness(args: argparse.Namespace) -> int:
     return int(ratio > 1.5)
 
 
+@cache
 def _few() -> list[bytes]:
+    """The grain is another one each time."""
     return [picture(number) for number in range(_QUIET_CLIENTS)]
 
 

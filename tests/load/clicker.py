@@ -22,7 +22,7 @@ SIZE = (640, 480)
 
 
 def picture(number: int) -> bytes:
-    """A JPEG of blobs on a ground with grain; each number has its own."""
+    """A JPEG of blobs on a ground with grain; each number has its own, and each call other grain."""
     chance = random.Random(number)
     image = Image.effect_noise(SIZE, 40).convert("RGB")
     draw = ImageDraw.Draw(image)

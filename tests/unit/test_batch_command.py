@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +130,11 @@ def test_failed_images_are_tried_again_when_asked(
     command = ["batch", str(folder), "--out", str(tmp_path / "out"), *LOOSE]
     real = pipeline._asked
 
-    def breaking(read: Any, _ask: Any) -> Any:
-        def broken(*_: Any) -> Any:
+    def breaking(begun: Any) -> Any:
+        def broken() -> Any:
             raise MemoryError
 
-        return real(read, broken if read.item.name == "a.png" else _ask)
+        return real(replace(begun, answer=broken) if begun.read.item.name == "a.png" else begun)
 
     monkeypatch.setattr(pipeline, "_asked", breaking)
     assert main(command) == 1

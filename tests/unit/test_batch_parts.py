@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +278,50 @@ def test_bad_images_and_bugs_are_rows_and_not_the_end(tmp_path: Path, caplog: py
         assert "ZeroDivisionError" in journal.row("bug")["error"]
         assert len(journal.row("b")["objects"]) == 1
     assert "ZeroDivisionError" in caplog.text
+
+
+class TwoParts:
+    """Whose first answer waits until the second image was begun, if it may."""
+
+    def __init__(self, *, may_overlap: bool) -> None:
+        self.may_overlap, self._second = may_overlap, threading.Event()
+        self.order: list[str] = []
+
+    def begin(self, item: WorkItem, image: LoadedImage) -> Callable[[], Answer]:
+        self.order.append(f"begin {item.name}")
+        if item.name == "no room":
+            raise ImageError("There is no room.")
+        if item.name == "b":
+            self._second.set()
+
+        def answer() -> Answer:
+            if item.name == "a" and self.may_overlap:
+                assert self._second.wait(60)
+            self.order.append(f"answer {item.name}")
+            return found(item, image)
+
+        return answer
+
+
+@pytest.mark.parametrize("may_overlap", [True, False])
+def test_the_next_image_is_begun_while_one_is_answered_where_the_model_can(tmp_path: Path, may_overlap: bool) -> None:
+    ask = TwoParts(may_overlap=may_overlap)
+    with open_journal(tmp_path / "j", ABOUT) as journal:
+        run(journal, items("a", "b", "no room", "bad", "bug", "c"), ask=ask, readers=1)
+        assert list(journal) == ["a", "b", "no room", "bad", "bug", "c"]
+        assert {name for name in journal if journal.has_failed(name)} == {"no room", "bad", "bug"}
+    assert (ask.order.index("begin b") < ask.order.index("answer a")) is may_overlap
+    if not may_overlap:
+        assert ask.order[:4] == ["begin a", "answer a", "begin b", "answer b"]
+
+
+def test_an_interrupt_while_the_next_one_is_begun_ends_all_threads(tmp_path: Path) -> None:
+    def stop(_item: WorkItem, _count: int) -> None:
+        raise KeyboardInterrupt
+
+    with open_journal(tmp_path / "j", ABOUT) as journal, pytest.raises(KeyboardInterrupt):
+        run(journal, items(*"abcdefghij"), ask=TwoParts(may_overlap=True), on_asked=stop)
+    assert not [thread.name for thread in threading.enumerate() if thread.name in ("encode", "write", "read 0")]
 
 
 def test_an_interrupt_keeps_what_was_asked(tmp_path: Path) -> None:

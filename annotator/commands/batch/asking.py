@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from annotator.commands.batch.pipeline import Answer, Found
@@ -27,17 +28,32 @@ class AskEverything:
     def __init__(self, segmenter: Segmenter, settings: EverythingSettings) -> None:
         self._segmenter, self._settings = segmenter, settings
 
-    def __call__(self, _item: WorkItem, image: LoadedImage) -> Answer:
+    @property
+    def may_overlap(self) -> bool:
+        """See :class:`annotator.commands.batch.pipeline.BeginsAhead`."""
+        from annotator.engine.beside import encodes_beside
+
+        return encodes_beside(self._segmenter)
+
+    def __call__(self, item: WorkItem, image: LoadedImage) -> Answer:
         """Raises:
         UserError: the model has no room for the image.
         """
+        return self.begin(item, image)()
+
+    def begin(self, _item: WorkItem, image: LoadedImage) -> Callable[[], Answer]:
+        """See :class:`annotator.commands.batch.pipeline.BeginsAhead`."""
         segmenter = self._segmenter
-        embedding = segmenter.encode(image.rgb, image.image_key)
         assert isinstance(segmenter, AnswersEverything)
-        proposals: tuple[Proposal, ...] = ()
-        for step in segmenter.everything(embedding, image.rgb, self._settings):
-            proposals = proposals if step.proposals is None else step.proposals
-        return Answer(tuple(_of_proposal(proposal) for proposal in proposals))
+        embedding = segmenter.encode(image.rgb, image.image_key)
+
+        def answer() -> Answer:
+            proposals: tuple[Proposal, ...] = ()
+            for step in segmenter.everything(embedding, image.rgb, self._settings):
+                proposals = proposals if step.proposals is None else step.proposals
+            return Answer(tuple(_of_proposal(proposal) for proposal in proposals))
+
+        return answer
 
 
 class AskQuestions:
@@ -50,14 +66,27 @@ class AskQuestions:
     def __init__(self, segmenter: Segmenter, questions: Mapping[str, Sequence[Question]]) -> None:
         self._segmenter, self._questions = segmenter, questions
 
+    @property
+    def may_overlap(self) -> bool:
+        """See :class:`annotator.commands.batch.pipeline.BeginsAhead`."""
+        from annotator.engine.beside import encodes_beside
+
+        return encodes_beside(self._segmenter)
+
     def __call__(self, item: WorkItem, image: LoadedImage) -> Answer:
         """Raises:
         UserError: the model has no room for the image.
         """
+        return self.begin(item, image)()
+
+    def begin(self, item: WorkItem, image: LoadedImage) -> Callable[[], Answer]:
+        """See :class:`annotator.commands.batch.pipeline.BeginsAhead`."""
         questions = self._questions.get(item.key, ())
         if not questions:
-            return Answer()
-        embedding = self._segmenter.encode(image.rgb, image.image_key)
+            return Answer
+        return partial(self._answer, self._segmenter.encode(image.rgb, image.image_key), questions)
+
+    def _answer(self, embedding: Embedding, questions: Sequence[Question]) -> Answer:
         found: list[Found] = []
         left_out: list[str] = []
         for number, question in enumerate(questions, start=1):

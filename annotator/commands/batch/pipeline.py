@@ -1,4 +1,5 @@
-"""Reading, asking and writing at once: threads that read, the model on the caller's thread, one that writes."""
+"""Reading, encoding, decoding and writing at once: threads that read, one that encodes the next image where the model
+can do that, the decodes on the caller's thread, one that writes."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from annotator.commands.batch.handover import Handover
 from annotator.commands.batch.work_list import WorkItem
@@ -15,11 +17,13 @@ from annotator.domain.errors import ImageError, UserError
 from annotator.domain.mask import Mask
 from annotator.io.images.reader import LoadedImage
 
+_Done = TypeVar("_Done")
 _log = logging.getLogger(__name__)
 
 READ_AHEAD = 4
 READ_AHEAD_BYTES = 512 << 20
 """Of pixels that wait for the model; one larger image waits alone."""
+ENCODED_AHEAD = 1
 WRITE_BEHIND = 4
 WRITE_BEHIND_BYTES = 256 << 20
 
@@ -28,6 +32,20 @@ class TakesRows(Protocol):
     """As :class:`annotator.commands.batch.journal.Journal`."""
 
     def add(self, row: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class BeginsAhead(Protocol):
+    """An ``ask`` in two parts: the second one's image can be begun while the first one's is finished."""
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether ``begin`` may be called on another thread than what it returned."""
+        ...
+
+    def begin(self, item: WorkItem, image: LoadedImage) -> Callable[[], Answer]:
+        """Encode the image. Returns: what asks about it. Both may raise UserError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +88,14 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    read: _Read
+    answer: Callable[[], Answer] | None
+    error: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
     item: WorkItem
     stamp: tuple[int, ...]
@@ -86,6 +112,9 @@ class _Asked:
         return {**common, "size": list(self.size), "objects": objects, "left_out": list(self.answer.left_out)}
 
 
+_Begin = Callable[[WorkItem, LoadedImage], Callable[[], Answer]]
+
+
 def stamp_of(item: WorkItem) -> tuple[int, ...]:
     """Size and time of the image's file; empty when there is none."""
     try:
@@ -100,7 +129,7 @@ def run_pipeline(
     journal: TakesRows,
     *,
     load: Callable[[WorkItem], LoadedImage],
-    ask: Callable[[WorkItem, LoadedImage], Answer],
+    ask: Callable[[WorkItem, LoadedImage], Answer] | BeginsAhead,
     on_asked: Callable[[WorkItem, int], object],
     readers: int,
     interrupt: Callable[[], object] = lambda: None,
@@ -108,7 +137,8 @@ def run_pipeline(
     """Put every image into the journal, with its answer or the reason why there is none.
 
     Args:
-        load: called by ``readers`` threads; ask: on this thread, an image after the other.
+        load: called by ``readers`` threads; ask: on this thread, an image after the other, but for the beginnings of
+            one that :class:`BeginsAhead`.
         on_asked: told after each image, and how many there were.
         interrupt: ends reads that run, when the work is given up.
 
@@ -123,20 +153,26 @@ def run_pipeline(
         threading.Thread(target=_read_all, args=(queue, incoming, load), name=f"read {number}", daemon=True)
         for number in range(readers)
     ]
+    ahead: Handover[_Begun] = Handover(most=ENCODED_AHEAD, limit_bytes=READ_AHEAD_BYTES)
+    begin = ask.begin if isinstance(ask, BeginsAhead) else partial(partial, ask)
+    overlaps = isinstance(ask, BeginsAhead) and ask.may_overlap
+    if overlaps:
+        threads.append(threading.Thread(target=_begin_all, args=(incoming, ahead, begin), name="encode", daemon=True))
     for thread in threads:
         thread.start()
     try:
         for count in range(1, len(items) + 1):
-            read = incoming.take()
-            assert read is not None  # it is closed below only
-            writer.put(_asked(read, ask))
-            on_asked(read.item, count)
+            begun = ahead.take() if overlaps else _begun(incoming.take(), begin)
+            assert begun is not None  # they are closed below only
+            writer.put(_asked(begun))
+            on_asked(begun.read.item, count)
     except BaseException:
         incoming.close()
         interrupt()
         raise
     finally:
         incoming.close()
+        ahead.close()
         for thread in threads:
             thread.join()
         writer.finish()
@@ -215,18 +251,39 @@ def _read(item: WorkItem, load: Callable[[WorkItem], LoadedImage]) -> _Read:
         return _Read(item, stamp, None, _bug(item, error))
 
 
-def _asked(read: _Read, ask: Callable[[WorkItem, LoadedImage], Answer]) -> _Asked:
+def _begin_all(incoming: Handover[_Read], ahead: Handover[_Begun], begin: _Begin) -> None:
+    while (read := incoming.take()) is not None:
+        if not ahead.put(_begun(read, begin)):
+            return
+
+
+def _begun(read: _Read | None, begin: _Begin) -> _Begun:
+    assert read is not None
     started = time.monotonic()
-    image, error, answer, size = read.image, read.error, Answer(), (0, 0)
-    if image is not None:
-        size = image.width, image.height
-        try:
-            answer = ask(read.item, image)
-        except UserError as problem:
-            error = str(problem)
-        except Exception as problem:
-            error = _bug(read.item, problem)
-    return _Asked(read.item, read.stamp, size, answer, error, time.monotonic() - started)
+    answer, error = None, read.error
+    if read.image is not None:
+        answer, error = _kept(read.item, partial(begin, read.item, read.image))
+    return _Begun(read, answer, error, time.monotonic() - started)
+
+
+def _asked(begun: _Begun) -> _Asked:
+    started = time.monotonic()
+    read, error, answer = begun.read, begun.error, None
+    if begun.answer is not None:
+        answer, error = _kept(read.item, begun.answer)
+    size = (0, 0) if read.image is None else (read.image.width, read.image.height)
+    seconds = begun.seconds + time.monotonic() - started
+    return _Asked(read.item, read.stamp, size, answer or Answer(), error, seconds)
+
+
+def _kept(item: WorkItem, work: Callable[[], _Done]) -> tuple[_Done | None, str]:
+    """What came of it, or in a sentence why nothing did."""
+    try:
+        return work(), ""
+    except UserError as problem:
+        return None, str(problem)
+    except Exception as problem:
+        return None, _bug(item, problem)
 
 
 def _bug(item: WorkItem, error: Exception) -> str:

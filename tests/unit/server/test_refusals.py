@@ -297,3 +297,26 @@ def test_no_bytes_make_the_server_fail(
     answer = client.request(method, path, content=data, params={"frame": query}, headers={"content-type": kind})
     assert answer.status_code < 500, answer.text
     assert answer.status_code == 200 or is_problem(answer)
+
+
+def test_the_body_of_one_who_is_not_let_in_is_passed_over_so_that_the_answer_is_seen(client: TestClient) -> None:
+    """With bytes unread the connection would be reset."""
+    left = [{"type": "http.request", "body": b"x" * 1000, "more_body": more} for more in (True, True, False)]
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": "/v1/images",
+        "query_string": b"",
+        "headers": [(b"host", b"x.org")],
+    }
+    asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert statuses == [421]
+    assert not left
