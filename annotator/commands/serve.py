@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 from annotator.commands.precision_option import PRECISIONS, add_precision_argument
 from annotator.domain.errors import UserError
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--label-studio-url", default="", metavar="URL", help="images of its tasks are fetched there")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
+    _add_ray_arguments(parser.add_argument_group("replicas", "on a Ray cluster; needs annotator[ray]"))
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
     add_precision_argument(parser)
     parser.add_argument(
@@ -83,8 +85,47 @@ def run(args: argparse.Namespace) -> int:
         label_studio_url=_http(args.label_studio_url),
         label_studio_token=os.environ.get(LABEL_STUDIO_TOKEN, ""),
     )
-    serve(settings)
+    if args.ray is None:
+        serve(settings)
+        return 0
+    from annotator.commands.serve_on_ray import Spread, serve_on_ray
+
+    if settings.compat:
+        raise UserError("--compat needs a server of one process.", "Leave out --ray, or --compat.")
+    models = tuple(dict.fromkeys(name.strip() for name in args.models.split(",") if name.strip()))
+    models = models or (_best(args.model),)
+    least, most = args.replicas
+    serve_on_ray(settings, Spread(args.ray, models, args.models_each, least, most, args.target))
     return 0
+
+
+def _add_ray_arguments(group: Any) -> None:
+    group.add_argument("--ray", metavar="ADDRESS", help="replicas on the machines of this cluster; `local`: start one")
+    group.add_argument("--replicas", type=_least_and_most, default=(1, 1), metavar="N|MIN-MAX", help="default: 1")
+    group.add_argument("--target", type=_count(1), default=4, metavar="N", help="requests of each, before more start")
+    group.add_argument(
+        "--models", default="", metavar="NAMES", help="may be named in paths, with commas; first: default"
+    )
+    group.add_argument(
+        "--models-each", type=_count(1), default=2, metavar="N", help="in a replica's memory (default 2)"
+    )
+
+
+def _best(model: str | None) -> str:
+    """The name of the model that is meant without one: all replicas get the same."""
+    if model:
+        return model
+    from annotator.engine.weights import default_model
+
+    return default_model().entry.name
+
+
+def _least_and_most(text: str) -> tuple[int, int]:
+    least, _, most = text.partition("-")
+    found = int(least), int(most or least)
+    if not 1 <= found[0] <= found[1]:
+        raise argparse.ArgumentTypeError(f"{text} is not N or MIN-MAX, from 1")
+    return found
 
 
 def _compat(text: str) -> tuple[str, ...]:

@@ -21,8 +21,9 @@ from annotator.server.port_routes import router as port_router
 from annotator.server.routes import router
 
 
-def make_app(core: ServerCore) -> FastAPI:
-    """ASGI. Its start starts the core's threads, its end stops them. No page of it is for a browser: CORS stays off."""
+def make_app(core: ServerCore, *, is_gated: bool = True) -> FastAPI:
+    """ASGI; without the gate where a front has one (:mod:`annotator.server.spread`) and starts and stops the core.
+    Its start starts the core's threads, its end stops them. No page of it is for a browser: CORS stays off."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -45,5 +46,6 @@ def make_app(core: ServerCore) -> FastAPI:
     app.add_exception_handler(UserError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http)
-    app.add_middleware(Gate, core=core)
+    if is_gated:
+        app.add_middleware(Gate, core=core)
     return app

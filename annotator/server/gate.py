@@ -12,11 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from annotator.server.core import ServerCore
+from annotator.server.metrics import Metrics
 from annotator.server.problems import Problem, busy, of_error
+from annotator.server.settings import ServerSettings
 
 OPEN_PATHS = ("/v1/health", "/v1/ready", "/openapi.json", "/label-studio/health", "/x-anylabeling/health")
 """Need no token: they hold nothing of anybody."""
@@ -32,10 +34,19 @@ _TOO_MANY = 429
 _access = logging.getLogger("annotator.server.access")
 
 
+class Gated(Protocol):
+    """What it needs to know of what is behind it."""
+
+    @property
+    def settings(self) -> ServerSettings: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
 class Gate:
     """ASGI. A body is in memory as a whole before anything is asked of the model: a slow client holds nobody up."""
 
-    def __init__(self, app: ASGIApp, core: ServerCore) -> None:
+    def __init__(self, app: ASGIApp, core: Gated) -> None:
         self._app, self._core = app, core
         self._settings = core.settings
         self._salt = secrets.token_bytes(16)

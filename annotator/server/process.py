@@ -9,8 +9,10 @@ import socket
 import sys
 from functools import partial
 from types import FrameType
+from typing import Literal, Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
@@ -21,12 +23,21 @@ from annotator.server.settings import ServerSettings
 _MOST_CONNECTIONS, _KEEP_ALIVE_S, _LAST_S = 256, 30, 5
 
 
+class Stoppable(Protocol):
+    """What a server stops before it ends: nothing new, and after a while nothing at all."""
+
+    @property
+    def settings(self) -> ServerSettings: ...
+    def drain(self) -> None: ...
+    def give_up(self) -> None: ...
+
+
 class _Server(uvicorn.Server):
     """The first signal lets what runs come to its end; the second one does not."""
 
-    def __init__(self, config: uvicorn.Config, core: ServerCore) -> None:
+    def __init__(self, config: uvicorn.Config, behind: Stoppable) -> None:
         super().__init__(config)
-        self._core = core
+        self._behind = behind
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -42,8 +53,8 @@ class _Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
-        self._core.drain()
-        asyncio.get_running_loop().call_later(self._core.settings.drain_s, self._core.give_up)
+        self._behind.drain()
+        asyncio.get_running_loop().call_later(self._behind.settings.drain_s, self._behind.give_up)
 
 
 def serve(settings: ServerSettings) -> None:
@@ -53,7 +64,7 @@ def serve(settings: ServerSettings) -> None:
         UserError: the address cannot be had, or the model cannot be loaded.
     """
     settings = settings.checked()
-    listening = _listening(settings)
+    listening = listen(settings)
     failures: list[Exception] = []
 
     def on_ready(what: ModelInfo | Exception) -> None:
@@ -64,8 +75,19 @@ def serve(settings: ServerSettings) -> None:
             print(f"Ready: {what.name} on {what.device}.", flush=True)
 
     core = ServerCore(settings, load=partial(load_model, settings), on_ready=on_ready)
+    server = make_server(make_app(core), core)
+    with listening:
+        announce(listening)
+        run(server, listening)
+    if failures:
+        raise failures[0]
+    print("Stopped.", flush=True)
+
+
+def make_server(app: ASGIApp, behind: Stoppable, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Server:
     config = uvicorn.Config(
-        make_app(core),
+        app,
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -73,17 +95,21 @@ def serve(settings: ServerSettings) -> None:
         ws="none",
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.drain_s) + _LAST_S,
+        timeout_graceful_shutdown=int(behind.settings.drain_s) + _LAST_S,
     )
-    server = _Server(config, core)
+    return _Server(config, behind)
+
+
+def announce(listening: socket.socket) -> None:
+    """Say where; from now on there is a log."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     host, port = listening.getsockname()[:2]
     print(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    with listening:
-        asyncio.run(server.serve([listening]))
-    if failures:
-        raise failures[0]
-    print("Stopped.", flush=True)
+
+
+def run(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Until it is stopped."""
+    asyncio.run(server.serve([listening]))
 
 
 def load_model(settings: ServerSettings) -> Segmenter:
@@ -99,7 +125,10 @@ def load_model(settings: ServerSettings) -> Segmenter:
     return found
 
 
-def _listening(settings: ServerSettings) -> socket.socket:
+def listen(settings: ServerSettings) -> socket.socket:
+    """Raises:
+    UserError: the address cannot be had.
+    """
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family)

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--think-ms", type=float, default=0.0, help="mean pause of a client between clicks")
     parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--embeddings-mib", type=int, default=256, help="of `clicks`")
     parser.add_argument("--model", default="nano", help="small: one with random weights, that answers in moments")
     parser.add_argument("--count", type=int, default=20_000, help="of `requests`")
     parser.add_argument("--seed", type=int, default=1)
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _clicks(args: argparse.Namespace) -> int:
-    """Clients that click; memory is looked at each second."""
+    """Clients that click, on more images than are kept; memory is looked at each second."""
     seen, stop = Seen(), threading.Event()
-    with Serving(_TOKENS, ("--model", args.model)) as serving:
+    with Serving(_TOKENS, ("--model", args.model, "--embeddings-mib", str(args.embeddings_mib))) as serving:
         clickers = _start(args, serving, seen, stop)
         cpu_s, memory = serving.cpu_s(), list[float]()
         started_s = time.monotonic()

@@ -1,0 +1,1 @@
+"""A server in several processes: a front that speaks HTTP, and replicas that have models and images."""
