@@ -47,6 +47,19 @@ def votes(look: Vectors, named: Sequence[NamedLook]) -> tuple[tuple[int, float],
     return tuple(sorted(found, key=lambda one: (-one[1], one[0])))
 
 
+def same_word(one: str, other: str) -> bool:
+    """Whether two nouns are one, in any case, singular or plural."""
+    return _singular(one) == _singular(other)
+
+
+def _singular(word: str) -> str:
+    plain = word.strip().casefold()
+    for ending, instead in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("sses", "ss")):
+        if plain.endswith(ending) and len(plain) > len(ending) + 1:
+            return plain[: -len(ending)] + instead
+    return plain[:-1] if plain.endswith("s") and not plain.endswith("ss") and len(plain) > 3 else plain
+
+
 def guesses(look: Vectors, named: Sequence[NamedLook], names: dict[int, str]) -> tuple[NameGuess, ...]:
     """:func:`votes` by the names of classes; only what is likely enough to be shown."""
     found = votes(look, named)

@@ -11,6 +11,12 @@ HUB_PARTS = (ModelPart("config.json"), ModelPart("model.safetensors"))
 WORDS_PARTS = (*HUB_PARTS, ModelPart("tokenizer_config.json"), ModelPart("tokenizer.json"))
 """What a folder of a model needs that reads words."""
 
+CHAT_PARTS = (
+    *WORDS_PARTS,
+    *(ModelPart(name) for name in ("preprocessor_config.json", "processor_config.json", "chat_template.json")),
+)
+"""What a folder of a model needs that looks and talks."""
+
 FAMILIES: tuple[FamilySpec, ...] = (
     FamilySpec(
         "nano",
@@ -306,5 +312,33 @@ FAMILIES: tuple[FamilySpec, ...] = (
         extra="hf",
         finder="annotator.engine.hf.clip:load",
         namer="annotator.engine.hf.clip:load",
+    ),
+    FamilySpec(
+        "vlm",
+        "Vision-language models",
+        "",
+        models=tuple(
+            ModelEntry(
+                name,
+                "vlm",
+                name,
+                "Apache-2.0",
+                rank=rank,
+                url=f"https://huggingface.co/{page}/resolve/main",
+                bytes=size,
+                parts=CHAT_PARTS,
+                page=f"https://huggingface.co/{page}",
+            )
+            for name, rank, size, page in (
+                ("smolvlm-256m", 2, 517_000_000, "HuggingFaceTB/SmolVLM-256M-Instruct"),
+                ("smolvlm-500m", 3, 1_020_000_000, "HuggingFaceTB/SmolVLM-500M-Instruct"),
+            )
+        ),
+        can=frozenset({Ability.NAMES, Ability.DESCRIBES}),
+        model_types=("idefics3",),
+        needs=("transformers",),
+        extra="vlm",
+        namer="annotator.engine.hf.vlm:load",
+        describer="annotator.engine.hf.vlm:load",
     ),
 )

@@ -39,7 +39,11 @@ class Offer:
 
 
 def offers(role: str = "finder") -> tuple[Offer, ...]:
-    """All models of a role ("finder" or "namer"), the best first; reads sizes and times of files, no more."""
+    """All models of a role, the best first; reads sizes and times of files, no more.
+
+    Args:
+        role: "finder", "namer" or "describer".
+    """
     known = families()
     rows = [entry for entry in weights.registry().values() if entry.kind in known]
     rows = [entry for entry in rows if getattr(known[entry.kind], role)]
@@ -50,7 +54,7 @@ def no_model_text(role: str = "finder") -> tuple[str, str]:
     """What to say when no model of a role can be used: the sentence, and what can be done."""
     found = offers(role)
     packages = sorted({offer.family.extra for offer in found if offer.family.missing})
-    what = "words" if role == "finder" else "names"
+    what = {"finder": "words", "namer": "names", "describer": "descriptions"}[role]
     listed = ", ".join(f"{o.entry.name} ({_size(o.entry)}{o.entry.licence})" for o in found)
     install = f"{install_line(packages[0])}. " if packages else ""
     return f"No model for {what} is on this computer.", f"{install}Then get one (Model, Models…): {listed}."

@@ -79,7 +79,8 @@ def disk_bytes(found: tuple[ModelRow, ...]) -> int:
 def _row(status: ModelStatus, family: FamilySpec | None) -> ModelRow:
     entry, place = status.entry, status.path
     missing = family.missing if family is not None else ()
-    roles = () if family is None else (("clicks", family.loader), ("words", family.finder), ("names", family.namer))
+    named = {"clicks": "loader", "words": "finder", "names": "namer", "notes": "describer"}
+    roles = () if family is None else tuple((role, getattr(family, name)) for role, name in named.items())
     is_accepted = terms.is_accepted(entry)
     is_own = place is not None and not entry.is_shipped
     state = status.note if is_accepted or place is None else f"{status.note}; licence not accepted yet"

@@ -27,6 +27,7 @@ class Ability(StrEnum):
     WORDS = "words"
     EXAMPLES = "example boxes"
     NAMES = "names objects"
+    DESCRIBES = "describes objects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ class FamilySpec:
         model_types: what ``config.json`` calls it in a folder as model hubs have them.
         needs: modules that have to be installed, and ``extra``: what installs them.
         finder: as ``loader``, to a :class:`~annotator.domain.ports.concept.Finder`; namer: to a
-            :class:`~annotator.domain.ports.naming.Namer`. Empty for a family that is none.
+            :class:`~annotator.domain.ports.naming.Namer`, describer: to a
+            :class:`~annotator.domain.ports.naming.Describer`. Empty for a family that is none.
     """
 
     kind: str
@@ -142,9 +144,10 @@ class FamilySpec:
     extra: str = ""
     finder: str = ""
     namer: str = ""
+    describer: str = ""
 
     def target(self, role: str) -> Callable[[ModelSource], Any]:
-        """What makes a model of a role, "finder" or "namer"."""
+        """What makes a model of a role, "finder", "namer" or "describer"."""
         return cast(Callable[[ModelSource], Any], plugins.load_target(getattr(self, role)))
 
     def load(self, source: ModelSource) -> Segmenter:

@@ -15,7 +15,7 @@ from typing import Any
 from annotator.server.problems import busy, stopping
 
 LONGEST_RETRY_S = 60
-_HALF_S, _MOST_HAD_S = 2.0, 1.0
+_HALF_S, _MUCH_S, _MOST_HAD_S = 2.0, 0.5, 1.0
 """What a client has had counts half after so long, and never for more than this: nobody is put off for longer."""
 _MOST_CLIENTS = 1000
 
@@ -100,9 +100,9 @@ class FairQueue:
                 if self._is_closed:
                     return None
                 self._promote()
-                for kind in self._kinds:
-                    if self._lanes[kind]:
-                        return self._pop(kind)
+                kind = next((kind for kind in self._kinds if self._lanes[kind]), None)
+                if kind is not None:
+                    return self._pop(self._yielding(kind))
                 self._changed.wait()
 
     def discard(self, job: Job) -> None:
@@ -146,9 +146,21 @@ class FairQueue:
                     if not waiting:
                         del self._lanes[kind][client]
 
+    def _yielding(self, kind: str) -> str:
+        """The next kind where only clients that have had much would ask for this most urgent one, and others wait."""
+        if kind != self._kinds[0] or len(self._kinds) < 2 or not self._lanes[self._kinds[1]]:
+            return kind
+        had_s, later_s = (self._had(self._least(one), self._clock()) for one in self._kinds[:2])
+        return self._kinds[1] if later_s < _MUCH_S < had_s else kind
+
+    def _least(self, kind: str) -> str:
+        """The client of a kind's jobs that has had least."""
+        now_s = self._clock()
+        return min(self._lanes[kind], key=lambda one: self._had(one, now_s))
+
     def _pop(self, kind: str) -> Job:
-        lane, now_s = self._lanes[kind], self._clock()
-        client = min(lane, key=lambda one: self._had(one, now_s))
+        lane = self._lanes[kind]
+        client = self._least(kind)
         waiting = lane[client]
         job = waiting.popleft()
         if waiting:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -142,6 +144,75 @@ def test_where_few_objects_have_names_a_model_for_names_suggests_one(tiny_clip, 
     tiny_clip.until(lambda: "tinyclip knows no class for it" in tiny_clip.window.status.message.text())
     tiny_clip.program.commands.naming._let_model_go()
     assert tiny_clip.program.commands.naming._shelf._namer is None
+
+
+@pytest.fixture
+def tiny_vlm(named, monkeypatch):
+    """A vision-language model of the library's own class, small and random, as a person has it on the disk."""
+    pytest.importorskip("transformers", reason="the extra vlm is not installed")
+    from tests.unit.engine.hub.tiny_vlm import saved_vlm
+
+    monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(named.root / "models"))
+    weights.import_file(saved_vlm(named.root), name="smolvlm-256m")
+    return named
+
+
+def describe(desk):
+    desk.key(K.Key_N, M.AltModifier | M.ShiftModifier)
+
+
+def test_a_line_about_an_object_becomes_its_note_when_it_is_taken_and_can_be_undone(tiny_vlm):
+    row = select(tiny_vlm, 3)
+    describe(tiny_vlm)
+    bar = tiny_vlm.window.area.naming
+    tiny_vlm.until(lambda: bar.is_open)
+    text = bar.label.text()
+    assert "by smolvlm-256m" in text
+    now = lambda: next(one for one in tiny_vlm.session.annotations if one.id == row.id)  # noqa: E731
+    assert now() == row, "nothing is applied by itself"
+    tiny_vlm.key(K.Key_Return)
+    line = text.partition("“")[2].partition("”")[0]
+    assert now().note == line
+    said = now().extra["described"]
+    assert (said["source"], said["model"], said["text"], len(said["model_sha256"])) == ("vlm", "smolvlm-256m", line, 64)
+    assert now().category_id == row.category_id
+    describe(tiny_vlm)
+    tiny_vlm.until(lambda: bar.is_open)
+    tiny_vlm.key(K.Key_Escape)
+    assert not bar.is_open
+    assert now().note == line
+    tiny_vlm.session.undo()
+    assert now() == row
+
+
+def test_a_description_that_is_called_off_or_comes_too_late_is_not_shown(tiny_vlm, monkeypatch):
+    naming = tiny_vlm.program.commands.naming
+    let, real = threading.Event(), naming._shelf.describes
+
+    def slow(*args, **options):
+        assert let.wait(60)
+        return real(*args, **options)
+
+    monkeypatch.setattr(naming._shelf, "describes", slow)
+    select(tiny_vlm, 3)
+    describe(tiny_vlm)
+    assert naming._errand.is_busy
+    tiny_vlm.key(K.Key_Escape)
+    assert tiny_vlm.window.status.message.text() == "Called off."
+    describe(tiny_vlm)
+    assert "still being asked" in tiny_vlm.window.status.message.text()
+    let.set()
+    tiny_vlm.until(lambda: not naming._errand.is_busy)
+    assert not tiny_vlm.window.area.naming.is_open
+    assert not naming.take()
+
+
+def test_without_a_model_for_descriptions_it_is_said_how_to_get_one(named, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    select(named, 0)
+    describe(named)
+    named.until(lambda: "No model for descriptions" in named.window.status.message.text())
+    assert "annotator[vlm]" in named.window.status.message.text()
 
 
 def test_without_a_model_for_names_it_is_said_what_is_missing(named, monkeypatch):

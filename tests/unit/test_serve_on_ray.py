@@ -36,6 +36,9 @@ class Desk:
         self.homes: list[set[str]] = [set() for _ in self.pictures]
         self.reopened = 0
 
+    def close(self) -> None:
+        self._connection.close()
+
     def ask(self, method: str, path: str, body: bytes | str = b"") -> tuple[int, Any, str]:
         self._connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
@@ -68,6 +71,7 @@ def desk() -> Iterator[Desk]:
         desk = Desk(serving.port)
         desk.pid = serving.pid  # type: ignore[attr-defined]
         yield desk
+        desk.close()
 
 
 def replicas_of(pid: int) -> list[int]:

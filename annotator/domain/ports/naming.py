@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,38 @@ class NameGuess:
     score: float
     source: str
     model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model says of an object.
+
+    Attributes:
+        text: one line without control characters; may be empty.
+        score: 0..1, how sure it was of its words.
+        source, model: as of :class:`NameGuess`; model_sha256: of its weights.
+    """
+
+    text: str
+    score: float
+    source: str
+    model: str
+    model_sha256: str
+
+
+class Describer(Protocol):
+    """Says in a line what an object is. Calls come from one thread at a time, and take seconds."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def describes(self, image: RgbArray, mask: Mask, *, is_cancelled: Callable[[], bool]) -> Description:
+        """Args as of :meth:`Namer.names`; ``is_cancelled`` is asked between its words.
+
+        Raises:
+            EncodeCancelled; DeviceMemoryError: there is no room for it.
+        """
+        ...
 
 
 class Namer(Protocol):

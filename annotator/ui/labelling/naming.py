@@ -1,5 +1,5 @@
 """A class is suggested for an object, by the objects that have names already, or where there are too few by a model for
-names. Enter takes it, any other way leaves it.
+names; or a line about it, for its note. Enter takes it, any other way leaves it.
 
 What objects look like is remembered while the program runs, image after image; it is computed beside the GUI thread,
 and only when somebody asks.
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from threading import Event
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.counting import counted
-from annotator.domain.errors import UserError
+from annotator.domain.errors import EncodeCancelled, UserError
 from annotator.domain.likeness.describe import Vectors, describe
 from annotator.domain.naming import NamedLook, guesses
 from annotator.domain.ports.engine import RgbArray
-from annotator.domain.ports.naming import NameGuess
+from annotator.domain.ports.naming import Description, NameGuess
 from annotator.domain.project import Annotation, Change, Edit, RowChange
 from annotator.engine.namers import KEPT_S, NamerShelf
 from annotator.ui.notices import Subject
@@ -38,10 +39,10 @@ TOO_FEW = "No class can be suggested yet: name a few objects of two classes or m
 
 @dataclass(frozen=True, slots=True)
 class _Suggested:
-    """For which objects, and what they may be."""
+    """For which objects, and what they may be: a class, or in a line."""
 
     ids: tuple[int, ...]
-    guess: NameGuess
+    guess: NameGuess | Description
 
 
 class Naming(QObject):
@@ -75,6 +76,8 @@ class Naming(QObject):
         self._classes: dict[int, int] = {}
         """Of objects of other images, as they were when their image was left."""
         self._suggested: _Suggested | None = None
+        self._called_off: Event | None = None
+        """Of a description that is being made."""
         session.opened.connect(self._forget)
         session.image_changed.connect(lambda _image: self.leave())
         session.changed.connect(self._on_change)
@@ -99,12 +102,36 @@ class Naming(QObject):
         image = picture.loaded.rgb
         self._errand.start(lambda: _looks_of(image, fresh), lambda found: self._on_looks(found, wanted), self._on_error)
 
+    def describe(self) -> None:
+        """Let a model say in a line what the selected object is, or the newest one."""
+        picture, rows = self._picture(), self._session.annotations
+        chosen = self._window.objects.selected_ids() or frozenset(one.id for one in rows[-1:])
+        wanted = max((one for one in rows if one.id in chosen), key=lambda one: one.area, default=None)
+        if picture is None or wanted is None or not self._session.is_writable:
+            self._tell("There is no object to describe: select one.")
+            return
+        if self._errand.is_busy:
+            self._tell("A model is still being asked; Esc calls it off.")
+            return
+        self.leave()
+        called_off, rgb = Event(), picture.loaded.rgb
+        self._called_off = called_off
+        self._tell("A model looks at the object… Esc calls it off.")
+        self._errand.start(
+            lambda: self._shelf.describes(rgb, wanted.mask(), is_cancelled=called_off.is_set),
+            lambda found: self._on_description(found, wanted),
+            self._on_describing_error,
+        )
+
     def take(self) -> bool:
-        """Give the objects the suggested class; false when nothing is suggested."""
+        """Give the objects what is suggested; false when nothing is."""
         suggested = self._suggested
         if suggested is None:
             return False
         self.leave()
+        if isinstance(suggested.guess, Description):
+            self._take_note(suggested.ids, suggested.guess)
+            return True
         category = next((one for one in self._session.categories.values() if one.name == suggested.guess.text), None)
         rows = [one for one in self._session.annotations if one.id in suggested.ids]
         if category is None or not rows:
@@ -119,7 +146,12 @@ class Naming(QObject):
         return True
 
     def leave(self) -> bool:
-        """Put the suggestion away; false when there is none."""
+        """Put the suggestion away, or call off the one that is being made; false when there is none."""
+        if self._called_off is not None:
+            self._called_off.set()
+            self._called_off = None
+            self._tell("Called off.")
+            return True
         if self._suggested is None:
             return False
         self._suggested = None
@@ -129,6 +161,8 @@ class Naming(QObject):
 
     def shut_down(self) -> None:
         """Wait for what still runs."""
+        if self._called_off is not None:
+            self._called_off.set()
         self._errand.shut_down()
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -172,7 +206,9 @@ class Naming(QObject):
         if not found or any(here.get(one.id) != one for one in wanted):
             return  # the person has gone on
         best = found[0]
-        if best.score < LEAST_SCORE:
+        if best.text not in {one.name for one in self._session.categories.values()}:
+            self._tell(f"It may be “{best.text}”, says {best.model} ({best.score:.2f}); there is no such class.")
+        elif best.score < LEAST_SCORE:
             self._tell(f"{best.model} knows no class for it: “{best.text}” at best ({best.score:.2f}).")
         else:
             self._ask(_Suggested(tuple(one.id for one in wanted), best), best.model)
@@ -181,6 +217,45 @@ class Naming(QObject):
         if not isinstance(error, UserError):
             raise error
         self._tell(f"{TOO_FEW}. {error}")
+
+    def _on_description(self, found: Description, wanted: Annotation) -> None:
+        called_off, self._called_off = self._called_off, None
+        self._unused.start(int(KEPT_S * 1000))
+        if called_off is None or wanted not in self._session.annotations:
+            return  # the person has gone on
+        if not found.text:
+            self._tell(f"{found.model} has nothing to say of it.")
+            return
+        self._suggested = _Suggested((wanted.id,), found)
+        answers = (Answer("Note it", "Enter", self.take), Answer("Leave", "Esc", self.leave))
+        self._bar.ask(f"“{found.text}”  {found.score:.2f}, by {found.model}", answers)
+        self.changed.emit()
+
+    def _take_note(self, ids: Sequence[int], said: Description) -> None:
+        """A line more in the note of the objects, with who says so."""
+        record = {"source": said.source, "model": said.model, "model_sha256": said.model_sha256, "text": said.text}
+        changes = tuple(
+            RowChange(
+                one,
+                replace(
+                    one,
+                    note=f"{one.note}\n{said.text}" if one.note else said.text,
+                    extra={**one.extra, "described": {**record, "score": round(said.score, 4)}},
+                ),
+            )
+            for one in self._session.annotations
+            if one.id in ids
+        )
+        if changes and self._session.attempt(lambda: self._session.apply(Edit("take a description", changes))):
+            self._tell(f"Noted: {said.text}")
+
+    def _on_describing_error(self, error: Exception) -> None:
+        self._called_off = None
+        if isinstance(error, EncodeCancelled):
+            return
+        if not isinstance(error, UserError):
+            raise error
+        self._tell(str(error))
 
     def _let_model_go(self) -> None:
         if self._errand.is_busy:
@@ -203,6 +278,7 @@ class Naming(QObject):
     def _ask(self, suggested: _Suggested, by: str) -> None:
         self._suggested = suggested
         guess = suggested.guess
+        assert isinstance(guess, NameGuess)
         what = "Is this" if len(suggested.ids) == 1 else f"Are these {len(suggested.ids)}"
         text = f"{what} “{guess.text}”?  {guess.score:.2f}, by {by}"
         self._bar.ask(text, (Answer("Take", "Enter", self.take), Answer("Leave", "Esc", self.leave)))

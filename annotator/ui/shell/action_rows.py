@@ -219,6 +219,8 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="proposals.accept_all", keys=("Shift+Return", "Shift+Enter"), enabled=when.reviewing),
     A("suggest_class", "Suggest a class", "Object", "What the selected objects look like; Enter takes it",
       run="commands.naming.suggest", keys=("Alt+N",), enabled=when.writable),
+    A("describe_object", "Describe the object", "Object", "A model says in a line what it is; Enter notes it",
+      run="commands.naming.describe", keys=("Alt+Shift+N",), enabled=when.writable),
     A("find_class", "Find class…", "Object", "Choose a class by name",
       run="commands.find_class", keys=("C",), enabled=when.in_project, icon="search", starts_section=True),
     A("fill_holes", "Fill holes", "Mask", "Everything that the mask encloses becomes part of it",

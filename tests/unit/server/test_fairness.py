@@ -102,6 +102,18 @@ def test_a_flood_raises_the_wait_of_others_by_no_more_than_half() -> None:
     assert beside < 1.5 * alone
 
 
+def test_a_floods_clicks_do_not_go_before_the_image_that_another_opens() -> None:
+    queue = FairQueue(KINDS, clock=lambda: 0.0)
+    queue.note("a", 0.4)
+    click, image = job("a"), job("b", "encode")
+    queue.put(click)
+    queue.put(image)
+    assert queue.take() is click
+    queue.note("a", 0.4)
+    queue.put(click)
+    assert [queue.take(), queue.take()] == [image, click]
+
+
 def test_one_who_had_much_is_not_put_off_for_long() -> None:
     now_s = 0.0
     queue = FairQueue(KINDS, clock=lambda: now_s)
