@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator.engine.load import load_segmenter
 
     segmenter = load_segmenter(args.model, device=args.device, config=args.config)
-    words, names, ask = asked_in_words(args, segmenter, phrases)
+    words, names, ask = asked_in_words(args, segmenter, phrases, items)
     info = {"description": "annotator text", "model": segmenter.info.name, "model_sha256": segmenter.info.sha256}
     about = {"info": info | words, "categories": [{"id": n, "name": name} for n, name in names.items()]}
     part = out.with_name(f"{out.name}.part")

@@ -10,7 +10,7 @@ from annotator.domain.errors import EncodeCancelled, ModelError, UserError
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage, Finder
 from annotator.domain.ports.engine import EverythingStep, ModelInfo
 from annotator.engine import bundles, terms, weights
-from annotator.engine.registry import FamilySpec, ModelEntry, ModelSource, families
+from annotator.engine.registry import Ability, FamilySpec, ModelEntry, ModelSource, families
 from annotator.engine.specs import install_line
 
 KEPT_S = 300.0
@@ -84,6 +84,16 @@ def load_named(name: str, role: str, *, device: str = "", say: Callable[[str], N
     source = ModelSource(status.path, entry, status.is_verified, "", device, None, None, say)
     make: Callable[[ModelSource], object] = family.target(role)
     return make(source)
+
+
+def check_takes_examples(name: str) -> None:
+    """Raises:
+    ModelError: the model for words of that name (empty: the best that can be used) knows words alone.
+    """
+    found = next((one for one in offers() if (one.is_ready if not name else one.entry.name == name)), None)
+    if found is not None and Ability.EXAMPLES not in found.family.can:
+        able = ", ".join(one.entry.name for one in offers() if Ability.EXAMPLES in one.family.can)
+        raise ModelError(f"{found.entry.name} takes words, and no example boxes.", f"Those that do: {able}.")
 
 
 class FinderShelf:

@@ -21,7 +21,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage
 from annotator.domain.ports.engine import AnswersEverything, Candidate, Candidates, EverythingStep, ModelInfo, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.engine.finders import FinderShelf
+from annotator.engine.finders import FinderShelf, check_takes_examples
 from annotator.io.images.reading import LoadedImage
 from annotator.server.adapters import ServedAdapters
 from annotator.server.batch_jobs import BatchJobs
@@ -258,6 +258,8 @@ class ServerCore:
             nonlocal steps, found
             self.adapters.put(segmenter, "")
             if steps is None:
+                if ask.examples:
+                    check_takes_examples("")
                 asked = ConceptImage(image.rgb, image.id, segmenter, lambda: image.embedding)
                 has_to_yield = partial(self.queue.has_more_urgent, job)
                 steps = self._finders.steps("", asked, ask, has_to_yield=has_to_yield, say=_log.info)

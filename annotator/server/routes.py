@@ -149,10 +149,10 @@ async def words(request: Request, wanted: WordsIn) -> WordsOut:
     """Masks of all that words name; others' clicks are answered in between."""
     core, client = _core(request), request.state.client
     core.check_ready()
-    phrases = split_phrases(wanted.text)
+    phrases, boxes = split_phrases(wanted.text, are_needed=not wanted.examples), wanted.boxes()
     with core.admission.entered(client):
         image = core.shelf.get(wanted.embedding)
-        found, finder = await core.words(request, client, image, ConceptAsk(phrases))
+        found, finder = await core.words(request, client, image, ConceptAsk(phrases, boxes))
         objects = await core.draw(request, client, lambda: named_objects(found, wanted.min_score))
         return WordsOut(embedding=image.id, finder=finder, notes=list(phrases.notes), objects=objects)
 

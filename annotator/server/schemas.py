@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
+from annotator.domain.ports.concept import ExampleBox
 from annotator.domain.ports.engine import Candidate
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.remote import wire
@@ -17,6 +18,7 @@ from annotator.server import examples
 from annotator.server.shelf import ID_LETTERS
 
 MOST_POINTS = 256
+MOST_EXAMPLES = 64
 MOST_FRAMES = 1_000_000
 MOST_LOGITS_LETTERS = 1 << 20
 EmbeddingId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{ID_LETTERS}}}$", description="of an opened image")]
@@ -151,13 +153,36 @@ class AutoIn(_In):
         return self.model_dump(exclude={"embedding", "adapter"}, exclude_none=True)
 
 
+class ExampleIn(_In):
+    """A box round something that is meant, or that is not."""
+
+    box: list[Coordinate] = Field(min_length=4, max_length=4, description="left, top, right, bottom")
+    label: Literal[0, 1] = Field(1, description="1 meant, 0 not")
+
+
 class WordsIn(_In):
-    """All that words name in an image: "nucleus, not debris"."""
+    """All that words name in an image ("nucleus, not debris"), or that is like examples, for models that take them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.WORDS]})
     embedding: EmbeddingId
-    text: Annotated[str, Field(min_length=1, max_length=4000)]
+    text: Annotated[str, Field(max_length=4000)] = ""
+    examples: list[ExampleIn] = Field([], max_length=MOST_EXAMPLES)
     min_score: Share = 0.3
+
+    @model_validator(mode="after")
+    def _says_something(self) -> WordsIn:
+        if not self.text and not any(example.label for example in self.examples):
+            raise ValueError("there are neither words nor an example of what is meant")
+        return self
+
+    def boxes(self) -> tuple[ExampleBox, ...]:
+        """Raises:
+        PromptError: a box is none.
+        """
+        for example in self.examples:
+            if example.box[2] <= example.box[0] or example.box[3] <= example.box[1]:
+                raise PromptError("An example is no box.", "Give left, top, right, bottom.")
+        return tuple(ExampleBox(Box(*example.box), bool(example.label)) for example in self.examples)
 
 
 class ImageOut(BaseModel):

@@ -18,7 +18,7 @@ from annotator.domain.ports.engine import EverythingStep, ModelInfo
 
 
 class Squares:
-    """Finds one square for each phrase, the second with a low score."""
+    """Finds one square for each phrase, the second with a low score; and what the examples are round."""
 
     info = ModelInfo("squares", "cd" * 32, "cpu", "float32", 112)
 
@@ -29,6 +29,11 @@ class Squares:
             full = np.zeros((height, width), np.bool_)
             full[10:20, 10 + 20 * at : 20 + 20 * at] = True
             found.append(named_proposal(Mask.from_full(full), 0.9 - 0.65 * at, 1.0, phrase))
+        for one in ask.examples:
+            if one.is_positive:
+                full = np.zeros((height, width), np.bool_)
+                full[int(one.box.y0) : int(one.box.y1), int(one.box.x0) : int(one.box.x1)] = True
+                found.append(named_proposal(Mask.from_full(full), 0.8, 1.0, (*ask.phrases.wanted, "")[0]))
         yield EverythingStep(1, 1, tuple(found), is_last=True)
 
 
@@ -101,3 +106,37 @@ def test_without_a_model_for_words_the_way_to_one_is_said(
     said = capsys.readouterr().err
     assert "No model for words is on this computer." in said
     assert "SAM License" in said
+
+
+EXAMPLES = "image,x1,y1,x2,y2,class\na.png,5,5,15,25,cell\na.png,30,5,35,25,not\n"
+
+
+def test_example_boxes_say_what_is_meant_with_words_or_without(photos: Path, tmp_path: Path) -> None:
+    table = tmp_path / "examples.csv"
+    table.write_text(EXAMPLES, "ascii")
+    asked = ["--examples", str(table), "--model", "grabcut"]
+    for words, categories, areas in (("cell", ["cell"], [[100, 200], [100]]), ("", ["object"], [[200], []])):
+        out, folder = tmp_path / f"found {words}.json", tmp_path / f"batch {words}"
+        assert cli.main(["text", str(photos), "--text", words, "--out", str(out), *asked]) == 0
+        assert cli.main(["batch", str(photos), "--text", words, "--out", str(folder), *asked]) == 0
+        for file in (out, folder / "objects.json"):
+            coco = json.loads(file.read_text())
+            assert [one["name"] for one in coco["categories"]] == categories
+            found = [[one["area"] for one in coco["annotations"] if one["image_id"] == image] for image in (1, 2)]
+            assert [sorted(one) for one in found] == areas
+            assert len(coco["info"]["words"]["examples_sha256"]) == 64
+
+
+def test_examples_that_cannot_be_used_are_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "examples.csv"
+    table.write_text(EXAMPLES.replace("a.png", "z.png"), "ascii")
+    command = ["batch", str(photos), "--out", str(tmp_path / "out"), "--model", "grabcut", "--examples", str(table)]
+    assert cli.main(command) == 2
+    assert "about --text" in capsys.readouterr().err
+    assert cli.main([*command, "--text", ""]) == 2
+    assert "z.png" in capsys.readouterr().err
+    table.write_text(EXAMPLES, "ascii")
+    assert cli.main([*command, "--text", "", "--finder", "owlv2-base"]) == 2
+    assert "owlv2-base takes words, and no example boxes. Those that do: sam3" in capsys.readouterr().err

@@ -144,8 +144,9 @@ def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile 
 
     given = [field.name for field in _GRID if getattr(args, field.name) is not None]
     given += ["no_border"] if args.no_border else []
-    if args.text is None and (args.finder or args.min_score is not None):
-        raise UserError("--finder and --min-score are about --text.", "Leave them out, or name the words.")
+    if args.text is None and (args.finder or args.min_score is not None or args.examples is not None):
+        instead = 'Leave them out, or name the words (with --examples: "" for none).'
+        raise UserError("--finder, --min-score and --examples are about --text.", instead)
     if given and (args.boxes or args.points or args.refine or args.text is not None):
         instead = "--boxes, --points, --refine or --text"
         raise UserError(f"--{given[0].replace('_', '-')} is about --auto.", f"Leave it out with {instead}.")
@@ -184,7 +185,7 @@ def engine_of(
     if adapter:
         info["adapter"] = adapter
     if phrases is not None:
-        words, named, ask = asked_in_words(args, segmenter, phrases)
+        words, named, ask = asked_in_words(args, segmenter, phrases, items)
         return {"info": info | words, "categories": [{"id": n, "name": name} for n, name in named.items()]}, ask
     names = OBJECT if prompts is None else prompts.categories
     about: dict[str, Any] = {"info": info, "categories": [{"id": n, "name": name} for n, name in names.items()]}

@@ -162,7 +162,7 @@ def test_words_are_answered_by_the_model_for_words_or_its_absence_is_said(
         info = ModelInfo("rectangles", "", "cpu", "float32", 112)
 
         def steps(self, image: Any, ask: Any, *, has_to_yield: Any = None) -> Any:
-            asked.append(ask.phrases.text)
+            asked.extend([ask.phrases.text, *([ask.examples] if ask.examples else [])])
             truth = np.zeros(image.rgb.shape[:2], bool)
             truth[40:80, 50:110] = True
             yield EverythingStep(1, 2, None)
@@ -183,4 +183,12 @@ def test_words_are_answered_by_the_model_for_words_or_its_absence_is_said(
     assert [(one["phrase"], one["area"]) for one in answer["objects"]] == [("rectangle", 2400)]
     assert len(client.post("/v1/words", json=body | {"min_score": 0.1}).json()["objects"]) == 2
     assert client.post("/v1/words", json=body | {"text": ","}).status_code == 422
+    boxes = [{"box": [50, 40, 110, 80]}, {"box": [0, 0, 9, 9], "label": 0}]
+    assert client.post("/v1/words", json=body | {"examples": boxes, "text": ""}).status_code == 200
+    assert [(one.box.as_xyxy(), one.is_positive) for one in asked[-1]] == [
+        ((50, 40, 110, 80), True),
+        ((0, 0, 9, 9), False),
+    ]
+    for bad in ([], boxes[1:], [{"box": [50, 40, 50, 80]}], [{"box": [1, 2, 3]}], boxes * 40):
+        assert client.post("/v1/words", json=body | {"examples": bad, "text": ""}).status_code == 422
     core._finders.release()
