@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
+from annotator.io.project import held
+from annotator.io.project.identity import FileState
 from annotator.io.project.store import ProjectStore
+from annotator.ui.project.watch import _look_at
 from tests.gui.shell import Desk
 
 K = Qt.Key
@@ -38,6 +42,28 @@ def test_an_accept_into_a_deleted_folder_is_told_with_a_way_to_rescue_the_work(d
     assert "rescued.annot" in desk.window.status.message.text()
     with ProjectStore.open(copy, read_only=True) as store:
         assert sum(store.annotation_counts().values()) == 2
+
+
+def test_a_look_that_meets_the_closing_neither_asks_the_closed_file_nor_is_overtaken_by_it(tmp_path, monkeypatch):
+    """A connection that is closed while another thread asks it ends the program."""
+    (tmp_path / "x").mkdir()
+    store = ProjectStore.open_folder(tmp_path / "x")
+    os.replace(shutil.copyfile(store.path, tmp_path / "other"), store.path)
+    could_close, edit_mark = [], held.edit_mark
+
+    def seen(connection):
+        other = threading.Thread(target=lambda: could_close.append(store.held._use.acquire(blocking=False)))
+        other.start()
+        other.join()
+        return edit_mark(connection)
+
+    monkeypatch.setattr(held, "edit_mark", seen)
+    assert _look_at(store).state is FileState.REPLACED
+    assert could_close == [False], "the look is not over"
+    store.close()
+    could_close.clear()
+    assert _look_at(store).state is FileState.OURS, "it was closed: nothing is wrong"
+    assert could_close == []
 
 
 def test_saving_by_habit_does_not_claim_what_is_not_so(desk):

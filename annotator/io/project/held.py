@@ -32,7 +32,7 @@ CHECKPOINT_BYTES = 4 << 20
 
 
 class HeldFile:
-    """One per store. Used by the store's thread; :meth:`state` by any."""
+    """One per store. Used by the store's thread; :meth:`state` by any, and all else inside :meth:`kept_open`."""
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, *, is_writer: bool, is_wal: bool, lock: ProjectLock | None
@@ -45,7 +45,7 @@ class HeldFile:
         self.path, self.connection = path, connection
         self.is_wal = is_wal
         self._is_writer, self._lock = is_writer, lock
-        self._look = threading.Lock()
+        self._look, self._use = threading.Lock(), threading.RLock()
         self._guard: sqlite3.Connection | None = None
         self._is_closed = self._is_held_by_other = self._is_rescued = False
         self._overwritten: FileIdentity | None = None
@@ -203,6 +203,13 @@ class HeldFile:
             self._identity = FileIdentity.of(self.path)
             self._remember()
 
+    @contextmanager
+    def kept_open(self) -> Iterator[bool]:
+        """Round what another thread does with the file: closing waits for it. The answer is whether it is still open;
+        a connection that is closed while it is asked ends the program."""
+        with self._use:
+            yield not self._is_closed
+
     @property
     def has_work(self) -> bool:
         """Whether anything was accepted, changed or undone since the file was opened."""
@@ -235,9 +242,13 @@ class HeldFile:
         Returns:
             Where the project was rescued to, when it would have been lost.
         """
-        if self._is_closed:
-            return None
-        self._is_closed = True
+        with self._use:
+            if self._is_closed:
+                return None
+            self._is_closed = True
+            return self._close()
+
+    def _close(self) -> Path | None:
         rescued = None
         try:
             state = self.state(is_thorough=True)

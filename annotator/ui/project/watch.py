@@ -162,9 +162,14 @@ class ProjectWatch(QObject):
 
 def _look_at(store: ProjectStore) -> _Found:
     state = store.held.state()
-    if not state.is_foreign or not store.held.has_work:
+    if not state.is_foreign:
         return _Found(state)
-    try:
-        return _Found(state, has_work=True, rescued=store.held.rescue())
-    except ProjectError as error:
-        return _Found(state, has_work=True, failure=str(error))
+    with store.held.kept_open() as is_open:
+        if not is_open:
+            return _Found(FileState.OURS)  # what is missing went with the closing
+        if not store.held.has_work:
+            return _Found(state)
+        try:
+            return _Found(state, has_work=True, rescued=store.held.rescue())
+        except ProjectError as error:
+            return _Found(state, has_work=True, failure=str(error))
