@@ -17,7 +17,7 @@ from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from annotator.ui.look.theme import undisturbed
+from annotator.domain.collecting import no_collection
 from annotator.ui.threads.worker import EngineClient
 from tests.gui.click_bench import Bench
 from tests.gui.shell import Desk
@@ -124,7 +124,7 @@ def restored_look(qapp: QApplication) -> Iterator[None]:
         # and again, made the eight hundredth window three times as slow as the first.
         gc.freeze()
         QApplication.processEvents()
-        with undisturbed():
+        with no_collection():
             qapp.setStyleSheet("")
             qapp.setPalette(QPalette())
             qapp.setFont(font)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotator.domain.collecting import bulk_loading
 from annotator.domain.image_filter import NameSearch
 from annotator.domain.media import Series, in_order
 from annotator.domain.project import Category, ImageRecord
@@ -61,6 +62,15 @@ def open_project(
         ProjectReadOnlyError: the folder cannot be written and has no project: ask for a ``project_path``.
         ProjectError, ImageError: it cannot be opened.
     """
+    with bulk_loading() as made:
+        opened = _open(path, project_path, author, on_found, wish)
+        made.append(len(opened.images))
+    return opened
+
+
+def _open(
+    path: Path, project_path: Path | None, author: str, on_found: Callable[[int], None] | None, wish: NumberedWish
+) -> OpenedProject:
     if path.is_file():
         store = ProjectStore.open(path, author=author)
     else:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -13,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from annotator.domain.collecting import no_collection
 from annotator.files.resources import resource_path
 
 
@@ -179,22 +178,6 @@ def work_font(size_pt: float) -> QFont:
     return font
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """No garbage is collected meanwhile.
-
-    A new style sheet goes through a list of all widgets, and some run Python while it does. A collection there may
-    delete a widget that is further down the list; Qt goes on to it and the process dies.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 class Theme:
     """The theme in use. Widgets that paint themselves read ``tokens`` when they paint and subscribe to changes."""
 
@@ -212,7 +195,9 @@ class Theme:
     def apply(self, name: str) -> None:
         """Switch to ``dark``, ``light`` or ``system`` (which follows the system's wish from then on)."""
         self._name = name
-        with undisturbed():
+        # A new style sheet goes through a list of all widgets, and some run Python while it does. A collection there
+        # may delete a widget that is further down the list; Qt goes on to it and the process dies.
+        with no_collection():
             self._restyle(name)
         for listener in self._listeners:
             listener(self.tokens)
