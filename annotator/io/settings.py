@@ -191,20 +191,25 @@ class Settings:
 
     def remember_folder(self, folder: str) -> None:
         """Put a folder at the head of the recent ones and make it the last; as :meth:`set`."""
-        recent = [folder, *(other for other in self._recent_of_all() if other != folder)][:RECENT_FOLDERS]
+        document = self._document_or_none()
+        recent = [folder, *(other for other in self._recent_of_all(document) if other != folder)][:RECENT_FOLDERS]
         if not _is_usable(folder):
             raise UserError(f"{folder[:80]!r} is not a value for last_folder.", _hint(_BY_KEY["last_folder"]))
         self._values.update(recent_folders=recent, last_folder=folder)
         self._unsaved |= {"recent_folders", "last_folder"}  # another window may have written its own
-        self._save()
+        self._save(document)
 
-    def _recent_of_all(self) -> list[str]:
-        """The recent folders of every window, where the file can be read."""
+    def _document_or_none(self) -> tomlkit.TOMLDocument | None:
+        """The file as it is now, where it can be read."""
         try:
-            found = _read(self.path).unwrap().get("recent_folders", [])
+            return _read(self.path)
         except (OSError, ValueError, RecursionError, TOMLKitError) as error:  # told at the start, and again by saving
             _log.debug("cannot read the settings in %s: %r", self.path, error)
-            found = None
+            return None
+
+    def _recent_of_all(self, document: tomlkit.TOMLDocument | None) -> list[str]:
+        """The recent folders of every window, where the file can be read."""
+        found = None if document is None else document.unwrap().get("recent_folders", [])
         fitted = _fit(_BY_KEY["recent_folders"], found)
         return fitted if isinstance(fitted, list) else list(self.get("recent_folders"))
 
@@ -221,11 +226,16 @@ class Settings:
                 self._values[key] = fitted
         return tuple(warnings)
 
-    def _save(self) -> None:
+    def _save(self, document: tomlkit.TOMLDocument | None = None) -> None:
+        """Write what was changed.
+
+        Args:
+            document: the file as it was read just now.
+        """
         try:
             make_private_folder(self.path.parent, is_own=self.path.parent == places.system_config_dir())
             try:
-                document = _read(self.path)
+                document = document or _read(self.path)
             except (ValueError, RecursionError, TOMLKitError):
                 put_in_place(self.path, self.path.with_name(f"{self.path.name}.damaged"), is_durable=False)
                 document = tomlkit.document()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 
 from annotator.io.settings import Settings
@@ -21,6 +21,10 @@ def menu_of(desk):
     file_menu = desk.window.menus["File"]
     file_menu.aboutToShow.emit()
     return next(action for action in file_menu.actions() if action.text() == "Open &recent").menu()
+
+
+def newest(desk) -> str:
+    return next(iter(action.toolTip() for action in menu_of(desk).actions()), "")
 
 
 def kept(desk) -> Settings:
@@ -38,14 +42,14 @@ def test_the_menu_leads_back_and_can_be_cleared(desk):
     files = desk.program.files
     for folder in (other, desk.folder):
         files.open_path(folder)
-        desk.until(lambda folder=folder: desk.session.store is not None and desk.session.store.image_root == folder)
+        desk.until(lambda folder=folder: newest(desk) == str(folder))
     first, second = menu_of(desk).actions()[:2]
     assert first.text().startswith("&1  ")
     assert first.text().endswith("pictures")
     assert second.text().endswith("R&&D")
     second.trigger()
-    desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == other)
-    assert menu_of(desk).actions()[0].toolTip() == str(other)
+    desk.until(lambda: newest(desk) == str(other))
+    assert desk.session.store.image_root == other
     assert kept(desk).get("last_folder") == str(other)
     menu_of(desk).actions()[-1].trigger()
     assert not menu_of(desk).isEnabled()
@@ -70,6 +74,40 @@ def test_a_project_kept_elsewhere_is_the_one_that_opens_next(desk):
     desk.until(lambda: desk.session.image is not None)
     assert desk.session.image.status.value == "empty"
     assert not list(desk.folder.glob("*.annot"))
+
+
+def test_lists_settings_and_picture_have_an_event_each(desk):
+    """All at once they held a window of a hundred thousand images for 40 ms."""
+    desk.build()
+    happened = []
+
+    def note(what):
+        happened.append(what)
+        QTimer.singleShot(0, desk.window, lambda: happened.append(f"after {what}"))
+
+    switch = desk.program.files._switch
+    desk.session.opened.connect(lambda: note("lists"))
+    desk.session.image_changed.connect(lambda image: note("picture") if image is not None else None)
+    switch.opened.connect(lambda _path: note("settings"))
+    desk.program.files.open_path(desk.make_folder())
+    desk.until(lambda: "after picture" in happened)
+    assert happened[:4] == ["lists", "after lists", "settings", "after settings"]
+
+
+def test_a_project_that_is_closed_at_once_is_not_told_as_open(desk):
+    desk.build()
+    told, over = [], []
+
+    def close():
+        if desk.session.store is not None:
+            desk.session.close()
+            QTimer.singleShot(0, desk.window, lambda: over.append(1))
+
+    desk.program.files._switch.opened.connect(told.append)
+    desk.session.opened.connect(lambda: QTimer.singleShot(0, desk.window, close))
+    desk.program.files.open_path(desk.make_folder())
+    desk.until(lambda: bool(over))
+    assert told == []
 
 
 def test_a_place_that_went_away_is_told(desk):

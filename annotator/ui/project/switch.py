@@ -244,9 +244,13 @@ class ProjectSwitch(QObject):
         if replaced is not None:
             # Beside the GUI thread: closing writes what the journal holds into the project file.
             self._closing = self._closer.submit(replaced.close)
-        # Its image in an event of its own: lists of thousands of rows and a picture are too much for one frame.
-        QTimer.singleShot(0, self, lambda: self._show_first(result))
-        self.opened.emit(opening.path)
+        # Events of their own: lists of thousands of rows, the settings file and a picture are too much for one frame.
+        QTimer.singleShot(0, self, lambda: self._tell_opened(result, opening.path))
+
+    def _tell_opened(self, opened: OpenedProject, path: Path) -> None:
+        if self._session.store is opened.store:
+            self.opened.emit(path)
+            QTimer.singleShot(0, self, lambda: self._show_first(opened))
 
     def _show_first(self, opened: OpenedProject) -> None:
         if self._session.store is opened.store and self._session.image is None:

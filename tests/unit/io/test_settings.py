@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 import annotator
 from annotator.domain.errors import UserError
@@ -41,6 +42,15 @@ def test_defaults_without_a_file_and_no_file_without_a_change(home: Path) -> Non
     assert not home.exists()
     with pytest.raises(KeyError):
         settings.get("nonsense")
+
+
+def test_a_folder_is_remembered_with_one_look_into_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Settings.load().set("theme", "light")
+    settings, parses, parse = Settings.load(), list[int](), tomlkit.parse
+    monkeypatch.setattr(tomlkit, "parse", lambda text: parses.append(1) or parse(text))
+    settings.remember_folder("/a")
+    assert len(parses) == 1
+    assert Settings.load().get("recent_folders") == ["/a"]
 
 
 def test_only_differences_are_kept(home: Path) -> None:
