@@ -33,6 +33,17 @@ def differing_frames(one: Mask, other: Mask) -> list[Frame]:
     return list(known)
 
 
+def differs(one: Mask, other: Mask) -> bool:
+    """Whether two masks of one image differ in a pixel. Looked at is where they may: counting the pixels of a large
+    mask takes milliseconds.
+
+    Raises:
+        ValueError: masks of different images.
+    """
+    frames = differing_frames(one, other)
+    return any(not np.array_equal(_pixels(one, frame), _pixels(other, frame)) for frame in frames)
+
+
 def differs_within(before: Mask, after: Mask, frames: Iterable[Frame]) -> None:
     """Whoever makes a mask of another one tells where it may differ; then :func:`differing_frames` need not look."""
     _remember(before, after, tuple(frames))
@@ -86,6 +97,18 @@ def _frame(mask: Mask) -> Frame:
 def _part(mask: Mask, frame: Frame) -> BoolArray:
     x0, y0, x1, y1 = frame
     return mask.bits[y0 - mask.y : y1 - mask.y, x0 - mask.x : x1 - mask.x]
+
+
+def _pixels(mask: Mask, frame: Frame) -> BoolArray:
+    """All pixels of a frame, which may leave the crop and the image."""
+    (x0, y0, x1, y1), (left, top, right, bottom) = frame, _frame(mask)
+    shared = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+    if shared == frame:
+        return _part(mask, frame)
+    found = np.zeros((y1 - y0, x1 - x0), np.bool_)
+    if shared[0] < shared[2] and shared[1] < shared[3]:
+        found[shared[1] - y0 : shared[3] - y0, shared[0] - x0 : shared[2] - x0] = _part(mask, shared)
+    return found
 
 
 def _inside(mask: Mask, frame: Frame) -> list[Frame]:

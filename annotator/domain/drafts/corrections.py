@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from annotator.domain.brush import Stroke
+from annotator.domain.difference import differs
 from annotator.domain.drafts.draft import Painted
 from annotator.domain.drafts.effects import Effects, Say, Settle
 from annotator.domain.drafts.work import Work
@@ -66,7 +67,7 @@ def operate(work: Work, move: Operate) -> Step:
     after = move.known[1] if move.known is not None and is_known else move.operation.applied(mask)
     if after.is_empty:
         return work, (Say(NOTHING_LEFT),)
-    if after.same_pixels(mask):
+    if not differs(mask, after):
         return work, (Say(NOTHING_CHANGED),)
     pushed = draft.pushed(draft.session.paint(move.operation), at_s=move.at_s)
     done = Painted(pushed.source, pushed.prompts.strokes, after)

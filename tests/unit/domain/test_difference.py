@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from annotator.domain import difference
-from annotator.domain.difference import around, differing_frames, differs_within
+from annotator.domain.difference import around, differing_frames, differs, differs_within
 from annotator.domain.mask import Mask
 
 PLANES = arrays.arrays(np.bool_, (9, 11))
@@ -23,6 +23,26 @@ def test_the_frame_holds_what_differs_and_nothing_more(one: np.ndarray, other: n
     if rows.size:
         wanted = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert around(differing_frames(*masks)) == wanted
+
+
+@given(PLANES, PLANES, st.lists(st.tuples(*[st.integers(-3, 14)] * 4), max_size=3))
+def test_whether_they_differ_is_seen_where_they_may(one: np.ndarray, other: np.ndarray, more: list[tuple]) -> None:
+    before, after = Mask.from_full(one), Mask.from_full(other)
+    assert differs(before, after) == bool((one != other).any())
+    told = Mask.from_full(other)
+    frames = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in more]  # they may leave crop and image
+    differs_within(before, told, [(0, 0, 11, 9), *frames])
+    assert differs(told, before) == bool((one != other).any())
+
+
+def test_the_pixels_of_a_large_mask_are_not_counted_to_see_whether_it_changed() -> None:
+    before, after = (Mask.from_full(np.ones((20, 30), np.bool_)) for _ in range(2))
+    differs_within(before, after, [(3, 4, 6, 7)])
+    assert not differs(before, after)
+    assert "area" not in vars(before)
+    assert "area" not in vars(after)
+    with pytest.raises(ValueError, match="different images"):
+        differs(before, Mask.empty(4, 3))
 
 
 def test_a_large_mask_is_compared_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
