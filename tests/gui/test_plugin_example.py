@@ -18,7 +18,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
 from annotator.cli import main
-from annotator.io.images import decoding, reading
+from annotator.io.images import asking, decoding, reading
 from annotator.plugins import packages
 from annotator.ui.app import default_factory
 from annotator.ui.dialogs.export import ExportDialog
@@ -49,9 +49,9 @@ def site(tmp_path_factory):
 
 def forget_readers() -> None:
     """Reader processes, and what is known of readers, are those of the packages that were there before."""
-    if reading._pool.cache_info().currsize:
-        reading._pool().close()
-    for known in (reading._pool, reading._suffixes, decoding.readers):
+    if asking.pool.cache_info().currsize:
+        asking.pool().close()
+    for known in (asking.pool, reading._suffixes, decoding.readers):
         known.cache_clear()
 
 

@@ -22,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain import budget
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError
+from annotator.domain.window import window_from_json
 from annotator.io.images import decoding
 from annotator.io.images.channel import INLINE_BYTES, Channel, ChannelEndedError, PipeChannel, SocketChannel
 from annotator.io.images.native_wire import aligned, to_wire
@@ -110,16 +112,23 @@ def _payload(rgb: RgbArray, more: Planes) -> memoryview | bytes:
 Planes = Sequence[npt.NDArray[Any]]
 Answer = tuple[dict[str, Any], RgbArray | None, Planes]
 """Plain JSON data, the pixels, and what follows them."""
-_NOT_SENT = ("rgb", "native", "window")
+_NOT_SENT = ("rgb", "native", "window", "regions")
 
 
-def _load(path: str, frame: int, max_pixels: int, is_native: bool = False) -> Answer:
-    image = decoding.load_image(path, frame=frame, max_pixels=max_pixels)
+def _load(path: str, frame: int, max_pixels: int, is_native: bool = False, may_be_overview: bool = False) -> Answer:
+    image = decoding.load_image(path, frame=frame, max_pixels=max_pixels, may_be_overview=may_be_overview)
     data = {one.name: getattr(image, one.name) for one in fields(LoadedImage) if one.name not in _NOT_SENT}
     if not is_native or image.native is None:
         return data, image.rgb, ()
     data["native"], planes = to_wire(image.native, image.rgb)
     return data, image.rgb, planes
+
+
+def _region(path: str, frame: int, region: list[int], size: list[int], window: str | None) -> Answer:
+    width, height = size
+    shown_through = None if window is None else window_from_json(window)
+    about: Any = {"region": Region(*region), "size_wh": (width, height), "window": shown_through}
+    return {}, decoding.read_region(path, frame=frame, **about), ()
 
 
 def _thumbnail(path: str, max_side: int, max_pixels: int, frame: int = 0) -> Answer:
@@ -190,6 +199,7 @@ def _label_map(path: str, max_pixels: int) -> Answer:
 
 ANSWERS: dict[str, Callable[..., Answer]] = {
     "load": _load,
+    "region": _region,
     "thumbnail": _thumbnail,
     "size": _size,
     "survey": _survey,

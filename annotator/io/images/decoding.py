@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import cv2
 import numpy as np
 
 from annotator import plugins
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError
+from annotator.domain.window import Window
 from annotator.domain.windowing import Native
 from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
 from annotator.io.images.display import DISPLAY_VERSION
@@ -38,34 +40,49 @@ from annotator.io.images.reader import (
     RgbArray,
     check_size,
     damage_error,
+    joined,
 )
-from annotator.io.images.suffixes import PACKED_VOLUME, suffix_of
+from annotator.io.images.regions import RegionReader, full_size, read_overview
+from annotator.io.images.regions import read_region as region_of
+from annotator.io.images.suffixes import PACKED_VOLUME, SLIDE_SUFFIXES, suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 HEAD_BYTES = 256
 _LARGE_BYTES = 1 << 20
+_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 
 
-def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS) -> LoadedImage:
+def load_image(
+    path: str | os.PathLike[str],
+    *,
+    frame: int = 0,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    may_be_overview: bool = False,
+) -> LoadedImage:
     """Read an image as it is to be shown and encoded.
 
     Args:
         frame: page or frame, from 0.
         max_pixels: larger images are refused before they are decoded.
+        may_be_overview: a very large one is read small, where its file can be read region by region.
 
     Raises:
         ImageError: missing, unreadable, empty, cut off, not an image, too large, or compressed in an unknown way.
     """
     with opened(path) as (stream, name, reader):
+        if may_be_overview and isinstance(reader, RegionReader):
+            found = _decode(name, lambda: _overview(stream, name, reader, frame))
+            if found is not None:
+                return found
+        stream.seek(0)
         pixels = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels))
         stream.seek(0)
         sha256 = _hash_of(stream, name)
     rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
     rgb.setflags(write=False)
-    named = f"{sha256}|{frame}|{reader.name}{reader.version}.{DISPLAY_VERSION}|{pixels.window}"
-    image_key = hashlib.sha256(named.encode("utf-8")).hexdigest()
+    image_key = _key(sha256, frame, reader, pixels.window)
     extra = dict(pixels.extra)
     if pixels.spacing_mm is not None:
         extra["spacing_mm"] = list(pixels.spacing_mm)
@@ -81,6 +98,61 @@ def load_image(path: str | os.PathLike[str], *, frame: int = 0, max_pixels: int 
         native=_native(pixels, rgb),
         file_key=image_key,
     )
+
+
+def _key(content: str, frame: int, reader: Reader, window: str) -> str:
+    named = f"{content}|{frame}|{reader.name}{reader.version}.{DISPLAY_VERSION}|{window}"
+    return hashlib.sha256(named.encode("utf-8")).hexdigest()
+
+
+def _overview(stream: BinaryIO, name: str, reader: RegionReader, frame: int) -> LoadedImage | None:
+    """A picture that is read region by region, small; None for all others."""
+    with reader.pyramid(stream, name, frame=frame) as pyramid:
+        if pyramid is None:
+            return None
+        width, height = full_size(pyramid, name)
+        shown, spacing = read_overview(pyramid), pyramid.spacing_mm
+    rgb = np.ascontiguousarray(shown.rgb, np.uint8)
+    rgb.setflags(write=False)
+    key = _key(_sampled(stream), frame, cast(Reader, reader), "regions")
+    extra = {} if spacing is None else {"spacing_mm": list(spacing)}
+    note = joined(shown.words, f"{width:,} x {height:,}, read as it is looked at")
+    return LoadedImage(rgb, width, height, "", key, spacing, extra, note, native=shown.native, file_key=key)
+
+
+def _sampled(stream: BinaryIO) -> str:
+    """Names a file's content by its size and parts spread over it: all of many gigabytes would take minutes."""
+    size = stream.seek(0, 2)
+    digest = hashlib.sha256(str(size).encode())
+    for at in range(_SAMPLES):
+        stream.seek(max(0, size - _SAMPLE_BYTES) * at // (_SAMPLES - 1))
+        digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def read_region(
+    path: str | os.PathLike[str], *, frame: int, region: Region, size_wh: tuple[int, int], window: Window | None
+) -> RgbArray:
+    """A region of a large picture, as :func:`annotator.io.images.regions.read_region`; height x width x 3 uint8.
+
+    Raises:
+        ImageError: as :func:`load_image`; also for a picture that is not read region by region (any more).
+    """
+    with opened(path) as (stream, name, reader):
+        if not isinstance(reader, RegionReader):
+            raise ImageError(f"{name} was replaced by another picture.", "Open the image again.")
+
+        def read() -> RgbArray:
+            with reader.pyramid(stream, name, frame=frame) as pyramid:
+                if pyramid is None or not _is_inside(region, *full_size(pyramid, name)):
+                    raise ImageError(f"{name} was replaced by another picture.", "Open the image again.")
+                return region_of(pyramid, region, size_wh, window)
+
+        return _decode(name, read)
+
+
+def _is_inside(region: Region, width: int, height: int) -> bool:
+    return 0 <= region.x0 < region.x1 <= width and 0 <= region.y0 < region.y1 <= height
 
 
 def _native(pixels: Pixels, rgb: RgbArray) -> Native | None:
@@ -100,7 +172,11 @@ def load_thumbnail(
         ImageError: as :func:`load_image`.
     """
     with opened(path) as (stream, name, reader):
-        if frame == 0:
+        small = _decode(name, lambda: _small(stream, name, reader, frame, max_side))
+        stream.seek(0)
+        if small is not None:
+            rgb = small
+        elif frame == 0:
             rgb = _decode(name, lambda: reader.thumbnail(stream, name, max_side=max_side, max_pixels=max_pixels))
         else:
             rgb = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels)).rgb
@@ -110,6 +186,13 @@ def load_thumbnail(
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         return np.ascontiguousarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     return np.ascontiguousarray(rgb, np.uint8)
+
+
+def _small(stream: BinaryIO, name: str, reader: Reader, frame: int, max_side: int) -> RgbArray | None:
+    if not isinstance(reader, RegionReader):
+        return None
+    with reader.pyramid(stream, name, frame=frame) as pyramid:
+        return None if pyramid is None else read_overview(pyramid, 2 * max_side).rgb
 
 
 def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int]:
@@ -184,6 +267,7 @@ OWN_READERS = {
     "nrrd": "annotator.io.images.nrrd:NrrdReader",
     "raster": "annotator.io.images.raster:RasterReader",
     "video": "annotator.io.images.video:VideoReader",
+    "wsi": "annotator.io.images.whole_slide:WholeSlideReader",
 }
 """Imported when the first image is read. Plug-ins come from the entry points ``annotator.readers``."""
 
@@ -237,10 +321,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader
 
 def _reader_for(name: str, head: bytes) -> Reader:
     suffix = suffix_of(name)
-    found = next((reader for reader in readers() if reader.sniff(head)), None)
+    is_slide = suffix in SLIDE_SUFFIXES
+    found = None if is_slide else next((reader for reader in readers() if reader.sniff(head)), None)
     found = found or next((reader for reader in readers() if suffix in reader.suffixes), None)
-    is_packed = suffix == PACKED_VOLUME and found is not None
-    if not is_packed and (found is None or found.name in OWN_READERS):  # a plug-in may know more kinds
+    has_own_suffix = found is not None and (suffix == PACKED_VOLUME or is_slide)
+    if not has_own_suffix and (found is None or found.name in OWN_READERS):  # a plug-in may know more kinds
         kind = foreign_kind(head)
         if kind:
             raise ImageError(f"{name} is a file of the kind {kind}, which cannot be read here.", CONVERT)

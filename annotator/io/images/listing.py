@@ -23,7 +23,7 @@ _PICTURES = frozenset(
     (
         *(".heic", ".heif", ".hif", ".jxl", ".psd", ".xcf", ".svg", ".eps", ".exr", ".hdr", ".raw", ".cr2"),
         *(".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".nd2", ".czi", ".lif", ".oib"),
-        *(".svs", ".ndpi", ".mrxs", ".vsi", ".nii", ".mha", ".mhd", ".nrrd", ".wmv", ".flv"),
+        *(".vsi", ".nii", ".mha", ".mhd", ".nrrd", ".wmv", ".flv"),
     )
 )
 """Kinds of files that hold pictures: those that no reader takes are named, others (texts, tables) are not missed."""

@@ -7,7 +7,8 @@ more than 8 bits are stretched between robust percentiles (``display.py``), 8-bi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -30,9 +31,11 @@ from annotator.io.images.reader import (
     frame_note,
     joined,
 )
+from annotator.io.images.regions import Pyramid
 from annotator.io.images.sink import rgb_array
 from annotator.io.images.survey import MAX_FRAMES, Survey
 from annotator.io.images.tiff import is_tiff, read_tiff, tiff_pages, tiff_size
+from annotator.io.images.tiff_regions import tiff_pyramid
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +104,15 @@ class RasterReader:
         if is_tiff(head):
             return read_tiff(stream, name, frame, max_pixels)
         return _read_deep(stream, name, head, frame, max_pixels) or _read_pillow(stream, name, frame, max_pixels)
+
+    @contextmanager
+    def pyramid(self, stream: BinaryIO, name: str, *, frame: int) -> Iterator[Pyramid | None]:
+        """See :class:`annotator.io.images.regions.RegionReader`: of TIFF files."""
+        if not is_tiff(_peek(stream)):
+            yield None
+            return
+        with tiff_pyramid(stream, name, frame) as found:
+            yield found
 
     def places(self, stream: BinaryIO, name: str) -> FilePlaces:
         """See :class:`annotator.io.images.places.PlacingReader`: no place, but the size of a pixel."""

@@ -37,6 +37,14 @@ COPY_AGAIN = "Copy it again from where it came from, or take it out of the folde
 CONVERT = "Convert it to PNG or TIFF with the program that made it."
 
 
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """What regions of a large picture are read from: its file and frame."""
+
+    path: str
+    frame: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedImage:
     """An image as it is shown and encoded.
@@ -54,6 +62,8 @@ class LoadedImage:
             or are ``rgb`` itself.
         window: what ``rgb`` is shown through; None: as the file asks.
         file_key: ``image_key`` without a window.
+        regions: of a picture that is too large to be decoded as a whole; ``rgb`` and ``native`` are its overview then,
+            smaller than ``width`` x ``height``, and ``sha256`` is empty.
     """
 
     rgb: RgbArray
@@ -67,6 +77,7 @@ class LoadedImage:
     native: Native | None = None
     window: Window | None = None
     file_key: str = ""
+    regions: Regions | None = None
 
     @property
     def source(self) -> Native:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import mmap
 import os
 import stat
-import weakref
 from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError
 from annotator.domain.window import Window
 from annotator.io.images import listing, trouble
-from annotator.io.images.channel import Message
+from annotator.io.images.asking import ask, block_of, pixels_of, pool
 from annotator.io.images.decoding import HEAD_BYTES, readers
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.listing import natural_key
 from annotator.io.images.native_wire import from_wire
 from annotator.io.images.places import FilePlaces, PlacingReader
-from annotator.io.images.pool import POOL_SIZE, ReaderPool
-from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, RgbArray
+from annotator.io.images.pool import POOL_SIZE
+from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, Pixels, Reader, Regions, RgbArray
 from annotator.io.images.suffixes import suffix_of
 from annotator.io.images.survey import Survey, SurveyingReader, may_be_several
 from annotator.io.images.windowed import Remembered, through_stored
@@ -40,6 +38,7 @@ __all__ = [
     "is_supported",
     "list_images",
     "load_image",
+    "load_region",
     "load_stored",
     "load_thumbnail",
     "natural_key",
@@ -54,9 +53,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_MAPPED = 64
 _MANY_HEADS, _HEADS_AT_ONCE = 500, 50
-_mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def is_supported(path: str | os.PathLike[str]) -> bool:
@@ -92,6 +89,7 @@ def load_image(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     is_native: bool = False,
     window: Window | None = None,
+    may_be_overview: bool = False,
 ) -> LoadedImage:
     """Read an image as it is to be shown and encoded.
 
@@ -99,6 +97,8 @@ def load_image(
         frame: page or frame, from 0.
         max_pixels: larger images are refused before they are decoded.
         is_native: with the file's own numbers (:attr:`LoadedImage.native`), where they are deeper than 8 bits.
+        may_be_overview: a picture of more than 100 megapixels is read small where its file can be read region by region
+            (:attr:`LoadedImage.regions`, :func:`load_region`); ``max_pixels`` does not hold for it.
         window: show it through this one; one that shows nothing of the image is passed over, which the note says.
 
     Raises:
@@ -106,19 +106,40 @@ def load_image(
             damaged that it ended its reader, now or the last time.
     """
     needs_native = is_native or window is not None
-    answer = _ask("load", path, frame=frame, max_pixels=max_pixels, is_native=needs_native)
+    about: Any = {"frame": frame, "max_pixels": max_pixels, "may_be_overview": may_be_overview}
+    answer = ask("load", path, is_native=needs_native, **about)
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in answer.data.items()
         if name not in ("shape", "native")
     }
-    block = _block(answer)
-    rgb = _pixels(answer, block)
-    about = answer.data.get("native")
-    image = LoadedImage(rgb=rgb, native=from_wire(about, block, rgb) if about else None, **values)
+    block = block_of(answer)
+    rgb = pixels_of(answer, block)
+    numbers = answer.data.get("native")
+    native = from_wire(numbers, block, rgb) if numbers else None
+    is_small = rgb.shape[:2] != (values["height"], values["width"])
+    regions = Regions(os.path.abspath(os.fsdecode(path)), frame) if is_small else None
+    image = LoadedImage(rgb=rgb, native=native, regions=regions, **values)
     if window is not None:
         image = through_stored(image, Remembered(window))
     return image if is_native else image.without_native()
+
+
+def load_region(
+    regions: Regions, region: Region, size_wh: tuple[int, int], *, window: Window | None = None
+) -> RgbArray:
+    """A region of a large picture at the size that is wanted: height x width x 3 uint8, read-only.
+
+    Args:
+        region: in pixels of the full picture, inside it.
+        window: as for the overview, without its local contrast; None: the numbers of 8 bits as they are.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    edges = [region.x0, region.y0, region.x1, region.y1]
+    about: Any = {"region": edges, "size": list(size_wh), "window": None if window is None else window.to_json()}
+    return pixels_of(ask("region", regions.path, frame=regions.frame, **about))
 
 
 def load_thumbnail(
@@ -129,7 +150,7 @@ def load_thumbnail(
     Raises:
         ImageError: as :func:`load_image`.
     """
-    return _pixels(_ask("thumbnail", path, frame=frame, max_side=max_side, max_pixels=max_pixels))
+    return pixels_of(ask("thumbnail", path, frame=frame, max_side=max_side, max_pixels=max_pixels))
 
 
 def load_stored(
@@ -141,7 +162,7 @@ def load_stored(
     Raises:
         ImageError: as :func:`load_image`.
     """
-    return _pixels(_ask("stored", path, is_grey=is_grey, max_pixels=max_pixels))
+    return pixels_of(ask("stored", path, is_grey=is_grey, max_pixels=max_pixels))
 
 
 def load_label_map(
@@ -152,7 +173,7 @@ def load_label_map(
     Raises:
         ImageError: it cannot be read, is a colour picture, damaged or too large.
     """
-    data = _pixels(_ask("label_map", path, max_pixels=max_pixels))
+    data = pixels_of(ask("label_map", path, max_pixels=max_pixels))
     height, width = data.shape[:2]
     return np.ascontiguousarray(data).view("<i4").reshape(height, width).astype(np.int32)
 
@@ -169,7 +190,7 @@ def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int
     Raises:
         ImageError: as :func:`load_image`.
     """
-    width, height = _ask("size", path, frame=frame).data["size"]
+    width, height = ask("size", path, frame=frame).data["size"]
     return int(width), int(height)
 
 
@@ -180,7 +201,7 @@ def read_identity(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     Raises:
         ImageError: as :func:`load_image`.
     """
-    found: dict[str, Any] | None = _ask("identity", path).data["identity"]
+    found: dict[str, Any] | None = ask("identity", path).data["identity"]
     return found
 
 
@@ -212,7 +233,7 @@ def read_places(
 
 
 def _places(root: str | os.PathLike[str], paths: Sequence[str]) -> list[dict[str, Any] | None]:
-    answer = _ask("places", root, paths=[os.path.join(*path.split("/")) for path in paths])
+    answer = ask("places", root, paths=[os.path.join(*path.split("/")) for path in paths])
     found: list[dict[str, Any] | None] = answer.data["places"]
     return found
 
@@ -237,7 +258,7 @@ def read_heads(
     for at in range(0, len(paths), _HEADS_AT_ONCE):
         part = paths[at : at + _HEADS_AT_ONCE]
         names = [os.path.join(*path.split("/")) for path in part]
-        heads = _ask("heads", root, paths=names, with_patient=with_patient).data["heads"]
+        heads = ask("heads", root, paths=names, with_patient=with_patient).data["heads"]
         found.update({path: head for path, head in zip(part, heads, strict=True) if head is not None})
     return found
 
@@ -248,7 +269,7 @@ def read_segments(path: str | os.PathLike[str], pictures: Sequence[Picture]) -> 
     Raises:
         ImageError: as :func:`load_image`; also for a file that is no segmentation.
     """
-    answer = _ask("segments", path, pictures=[picture.to_data() for picture in pictures])
+    answer = ask("segments", path, pictures=[picture.to_data() for picture in pictures])
     return Found.from_data(answer.data["segments"])
 
 
@@ -296,7 +317,7 @@ def _is_worth_a_look(path: str) -> bool:
 def _surveys(root: str | os.PathLike[str], paths: Sequence[str]) -> dict[str, Survey]:
     """By path. Where one of the files ends its reader, they are looked into one by one, to know which."""
     try:
-        answers = _ask("surveys", root, paths=[os.path.join(*path.split("/")) for path in paths]).data["surveys"]
+        answers = ask("surveys", root, paths=[os.path.join(*path.split("/")) for path in paths]).data["surveys"]
     except ImageError as error:
         _log.debug("%s files were not looked into together: %s", len(paths), error)
         one_by_one = ((path, _survey(os.path.join(root, *path.split("/")), path)) for path in paths)
@@ -307,7 +328,7 @@ def _surveys(root: str | os.PathLike[str], paths: Sequence[str]) -> dict[str, Su
 
 def _survey(path: str, name: str) -> Survey | None:
     try:
-        return Survey.from_data(_ask("survey", path).data["survey"], name)
+        return Survey.from_data(ask("survey", path).data["survey"], name)
     except ImageError as error:  # as above
         _log.debug("no look into %s: %s", path, error)
         return None
@@ -315,12 +336,12 @@ def _survey(path: str, name: str) -> Survey | None:
 
 def warm_up() -> None:
     """Start a reader process ahead of the first image; does not wait."""
-    _pool().warm()
+    pool().warm()
 
 
 def interrupt() -> None:
     """End all reads that run now; whoever waits for one gets an ``ImageError``."""
-    _pool().interrupt()
+    pool().interrupt()
 
 
 @cache
@@ -337,53 +358,6 @@ def _surveyed() -> frozenset[str]:
 @cache
 def _placed() -> frozenset[str]:
     return frozenset().union(*(reader.placed for reader in readers() if isinstance(reader, PlacingReader)))
-
-
-@cache
-def _pool() -> ReaderPool:
-    made = ReaderPool()
-    atexit.register(made.close)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_let_go)
-    return made
-
-
-def _let_go() -> None:
-    """In a forked copy of the program: it gets readers of its own."""
-    if _pool.cache_info().currsize:
-        _pool().let_go()
-        _pool.cache_clear()
-
-
-def _ask(what: str, path: str | os.PathLike[str], **arguments: object) -> Message:
-    whole = os.path.abspath(os.fsdecode(path))
-    trouble.check(whole, what)
-    return _pool().ask(what, whole, **arguments)
-
-
-def _pixels(answer: Message, block: Any = None) -> RgbArray:
-    """H x W x 3 uint8, read-only, the first in ``block``."""
-    height, width, channels = answer.data["shape"]
-    block = _block(answer) if block is None else block
-    return np.frombuffer(block, np.uint8, height * width * channels).reshape(height, width, channels)
-
-
-def _block(answer: Message) -> Any:
-    """All arrays of an answer, read-only: the mapped file, or what came with the answer."""
-    if answer.file is None:
-        return answer.payload
-    try:
-        # A mapping holds a descriptor as long as it lives; a program that keeps hundreds of images gets copies.
-        if len(_mapped) < _MAPPED:
-            block = mmap.mmap(answer.file, answer.file_bytes, prot=mmap.PROT_READ)
-            _mapped.add(block)
-            return block
-        with mmap.mmap(answer.file, answer.file_bytes, prot=mmap.PROT_READ) as block:
-            return block.read()
-    except (OSError, ValueError) as error:
-        raise ImageError("An image does not fit into memory.", "Close other programs.") from error
-    finally:
-        os.close(answer.file)
 
 
 def _head_of(path: str | os.PathLike[str]) -> bytes:

@@ -6,6 +6,8 @@ import os
 
 PACKED_VOLUME = ".nii.gz"
 """The one kind that is known by two suffixes."""
+SLIDE_SUFFIXES = frozenset((".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"))
+"""Whole-slide files: most are TIFF by their first bytes, with pages that are no pictures of their own."""
 
 
 def suffix_of(name: str) -> str:

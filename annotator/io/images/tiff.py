@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from annotator.domain.errors import ImageError
-from annotator.io.images.colours import ColourModel, Samples, Shown, show_samples, thinning
+from annotator.io.images.colours import Samples, Shown, show_samples, thinning
 from annotator.io.images.display import BoolArray, orient
 from annotator.io.images.reader import (
     CHANNEL_FACT,
@@ -28,6 +28,23 @@ from annotator.io.images.reader import (
     check_size,
     frame_note,
     joined,
+)
+from annotator.io.images.tiff_colours import (
+    CMYK_INKS,
+    INK_SET,
+    INKS,
+    JPEG,
+    MODELS,
+    OLD_JPEG,
+    ORIENTATION,
+    PALETTE,
+    YCBCR,
+    alpha_of,
+    orientation_of,
+    photometric,
+    show_values,
+    unknown_colours,
+    word_for,
 )
 from annotator.io.images.tiff_segments import ask_memory, check_segments, thinned_values
 from annotator.io.images.tiff_space import TiffSpace, space_of
@@ -40,24 +57,6 @@ _Place = int | tuple[int, int]
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _PAGES_WITH_OTHERS = 16
 """How many reduced pages are asked for what lies below them."""
-_OLD_JPEG, _JPEG = 6, 7
-_WHITE_ZERO, _BLACK_ZERO, _RGB, _PALETTE, _STENCIL, _INKS, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
-_LINEAR_RAW, _DEPTH = 34892, 51177
-_MODELS: dict[int, ColourModel] = {
-    _WHITE_ZERO: "grey",
-    _BLACK_ZERO: "grey",
-    _STENCIL: "grey",
-    _DEPTH: "grey",
-    _RGB: "rgb",
-    _YCBCR: "rgb",  # tifffile gives RGB for JPEG; others go to Pillow
-    _LINEAR_RAW: "rgb",
-    _INKS: "cmyk",
-    _CIELAB: "cielab",
-    _ICCLAB: "icclab",
-}
-_PHOTOMETRIC, _EXTRA_SAMPLES, _ORIENTATION, _INK_SET, _GDAL_NODATA = 262, 338, 274, 332, 42113
-_CMYK_INKS = 1
-_PREMULTIPLIED, _OPACITY = 1, 2
 _SWAPPED = (5, 6, 7, 8)
 _TURNED_BACK = {6: 8, 8: 6}
 
@@ -69,16 +68,16 @@ def is_tiff(head: bytes) -> bool:
 
 def tiff_size(stream: BinaryIO, name: str) -> tuple[int, int]:
     """Width and height of the first full page, as shown."""
-    with _opened(stream, name) as tiff:
-        page = _page_at(tiff, _picture_pages(stream, tiff)[0][0])
+    with opened(stream, name) as tiff:
+        page = page_at(tiff, picture_pages(stream, tiff)[0][0])
         width, height = int(page.imagewidth), int(page.imagelength)
-        return (height, width) if _orientation(page) in _SWAPPED else (width, height)
+        return (height, width) if orientation_of(page) in _SWAPPED else (width, height)
 
 
 def tiff_pages(stream: BinaryIO, name: str) -> tuple[int, TiffSpace, bool]:
     """How many pages are pictures of their own, what is known of them, and whether the file ends before the last."""
-    with _opened(stream, name) as tiff:
-        pages = len(_picture_pages(stream, tiff))
+    with opened(stream, name) as tiff:
+        pages = len(picture_pages(stream, tiff))
         return pages, space_of(tiff, pages), _is_cut_off(stream, tiff)
 
 
@@ -103,15 +102,15 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_s
     Raises:
         ImageError: no such page, too large, cut off, or stored in a way that cannot be shown (named).
     """
-    with _opened(stream, name) as tiff:
-        pictures = _picture_pages(stream, tiff)
+    with opened(stream, name) as tiff:
+        pictures = picture_pages(stream, tiff)
         check_frame(name, frame, len(pictures))
         at, mask_at = pictures[frame]
-        page = _page_at(tiff, at)
+        page = page_at(tiff, at)
         _check_page(page, stream, name, max_pixels)
-        kind = _photometric(page)
-        needs_pillow = kind == _YCBCR and page.compression != _JPEG
-        is_whole = max_side is None or kind == _PALETTE or needs_pillow
+        kind = photometric(page)
+        needs_pillow = kind == YCBCR and page.compression != JPEG
+        is_whole = max_side is None or kind == PALETTE or needs_pillow
         step = 1 if max_side is None or is_whole else thinning(int(page.imagewidth), int(page.imagelength), max_side)
         ask_memory(page, name, step)
         if needs_pillow:
@@ -120,10 +119,10 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_s
             shown = _shown(page, kind, name, stream, at, step=step)
         if mask_at is not None and step == 1:
             shown = _masked(shown, tiff.pages[mask_at])
-        shown = shown.turned(_orientation(page))
+        shown = shown.turned(orientation_of(page))
         space = space_of(tiff, len(pictures))
         spacing = space.spacing_xy
-        if spacing is not None and _orientation(page) in _SWAPPED:
+        if spacing is not None and orientation_of(page) in _SWAPPED:
             spacing = spacing[::-1]
     place = space.words(frame) or frame_note(frame, len(pictures), word="page")
     channel = space.places(frame).get("C")
@@ -131,7 +130,12 @@ def read_tiff(stream: BinaryIO, name: str, frame: int, max_pixels: int, *, max_s
     return Pixels(shown.rgb, "", spacing, extra, joined(shown.words, place), shown.native)
 
 
-def _opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
+def opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
+    """The file, parsed.
+
+    Raises:
+        ImageError: its head is damaged.
+    """
     stream.seek(0)
     try:
         tiff = tifffile.TiffFile(stream)
@@ -142,7 +146,7 @@ def _opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
     return tiff
 
 
-def _picture_pages(stream: BinaryIO, tiff: tifffile.TiffFile) -> list[tuple[_Place, int | None]]:
+def picture_pages(stream: BinaryIO, tiff: tifffile.TiffFile) -> list[tuple[_Place, int | None]]:
     """The pages that are pictures, each with the page that masks it. Where none says that it is full: those that lie
     below a reduced one (raw photographs), else all."""
     pictures: list[tuple[_Place, int | None]] = []
@@ -156,7 +160,7 @@ def _picture_pages(stream: BinaryIO, tiff: tifffile.TiffFile) -> list[tuple[_Pla
     return pictures or [(at, None) for at in range(len(tiff.pages))]
 
 
-def _page_at(tiff: tifffile.TiffFile, at: _Place) -> Any:
+def page_at(tiff: tifffile.TiffFile, at: _Place) -> Any:
     if isinstance(at, int):
         return tiff.pages[at]
     above: Any = tiff.pages[at[0]]
@@ -167,7 +171,7 @@ def _full_pages_below(tiff: tifffile.TiffFile) -> Iterator[tuple[int, int]]:
     for at in range(min(len(tiff.pages), _PAGES_WITH_OTHERS)):
         page: Any = tiff.pages[at]
         for number in range(len(getattr(page, "subifds", None) or ())):
-            if not int(_page_at(tiff, (at, number)).subfiletype) & (_REDUCED | _MASK):
+            if not int(page_at(tiff, (at, number)).subfiletype) & (_REDUCED | _MASK):
                 yield at, number
 
 
@@ -214,18 +218,11 @@ def _check_page(page: Any, stream: BinaryIO, name: str, max_pixels: int) -> None
         raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
 
 
-def _photometric(page: Any) -> int:
-    tag = page.tags.get(_PHOTOMETRIC)
-    if tag is not None and isinstance(tag.value, int):
-        return int(tag.value)
-    return _RGB if page.samplesperpixel >= 3 else _BLACK_ZERO
-
-
 def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, step: int) -> Shown:
-    if kind not in _MODELS and kind != _PALETTE:
-        raise _unknown_colours(name, page)
-    ink_set = page.tags.get(_INK_SET)
-    if kind == _INKS and ink_set is not None and ink_set.value != _CMYK_INKS:
+    if kind not in MODELS and kind != PALETTE:
+        raise unknown_colours(name, page)
+    ink_set = page.tags.get(INK_SET)
+    if kind == INKS and ink_set is not None and ink_set.value != CMYK_INKS:
         raise ImageError(f"{name} is a TIFF of inks that are not CMYK.", CONVERT)
     try:
         values = _values(page) if step == 1 else thinned_values(page, step)
@@ -234,35 +231,9 @@ def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, ste
     holes = _holes(page)
     if holes is not None:
         holes = holes[::step, ::step]
-    if kind == _PALETTE:
+    if kind == PALETTE:
         return _through_palette(page, values, holes, name)
-    alpha, is_premultiplied = _alpha(page, _MODELS[kind])
-    samples = Samples(
-        values,
-        _MODELS[kind],
-        bits=_bits(page),
-        alpha=alpha,
-        is_premultiplied=is_premultiplied,
-        is_inverted=kind == _WHITE_ZERO,
-        missing=_missing(page),
-        holes=holes,
-    )
-    try:
-        return show_samples(samples)
-    except ValueError as error:
-        _log.debug("%s: %s", name, error)
-        raise _unknown_colours(name, page) from error
-
-
-def _unknown_colours(name: str, page: Any) -> ImageError:
-    kind = _word(page.photometric)
-    numbers = "" if page.dtype is None else f", {page.samplesperpixel} x {page.dtype}"
-    return ImageError(f"{name} uses TIFF colours that cannot be shown ({kind}{numbers}).", CONVERT)
-
-
-def _word(value: Any) -> str:
-    """The name that the specification gives a number."""
-    return getattr(value, "name", None) or f"number {int(value)}"
+    return show_values(page, values, name, holes)
 
 
 def _values(page: Any) -> npt.NDArray[Any]:
@@ -275,11 +246,11 @@ def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Excep
     """With Pillow, which knows a few compressions that tifffile does not, in 8 bits."""
     if isinstance(error, MemoryError):
         raise error
-    if page.dtype.itemsize == 1 and page.compression in (_OLD_JPEG, 2, 3, 4, 32773, 32809):
+    if page.dtype.itemsize == 1 and page.compression in (OLD_JPEG, 2, 3, 4, 32773, 32809):
         return _with_pillow(page, stream, at, name)
     cannot = getattr(page.decode, "__name__", "").startswith("decode_raise")  # tifffile's decoder for what it lacks
     if cannot or isinstance(error, NotImplementedError):
-        kind = _word(page.compression)
+        kind = word_for(page.compression)
         raise ImageError(f"{name} is compressed in a way that cannot be read ({kind}).", CONVERT) from error
     raise error
 
@@ -291,18 +262,18 @@ def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> Shown:
             raise ValueError("Pillow does not go there")
         with Image.open(stream, formats=("TIFF",)) as image:
             image.seek(at)
-            stored = _ORIENTATION in image.getexif()
+            stored = ORIENTATION in image.getexif()
             image.load()
             rgb = np.asarray(image.convert("RGB"))
-            if stored and _ORIENTATION not in image.getexif():  # turned upright by Pillow, and here once more later
-                turned = _orientation(page)
+            if stored and ORIENTATION not in image.getexif():  # turned upright by Pillow, and here once more later
+                turned = orientation_of(page)
                 rgb = orient(rgb, _TURNED_BACK.get(turned, turned))
             return Shown(rgb, "")
     except MemoryError:
         raise
     except Exception as error:
         _log.debug("Pillow cannot read %s: %s", name, type(error).__name__)
-        kind = f"{_word(page.photometric)}, {_word(page.compression)}"
+        kind = f"{word_for(page.photometric)}, {word_for(page.compression)}"
         raise ImageError(
             f"{name} is a TIFF that cannot be read: damaged, or of a kind unknown here ({kind}).", CONVERT
         ) from error
@@ -316,41 +287,9 @@ def _through_palette(page: Any, values: npt.NDArray[Any], holes: BoolArray | Non
     # Some write entries of 8 bits: nobody means the darkest 256th of all colours.
     table = entries.astype(np.uint8) if entries.max(initial=0) <= 255 else (entries >> 8).astype(np.uint8)
     rgb = table[np.minimum(values[:, :, 0], len(table) - 1)]
-    extra, _ = _alpha(page, "grey")
+    extra, _ = alpha_of(page, "grey")
     alpha = [] if extra is None else [values[:, :, extra]]
     return show_samples(Samples(np.dstack([rgb, *alpha]), "rgb", alpha=3 if alpha else None, holes=holes))
-
-
-def _alpha(page: Any, model: ColourModel) -> tuple[int | None, bool]:
-    """The channel that the file calls opacity, and whether colours are multiplied by it. An extra channel of another
-    kind (near infrared, filler) is none."""
-    tag = page.tags.get(_EXTRA_SAMPLES)
-    if tag is None:
-        return None, False
-    kinds = tag.value if isinstance(tag.value, tuple) else (tag.value,)
-    first = int(page.samplesperpixel) - len(kinds)
-    for place, kind in enumerate(kinds):
-        if kind in (_PREMULTIPLIED, _OPACITY) and first + place > 0:
-            return first + place, kind == _PREMULTIPLIED
-    return None, False
-
-
-def _bits(page: Any) -> int | None:
-    stored = page.bitspersample
-    return stored if isinstance(stored, int) and 0 < stored < page.dtype.itemsize * 8 else None
-
-
-def _missing(page: Any) -> float | int | None:
-    tag = page.tags.get(_GDAL_NODATA)
-    if tag is None:
-        return None
-    text = str(tag.value).strip().strip("\0")
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None
 
 
 def _holes(page: Any) -> BoolArray | None:
@@ -382,8 +321,3 @@ def _masked(shown: Shown, mask: Any) -> Shown:
     if native is not None:
         native = replace(native, opacity=alpha if native.opacity is None else np.minimum(alpha, native.opacity))
     return Shown(laid.rgb, joined(shown.words, laid.words), native)
-
-
-def _orientation(page: Any) -> int:
-    tag = page.tags.get(_ORIENTATION)
-    return int(tag.value) if tag is not None and isinstance(tag.value, int) else 1

@@ -13,7 +13,7 @@ from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for
 from annotator.io.images.reader import COPY_AGAIN
 
-_JPEGS = (6, 7, 34892, 33007)
+JPEGS = (6, 7, 34892, 33007)
 _COPIES = 2
 _SHOWN_BYTES = 12
 """Of a pixel: grey or colours of 8 bits, opacity, a mask, RGB."""
@@ -70,7 +70,7 @@ def thinned_values(page: Any, step: int) -> npt.NDArray[Any]:
 def _decoded(page: Any) -> Iterator[tuple[Any, tuple[int, ...], tuple[int, ...]]]:
     """Each strip or tile that is stored, its place and its shape (as tifffile gives them), one after the other."""
     options: dict[str, Any] = {"_fullsize": bool(page.is_tiled)}
-    if page.compression in _JPEGS:
+    if page.compression in JPEGS:
         options |= {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
     file, decode = page.parent.filehandle, page.decode  # asking for it reads in the file
     for number in range(math.prod(page.chunked)):

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from annotator.domain import budget
 from annotator.domain.errors import ImageError
 from annotator.domain.window import Window
-from annotator.io.images import reading
+from annotator.io.images import asking
 from annotator.io.images.native_wire import from_wire, to_wire
 from annotator.io.images.pool import ReaderPool
 from annotator.io.images.reader import LoadedImage
@@ -145,8 +145,8 @@ def test_numbers_pass_through_sockets_and_pipes(tmp_path: Path, over_pipes: bool
         for name in ("tif", "large.tif", "ct"):
             path, values = deep_files(tmp_path)[name]
             answer = pool.ask("load", str(path), frame=0, max_pixels=10**8, is_native=True)
-            block = reading._block(answer)
-            native = from_wire(answer.data["native"], block, reading._pixels(answer, block))
+            block = asking.block_of(answer)
+            native = from_wire(answer.data["native"], block, asking.pixels_of(answer, block))
             assert np.array_equal(native.values, values)
     finally:
         pool.close()

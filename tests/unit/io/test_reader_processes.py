@@ -24,7 +24,7 @@ from pydicom.encaps import encapsulate
 
 from annotator.domain import budget
 from annotator.domain.errors import ImageError
-from annotator.io.images import decoding, process, reading, trouble
+from annotator.io.images import asking, decoding, process, trouble
 from annotator.io.images.pool import ReaderPool
 from annotator.io.images.reading import load_image, load_thumbnail, read_size
 
@@ -130,7 +130,7 @@ def test_pixels_come_as_they_were_decoded(tmp_path: Path, over_pipes: bool) -> N
             here = decoding.load_image(file)
             answer = pool.ask("load", str(file), frame=0, max_pixels=10**8)
             assert (answer.file is not None) == (not over_pipes and file.name != "small.jpg")
-            assert np.array_equal(reading._pixels(answer), here.rgb)
+            assert np.array_equal(asking.pixels_of(answer), here.rgb)
             assert answer.data["image_key"] == here.image_key
             there = load_image(file)
             assert np.array_equal(there.rgb, here.rgb)
@@ -165,7 +165,7 @@ def test_many_threads_share_few_processes(tmp_path: Path, pool: ReaderPool) -> N
                 with pytest.raises(ImageError):
                     pool.ask("load", str(bad), frame=0, max_pixels=10**8)
             elif not np.array_equal(
-                reading._pixels(pool.ask("load", str(good), frame=0, max_pixels=10**8)), NOISE
+                asking.pixels_of(pool.ask("load", str(good), frame=0, max_pixels=10**8)), NOISE
             ):  # pragma: no cover
                 wrong.append(number)
             if len(pool.pids()) > 2:  # pragma: no cover
@@ -301,9 +301,9 @@ def test_the_list_keeps_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 READ = """
 import sys
-from annotator.io.images import reading
+from annotator.io.images import asking, reading
 reading.load_image(sys.argv[1])
-print(*reading._pool().pids(), flush=True)
+print(*asking.pool().pids(), flush=True)
 """
 
 
@@ -321,10 +321,10 @@ def test_readers_end_with_the_program_also_when_it_is_killed(tmp_path: Path) -> 
 def test_readers_end_with_a_killed_program_in_the_middle_of_a_picture(tmp_path: Path) -> None:
     busy = """
 import sys, threading
-from annotator.io.images import reading
+from annotator.io.images import asking, reading
 reading.read_size(sys.argv[1])
 threading.Thread(target=reading.load_image, args=(sys.argv[1],), daemon=True).start()
-print(*reading._pool().pids(), flush=True)
+print(*asking.pool().pids(), flush=True)
 threading.Event().wait()
 """
     program = script(busy, blank_tiff(tmp_path / "long.tif", 20_000))
@@ -351,7 +351,7 @@ def test_a_program_that_ends_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_readers_import_nothing_from_the_folder_and_neither_torch_nor_qt(tmp_path: Path) -> None:
     for name in ("json", "numpy", "annotator", "sitecustomize", "PIL"):
         (tmp_path / f"{name}.py").write_text("import sys, os; os._exit(3)")
-    code = READ + "print(open(f'/proc/{reading._pool().pids()[0]}/maps').read())"
+    code = READ + "print(open(f'/proc/{asking.pool().pids()[0]}/maps').read())"
     program = script(code, photo(tmp_path / "a.png"), cwd=tmp_path)
     out, complaints = program.communicate()
     assert program.returncode == 0, complaints
@@ -364,7 +364,7 @@ def test_readers_import_nothing_from_the_folder_and_neither_torch_nor_qt(tmp_pat
 def test_a_forked_program_gets_readers_of_its_own(tmp_path: Path) -> None:
     code = """
 import os, sys
-from annotator.io.images import reading
+from annotator.io.images import asking, reading
 before = reading.load_image(sys.argv[1]).sha256
 if (copy := os.fork()) == 0:
     os._exit(0 if reading.load_image(sys.argv[1]).sha256 == before else 1)

@@ -228,7 +228,7 @@ def test_a_file_that_ends_its_reader_does_not_cost_its_neighbours(
     for name in names:
         pages(tmp_path / name, 2)
     asked: list[str] = []
-    real = reading._ask
+    real = reading.ask
 
     def ask(what: str, path: str, **arguments: object) -> object:
         asked.append(what)
@@ -236,7 +236,7 @@ def test_a_file_that_ends_its_reader_does_not_cost_its_neighbours(
             raise ImageError("It ended the process that reads images.")
         return real(what, path, **arguments)
 
-    monkeypatch.setattr(reading, "_ask", ask)
+    monkeypatch.setattr(reading, "ask", ask)
     assert sorted(survey_files(tmp_path, names)) == ["0.tif", "1.tif", "3.tif"]
     assert asked == ["surveys", *["survey"] * 4]
 
