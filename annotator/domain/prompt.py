@@ -138,6 +138,8 @@ class PromptSession:
 
     steps: tuple[Prompts, ...] = (Prompts(),)
     cursor: int = 0
+    start: Prompts | None = None
+    """What the next click or box goes on from, where that is not the step at the cursor."""
 
     @classmethod
     def refining(cls, mask: Mask, made_by: dict[str, Any] | None = None) -> PromptSession:
@@ -165,10 +167,10 @@ class PromptSession:
         return self.cursor + 1 < len(self.steps)
 
     def add_point(self, point: PointPrompt) -> PromptSession:
-        return self._push(self.prompts.with_point(point))
+        return self._push((self.start or self.prompts).with_point(point))
 
     def set_box(self, box: Box) -> PromptSession:
-        return self._push(self.prompts.with_box(box))
+        return self._push((self.start or self.prompts).with_box(box))
 
     def paint(self, stroke: Correction) -> PromptSession:
         return self._push(self.prompts.with_stroke(stroke))
@@ -183,6 +185,10 @@ class PromptSession:
         if now.box is not None:
             return self._push(replace(now, box=None))
         return self
+
+    def settled_in(self, mask: Mask) -> PromptSession:
+        """The prompts at the cursor have led to this mask, and what follows corrects it; no step by itself."""
+        return replace(self, start=Prompts(base_mask=mask, settled=replace(self.prompts.whole, base_mask=None)))
 
     def undo(self) -> PromptSession:
         return replace(self, cursor=self.cursor - 1) if self.can_undo else self

@@ -21,6 +21,8 @@ from annotator.domain.ports.engine import (
     AdapterInUse,
     AdapterSetter,
     AnswersEverything,
+    Candidate,
+    Candidates,
     Embedding,
     Engine,
     EngineFactory,
@@ -202,7 +204,7 @@ class EngineSession:
             # Clicks went on while the image was encoded: only the newest is worth an answer.
             return
         previous = request.continue_from if job.model == self._model else None
-        candidates = self._loaded_engine().segmenter.decode(embedding, request.prompts, continue_from=previous)
+        candidates = _decoded(self._loaded_engine().segmenter, embedding, request, previous)
         self._listener.on_decoded(
             DecodeResult(
                 request.epoch,
@@ -225,7 +227,7 @@ class EngineSession:
         kept = segmenter.adapter
         segmenter.set_adapter(None)
         try:
-            found = segmenter.decode(embedding, request.prompts)
+            found = _decoded(segmenter, embedding, request, None)
         finally:
             segmenter.set_adapter(kept)
         about = (request.epoch, request.generation, request.image_key, request.prompts)
@@ -350,3 +352,14 @@ class EngineSession:
         if self._engine is None:
             raise RuntimeError("a job was taken before the engine was loaded")
         return self._engine
+
+
+def _decoded(
+    segmenter: Segmenter, embedding: Embedding, request: DecodeRequest, previous: Candidate | None
+) -> Candidates:
+    """The answer in pixels of the whole image, also where the model sees a part of it."""
+    sight = request.sight
+    if sight is None:
+        return segmenter.decode(embedding, request.prompts, continue_from=previous)
+    before = None if previous is None else sight.candidate(previous)
+    return sight.candidates(segmenter.decode(embedding, sight.prompts(request.prompts), continue_from=before))

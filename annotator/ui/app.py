@@ -41,6 +41,7 @@ from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposal_marks import ProposalMarks
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
+from annotator.ui.labelling.sight_control import SightControl
 from annotator.ui.labelling.similar import Similar
 from annotator.ui.labelling.sizes import ObjectSizes
 from annotator.ui.labelling.statistics import Statistics
@@ -214,6 +215,8 @@ def build_program(
         is_model_named=is_model_named,
     )
     PatientMarks(window, session, bench)
+    sights = SightControl(window.canvas, bench, refine, window.notices, window)
+    window.closing.connect(sights.shut_down)
     sizes = ObjectSizes(window, session)
     refine.state_changed.connect(sizes.show_refine)
     window.closing.connect(sizes.shut_down)

@@ -19,9 +19,10 @@ from annotator.domain.mask import Mask
 from annotator.domain.palette import oklab, rgb_of
 from annotator.domain.prompt import PointPrompt
 from annotator.ui.canvas import items, mask_items
-from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem, prepare_image
+from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer, ObjectView
 from annotator.ui.canvas.mask_picture import TINTS, MaskLook
+from annotator.ui.canvas.prepared import prepare_image
 from annotator.ui.canvas.tints import TintBook
 
 GREEN = "#00c000"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 from annotator.domain.drafts.draft import Answer, Draft
 from annotator.domain.drafts.effects import Effect, Effects, Encode, GiveUpWaiting, Say, Settle
@@ -12,6 +13,7 @@ from annotator.domain.drafts.line import taken_back, waiting, without, without_t
 from annotator.domain.drafts.work import Work
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import RgbArray
+from annotator.domain.sight import Sight
 
 # --- the engine ---------------------------------------------------------------------------------------------------
 
@@ -28,21 +30,22 @@ def forgotten(work: Work, *, keeps_accepted: bool) -> Work:
     )
 
 
-def shown_anew(work: Work, rgb: RgbArray, key: str) -> tuple[Work, Effects]:
+def shown_anew(work: Work, rgb: RgbArray, key: str, sight: Sight | None = None) -> tuple[Work, Effects]:
     """The image that is open is shown in other pixels (another window): the model is to see what the person sees.
 
     What is in progress is asked again. What was accepted belongs to what the person saw then, and so does the mask that
     is still to come.
 
     Args:
-        rgb: H x W x 3 uint8, of the same size. key: names these pixels.
+        rgb: H x W x 3 uint8, of the same size. key: names these pixels. sight: which part of a very large image.
     """
     opened = work.opened
     if opened is None or opened.key == key:
         return work, ()
-    shown = replace(opened, rgb=rgb, key=key)
+    now: dict[str, Any] = {"rgb": rgb, "key": key, "sight": sight, "is_here": True}
+    shown = replace(opened, **now)
     line = [
-        replace(d.forgotten(), image=replace(d.image, rgb=rgb, key=key))
+        replace(d.forgotten(), image=replace(d.image, **now))
         if d.ticket is None and work.is_open(d.image.record.id)
         else d
         for d in work.line

@@ -44,7 +44,7 @@ def paint(work: Work, move: Paint) -> Step:
     draft = ready.draft
     if draft is None:
         return work, ()
-    height, width = draft.image.rgb.shape[:2]
+    width, height = draft.image.size_wh
     if move.stroke.is_area and not move.stroke.has_pixels(width, height):
         outside = not move.stroke.touches(width, height)
         said = "lies outside of the image" if outside else "encloses no pixel"

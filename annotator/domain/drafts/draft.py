@@ -15,6 +15,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, ModelInfo, RgbArray
 from annotator.domain.project import Annotation, ImageRecord
 from annotator.domain.prompt import Prompts, PromptSession
+from annotator.domain.sight import Sight
 
 KEPT_PAINTED_BYTES = 64 * 1024 * 1024
 """Painted masks of earlier steps are kept up to this many bytes, so that going back is quick."""
@@ -24,12 +25,25 @@ KEPT_MASK_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenImage:
-    """The image on the screen. ``epoch`` is the image switch; answers of earlier epochs are not about it."""
+    """The image on the screen. ``epoch`` is the image switch; answers of earlier epochs are not about it.
+
+    Attributes:
+        rgb: H x W x 3 uint8, what the model sees; ``key`` names it.
+        sight: which part of a very large image that is; None: all of it, pixel for pixel.
+        is_here: whether ``rgb`` has been read; until then the model is not asked.
+    """
 
     record: ImageRecord
     rgb: RgbArray
     key: str
     epoch: int
+    sight: Sight | None = None
+    is_here: bool = True
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of the whole image, in pixels."""
+        return (self.rgb.shape[1], self.rgb.shape[0]) if self.sight is None else (self.sight.width, self.sight.height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,7 +307,7 @@ class Draft:
 def _painted(draft: Draft) -> Painted:
     """Painted anew, from the longest beginning that is there already."""
     source, strokes = draft.source, draft.prompts.strokes
-    height, width = draft.image.rgb.shape[:2]
+    width, height = draft.image.size_wh
     under, count = source or Mask.empty(width, height), 0
     for done in draft.painted:
         length = len(done.strokes)

@@ -30,7 +30,8 @@ def draft_json(draft: Draft | None) -> Data | None:
     """The data of one object; None when the person has said nothing about it."""
     if draft is None or not is_worth_keeping(draft):
         return None
-    data = draft.prompts.to_json()
+    # A mask on the way that no object has is not kept: the clicks that led to it are.
+    data = (draft.prompts if draft.origin is not None else draft.prompts.whole).to_json()
     if draft.origin is not None:
         data["annotation_id"] = draft.origin.id
     if draft.category_id is not None:
@@ -93,7 +94,7 @@ def draft_from_json(
     Raises:
         ValueError, TypeError, AttributeError, OverflowError: the data are damaged.
     """
-    height, width = image.rgb.shape[:2]
+    width, height = image.size_wh
     named = data.get("annotation_id")
     origin = annotations.get(named) if isinstance(named, int) else None
     session = session_from_json(data, origin=origin, width=width, height=height)

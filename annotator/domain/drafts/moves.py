@@ -17,11 +17,13 @@ from annotator.domain.drafts.effects import DropDecodes, Effects, Encode, GiveUp
 from annotator.domain.drafts.keeping import Keeping
 from annotator.domain.drafts.kept import Data, accepted_from_json, draft_from_json, work_of
 from annotator.domain.drafts.line import can_take_back_accept, waiting
+from annotator.domain.drafts.looking import turned_to
 from annotator.domain.drafts.work import Work
 from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.project import Annotation, ImageRecord
 from annotator.domain.prompt import PointPrompt, PromptSession
+from annotator.domain.sight import Sight
 
 Step: TypeAlias = tuple[Work, Effects]
 _SETTLE: Effects = (Settle(),)
@@ -31,11 +33,15 @@ _SETTLE: Effects = (Settle(),)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShowImage:
-    """Work on another image from now on; ``rgb`` is H x W x 3 uint8, as shown, and ``key`` names these pixels."""
+    """Work on another image from now on; ``rgb`` is H x W x 3 uint8, as shown, and ``key`` names these pixels.
+
+    ``sight``: which part of a very large image they are.
+    """
 
     record: ImageRecord
     rgb: RgbArray
     key: str
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +165,7 @@ def moved(work: Work, move: Move) -> Step:
 
 def _show_image(work: Work, move: ShowImage) -> Step:
     keeping, epoch = work.keeping.after_leaving(work.line, work.opened), work.epoch + 1
-    opened = OpenImage(move.record, move.rgb, move.key, epoch)
+    opened = OpenImage(move.record, move.rgb, move.key, epoch, move.sight)
     line = (*waiting(work.line), Draft(epoch, opened))
     work = replace(work, line=line, opened=opened, keeping=keeping, epoch=epoch, is_encoding=True)
     return work, (DropDecodes(work.head_epoch), Encode(opened), Settle())
@@ -195,11 +201,12 @@ def _click(work: Work, move: Click) -> Step:
     draft = ready.draft
     if draft is None:
         return work, ()
-    height, width = draft.image.rgb.shape[:2]
+    width, height = draft.image.size_wh
     try:
         x, y = clamp_point(move.point.x, move.point.y, width=width, height=height)
     except ValueError:
         return work, (Say("That click has no position in the image; it was ignored."),)
+    draft = turned_to(draft, ready.opened, x, y)
     return _pushed(ready, draft, draft.session.add_point(PointPrompt(x, y, move.point.is_positive)), move.at_s)
 
 
@@ -208,10 +215,11 @@ def _draw_box(work: Work, move: DrawBox) -> Step:
     draft = ready.draft
     if draft is None:
         return work, ()
-    height, width = draft.image.rgb.shape[:2]
+    width, height = draft.image.size_wh
     inside = move.box.clipped(width, height)
     if not all(math.isfinite(v) for v in move.box.as_xyxy()) or not (inside.width > 0 and inside.height > 0):
         return work, (Say("That box covers nothing of the image; drag it over the object."),)
+    draft = turned_to(draft, ready.opened, *inside.center)
     return _pushed(ready, draft, draft.session.set_box(inside), move.at_s)
 
 
@@ -264,7 +272,8 @@ def _choose(work: Work, move: Choose) -> Step:
 def _cancel(work: Work, _move: Cancel) -> Step:
     draft = work.draft
     if draft is not None and (draft.is_touched or draft.ticket is not None):
-        work, fresh = work.fresh(draft.image)
+        is_open = work.opened is not None and work.is_open(draft.image.record.id)
+        work, fresh = work.fresh(work.opened if is_open and work.opened is not None else draft.image)
         work = work.with_draft(fresh)
     elif draft is not None and len(work.line) > 1:
         work = work.with_line((*work.line[:-2], draft))
@@ -284,7 +293,7 @@ def _take_up(work: Work, move: TakeUp) -> Step:
     ready, annotation = work.with_work_at_end(), move.annotation
     if ready.opened is None or not ready.is_open(annotation.image_id):
         return work, ()
-    height, width = ready.opened.rgb.shape[:2]
+    width, height = ready.opened.size_wh
     if (annotation.image_width, annotation.image_height) != (width, height):
         return work, (Say("This object belongs to another size of the image and cannot be refined."),)
     ready, fresh = ready.fresh(ready.opened)

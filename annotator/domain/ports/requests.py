@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from annotator.domain.answering.everything import Begun, EverythingSettings
 from annotator.domain.ports.engine import Candidate, Candidates, EverythingStep, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
+from annotator.domain.sight import Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class DecodeRequest:
     image: RgbArray
     prompts: Prompts
     continue_from: Candidate | None = None
+    sight: Sight | None = None
+    """Which part of a very large image ``image`` is: prompts and masks are of the whole one."""
 
 
 @dataclass(frozen=True, slots=True)

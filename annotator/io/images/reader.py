@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain import budget
+from annotator.domain.answering.zoom import Region
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
+from annotator.domain.sight import Sight
 from annotator.domain.window import Window
 from annotator.domain.windowing import Native
 
@@ -83,6 +85,14 @@ class LoadedImage:
     def source(self) -> Native:
         """What a window is applied to; of pictures of 8 bits what they show."""
         return Native.of_rgb(self.rgb) if self.native is None else self.native
+
+    @property
+    def sight(self) -> Sight | None:
+        """Which part of the picture ``rgb`` is, where it is no more than an overview."""
+        if self.regions is None:
+            return None
+        whole = Region(0, 0, self.width, self.height)
+        return Sight(self.width, self.height, whole, (self.rgb.shape[1], self.rgb.shape[0]))
 
     def without_native(self) -> LoadedImage:
         """As it is shown, and nothing more of it."""

@@ -22,12 +22,12 @@ from annotator.ui.canvas import cursors
 from annotator.ui.canvas.cursors import Cursor, cursor_of
 from annotator.ui.canvas.display import CanvasDisplay
 from annotator.ui.canvas.drawn_examples import DrawnExamples
-from annotator.ui.canvas.items import PreparedImage, prepare_image
 from annotator.ui.canvas.key_pointer import KeyPointer
 from annotator.ui.canvas.lent_tool import LentTool
 from annotator.ui.canvas.mask_items import ObjectView
 from annotator.ui.canvas.open_gesture import OpenGesture
 from annotator.ui.canvas.overlays import CanvasColours
+from annotator.ui.canvas.prepared import PreparedImage, prepare_image
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.canvas.tools.tool import Pointer, Tool, ToolContext
 from annotator.ui.canvas.tools.window import RightDrag, WindowTool

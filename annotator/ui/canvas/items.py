@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
@@ -17,67 +16,14 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsRectItem, QStyleOptionGrap
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.prompt import PointPrompt
+from annotator.ui.canvas.frame_tiles import FrameTiles
+from annotator.ui.canvas.prepared import PreparedImage
 
-SMALLEST_LEVEL_PX = 1024
-"""Halving stops when the longer side is this short."""
-FAST_FORMAT_PIXELS = 32_000_000
-"""Up to here the full image is kept in the format that paints fastest; beyond, its own memory is painted."""
 NEAREST_ABOVE = 2.0
 GRID_ABOVE = 16.0
 MARKER_RADIUS_PX = 7.0
 HANDLE_SIDE_PX = 7.0
 _CASING = QColor(0, 0, 0, 150)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedImage:
-    """An image ready to paint.
-
-    Attributes:
-        width, height: pixels of the full image.
-        levels: the image at full size, half, quarter, ...
-        pixels: arrays whose memory ``levels`` use; they live as long as these.
-    """
-
-    width: int
-    height: int
-    levels: tuple[QImage, ...]
-    pixels: tuple[RgbArray, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory beside the array it was made of."""
-        return sum(level.sizeInBytes() for level in self.levels if level.format() == QImage.Format.Format_RGB32)
-
-
-def prepare_image(rgb: RgbArray) -> PreparedImage:
-    """The image and its halvings, ready to paint. For a worker thread: 100 megapixels take a moment.
-
-    Args:
-        rgb: H x W x 3 uint8; any strides.
-
-    Raises:
-        ValueError: another shape or type, or no pixels.
-    """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
-        raise ValueError(f"an H x W x 3 uint8 array is needed, not {rgb.shape} {rgb.dtype}")
-    full = np.ascontiguousarray(rgb)
-    height, width = full.shape[:2]
-    view = _wrapped(full)
-    levels = [view.convertToFormat(QImage.Format.Format_RGB32) if height * width <= FAST_FORMAT_PIXELS else view]
-    smaller = full
-    while max(smaller.shape[:2]) > SMALLEST_LEVEL_PX:
-        h, w = smaller.shape[:2]
-        half = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
-        smaller = np.asarray(cv2.resize(smaller, half, interpolation=cv2.INTER_AREA), np.uint8)
-        levels.append(_wrapped(smaller).convertToFormat(QImage.Format.Format_RGB32))
-    return PreparedImage(width, height, tuple(levels), (full,))
-
-
-def _wrapped(rgb: RgbArray) -> QImage:
-    """A view on a C-contiguous array; the row length is given, because Qt's own guess is a multiple of four."""
-    height, width = rgb.shape[:2]
-    return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)
 
 
 def device_scale(painter: QPainter) -> float:
@@ -100,6 +46,8 @@ class ImageItem(QGraphicsItem):
     def __init__(self) -> None:
         super().__init__()
         self._image: PreparedImage | None = None
+        self.tiles: FrameTiles | None = None
+        """Of an image that is too large to be held."""
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
@@ -109,7 +57,13 @@ class ImageItem(QGraphicsItem):
 
     def set_image(self, image: PreparedImage | None) -> None:
         self.prepareGeometryChange()
-        self._image = image
+        if self.tiles is not None:
+            self.tiles.close()
+        self._image, self.tiles = image, None
+        if image is not None and image.read is not None:
+            step = image.width / image.levels[0].width()
+            self.tiles = FrameTiles(image.width, image.height, step, image.read)
+            self.tiles.changed.connect(self.update)
         self.update()
 
     def boundingRect(self) -> QRectF:
@@ -122,7 +76,9 @@ class ImageItem(QGraphicsItem):
         scale = device_scale(painter)
         zoom = scale / painter.device().devicePixelRatioF()
         exposed = option.exposedRect.intersected(self.boundingRect())
-        if zoom > NEAREST_ABOVE:
+        if self.tiles is not None:
+            self._draw_large(painter, image, exposed, is_view=widget is not None)
+        elif zoom > NEAREST_ABOVE:
             _draw_squares(painter, image.pixels[0], exposed)
         else:
             # Without antialiasing the image ends on whole device pixels, also where only a part is repainted.
@@ -132,6 +88,22 @@ class ImageItem(QGraphicsItem):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         if zoom > GRID_ABOVE:
             self._draw_grid(painter, exposed)
+
+    def _draw_large(self, painter: QPainter, image: PreparedImage, exposed: QRectF, *, is_view: bool) -> None:
+        """The overview, and over it the tiles that are there; a view asks for those that are missing in all of it."""
+        assert self.tiles is not None
+        scale, device = device_scale(painter), painter.device()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+        overview = self._level_for(image, scale * image.width / image.levels[0].width())
+        draw_part(painter, overview, exposed, self.boundingRect())
+        is_smooth = scale <= NEAREST_ABOVE * device.devicePixelRatioF()
+        self.tiles.draw(painter, exposed, scale, is_smooth=is_smooth)
+        if is_view:
+            whole = QRectF(0, 0, device.width(), device.height())
+            seen = painter.worldTransform().inverted()[0].mapRect(whole)
+            self.tiles.want(seen.intersected(self.boundingRect()), scale)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
 
     @staticmethod
     def _level_for(image: PreparedImage, scale: float) -> QImage:

@@ -13,10 +13,12 @@ from annotator.domain.outline import Outline
 from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.proposals.table import ProposalTable
+from annotator.ui.canvas.frame_tiles import FrameTiles
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
-from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem, PreparedImage
+from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer
 from annotator.ui.canvas.mask_picture import OUTLINE_PX, MaskLook
+from annotator.ui.canvas.prepared import PreparedImage
 from annotator.ui.canvas.proposal_layer import ProposalLayer
 
 CANDIDATE_EXTRA_OPACITY = 0.1
@@ -78,6 +80,11 @@ class Overlays:
     def image(self) -> PreparedImage | None:
         """What lies under all of it."""
         return self._image.image
+
+    @property
+    def tiles(self) -> FrameTiles | None:
+        """Of an image that is too large to be held."""
+        return self._image.tiles
 
     @property
     def mask(self) -> Mask | None:

@@ -9,8 +9,9 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from annotator.ui.canvas.items import PreparedImage, draw_part
+from annotator.ui.canvas.items import draw_part
 from annotator.ui.canvas.overlays import Overlays
+from annotator.ui.canvas.prepared import PreparedImage
 from annotator.ui.canvas.view import ImageView
 
 _DEPTH = 0.5

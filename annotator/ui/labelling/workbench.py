@@ -55,6 +55,8 @@ class Workbench(QObject):
     """An image was to be shown, of a folder to which the person has not agreed."""
     picture_shown = Signal(object)
     """The id of the image that the canvas shows now, with its objects."""
+    picture_redone = Signal(object)
+    """The same image is shown in other greys."""
 
     def __init__(
         self,
@@ -79,6 +81,8 @@ class Workbench(QObject):
         """Whose slice is on the canvas; 0: none."""
         self._position, self._is_backward = 0, False
         """Of the wanted image in its series, and whether the person goes through it from the end."""
+        self.before_prompt: Callable[[], None] = lambda: None
+        """Called before a click or box counts."""
         self._drafts = KeptDrafts(session, refine, parent=self)
         self._refusals = Refusals(session, refine, self._notices, parent=self)
         self._tool_before: str | None = None
@@ -225,7 +229,7 @@ class Workbench(QObject):
         self._notices.withdraw(Subject.READING)
         if self._session.is_writable:
             self._refine.set_category(self._session.category)
-            self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key)
+            self._refine.open_image(self._session.image or record, loaded.rgb, loaded.image_key, loaded.sight)
             if told := self._drafts.bring_back(record, size_wh=(loaded.width, loaded.height)):
                 self._notices.tell(told, about=Subject.PROMPTS)
         self._fit_tool()
@@ -245,7 +249,8 @@ class Workbench(QObject):
         self._window.canvas.preview.set_pixels(picture.prepared)
         self._feedback.show_image(loaded.image_key)
         if self._session.is_writable:
-            self._refine.show_anew(loaded.rgb, loaded.image_key)
+            self._refine.show_anew(loaded.rgb, loaded.image_key, loaded.sight)
+        self.picture_redone.emit(picture.image_id)
 
     def _fit_tool(self) -> None:
         """In a read-only project there is only something to look at; the next one gives the tool back."""
@@ -292,10 +297,12 @@ class Workbench(QObject):
 
     def _on_pointed(self, point: PointPrompt) -> None:
         if self._session.is_writable:
+            self.before_prompt()
             self._refine.add_point(point)
 
     def _on_boxed(self, box: Box) -> None:
         if self._session.is_writable:
+            self.before_prompt()
             self._refine.set_box(box)
 
     def _on_refine(self, state: RefineState) -> None:

@@ -28,7 +28,9 @@ class EngineAsides:
     def get_ready(self, x: float, y: float) -> None:
         """The pointer rests at (x, y), in image pixels: a click there, if it is an object's first, will be quicker."""
         opened, draft = self._work().opened, self._work().draft
-        if opened is not None and (draft is None or not draft.session.is_active):
+        if opened is not None and opened.is_here and (draft is None or not draft.session.is_active):
+            if opened.sight is not None:
+                x, y = opened.sight.point(x, y)
             self._client.submit_warm(WarmRequest(opened.epoch, opened.key, x, y))
 
     def ask_base(self) -> bool:
@@ -37,5 +39,7 @@ class EngineAsides:
         if draft is None or not draft.has_prompts:
             return False
         image = draft.image
-        self._client.submit_compare(DecodeRequest(draft.epoch, 0, image.key, image.rgb, draft.prompts))
+        self._client.submit_compare(
+            DecodeRequest(draft.epoch, 0, image.key, image.rgb, draft.prompts, sight=image.sight)
+        )
         return True

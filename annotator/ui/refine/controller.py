@@ -18,6 +18,7 @@ from annotator.domain.operations import Operation
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.domain.prompt import PointPrompt
+from annotator.domain.sight import Sight
 from annotator.ui.refine.asides import EngineAsides
 from annotator.ui.refine.work_loop import AnnotationSink, WorkLoop
 from annotator.ui.threads.worker import EngineClient
@@ -67,7 +68,7 @@ class RefineController(QObject):
         self.author = author
         """Of the objects that are accepted."""
         self._loop = loop = WorkLoop(client, sink, now=now, author=lambda: self.author, parent=self)
-        self.show_anew = loop.show_anew
+        self.show_anew, self.look_at, self.take_pixels = loop.show_anew, loop.look_at, loop.take_pixels
         self.asides = EngineAsides(client, lambda: loop.work)
         for name in ("state_changed", "accepted", "storing", "message", "not_stored", "busy_changed", "draft_changed"):
             getattr(loop, name).connect(getattr(self, name))
@@ -78,16 +79,17 @@ class RefineController(QObject):
 
     # --- the image ----------------------------------------------------------------------------------------------------
 
-    def open_image(self, image: ImageRecord, rgb: RgbArray, image_key: str) -> None:
+    def open_image(self, image: ImageRecord, rgb: RgbArray, image_key: str, sight: Sight | None = None) -> None:
         """Work on another image from now on.
 
         An object that is not accepted yet stays in the document's keeping (:attr:`draft_changed`); one that is
         accepted and waits for its mask keeps its image.
 
         Args:
-            rgb: H x W x 3 uint8, as shown. ``image_key`` names these pixels.
+            rgb: H x W x 3 uint8, as shown. ``image_key`` names these pixels. ``sight``: which part of a very large
+                image they are.
         """
-        self._loop.do(moves.ShowImage(image, rgb, image_key))
+        self._loop.do(moves.ShowImage(image, rgb, image_key, sight))
 
     def close_image(self) -> None:
         """No image is open from now on; the rules of :meth:`open_image` hold."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from annotator.domain.drafts import answers
+from annotator.domain.drafts import answers, looking
 from annotator.domain.drafts.draft import Answer, Draft, Ticket
 from annotator.domain.drafts.effects import DropDecodes, Effects, Encode, GiveUpWaiting, Reclass, Say, Settle
 from annotator.domain.drafts.keeping import Writes
@@ -32,6 +32,7 @@ from annotator.domain.ports.requests import (
     EngineFailure,
 )
 from annotator.domain.project import Change, Edit, ImageRecord, accept_edit, reclass_edit
+from annotator.domain.sight import Sight
 from annotator.ui.threads.mask_encoder import MaskEncoder
 from annotator.ui.threads.worker import EngineClient
 
@@ -105,14 +106,22 @@ class WorkLoop(QObject):
         self._apply(work, effects)
         return work is not before
 
-    def show_anew(self, rgb: RgbArray, key: str) -> None:
+    def look_at(self, key: str, sight: Sight) -> None:
+        """Another part of a very large image is in view; :meth:`take_pixels` brings what ``key`` names."""
+        self._apply(*looking.looked_at(self.work, key, sight))
+
+    def take_pixels(self, key: str, rgb: RgbArray) -> None:
+        """The part that was looked at: H x W x 3 uint8."""
+        self._apply(*looking.came(self.work, key, rgb))
+
+    def show_anew(self, rgb: RgbArray, key: str, sight: Sight | None = None) -> None:
         """The image that is open is shown in other pixels of the same size: it is encoded again, and the prompts of the
         current object are answered again.
 
         Args:
-            rgb: H x W x 3 uint8, as shown. ``key`` names these pixels.
+            rgb: H x W x 3 uint8, as shown. ``key`` names these pixels. ``sight``: which part of a very large image.
         """
-        self._apply(*answers.shown_anew(self.work, rgb, key))
+        self._apply(*answers.shown_anew(self.work, rgb, key, sight))
 
     def _apply(self, work: Work, effects: Effects) -> None:
         self.work = work
@@ -149,14 +158,16 @@ class WorkLoop(QObject):
         self._call_when_idle()
 
     def _ask(self) -> None:
-        if not self.work.line or not self.work.line[0].must_ask:
+        if not self.work.line or not self.work.line[0].must_ask or not self.work.line[0].image.is_here:
             return
         self._generation += 1
         self.work = answers.asked(self.work, self._generation)
         head = self.work.line[0]
         image = head.image
         self._client.submit_decode(
-            DecodeRequest(head.epoch, self._generation, image.key, image.rgb, head.prompts.asked, head.continued)
+            DecodeRequest(
+                head.epoch, self._generation, image.key, image.rgb, head.prompts.asked, head.continued, image.sight
+            )
         )
 
     # --- the document -------------------------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
 from annotator.domain.windowing import Spread, is_blank, spread_of
-from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage
-from annotator.io.images.reading import interrupt, load_image, load_thumbnail
+from annotator.io.images.reader import DEFAULT_MAX_PIXELS, LoadedImage, RgbArray
+from annotator.io.images.reading import interrupt, load_image, load_region, load_thumbnail
 from annotator.io.images.windowed import Remembered, through_stored
-from annotator.ui.canvas.items import PreparedImage, prepare_image
+from annotator.ui.canvas.prepared import PreparedImage, prepare_image
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,20 @@ def picture_of(image_id: int, image: LoadedImage, kept: Remembered | None, sprea
     """
     spread = spread or spread_of(image.source)
     shown = through_stored(image, kept, spread)
-    return Picture(image_id, shown, prepare_image(shown.rgb), spread)
+    return Picture(image_id, shown, prepared_of(shown), spread)
+
+
+def prepared_of(image: LoadedImage) -> PreparedImage:
+    """An image ready to paint; of one that is read region by region its overview, and what reads the rest."""
+    regions = image.regions
+    if regions is None:
+        return prepare_image(image.rgb)
+    window = image.window or (None if image.native is None else image.native.default)
+
+    def read(region: Region, size_wh: tuple[int, int]) -> RgbArray:
+        return load_region(regions, region, size_wh, window=window)
+
+    return prepare_image(image.rgb, size_wh=(image.width, image.height), read=read)
 
 
 def is_through(picture: Picture, kept: Remembered | None) -> bool:
@@ -183,7 +197,7 @@ class ImageLoader(QObject):
                 return None
             if again is not None:
                 return picture_of(image_id, again.loaded, window_of(again.loaded), again.spread)
-            loaded = load_image(path, frame=frame, max_pixels=max_pixels, is_native=True)
+            loaded = load_image(path, frame=frame, max_pixels=max_pixels, is_native=True, may_be_overview=True)
             return picture_of(image_id, loaded, window_of(loaded)) if is_wanted() else None
 
         def done(result: object, error: Exception | None) -> None:

@@ -13,9 +13,8 @@ from annotator.domain.errors import UserError
 from annotator.domain.window import Window
 from annotator.domain.windowing import Native, show
 from annotator.io.images.windowed import windowed
-from annotator.ui.canvas.items import prepare_image
 from annotator.ui.canvas.preview import PartInView, Preview
-from annotator.ui.threads.loading import Picture, PoolJob
+from annotator.ui.threads.loading import Picture, PoolJob, prepared_of
 
 _log = logging.getLogger(__name__)
 _WHOLE_PIXELS = 1_500_000
@@ -88,7 +87,7 @@ class WindowPainter(QObject):
     def _whole(self, wish: _Wish) -> Picture:
         self._source = None
         shown = windowed(wish.picture.loaded, wish.window)
-        return Picture(wish.picture.image_id, shown, prepare_image(shown.rgb), wish.picture.spread)
+        return Picture(wish.picture.image_id, shown, prepared_of(shown), wish.picture.spread)
 
     def _small(self, wish: _Wish) -> Preview:
         assert wish.part is not None
@@ -96,7 +95,8 @@ class WindowPainter(QObject):
         native, is_local = wish.picture.loaded.source, bool(window.clahe)
         kept = self._source
         if kept is None or kept[0].values is not native.values or kept[1:3] != (wish.part, is_local):
-            kept = self._source = (native, wish.part, is_local, *_reduced(native, wish.part, is_local=is_local))
+            whole = (wish.picture.loaded.width, wish.picture.loaded.height)
+            kept = self._source = (native, wish.part, is_local, *_reduced(native, whole, wish.part, is_local=is_local))
         rgb = show(kept[3], window)
         height, width = rgb.shape[:2]
         image = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)
@@ -116,9 +116,11 @@ class WindowPainter(QObject):
         self._next()
 
 
-def _reduced(native: Native, part: PartInView, *, is_local: bool) -> tuple[Native, QRectF]:
-    """What a preview is made of, and where it lies."""
+def _reduced(native: Native, whole_wh: tuple[int, int], part: PartInView, *, is_local: bool) -> tuple[Native, QRectF]:
+    """What a preview is made of, and where it lies; of an image that is read region by region by its overview."""
     width, height = native.size_wh
+    if (width, height) != whole_wh:
+        return native, QRectF(0, 0, *whole_wh)
     if is_local:
         step = part.step
         while (width // step) * (height // step) > _WHOLE_PIXELS:
