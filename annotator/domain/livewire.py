@@ -3,12 +3,14 @@ and Barrett, 1995)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.answering.zoom import Region
 from annotator.domain.areas import Frame
 from annotator.domain.brush import Point, thinned
 from annotator.domain.geometry import Box
@@ -31,11 +33,19 @@ class EdgeSource:
         rgb: H x W x 3 uint8.
         logits: low-resolution logits of the current object, inside where > 0; None: the image alone counts.
         logits_box: the part of the image that they are of, None for the whole.
+        read: of an image that ``rgb`` is no more than the overview of: reads a part of it in a size (width, height).
+        whole_wh: the size of the image, where ``rgb`` does not have it.
     """
 
     rgb: npt.NDArray[np.uint8]
     logits: npt.NDArray[np.float32] | None = None
     logits_box: Box | None = None
+    read: Callable[[Region, tuple[int, int]], npt.NDArray[np.uint8]] | None = None
+    whole_wh: tuple[int, int] | None = None
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.whole_wh or (self.rgb.shape[1], self.rgb.shape[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +66,7 @@ class EdgeMap:
             anchor: (x, y) in image pixels; one outside is pulled to the edge.
             reach_px: how far the window reaches from there, in image pixels.
         """
-        height, width = source.rgb.shape[:2]
+        width, height = source.size_wh
         x, y = (min(max(value, 0.0), side - 1e-3) for value, side in zip(anchor, (width, height), strict=True))
         frame = (
             max(0, int(x - reach_px)),
@@ -100,8 +110,11 @@ def _picture(source: EdgeSource, frame: Frame, scale: float) -> npt.NDArray[np.u
     """What the edges of a window are taken from: uint8, height x width x 3."""
     x0, y0, x1, y1 = frame
     size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
-    crop = np.ascontiguousarray(source.rgb[y0:y1, x0:x1])
-    image = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA) if scale < 1 else crop, np.uint8)
+    if source.read is not None:
+        image = np.asarray(source.read(Region(*frame), size), np.uint8)
+    else:
+        crop = np.ascontiguousarray(source.rgb[y0:y1, x0:x1])
+        image = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA) if scale < 1 else crop, np.uint8)
     if source.logits is None:
         return image
     probability = _probability(source, frame, size)
@@ -112,7 +125,7 @@ def _picture(source: EdgeSource, frame: Frame, scale: float) -> npt.NDArray[np.u
 def _probability(source: EdgeSource, frame: Frame, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Of the object in the pixels of a window, 0..255."""
     logits = np.asarray(source.logits, np.float32)
-    box = source.logits_box or Box(0, 0, source.rgb.shape[1], source.rgb.shape[0])
+    box = source.logits_box or Box(0, 0, *source.size_wh)
     step_x, step_y = (frame[2] - frame[0]) / size[0], (frame[3] - frame[1]) / size[1]
     columns = (frame[0] + (np.arange(size[0]) + 0.5) * step_x - box.x0) / box.width * logits.shape[1] - 0.5
     rows = (frame[1] + (np.arange(size[1]) + 0.5) * step_y - box.y0) / box.height * logits.shape[0] - 0.5

@@ -41,10 +41,13 @@ def tiff_pyramid(stream: BinaryIO, name: str, frame: int) -> Iterator[TiffPyrami
             yield None
             return
         check_segments(page, name)
-        _check_end(page, stream, name)
+        end = stream.seek(0, 2)
+        if _end_of(page) > end:
+            raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
         at = pictures[frame][0]
         spacing = space_of(file, len(pictures)).spacing_xy
-        yield TiffPyramid([page, *_smaller_copies(file, page, at)], name, spacing)
+        copies = [copy for copy in _smaller_copies(file, page, at) if _end_of(copy) <= end]
+        yield TiffPyramid([page, *copies], name, spacing)
 
 
 class TiffPyramid:
@@ -79,12 +82,11 @@ def _is_for_regions(page: Any) -> bool:
     )
 
 
-def _check_end(page: Any, stream: BinaryIO, name: str) -> None:
-    end = stream.seek(0, 2)
+def _end_of(page: Any) -> int:
+    """Where in the file the last of a page's pixels end."""
     offsets, counts = (np.asarray(page.dataoffsets, np.uint64), np.asarray(page.databytecounts, np.uint64))
-    count = min(len(offsets), len(counts))
-    if count and int((offsets[:count] + counts[:count]).max()) > end:
-        raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
+    listed = min(len(offsets), len(counts))
+    return int((offsets[:listed] + counts[:listed]).max()) if listed else 0
 
 
 def _smaller_copies(file: tifffile.TiffFile, page: Any, at: int | tuple[int, int]) -> list[Any]:

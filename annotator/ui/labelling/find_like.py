@@ -18,7 +18,7 @@ from annotator.ui.labelling.proposals import LIKE
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.loading import Picture
+from annotator.ui.threads.loading import TOO_LARGE, Picture
 from annotator.ui.threads.worker import EngineClient
 
 NO_EXAMPLE = "Select one or a few objects, or accept one: all that is like them is looked for then."
@@ -82,8 +82,9 @@ class FindLike(QObject):
         picture = self._proposals.picture
         if picture is None or not self._session.is_writable:
             return None
-        if not self._client.can_answer:
-            self._proposals.tell("There is no model to ask: choose one in the Model menu.")
+        if not self._client.can_answer or picture.is_overview:
+            is_large = picture.is_overview
+            self._proposals.tell(TOO_LARGE if is_large else "There is no model to ask: choose one in the Model menu.")
             return None
         try:
             ask = self._made(picture)

@@ -27,7 +27,7 @@ from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.question import Answer
 from annotator.ui.threads.background import Errand
-from annotator.ui.threads.loading import Picture
+from annotator.ui.threads.loading import TOO_LARGE, Picture
 
 MOST_LOOKED_AT = 300
 """Objects of one image: 2 to 3 ms each."""
@@ -95,6 +95,9 @@ class Naming(QObject):
         wanted = [one for one in rows if one.id in chosen]
         if picture is None or not wanted or not self._session.is_writable:
             self._tell("There is no object to name: select one.")
+            return
+        if picture.is_overview:
+            self._tell(TOO_LARGE)
             return
         self.leave()
         fresh = [one for one in rows if self._looks.get(one.id, (b"",))[0] != one.rle]

@@ -34,7 +34,7 @@ from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import utc_now
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.background import Errand
-from annotator.ui.threads.loading import Picture
+from annotator.ui.threads.loading import TOO_LARGE, Picture
 from annotator.ui.threads.proposal_work import Gathered, ProposalWork
 from annotator.ui.threads.worker import EngineClient
 
@@ -112,8 +112,9 @@ class Proposals(QObject):
         image = self._session.image
         if self.picture is None or image is None or not self._session.is_writable:
             return
-        if not self._client.can_answer:
-            self.tell("There is no model to ask: choose one in the Model menu.")
+        if not self._client.can_answer or self.picture.is_overview:
+            is_large = self.picture.is_overview
+            self.tell(TOO_LARGE if is_large else "There is no model to ask: choose one in the Model menu.")
             return
         self._waiting = partial(self.ask, question, examples) if self._work.is_busy else None
         if self._waiting is None:

@@ -20,6 +20,7 @@ from annotator.ui.threads.loading import PoolJob
 
 REST_MS = 150
 """The view has come to rest when it has not moved for so long."""
+_COARSELY = "You and the model see it coarsely there."
 
 
 class SightControl(QObject):
@@ -75,8 +76,11 @@ class SightControl(QObject):
         self._go_on()
 
     def shut_down(self) -> None:
+        """The window closes: nothing that is still read is wanted."""
         self._timer.stop()
         self._waiting = None
+        if self._canvas.tiles is not None:
+            self._canvas.tiles.close()
         self._pool.clear()
         self._pool.waitForDone(5000)
 
@@ -94,7 +98,7 @@ class SightControl(QObject):
         self._on_view()
 
     def _on_lost_tile(self, error: Exception) -> None:
-        self._notices.warn(f"{error} That part is shown coarsely.", about=Subject.READING)
+        self._notices.warn(f"{error} {_COARSELY}", about=Subject.READING)
 
     def _sight(self, loaded: LoadedImage, overview: Sight) -> Sight:
         """Of what is in view; the overview where that has as many pixels."""
@@ -124,7 +128,7 @@ class SightControl(QObject):
         picture = self._bench.picture
         if picture is None or picture.loaded.sight is None:
             return
-        self._notices.warn(f"{error} The model sees this image coarsely now.", about=Subject.READING)
+        self._notices.warn(f"{error} {_COARSELY}", about=Subject.READING)
         self._key = picture.loaded.image_key
         self._refine.show_anew(picture.loaded.rgb, self._key, picture.loaded.sight)
 

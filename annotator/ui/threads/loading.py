@@ -27,6 +27,7 @@ LRU_IMAGES = 8
 LRU_SMALL_IMAGES, SMALL_BYTES = 256, 192 << 20
 """So many are kept while all of them together are this small: the slices of a stack."""
 _THUMB_PX = 224
+TOO_LARGE = "This image is too large to be looked through as a whole: click its objects."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,11 @@ class Picture:
     loaded: LoadedImage
     prepared: PreparedImage
     spread: Spread
+
+    @property
+    def is_overview(self) -> bool:
+        """Whether the image is too large to be looked at as a whole: its pixels are read where they are needed."""
+        return self.loaded.regions is not None
 
     @property
     def nbytes(self) -> int:

@@ -82,7 +82,9 @@ class LiveWireTool(PolygonTool):
         image = self.context.overlays.image
         if image is None or len(self._links) >= len(self.parts):
             return
-        source = EdgeSource(image.pixels[0], *(self.context.overlays.logits or (None, None)))
+        logits = self.context.overlays.logits or (None, None)
+        whole_wh = (image.width, image.height)
+        source = EdgeSource(image.pixels[0], logits[0], logits[1], image.read, whole_wh)
         reach_px = max(_LEAST_REACH_PX, REACH_PX / self.context.view.zoom)
         self._links.append(_Link(self._finder.ask(source, self.corners[-1], reach_px=reach_px)))
 

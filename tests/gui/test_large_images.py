@@ -1,0 +1,169 @@
+"""Images that are too large to be held: tiles on the canvas, clicks on the part in view, masks in the whole image."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, Qt
+
+from annotator.domain.errors import ImageError
+from annotator.io.formats.coco.export import export_coco
+from annotator.ui.labelling import sight_control
+from annotator.ui.threads import loading
+from tests.large_files import DARK, GREY, write_pyramid
+
+K, CTRL = Qt.Key, Qt.KeyboardModifier.ControlModifier
+SIDE = 12_288
+DISC = (5_632.5, 7_680.5)
+"""The middle of one of the dark discs of 40 pixels that lie in fields of 1,024."""
+pytestmark = [pytest.mark.qt_log_ignore("This plugin does not support", extend=True)]
+
+
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory):
+    return write_pyramid(tmp_path_factory.mktemp("large") / "slide.tif", SIDE, levels=4)
+
+
+@pytest.fixture
+def slide(desk, pyramid):
+    """A window with the pyramid open; ``seen`` has the pixel under the newest click and the model's picture of it."""
+    desk.seen = []
+    desk.engine.segmenter.radius_px = 60.0
+    answer = desk.engine.segmenter.decode
+
+    def decode(embedding, prompts, **options):
+        point = prompts.points[-1]
+        desk.seen.append((int(embedding.image[int(point.y), int(point.x)].max()), embedding.image.shape, prompts))
+        return answer(embedding, prompts, **options)
+
+    desk.engine.segmenter.decode = decode
+    folder = desk.root / "slides"
+    folder.mkdir()
+    (folder / "slide.tif").symlink_to(pyramid)
+    desk.open(folder=folder)
+    return desk
+
+
+def look_at(desk, x, y, zoom):
+    """With the wheel's zoom, and without waiting for what is read then."""
+    canvas = desk.window.canvas
+    canvas.zoom_by(zoom / canvas.zoom)
+    middle = canvas.view_to_image(QPointF(canvas.viewport().rect().center()))
+    canvas.pan_by((middle.x() - x) * canvas.zoom, (middle.y() - y) * canvas.zoom)
+
+
+def grey_at(desk, x, y):
+    at = desk.window.canvas.image_to_view(x, y).toPoint()
+    return desk.window.canvas.viewport().grab().toImage().pixelColor(at).green()
+
+
+def settle(desk):
+    desk.until(lambda: desk.window.canvas.tiles.is_settled)
+
+
+def test_a_large_image_is_seen_tile_by_tile(slide):
+    canvas = slide.window.canvas
+    assert canvas.image_size == (SIDE, SIDE)
+    settle(slide)
+    look_at(slide, *DISC, 0.25)
+    settle(slide)
+    assert [grey_at(slide, *DISC), grey_at(slide, DISC[0] + 60, DISC[1])] == [DARK, GREY]
+    look_at(slide, *DISC, 8.0)
+    slide.until(lambda: grey_at(slide, *DISC) == DARK)  # paints, which asks for tiles
+    settle(slide)
+    # At the edge of the disc each pixel is a square: where it ends was not to be seen in any smaller level.
+    row = [grey_at(slide, DISC[0] + offset, DISC[1]) for offset in (39, 40, 41, 42)]
+    assert row == [DARK, DARK, GREY, GREY]
+    assert 0 < canvas.tiles.nbytes < 60 << 20
+    # A film strip's picture of it comes from the file's smallest level.
+    assert slide.program.bench.picture.loaded.rgb.shape[0] <= 3072
+
+
+def test_a_click_is_answered_in_whole_pixels_and_kept_in_the_whole_image(slide, tmp_path):
+    look_at(slide, *DISC, 1.0)
+    slide.click(*DISC)  # before anything of this place was read
+    slide.wait_mask(*DISC)
+    dark, shape, _prompts = slide.seen[-1]
+    assert dark == DARK
+    assert max(shape[:2]) <= 2048
+    mask = slide.refine.state.mask
+    assert (mask.width, mask.height) == (SIDE, SIDE)
+    assert mask.bits.size < 4_000_000
+    slide.key(K.Key_Return)
+    (kept,) = slide.session.annotations
+    assert (kept.image_width, kept.image_height) == (SIDE, SIDE)
+    assert abs(kept.x + kept.w / 2 - DISC[0]) < 4
+    assert abs(kept.y + kept.h / 2 - DISC[1]) < 4
+    slide.key(K.Key_Z, CTRL)
+    assert not slide.session.annotations
+    slide.key(K.Key_Y, CTRL)
+    (again,) = slide.session.annotations
+    assert again.mask().same_pixels(mask)
+    export_coco(slide.session.store, tmp_path / "out.json", include_unfinished=True)
+    (exported,) = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert exported["bbox"] == [kept.x, kept.y, kept.w, kept.h]
+    assert exported["area"] == kept.area
+
+
+def test_an_object_is_gone_on_with_at_another_zoom(slide):
+    look_at(slide, *DISC, 0.25)
+    slide.click(*DISC)
+    slide.wait_mask(*DISC)
+    coarse, keys = slide.refine.state.mask, len(slide.engine.segmenter.encodes)
+    look_at(slide, DISC[0] + 60, DISC[1], 2.0)
+    beside = (coarse.x + coarse.bits.shape[1] + 3.5, DISC[1])
+    slide.click(*beside)
+    slide.wait_mask(*beside)
+    _, _, prompts = slide.seen[-1]
+    assert prompts.base_mask is not None, "the model is to correct what is there"
+    assert len(slide.engine.segmenter.encodes) > keys
+    fine = slide.refine.state.mask
+    assert fine.intersection_area(coarse) == coarse.area, "what a click does not mean stays"
+    slide.key(K.Key_Z, CTRL)
+    assert slide.refine.state.mask.same_pixels(coarse), "one step back is one click"
+    slide.key(K.Key_Return)
+    assert len(slide.session.annotations) == 1
+
+
+def test_a_small_pan_goes_on_in_the_same_part(slide):
+    look_at(slide, *DISC, 1.0)
+    slide.click(*DISC)
+    slide.wait_mask(*DISC)
+    look_at(slide, DISC[0] + 90, DISC[1] + 70, 1.0)
+    slide.click(DISC[0] + 15, DISC[1])
+    slide.wait_mask(DISC[0] + 15, DISC[1])
+    _, _, prompts = slide.seen[-1]
+    assert prompts.base_mask is None
+    assert len(prompts.points) == 2
+
+
+def test_what_looks_through_whole_images_says_that_it_cannot(slide):
+    look_at(slide, *DISC, 1.0)
+    slide.accept_at(*DISC)
+    for key in (K.Key_E, K.Key_L):
+        slide.window.status.message.setText("")
+        slide.key(key, Qt.KeyboardModifier.ShiftModifier)
+        slide.until(lambda: loading.TOO_LARGE in slide.window.status.message.text())
+
+
+def test_a_part_that_cannot_be_read_leaves_the_overview_and_answers(slide, monkeypatch):
+    def unreadable(*_args, **_options):
+        raise ImageError("slide.tif is damaged and cannot be read.")
+
+    monkeypatch.setattr(loading, "load_region", unreadable)
+    look_at(slide, *DISC, 1.0)
+    slide.click(*DISC)
+    slide.wait_mask(*DISC)
+    assert "You and the model see it coarsely there." in slide.window.area.error_bar.text
+    assert slide.refine.state.mask.width == SIDE
+
+
+def test_the_view_is_looked_at_once_it_rests(slide, monkeypatch):
+    look_at(slide, *DISC, 1.0)
+    work = slide.refine._loop
+    slide.until(lambda: work.work.opened.sight.step == 1 and work.work.opened.is_here)
+    slide.until(lambda: not work.work.is_encoding)
+    assert sight_control.REST_MS < 500
+    assert np.asarray(work.work.opened.rgb).shape[1::-1] == work.work.opened.sight.size_wh
