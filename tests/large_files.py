@@ -35,7 +35,7 @@ def write_pyramid(
                 at = (column * tile * step % pitch, row * tile * step % pitch, step)
                 if at not in known:
                     pixels = discs(*at[:2], tile, step, pitch, radius)
-                    known[at] = tifffile.TIFF.COMPRESSORS[8](pixels, level=1)  # type: ignore[index]
+                    known[at] = tifffile.TIFF.COMPRESSORS[8](pixels, level=1)
                 yield known[at]
 
     about: dict[str, Any] = {

@@ -18,7 +18,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.palette import oklab, rgb_of
 from annotator.domain.prompt import PointPrompt
-from annotator.ui.canvas import items, mask_items
+from annotator.ui.canvas import mask_items
 from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer, ObjectView
 from annotator.ui.canvas.mask_picture import TINTS, MaskLook
@@ -79,7 +79,7 @@ def test_any_width_is_painted_unsheared(qapp: QApplication, width: int) -> None:
 def test_an_image_above_the_fast_size_is_painted_from_its_own_memory(
     qapp: QApplication, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(items, "FAST_FORMAT_PIXELS", 10)
+    monkeypatch.setattr("annotator.ui.canvas.prepared.FAST_FORMAT_PIXELS", 10)
     rgb = noise(8, width)
     prepared = prepare_image(rgb)
     assert prepared.levels[0].format() == QImage.Format.Format_RGB888

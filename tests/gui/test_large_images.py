@@ -60,7 +60,7 @@ def grey_at(desk, x, y):
 
 
 def settle(desk):
-    desk.until(lambda: desk.window.canvas.tiles.is_settled)
+    desk.until(lambda: desk.window.canvas.ground.tiles.is_settled)
 
 
 def test_a_large_image_is_seen_tile_by_tile(slide):
@@ -76,7 +76,7 @@ def test_a_large_image_is_seen_tile_by_tile(slide):
     # At the edge of the disc each pixel is a square: where it ends was not to be seen in any smaller level.
     row = [grey_at(slide, DISC[0] + offset, DISC[1]) for offset in (39, 40, 41, 42)]
     assert row == [DARK, DARK, GREY, GREY]
-    assert 0 < canvas.tiles.nbytes < 60 << 20
+    assert 0 < canvas.ground.tiles.nbytes < 60 << 20
     # A film strip's picture of it comes from the file's smallest level.
     assert slide.program.bench.picture.loaded.rgb.shape[0] <= 3072
 

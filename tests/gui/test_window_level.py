@@ -77,7 +77,7 @@ class Hands:
         """Until the whole image is on the screen as it is wanted."""
 
         def is_there() -> bool:
-            shown = self.desk.window.canvas._overlays._image.image
+            shown = self.desk.window.canvas._overlays.ground.image
             return (
                 self.greys._wished == 0
                 and self.picture is not None
@@ -94,7 +94,7 @@ class Hands:
 
     def on_screen(self, x: int, y: int) -> int:
         """The grey of an image pixel that the canvas paints."""
-        level: QImage = self.desk.window.canvas._overlays._image.image.levels[0]
+        level: QImage = self.desk.window.canvas._overlays.ground.image.levels[0]
         return level.pixelColor(x, y).red()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -13,7 +13,6 @@ from annotator.domain.mask import Mask
 from annotator.domain.outline import Outline
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.ui.canvas.brush import Brush
-from annotator.ui.canvas.frame_tiles import FrameTiles
 from annotator.ui.canvas.loupe import Loupe
 from annotator.ui.canvas.mask_items import ObjectView
 from annotator.ui.canvas.overlays import CanvasColours, Logits, Overlays
@@ -24,9 +23,6 @@ from annotator.ui.canvas.view import ImageView
 
 class CanvasDisplay(ImageView):
     """An image with its objects; everything here only changes what is painted."""
-
-    tiles_failed = Signal(object)
-    """The exception for which a part of a very large image cannot be read; once an image."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -39,6 +35,8 @@ class CanvasDisplay(ImageView):
         self.spacing_mm: tuple[float, float] | None = None
         """Size (x, y) of the image's pixels, where it is known."""
         self._overlays = Overlays(self.scene(), self._colours)
+        self.ground = self._overlays.ground
+        """The image under everything else."""
         self._layer, self.proposals = self._overlays.layer, self._overlays.proposals
         self.brush = Brush(self.scene())
         self.preview = WindowPreview(self, self._overlays)
@@ -47,16 +45,6 @@ class CanvasDisplay(ImageView):
         for part in (self, self.viewport()):
             part.setAcceptDrops(False)  # what is dropped here is for the window
         self.set_colours(self._colours)
-
-    @property
-    def image(self) -> PreparedImage | None:
-        """What is painted under everything else."""
-        return self._overlays.image
-
-    @property
-    def tiles(self) -> FrameTiles | None:
-        """Of an image that is too large to be held."""
-        return self._overlays.tiles
 
     # --- what is shown ------------------------------------------------------------------------------------------------
 
@@ -71,15 +59,9 @@ class CanvasDisplay(ImageView):
         view of an image of the same size is kept."""
         self.preview.show_preview(None)
         self._overlays.set_image(prepared)
-        self.hear_tiles()
         size = (0, 0) if prepared is None else (prepared.width, prepared.height)
         if not keeps_view or size != self.image_size:
             self.set_image_size(*size)
-
-    def hear_tiles(self) -> None:
-        """Tiles of another image, or of the same in other greys, may fail."""
-        if self.tiles is not None:
-            self.tiles.failed.connect(self.tiles_failed)
 
     def set_objects(self, objects: Iterable[ObjectView]) -> None:
         """All accepted objects of the image. One whose mask is the very same object is not computed again."""

@@ -13,7 +13,6 @@ from annotator.domain.outline import Outline
 from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.proposals.table import ProposalTable
-from annotator.ui.canvas.frame_tiles import FrameTiles
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
 from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer
@@ -61,10 +60,10 @@ class Overlays:
         self.logits: Logits | None = None
         self.outline: Outline = ()
         """What the candidate should be enclosed by, if it was drawn."""
-        self._image, self.layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
+        self.ground, self.layer, self._candidate = ImageItem(), ObjectLayer(), MaskItem()
         self._box = BoxItem(QColor(colours.box), has_handles=True)
         self._band = BoxItem(QColor(colours.box), has_handles=False)
-        for depth, item in enumerate((self._image, self.layer, self._candidate, self._box, self._band)):
+        for depth, item in enumerate((self.ground, self.layer, self._candidate, self._box, self._band)):
             item.setZValue(depth)
             scene.addItem(item)
         self._box.hide()
@@ -79,12 +78,7 @@ class Overlays:
     @property
     def image(self) -> PreparedImage | None:
         """What lies under all of it."""
-        return self._image.image
-
-    @property
-    def tiles(self) -> FrameTiles | None:
-        """Of an image that is too large to be held."""
-        return self._image.tiles
+        return self.ground.image
 
     @property
     def mask(self) -> Mask | None:
@@ -119,7 +113,7 @@ class Overlays:
 
     def set_image(self, prepared: PreparedImage | None) -> None:
         """Another image; everything that belongs to the one before goes."""
-        self._image.set_image(prepared)
+        self.ground.set_image(prepared)
         self.proposals.set_table(ProposalTable())
         for layer in (self.layer, self.proposals):
             layer.set_image_size(*((0, 0) if prepared is None else (prepared.width, prepared.height)))
@@ -133,7 +127,7 @@ class Overlays:
 
     def set_pixels(self, prepared: PreparedImage) -> None:
         """The same image in other greys; what lies on it stays."""
-        self._image.set_image(prepared)
+        self.ground.set_image(prepared)
 
     def set_zoom(self, zoom: float) -> None:
         for item in (self.layer, self.proposals, self._candidate, self._box, self._band):

@@ -45,7 +45,6 @@ class SightControl(QObject):
         self._timer.timeout.connect(self.look)
         self._arrived.connect(self._on_arrived)
         canvas.view_changed.connect(self._on_view)
-        canvas.tiles_failed.connect(self._on_lost_tile)
         bench.picture_shown.connect(self._on_picture)
         bench.picture_redone.connect(self._on_picture)
         bench.before_prompt = self.look
@@ -58,7 +57,7 @@ class SightControl(QObject):
     def look(self) -> None:
         """The model is to see what is in view now; also before a prompt, so that it is answered there."""
         self._timer.stop()
-        picture, prepared = self._bench.picture, self._canvas.image
+        picture, prepared = self._bench.picture, self._canvas.ground.image
         read = None if prepared is None else prepared.read
         if picture is None or read is None or picture.loaded.sight is None:
             return
@@ -79,8 +78,8 @@ class SightControl(QObject):
         """The window closes: nothing that is still read is wanted."""
         self._timer.stop()
         self._waiting = None
-        if self._canvas.tiles is not None:
-            self._canvas.tiles.close()
+        if self._canvas.ground.tiles is not None:
+            self._canvas.ground.tiles.close()
         self._pool.clear()
         self._pool.waitForDone(5000)
 
@@ -94,6 +93,8 @@ class SightControl(QObject):
         """Another image, or the same in other greys."""
         picture = self._bench.picture
         self._waiting = None
+        if self._canvas.ground.tiles is not None:
+            self._canvas.ground.tiles.failed.connect(self._on_lost_tile)
         self._key = picture.loaded.image_key if picture is not None and picture.loaded.sight is not None else ""
         self._on_view()
 

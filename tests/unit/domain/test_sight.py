@@ -49,6 +49,7 @@ def test_a_sight_holds_what_is_in_view_and_is_no_larger_than_the_model_takes(x, 
 )
 def test_masks_of_whole_pixels_go_there_and_back_unchanged(x, y, w, h, seed):
     bits = np.random.default_rng(seed).random((h, w)) > 0.3
+    bits[0, 0] = True
     mask = Mask(bits, x, y, 1000, 800)
     outside = NATIVE.mask_outside(mask)
     assert (outside.width, outside.height, outside.x, outside.y) == (N, N, 17_000 + x, 20_000 + y)
