@@ -99,6 +99,20 @@ def test_they_go_into_a_project_once(folder: Path, tmp_path: Path, capsys: pytes
         assert main(command) == 0
 
 
+def test_a_table_in_parts_has_every_object_once(folder: Path, tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    out = tmp_path / "out"
+    command = ["batch", str(folder), "--out", str(out), *LOOSE]
+    assert main([*command, "--parquet"]) == 0
+    whole = pq.read_table(out / "objects.parquet").to_pylist()
+    for each, names in (("1", 2), ("2", 1), ("9", 1)):
+        assert main([*command, "--parquet-images", each]) == 0
+        parts = sorted((out / "objects").iterdir())
+        assert len(parts) == names
+        assert [row for part in parts for row in pq.read_table(part).to_pylist()] == whole
+    assert main([*command, "--parquet-images", "0"]) == 2
+
+
 def test_a_table_has_a_row_an_object_or_says_what_is_missing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

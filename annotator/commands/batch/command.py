@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masks", action="store_true", help="a PNG of labels for every image, too, in DIR/masks")
     parser.add_argument("--parquet", action="store_true", help="a table of all objects, too (needs annotator[parquet])")
     parser.add_argument(
+        "--parquet-images", type=int, metavar="N", help="of the table: a file for every N images, in DIR/objects"
+    )
+    parser.add_argument(
         "--into", type=Path, metavar="PROJECT", help="take the objects into a project, or that of a folder"
     )
     parser.add_argument("--shard", type=_shard, default=Shard(), metavar="I/N", help="part I of N, for N machines")
@@ -93,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     with export_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     check_output(_place(args, "objects", "json"))
-    if args.parquet:
+    if args.parquet_images is not None and args.parquet_images < 1:
+        raise UserError("--parquet-images is at least 1.", "Leave it out for one file.")
+    if args.parquet or args.parquet_images:
         check_parquet()
     if args.merge:
         return _merge(args, items)
@@ -307,12 +312,20 @@ def _finish(args: argparse.Namespace, items: Sequence[WorkItem], rows: HasRows, 
 
 def _finish_more(args: argparse.Namespace, items: Sequence[WorkItem], rows: HasRows, about: Any, coco: Path) -> None:
     """What was asked for beside COCO."""
-    from annotator.commands.batch.more_results import put_into_project, write_label_maps, write_parquet
+    from annotator.commands.batch.more_results import (
+        put_into_project,
+        write_label_maps,
+        write_parquet,
+        write_parquet_parts,
+    )
 
     if args.masks:
         folder = args.out / "masks"
         print(f"{folder}: {counted(write_label_maps(folder, items, rows), 'picture')}")
-    if args.parquet:
+    if args.parquet_images:
+        folder = args.out / f"objects{args.shard.ending}"
+        print(f"{folder}: {counted(write_parquet_parts(folder, items, rows, about, args.parquet_images), 'row')}")
+    elif args.parquet:
         table = _place(args, "objects", "parquet")
         print(f"{table}: {counted(write_parquet(table, items, rows, about), 'row')}")
     if args.into is not None:

@@ -95,6 +95,31 @@ def write_parquet(target: Path, items: Sequence[WorkItem], rows: HasRows, about:
     return count
 
 
+def write_parquet_parts(
+    folder: Path, items: Sequence[WorkItem], rows: HasRows, about: Mapping[str, Any], images_each: int
+) -> int:
+    """As :func:`write_parquet`, in files of so many images each, by their order: the same work gives the same parts,
+    however often it was stopped, and every object is in one of them.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        UserError, ExportError: as there.
+    """
+    check_parquet()
+    with export_errors(folder):
+        folder.mkdir(exist_ok=True)
+    starts = range(0, len(items), images_each)
+    count = 0
+    for number, start in enumerate(starts):
+        count += write_parquet(folder / f"{number:06}.parquet", items[start : start + images_each], rows, about)
+    for stale in sorted(folder.glob("??????.parquet"))[len(starts) :]:  # of a run in larger pieces
+        with export_errors(stale):
+            stale.unlink()
+    return count
+
+
 def put_into_project(project: Path, coco: Path) -> list[str]:
     """Take the objects into a project (or that of a folder of images); those that it has already are not added again.
 
