@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
 
 from annotator.domain.project import Annotation, Edit, RowChange
 from annotator.engine import weights
+from annotator.ui.shell.question import Answer, QuestionBar
 from tests.fakes import block
 from tests.unit.engine.hub.tiny_hub import saved_with_words
 
@@ -183,6 +185,24 @@ def test_a_line_about_an_object_becomes_its_note_when_it_is_taken_and_can_be_und
     assert now().note == line
     tiny_vlm.session.undo()
     assert now() == row
+
+
+@pytest.mark.parametrize(("words", "room_px", "is_broken"), [(3, 900, False), (30, 900, True), (3, 300, True)])
+def test_a_long_line_is_broken_and_nothing_of_it_is_cut_off(qtbot, words, room_px, is_broken):
+    area = QWidget()
+    qtbot.addWidget(area)
+    bar = QuestionBar(area, is_short=True)
+    bar.ask("mushroom " * words, (Answer("Note it", "Enter", bar.withdraw), Answer("Leave", "Esc", bar.withdraw)))
+    bar.layout().invalidate()  # nothing is shown here, so Qt does not
+    size = bar.fit(room_px)
+    assert size.width() <= room_px
+    bar.resize(size)
+    bar.layout().activate()
+    assert bar.label.wordWrap() is is_broken
+    assert bar.label.height() >= bar.label.heightForWidth(bar.label.width()) or not is_broken
+    for part in (bar.label, *bar.buttons):
+        assert bar.rect().contains(part.geometry())
+        assert part.width() >= part.minimumSizeHint().width()
 
 
 def test_a_description_that_is_called_off_or_comes_too_late_is_not_shown(tiny_vlm, monkeypatch):

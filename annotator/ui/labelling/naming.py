@@ -232,6 +232,7 @@ class Naming(QObject):
         self._suggested = _Suggested((wanted.id,), found)
         answers = (Answer("Note it", "Enter", self.take), Answer("Leave", "Esc", self.leave))
         self._bar.ask(f"“{found.text}”  {found.score:.2f}, by {found.model}", answers)
+        self._tell("Enter makes it the object's note.")
         self.changed.emit()
 
     def _take_note(self, ids: Sequence[int], said: Description) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 _NARROW_PX = 760
 """In a bar narrower than this the answers are below the question."""
+
+_FRAME_PX = 6
+_BROKEN_PX = 640
+"""A short one is no wider when its text takes several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,25 @@ class QuestionBar(QFrame):
         self.hide()
         self._clear()
 
+    def fit(self, room_px: int) -> QSize:
+        """The size of a short one where there is so much room: in one line, or broken with the answers below."""
+        around = self._box.contentsMargins()
+        answers_px = sum(button.sizeHint().width() + self._box.spacing() for button in self.buttons)
+        text_px = self.label.fontMetrics().horizontalAdvance(self.label.text())
+        is_broken = around.left() + text_px + answers_px + around.right() + 2 * self._box.spacing() > room_px
+        if is_broken != self.label.wordWrap():
+            directions = QBoxLayout.Direction
+            self.label.setWordWrap(is_broken)
+            self._box.setDirection(directions.TopToBottom if is_broken else directions.LeftToRight)
+        if not is_broken:
+            return self.sizeHint()
+        width = min(room_px, _BROKEN_PX)
+        return QSize(width, self._box.heightForWidth(width - _FRAME_PX) + _FRAME_PX)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        if not self._narrow_px:
+            return
         directions = QBoxLayout.Direction
         is_narrow = event.size().width() < self._narrow_px
         self._box.setDirection(directions.TopToBottom if is_narrow else directions.LeftToRight)
