@@ -272,7 +272,7 @@ FAMILIES: tuple[FamilySpec, ...] = (
             )
             for name, rank in (("evf-sam2", 24), ("evf-sam2-multitask", 26))
         ),
-        can=frozenset({Ability.WORDS}),
+        can=frozenset({Ability.WORDS, Ability.WITH_CLICKS}),
         model_types=("evf",),
         needs=("sentencepiece",),
         extra="evf",

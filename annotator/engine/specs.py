@@ -26,6 +26,7 @@ class Ability(StrEnum):
     ADAPTERS = "adapters"
     WORDS = "words"
     EXAMPLES = "example boxes"
+    WITH_CLICKS = "words with clicks"
     NAMES = "names objects"
     DESCRIBES = "describes objects"
 

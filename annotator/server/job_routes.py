@@ -82,7 +82,7 @@ def _asking(core: ServerCore, client: str, wanted: JobIn) -> AskImage:
             return {"objects": await core.draw(None, client, lambda: [one.model_dump() for one in auto_objects(found)])}
 
         return everything
-    asked = WordsIn(embedding=wanted.images[0], examples=[], text=wanted.text, min_score=wanted.min_score)
+    asked = WordsIn(embedding=wanted.images[0], examples=[], points=[], text=wanted.text, min_score=wanted.min_score)
     phrases = split_phrases(asked.text)
 
     async def words(image_id: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ async def words(request: Request, wanted: WordsIn) -> WordsOut:
     phrases, boxes = split_phrases(wanted.text, are_needed=not wanted.examples), wanted.boxes()
     with core.admission.entered(client):
         image = core.shelf.get(wanted.embedding)
-        found, finder = await core.words(request, client, image, ConceptAsk(phrases, boxes))
+        found, finder = await core.words(request, client, image, ConceptAsk(phrases, boxes, clicks=wanted.clicks()))
         objects = await core.draw(request, client, lambda: named_objects(found, wanted.min_score))
         return WordsOut(embedding=image.id, finder=finder, notes=list(phrases.notes), objects=objects)
 

@@ -167,6 +167,7 @@ class WordsIn(_In):
     embedding: EmbeddingId
     text: Annotated[str, Field(max_length=4000)] = ""
     examples: list[ExampleIn] = Field([], max_length=MOST_EXAMPLES)
+    points: list[PointIn] = Field([], max_length=MOST_POINTS, description="which one is meant, for EVF-SAM 2")
     min_score: Share = 0.3
 
     @model_validator(mode="after")
@@ -174,6 +175,9 @@ class WordsIn(_In):
         if not self.text and not any(example.label for example in self.examples):
             raise ValueError("there are neither words nor an example of what is meant")
         return self
+
+    def clicks(self) -> tuple[PointPrompt, ...]:
+        return tuple(PointPrompt(point.x, point.y, point.label == 1) for point in self.points)
 
     def boxes(self) -> tuple[ExampleBox, ...]:
         """Raises:

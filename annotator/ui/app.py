@@ -110,7 +110,7 @@ def build_program(
     proposals = Proposals(window, session, client, settings)
     proposal_keys = ProposalKeys(window, session, refine, proposals)
     views.proposals = proposal_keys
-    words = Words(window, session, proposal_keys, settings)
+    words = Words(window, session, proposal_keys, settings, clicks=lambda: tuple(refine.state.prompts.points))
     proposals.changed.connect(views.update_actions)
     commands = LoopCommands(window, session, refine, views=views, patience=patience, proposals=proposal_keys)
     sink.adjusted = commands.edits.without_overlap

@@ -28,11 +28,11 @@ class WordFinder:
 
     def __init__(self):
         self.asked = []
-        self.examples = ()
+        self.examples = self.clicks = ()
 
     def steps(self, image, ask, *, has_to_yield=None):
         self.asked.append(ask.phrases)
-        self.examples = ask.examples
+        self.examples, self.clicks = ask.examples, ask.clicks
         found = tuple(
             named_proposal(block(20 + 40 * at, 30, 16, 16, width=WIDTH, height=HEIGHT), 0.9 - 0.1 * at, 1.0, phrase)
             for at, phrase in enumerate(ask.phrases.wanted or ("",))
@@ -264,3 +264,19 @@ def test_sam_3_is_asked_with_words_and_boxes_drawn_on_the_image(desk, monkeypatc
     type_words(desk, "mushroom")
     desk.until(lambda: not own.search.is_running and not own._work.is_busy)
     assert scores != sorted(one.score for one in review(desk).table.items), "the boxes count"
+
+
+@pytest.mark.parametrize("takes_clicks", [True, False])
+def test_clicks_of_the_object_in_the_making_go_along_where_the_model_takes_them(wordy, takes_clicks):
+    wordy.word_family.can = frozenset({Ability.WORDS, *([Ability.WITH_CLICKS] if takes_clicks else [])})
+    wordy.open()
+    wordy.click(40, 40)
+    wordy.until(lambda: len(wordy.program.refine.state.prompts.points) == 1)
+    open_line(wordy)
+    assert ("with 1 click: which one is meant" in line(wordy).state.text()) is takes_clicks
+    type_words(wordy, "nucleus")
+    own = wordy.program.proposals.proposals
+    wordy.until(lambda: wordy.word_finder.asked and not own.search.is_running and not own._work.is_busy)
+    assert len(wordy.word_finder.clicks) == takes_clicks
+    if takes_clicks:
+        assert wordy.word_finder.clicks == wordy.program.refine.state.prompts.points

@@ -9,6 +9,7 @@ from typing import Protocol
 from annotator.domain.geometry import Box
 from annotator.domain.phrase import Phrases
 from annotator.domain.ports.engine import Embedding, EverythingStep, ModelInfo, RgbArray, Segmenter
+from annotator.domain.prompt import PointPrompt
 
 MOST_FOUND = 300
 """Of one image: what is worth a person's look."""
@@ -32,11 +33,14 @@ class ConceptAsk:
         phrases: the words; none wanted where examples alone say what is meant, for models that take them.
         examples: boxes in the same image, for models that take them; else they say nothing.
         limit: so many objects at most.
+        clicks: on the object that the words are about, in the same image, for models that take both; else they say
+            nothing.
     """
 
     phrases: Phrases
     examples: tuple[ExampleBox, ...] = ()
     limit: int = MOST_FOUND
+    clicks: tuple[PointPrompt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +96,7 @@ class WordsQuestion:
         """For another image: boxes are of one image only. None where nothing is left to ask."""
         if not self.ask.phrases.wanted:
             return None
-        return replace(self, ask=replace(self.ask, examples=()))
+        return replace(self, ask=replace(self.ask, examples=(), clicks=()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

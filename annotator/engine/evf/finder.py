@@ -1,11 +1,13 @@
 """EVF-SAM 2: image and words become one token, which SAM 2's decoder takes where it takes clicks else.
 
 One phrase gives one mask; the checkpoint for many tasks gives that of all that is of a kind, which is cut into parts.
+Clicks beside the words say which object is meant: then the mask is that of one object, from both kinds of tokens. Where
+the model that answers clicks has the same encoder, its embedding of the image is taken and nothing is encoded again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +23,14 @@ from annotator.domain.errors import EncodeCancelled, PromptError
 from annotator.domain.operations import parts
 from annotator.domain.ports.concept import LEAST_SCORE, ConceptAsk, ConceptImage
 from annotator.domain.ports.engine import EverythingStep, ModelInfo, RgbArray
+from annotator.domain.prompt import PointPrompt
 from annotator.engine.devices import memory_errors
 from annotator.engine.evf.beit3 import Beit3
 from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 
 MOST_TOKENS = 64
+_ENCODER = ("image_encoder.", "no_mem_embed")
 START, END, UNKNOWN = 0, 2, 3
 ALL_OF_A_KIND = 64002
 """The id of the word "[semantic]"."""
@@ -80,6 +84,8 @@ class EvfFinder:
         self._device = next(network.parameters()).device
         self._segmenter = Sam2Segmenter(network.visual_model, info)
         self._seen: _Seen | None = None
+        self._compared: Sam2Segmenter | None = None
+        self._is_same = False
 
     @property
     def info(self) -> ModelInfo:
@@ -96,7 +102,7 @@ class EvfFinder:
         yield EverythingStep(1, total, None)
         found: list[Proposal] = []
         for done, phrase in enumerate(phrases, 2):
-            found += self._found(seen, image.rgb, phrase)
+            found += self._found(seen, image.rgb, phrase, ask.clicks if phrase in ask.phrases.wanted else ())
             yield EverythingStep(done, total, settled(found, ask.phrases, ask.limit), is_last=done == total)
 
     def ids(self, phrase: str) -> list[int]:
@@ -109,21 +115,36 @@ class EvfFinder:
         """The image through SAM 2's encoder; None where something more urgent waits."""
         if self._seen is None or self._seen.key != image.key:
             self._seen = None
+            embedding = self._known(image)
             side = self._info.image_size
             squashed = resized(image.rgb, side, "bilinear").round().to(torch.uint8)[0].permute(1, 2, 0).numpy()
             try:
-                embedding = self._segmenter.encode(np.ascontiguousarray(squashed), image.key, is_cancelled=has_to_yield)
+                embedding = embedding or self._segmenter.encode(
+                    np.ascontiguousarray(squashed), image.key, is_cancelled=has_to_yield
+                )
             except EncodeCancelled:
                 return None
             pixels = resized(image.rgb, self._network.beit3.size.side, "bicubic") / 127.5 - 1
             self._seen = _Seen(image.key, embedding, pixels.to(self._device))
         return self._seen
 
+    def _known(self, image: ConceptImage) -> Sam2Embedding | None:
+        """What the model that answers clicks knows of the image, where its encoder is the one in this checkpoint."""
+        segmenter = image.segmenter
+        if not isinstance(segmenter, Sam2Segmenter) or segmenter.device != self._device:
+            return None
+        if self._compared is not segmenter:
+            self._compared, self._is_same = segmenter, same_encoder(segmenter.model, self._network.visual_model)
+        found = image.embedding() if self._is_same else None
+        return found if isinstance(found, Sam2Embedding) else None
+
     @torch.inference_mode()
-    def _found(self, seen: _Seen, rgb: RgbArray, phrase: str) -> list[Proposal]:
+    def _found(self, seen: _Seen, rgb: RgbArray, phrase: str, clicks: Sequence[PointPrompt]) -> list[Proposal]:
         with memory_errors("Close other programs or use a smaller model."):
             ids = torch.tensor([self.ids(phrase)], device=self._device)
-            masks, iou = self._decoded(seen.embedding, self._network.token(seen.pixels, ids))
+            masks, iou = self._decoded(
+                seen.embedding, self._tokens(self._network.token(seen.pixels, ids), clicks, rgb.shape[:2])
+            )
         best = int(iou.argmax())
         logits, score = masks[best].float().cpu().numpy(), float(iou[best])
         if not (np.isfinite(logits).all() and np.isfinite(score)):
@@ -131,12 +152,23 @@ class EvfFinder:
         whole = mask_from_logits(logits, width=rgb.shape[1], height=rgb.shape[0])
         if whole.is_empty or score < LEAST_SCORE:
             return []
-        found = parts(whole) if self._is_for_kinds else (whole,)
+        found = parts(whole) if self._is_for_kinds and not clicks else (whole,)
         least = LEAST_PART_SHARE * max(one.area for one in found)
         return [named_proposal(one, score, stability(logits), phrase) for one in found if one.area >= least]
 
+    def _tokens(self, words: Tensor, clicks: Sequence[PointPrompt], shape: tuple[int, ...]) -> Tensor:
+        """The words' token behind those of the clicks, if there are any, as the prompt encoder has them."""
+        if not clicks:
+            return words
+        side, (height, width) = self._info.image_size, shape
+        places = [[click.x * side / width, click.y * side / height] for click in clicks]
+        labels = torch.tensor([[int(click.is_positive) for click in clicks]], device=self._device)
+        prompts: Any = self._network.visual_model.sam_prompt_encoder
+        points = prompts._embed_points(torch.tensor([places], device=self._device), labels, pad=True)
+        return torch.cat([points, words], 1)
+
     def _decoded(self, embedding: Sam2Embedding, token: Tensor) -> tuple[Tensor, Tensor]:
-        """Three masks K x L x L and their predicted IoU; the token is the only prompt, without a padding point."""
+        """Three masks K x L x L and their predicted IoU; ``token``: all sparse prompts, 1 x N x width."""
         sam: Any = self._network.visual_model
         prompts = sam.sam_prompt_encoder
         dense = prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(1, -1, *prompts.image_embedding_size)
@@ -150,6 +182,17 @@ class EvfFinder:
             high_res_features=[embedding.fine.float(), embedding.coarse.float()],
         )
         return masks[0], iou[0]
+
+
+def same_encoder(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two SAM 2 make the same embedding of an image, by their weights."""
+    mine, others = (
+        {name: values for name, values in model.state_dict().items() if name.startswith(_ENCODER)}
+        for model in (one, other)
+    )
+    return mine.keys() == others.keys() and all(
+        values.shape == others[name].shape and bool(torch.equal(values, others[name])) for name, values in mine.items()
+    )
 
 
 def resized(image: RgbArray, side: int, mode: str) -> Tensor:

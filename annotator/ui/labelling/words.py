@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
 from annotator.domain.phrase import Phrases, clean_phrase, split_phrases
 from annotator.domain.ports.concept import ConceptAsk
+from annotator.domain.prompt import PointPrompt
 from annotator.engine.finders import Offer, no_model_text, offers
+from annotator.engine.specs import Ability
 from annotator.io.settings import Settings
 from annotator.ui.labelling.example_boxes import ExampleBoxes, takes_boxes
 from annotator.ui.labelling.proposal_keys import ProposalKeys
@@ -29,6 +32,7 @@ class Words(QObject):
 
     Args:
         look: says which models there are; asks the disk, so not on this thread. None: those of the registry.
+        clicks: on the object that is being made, for models that take them along with words.
     """
 
     models_wanted = Signal()
@@ -41,10 +45,11 @@ class Words(QObject):
         settings: Settings,
         *,
         look: Callable[[], Sequence[Offer]] | None = None,
+        clicks: Callable[[], tuple[PointPrompt, ...]] = tuple,
     ) -> None:
         super().__init__(window)
         self._window, self._session, self._proposals, self._settings = window, session, proposals, settings
-        self._line, self._look = window.area.words, look or offers
+        self._line, self._look, self._clicks = window.area.words, look or offers, clicks
         self._boxes = ExampleBoxes(window.canvas, proposals.tool_wanted.emit)
         self._errand = Errand(self)
         self._offers: Sequence[Offer] | None = None
@@ -92,7 +97,8 @@ class Words(QObject):
         self._line.close_line()
         for note in phrases.notes:
             self._window.notices.tell(note, about=Subject.CHANGE)
-        self._proposals.find_words(ConceptAsk(phrases, examples), offer.entry.name, self._classes())
+        clicks = self._clicks() if _takes_clicks(offer) and phrases.wanted else ()
+        self._proposals.find_words(ConceptAsk(phrases, examples, clicks=clicks), offer.entry.name, self._classes())
 
     def shut_down(self) -> None:
         """Wait for what still runs."""
@@ -120,6 +126,8 @@ class Words(QObject):
         offer, boxes = self._chosen(), self._boxes.boxes
         if offer is not None:
             hint = self._boxes.said if boxes else "drag boxes round examples" if takes_boxes(offer) else ""
+            if _takes_clicks(offer) and (clicks := len(self._clicks())):
+                hint = f"with {counted(clicks, 'click')}: which one is meant"
             text = " · ".join(filter(None, (offer.entry.name, hint, "Enter searches this image")))
         else:
             is_for_words = any(one.is_ready for one in self._offers)
@@ -162,6 +170,10 @@ class Words(QObject):
     def _show_models(self) -> None:
         self._line.close_line()
         self.models_wanted.emit()
+
+
+def _takes_clicks(offer: Offer) -> bool:
+    return Ability.WITH_CLICKS in offer.family.can
 
 
 def _for_boxes(found: Sequence[Offer]) -> str:

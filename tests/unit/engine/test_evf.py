@@ -18,6 +18,7 @@ from torch import Tensor
 from annotator.domain.errors import ModelError
 from annotator.domain.phrase import split_phrases
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage
+from annotator.domain.prompt import PointPrompt
 from annotator.engine import weights
 from annotator.engine.evf import files
 from annotator.engine.evf.beit3 import Beit3, Beit3Size
@@ -25,6 +26,7 @@ from annotator.engine.evf.finder import ALL_OF_A_KIND, MOST_TOKENS, EvfFinder, E
 from annotator.engine.finders import load_named
 from annotator.engine.load import load_segmenter
 from annotator.engine.sam2.nano import build_nano
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 from tests.small_base import SMALL
 from tests.unit.engine.hub.tiny_hub import picture
 
@@ -70,10 +72,10 @@ def small_base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(tmp_path / "models"))
 
 
-def asked(finder: Any, text: str) -> Any:
-    rgb, segmenter = picture(), load_segmenter("grabcut")
+def asked(finder: Any, text: str, clicks: tuple[PointPrompt, ...] = (), segmenter: Any = None) -> Any:
+    rgb, segmenter = picture(), segmenter or load_segmenter("grabcut")
     image = ConceptImage(rgb, "k", segmenter, lambda: segmenter.encode(rgb, "k"))
-    steps = list(finder.steps(image, ConceptAsk(split_phrases(text)), has_to_yield=lambda: False))
+    steps = list(finder.steps(image, ConceptAsk(split_phrases(text), clicks=clicks), has_to_yield=lambda: False))
     assert [step.is_last for step in steps] == [False] * (len(steps) - 1) + [True]
     return steps[-1].proposals
 
@@ -87,6 +89,56 @@ def test_an_imported_folder_is_found_by_its_name_and_answers(folder: Path, monke
     found = asked(finder, "red mushroom, not cup")
     assert {one.phrase for one in found} <= {"red mushroom"}
     assert all((one.mask.width, one.mask.height) == (120, 80) for one in found)
+
+
+def test_clicks_beside_the_words_become_tokens_before_theirs_and_mean_one_object(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotator.engine.evf.finder.LEAST_SCORE", -1e9)
+    weights.import_file(folder, name="evf-sam2-multitask")
+    finder: Any = load_named("evf-sam2-multitask", "finder", device="cpu")
+    sparse: list[Tensor] = []
+    real = finder._decoded
+    monkeypatch.setattr(finder, "_decoded", lambda embedding, token: sparse.append(token) or real(embedding, token))
+    clicks = (PointPrompt(30.0, 20.0), PointPrompt(90.0, 70.0, is_positive=False))
+    asked(finder, "red mushroom, not cup")
+    found = asked(finder, "red mushroom, not cup", clicks)
+    assert len([one for one in found if one.phrase == "red mushroom"]) <= 1
+    assert [one.shape[1] for one in sparse] == [1, 1, 4, 1]  # two clicks, their padding and the words; "cup" has none
+    assert torch.equal(sparse[2][:, 3:], sparse[0])
+    side = finder.info.image_size
+    prompts = finder._network.visual_model.sam_prompt_encoder
+    places = torch.tensor([[[30 * side / 120, 20 * side / 80], [90 * side / 120, 70 * side / 80]]])
+    official, _ = prompts(points=(places, torch.tensor([[1, 0]])), boxes=None, masks=None)
+    assert torch.equal(sparse[2][:, :3], official)
+
+
+def test_the_embedding_of_the_same_encoder_is_taken_and_that_of_another_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotator.engine.evf.finder.LEAST_SCORE", -1e9)
+    weights.import_file(folder, name="evf-sam2")
+    for is_same in (True, False):
+        finder: Any = load_named("evf-sam2", "finder", device="cpu")
+        encoded: list[str] = []
+        monkeypatch.setattr(finder._segmenter, "encode", _noting(finder._segmenter.encode, encoded))
+        network = random_network().visual_model
+        if is_same:
+            network.load_state_dict(finder._network.visual_model.state_dict())
+        else:
+            next(network.image_encoder.parameters()).data.add_(1)
+        in_use = Sam2Segmenter(network, finder.info)
+        for text in ("red mushroom", "cup"):
+            asked(finder, text, (PointPrompt(30.0, 20.0),), in_use)
+        assert encoded == ([] if is_same else ["k"])
+
+
+def _noting(real: Any, noted: list[str]) -> Any:
+    def encode(image: Any, key: str, **options: Any) -> Any:
+        noted.append(key)
+        return real(image, key, **options)
+
+    return encode
 
 
 def test_the_token_is_the_only_prompt_and_follows_words_and_image(folder: Path) -> None:

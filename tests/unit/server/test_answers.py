@@ -189,6 +189,7 @@ def test_words_are_answered_by_the_model_for_words_or_its_absence_is_said(
         ((50, 40, 110, 80), True),
         ((0, 0, 9, 9), False),
     ]
+    assert client.post("/v1/words", json=body | {"points": [{"x": 80, "y": 60, "label": 0}]}).status_code == 200
     for bad in ([], boxes[1:], [{"box": [50, 40, 50, 80]}], [{"box": [1, 2, 3]}], boxes * 40):
         assert client.post("/v1/words", json=body | {"examples": bad, "text": ""}).status_code == 422
     core._finders.release()
