@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QLineEdit, QListWidget, QMainWindow, QPlainTextEdi
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.files.resources import resource_path
+from annotator.io.formats.registry import export_formats, import_formats
 from annotator.ui.shell import window_state
 from annotator.ui.shell.action_rows import ACTIONS, MENUS, TOOL_STRIP
 from annotator.ui.shell.actions import ActionSet, with_mnemonics
@@ -35,6 +36,14 @@ def test_every_action_has_its_row_once():
         assert row.icon or not row.strip
         if row.icon:
             assert resource_path(f"icons/{row.icon}.svg").is_file()
+
+
+def test_what_reads_and_writes_many_formats_is_not_called_by_one_of_them():
+    rows = {row.id: row for row in ACTIONS}
+    for name, formats in (("import", import_formats()), ("export", export_formats())):
+        assert len(formats) > 1
+        assert not any(spec.title.split()[0] in rows[name].text for spec in formats)
+        assert "and others" in rows[name].tip
 
 
 def test_every_row_leads_to_something_that_takes_what_it_is_given(desk):

@@ -61,6 +61,18 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def test_rows_have_air_and_begin_under_their_heads(panel):
+    item = panel.list.topLevelItem(0)
+    rect = panel.list.visualItemRect(item)
+    assert rect.height() >= panel.list.fontMetrics().height() + 8
+    picture = panel.list.grab(panel.list.viewport().geometry()).toImage()
+    rect.translate(panel.list.viewport().pos())
+    ground = picture.pixelColor(1, rect.center().y())
+    assert all(
+        picture.pixelColor(x, y) == ground for x in range(1, 5) for y in range(rect.top() + 1, rect.bottom() - 1)
+    ), "letters begin at the edge"
+
+
 def test_every_model_stands_there_with_what_it_can_and_needs(panel):
     names = [panel.list.topLevelItem(row).text(0) for row in range(panel.list.topLevelItemCount())]
     assert set(weights.registry()) <= set(names)

@@ -158,7 +158,7 @@ class ModelsDialog(QDialog):
         if self.list.currentItem() is None and first is not None:
             self.list.setCurrentItem(first)
         disk = in_words(overview.disk_bytes(tuple(found)))
-        self.total.setText(f"{disk} on the disk; what can be used now is bold. Brought here: {weights.user_dir()}")
+        self.total.setText(f"{disk} on the disk; what can be used now is bold. Yours lie in {weights.user_dir()}")
         self._show_chosen()
 
     def _show_chosen(self) -> None:

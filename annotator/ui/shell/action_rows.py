@@ -53,8 +53,8 @@ def _panel(spec: PanelSpec, *, is_first: bool) -> ActionRow:
 
 _OVERLAP = (
     (Overlap.ALLOWED, "Objects may overlap", "In this project: a new object changes no other"),
-    (Overlap.YIELDS, "New objects yield", "In this project: what others have is left out of a new object"),
-    (Overlap.TAKES, "New objects take", "In this project: others lose what a new object has"),
+    (Overlap.YIELDS, "New objects yield to others", "In this project: what others have is left out of a new object"),
+    (Overlap.TAKES, "New objects take from others", "In this project: others lose what a new object has"),
 )
 
 
@@ -132,9 +132,9 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="files.open_samples"),
     A("save", "Save", "File", "Every accepted object is saved at once; this says so",
       run="commands.tell_saved", keys=("Ctrl+S",), enabled=when.in_project),
-    A("import", "Import COCO…", "File", "Bring objects of a COCO file in",
+    A("import", "Import…", "File", "Bring objects of another program's file in: COCO, YOLO, DICOM and others",
       run="files.import_file", keys=("Ctrl+I",), enabled=when.in_project, icon="import", starts_section=True),
-    A("export", "Export…", "File", "Write COCO or polygons, and check what was written",
+    A("export", "Export…", "File", "Write objects as COCO, masks, polygons and others, and check the file",
       run="files.export", keys=("Ctrl+E",), enabled=when.in_project, icon="export"),
     A("settings", "Settings…", "File", "Change how the program behaves",
       run="files.show_settings", keys=("Ctrl+,",), icon="settings", starts_section=True),
