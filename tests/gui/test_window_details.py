@@ -131,6 +131,7 @@ def test_the_hint_goes_with_the_first_click_and_does_not_come_back(desk):
     desk.open()
     hint = desk.window.area.hint
     assert hint.isVisible()
+    assert "drag a box" in hint._label.text(), "the plain drag is a gesture that nobody finds by himself"
     desk.click(60, 60)
     assert hint.isHidden()
     desk.wait_mask(60, 60)

@@ -138,6 +138,13 @@ def test_commands_are_found_and_wrong_ones_refused(tmp_path: Path, capsys: pytes
     assert "--outt" in capsys.readouterr().err
 
 
+def test_the_installation_says_what_it_takes_before_it_is_silent() -> None:
+    before = README.read_text("utf-8").partition("python3 -m venv")[0].partition("## Try it")[2]
+    assert re.search(r"\d GB, which\s+take \d GB of disk", before)
+    assert "minutes" in before
+    assert re.search(r"nothing is\s+printed", before)
+
+
 def test_the_readme_names_every_command() -> None:
     text = README.read_text("utf-8")
     missing = [name for name in COMMANDS if name != "open" and f"annotator {name} " not in text]

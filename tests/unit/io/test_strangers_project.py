@@ -104,6 +104,26 @@ def test_a_plain_copy_needs_a_project(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["text.annot"]
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_strangers_schema_calls_nothing_and_damaged_cells_are_seen(project: Path, read_only: bool) -> None:
+    with ProjectStore.open(project, read_only=read_only) as store:
+        said = {
+            name: store.held.connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("trusted_schema", "cell_size_check", "foreign_keys")
+        }
+    assert said.pop("foreign_keys") == 1 or read_only
+    assert said == {"trusted_schema": 0, "cell_size_check": 1}
+
+
+def test_a_file_that_is_opened_for_the_first_time_is_looked_through(project: Path) -> None:
+    """Rows are read without a word here; only writing would meet the pages that are said to be free."""
+    data = bytearray(project.read_bytes())
+    data[36:40] = (7).to_bytes(4, "big")
+    project.write_bytes(data)
+    with pytest.raises(ProjectUnsoundError, match="is damaged"):
+        open_project(project)
+
+
 def test_a_huge_value_is_a_message(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from annotator.io.project import connect
 
