@@ -99,6 +99,25 @@ def test_they_go_into_a_project_once(folder: Path, tmp_path: Path, capsys: pytes
         assert main(command) == 0
 
 
+def test_what_a_project_has_is_asked_as_boxes_or_refined(folder: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    assert main(["batch", str(folder), "--out", str(first), "--into", str(folder), *LOOSE]) == 0
+    (project,) = folder.glob("*.annot")
+    objects = len(json.loads((first / "objects.json").read_text())["annotations"])
+    assert objects
+    for option, place in (("--boxes", "box_prompt"), ("--refine", "refined_iou")):
+        out = tmp_path / option
+        assert main(["batch", str(project), "--out", str(out), option, str(project)]) in (0, 1)
+        found = json.loads((out / "objects.json").read_text())
+        assert 1 <= len(found["annotations"]) <= objects
+        assert all(place in one for one in found["annotations"])
+        assert {one["name"] for one in found["categories"]} == {"object"}
+        assert len(found["info"]["prompts"]["sha256"]) == 64
+    damaged = tmp_path / "damaged.annot"
+    damaged.write_bytes(b"no project")
+    assert main(["batch", str(project), "--out", str(tmp_path / "x"), "--refine", str(damaged)]) == 2
+
+
 def test_a_table_in_parts_has_every_object_once(folder: Path, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     out = tmp_path / "out"

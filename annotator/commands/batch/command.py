@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotator.commands.adapter_option import add_adapter_argument
 from annotator.commands.batch.words import add_word_arguments
-from annotator.commands.batch.work_list import Shard, WorkItem, parse_shard
+from annotator.commands.batch.work_list import PROJECT_SUFFIX, Shard, WorkItem, parse_shard
 from annotator.commands.precision_option import add_precision_argument
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
@@ -41,10 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, metavar="DIR", help="where a COCO file's images are; default: beside it")
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--auto", action="store_true", help="every object of every image (default)")
-    asked.add_argument("--boxes", type=Path, metavar="FILE", help="an object in each box: COCO, COCO results or CSV")
+    asked.add_argument(
+        "--boxes", type=Path, metavar="FILE", help="an object in each box: COCO, results, CSV or a project"
+    )
     asked.add_argument("--text", metavar="WORDS", help='all that words name: "nucleus, not debris"')
     asked.add_argument(
-        "--refine", type=Path, metavar="COCO", help="the masks of a COCO file, each refined by the model"
+        "--refine", type=Path, metavar="FILE", help="the masks of a COCO file or a project, each refined by the model"
     )
     asked.add_argument("--points", type=Path, metavar="CSV", help="an object at each point, or group of points")
     parser.add_argument("--masks", action="store_true", help="a PNG of labels for every image, too, in DIR/masks")
@@ -143,7 +145,7 @@ def _place(args: argparse.Namespace, name: str, suffix: str) -> Path:
 
 def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile | None:
     """Of the file that was named; None: everything is asked for."""
-    from annotator.commands.batch.mask_prompts import read_masks
+    from annotator.commands.batch.mask_prompts import read_masks, read_project
     from annotator.commands.batch.prompts import read_boxes, read_points
     from annotator.domain.errors import UserError
 
@@ -155,6 +157,9 @@ def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile 
     if given and (args.boxes or args.points or args.refine or args.text is not None):
         instead = "--boxes, --points, --refine or --text"
         raise UserError(f"--{given[0].replace('_', '-')} is about --auto.", f"Leave it out with {instead}.")
+    for named, as_boxes in ((args.refine, False), (args.boxes, True)):
+        if named is not None and named.suffix.lower() == PROJECT_SUFFIX:
+            return read_project(named, as_boxes=as_boxes)
     if args.refine is not None:
         return read_masks(args.refine)
     if args.boxes is None and args.points is None:

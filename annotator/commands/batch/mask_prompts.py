@@ -53,3 +53,35 @@ def _question(row: dict[str, Any], image: dict[str, Any]) -> Question | None:
     category = whole_number(row.get("category_id"))
     number = 1 if category is None else category
     return None if mask.is_empty else Question(category_id=number, rle=mask.rle(), size_wh=(width, height))
+
+
+def read_project(path: Path, *, as_boxes: bool) -> PromptFile:
+    """The objects that a project has: their masks to refine, or the boxes round them.
+
+    Raises:
+        ProjectError: it cannot be read.
+    """
+    from annotator.domain.geometry import Box
+    from annotator.io.project.store import ProjectStore
+
+    mark, skipped = hashlib.sha256(), 0
+    by_name: dict[str, list[Question]] = {}
+    with ProjectStore.open(path, read_only=True) as store:
+        names = {one.id: one.name for one in store.categories()}
+        for image in store.images():
+            key = f"{image.path}#{image.frame}" if image.frame else image.path
+            for row in store.annotations(image.id):
+                if not row.rle or not row.w or not row.h:
+                    skipped += 1
+                    continue
+                mark.update(f"{key}|{row.id}|{row.category_id}|".encode() + row.rle)
+                box = Box(row.x, row.y, row.x + row.w, row.y + row.h)
+                size = (row.image_width, row.image_height)
+                question = (
+                    Question(box=box, category_id=row.category_id)
+                    if as_boxes
+                    else Question(category_id=row.category_id, rle=row.rle, size_wh=size)
+                )
+                by_name.setdefault(key, []).append(question)
+    used = {question.category_id for questions in by_name.values() for question in questions}
+    return PromptFile(by_name, categories=complete_names(names, used), skipped=skipped, sha256=mark.hexdigest())

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from annotator.domain.errors import ImageError, ImportFormatError, ProjectError, UserError
 
 _OUTSIDE = "{} is not in the folder of images."
-_LIST_SUFFIX, _COCO_SUFFIX, _PROJECT_SUFFIX = ".txt", ".json", ".annot"
+_LIST_SUFFIX, _COCO_SUFFIX, PROJECT_SUFFIX = ".txt", ".json", ".annot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def list_work(sources: Iterable[str], *, images: Path | None = None) -> list[Wor
         suffix = "" if path.is_dir() else path.suffix.lower()
         if suffix == _COCO_SUFFIX:
             named += _of_coco(path, images or path.parent)
-        elif suffix == _PROJECT_SUFFIX:
+        elif suffix == PROJECT_SUFFIX:
             named += _of_project(path)
         else:
             found, own = _plain(source, path, suffix)
