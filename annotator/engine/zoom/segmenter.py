@@ -58,8 +58,8 @@ ALIKE_SIZES = 1.25
 """A piece this much smaller or larger than the last shows nothing new."""
 ZOOMING_SETTINGS = EverythingSettings(
     points_per_side=20,
-    pred_iou_thresh=0.35,
-    stability_score_thresh=0.25,
+    pred_iou_thresh=0.3,
+    stability_score_thresh=0.15,
     mask_nms_thresh=0.6,
     crop_n_layers=2,
     crop_n_points_downscale_factor=2,
