@@ -114,6 +114,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("export", "", "state", "Format and options of the last export (text of the window's own)."),
     Setting("knows_drafts_stay", False, "state", "Whether closing has said that unaccepted objects are kept."),
     Setting("proposals", "", "state", "Which proposals are shown (text of the window's own)."),
+    Setting("check_images", False, "state", "Whether checks read the images, too."),
     Setting("words", [], "state", "What was looked for by words, newest first."),
     Setting("panels", "", "state", "Places and sizes of the window's panels (text of the window's own)."),
 )

@@ -208,7 +208,7 @@ def build_program(
         words=words,
         similar=Similar(window, session, loader, bench),
         greys=WindowLevel(window, session, bench, loader=loader),
-        checks=Checks(window, session, refine, bench),
+        checks=Checks(window, session, refine, bench, settings),
         statistics=Statistics(window, session),
         tracks=tracks,
         factory_for=factory_for,

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
@@ -234,7 +235,7 @@ def test_on_a_low_screen_every_button_is_reached_by_tab(checking):
     desk.window.resize(853, 480)
     panel = check(desk)
     desk.key(K.Key_Down)
-    for button in (panel.run_button, panel.repair_button, panel.waive_button, panel.export_button):
+    for button in (panel.images_box, panel.run_button, panel.repair_button, panel.waive_button, panel.export_button):
         desk.key(K.Key_Tab)
         assert button.hasFocus()
         assert not button.visibleRegion().isEmpty()
@@ -376,3 +377,30 @@ def test_two_that_overlap_are_made_one(checking):
     panel.view.setCurrentIndex(panel.model.index(holes))
     desk.key(K.Key_R, ALT | M.ShiftModifier)
     assert "nothing to merge" in desk.window.status.message.text()
+
+
+def test_outlines_are_compared_with_the_images_where_that_is_wanted(desk, tmp_path):
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    image = np.random.default_rng(0).integers(40, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    image[10:38, 10:38] += 120
+    Image.fromarray(image).save(folder / "a.png")
+    with ProjectStore.open_folder(folder) as store:
+        store.record_image_facts(1, sha256="1" * 64, width=WIDTH, height=HEIGHT)
+        for x, y in ((10, 10), (20, 16)):
+            blank = Annotation(store.new_id("annotation"), 1, 1, 0, 0, 0, 0, 0, b"", WIDTH, HEIGHT)
+            store.apply(accept_edit(blank.with_mask(block(x, y, 28, 28)), store.image(1)))
+    desk.open(folder=folder)
+    panel = check(desk)
+    assert "edges" not in {group.spec.id for group in panel.model.list.groups}
+    panel.images_box.click()
+    check_again(desk)
+    [group] = [one for one in panel.model.list.groups if one.spec.id == "edges"]
+    assert [one.object_ids for one in group.findings] == [(2,)]
+    assert desk.program.settings.get("check_images") is True
+
+
+def check_again(desk):
+    runs = len(desk.window.jobs.jobs)
+    QTest.mouseClick(panel_of(desk).run_button, LEFT)
+    desk.until(lambda: len(desk.window.jobs.jobs) > runs and panel_of(desk).run_button.text() == "Check again")

@@ -77,7 +77,7 @@ CHECKS: tuple[CheckSpec, ...] = (
         "edges",
         "Ignores edges",
         Severity.NOTE,
-        "An outline lies on no edge of the image (with --pixels).",
+        "An outline lies on no edge of the image, where images are read.",
         needs_pixels=True,
     ),
     CheckSpec("done-without", "Done without objects", Severity.WARNING, "An image is done and has no object."),

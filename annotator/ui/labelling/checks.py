@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from annotator.io.project.checked import checked_images
 from annotator.io.project.place import now_text
 from annotator.io.project.store import ProjectStore
 from annotator.io.project.waivers import Waiver, remove_waiver, write_waiver
+from annotator.io.settings import Settings
 from annotator.jobs.job import Job
 from annotator.ui.labelling.check_follow import follow, rows_of
 from annotator.ui.labelling.check_repairs import GroupRepair
@@ -30,6 +32,7 @@ from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.background import BackgroundWork, Errand
 
+SETTING = "check_images"
 _TOPIC = f"{Subject.IMAGE}/check"
 _IN_HAND = "The current object is not accepted yet: Enter accepts it, Esc drops it."
 _NOT_RUN = "Nothing was checked yet."
@@ -38,7 +41,14 @@ _NOT_RUN = "Nothing was checked yet."
 class Checks(QObject):
     """One per window. A run reads the project file on a thread of its own; later changes are followed in the list."""
 
-    def __init__(self, window: MainWindow, session: ProjectSession, refine: RefineController, bench: Workbench) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        session: ProjectSession,
+        refine: RefineController,
+        bench: Workbench,
+        settings: Settings,
+    ) -> None:
         super().__init__(window)
         self._window, self._session, self._refine, self._bench = window, session, refine, bench
         self._panel, self._notices = window.checks, window.notices
@@ -52,6 +62,8 @@ class Checks(QObject):
         self._group_repair.made.connect(self._on_group)
         self._group_repair.failed.connect(self._on_error)
         panel = self._panel
+        panel.images_box.setChecked(bool(settings.get(SETTING)))
+        panel.images_box.toggled.connect(partial(_remember, settings, self._on_error))
         panel.run_wanted.connect(self.run)
         panel.stop_wanted.connect(self.stop)
         panel.shown.connect(self.show)
@@ -71,9 +83,9 @@ class Checks(QObject):
         store = self._session.store
         if store is None or self._work is not None:
             return
-        path, self._meanwhile = store.path, []
+        path, reads_images, self._meanwhile = store.path, self._panel.reads_images, []
         job = Job(f"Check {path.name}", unit="image", on_show=lambda: self._window.show_panel("checks", True))
-        work = self._work = BackgroundWork(lambda job: _check(path, job), self, job=job)
+        work = self._work = BackgroundWork(lambda job: _check(path, job, reads_images), self, job=job)
         self._works.append(work)
         self._window.jobs.add(job, work)
         work.progressed.connect(lambda done, total: self._on_progress(work, done, total))
@@ -331,11 +343,19 @@ class Checks(QObject):
         self._notices.tell(text, about=Subject.SELECTION)
 
 
-def _check(path: Path, job: Job) -> CheckList:
+def _remember(settings: Settings, on_error: Callable[[Exception], None], reads_images: bool) -> None:
+    try:
+        settings.set(SETTING, reads_images)
+    except UserError as error:
+        on_error(error)
+
+
+def _check(path: Path, job: Job, reads_images: bool) -> CheckList:
     """Everything that is found in a project file, and what of it was waived."""
     with ProjectStore.open(path, read_only=True) as store:
         names = {image.id: image.path for image in store.images()}
         notes = {mark: waiver.note for mark, waiver in store.waivers.all().items()}
-        found = tuple(check_project(checked_images(store, job.progress), store.categories()))
+        entries = checked_images(store, job.progress, reads_images=reads_images)
+        found = tuple(check_project(entries, store.categories()))
     marks = {one.mark for one in found}
     return CheckList.of(found, names, {mark: note for mark, note in notes.items() if mark in marks})

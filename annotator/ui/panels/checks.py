@@ -6,6 +6,7 @@ from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QGridLayout,
     QLabel,
     QLineEdit,
@@ -61,6 +62,7 @@ class CheckPanel(QWidget):
     """A list by check. Enter or a double click shows a finding; the buttons are about the current one."""
 
     run_wanted = Signal()
+    """Whether images are to be read for it: :attr:`reads_images`."""
     stop_wanted = Signal()
     shown = Signal(object)
     """Finding: it is to be seen"""
@@ -93,6 +95,8 @@ class CheckPanel(QWidget):
         self.field.hide()
         self.field.returnPressed.connect(self._on_note)
         self.field.left.connect(self._leave_field)
+        self.images_box = QCheckBox("Compare with the images")
+        self.images_box.setToolTip("Reads every image, too, and looks whether outlines lie on its edges: takes longer")
         self.run_button = self._button("Check", self._run_or_stop)
         self.repair_button = self._button("Repair", self.repair_wanted.emit)
         self.waive_button = self._button("Waive…", self.begin_note)
@@ -100,6 +104,11 @@ class CheckPanel(QWidget):
         self._lay_out()
         theme.subscribe(lambda _tokens: self.view.viewport().update())
         self._refresh()
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether outlines are to be compared with the images."""
+        return self.images_box.isChecked()
 
     @property
     def current(self) -> Finding | None:
@@ -211,6 +220,7 @@ class CheckPanel(QWidget):
             grid.addWidget(button, at // 2, at % 2)
         foot.setSpacing(6)
         foot.addWidget(self.field)
+        foot.addWidget(self.images_box)
         foot.addLayout(grid)
         content = QWidget()
         content.setObjectName("panel")
@@ -279,6 +289,7 @@ class CheckPanel(QWidget):
         self.stands.setText(self._text())
         self.run_button.setText("Stop" if self._is_running else "Check again" if self._has_run else "Check")
         self.run_button.setEnabled(self._has_project)
+        self.images_box.setEnabled(not self._is_running)
         repair = Repair.NONE if finding is None or finding.mark in self.model.stale else finding.spec.repair
         group = self.current_group
         text = f"{group[0].spec.repair.value} ({grouped(len(group))})" if group else repair.value or "repair"
