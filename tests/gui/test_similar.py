@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Edit, RowChange
@@ -109,3 +110,24 @@ def test_without_a_selection_it_says_what_to_do_and_a_change_is_looked_at_again(
     labelled.session.delete({max(one.id for one in labelled.session.annotations)})
     find(labelled)
     labelled.until(lambda: len(panel(labelled).model.rows) == 22)
+
+
+def test_images_that_are_nearly_the_same_are_listed_in_pairs_and_gone_to(desk, tmp_path, monkeypatch):
+    monkeypatch.setattr("annotator.io.project.looks.cache_dir", lambda: tmp_path / "cache")
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 255, (8, 12, 3)).astype(np.uint8)
+        Image.fromarray(noise).resize((96, 64)).save(folder / f"{number}.png")
+    Image.open(folder / "1.png").resize((60, 40)).save(folder / "one-smaller.png")
+    desk.open(folder=folder)
+    QTest.mouseClick(panel(desk).copies_button, Qt.MouseButton.LeftButton)
+    desk.until(lambda: is_there(desk))
+    rows = panel(desk).model.rows
+    assert [row.text for row in rows] == ["1: 1.png", "1: one-smaller.png"]
+    assert rows[0].tip == "1.png, the same picture as one-smaller.png"
+    assert "1 pair of images" in panel(desk).stands.text()
+    desk.until(lambda: len(panel(desk).model._pictures) == 2)
+    panel(desk).view.setFocus()
+    desk.key(K.Key_L, M.AltModifier)
+    desk.until(lambda: desk.session.image.name == "one-smaller.png" and desk.program.similar._wanted is None)

@@ -1,4 +1,5 @@
-"""Similar objects in the window: what looks like the selected one, and what looks unlike its class."""
+"""Similar objects in the window: what looks like the selected one, what looks unlike its class, and images that are
+nearly the same."""
 
 from __future__ import annotations
 
@@ -16,13 +17,15 @@ from PySide6.QtGui import QImage
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectError, UserError
+from annotator.domain.likeness.near_copies import NearCopy, near_copies
 from annotator.domain.likeness.neighbours import LEAST_OF_CLASS, Alike, Neighbours, Suspect
+from annotator.domain.ports.engine import RgbArray
 from annotator.domain.project import Annotation, Change, ImageRecord, reclass_edit
 from annotator.domain.windowing import spread_of
 from annotator.io.images.reader import LoadedImage
 from annotator.io.images.reading import load_image
 from annotator.io.images.windowed import through_stored
-from annotator.io.project.looks import read_neighbours, update_looks
+from annotator.io.project.looks import read_hashes, read_neighbours, update_looks
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import Job
 from annotator.ui.labelling.workbench import Workbench
@@ -40,11 +43,19 @@ _TOO_FEW = f"Classes with fewer than {counted(LEAST_OF_CLASS)} are not judged."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """What was looked at in a project: its objects, and the hashes of its images by id."""
+
+    neighbours: Neighbours
+    hashes: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """``ask`` looks among the objects, beside the GUI thread; ``show`` makes rows of what it gives, and says what they
     are."""
 
-    ask: Callable[[Neighbours], Sequence[Any]]
+    ask: Callable[[Looks], Sequence[Any]]
     show: Callable[[Sequence[Any]], tuple[str, list[SimilarRow]]]
 
 
@@ -57,7 +68,7 @@ class Similar(QObject):
         super().__init__(window)
         self._window, self._session, self._loader, self._bench = window, session, loader, bench
         self._panel, self._notices = window.similar, window.notices
-        self._neighbours: Neighbours | None = None
+        self._looks: Looks | None = None
         self._work: BackgroundWork | None = None
         self._question: Question | None = None
         self._wanted: SimilarRow | None = None
@@ -68,6 +79,7 @@ class Similar(QObject):
         panel = self._panel
         panel.find_wanted.connect(self.find)
         panel.suspects_wanted.connect(self.show_suspects)
+        panel.copies_wanted.connect(self.show_near_copies)
         panel.picked.connect(self.show)
         panel.digit.connect(self._reclass)
         self._cut.connect(self._on_cut)
@@ -87,7 +99,12 @@ class Similar(QObject):
     def show_suspects(self) -> None:
         """The objects that look most unlike their class, of all images."""
         self._window.show_panel("similar", True)
-        self._ask(Question(lambda neighbours: neighbours.suspects()[:SHOWN], self._suspects))
+        self._ask(Question(lambda looks: looks.neighbours.suspects()[:SHOWN], self._suspects))
+
+    def show_near_copies(self) -> None:
+        """Images that are the same picture, or nearly, in pairs."""
+        self._window.show_panel("similar", True)
+        self._ask(Question(lambda looks: near_copies(looks.hashes)[: SHOWN // 2], self._near_copies))
 
     def go(self, step: int) -> None:
         """Show the next object of the panel (+1), or the one before."""
@@ -98,7 +115,7 @@ class Similar(QObject):
             self.show(row)
 
     def show(self, row: SimilarRow) -> None:
-        """Go to the image of an object, and select it."""
+        """Go to the image of an object, and select it; or to an image."""
         if row.image_id not in self._session.row_of:
             self._tell("Its image is not in the project any more.")
         elif self._bench.picture is not None and self._bench.picture.image_id == row.image_id:
@@ -136,7 +153,20 @@ class Similar(QObject):
         ]
         if not rows:
             return f"No object looks unlike its class. {_TOO_FEW}", []
-        return f"{counted(len(rows))} that look unlike their class, the least alike first.", rows
+        return f"{counted(len(rows))}, the least like their class first.", rows
+
+    def _near_copies(self, found: Sequence[NearCopy]) -> tuple[str, list[SimilarRow]]:
+        names = {image.id: image for image in self._session.images}
+        rows: list[SimilarRow] = []
+        for pair in found:
+            if pair.first in names and pair.second in names:
+                for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+                    kind = "the same picture as" if pair.is_same else "nearly the same as"
+                    tip = f"{names[one].path}, {kind} {names[other].path}"
+                    rows.append(SimilarRow(0, one, f"{len(rows) // 2 + 1}: {names[one].name}", tip))
+        if not rows:
+            return "No two images are the same picture, or nearly.", []
+        return f"{counted(len(rows) // 2, 'pair')} of images, the most alike first; a pair has one number.", rows
 
     def _class(self, category_id: int) -> str:
         category = self._session.categories.get(category_id)
@@ -158,17 +188,17 @@ class Similar(QObject):
         if self._work is not None:
             return
         path, reader = store.path, self._reader()
-        known, self._has_changed = self._neighbours, False
+        known, self._has_changed = self._looks, False
 
-        def work(job: Job) -> tuple[Neighbours, Sequence[Any]]:
-            neighbours = known
-            if neighbours is None:
+        def work(job: Job) -> tuple[Looks, Sequence[Any]]:
+            looks = known
+            if looks is None:
                 with ProjectStore.open(path, read_only=True) as own:
                     done = update_looks(own, path, partial(_load, reader, own), job.progress)
                     for line in done.failed:
                         job.log(f"left out: {line}")
-                    neighbours = read_neighbours(own, path)
-            return neighbours, question.ask(neighbours)
+                    looks = Looks(read_neighbours(own, path), read_hashes(path))
+            return looks, question.ask(looks)
 
         job = Job("Look at objects", unit="image")
         thread = self._work = BackgroundWork(work, self, job=job)
@@ -179,12 +209,12 @@ class Similar(QObject):
         thread.failed.connect(lambda error: self._on_failed(thread, error))
         thread.start()
 
-    def _on_answer(self, thread: BackgroundWork, question: Question, result: tuple[Neighbours, Sequence[Any]]) -> None:
+    def _on_answer(self, thread: BackgroundWork, question: Question, result: tuple[Looks, Sequence[Any]]) -> None:
         if thread is not self._work:
             return
         self._end()
-        neighbours, found = result
-        self._neighbours = None if self._has_changed else neighbours
+        looks, found = result
+        self._looks = None if self._has_changed else looks
         if self._question is not question and self._question is not None:
             self._ask(self._question)  # something else is wanted meanwhile
             return
@@ -224,21 +254,23 @@ class Similar(QObject):
         store, read, mark = self._session.store, self._reader(), self._panel.model.rows
         if store is None:
             return
+
+        def told(result: object, _error: Exception | None) -> None:
+            self._cut.emit(mark, result)
+
         ordered = sorted(rows, key=lambda row: row.image_id)
         for image_id, of_image in groupby(ordered, key=lambda row: row.image_id):
-            objects = [found for row in of_image if (found := _annotation(store, row.annotation_id)) is not None]
+            keys = {row.key for row in of_image}
+            objects = [found for key in keys if key > 0 and (found := _annotation(store, key)) is not None]
             place = self._session.row_of.get(image_id)
-            if place is None or not objects:
+            if place is None or not (objects or -image_id in keys):
                 continue
             image = self._session.images[place]
             try:
                 path = self._session.image_path(image)
             except ProjectError:
                 continue
-            self._pool.start(PoolJob(_cutter(read, path, image, objects), self._told(mark)))
-
-    def _told(self, mark: object) -> Callable[[object, Exception | None], None]:
-        return lambda result, _error: self._cut.emit(mark, result)
+            self._pool.start(PoolJob(_cutter(read, path, image, objects), told))
 
     def _on_cut(self, mark: object, pictures: dict[int, QImage] | None) -> None:
         if mark is self._panel.model.rows and pictures:
@@ -257,6 +289,8 @@ class Similar(QObject):
             self._tell(f"{counted(len(changed))} now of class {category.name}.")
 
     def _select(self, row: SimilarRow) -> None:
+        if not row.annotation_id:
+            return  # the image is what is shown
         found = next((one for one in self._session.annotations if one.id == row.annotation_id), None)
         if found is None:
             self._tell("That object is not there any more.")
@@ -271,11 +305,11 @@ class Similar(QObject):
 
     def _on_change(self, change: Change) -> None:
         if change.annotation_ids:
-            self._neighbours, self._has_changed = None, True
+            self._looks, self._has_changed = None, True
 
     def _forget(self) -> None:
         self._end()
-        self._neighbours = self._question = self._wanted = None
+        self._looks = self._question = self._wanted = None
         self._panel.show_rows("", [])
         self._panel.set_allowed(self._session.store is not None)
 
@@ -283,8 +317,8 @@ class Similar(QObject):
         self._notices.tell(text, about=Subject.CHANGE)
 
 
-def _like(annotation_id: int, neighbours: Neighbours) -> Sequence[Alike]:
-    return neighbours.like(annotation_id, SHOWN) if annotation_id in neighbours else ()
+def _like(annotation_id: int, looks: Looks) -> Sequence[Alike]:
+    return looks.neighbours.like(annotation_id, SHOWN) if annotation_id in looks.neighbours else ()
 
 
 def _load(read: Callable[[Path, int], LoadedImage], store: ProjectStore, image: ImageRecord) -> LoadedImage:
@@ -301,24 +335,30 @@ def _annotation(store: ProjectStore, annotation_id: int) -> Annotation | None:
 def _cutter(
     read: Callable[[Path, int], LoadedImage], path: Path, image: ImageRecord, objects: Sequence[Annotation]
 ) -> Callable[[], dict[int, QImage]]:
-    """Cuts objects out of one image; those of an image that cannot be read have no picture."""
+    """Cuts objects out of one image; with none, all of it. Those of an image that cannot be read have no picture."""
 
     def work() -> dict[int, QImage]:
         try:
             loaded = read(path, image.frame)
         except UserError:
             return {}
+        if not objects:
+            return {-image.id: _on_square(loaded.rgb)}
         return {one.id: _picture(loaded, one) for one in objects}
 
     return work
 
 
 def _picture(loaded: LoadedImage, one: Annotation) -> QImage:
-    """An object with its surroundings, on a transparent square."""
+    """An object with its surroundings."""
     reach = _PICTURE_MARGIN * max(one.w, one.h) + 2
     x0, y0 = max(0, int(one.x - reach)), max(0, int(one.y - reach))
     x1, y1 = min(loaded.width, int(one.x + one.w + reach) + 1), min(loaded.height, int(one.y + one.h + reach) + 1)
-    piece = np.ascontiguousarray(loaded.rgb[y0:y1, x0:x1])
+    return _on_square(np.ascontiguousarray(loaded.rgb[y0:y1, x0:x1]))
+
+
+def _on_square(piece: RgbArray) -> QImage:
+    """A piece of an image, H x W x 3, as large as it fits on a transparent square."""
     scale = THUMB_PX / max(piece.shape[:2])
     width, height = max(1, round(piece.shape[1] * scale)), max(1, round(piece.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

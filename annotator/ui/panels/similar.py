@@ -21,12 +21,18 @@ _ROLE = Qt.ItemDataRole
 
 @dataclass(frozen=True, slots=True)
 class SimilarRow:
-    """An object as it is listed; ``text`` stands below its picture, ``tip`` says more."""
+    """An object as it is listed, or an image (``annotation_id`` is 0); ``text`` stands below its picture, ``tip`` says
+    more."""
 
     annotation_id: int
     image_id: int
     text: str
     tip: str
+
+    @property
+    def key(self) -> int:
+        """What its picture is found by: an object's id, or less than 0."""
+        return self.annotation_id or -self.image_id
 
 
 class SimilarModel(QAbstractListModel):
@@ -44,11 +50,11 @@ class SimilarModel(QAbstractListModel):
         self.rows, self._pictures = tuple(rows), {}
         self.endResetModel()
 
-    def set_picture(self, annotation_id: int, picture: QImage) -> None:
+    def set_picture(self, key: int, picture: QImage) -> None:
         """It has been cut out."""
-        self._pictures[annotation_id] = QPixmap.fromImage(picture)
+        self._pictures[key] = QPixmap.fromImage(picture)
         for at, row in enumerate(self.rows):
-            if row.annotation_id == annotation_id:
+            if row.key == key:
                 self.dataChanged.emit(self.index(at), self.index(at), [int(_ROLE.DecorationRole)])
 
     def rowCount(self, parent: Index = _ROOT) -> int:
@@ -59,7 +65,7 @@ class SimilarModel(QAbstractListModel):
         if role == _ROLE.DisplayRole:
             return row.text
         if role == _ROLE.DecorationRole:
-            return QIcon(self._pictures.get(row.annotation_id, self._blank))
+            return QIcon(self._pictures.get(row.key, self._blank))
         if role in (_ROLE.ToolTipRole, _ROLE.AccessibleTextRole):
             return row.tip
         return row if role == ROW_ROLE else None
@@ -90,6 +96,7 @@ class SimilarPanel(QWidget):
     """The marked ones are to have the class of this key"""
     find_wanted = Signal()
     suspects_wanted = Signal()
+    copies_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -114,6 +121,7 @@ class SimilarPanel(QWidget):
         self.view.digit.connect(self.digit)
         self.find_button = self._button("Find similar", self.find_wanted)
         self.suspects_button = self._button("Unlike their class", self.suspects_wanted)
+        self.copies_button = self._button("Near copies", self.copies_wanted)
         box = QVBoxLayout(self)
         box.setContentsMargins(12, 4, 12, 8)
         box.setSpacing(6)
@@ -121,7 +129,7 @@ class SimilarPanel(QWidget):
         box.addWidget(self.view, 1)
         line = QHBoxLayout()
         line.setSpacing(6)
-        for button in (self.find_button, self.suspects_button):
+        for button in self._buttons:
             line.addWidget(button)
         box.addLayout(line)
         self.set_allowed(False)
@@ -134,7 +142,7 @@ class SimilarPanel(QWidget):
             self.view.setCurrentIndex(self.model.index(0))
 
     def set_allowed(self, has_project: bool) -> None:
-        for button in (self.find_button, self.suspects_button):
+        for button in self._buttons:
             button.setEnabled(has_project)
 
     def go(self, step: int) -> SimilarRow | None:
@@ -158,8 +166,12 @@ class SimilarPanel(QWidget):
         return [self.model.rows[index.row()] for index in self.view.selectedIndexes()]
 
     def set_pictures(self, pictures: Mapping[int, QImage]) -> None:
-        for annotation_id, picture in pictures.items():
-            self.model.set_picture(annotation_id, picture)
+        for key, picture in pictures.items():
+            self.model.set_picture(key, picture)
+
+    @property
+    def _buttons(self) -> tuple[QPushButton, ...]:
+        return self.find_button, self.suspects_button, self.copies_button
 
     def _button(self, text: str, signal: SignalInstance) -> QPushButton:
         button = QPushButton(text)

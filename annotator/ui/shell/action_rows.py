@@ -290,6 +290,8 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="similar.find", keys=("Ctrl+Alt+S",), enabled=when.has_selected, starts_section=True),
     A("suspects", "Objects unlike their class", "Image", "Those that may have the wrong class, of all images",
       run="similar.show_suspects", keys=("Ctrl+Alt+U",), enabled=when.in_project),
+    A("similar_copies", "Find near copies", "Image", "Images that are the same picture, or nearly, in pairs",
+      run="similar.show_near_copies", enabled=when.in_project),
     A("similar_next", "Next of the similar ones", "Image", "Go to the next object of the Similar panel",
       run="similar.go", args=(+1,), keys=("Alt+L",), enabled=when.in_project, repeats=True),
     A("similar_previous", "Previous of the similar ones", "Image", "Back to the one before",
