@@ -209,19 +209,17 @@ class RowChange:
 class Edit:
     """A named, reversible change of the document, applied in one transaction.
 
-    ``drafts_of`` are images whose drafts end with it; taking it back brings them back, too. ``packed`` is the edit as
-    the project file keeps it, where somebody has made that beforehand, beside the window.
+    ``drafts_of`` are images whose drafts end with it; taking it back brings them back, too.
     """
 
     name: str
     changes: tuple[RowChange, ...]
     drafts_of: tuple[int, ...] = ()
-    packed: bytes = field(default=b"", compare=False, repr=False)
 
     def inverted(self) -> Edit:
         """The edit that takes this one back: its changes inverted, last first."""
         changes = tuple(change.inverted() for change in reversed(self.changes))
-        return replace(self, changes=changes, packed=b"")
+        return replace(self, changes=changes)
 
     def refuse_locked(self, locked: frozenset[int]) -> None:
         """Raises:

@@ -18,8 +18,8 @@ from annotator.domain.project import Status
 from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import Walk
 from annotator.io.formats.coco.export import export_coco
+from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
-from annotator.ui.labelling import proposals as proposals_module
 from tests.fakes import FakeFinder, FakeProposal, block
 from tests.gui.shell import LEFT, NONE
 from tests.gui.test_without_a_mouse import go_to
@@ -442,10 +442,13 @@ def test_a_search_that_was_stopped_waits_to_be_asked(seeker):
 
 def test_many_are_made_ready_beside_the_window_and_taken_in_one_step(seeker, monkeypatch):
     threads = []
-    real = proposals_module.packed
-    monkeypatch.setattr(
-        proposals_module, "packed", lambda edit: threads.append(threading.current_thread()) or real(edit)
-    )
+    real = ProjectStore.perform
+
+    def applied(*args, **kwargs):
+        threads.append(threading.current_thread())
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ProjectStore, "perform", applied)
     seeker.finder.found = [
         FakeProposal(block(3 + 6 * (n % 25), 3 + 6 * (n // 25), 5, 5, width=WIDTH, height=HEIGHT), 0.9)
         for n in range(100)
@@ -461,10 +464,10 @@ def test_many_are_made_ready_beside_the_window_and_taken_in_one_step(seeker, mon
     assert review(seeker).shown == ()
     assert "Accepted: object, 100 objects" in line(seeker)
     seeker.key(K.Key_Z, M.ControlModifier)
-    assert seeker.session.annotations == ()
     seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 100)
+    assert seeker.session.annotations == ()
     seeker.key(K.Key_Z, M.ControlModifier | M.ShiftModifier)
-    assert len(seeker.session.annotations) == 100
+    seeker.until(lambda: len(seeker.session.annotations) == 100)
 
 
 def test_without_a_model_that_can_it_is_said(desk):

@@ -26,9 +26,7 @@ _MAX_EDIT_VALUES = 16_000_000
 
 
 def edit_to_blob(edit: Edit) -> bytes:
-    """An edit's changes as JSON, compressed when large; what was made beforehand."""
-    if edit.packed:
-        return edit.packed
+    """An edit's changes as JSON, compressed when large."""
     # One by one: an import has a hundred thousand, and a call of the encoder holds the interpreter's lock.
     changes = (to_json([_plain(change.before), _plain(change.after)]) for change in edit.changes)
     raw = f"[{','.join(changes)}]".encode("ascii")

@@ -46,6 +46,8 @@ class HeldFile:
         self.is_wal = is_wal
         self._is_writer, self._lock = is_writer, lock
         self._look, self._use = threading.Lock(), threading.RLock()
+        self.alone = threading.RLock()
+        """Who writes has it: one thread at a time."""
         self._guard: sqlite3.Connection | None = None
         self._is_closed = self._is_held_by_other = self._is_rescued = False
         self._overwritten: FileIdentity | None = None
@@ -129,6 +131,10 @@ class HeldFile:
             ProjectReplacedError: another one has taken its place; nothing was written.
             sqlite3.Error: as SQLite says it.
         """
+        with self.alone:
+            yield from self._transaction()
+
+    def _transaction(self) -> Iterator[None]:
         state = self.state(is_thorough=True)
         if state.is_foreign:
             raise state.error(self.path)
@@ -163,7 +169,7 @@ class HeldFile:
         to the one who writes."""
         self._wait_for_others(is_long=False)
         try:
-            with transaction(self.connection):
+            with self.alone, transaction(self.connection):
                 return True
         except sqlite3.OperationalError as error:
             return not ("locked" in str(error) or "busy" in str(error))

@@ -15,6 +15,7 @@ from annotator.domain.project import Annotation, Category, ImageRecord, Row, Sta
 from annotator.domain.review import ReviewedObject
 from annotator.files.atomic import put_in_place
 from annotator.io.project.drafts import DraftRows
+from annotator.io.project.edit_rows import Step
 from annotator.io.project.figures import FigureQueries
 from annotator.io.project.foreign_values import UNNAMED, json_of, text_of
 from annotator.io.project.image_folder import ImageFolder
@@ -142,6 +143,11 @@ class ProjectQueries(ImageFolder):
         """What redo would bring back, or None."""
         found = self._fetch("SELECT name FROM edit WHERE undone = 1 ORDER BY seq LIMIT 1")
         return (text_of(found[0][0]) or UNNAMED) if found else None
+
+    def step_bytes(self, step: Step) -> int:
+        """How much the edit is that a step would take, as the file keeps it; 0: there is none."""
+        found = self._fetch(f"SELECT LENGTH(CAST(changes AS BLOB)) FROM edit WHERE {step[0]} LIMIT 1")
+        return found[0][0] if found and isinstance(found[0][0], int) else 0
 
     def meta_get(self, key: str, default: str | None = None) -> str | None:
         """A remembered text of the project (position, class, ...); a value that is no text counts as missing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain
@@ -29,13 +30,16 @@ class RowWriter:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._counting = threading.Lock()
+        """Ids are given out while another thread writes."""
         self._next_ids: dict[str, int] = {table: _next_id(connection, table) for table in COLUMNS}
         self._next_ids[_TRACK] = _next_id(connection, _TRACK, "annotation", "track_id")
 
     def new_id(self, kind: RowKind) -> int:
         """The next id. It is used up in the file when a row with it is inserted."""
-        value = self._next_ids[kind]
-        self._next_ids[kind] = value + 1
+        with self._counting:
+            value = self._next_ids[kind]
+            self._next_ids[kind] = value + 1
         return value
 
     def peek_id(self, kind: RowKind) -> int:
@@ -56,7 +60,7 @@ class RowWriter:
         for kind in {table_of(row) for row in created}:
             self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
         self._use_tracks([c.after for c in real if c.after is not None])
-        return replace(edit, changes=real, packed=edit.packed if real == edit.changes else b"")
+        return replace(edit, changes=real)
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """New rows of one table, if any, and their ids are used up."""
@@ -147,10 +151,10 @@ class RowWriter:
             self._raise_sequence(_TRACK, largest + 1)
 
     def _raise_sequence(self, kind: str, following: int) -> None:
-        following = max(following, self._next_ids[kind])
+        with self._counting:
+            following = self._next_ids[kind] = max(following, self._next_ids[kind])
         # Whole: what a damaged file says may be no number.
         self._connection.execute("INSERT OR REPLACE INTO sequence(kind, next) VALUES (?, ?)", (kind, following))
-        self._next_ids[kind] = following
 
 
 def _next_id(connection: sqlite3.Connection, kind: str, table: str = "", column: str = "id") -> int:

@@ -15,9 +15,8 @@ from annotator.domain.palette import next_colour
 from annotator.domain.project import Annotation, Category, Change, Edit, RowChange
 from annotator.io.project import agreed
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
-from annotator.io.project.drafts import Kept, image_ids_of
-from annotator.io.project.edit_blobs import edit_from_blob, edit_to_blob
-from annotator.io.project.foreign_values import UNNAMED, text_of
+from annotator.io.project.drafts import Kept
+from annotator.io.project.edit_rows import REDO, UNDO, EditRows, Step
 from annotator.io.project.held import HeldFile
 from annotator.io.project.looking import Look, look_through
 from annotator.io.project.opening import open_held
@@ -44,14 +43,12 @@ from annotator.io.project.schema import (
     translated_errors,
 )
 
-UNDO_CAP = 10_000
-"""Edits that are kept for undo and as an audit trail; the oldest go first."""
-
 
 class ProjectStore(ProjectQueries):
     """An open project: the queries of :class:`ProjectQueries`, and every way to change it.
 
-    One thread uses one store; another thread or program opens its own with ``read_only=True``. A second opener that
+    One thread uses one store; another thread or program opens its own with ``read_only=True``. Only :meth:`perform`
+    may be called by another thread meanwhile: who writes then waits for it. A second opener that
     asks to write gets a store with ``is_read_only`` set and the reason.
     """
 
@@ -76,6 +73,7 @@ class ProjectStore(ProjectQueries):
         self._read_only_reason = read_only_reason
         self._is_wal = held.is_wal
         self._rows_out = RowWriter(held.connection)
+        self._edits = EditRows(held.connection, self._rows_out, self._drafts)
         held.on_rescued = self.agree_for
 
     # --- opening and closing ----------------------------------------------------------------------------------------
@@ -224,20 +222,8 @@ class ProjectStore(ProjectQueries):
             ProjectError: the disk is full or fails, or objects would lose their class or image; nothing was changed.
             ValueError: the edit does not fit (a new row's id is taken, a changed row is gone).
         """
-        self._require_writable()
-        if not edit.changes:
-            return Change(edit.name)
-        with self._transaction():
-            real = self._rows_out.write(edit)
-            drafts = self._drafts.take(edit.drafts_of)
-            self._drafts.write(kept or {})
-            self._connection.execute("DELETE FROM edit WHERE undone = 1")
-            self._connection.execute(
-                "INSERT INTO edit(at, author, name, changes, drafts) VALUES (?, ?, ?, ?, ?)",
-                (now_text(), self.author, real.name, edit_to_blob(real), drafts),
-            )
-            self._connection.execute("DELETE FROM edit WHERE seq <= (SELECT MAX(seq) FROM edit) - ?", (UNDO_CAP,))
-        return real.change()
+        done = self.perform(edit, kept=kept)
+        return (done or edit).change()
 
     def undo(self) -> Change | None:
         """Take back the newest edit (also one of an earlier session); None when there is none.
@@ -245,7 +231,8 @@ class ProjectStore(ProjectQueries):
         Raises:
             as :meth:`apply`.
         """
-        return self._step("undone = 0 ORDER BY seq DESC", 1)
+        done = self.perform(UNDO)
+        return None if done is None else done.change()
 
     def redo(self) -> Change | None:
         """Do again what was undone last; None when there is nothing.
@@ -253,7 +240,8 @@ class ProjectStore(ProjectQueries):
         Raises:
             as :meth:`apply`.
         """
-        return self._step("undone = 1 ORDER BY seq", 0)
+        done = self.perform(REDO)
+        return None if done is None else done.change()
 
     def restore(self, annotation: Annotation) -> Change:
         """Put an earlier state of an object (:func:`annotator.io.project.history.last_good`) in the place of its
@@ -323,6 +311,20 @@ class ProjectStore(ProjectQueries):
         self.write_beside(lambda _file: self._rows_out.update(image, changed))
         return Change("image facts", frozenset((image_id,)), notice=notice)
 
+    def perform(self, what: Edit | Step, *, kept: Kept | None = None) -> Edit | None:
+        """As :meth:`apply`, or with a step as :meth:`undo` and :meth:`redo`; for any thread.
+
+        Returns:
+            What was done, with the rows as they really were and are now; None: there is no such step.
+        """
+        self._require_writable()
+        if isinstance(what, Edit) and not what.changes:
+            return what
+        with self._transaction():
+            if isinstance(what, Edit):
+                return self._edits.apply(what, at=now_text(), author=self.author, kept=kept)
+            return self._edits.step(what)
+
     # --- beside the document ------------------------------------------------------------------------------------------
 
     def meta_set(self, key: str, value: str) -> None:
@@ -338,7 +340,7 @@ class ProjectStore(ProjectQueries):
     def write_beside(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Write what is no part of the document; it survives a crash, not a power cut. Nothing when read-only."""
         if not self.is_read_only:
-            with relaxed(self._connection, is_wal=self._is_wal), self._transaction():
+            with self.held.alone, relaxed(self._connection, is_wal=self._is_wal), self._transaction():
                 work(self._connection)
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -359,28 +361,6 @@ class ProjectStore(ProjectQueries):
                     raise
                 message = "The change would leave objects without their class or image; it was not made."
                 raise ProjectError(message, "Delete those objects or give them another class first.") from error
-
-    def _step(self, which: str, undone: int) -> Change | None:
-        self._require_writable()
-        found = self._fetch(f"SELECT seq, name, changes, drafts FROM edit WHERE {which} LIMIT 1")
-        if not found:
-            return None
-        seq, blob = found[0][0], found[0][2]
-        name, drafts = text_of(found[0][1]) or UNNAMED, text_of(found[0][3]) or ""
-        try:
-            done = edit_from_blob(name, blob)
-        except ValueError as error:
-            message = f"“{name}” cannot be {'undone' if undone else 'done again'}: {error}."
-            raise ProjectError(message, "Everything is as it was; later changes can be made as ever.") from error
-        edit = done.inverted() if undone else done
-        with self._transaction():
-            real = self._rows_out.write(edit)
-            if drafts and undone:
-                self._drafts.give_back(drafts)
-            elif drafts:
-                drafts = self._drafts.take(image_ids_of(drafts)) or drafts
-            self._connection.execute("UPDATE edit SET undone = ?, drafts = ? WHERE seq = ?", (undone, drafts, seq))
-        return real.change()
 
     def _take_folder(self, root: Path) -> None:
         """Go on with the images in ``root``, unless the project's own are where they were. Closes on any failure."""

@@ -79,12 +79,14 @@ class CanvasObjects(QObject):
         session = self._session
         wanted = {a.id: a for a in (session.annotations if is_any else found_among(session.annotations, touched))}
         canvas = self._window.canvas
-        for annotation_id in [known for known in (self._shown if is_any else touched) if known not in wanted]:
-            if self._shown.pop(annotation_id, None) is not None:
+        gone = [one for one in (self._shown if is_any else touched) if one not in wanted and one in self._shown]
+        for annotation_id in gone:
+            self._masks.pop(annotation_id, None)
+            if len(gone) <= FEW_MASKS:
+                del self._shown[annotation_id]
                 canvas.remove_object(annotation_id)
-                self._masks.pop(annotation_id, None)
         stale = [a for a in wanted.values() if a.id not in self._late and self._shown.get(a.id) != self._key(a)]
-        if len(stale) > FEW_MASKS:
+        if max(len(stale), len(gone)) > FEW_MASKS:
             self.show()
         else:
             for annotation in stale:

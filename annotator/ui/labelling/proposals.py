@@ -24,7 +24,6 @@ from annotator.domain.proposals.review import ProposalReview
 from annotator.domain.proposals.table import ProposalTable
 from annotator.domain.proposals.taking import take_edit
 from annotator.domain.proposals.teaching import Lessons
-from annotator.io.project.packing import packed
 from annotator.io.settings import Settings
 from annotator.ui.labelling.proposal_search import WORDS, ProposalSearch
 from annotator.ui.look.numbers import grouped
@@ -33,7 +32,6 @@ from annotator.ui.project.proposal_book import ProposalBook
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import utc_now
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.background import Errand
 from annotator.ui.threads.loading import TOO_LARGE, Picture
 from annotator.ui.threads.proposal_work import Gathered, ProposalWork
 from annotator.ui.threads.worker import EngineClient
@@ -43,8 +41,8 @@ EVERYTHING, LIKE = "everything", "like"
 """Sources of proposals."""
 _FEW_MASKS = 8
 """So many are decoded at once; more of them beside the GUI thread."""
-_FEW_TAKEN = 24
-"""So many become objects at once; of more the edit is made beside the GUI thread."""
+_FEW_OBJECTS = 24
+"""Of so many it is seen at once what they cover."""
 
 
 class Proposals(QObject):
@@ -61,7 +59,6 @@ class Proposals(QObject):
         self._work = ProposalWork(self)
         self.search = ProposalSearch(client, self._work, window.jobs, parent=self)
         self.book = ProposalBook(session)
-        self._taking = Errand(self)
         self.picture: Picture | None = None
         """What is on the screen."""
         self._waiting: Callable[[], None] | None = None
@@ -152,8 +149,9 @@ class Proposals(QObject):
 
     def settle(self, ids: Collection[int], *, is_dropping: bool) -> None:
         """Take these of what is shown with the class in use, in one step, or drop them."""
-        chosen = [one for one in self.review.shown if one in ids]
-        if not chosen or not self._session.is_writable or self._taking.is_busy:
+        wanted = frozenset(ids)
+        chosen = [one for one in self.review.shown if one in wanted]
+        if not chosen or not self._session.is_writable or self._session.large.is_busy:
             return
         if is_dropping:
             self._drops.append(frozenset(chosen))
@@ -223,7 +221,6 @@ class Proposals(QObject):
     def shut_down(self) -> None:
         """Wait for what still runs, and remember the sliders."""
         self.search.stop()
-        self._taking.shut_down()
         self._work.shut_down()
         self.book.keep(self.review)
         try:
@@ -273,17 +270,14 @@ class Proposals(QObject):
                 by_phrase=None if self.words is None else self.words.by_phrase,
             )
 
-        def apply(edit: Edit) -> None:
-            if self._session.store is not store or not self._session.attempt(lambda: self._session.apply(edit)):
-                return
+        def say() -> None:
             what = f"{category.name}, {counted(len(ids))}" if len(ids) > 1 else category.name
             left = "" if self._work.is_busy else f" {counted(len(self.review.shown), 'proposal')} left."
             self.tell(f"Accepted: {what}.{left}")
 
-        if len(ids) <= _FEW_TAKEN:
-            apply(made())
-        else:
-            self._taking.start(lambda: packed(made()), apply, _raised)
+        self._session.large.apply(made, len(ids), say)
+        if self._session.large.is_busy:
+            self.tell(f"Accepting {counted(len(ids), 'proposal')}…")
 
     def _on_ring(self, corners: tuple[tuple[float, float], ...], is_dropping: bool) -> None:
         inside = self.review.table.in_ring(corners, self.review.shown)
@@ -354,14 +348,10 @@ class Proposals(QObject):
             return  # what is under way looks again when it is there
         table = self.review.table
         here = [now[one] for one in touched if one in now]
-        if len(touched) > _FEW_TAKEN or sum(not table.has_runs(one.rle) for one in here) > _FEW_MASKS:
+        if len(touched) > _FEW_OBJECTS or sum(not table.has_runs(one.rle) for one in here) > _FEW_MASKS:
             self._work.cover(table, self._session.annotations)
             return
         self.show(self.review.cover(covered_by_objects(table, here), uncovered=touched))
-
-
-def _raised(error: Exception) -> None:
-    raise error
 
 
 def _runs(annotation: Annotation | None) -> bytes:

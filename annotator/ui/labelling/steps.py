@@ -55,6 +55,7 @@ class Steps:
 
     def redo(self) -> None:
         """What was undone last comes back first: a click that was taken back before its object waits for its turn."""
+        self._session.large.settle()  # a step back that is on its way
         while self._undone:
             if self._redo(self._undone.pop()):
                 return

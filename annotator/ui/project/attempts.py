@@ -62,6 +62,7 @@ class Attempts(QObject):
                 is held, so that both are done in the person's order.
         """
         session, store = self._session, self._session.store
+        session.large.settle()
 
         def retry() -> None:
             if session.store is store:

@@ -6,7 +6,7 @@ Every change goes through :meth:`ProjectSession.apply`, is durable when it retur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from annotator.domain.project import (
     status_edit,
 )
 from annotator.io.project.drafts import Kept
+from annotator.io.project.edit_rows import REDO, UNDO
 from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, facts_to_keep
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
@@ -38,6 +39,7 @@ from annotator.ui.project.attempts import EDIT, ONCE, Attempts
 from annotator.ui.project.attribute_book import AttributeBook
 from annotator.ui.project.class_book import ClassBook
 from annotator.ui.project.draft_book import DraftBook
+from annotator.ui.project.large_edits import LargeEdits
 from annotator.ui.project.slice_book import SliceBook
 
 _FINISHED = (Status.DONE, Status.EMPTY)
@@ -91,7 +93,7 @@ class ProjectSession(QObject):
         self._current_id = 0
         self.attempts = Attempts(self)
         self.classes, self.attributes, self.drafts = ClassBook(self), AttributeBook(self), DraftBook(self)
-        self.slices = SliceBook(self)
+        self.slices, self.large = SliceBook(self), LargeEdits(self)
         self.image_filter, self.locked = ImageFilter(), frozenset[int]()  # locked: objects that only steps back change
 
     # --- opening and closing ----------------------------------------------------------------------------------------
@@ -145,6 +147,7 @@ class ProjectSession(QObject):
 
     def _let_go(self) -> ProjectStore | None:
         """Forget the project; its store stays open."""
+        self.large.settle()
         self.attempts.try_now()
         store, self.store, self.found = self.store, None, None
         self.attempts.forget()
@@ -221,6 +224,7 @@ class ProjectSession(QObject):
         """
         if self.store is None:
             raise ProjectReadOnlyError("No project is open.", "Open a folder first.")
+        self.large.settle()
         edit.refuse_locked(self.locked)
         try:
             change = self.store.apply(edit, kept=kept)
@@ -228,18 +232,19 @@ class ProjectSession(QObject):
             self.replaced.emit()
             raise
         self.drafts.forget_unsaved((*(kept or ()), *edit.drafts_of))
-        self.broadcast(change, edit.new_objects())
+        added = edit.new_objects()
+        self.broadcast(change, None if added is None else {row.id: row for row in added})
         return change
 
     def delete(self, ids: Iterable[int]) -> None:
         chosen = self._chosen(ids)
         if chosen:
-            self.attempt(lambda: self.apply(delete_edit(chosen)))
+            self.large.apply(lambda: delete_edit(chosen), len(chosen))
 
     def reclass(self, ids: Iterable[int], category_id: int) -> None:
         chosen = tuple(a for a in self._chosen(ids) if a.category_id != category_id)
         if chosen and category_id in self.categories:
-            self.attempt(lambda: self.apply(reclass_edit(chosen, category_id)))
+            self.large.apply(lambda: reclass_edit(chosen, category_id), len(chosen))
 
     def mark_empty(self) -> bool:
         """Nothing to annotate here: objects and drafts go (one undo brings them back). Whether it was written."""
@@ -275,10 +280,10 @@ class ProjectSession(QObject):
             self.step(+1)
 
     def undo(self) -> None:
-        self._step_history("undo")
+        self.large.step(UNDO)
 
     def redo(self) -> None:
-        self._step_history("redo")
+        self.large.step(REDO)
 
     @property
     def can_undo(self) -> bool:
@@ -295,28 +300,6 @@ class ProjectSession(QObject):
         self._history = (
             (store.undo_name is not None, store.redo_name is not None) if store and writable else (False, False)
         )
-
-    def _step_history(self, which: str) -> None:
-        store = self.store
-        if store is None:
-            return
-        name = store.undo_name if which == "undo" else store.redo_name
-
-        def work() -> None:
-            change = store.undo() if which == "undo" else store.redo()
-            if change is None:
-                self.told.emit(f"Nothing to {which}.")
-                return
-            self._show_where(change)
-            self.broadcast(change)
-            self.told.emit(f"{'Undone' if which == 'undo' else 'Done again'}: {name}.")
-
-        self.attempt(work)
-
-    def _show_where(self, change: Change) -> None:
-        """Jump to the image that a step back or forward changed, so that nothing changes unseen."""
-        if change.image_ids and self._current_id not in change.image_ids:
-            self.go_to(min(change.image_ids))
 
     def _chosen(self, ids: Iterable[int]) -> tuple[Annotation, ...]:
         wanted = set(ids) - self.locked
@@ -355,8 +338,9 @@ class ProjectSession(QObject):
         """Do ``work``, as :meth:`Attempts.do`."""
         return self.attempts.do(work, what)
 
-    def broadcast(self, change: Change, added: tuple[Annotation, ...] | None = None) -> None:
-        """Tell everyone of a change that the store has made; of objects it has only ``added`` these, where given."""
+    def broadcast(self, change: Change, objects: Mapping[int, Annotation | None] | None = None) -> None:
+        """Tell everyone of a change that the store has made; ``objects``: what is known of those that it has touched,
+        as they are now, None for one that is gone."""
         if change.category_ids:
             self._read_categories()
             self.classes.make_valid()
@@ -368,19 +352,19 @@ class ProjectSession(QObject):
                     with suppress(KeyError):  # one that a re-link took away stays until the project is opened again
                         self.images[row] = self.store.image(image_id)
         self._read_history()
-        self._reread_annotations(change, added)
+        self._reread_annotations(change, objects)
         self.drafts.read()
         self.changed.emit(change)
 
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}
 
-    def _reread_annotations(self, change: Change, added: tuple[Annotation, ...] | None) -> None:
+    def _reread_annotations(self, change: Change, known: Mapping[int, Annotation | None] | None) -> None:
         """Only what changed is read again: an accept must not cost more on an image with thousands of objects."""
         if self.store is None or not change.annotation_ids:
             return
-        if added is not None:
-            here = {row.id: row for row in added if row.image_id == self._current_id}
+        if known is not None:
+            here = {i: None if row is None or row.image_id != self._current_id else row for i, row in known.items()}
             self.annotations = with_objects(self.annotations, here)
             return
         if len(change.annotation_ids) > _FEW_ROWS:

@@ -28,12 +28,12 @@ from annotator.domain.project import (
 from annotator.io.project import connect as store_open
 from annotator.io.project import lock as store_lock
 from annotator.io.project import place as store_place
+from annotator.io.project.edit_rows import UNDO_CAP
 from annotator.io.project.lock import describe_owner, lock_path
 from annotator.io.project.migrations import Migration, migrate
-from annotator.io.project.packing import packed
 from annotator.io.project.place import find_project, free_place
 from annotator.io.project.schema import COLUMNS, SCHEMA_VERSION
-from annotator.io.project.store import UNDO_CAP, ProjectStore
+from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, annotation, disc, document, image_folder
 
 
@@ -488,7 +488,7 @@ def test_an_edit_from_an_old_row_changes_only_what_it_means(store: ProjectStore)
 
 def test_many_rows_are_written_and_taken_back_in_one_step(store: ProjectStore) -> None:
     fresh = [annotation(store, 1 + n % 2, disc(20, 20, 5)) for n in range(1200)]
-    edit = packed(Edit("many", tuple(RowChange(None, row) for row in fresh)))
+    edit = Edit("many", tuple(RowChange(None, row) for row in fresh))
     store.apply(edit)
     assert list(store.all_annotations()) == fresh
     gone = Edit("gone", tuple(RowChange(row, None) for row in fresh))
@@ -513,20 +513,6 @@ def test_of_many_rows_one_that_does_not_fit_stops_all(store: ProjectStore) -> No
     with pytest.raises(ValueError, match="not there"):
         store.apply(Edit("x", (RowChange(made, None), *(RowChange(row, None) for row in fresh))))
     assert document(store) == before
-
-
-def test_an_edit_that_was_packed_is_undone_as_the_file_had_it(store: ProjectStore) -> None:
-    """What is packed beforehand counts only as long as the rows are as they were then."""
-    made = accept(store, 1, disc(20, 20, 9))
-    edit = packed(
-        Edit("x", (RowChange(made, replace(made, note="later")), RowChange(None, annotation(store, 1, disc(9, 9, 3)))))
-    )
-    noted = replace(made, score=0.25)
-    store.apply(Edit("meanwhile", (RowChange(made, noted),)))
-    store.apply(edit)
-    assert store.annotation(made.id) == replace(noted, note="later")
-    store.undo()
-    assert store.annotation(made.id) == noted
 
 
 def test_edits_that_do_not_fit_change_nothing(store: ProjectStore) -> None:

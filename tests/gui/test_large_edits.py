@@ -1,0 +1,150 @@
+"""Edits of many objects are written beside the window, which goes on; whatever is written meanwhile comes after."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from annotator.domain.errors import ProjectError
+from annotator.domain.mask import Mask
+from annotator.domain.project import Annotation, Edit, RowChange
+from annotator.io.project.store import ProjectStore
+from annotator.ui.project.large_edits import FEW_OBJECTS
+from annotator.ui.project.session import ProjectSession
+from tests.gui.test_session import make_folder
+
+COUNT = 400
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path)
+
+
+@pytest.fixture
+def session(qapp, folder: Path) -> Iterator[ProjectSession]:
+    session = ProjectSession()
+    session.open_path(folder)
+    yield session
+    session.close()
+
+
+def objects(session: ProjectSession, count: int) -> tuple[Annotation, ...]:
+    """New ones, of which four hundred and more take more than a few kilobytes in an edit."""
+    assert session.image is not None
+    assert session.store is not None
+    found = []
+    for at in range(count):
+        bits = np.zeros((40, 60), np.bool_)
+        bits[at % 30 : at % 30 + 5, at % 50 : at % 50 + 7] = True
+        empty = Annotation(
+            session.store.new_id("annotation"), session.image.id, session.category.id, 0, 0, 0, 0, 0, b"", 60, 40
+        )
+        found.append(empty.with_mask(Mask.from_full(bits)))
+    return tuple(found)
+
+
+def added(rows: tuple[Annotation, ...]) -> Edit:
+    return Edit("accept objects", tuple(RowChange(None, row) for row in rows))
+
+
+class Gate:
+    """What a store's method is about to write waits until it is open."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.is_open, self.threads = threading.Event(), []
+        real = getattr(ProjectStore, name)
+
+        def held(store, *args, **kwargs):
+            self.threads.append(threading.current_thread())
+            assert self.is_open.wait(20)
+            return real(store, *args, **kwargs)
+
+        monkeypatch.setattr(ProjectStore, name, held)
+
+
+def test_the_window_goes_on_while_many_objects_are_written(session, qtbot, monkeypatch):
+    gate = Gate(monkeypatch, "perform")
+    told, changes, turned = [], [], []
+    session.changed.connect(changes.append)
+    rows = objects(session, COUNT)
+    session.large.apply(lambda: added(rows), COUNT, lambda: told.append("done"))
+    QTimer.singleShot(0, lambda: turned.append(True))
+    qtbot.waitUntil(lambda: bool(turned))  # events are answered
+    assert session.large.is_busy
+    assert (told, session.annotations) == ([], ())
+    gate.is_open.set()
+    qtbot.waitUntil(lambda: not session.large.is_busy)
+    assert told == ["done"]
+    assert session.annotations == rows
+    assert threading.main_thread() not in gate.threads
+    assert [len(change.annotation_ids) for change in changes] == [COUNT]
+
+
+def test_one_step_takes_all_of_them_back_and_brings_them_again(session, qtbot, monkeypatch):
+    rows = objects(session, COUNT)
+    session.large.apply(lambda: added(rows), COUNT)
+    session.large.settle()
+    gate = Gate(monkeypatch, "perform")
+    session.undo()
+    QApplication.processEvents()
+    assert session.large.is_busy
+    assert session.annotations == rows
+    gate.is_open.set()
+    qtbot.waitUntil(lambda: not session.large.is_busy)
+    assert session.annotations == ()
+    assert session.store.annotations(session.image.id) == []
+    session.redo()
+    qtbot.waitUntil(lambda: not session.large.is_busy)
+    assert session.annotations == rows == tuple(session.store.annotations(session.image.id))
+    assert threading.main_thread() not in gate.threads
+
+
+def test_what_is_done_meanwhile_comes_after_it_and_the_end_waits(session, folder):
+    many, one = objects(session, COUNT), objects(session, 1)
+    session.large.apply(lambda: added(many), COUNT)
+    assert session.attempt(lambda: session.apply(added(one)))
+    assert session.annotations == (*many, *one)
+    session.undo()
+    assert session.annotations == many
+    session.delete(row.id for row in many)
+    session.remember("note", "kept")
+    assert session.annotations == ()
+    assert session.store.meta_get("note") == "kept"
+    session.undo()
+    session.close()
+    session.open_path(folder)
+    assert session.annotations == many
+
+
+def test_every_id_is_given_out_once_while_another_thread_writes(session):
+    rows = objects(session, COUNT)
+    session.large.apply(lambda: added(rows), COUNT)
+    more = [session.store.new_id("annotation") for _ in range(500)]
+    session.large.settle()
+    more += [session.store.new_id("annotation") for _ in range(500)]
+    assert len({*more, *(row.id for row in rows)}) == COUNT + 1000
+
+
+def test_a_failure_is_told_and_can_be_tried_again(session, qtbot, monkeypatch):
+    rows, failures = objects(session, FEW_OBJECTS + 1), []
+    session.failed.connect(lambda error, again: failures.append((str(error), again)))
+    real = ProjectStore.perform
+
+    def full(*_args, **_kwargs):
+        raise ProjectError("The disk is full.", "Make room.")
+
+    monkeypatch.setattr(ProjectStore, "perform", full)
+    session.large.apply(lambda: added(rows), len(rows))
+    qtbot.waitUntil(lambda: bool(failures))
+    assert "The disk is full" in failures[0][0]
+    assert session.annotations == ()
+    monkeypatch.setattr(ProjectStore, "perform", real)
+    failures[0][1]()
+    assert session.annotations == rows
