@@ -25,6 +25,8 @@ class SliceControl(QObject):
         self._bar = window.area.slices
         self._annotated: frozenset[int] = frozenset()
         """Slices of the shown series that have objects."""
+        self._places: tuple[float, ...] = ()
+        """Where its slices lie, in millimetres; empty until they are shown, and where nobody knows."""
         self._members: list[TrackMember] = []
         """Objects of tracks in it."""
         self._series: Series | None = None
@@ -104,6 +106,7 @@ class SliceControl(QObject):
         )
         self._series = series
         if is_other:
+            self._places = ()
             self._read_annotated()
             self.stop()
         self._show(image)
@@ -127,11 +130,11 @@ class SliceControl(QObject):
             self._bar.show_slices(None)
             return
         series, slices = self._series, self._session.slices.slices_of(image)
-        step = series.step_mm
-        places = series.offsets_mm or (() if step is None else tuple(step * at for at in range(len(slices))))
+        if len(self._places) != len(slices):
+            self._places = _places_of(series, len(slices))
         marks = tuple(map(self._mark, slices))
         gaps = frozenset(at for at, _missing in series.gaps)
-        shown = Slices(marks, gaps, places, ", ".join(series.notes), self._track_marks(len(slices)))
+        shown = Slices(marks, gaps, self._places, ", ".join(series.notes), self._track_marks(len(slices)))
         self._bar.show_slices(shown, image.position)
 
     def _track_marks(self, count: int) -> tuple[TrackMark, ...]:
@@ -148,6 +151,12 @@ class SliceControl(QObject):
         if image.status in _FINISHED:
             return Mark.DONE
         return Mark.OBJECTS if image.id in self._annotated else Mark.NONE
+
+
+def _places_of(series: Series, count: int) -> tuple[float, ...]:
+    """In millimetres along the normal; empty where the files do not say."""
+    step = series.step_mm
+    return series.offsets_mm or (() if step is None else tuple(step * at for at in range(count)))
 
 
 def _track_mark(member: TrackMember) -> TrackMark:

@@ -106,7 +106,10 @@ class ActionSet(QObject):
 
     def enable(self, state: WindowState) -> None:
         """Enable what can be done in this state."""
-        self._state = state
+        before, self._state = self._state, state
+        is_same = (before.document, before.hand) == (state.document, state.hand) and before.work is state.work
+        if is_same and self._is_on:  # a step to the next slice asks seven times
+            return
         answers: dict[Callable[[WindowState], bool], bool] = {}  # many rows ask the same
         for name, action in self.actions.items():
             asks = self.rows[name].enabled

@@ -1,0 +1,79 @@
+"""A CT series of 200 slices in a fresh process: the first picture, and a step to the next slice. ``-m bench -s``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.unit.io.dicom_builders import write_slice
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
+SLICES, SIDE, STEPS = 200, 512, 60
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from PySide6.QtCore import QEventLoop
+from annotator.domain.errors import ModelError
+from annotator.io.images.reading import warm_up
+from annotator.io.settings import Settings
+from annotator.ui.app import build_program, make_application
+
+def no_model(_progress):
+    raise ModelError("This bench has none.")
+
+warm_up()  # as the program does, before its window is built
+app = make_application()
+program = build_program(Settings.load(Path(sys.argv[2])), no_model)
+window = program.window
+window.resize(1280, 800)
+window.show()
+app.processEvents()
+
+def turn():
+    app.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 10)
+
+begun, used = time.perf_counter(), time.process_time()
+program.files.open_path(Path(sys.argv[1]))
+while program.bench.picture is None:
+    turn()
+image = program.session.image
+print(f"slice {image.position + 1} of {len(program.session.images)} after {time.perf_counter() - begun:.2f} s; "
+      f"processor time of the window's process {time.process_time() - used:.2f} s")
+end = time.perf_counter() + 2
+while time.perf_counter() < end:
+    turn()
+gui_ms, wall_ms = [], []
+for _ in range(int(sys.argv[3])):
+    begun, used = time.perf_counter(), time.thread_time()
+    program.session.step(1)
+    while program.bench.picture is None:
+        turn()
+    app.processEvents()
+    gui_ms.append((time.thread_time() - used) * 1e3)
+    wall_ms.append((time.perf_counter() - begun) * 1e3)
+for what, found in (("GUI thread", gui_ms), ("clock", wall_ms)):
+    found.sort()
+    print(f"a step, {what}: median {found[len(found) // 2]:.1f} ms, most {found[-1]:.1f}")
+window.close()
+app.processEvents()
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_a_ct_series_of_200_slices(tmp_path):
+    folder = tmp_path / "ct"
+    folder.mkdir()
+    noise = np.random.default_rng(0)
+    for number in range(SLICES):
+        pixels = noise.normal(500 + number, 60, (SIDE, SIDE)).clip(0, 2000).astype(np.uint16)
+        write_slice(folder / f"{number * 7919 % 997:03d}.dcm", pixels, number=number, position=(0, 0, 1.25 * number))
+    environment = dict(os.environ, ANNOTATOR_HOME=str(tmp_path / "home"), QT_QPA_PLATFORM="offscreen")
+    command = [sys.executable, "-c", PROGRAM, str(folder), str(tmp_path / "settings.toml"), str(STEPS)]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300).stdout
+    print(f"\n{told}")
+    assert "slice 101 of 200" in told
