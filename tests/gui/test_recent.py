@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,19 @@ def test_lists_settings_and_picture_have_an_event_each(desk):
     desk.program.files.open_path(desk.make_folder())
     desk.until(lambda: "after picture" in happened)
     assert happened[:4] == ["lists", "after lists", "settings", "after settings"]
+
+
+def test_lists_of_many_images_are_made_without_a_collection(desk, monkeypatch):
+    """One that comes then walks through all of them, in the event that fills the film strip."""
+    monkeypatch.setattr("annotator.domain.collecting.MANY", 2)
+    desk.build()
+    may_collect, frozen = [], []
+    desk.session.opened.connect(lambda: (may_collect.append(gc.isenabled()), frozen.append(gc.get_freeze_count())))
+    desk.program.files.open_path(desk.make_folder())
+    desk.until(lambda: desk.shown_row() == 0)
+    assert may_collect == [False]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen[0]
 
 
 def test_a_project_that_is_closed_at_once_is_not_told_as_open(desk):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from annotator.domain.collecting import bulk_loading
 from annotator.domain.ports.jobs import WorkCancelled
 from annotator.io.project.numbering import NO_WISH, NumberedWish
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
@@ -240,7 +241,9 @@ class ProjectSwitch(QObject):
             return
         self._end()
         self._leave()
-        replaced = self._session.adopt(result)
+        with bulk_loading() as made:  # views make lists of all images of their own
+            replaced = self._session.adopt(result)
+            made.append(len(result.images))
         if replaced is not None:
             # Beside the GUI thread: closing writes what the journal holds into the project file.
             self._closing = self._closer.submit(replaced.close)
