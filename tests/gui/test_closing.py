@@ -545,7 +545,12 @@ def test_a_large_folder_opens_beside_the_window(desk, monkeypatch):
     noted("annotator.io.project.opened", "absent_images")
     desk.program.files._switch.opened.connect(lambda _path: without_image.append(desk.session.image is None))
     real_request = desk.program.thumbnails.request
-    monkeypatch.setattr(desk.program.thumbnails, "request", lambda *args: (asked.append(args[0]), real_request(*args)))
+
+    def request(image_id, *args, **named):
+        asked.append(image_id)
+        real_request(image_id, *args, **named)
+
+    monkeypatch.setattr(desk.program.thumbnails, "request", request)
     desk.program.files.open_path(folder)
     listing.wait_for_arrival()
     desk.accept_at(60, 60)  # the whole way of a click, while the folder is looked through
