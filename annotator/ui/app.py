@@ -102,7 +102,8 @@ def build_program(
     session, client, loader, thumbs = ProjectSession(author=author), EngineClient(), ImageLoader(), ThumbnailLoader()
     sink = SessionSink(session)
     refine = RefineController(client, sink, author=author)
-    window = MainWindow(theme, presets()[settings.get("keymap")], ask_thumbnail=thumbnail_asker(thumbs, session))
+    with theme.styled_at_the_end():
+        window = MainWindow(theme, presets()[settings.get("keymap")], ask_thumbnail=thumbnail_asker(thumbs, session))
     views = Views(window, session)
     notices = window.notices
     NoticeUpkeep(notices, session, refine, canvas=window.canvas, objects=window.objects, parent=window)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ from tests.fakes import FakeSegmenter, fake_engine
 
 LEFT = Qt.MouseButton.LeftButton
 NONE = Qt.KeyboardModifier.NoModifier
+
+
+@cache
+def _noise_png(seed: int) -> bytes:
+    """A small image that no other seed gives; nearly every test has some, so each is made once."""
+    noise = np.random.default_rng(seed).integers(0, 255, (120, 160, 3), np.uint8)
+    packed = BytesIO()
+    Image.fromarray(noise).save(packed, "PNG")
+    return packed.getvalue()
 
 
 class HeldEngine:
@@ -74,9 +85,8 @@ class Desk:
     def make_folder(self, *, images: int = 3) -> Path:
         self.folder = self.root / "pictures"
         self.folder.mkdir()
-        noise = np.random.default_rng(0)
         for number in range(images):
-            Image.fromarray(noise.integers(0, 255, (120, 160, 3), np.uint8)).save(self.folder / f"{number}.png")
+            (self.folder / f"{number}.png").write_bytes(_noise_png(number))
         return self.folder
 
     def make_other_folder(self) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -201,6 +202,19 @@ class Theme:
             self._restyle(name)
         for listener in self._listeners:
             listener(self.tokens)
+
+    @contextmanager
+    def styled_at_the_end(self) -> Iterator[None]:
+        """For building a window: a part that is put into another is styled anew with all that is in it. Without a sheet
+        meanwhile, each is styled once."""
+        sheet = self._app.styleSheet()
+        with no_collection():
+            self._app.setStyleSheet("")
+        try:
+            yield
+        finally:
+            with no_collection():
+                self._app.setStyleSheet(sheet)
 
     def _restyle(self, name: str) -> None:
         hints = self._app.styleHints()
