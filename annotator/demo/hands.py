@@ -217,4 +217,5 @@ def _save_png(image: QImage, path: Path, *, is_small: bool) -> None:
     rgb = rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3)
     if is_small:
         rgb = rgb & _KEPT_BITS
-    Image.fromarray(rgb).save(path, optimize=is_small)
+    # Packing hard takes longer than painting the window; only the README's picture is worth it.
+    Image.fromarray(rgb).save(path, optimize=is_small, compress_level=9 if is_small else 1)
