@@ -65,14 +65,15 @@ def test_train_judge_install_and_load(words: list[str], tmp_path: Path, capsys: 
     assert (tmp_path / "work" / "run.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("is_better", [True, False])
 def test_the_gate_decides(
-    words: list[str], is_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(adapter_gate.GateResult, "is_better", property(lambda _self: is_better))
-    assert cli.main(words) == (0 if is_better else 1)
-    assert (adapters_dir() / "cells.safetensors").exists() == is_better
-    assert ("not installed" in capsys.readouterr().out) != is_better
+    """Of one training: the same command judges again what is there."""
+    for is_better in (False, True):
+        monkeypatch.setattr(adapter_gate.GateResult, "is_better", property(lambda _self, it=is_better: it))
+        assert cli.main(words) == (0 if is_better else 1)
+        assert (adapters_dir() / "cells.safetensors").exists() == is_better
+        assert ("not installed" in capsys.readouterr().out) != is_better
 
 
 @pytest.mark.parametrize(
