@@ -35,7 +35,9 @@ class Worker:
         self.log = (home / "stderr.txt").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-m", "tests.attack.worker", str(home)],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
             env=environment,
         )
         self.done = 0

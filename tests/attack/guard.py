@@ -150,12 +150,13 @@ class Guard:
         """The reader processes open what they are told to."""
         from annotator.io.images.pool import ReaderPool
 
-        real = self._real_ask = ReaderPool.ask
+        guard, real = self, ReaderPool.ask
+        self._real_ask = real
 
-        def ask(pool: ReaderPool, what: str, path: str, **arguments: Any) -> Any:
-            if self._work is not None:
-                self._look(path, f"reading ({what})")
-            return real(pool, what, path, **arguments)
+        def ask(self: ReaderPool, what: str, path: str, **arguments: Any) -> Any:
+            if guard._work is not None:
+                guard._look(path, f"reading ({what})")
+            return real(self, what, path, **arguments)
 
         ReaderPool.ask = ask  # type: ignore[method-assign]
 

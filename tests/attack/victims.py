@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.ports.formats import FormatSpec
 from annotator.domain.project import (
     Annotation,
     Edit,
@@ -99,6 +101,11 @@ def use(guard: Guard, place: Path, dice: random.Random, *, out: Path) -> None:
         again.close()
 
 
+def read_mask(row: Annotation) -> object:
+    """What is wrong with it, or the mask."""
+    return mask_problem(row) or row.mask()
+
+
 def _read(guard: Guard, store: ProjectStore) -> None:
     images = guard.step("images", store.images) or []
     guard.step("classes", store.categories)
@@ -113,26 +120,31 @@ def _read(guard: Guard, store: ProjectStore) -> None:
         guard.step(what, getattr(store, what))
     guard.step("series", store.slices.series)
     for image in images[:6]:
-        guard.step("proposals", lambda image=image: store.proposals.rows(image.id))
-        rows = guard.step("objects", lambda image=image: store.annotations(image.id)) or []
+        guard.step("proposals", partial(store.proposals.rows, image.id))
+        rows = guard.step("objects", partial(store.annotations, image.id)) or []
         for row in rows[:20]:
-            guard.step("mask", lambda row=row: mask_problem(row) or row.mask())
-        guard.step("draft", lambda image=image: store.draft(image.id))
-        path = guard.step("image path", lambda image=image: store.image_path(image))
+            guard.step("mask", partial(read_mask, row))
+        guard.step("draft", partial(store.draft, image.id))
+        path = guard.step("image path", partial(store.image_path, image))
         if path is not None:
-            guard.step("thumbnail", lambda path=path: load_thumbnail(path))
+            guard.step("thumbnail", partial(load_thumbnail, path))
             _load(guard, store, image.id, path)
     for kind, row_id in list(store.damage)[:5]:
         if kind == "annotation":
-            good = guard.step("history", lambda row_id=row_id: last_good(store._connection, row_id))
+            good = guard.step("history", partial(last_good, store._connection, row_id))
             if good is not None and not store.is_read_only:
-                guard.step("restore", lambda good=good: store.restore(good))
+                guard.step("restore", partial(store.restore, good))
 
 
 def _load(guard: Guard, store: ProjectStore, image_id: int, path: Path) -> None:
     loaded = guard.step("image", lambda: load_image(path))
     if loaded is not None:
-        facts = {"sha256": loaded.sha256, "width": loaded.width, "height": loaded.height, "extra": loaded.extra}
+        facts: dict[str, Any] = {
+            "sha256": loaded.sha256,
+            "width": loaded.width,
+            "height": loaded.height,
+            "extra": loaded.extra,
+        }
         guard.step("facts", lambda: store.record_image_facts(image_id, **facts))
 
 
@@ -176,10 +188,14 @@ def _change(guard: Guard, store: ProjectStore, dice: random.Random) -> None:
         )
 
 
+def _export(spec: FormatSpec, store: ProjectStore, target: Path, wish: dict[str, Any]) -> object:
+    return exporter(spec)(store, target, **wish)
+
+
 def export_all(guard: Guard, store: ProjectStore, out: Path, dice: random.Random) -> None:
     out.mkdir(exist_ok=True)
     for spec in export_formats():
         options: dict[str, Any] = {option.name: option.default for option in spec.options}
         target = out / spec.suggested_name("set")
         wish = {"include_unfinished": True, "all_images": dice.random() < 0.5, "progress": None, **options}
-        guard.step(f"export {spec.id}", lambda s=spec, t=target, w=wish: exporter(s)(store, t, **w))
+        guard.step(f"export {spec.id}", partial(_export, spec, store, target, wish))

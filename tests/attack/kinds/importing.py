@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 from annotator.io.formats.registry import import_formats, importer
-from annotator.io.project.soundness import mask_problem
 from annotator.io.project.store import ProjectStore
 from tests.attack import victims
 from tests.attack.guard import Guard
@@ -29,7 +29,7 @@ def import_files(
                     if len(line) > 2000:
                         guard.find(f"a line of {len(line)} characters in the report: {line[:80]!r}")
         for row in guard.step("objects", lambda: list(store.all_annotations())) or []:
-            guard.step("mask", lambda row=row: mask_problem(row) or row.mask())
+            guard.step("mask", partial(victims.read_mask, row))
         if store.damage:
             guard.find(f"the import damaged the project: {next(iter(store.damage.values()))}"[:300])
         victims.export_all(guard, store, work / "out", dice)

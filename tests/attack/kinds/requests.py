@@ -29,7 +29,7 @@ def _client() -> Any:
     from annotator.server.settings import ServerSettings
     from tests.fakes import FakeSegmenter
 
-    core = ServerCore(ServerSettings().checked(), load=lambda: FakeSegmenter(radius_px=8.0))  # type: ignore[arg-type,return-value]
+    core = ServerCore(ServerSettings().checked(), load=lambda: FakeSegmenter(radius_px=8.0))
     client = TestClient(make_app(core), base_url=BASE, raise_server_exceptions=False)
     client.__enter__()
     core.settled.wait(60)

@@ -29,7 +29,7 @@ def attack(guard: Guard, dice: random.Random, work: Path) -> None:
         low, high = setting.minimum, setting.maximum
         if type(value) is not type(setting.default):
             guard.find(f"{setting.key} is {value!r:.80}")
-        elif low is not None and high is not None and not low <= value <= high:
+        elif isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             guard.find(f"{setting.key} is {value!r}")
     guard.step("save", lambda: found.set("author", "me"))
     guard.step("folder", lambda: found.remember_folder(str(work)))

@@ -125,8 +125,8 @@ def _work(scene: _Scene, place: Path, dice: random.Random) -> None:
             QTest.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at)
         elif what == 2:
             QTest.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-        elif what == 3 and shown.film.findChild(QLineEdit) is not None:
-            shown.film.findChild(QLineEdit).setText(dice.choice(("", "1", damage.HTML, "\\", "*")))
+        elif what == 3 and (search := shown.film.findChild(QLineEdit)) is not None:
+            search.setText(dice.choice(("", "1", damage.HTML, "\\", "*")))
         else:
             QTest.keyClick(canvas, dice.choice(_KEYS))
         scene.settle()
