@@ -48,6 +48,7 @@ class Worker:
     def key(self, key, modifier=M.NoModifier) -> None:
         self.actions += 1
         self.desk.key(key, modifier)
+        self.desk.until(lambda: not self.desk.session.large.is_busy)  # many are written beside the window
 
     def click(self, x: float, y: float, *, button=LEFT) -> None:
         self.actions += 1
