@@ -107,8 +107,6 @@ def test_a_hundred_and_fifty_nuclei_in_fewer_than_forty_actions(desk, tmp_path):
         lambda: not worker.own.search.is_running and not worker.own._work.is_busy and worker.own.review.open_count > 0,
         timeout=400_000,
     )
-    for _ in range(2):
-        worker.key(K.Key_BracketRight)  # to 0.70
     worker.drop_what_is_not_meant()
     worker.key(K.Key_Return, M.ShiftModifier)
     worker.key(K.Key_Q)
