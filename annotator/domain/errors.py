@@ -64,6 +64,10 @@ class RowGoneError(ValueError):
     """A change begins with a row that is not there any more: it was deleted, or the step that made it was undone."""
 
 
+class RowTakenError(ValueError):
+    """A change would make a row whose id is taken: in a history that does not belong to these rows, or made twice."""
+
+
 class ImportFormatError(UserError):
     """A file to import is not what it claims to be."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from annotator.domain.errors import ProjectError
+from annotator.domain.errors import ProjectError, RowTakenError
 from annotator.domain.project import Edit
 from annotator.io.project.drafts import DraftRows, Kept, image_ids_of
 from annotator.io.project.edit_blobs import edit_from_blob, edit_to_blob
@@ -52,7 +52,8 @@ class EditRows:
         none. Returns what it did, with the rows as they really were and are now.
 
         Raises:
-            ProjectError: the edit is damaged; nothing was changed. Others as :meth:`apply`.
+            ProjectError: the edit is damaged, or makes objects that are there; nothing was changed. Others as
+                :meth:`apply`.
         """
         which, undone = step
         found = fetch(self._connection, f"SELECT seq, name, changes, drafts FROM edit WHERE {which} LIMIT 1", ())
@@ -63,12 +64,19 @@ class EditRows:
         try:
             done = edit_from_blob(name, blob)
         except ValueError as error:
-            message = f"“{name}” cannot be {'undone' if undone else 'done again'}: {error}."
-            raise ProjectError(message, "Everything is as it was; later changes can be made as ever.") from error
-        real = self._rows.write(done.inverted() if undone else done)
+            raise _impossible(name, undone, error) from error
+        try:
+            real = self._rows.write(done.inverted() if undone else done)
+        except RowTakenError as error:
+            raise _impossible(name, undone, error) from error
         if drafts and undone:
             self._drafts.give_back(drafts)
         elif drafts:
             drafts = self._drafts.take(image_ids_of(drafts)) or drafts
         self._connection.execute("UPDATE edit SET undone = ?, drafts = ? WHERE seq = ?", (undone, drafts, seq))
         return real
+
+
+def _impossible(name: str, undone: int, why: ValueError) -> ProjectError:
+    message = f"“{name}” cannot be {'undone' if undone else 'done again'}: {why}."
+    return ProjectError(message, "Everything is as it was; later changes can be made as ever.")

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from itertools import chain
 from typing import Any, Literal
 
-from annotator.domain.errors import ProjectError, RowGoneError
+from annotator.domain.errors import ProjectError, RowGoneError, RowTakenError
 from annotator.domain.project import Annotation, Edit, Row, RowChange
 from annotator.io.project.schema import COLUMNS, column_value, columns_of, table_of
 from annotator.io.project.soundness import Damage, fetch, read_rows
@@ -53,7 +53,7 @@ class RowWriter:
             The edit with the rows as they really were and are now: what undo needs.
 
         Raises:
-            ValueError: a new row's id is taken, or a changed row is not there.
+            RowTakenError: a new row's id is taken. RowGoneError: a changed row is not there.
         """
         real = tuple(chain.from_iterable(map(self._write_run, _runs(edit.changes))))
         created = [c.after for c in real if c.after is not None and c.before is None]
@@ -89,7 +89,7 @@ class RowWriter:
                 ids = [change.row.id for change in run[at : at + _IN_A_QUESTION]]
                 taken = self._connection.execute(f"SELECT id FROM {table} WHERE id IN ({_marks(ids)})", ids).fetchone()
                 if taken is not None:
-                    raise ValueError(f"{table} {taken[0]} is there already")
+                    raise RowTakenError(f"{table} {taken[0]} is there already")
             self._insert(table, [change.row for change in run])
             return run
         current = self._current(table, [change.row.id for change in run])
@@ -125,7 +125,7 @@ class RowWriter:
         current = _sound(table, found) if found else None
         if change.before is None:
             if current is not None:
-                raise ValueError(f"{table} {row_id} is there already")
+                raise RowTakenError(f"{table} {row_id} is there already")
             self._insert(table, [change.row])
             return change
         if current is None:

@@ -213,6 +213,17 @@ def test_a_damaged_edit_is_a_message(store: ProjectStore, blob: bytes) -> None:
         store.undo()
 
 
+def test_a_history_that_would_make_what_is_there_is_a_message(store: ProjectStore) -> None:
+    rows = list(store.annotations(1))
+    store.apply(delete_edit(rows[:1]))
+    blob = store._connection.execute("SELECT changes FROM edit ORDER BY seq DESC LIMIT 1").fetchone()[0]
+    store.undo()
+    store._connection.execute("INSERT INTO edit(at, author, name, changes) VALUES ('', '', 'odd', ?)", (blob,))
+    with pytest.raises(ProjectError, match="“odd” cannot be undone: annotation 1 is there already"):
+        store.undo()
+    assert list(store.annotations(1)) == rows
+
+
 def test_an_edit_of_too_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edit_blobs, "_MAX_EDIT_VALUES", 1000)
     with pytest.raises(ValueError, match="too many"):
