@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -69,12 +70,17 @@ class NameSearch:
         return [place for place in among if wanted in names[place]]
 
 
-def neighbour(images: Sequence[ImageRecord], place: int, step: int, shows: Shows) -> ImageRecord | None:
+def neighbour(
+    images: Sequence[ImageRecord], place: int, step: int, shows: Shows, *, stops: bool = False
+) -> ImageRecord | None:
     """The ``step``-th image that is shown after (before, when negative) the one at ``place``; None past the ends.
 
     Args:
         place: 0-based; that image need not be shown itself. step: not 0.
+        stops: a step past an end stops at the last that is shown there; None only where there is no further one.
     """
     places = range(place + 1, len(images)) if step > 0 else range(place - 1, -1, -1)
     found = (images[at] for at in places if shows(images[at]))
+    if stops:
+        return next(iter(deque(islice(found, abs(step)), maxlen=1)), None)
     return next(islice(found, abs(step) - 1, None), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,16 @@ def test_ends_are_told_not_crossed(session):
     session.step(+1)
     assert session.image.path == "2.png"
     assert session.lines == ["This is the first image.", "This is the last image."]
+
+
+def test_a_long_step_stops_at_the_last_image_that_the_filter_shows(session):
+    session.step(+10)
+    assert session.image.path == "2.png"
+    session.step(+10)
+    assert session.lines == ["This is the last image."]
+    session.image_filter = replace(session.image_filter, part="1")
+    session.step(-10)
+    assert session.image.path == "1.png", "0.png is not shown"
 
 
 def test_opening_the_same_folder_again_stays_writable(session, tmp_path):

@@ -181,12 +181,12 @@ class ProjectSession(QObject):
             return None
         return self.store.path, repr((sorted(self.store.category_counts().items()), self.store.edit_mark()))
 
-    def neighbour(self, step: int, *, of: int = 0) -> ImageRecord | None:
+    def neighbour(self, step: int, *, of: int = 0, stops: bool = False) -> ImageRecord | None:
         """The image ``step`` places further (than the current one, or than that of the id ``of``) among those that the
-        filter shows, or None at the ends."""
+        filter shows, or None at the ends; with ``stops`` the last one before an end that the step goes past."""
         row = self.row_of.get(of or self._current_id)
         shows = self.image_filter.matcher(self.drafts.counts)
-        return None if row is None else neighbour(self.images, row, step, shows)
+        return None if row is None else neighbour(self.images, row, step, shows, stops=stops)
 
     def go_to(self, image_id: int) -> None:
         """Show an image; the position is remembered."""
@@ -197,8 +197,8 @@ class ProjectSession(QObject):
         self.image_changed.emit(self.image)
 
     def step(self, count: int) -> None:
-        """Next (+1) or previous (-1) image of those that the filter shows."""
-        target, which = self.neighbour(count), "last" if count > 0 else "first"
+        """So many images further, or back, of those that the filter shows; a step past an end stops there."""
+        target, which = self.neighbour(count, stops=True), "last" if count > 0 else "first"
         if target is None:
             self.told.emit(self.drafts.after(f"This is the {which} image{self.image_filter.clause}."))
         else:

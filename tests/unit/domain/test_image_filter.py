@@ -39,6 +39,9 @@ def test_the_neighbour_is_the_nth_that_is_shown(flags: list[bool], data: st.Data
     side = [i for i in left if i.id > place] if step > 0 else [i for i in reversed(left) if i.id < place]
     expected = side[abs(step) - 1] if abs(step) <= len(side) else None
     assert neighbour(images, place, step, lambda image: flags[image.id]) == expected
+    nearest = side[: abs(step)]
+    stopped = neighbour(images, place, step, lambda image: flags[image.id], stops=True)
+    assert stopped == (nearest[-1] if nearest else None)
 
 
 @given(st.lists(st.text("aAßẞs/.1İ", min_size=1, max_size=5), max_size=6), st.text("aAßsİ1.", min_size=1, max_size=2))
