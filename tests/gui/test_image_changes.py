@@ -233,3 +233,12 @@ def test_slices_ahead_are_read_before_they_are_wanted_and_not_given_up(desk, rea
     desk.session.go_to(ids[3])
     desk.wait_image(3)
     desk.until(lambda: all(desk.loader.cached(ids[row]) for row in (2, 1, 0)))  # the way that one goes
+
+
+def test_keys_go_ten_images_on_and_to_both_ends(desk):
+    desk.open(images=13)
+    for key, row in ((K.Key_PageDown, 10), (K.Key_PageDown, 12), (K.Key_PageUp, 2), (K.Key_End, 12), (K.Key_Home, 0)):
+        desk.key(key, Qt.KeyboardModifier.AltModifier)
+        desk.wait_image(row)
+    desk.key(K.Key_Home, Qt.KeyboardModifier.AltModifier)
+    desk.until(lambda: desk.window.status.message.text() == "This is the first image.")

@@ -5,6 +5,7 @@ A new action is one row here. Keys that a preset has elsewhere stand in ``resour
 
 from __future__ import annotations
 
+import sys
 from itertools import groupby
 
 from annotator.domain.overlap import Overlap
@@ -257,6 +258,18 @@ ACTIONS: tuple[ActionRow, ...] = (
       run="session.step", args=(+1,), keys=("D", "PgDown"), enabled=when.in_project, icon="next", repeats=True),
     A("previous_image", "Previous image", "Image", "Go to the image before",
       run="session.step", args=(-1,), keys=("A", "PgUp"), enabled=when.in_project, icon="previous", repeats=True),
+    A("ten_on", "Ten images on", "Image", "Or the last one, where fewer are left",
+      run="session.step", args=(+10,), keys=("Alt+PgDown",), enabled=when.in_project, repeats=True,
+      together="Ten images on or back"),
+    A("ten_back", "Ten images back", "Image", "Or the first one, where fewer are left",
+      run="session.step", args=(-10,), keys=("Alt+PgUp",), enabled=when.in_project, repeats=True,
+      together="Ten images on or back"),
+    A("last_image", "Last image", "Image", "Of those that the film strip shows",
+      run="session.step", args=(+sys.maxsize,), keys=("Alt+End",), enabled=when.in_project,
+      together="First or last image"),
+    A("first_image", "First image", "Image", "Of those that the film strip shows",
+      run="session.step", args=(-sys.maxsize,), keys=("Alt+Home",), enabled=when.in_project,
+      together="First or last image"),
     A("next_entry", "Next series or image", "Image", "Leave the series; it is come back to at the same slice",
       run="commands.slices.go_to_entry", args=(+1,), keys=("Ctrl+PgDown",), enabled=when.in_project, repeats=True,
       together="Next or previous series"),
