@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
-from annotator.domain.ports.jobs import WorkCancelled
+from annotator.domain.ports.jobs import HasLines, WorkCancelled
 
 REPORT_EVERY_S = 0.05
 """Listeners hear of progress no more often, but always of its end."""
@@ -28,13 +27,6 @@ class JobState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-
-@runtime_checkable
-class HasLines(Protocol):
-    """A result that can be read: reports of exports and imports, what a search found."""
-
-    def lines(self) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from annotator.ui.panels.film_filter import KEEPS_TO
 from annotator.ui.project.added_actions import AddedActions
 from annotator.ui.project.files import FileActions
 from annotator.ui.project.model_memory import ModelMemory
+from annotator.ui.project.project_jobs import ProjectJobs
 from annotator.ui.project.server_watch import ServerWatch
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -96,6 +97,7 @@ class Program(QObject):
         self.tracks, self.track_edits = tracks, TrackEdits(window, session)
         bench.picture_shown.connect(self.track_edits.on_picture)
         self.words = words
+        self.project_jobs = ProjectJobs(window, session)
         self._factory_for = factory_for
         self._is_over = False
         self.server = ServerWatch(
