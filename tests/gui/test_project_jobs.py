@@ -69,3 +69,15 @@ def test_another_project_stops_it_and_an_error_is_said(at_work) -> None:
     desk.until(lambda: desk.window.jobs.jobs[0].standing.state is JobState.FAILED)
     desk.until(lambda: desk.window.notices.is_warning)
     assert "It has no holes." in desk.window.area.error_bar.text
+
+
+def test_reading_all_images_lists_those_that_cannot_be_read(desk) -> None:
+    desk.open(images=4)
+    (desk.folder / "1.png").write_bytes((desk.folder / "1.png").read_bytes()[:60])
+    (desk.folder / "3.png").unlink()
+    desk.window.actions_by_id["read_all"].trigger()
+    (job,) = desk.window.jobs.jobs
+    desk.until(lambda: job.standing.is_over)
+    assert job.lines[0] == "2 of 4 images cannot be read."
+    assert [line.partition(":")[0] for line in job.lines[1:]] == ["1.png", "3.png"]
+    desk.until(lambda: desk.window.status.message.text() == job.lines[0])

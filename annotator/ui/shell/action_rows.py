@@ -10,6 +10,7 @@ from itertools import groupby
 
 from annotator.domain.overlap import Overlap
 from annotator.domain.ports.actions import MENUS
+from annotator.domain.ports.jobs import JobSpec
 from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
 from annotator.ui.shell.action_row import ActionRow
@@ -19,6 +20,7 @@ from annotator.ui.shell.track_rows import TRACK_ACTIONS
 
 __all__ = ["ACTIONS", "MENUS", "TOOL_STRIP", "ActionRow"]
 _ZOOM_STEP = 1.25
+_READ_ALL = JobSpec("Read all images", "image", "annotator.io.project.readable:read_all_images")
 
 
 def _tool(spec: ToolSpec) -> ActionRow:
@@ -289,6 +291,8 @@ ACTIONS: tuple[ActionRow, ...] = (
     *SERIES_ACTIONS,
     A("check_run", "Check all objects", "Image", "Look for what may be wrong with the objects of all images",
       run="checks.run", keys=("Ctrl+Shift+K",), enabled=when.in_project, starts_section=True),
+    A("read_all", "Read all images", "Image", "Lists those whose file is missing, damaged or cut off",
+      run="project_jobs.run", args=(_READ_ALL,), enabled=when.in_project),
     A("check_next", "Next finding", "Image", "Go to the next one that is open",
       run="checks.go", args=(+1,), keys=("Alt+J",), enabled=when.in_project, repeats=True),
     A("check_previous", "Previous finding", "Image", "Back to the one before",
