@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ class Series:
         name: for people: the file, or the folder of the files, relative to the image folder.
         identity: what the same series has again when the folder is looked through once more.
         extra: plain JSON data: ``step_mm``, ``offsets_mm``, ``gaps`` and ``notes``, as in
-            :class:`annotator.domain.slices.Stack`.
+            :class:`annotator.domain.slices.Stack`; ``step_ms`` of a video.
     """
 
     id: int
@@ -45,8 +46,16 @@ class Series:
     @property
     def step_mm(self) -> float | None:
         """From slice to slice in millimetres, where the files give it."""
-        match self.extra.get("step_mm"):
-            case int() | float() as step if step > 0:
+        return self._positive("step_mm")
+
+    @property
+    def step_ms(self) -> float | None:
+        """From frame to frame in milliseconds, where the file has a time: a video."""
+        return self._positive("step_ms")
+
+    def _positive(self, key: str) -> float | None:
+        match self.extra.get(key):
+            case int() | float() as step if 0 < step < math.inf:
                 return float(step)
         return None
 

@@ -116,6 +116,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("proposals", "", "state", "Which proposals are shown (text of the window's own)."),
     Setting("check_images", False, "state", "Whether checks read the images, too."),
     Setting("words", [], "state", "What was looked for by words, newest first."),
+    Setting("play_speed", 1.0, "state", "How fast series play, times the normal speed.", minimum=0.5, maximum=2),
     Setting("panels", "", "state", "Places and sizes of the window's panels (text of the window's own)."),
 )
 

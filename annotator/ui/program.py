@@ -50,7 +50,15 @@ from annotator.ui.threads.worker import EngineClient
 _log = logging.getLogger(__name__)
 HUNG_EXIT = 70
 """The exit status after an engine that did not end; the number is what ``sysexits.h`` has for such failures."""
-_AT_START = ("mask_opacity", "outline_width_px", "cross_hair", "max_image_megapixels", "memory_limit_mib", "dicom_uids")
+_AT_START = (
+    "mask_opacity",
+    "outline_width_px",
+    "cross_hair",
+    "max_image_megapixels",
+    "memory_limit_mib",
+    "dicom_uids",
+    "play_speed",
+)
 """Settings that nothing else has taken by then."""
 
 
@@ -143,6 +151,7 @@ class Program(QObject):
         window.objects.opacity.opacity_tried.connect(window.canvas.set_opacity)
         window.objects.opacity.opacity_chosen.connect(lambda opacity: self._change_setting("mask_opacity", opacity))
         self.files.models.wanted.connect(self._on_model_wanted)
+        self.commands.slices.speed_chosen.connect(lambda speed: self._change_setting("play_speed", speed))
 
     def run(self, row: ActionRow, is_on: bool) -> None:
         """Do what an action's row says."""
@@ -275,6 +284,8 @@ class Program(QObject):
         elif key == "cross_hair":
             self.window.canvas.set_cross_hair(bool(self.settings.get(key)))
             self.window.actions_by_id["cross_hair"].setChecked(bool(self.settings.get(key)))
+        elif key == "play_speed":
+            self.commands.slices.show_speed(float(self.settings.get(key)))
         elif key == "max_image_megapixels":
             self.loader.max_pixels = self.thumbnails.max_pixels = int(self.settings.get(key)) * 1_000_000
             self.bench.try_again()

@@ -19,6 +19,7 @@ class Survey:
         frames: pictures in it, at least 1.
         order: of the frames along their normal; empty: the file's own.
         step_mm: from frame to frame along the normal; 0 where it is not known.
+        step_ms: from frame to frame in time; 0 where there is none.
         size_wh: of a picture, as shown; 0 where it is not known without reading more.
         is_volume: whether the frames are slices of a volume and no pages.
         notes: what is to be said of it, a part of a sentence each.
@@ -32,11 +33,13 @@ class Survey:
     slice: SliceFacts | None = field(default=None)
     is_volume: bool = False
     notes: tuple[str, ...] = ()
+    step_ms: float = 0.0
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data, to get it out of a reader process; the path of the slice stays behind."""
         found: dict[str, Any] = {"frames": self.frames, "order": self.order, "step_mm": self.step_mm}
         found |= {"size_wh": self.size_wh, "is_volume": self.is_volume, "notes": self.notes}
+        found["step_ms"] = self.step_ms
         if self.slice is not None:
             one = self.slice
             found["slice"] = [one.series, one.row, one.column, one.position, one.kinds]
@@ -52,7 +55,10 @@ class Survey:
             slice_facts = SliceFacts(path, series, tuple(row), tuple(column), tuple(position), tuple(kinds))
         width, height = data["size_wh"]
         order, notes = tuple(data["order"]), tuple(data["notes"])
-        return cls(data["frames"], order, data["step_mm"], (width, height), slice_facts, data["is_volume"], notes)
+        size_wh, is_volume = (width, height), data["is_volume"]
+        return cls(
+            data["frames"], order, data["step_mm"], size_wh, slice_facts, is_volume, notes, step_ms=data["step_ms"]
+        )
 
 
 @runtime_checkable

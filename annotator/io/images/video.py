@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, BinaryIO, cast
 
 import cv2
@@ -51,7 +53,8 @@ class VideoReader:
         what files say of their length is often wrong."""
         facts = _facts(stream, name)
         notes = () if len(facts.times_ms) <= MAX_FRAMES else (f"has more than {MAX_FRAMES:,} frames",)
-        return Survey(min(MAX_FRAMES, len(facts.times_ms)), size_wh=(facts.width, facts.height), notes=notes)
+        frames, size_wh = min(MAX_FRAMES, len(facts.times_ms)), (facts.width, facts.height)
+        return Survey(frames, size_wh=size_wh, notes=notes, step_ms=_step_ms(facts.times_ms))
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         known = FrameStore(_stamp(stream)).facts()
@@ -134,6 +137,12 @@ def _facts(stream: BinaryIO, name: str) -> VideoFacts:
     facts = VideoFacts(first.shape[1], first.shape[0], tuple(times_ms))
     store.keep_facts(facts)
     return facts
+
+
+def _step_ms(times_ms: Sequence[float]) -> float:
+    """The usual time from frame to frame; 0 where the file says none."""
+    steps = [after - before for before, after in itertools.pairwise(times_ms) if after > before]
+    return round(median(steps), 3) if steps else 0.0
 
 
 def _stamp(stream: BinaryIO) -> tuple[int, ...]:

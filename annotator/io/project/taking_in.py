@@ -126,6 +126,8 @@ class _Plan:
     def _expand(self, path: str, survey: Survey, *, first: ImageRecord | None = None) -> None:
         """A file of several frames: a series of its own."""
         extra: dict[str, Any] = {"step_mm": survey.step_mm} if survey.step_mm > 0 else {}
+        if survey.step_ms > 0:
+            extra["step_ms"] = survey.step_ms
         if survey.notes:
             extra["notes"] = list(survey.notes)
             self.out.notes.append(f"{path}: {', '.join(survey.notes)}.")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from annotator.domain.media import Series
+from annotator.domain.pace import Pace, nearest_speed
 from annotator.domain.project import Change, ImageRecord, Status
 from annotator.domain.tracks.track import TrackMember
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.shell.series_rows import SPEED_ACTIONS
 from annotator.ui.shell.slice_bar import Mark, Slices, TrackMark
 
-PLAY_INTERVAL_MS = 80
 _FINISHED = (Status.DONE, Status.EMPTY)
 
 
 class SliceControl(QObject):
     """One per window."""
+
+    speed_chosen = Signal(float)
+    """Times the normal one."""
 
     def __init__(self, window: MainWindow, session: ProjectSession) -> None:
         super().__init__(window)
@@ -32,10 +39,13 @@ class SliceControl(QObject):
         self._series: Series | None = None
         self._is_shown = False
         """Whether the slice that is wanted is on the canvas: playing waits for it."""
+        self._pace = Pace()
+        self.now_ms: Callable[[], float] = lambda: time.monotonic() * 1000
         self._timer = QTimer(self)
-        self._timer.setInterval(PLAY_INTERVAL_MS)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.show_following)
         self._bar.set_action(window.actions_by_id["play_slices"])
+        self._bar.set_speeds({speed: window.actions_by_id[name] for speed, name in SPEED_ACTIONS.items()})
         self._bar.track.moved.connect(self.go_to)
         window.canvas.slices_turned.connect(self.turn)
         session.image_changed.connect(self._on_image)
@@ -55,6 +65,12 @@ class SliceControl(QObject):
         wanted = slices[min(max(position, 0), len(slices) - 1)]
         if wanted.id != image.id:
             self._session.go_to(wanted.id)
+
+    def go_to_last(self) -> None:
+        """Show the last slice of the series."""
+        image = self._session.image
+        if image is not None:
+            self.go_to(len(self._session.slices.slices_of(image)) - 1)
 
     def turn(self, steps: int) -> None:
         """So many slices on, or back when negative; nothing beside a series."""
@@ -76,22 +92,39 @@ class SliceControl(QObject):
     def play(self, is_on: bool) -> None:
         """Show one slice after the other, from the last one on from the first."""
         if is_on and self._series is not None:
-            self._timer.start()
+            self._pace.step_ms = self._series.step_ms
+            self._start()
         else:
             self.stop()
+
+    def choose_speed(self, speed: float) -> None:
+        """The person wants this speed, times the normal one."""
+        self.speed_chosen.emit(speed)
+
+    def show_speed(self, speed: float) -> None:
+        """Play at the nearest of the speeds that there are, from now on."""
+        self._pace.speed = nearest_speed(speed)
+        self._window.actions_by_id[SPEED_ACTIONS[self._pace.speed]].setChecked(True)
+        self._bar.show_speed(self._pace.speed)
+        if self.is_playing:
+            self._start()
+
+    def _start(self) -> None:
+        self._pace.begin(self.now_ms())
+        self._timer.start(self._pace.tick_ms)
 
     def stop(self) -> None:
         self._timer.stop()
         self._window.actions_by_id["play_slices"].setChecked(False)
 
     def show_following(self) -> None:
-        """While it plays: the next slice, once the one before is to be seen."""
+        """While it plays: the slice that is due, once the one before is to be seen."""
         image = self._session.image
         if image is None or self._series is None:
             self.stop()
         elif self._is_shown:
             count = len(self._session.slices.slices_of(image))
-            self.go_to((image.position + 1) % count)
+            self.go_to((image.position + self._pace.steps(self.now_ms())) % count)
 
     def on_picture(self, _image_id: int) -> None:
         """The canvas shows the image."""

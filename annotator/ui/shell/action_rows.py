@@ -15,7 +15,7 @@ from annotator.ui.canvas.tools.specs import TOOLS, ToolSpec
 from annotator.ui.shell import window_state as when
 from annotator.ui.shell.action_row import ActionRow
 from annotator.ui.shell.panel_specs import PANELS, PanelSpec
-from annotator.ui.shell.series_rows import SERIES_ACTIONS
+from annotator.ui.shell.series_rows import PLAY_ACTIONS, SERIES_ACTIONS
 from annotator.ui.shell.track_rows import TRACK_ACTIONS
 
 __all__ = ["ACTIONS", "MENUS", "TOOL_STRIP", "ActionRow"]
@@ -278,8 +278,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     A("previous_entry", "Previous series or image", "Image", "Leave the series backward",
       run="commands.slices.go_to_entry", args=(-1,), keys=("Ctrl+PgUp",), enabled=when.in_project, repeats=True,
       together="Next or previous series"),
-    A("play_slices", "Play the slices", "Image", "One slice after the other, again and again",
-      run="commands.slices.play", keys=("Alt+P",), enabled=when.on_slice, icon="play", is_switch=True),
+    *PLAY_ACTIONS,
     A("next_unfinished", "Next unfinished image", "Image", "Go to the next image that is not done",
       run="session.next_unfinished", keys=("Ctrl+Shift+D",), enabled=when.in_project, repeats=True),
     A("review_next", "Least certain object", "Image", "From object to object over all images",

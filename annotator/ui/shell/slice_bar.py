@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,7 +19,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from annotator.domain.counting import counted
 from annotator.ui.look.theme import Theme
@@ -33,6 +33,8 @@ _GAP_PX = 3
 _NOTCH = 120
 _PAGE = 10
 _NOTE_FROM_PX = 720
+_SPEED_EDGE_PX = 24
+"""Around the words of the speed: the sign of the menu and the edges."""
 
 
 class Mark(Enum):
@@ -208,6 +210,11 @@ class SliceBar(QFrame):
         self.play_button = QToolButton()
         self.play_button.setObjectName("flat")
         self.play_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.speed_button = QToolButton()
+        self.speed_button.setObjectName("flat")
+        self.speed_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.speed_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.speed_button.setMenu(QMenu(self.speed_button))
         self.label = QLabel()
         self.label.setObjectName("dim")
         self._slices = Slices(())
@@ -215,6 +222,7 @@ class SliceBar(QFrame):
         row.setContentsMargins(12, 2, 12, 2)
         row.setSpacing(8)
         row.addWidget(self.play_button)
+        row.addWidget(self.speed_button)
         row.addWidget(self.track, 1)
         row.addWidget(self.label)
         self.hide()
@@ -222,6 +230,18 @@ class SliceBar(QFrame):
     def set_action(self, action: QAction) -> None:
         """What the button does: playing."""
         self.play_button.setDefaultAction(action)
+
+    def set_speeds(self, actions: Mapping[float, QAction]) -> None:
+        """What the button for the speed offers, by speed."""
+        self.speed_button.menu().addActions(list(actions.values()))
+        widest = max(self.fontMetrics().horizontalAdvance(_times(speed)) for speed in actions)
+        self.speed_button.setMinimumWidth(widest + _SPEED_EDGE_PX)  # the slider keeps its place
+
+    def show_speed(self, speed: float) -> None:
+        """How fast it plays, times the normal speed."""
+        self.speed_button.setText(_times(speed))
+        self.speed_button.setToolTip(f"Plays at {_times(speed)} the normal speed")
+        self.speed_button.setAccessibleName(f"Speed of playing: {_times(speed)}")
 
     def show_slices(self, slices: Slices | None, position: int = 0) -> None:
         """A series and the slice that is shown; None for an image that is no slice."""
@@ -253,3 +273,7 @@ class SliceBar(QFrame):
         if position < len(slices.places_mm):
             words.append(f"{slices.places_mm[position]:.1f} mm")
         return [*words, slices.note] if slices.note and self.width() >= _NOTE_FROM_PX else words
+
+
+def _times(speed: float) -> str:
+    return f"{speed:g}×"
