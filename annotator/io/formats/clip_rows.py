@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annotator.domain.ports.formats import FormatOption, FormatSpec, Holds
+from annotator.domain.ports.formats import Choice, FormatOption, FormatSpec, Holds
 
 CLIPS: tuple[FormatSpec, ...] = (
     FormatSpec(
@@ -54,5 +54,37 @@ CLIPS: tuple[FormatSpec, ...] = (
         ),
         export="annotator.io.formats.mots:export_mots",
         readers="mots_tools, TrackEval",
+    ),
+    FormatSpec(
+        id="cvat-video",
+        title="CVAT video",
+        summary="an XML file (CVAT for video 1.1) per series",
+        is_folder=True,
+        suffix="",
+        holds=frozenset((Holds.MASKS, Holds.HOLES, Holds.POLYGONS)),
+        options=(
+            FormatOption(
+                name="shapes",
+                title="Objects as",
+                default="polygon",
+                help="how objects are written",
+                choices=(
+                    Choice("polygon", "Polygons, a track each", help="tracks stay tracks in CVAT"),
+                    Choice(
+                        "mask", "Masks (exact), a track a frame", help="CVAT has no tracks of masks; groups join them"
+                    ),
+                ),
+            ),
+            FormatOption(
+                name="tolerance_px",
+                title="Tolerance (px)",
+                default=0.75,
+                help="how far a polygon may leave out vertices, in pixels; 0 keeps the pixel edges",
+                minimum=0,
+                maximum=10,
+            ),
+        ),
+        export="annotator.io.formats.cvat_video:export_cvat_video",
+        readers="CVAT (Upload annotations), Datumaro",
     ),
 )
