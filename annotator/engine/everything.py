@@ -8,7 +8,7 @@ are made at all, stability is judged on the decoder's own grid, and only what pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -40,10 +40,15 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
 from annotator.engine.grid_answers import Found
 
+if TYPE_CHECKING:
+    import torch
+
 FLAT_RANGE = 4
 """Grey levels: a place where the image varies by no more, over a cell of the grid, shows nothing to click at."""
 STABILITY_DOUBT_CELLS = 12.8
 """A stability counted on a grid may be off by so much, over the cells of its side."""
+GRID_BATCH, GRID_BATCH_ON_CARD = 4, 64
+"""Clicks of a grid decoded at once: on a processor larger batches leave its caches and are slower."""
 LOOKS = 8
 """How often what was found is shown before everything was asked."""
 
@@ -52,6 +57,43 @@ class GridDecoder(Protocol):
     """What answers many clicks at once, as :class:`~annotator.engine.sam2.segmenter.Sam2Segmenter` does."""
 
     def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer: ...
+
+
+class CropEncoder(GridDecoder, Protocol):
+    """A segmenter that encodes crops as it does images."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode(
+        self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
+    ) -> Embedding: ...
+
+
+def everything_by_crops(
+    segmenter: CropEncoder,
+    embedding: Embedding,
+    image: RgbArray,
+    settings: EverythingSettings,
+    *,
+    has_to_yield: Callable[[], bool] | None,
+    begun: Begun | None,
+) -> Iterator[EverythingStep]:
+    """:meth:`annotator.domain.ports.engine.AnswersEverything.everything` of a segmenter that encodes each crop anew.
+
+    Raises:
+        UserError: settings that make no sense.
+    """
+    whole = Region(0, 0, embedding.width, embedding.height)
+
+    def embedding_of(region: Region) -> Embedding:
+        if region == whole:
+            return embedding
+        pixels = np.ascontiguousarray(image[region.y0 : region.y1, region.x0 : region.x1])
+        return segmenter.encode(pixels, f"{embedding.key}|{region}", is_cancelled=has_to_yield)
+
+    batch = GRID_BATCH if segmenter.device.type == "cpu" else GRID_BATCH_ON_CARD
+    return Everything(segmenter, image, embedding_of, settings.checked(), batch=batch, begun=begun).steps()
 
 
 class Everything:

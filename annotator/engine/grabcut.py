@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.logits import mask_from_logits
-from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
+from annotator.domain.errors import EncodeCancelled, PromptError
 from annotator.domain.geometry import Box, clamp_point
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, ModelInfo, RgbArray
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.pixels import check_rgb
 from annotator.engine.registry import ModelSource
 
 ByteArray = npt.NDArray[np.uint8]
@@ -117,8 +118,7 @@ class GrabCutSegmenter:
             EncodeCancelled: the caller asked for it.
         """
         start = time.perf_counter()
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ImageError(f"GrabCut needs an RGB image of 8 bits, not {image.dtype} of shape {image.shape}.")
+        check_rgb(image)
         if is_cancelled is not None and is_cancelled():
             raise EncodeCancelled
         kept = image.copy()

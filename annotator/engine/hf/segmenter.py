@@ -13,21 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from annotator.domain.answering.everything import EverythingSettings, FloatArray, GridAnswer
+from annotator.domain.answering.everything import Begun, EverythingSettings, FloatArray, GridAnswer
 from annotator.domain.answering.logits import stability
-from annotator.domain.answering.zoom import Region
-from annotator.domain.errors import EncodeCancelled, ImageError, PromptError
+from annotator.domain.errors import EncodeCancelled, PromptError
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, EverythingStep, ModelInfo, RgbArray
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.devices import is_out_of_memory, memory_errors
-from annotator.engine.everything import Everything
+from annotator.engine.everything import everything_by_crops
 from annotator.engine.hf.layout import Placing, Preprocessing
+from annotator.engine.pixels import check_rgb
 from annotator.engine.sam2.arrays import mask_input_of, prompt_arrays
 from annotator.engine.sam2.candidates import FED_BACK_LIMIT, by_area
 
-GRID_BATCH, GRID_BATCH_ON_CARD = 4, 64
-"""Clicks of a grid decoded at once."""
 PREPROCESSING_VERSION = 1
 _KEPT_LOGITS = 64
 _CORNERS = (2, 3)
@@ -132,8 +130,7 @@ class HubSegmenter:
         self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
     ) -> HubEmbedding:
         """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ImageError(f"An image must be height x width x 3 bytes, not {image.shape} {image.dtype}.")
+        check_rgb(image)
         self._is_cancelled = is_cancelled
         try:
             return self._in_memory(lambda: self._encode(image, self.embedding_key(image_key)))
@@ -205,18 +202,10 @@ class HubSegmenter:
         settings: EverythingSettings,
         *,
         has_to_yield: Callable[[], bool] | None = None,
+        begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`."""
-        whole = Region(0, 0, embedding.width, embedding.height)
-
-        def embedding_of(region: Region) -> Embedding:
-            if region == whole:
-                return embedding
-            pixels = np.ascontiguousarray(image[region.y0 : region.y1, region.x0 : region.x1])
-            return self.encode(pixels, f"{embedding.key}|{region}", is_cancelled=has_to_yield)
-
-        batch = GRID_BATCH if self._device.type == "cpu" else GRID_BATCH_ON_CARD
-        return Everything(self, image, embedding_of, settings.checked(), batch=batch).steps()
+        return everything_by_crops(self, embedding, image, settings, has_to_yield=has_to_yield, begun=begun)
 
     def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer:
         """One click per prompt, three candidates: see :class:`annotator.engine.everything.GridDecoder`."""

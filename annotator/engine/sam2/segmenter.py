@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from annotator.domain.answering.everything import Begun, EverythingSettings, FloatArray, GridAnswer
-from annotator.domain.answering.zoom import Region
-from annotator.domain.errors import ImageError, PromptError
+from annotator.domain.errors import PromptError
 from annotator.domain.ports.engine import (
     Candidate,
     Candidates,
@@ -33,8 +32,9 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.tracks.track import Direction
 from annotator.engine.cache import StoredEmbedding
 from annotator.engine.devices import is_out_of_memory, memory_errors
-from annotator.engine.everything import Everything
+from annotator.engine.everything import everything_by_crops
 from annotator.engine.like import LikeSearch
+from annotator.engine.pixels import check_rgb
 from annotator.engine.sam2.adapted_decoder import Adapter, check_base, uncertainty_map
 from annotator.engine.sam2.arrays import mask_input_of, prompt_arrays
 from annotator.engine.sam2.candidates import by_area, cut_candidates
@@ -47,9 +47,6 @@ from annotator.engine.sam2.tracked_pieces import Sam2Pieces
 from annotator.engine.tracking.flow_tracker import FlowTracker
 
 _Answer = TypeVar("_Answer")
-
-GRID_BATCH, GRID_BATCH_ON_CARD = 4, 64
-"""Clicks of a grid decoded at once: on a processor larger batches leave its caches and are slower."""
 
 PREPROCESSING_VERSION = 1
 PIECES_BELOW = 0.06
@@ -126,8 +123,7 @@ class Sam2Segmenter:
         self, image: RgbArray, image_key: str, *, is_cancelled: Callable[[], bool] | None = None
     ) -> Sam2Embedding:
         """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ImageError(f"An image must be height x width x 3 bytes, not {image.shape} {image.dtype}.")
+        check_rgb(image)
         key = self.embedding_key(image_key)
         return self._in_memory(lambda: self._encoder.encode(image, key, is_cancelled))
 
@@ -227,16 +223,7 @@ class Sam2Segmenter:
         begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`."""
-        whole = Region(0, 0, embedding.width, embedding.height)
-
-        def embedding_of(region: Region) -> Embedding:
-            if region == whole:
-                return embedding
-            pixels = np.ascontiguousarray(image[region.y0 : region.y1, region.x0 : region.x1])
-            return self.encode(pixels, f"{embedding.key}|{region}", is_cancelled=has_to_yield)
-
-        batch = GRID_BATCH if self._device.type == "cpu" else GRID_BATCH_ON_CARD
-        return Everything(self, image, embedding_of, settings.checked(), batch=batch, begun=begun).steps()
+        return everything_by_crops(self, embedding, image, settings, has_to_yield=has_to_yield, begun=begun)
 
     @torch.inference_mode()
     def decode_grid(self, embedding: Embedding, points_xy: FloatArray, *, least_iou: float) -> GridAnswer:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from annotator.domain.answering.everything import Begun
 from annotator.domain.answering.nesting import names
-from annotator.domain.errors import EncodeCancelled, ModelError, PromptError
+from annotator.domain.errors import EncodeCancelled, ImageError, ModelError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import AnswersEverything
@@ -110,6 +111,25 @@ def test_everything_is_asked_in_steps(segmenter: HubSegmenter) -> None:
     assert steps[-1].proposals is not None
     for proposal in steps[-1].proposals:
         assert (proposal.mask.width, proposal.mask.height) == (120, 80)
+
+
+def test_everything_goes_on_where_an_earlier_run_ended(segmenter: HubSegmenter) -> None:
+    image = picture()
+    settings = replace(
+        segmenter.everything_settings, points_per_side=3, pred_iou_thresh=0.0, stability_score_thresh=0.0
+    )
+    embedding = segmenter.encode(image, "k")
+    *_, last = segmenter.everything(embedding, image, settings)
+    rest = list(segmenter.everything(embedding, image, settings, begun=Begun(8, ())))
+    assert [step.done for step in rest] == [9]
+    assert rest[-1].is_last
+    assert len(rest[-1].proposals or ()) <= len(last.proposals or ())
+
+
+def test_pixels_of_another_shape_are_refused(segmenter: HubSegmenter) -> None:
+    for pixels in (picture()[..., 0], picture().astype(np.float32), picture()[:0]):
+        with pytest.raises(ImageError, match="height x width x 3 bytes"):
+            segmenter.encode(pixels, "k")
 
 
 def test_an_encode_ends_when_it_is_not_wanted(segmenter: HubSegmenter) -> None:
