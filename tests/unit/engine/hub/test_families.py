@@ -41,8 +41,8 @@ def segmenter(kind: str, folders: dict[str, Path]) -> HubSegmenter:
 def test_a_click_has_three_candidates_and_a_box_has_one(segmenter: HubSegmenter) -> None:
     embedding = segmenter.encode(picture(), "k")
     clicked, boxed = segmenter.decode(embedding, CLICK), segmenter.decode(embedding, BOX)
-    best = clicked.items.index(clicked.chosen)
-    assert [item.label for item in clicked.items] == list(names([item.mask for item in clicked.items], best))
+    labels = [item.label for item in clicked.items]
+    assert labels == list(names([item.mask for item in clicked.items], clicked.best))
     assert len(boxed.items) == 1
     for item in (*clicked.items, *boxed.items):
         assert (item.mask.width, item.mask.height) == (120, 80)
