@@ -168,7 +168,7 @@ def test_adapters_that_cannot_be_used_are_one_line(
         (str(foreign), "The adapter foreign belongs to base (bbbbbbbbbbbb), but base ("),
         (str(damaged), "damaged.safetensors is not a readable"),
         (str(tmp_path / "none.safetensors"), "There is no adapter file"),
-        ("none", "There is no adapter 'none'. Known: animals, facades, nuclei."),
+        ("none", "There is no adapter 'none'. Known: animals-3, animals, facades, nuclei."),
     ):
         assert cli.main([*words, "--adapter", given]) == 2
         told = capsys.readouterr().err.strip().splitlines()

@@ -10,17 +10,17 @@ from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import weights
 from annotator.engine.load import load_segmenter
-from annotator.engine.sam2.adapter_files import list_adapters, load_adapter, read_card
+from annotator.engine.sam2.adapter_files import list_adapters, load_adapter, read_adapter_info, read_card
 
 FOLDER = weights.shipped_dir() / "adapters"
 PATHS = sorted(FOLDER.glob("*.safetensors"))
 
 
-def test_every_shipped_adapter_is_listed_for_the_shipped_model_and_says_what_it_may_be_used_for() -> None:
+def test_every_shipped_adapter_is_listed_for_a_shipped_model_and_says_what_it_may_be_used_for() -> None:
     found = list_adapters([FOLDER])
     assert [path for path, _ in found] == PATHS != []
     for path, info in found:
-        assert info.base_sha256 == weights.sha256_of(weights.shipped_dir() / weights.registry()["nano"].file)
+        assert info.base_sha256 == weights.sha256_of(weights.shipped_dir() / weights.registry()[info.base_name].file)
         assert "Apache-2.0" in info.licence
         assert info.name == path.stem
         base, adapted = info.figures[DECIDING]
@@ -32,8 +32,8 @@ def test_every_shipped_adapter_is_listed_for_the_shipped_model_and_says_what_it_
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_it_answers_on_the_shipped_model(path) -> None:
-    segmenter = load_segmenter("nano", device="cpu")
+def test_it_answers_on_its_model(path) -> None:
+    segmenter = load_segmenter(read_adapter_info(path).base_name, device="cpu")
     image = np.random.default_rng(0).integers(0, 60, (120, 160, 3), dtype=np.uint8)
     image[40:90, 50:110] += 150
     embedding = segmenter.encode(image, "k")
