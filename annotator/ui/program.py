@@ -223,7 +223,7 @@ class Program(QObject):
 
     def _on_filtered(self, wanted: ImageFilter) -> None:
         self.session.image_filter = wanted
-        self.session.told.emit(KEEPS_TO if wanted.is_set else "All images are shown.")
+        self.session.reported.emit(KEEPS_TO if wanted.is_set else "All images are shown.")
 
     def _on_model(self, info: ModelInfo) -> None:
         self._is_other_awaited = False

@@ -44,7 +44,7 @@ def session(qapp, tmp_path):
     session = ProjectSession()
     session.failures, session.lines = [], []
     session.failed.connect(lambda error, retry: session.failures.append((str(error), retry)))
-    session.told.connect(session.lines.append)
+    session.reported.connect(session.lines.append)
     session.open_path(make_folder(tmp_path))
     yield session
     session.close()
@@ -127,7 +127,7 @@ def test_delete_and_reclass(session):
 def test_empty_takes_objects_and_one_undo_brings_them_back(session):
     accept(session)
     told = []
-    session.told.connect(told.append)
+    session.reported.connect(told.append)
     session.mark_empty()
     assert told == ["Marked empty: 1 object deleted, undo brings it back."]
     assert session.annotations == ()

@@ -72,7 +72,7 @@ class KeptDrafts(QObject):
         if image is not None and image.id in held and self._refine.lacks(image.id):
             told = self.bring_back(image, size_wh=self._size_wh)
             if "new object" in told:
-                self._session.told.emit(told)
+                self._session.reported.emit(told)
 
     def _with_classes(self, kept: dict[str, Any]) -> dict[str, Any]:
         """A class that is gone is that of the object, or for what was accepted, the one in use."""

@@ -249,8 +249,8 @@ class MaskOperations(QObject):
         gone = sum(one.after.is_empty for one in results)
         if gone:
             stays = "An object would vanish and stayed" if gone == 1 else f"{gone} objects would vanish and stayed"
-            self._session.told.emit(f"{stays} as before.")
+            self._session.reported.emit(f"{stays} as before.")
         if changed:
             self._session.attempt(lambda: self._session.apply(masks_edit(trial.operation.kind.value, changed)))
         elif not gone:
-            self._session.told.emit("The masks are like that already.")
+            self._session.reported.emit("The masks are like that already.")

@@ -100,7 +100,7 @@ class Workbench(QObject):
         session.changed.connect(self._on_change)
         session.class_changed.connect(self._refine.set_category)
         session.class_picked.connect(self._refine.pick_category)
-        session.told.connect(self._tell)
+        session.reported.connect(self._tell)
         session.warned.connect(lambda text: self._notices.warn(text, about=Subject.IMAGE, is_error=False))
         loader.loaded.connect(self._on_picture)
         loader.failed.connect(self._on_unreadable)

@@ -74,7 +74,7 @@ class Attempts(QObject):
             work()
         except RowGoneError as error:
             _log.info("%s", error)
-            session.told.emit("That is done already, or what it was about is gone.")
+            session.reported.emit("That is done already, or what it was about is gone.")
             return False
         except UserError as error:
             _log.warning("%s", error)

@@ -47,7 +47,7 @@ class ClassBook:
         if not given:
             given = next(n for i in range(1, 10_000) if (n := f"class {i}") not in names)
         if given.casefold() in names:
-            session.told.emit(f"There is a class “{given}” already.")
+            session.reported.emit(f"There is a class “{given}” already.")
             return 0
 
         def work() -> None:
@@ -85,7 +85,7 @@ class ClassBook:
             if was_current:
                 self.pick(target_id)
             count = "1 object is" if len(moved) == 1 else f"{len(moved)} objects are"
-            session.told.emit(f"Merged: {count} “{target.name}” now. Undo takes it back.")
+            session.reported.emit(f"Merged: {count} “{target.name}” now. Undo takes it back.")
 
         session.attempt(work)
 
@@ -126,7 +126,7 @@ class ClassBook:
         if len(unused) == len(session.categories):
             unused = [row for row in unused if row.id != self.current_id]
         if not unused:
-            session.told.emit("Every class has objects.")
+            session.reported.emit("Every class has objects.")
             return
         gone = tuple(RowChange(row, None) for row in unused)
         name = f"delete {counted(len(gone), 'unused class', 'unused classes')}"
@@ -143,6 +143,6 @@ class ClassBook:
         if old is None or session.store is None:
             return
         if session.store.category_counts().get(category_id) or len(session.categories) < 2:
-            session.told.emit(f"“{old.name}” is in use and stays.")
+            session.reported.emit(f"“{old.name}” is in use and stays.")
             return
         session.attempt(lambda: session.apply(Edit("delete class", (RowChange(old, None),))))

@@ -1,5 +1,5 @@
-"""Edits of thousands of objects, and steps back and forward over them: written beside the window, told when they are
-there. Whatever else is to be written meanwhile waits for them."""
+"""Edits of thousands of objects, and steps back and forward over them: written beside the window, reported when
+they are there. Whatever else is to be written meanwhile waits for them."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ class LargeEdits(QObject):
 
         def tell(change: Change | None, edit: Edit | None = None) -> None:
             if change is None:
-                session.told.emit(f"Nothing to {which}.")
+                session.reported.emit(f"Nothing to {which}.")
                 return
             self._show_where(change)
             self._tell(edit) if edit is not None else session.broadcast(change)
-            session.told.emit(f"{said}: {name}.")
+            session.reported.emit(f"{said}: {name}.")
 
         def inline() -> None:
             if session.store is store:
@@ -109,7 +109,7 @@ class LargeEdits(QObject):
         def keep(_job: object) -> None:
             try:
                 found.append(work())
-            except Exception as error:  # looked at where it can be told
+            except Exception as error:  # looked at where it can be reported
                 found.append(error)
 
         def end() -> None:

@@ -59,7 +59,7 @@ class ProjectSession(QObject):
     """The Category that the next object gets, or None."""
     class_picked = Signal(object)
     """The Category that the person chose just now, also when it was in use already."""
-    told = Signal(str)
+    reported = Signal(str)
     """A quiet line."""
     merge_offered = Signal(object, object)
     """(Category that was to get the name of another, the Category that has it)"""
@@ -132,7 +132,7 @@ class ProjectSession(QObject):
         self.opened.emit()
         self.class_changed.emit(self.category)
         for notice in store.notices:
-            self.told.emit(notice)
+            self.reported.emit(notice)
         return replaced
 
     def close(self, *, is_replaced: bool = False) -> None:
@@ -200,7 +200,7 @@ class ProjectSession(QObject):
         """So many images further, or back, of those that the filter shows; a step past an end stops there."""
         target, which = self.neighbour(count, stops=True), "last" if count > 0 else "first"
         if target is None:
-            self.told.emit(self.drafts.after(f"This is the {which} image{self.image_filter.clause}."))
+            self.reported.emit(self.drafts.after(f"This is the {which} image{self.image_filter.clause}."))
         else:
             self.go_to(target.id)
 
@@ -210,7 +210,7 @@ class ProjectSession(QObject):
         order = self.images[row + 1 :] + self.images[: max(0, row)]
         target = next((image for image in order if image.status not in _FINISHED and shows(image)), None)
         if target is None:
-            self.told.emit(self.drafts.after(f"All other images{self.image_filter.clause} are done."))
+            self.reported.emit(self.drafts.after(f"All other images{self.image_filter.clause} are done."))
         else:
             self.go_to(target.id)
 
@@ -262,7 +262,7 @@ class ProjectSession(QObject):
 
         def work() -> None:
             self.apply(edit)
-            self.told.emit(told)
+            self.reported.emit(told)
 
         return self.attempt(work, ONCE if edit.drafts_of else EDIT)
 
