@@ -13,7 +13,7 @@ from functools import cache
 from annotator.domain.errors import UserError
 
 SHARE = 4
-"""The limit is the machine's memory divided by this, unless told otherwise."""
+"""The limit is the machine's memory divided by this, unless it is set otherwise."""
 SETTING = "memory_limit_mib"
 _GUESS_BYTES = 8 << 30
 _chosen_bytes: int | None = None

@@ -19,7 +19,7 @@ SIZE_BINS = 24
 """Of the histogram of sizes: each as many times as large as the one before as the others, from 1 px to 16 million."""
 _LARGEST_PX = float(1 << 24)
 BANDS = 10
-"""Of predicted IoU, in which the precision of proposals is told apart."""
+"""Of predicted IoU, in which the precision of proposals is counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ Shows = Callable[[ImageRecord], bool]
 
 @dataclass(frozen=True, slots=True)
 class ImageFilter:
-    """``part`` of the path, whatever its case; ``status`` None for any; ``has_draft`` for images with an object in
-    work only."""
+    """``part`` of the path, whatever its case; ``status`` None for any; ``has_draft`` for images with a current
+    object only."""
 
     part: str = ""
     status: Status | None = None

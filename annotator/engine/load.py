@@ -44,7 +44,7 @@ def load_segmenter(
         device: "cpu", "cuda", "mps"; None picks the best there is.
         config: sam2 configuration name, needed for a ``.pt`` file that the registry does not know.
         dtype: None picks bfloat16 where the device has it and its masks agree with float32.
-        progress: told in a line what is going on.
+        progress: called with a line that says what is going on.
         zoom: whether small objects are looked at more closely; None for models that were trained for it.
 
     Raises:

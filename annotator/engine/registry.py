@@ -1,4 +1,4 @@
-"""The families of models: how the files of each are told apart, and what loads them. Neither torch nor Qt is imported.
+"""The families of models: how the files of each are recognised, and what loads them. Neither torch nor Qt is imported.
 
 A new family is a row in :data:`FAMILIES` (or a package's entry point of the group ``annotator.engines`` that names a
 :class:`FamilySpec`) and a module whose function makes a :class:`~annotator.domain.ports.engine.Segmenter`.

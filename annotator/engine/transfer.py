@@ -43,7 +43,7 @@ def transfer(url: str, part: Path, progress: Progress | None) -> None:
     """GET into ``part``, going on with what it has when the server can. What is stopped leaves the part as it is.
 
     Args:
-        progress: told (bytes done, bytes in all or 0), also while nothing comes; what it raises ends the transfer.
+        progress: called with (bytes done, bytes in all or 0), also while nothing comes; what it raises ends it all.
 
     Raises:
         requests.RequestException: no answer, or one that cannot be used; also one that leaves a secure address.

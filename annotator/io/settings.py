@@ -205,7 +205,12 @@ class Settings:
         """The file as it is now, where it can be read."""
         try:
             return _read(self.path)
-        except (OSError, ValueError, RecursionError, TOMLKitError) as error:  # told at the start, and again by saving
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+            TOMLKitError,
+        ) as error:  # reported at the start, and again by saving
             _log.debug("cannot read the settings in %s: %r", self.path, error)
             return None
 

@@ -25,7 +25,7 @@ def carry(
     """The outcomes of a run, a frame each; it ends by itself.
 
     Args:
-        read: a frame; raises ``ImageError`` for one that is left out, which ``on_unreadable`` is told.
+        read: a frame; raises ``ImageError`` for one that is left out, which ``on_unreadable`` is called with.
 
     Raises:
         EncodeCancelled: ``is_cancelled`` said so.

@@ -51,7 +51,7 @@ class Timing:
 class ServerCore:
     """Args:
     load: makes the model, on the thread that then owns it.
-    on_ready: told of the model, or why there is none; on that thread.
+    on_ready: called with the model, or why there is none; on that thread.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class Job:
     """A piece of work for a thread.
 
     Attributes:
-        work: told what the thread owns, and the job; its answer, or ``UNFINISHED`` to be called again in its turn.
+        work: called with what the thread owns, and the job; its answer, or ``UNFINISHED`` to be called again.
         answer: for whoever waits.
         is_given_up: nobody waits any more; set by any thread.
     """

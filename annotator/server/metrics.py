@@ -1,4 +1,4 @@
-"""What Prometheus is told. No label ever names an image or a client."""
+"""What Prometheus is given. No label ever names an image or a client."""
 
 from __future__ import annotations
 

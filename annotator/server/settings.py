@@ -1,4 +1,4 @@
-"""What a server may be told, and who may use it."""
+"""What a server can be set to, and who may use it."""
 
 from __future__ import annotations
 

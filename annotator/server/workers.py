@@ -17,8 +17,8 @@ _JOIN_S = 5.0
 class Workers:
     """Args:
     prepare: makes what a thread owns, on that thread.
-    on_failed: told what ``prepare`` raised; the thread then ends.
-    on_done: told a job's kind and the seconds that one of its steps took.
+    on_failed: called with what ``prepare`` raised; the thread then ends.
+    on_done: called with a job's kind and the seconds that one of its steps took.
     """
 
     def __init__(

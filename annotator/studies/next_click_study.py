@@ -71,7 +71,7 @@ class ObjectStudy:
 
 
 Progress = Callable[[int, int, ObjectStudy | None], None]
-"""Told after each object: how many are done, of how many, and the newest (None for an empty one)."""
+"""Called after each object: how many are done, of how many, and the newest (None for an empty one)."""
 
 
 def study_set(

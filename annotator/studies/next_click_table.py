@@ -97,7 +97,7 @@ def measures(clicks: int) -> dict[str, Measure]:
 
 
 def figures(sets: Sequence[Sequence[ObjectStudy]], *, clicks: int) -> StudyFigures:
-    """Of one set or several; images of one set are told apart by their names.
+    """Of one set or several; images of one set are distinguished by their names.
 
     Args:
         sets: none empty.

@@ -58,7 +58,7 @@ class Handover(Generic[_Item]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Drop what waits; whoever puts or takes is told."""
+        """Drop what waits; whoever puts or takes is woken."""
         with self._changed:
             self._is_closed = True
             self._waiting.clear()

@@ -139,7 +139,7 @@ def run_pipeline(
     Args:
         load: called by ``readers`` threads; ask: on this thread, an image after the other, but for the beginnings of
             one that :class:`BeginsAhead`.
-        on_asked: told after each image, and how many there were.
+        on_asked: called after each image with how many there were.
         interrupt: ends reads that run, when the work is given up.
 
     Raises:

@@ -15,7 +15,7 @@ from annotator.domain.mask import Mask
 
 @dataclass(frozen=True, slots=True)
 class CheckLimits:
-    """From where on something is told.
+    """From where on something is reported.
 
     Attributes:
         overlap: share of the smaller one's pixels that two objects have in common.

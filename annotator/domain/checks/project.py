@@ -22,7 +22,7 @@ _LEAST_OBJECTS = 20
 _FAR = 4.0
 """So many times the usual distance from the middle (median absolute deviation, as standard deviations)."""
 MOST_EDGE_SUPPORT = 1.2
-"""An outline with more contrast on it than this many times that beside it is never told."""
+"""An outline with more contrast on it than this many times that beside it is never reported."""
 _EDGE_SUPPORT = 2.0
 """What an outline on an edge has; assumed of classes with few objects."""
 _LEAST_SPREAD = {"size": 0.2, "score": 0.03}
@@ -57,7 +57,7 @@ class _Figures:
     edges: array[float] = field(default_factory=lambda: array("d"))
     """How well outlines lie on edges; empty where no images are read."""
     contents: list[bytes] = field(default_factory=list)
-    """Of those whose figure is low enough to be told; else empty."""
+    """Of those whose figure is low enough to be reported; else empty."""
 
 
 def check_project(

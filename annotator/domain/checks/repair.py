@@ -62,7 +62,7 @@ def repair_all(
 
     Args:
         objects: by id, as they are now.
-        progress: told (findings done, findings in all); what it raises ends the work.
+        progress: called with (findings done, findings in all); what it raises ends the work.
     """
     now = dict(objects)
     for done, finding in enumerate(findings):

@@ -86,7 +86,7 @@ class Neighbours:
         Classes with fewer than ``LEAST_OF_CLASS`` objects are left out. An order to review in, and no verdict.
 
         Args:
-            progress: told (done, total); what it raises ends the work.
+            progress: called with (done, total); what it raises ends the work.
         """
         kinds, counts = np.unique(self._categories, return_counts=True)
         known = np.isin(self._categories, kinds[counts >= LEAST_OF_CLASS])

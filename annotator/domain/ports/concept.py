@@ -14,7 +14,7 @@ from annotator.domain.prompt import PointPrompt
 MOST_FOUND = 300
 """Of one image: what is worth a person's look."""
 LEAST_SCORE = 0.05
-"""What is less likely than this is not told at all; the sliders begin higher."""
+"""What is less likely than this is not reported at all; the sliders begin higher."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class FormatSpec:
     is_beside: bool = False
 
     def suggested_name(self, project_stem: str) -> str:
-        """The file or folder that an export of a project is written to unless told otherwise."""
+        """The file or folder that an export of a project is written to unless another is named."""
         return f"{project_stem}-{self.id}{self.suffix}"
 
     def fits_import(self, path: Path) -> bool:

@@ -84,7 +84,7 @@ def by_colour(image: RgbArray, mask: BoolArray) -> BoolArray:
 
 
 def _grab_cut(small: RgbArray, distance: FloatArray, band: float) -> BoolArray | None:
-    """None where the colours cannot be told apart at all."""
+    """None where the colours cannot be distinguished at all."""
     maybe = np.where(distance > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     trimap = np.where(distance > band, cv2.GC_FGD, np.where(distance < -band, cv2.GC_BGD, maybe)).astype(np.uint8)
     if not (np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).any() and np.isin(trimap, (cv2.GC_BGD, cv2.GC_PR_BGD)).any()):

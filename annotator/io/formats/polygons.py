@@ -1,4 +1,4 @@
-"""One GeoJSON-like file per image: every object as polygons with holes, exact on pixel edges unless told otherwise.
+"""One GeoJSON-like file per image: every object as polygons with holes, exact on pixel edges unless asked otherwise.
 
 Not geography: positions are image pixels, x right and y down, pixel (i, j) covering [i, i + 1) x [j, j + 1).
 """

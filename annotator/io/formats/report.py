@@ -134,7 +134,7 @@ def select_images(
     Args:
         include_unfinished: also images with objects that are still in progress.
         all_images: every image, also those nobody looked at.
-        progress: told (images looked at, images in all): their files are read to see whether they have changed.
+        progress: called with (images looked at, images in all): their files are read to see whether they have changed.
 
     Raises:
         ProjectFolderError: the person has not agreed to the folder where they are.

@@ -214,7 +214,7 @@ def import_yolo(store: ProjectStore, yaml_path: str | Path, *, progress: Progres
     project has already, as far as polygons can tell (IoU 0.98), is not added again.
 
     Args:
-        progress: told (entries done, in all), label files and then objects; what it raises stops the import.
+        progress: called with (entries done, in all), label files and then objects; what it raises stops the import.
 
     Raises:
         ImportFormatError: ``data.yaml`` cannot be used, or there are no labels; nothing was changed.

@@ -46,8 +46,8 @@ def list_images(
         is_supported: whether a path is an image that can be read.
         suffixes: lower case, with the dot: files that have one of them need not be asked about.
         known: paths that need not be in the answer.
-        on_problem: told a line for each reason why something was left out (also logged), with a count; not fatal.
-        on_found: told now and then how many there are so far; what it raises ends the search.
+        on_problem: called with a line for each reason why files were left out (also logged), with a count; not fatal.
+        on_found: called now and then with how many there are so far; what it raises ends the search.
 
     Raises:
         ImageError: the folder itself is missing or cannot be read.

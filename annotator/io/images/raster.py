@@ -1,7 +1,7 @@
 """Everyday image files, read with Pillow, and by ``tiff.py`` and ``deep.py`` where Pillow would lose depth or colours.
 
-Rules: EXIF orientation is applied; transparent pixels lie on mid-grey; the first frame unless told otherwise; values of
-more than 8 bits are stretched between robust percentiles (``display.py``), 8-bit values are never changed.
+Rules: EXIF orientation is applied; transparent pixels lie on mid-grey; the first frame unless another is asked for;
+values of more than 8 bits are stretched between robust percentiles (``display.py``), 8-bit values are never changed.
 """
 
 from __future__ import annotations

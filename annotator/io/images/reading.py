@@ -213,7 +213,7 @@ def read_places(
 
     Args:
         paths: relative to ``root``, with forward slashes.
-        on_done: told how many were looked at; what it raises stops the look.
+        on_done: called with how many were looked at; what it raises stops the look.
     """
     found: dict[str, FilePlaces] = {}
     without = _suffixes() - _placed()
@@ -281,7 +281,7 @@ def survey_files(
 
     Args:
         paths: relative to ``root``, with forward slashes.
-        on_done: told how many were looked at; what it raises stops the look.
+        on_done: called with how many were looked at; what it raises stops the look.
     """
     single = _suffixes() - _surveyed()  # most files are of one frame by their name: no path is made for them
     rest = [path for path in paths if path[path.rfind(".") :] not in single]

@@ -22,7 +22,7 @@ def checked_images(
     """Every image with its objects.
 
     Args:
-        progress: told (images done, images in all); what it raises ends the walk.
+        progress: called with (images done, images in all); what it raises ends the walk.
         reads_images: whether those with objects can be looked at, as the window shows them.
 
     Raises:

@@ -60,7 +60,7 @@ def read_figures(store: ProjectQueries, progress: Progress | None = None) -> Pro
     """Count a project.
 
     Args:
-        progress: told (objects done, objects in all); what it raises ends the work.
+        progress: called with (objects done, objects in all); what it raises ends the work.
 
     Raises:
         ProjectError: the file cannot be read.

@@ -53,7 +53,7 @@ class HeldFile:
         self._overwritten: FileIdentity | None = None
         """The file with the right token and other pages than ours."""
         self.on_rescued: Callable[[Path], None] = lambda _copy: None
-        """Told of a rescued copy."""
+        """Called with a rescued copy."""
         self._place: Place | None = InodeLock.enter(path)
         try:
             if is_wal:

@@ -30,7 +30,7 @@ def look_through(
     """What is to be written, and a line for each reason why something is left out.
 
     Args:
-        on_found: told how many images there are so far; what it raises stops the look.
+        on_found: called with how many images there are so far; what it raises stops the look.
 
     Raises:
         ImageError: the folder is gone. ProjectFolderError: it is not agreed to.

@@ -76,7 +76,7 @@ def update_looks(store: ProjectQueries, project: Path, load: LoadImage, progress
 
     Args:
         load: an image as it is shown.
-        progress: told (images done, in all).
+        progress: called with (images done, in all).
 
     Raises:
         ProjectError: the project cannot be read, or the file of the cache cannot be written.

@@ -56,7 +56,7 @@ def arrange_numbered(
     """Do what is wished, and let new files join the series that they belong to. Not undoable.
 
     Args:
-        on_found: told how many files were looked into; what it raises stops it, and nothing is changed.
+        on_found: called with how many files were looked into; what it raises stops it, and nothing is changed.
 
     Raises:
         ProjectError: as :meth:`ProjectStore.sync_folder`.

@@ -55,7 +55,7 @@ def open_project(
     """Open a folder of images or a ``.annot`` file, and take in what is new in its folder. Any thread.
 
     Args:
-        on_found: told now and then how many images were found; what it raises stops the opening, without a trace.
+        on_found: called now and then with how many images were found; what it raises ends the opening without trace.
         wish: which numbered files become series, or are none any more.
 
     Raises:

@@ -1,7 +1,7 @@
 """Whether something about patients has got out of the images of a project: into its file, names, exports, caches, logs.
 
 The search knows what to look for from the DICOM files themselves. It says what kind of thing stands where, and never
-the thing; a file name that holds it is told by a number.
+the thing; a file name that holds it is replaced by a number.
 """
 
 from __future__ import annotations

@@ -79,8 +79,8 @@ class WindowBook:
         return window_from_json(self._rows.get(self._of_slices(image), ""))
 
     def hold_for_slices(self, image: LoadedImage) -> None:
-        """From now on the slices of this one's series, or file, are shown as its own file asks, the first that is told
-        of: files with a window each, and pages that are stretched one by one, would flicker."""
+        """From now on the slices of this one's series, or file, are shown as its own file asks, the first that is
+        given: files with a window each, and pages that are stretched one by one, would flicker."""
         source, key = image.source, self._of_slices(image)
         if source.is_deep and source.plain is None and not self._rows.get(key):
             self._put(key, source.default.to_json())

@@ -178,7 +178,7 @@ def _prompts(given: list[PromptIn], width: int, height: int) -> tuple[list[Point
 
 
 async def _image(request: Request, settings: ServerSettings, address: str) -> OpenImage:
-    """The task's image: a data URI, or fetched from the Label Studio that this server was told of, and no other place.
+    """The task's image: a data URI, or fetched from the Label Studio that the server was set up with, and nowhere else.
 
     Raises:
         Problem.

@@ -22,7 +22,7 @@ from annotator.server.settings import ServerSettings
 from annotator.server.spread.asked import Answered, Asked
 
 AskReplica = Callable[[str, Asked], Awaitable[Answered]]
-"""Told a key; requests of the same key go to the same replica as long as it lives. An empty one: to any."""
+"""Called with a key; requests of the same key go to the same replica as long as it lives. An empty one: to any."""
 MODELS_PATH = "/models/"
 REMEMBERED = 100_000
 _IMAGES = "/v1/images"
@@ -132,7 +132,7 @@ class Front:
 
 
 def key_of(asked: Asked, known: OrderedDict[str, str]) -> str:
-    """The SHA-256 of the file that a request is about, as far as it can be told; empty for one about no image.
+    """The SHA-256 of the file that a request is about, as far as it can be known; empty for one about no image.
 
     Args:
         known: by embedding.

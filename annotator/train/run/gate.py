@@ -156,7 +156,7 @@ def judge(
         name: of the candidate, for the table.
         clicks: most clicks per object, at least 5, and the cap of the number-of-clicks figures.
         max_objects: a fixed subset, spread over the images.
-        progress: told (objects done, all).
+        progress: called with (objects done, all).
         state_path: finished objects are kept here, so that the same two, on the same objects, go on after a kill.
             Several sets may share the file.
 

@@ -83,7 +83,7 @@ class Canvas(CanvasDisplay):
     tool_changed = Signal(str, str)
     """(id before, id now), also when it is the same"""
     key_let_go = Signal(str)
-    """A key in Qt's portable notation; repeats are not told."""
+    """A key in Qt's portable notation; repeats are not reported."""
     gesture_changed = Signal()
     """A click or drag was begun or is over; see :attr:`has_gesture`."""
     accept_clicked = Signal()

@@ -14,7 +14,7 @@ _LINE_PX = 1.5
 
 
 class _OneTint(TintBook):
-    """Proposals have no fills that could be told apart."""
+    """Proposals have no fills that could be distinguished."""
 
     def tint(self, object_id: int, box_xyxy: Box) -> int:
         return 0

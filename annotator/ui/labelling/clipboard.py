@@ -83,7 +83,7 @@ class ObjectClipboard(QObject):
 
     def paste_prompts(self) -> None:
         """Ask the model for what lies in the boxes of the copied objects here: each answer is accepted by itself, a
-        single one is left in work."""
+        single one is left as the current object."""
         copies, state = self._read(), self._refine.state
         if state.is_active:
             self._tell("Accept or drop the current object first.")

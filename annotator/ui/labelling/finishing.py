@@ -87,7 +87,7 @@ class Finishing(QObject):
 
     def _accept_and_go(self) -> None:
         self._refine.accept()
-        if not self.unaccepted.is_wanted:  # else it was refused, and told why
+        if not self.unaccepted.is_wanted:  # else it was refused, and it was said why
             self._go_on()
 
     def _go_on(self, *, is_dropping: bool = False) -> None:

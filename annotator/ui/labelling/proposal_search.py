@@ -39,7 +39,7 @@ class ProposalSearch(QObject):
         self._gathering: Gathering | None = None
         self._is_like = False
         self.annotations: tuple[Annotation, ...] = ()
-        """Objects of the image, kept up to date by the owner: what they cover is told with every answer."""
+        """Objects of the image, kept up to date by the owner: what they cover is reported with every answer."""
         client.everything.connect(self._on_step)
         client.failed.connect(self._on_failed)
 

@@ -1,4 +1,4 @@
-"""How large things are: tracks in the rows of their objects, and what is selected or in work in the status line.
+"""How large things are: tracks in the rows of their objects, and what is selected or being made in the status line.
 
 Measured beside the window's thread: a track of a stack has hundreds of masks.
 """
@@ -107,7 +107,7 @@ class ObjectSizes(QObject):
     # --- the status line ----------------------------------------------------------------------------------------------
 
     def _say(self) -> None:
-        """The size of what is in work, else of what is selected."""
+        """The size of the current object, else of what is selected."""
         image, status = self._session.image, self._window.status
         spacing = None if image is None else image.spacing_mm
         mask = self._state.mask

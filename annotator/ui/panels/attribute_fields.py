@@ -31,7 +31,7 @@ class AttributeField(QWidget):
         """Build the widgets inside."""
 
     def show_value(self, value: object, *, is_mixed: bool = False) -> None:
-        """What holds now; nobody is told. ``is_mixed``: the objects differ."""
+        """What holds now; no signal is sent. ``is_mixed``: the objects differ."""
 
     def _add(self, widget: QWidget) -> None:
         widget.setAccessibleName(self.attribute.name)

@@ -29,7 +29,7 @@ class OpacitySlider(QSlider):
         return self.value() / _STEPS
 
     def show_opacity(self, opacity: float) -> None:
-        """What the setting says; nobody is told."""
+        """What the setting says; no signal is sent."""
         was_blocked = self.blockSignals(True)
         self.setValue(round(opacity * _STEPS))
         self.blockSignals(was_blocked)

@@ -91,7 +91,7 @@ class ProposalPanel(QWidget):
         self._refresh()
 
     def set_limits(self, limits: Limits, walk: Walk) -> None:
-        """Put the sliders there; nobody is told."""
+        """Put the sliders there; no signal is sent."""
         with QSignalBlocker(self.walk):
             self.walk.setCurrentIndex(self.walk.findData(walk))
         places = (round(100 * limits.least_score), step_of(limits.least_area_px), step_of(limits.most_area_px))

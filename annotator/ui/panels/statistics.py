@@ -68,7 +68,7 @@ class _Chart(QWidget):
 
 
 class StatisticsPanel(QWidget):
-    """Counts are made when it is asked for, and are told to be old when the project has changed since."""
+    """Counts are made when it is asked for, and are marked as old when the project has changed since."""
 
     count_wanted = Signal()
     export_wanted = Signal()

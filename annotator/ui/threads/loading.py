@@ -270,7 +270,7 @@ class ThumbnailLoader(QObject):
             self._next()
 
     def refuse(self, image_id: int, error: UserError) -> None:
-        """It has none; told later, because thumbnails are asked for while they are painted."""
+        """It has none; reported later, because thumbnails are asked for while they are painted."""
         generation = self._generation
 
         def tell() -> None:

@@ -37,7 +37,7 @@ class Gathered:
 
 
 class ProposalWork(QObject):
-    """One piece after the other; only what is newest is told."""
+    """One piece after the other; only what is newest is reported."""
 
     looked_at = Signal(object)
     """By proposal id how each looks (see :mod:`annotator.domain.likeness.describe`), of the image asked about last"""

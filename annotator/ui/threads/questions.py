@@ -15,7 +15,7 @@ from annotator.domain.prompt import Prompts
 from annotator.ui.threads.worker import EngineClient
 
 _FIRST_EPOCH = 1 << 40
-"""Above the epochs of images that are visited: answers are told apart by it, and such a question is never stale."""
+"""Above the epochs of images that are visited: answers are distinguished by it, and such a question is never stale."""
 _LOOK_EVERY_S = 0.1
 _ASK_AGAIN_AFTER = 100
 """Looks without an answer: the mailbox has one slot, and a click or another model may have taken the question out."""

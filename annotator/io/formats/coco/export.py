@@ -81,7 +81,7 @@ def export_coco(
         include_unfinished: also images in progress, as far as they have objects.
         all_images: also images without objects that nobody marked done or empty.
         tolerance_px: how far a polygon may leave out vertices (its IoU stays at 0.98 or more, per part).
-        progress: told (images done, images in all) while files are looked at, then the same of objects.
+        progress: called with (images done, images in all) while files are looked at, then the same of objects.
 
     Raises:
         ExportError: the file cannot be written, would take the place of the project or an image, or the self-check

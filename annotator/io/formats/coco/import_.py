@@ -109,7 +109,7 @@ def import_coco(
     moves an image forward: what was finished here stays finished.
 
     Args:
-        progress: told (entries done, entries in all), images and then objects; what it raises stops the import.
+        progress: called with (entries done, entries in all), images and then objects; what it raises stops the import.
 
     Raises:
         ImportFormatError: the file as a whole cannot be used; nothing was changed.

@@ -94,7 +94,7 @@ def match_images(
     not there; an entry without a name has that of its ``coco_url``.
 
     Args:
-        progress: told how many entries are done: sizes that are not known yet are read from the files.
+        progress: called with how many entries are done: sizes that are not known yet are read from the files.
     """
     plan = Matched()
     wanted = Counter(_base(names[0]) if (names := names_of(row)) else "" for row in coco.images)
