@@ -117,6 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("check_images", False, "state", "Whether checks read the images, too."),
     Setting("words", [], "state", "What was looked for by words, newest first."),
     Setting("play_speed", 1.0, "state", "How fast series play, times the normal speed.", minimum=0.5, maximum=2),
+    Setting("timeline", True, "state", "Whether small pictures and tracks stand under the slider of a series."),
     Setting("panels", "", "state", "Places and sizes of the window's panels (text of the window's own)."),
 )
 

@@ -58,6 +58,7 @@ _AT_START = (
     "memory_limit_mib",
     "dicom_uids",
     "play_speed",
+    "timeline",
 )
 """Settings that nothing else has taken by then."""
 
@@ -165,6 +166,10 @@ class Program(QObject):
         """Lines through the pointer; remembered."""
         self._change_setting("cross_hair", is_shown)
 
+    def set_timeline(self, is_shown: bool) -> None:
+        """Small pictures and tracks under the slider of a series; remembered."""
+        self._change_setting("timeline", is_shown)
+
     def _change_setting(self, key: str, value: SettingValue) -> None:
         """By an action of the window: it holds also when it cannot be written, which is said."""
         try:
@@ -202,6 +207,7 @@ class Program(QObject):
         self.commands.clipboard.shut_down()
         self.commands.watch.shut_down()
         self.commands.damage.shut_down()
+        self.commands.slices.timeline.shut_down()
         self.greys.shut_down()
         self.server.shut_down()
         self.loader.shut_down()
@@ -286,8 +292,14 @@ class Program(QObject):
             self.window.actions_by_id["cross_hair"].setChecked(bool(self.settings.get(key)))
         elif key == "play_speed":
             self.commands.slices.show_speed(float(self.settings.get(key)))
+        elif key == "timeline":
+            self.commands.slices.timeline.switch(bool(self.settings.get(key)))
+            self.window.actions_by_id["timeline"].setChecked(bool(self.settings.get(key)))
         elif key == "max_image_megapixels":
-            self.loader.max_pixels = self.thumbnails.max_pixels = int(self.settings.get(key)) * 1_000_000
+            frames = self.commands.slices.timeline.frames
+            frames.max_pixels = self.loader.max_pixels = self.thumbnails.max_pixels = (
+                int(self.settings.get(key)) * 1_000_000
+            )
             self.bench.try_again()
         elif key == "memory_limit_mib":
             apply_memory_limit(self.settings)

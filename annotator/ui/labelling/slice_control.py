@@ -11,6 +11,7 @@ from annotator.domain.media import Series
 from annotator.domain.pace import Pace, nearest_speed
 from annotator.domain.project import Change, ImageRecord, Status
 from annotator.domain.tracks.track import TrackMember
+from annotator.ui.labelling.timeline_control import TimelineControl
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
@@ -46,11 +47,13 @@ class SliceControl(QObject):
         self._timer.timeout.connect(self.show_following)
         self._bar.set_action(window.actions_by_id["play_slices"])
         self._bar.set_speeds({speed: window.actions_by_id[name] for speed, name in SPEED_ACTIONS.items()})
-        self._bar.track.moved.connect(self.go_to)
+        self.timeline = TimelineControl(self._bar.timeline, session, window.objects.selected_ids, self)
+        for part in (self._bar.track, self._bar.timeline):
+            part.moved.connect(self.go_to)
         window.canvas.slices_turned.connect(self.turn)
         session.image_changed.connect(self._on_image)
         session.changed.connect(self._on_change)
-        window.objects.selection_changed.connect(lambda _ids: self._show(session.image))
+        window.objects.selection_changed.connect(self._on_selection)
 
     @property
     def is_playing(self) -> bool:
@@ -110,11 +113,13 @@ class SliceControl(QObject):
             self._start()
 
     def _start(self) -> None:
+        self.timeline.frames.hold(True)
         self._pace.begin(self.now_ms())
         self._timer.start(self._pace.tick_ms)
 
     def stop(self) -> None:
         self._timer.stop()
+        self.timeline.frames.hold(False)
         self._window.actions_by_id["play_slices"].setChecked(False)
 
     def show_following(self) -> None:
@@ -138,17 +143,23 @@ class SliceControl(QObject):
             series is not None and self._series is not None and series.id != self._series.id
         )
         self._series = series
+        self.timeline.show_series(series, image)
         if is_other:
             self._places = ()
             self._read_annotated()
             self.stop()
         self._show(image)
 
+    def _on_selection(self, _ids: object) -> None:
+        self._show(self._session.image)
+        self.timeline.on_selection(self._members)
+
     def _on_change(self, change: Change) -> None:
         if self._series is not None:
             if change.annotation_ids:
                 self._read_annotated()
             self._show(self._session.image)
+            self.timeline.on_change(change)
 
     def _read_annotated(self) -> None:
         store = self._session.store
@@ -157,6 +168,7 @@ class SliceControl(QObject):
         else:
             self._annotated = store.slices.annotated(self._series.id)
             self._members = store.tracks.members(self._series.id)
+        self.timeline.show_members(self._members)
 
     def _show(self, image: ImageRecord | None) -> None:
         if image is None or self._series is None:

@@ -351,6 +351,8 @@ ACTIONS: tuple[ActionRow, ...] = (
       keys=(",",), is_held=True),
     A("cross_hair", "Cross-hair lines", "View", "Lines through the pointer, with tools that aim", run="set_cross_hair",
       keys=("Alt+X",), is_switch=True),
+    A("timeline", "Timeline", "View", "Small pictures and tracks under the slider of a series", run="set_timeline",
+      keys=("Alt+Z",), is_switch=True),
     A("window_reset", "Reset window", "View", "Show the image as its file asks",
       run="greys.reset", keys=("Shift+0",), enabled=when.on_image, starts_section=True),
     A("window_invert", "Invert", "View", "Bright becomes dark",

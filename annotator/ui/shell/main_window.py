@@ -192,6 +192,7 @@ class MainWindow(QMainWindow):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.strip.fit(event.size().height())
+        self.area.slices.timeline.fit(event.size().height())
         if self.film.fit(event.size().height()):
             # No higher than it must be; how high that is, Qt knows once it has laid the strip out.
             lower = [self.docks["images"]]

@@ -19,10 +19,11 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from annotator.domain.counting import counted
 from annotator.ui.look.theme import Theme
+from annotator.ui.shell.timeline import Timeline
 
 _HEIGHT_PX = 36
 _GROOVE_PX = 4
@@ -218,13 +219,16 @@ class SliceBar(QFrame):
         self.label = QLabel()
         self.label.setObjectName("dim")
         self._slices = Slices(())
-        row = QHBoxLayout(self)
-        row.setContentsMargins(12, 2, 12, 2)
-        row.setSpacing(8)
-        row.addWidget(self.play_button)
-        row.addWidget(self.speed_button)
-        row.addWidget(self.track, 1)
-        row.addWidget(self.label)
+        self.timeline = Timeline(theme)
+        self.timeline.hide()
+        rows = QGridLayout(self)
+        rows.setContentsMargins(12, 2, 12, 2)
+        rows.setHorizontalSpacing(8)
+        rows.setVerticalSpacing(0)
+        for column, part in enumerate((self.play_button, self.speed_button, self.track, self.label)):
+            rows.addWidget(part, 0, column)
+        rows.addWidget(self.timeline, 1, 2)
+        rows.setColumnStretch(2, 1)
         self.hide()
 
     def set_action(self, action: QAction) -> None:
