@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from annotator.io.settings import Settings
 from annotator.ui.shell.timeline import Line
@@ -54,6 +55,14 @@ def press(desk, position, y=5):
     QTest.mouseClick(line_of(desk), Qt.MouseButton.LeftButton, pos=QPoint(round(line_of(desk).x_of(position)), y))
 
 
+def turn_wheel(timeline, notches):
+    at, none = QPointF(timeline.rect().center()), Qt.MouseButton.NoButton
+    plain, phase = Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase
+    turn = QPoint(0, 120 * notches)
+    event = QWheelEvent(at, timeline.mapToGlobal(at), QPoint(), turn, none, plain, phase, False)
+    QApplication.sendEvent(timeline, event)
+
+
 def carried_object(desk, x, y):
     """A click on the slice that is shown, accepted and carried to the end."""
     desk.click(x, y)
@@ -79,7 +88,7 @@ def test_pictures_of_the_slices_stand_where_these_are(stack):
         assert timeline.x_of(position - 0.5) <= slot.right() + 1
 
 
-def test_a_press_and_a_drag_go_there(stack):
+def test_a_press_a_drag_and_the_wheel_go_there(stack):
     press(stack, 12)
     stack.wait_image(12)
     timeline = line_of(stack)
@@ -88,6 +97,11 @@ def test_a_press_and_a_drag_go_there(stack):
     QTest.mouseRelease(timeline, Qt.MouseButton.LeftButton, pos=QPoint(round(timeline.x_of(17)), 5))
     stack.wait_image(17)
     assert stack.window.area.slices.track.position == 17
+    turn_wheel(timeline, -2)
+    stack.wait_image(SLICES - 1)
+    turn_wheel(timeline, -9)  # not beyond the series
+    turn_wheel(timeline, 4)
+    stack.wait_image(SLICES - 5)
 
 
 def test_tracks_are_bars_in_their_class_colours_with_keys_and_doubt(stack):

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QMenu, QSizePolicy, Q
 
 from annotator.domain.counting import counted
 from annotator.ui.look.theme import Theme
-from annotator.ui.shell.timeline import Timeline
+from annotator.ui.shell.timeline import NOTCH, Timeline
 
 _HEIGHT_PX = 36
 _GROOVE_PX = 4
@@ -31,7 +31,6 @@ _HANDLE_PX = 12
 _MARK_PX = 5
 _KEY_PX = 9
 _GAP_PX = 3
-_NOTCH = 120
 _PAGE = 10
 _NOTE_FROM_PX = 720
 _SPEED_EDGE_PX = 24
@@ -182,7 +181,7 @@ class SliceTrack(QWidget):
     def wheelEvent(self, event: QWheelEvent) -> None:
         delta = event.angleDelta().y() or event.angleDelta().x()
         if delta:
-            self._want(self.position + (-1 if delta > 0 else 1) * max(1, abs(delta) // _NOTCH))
+            self._want(self.position + (-1 if delta > 0 else 1) * max(1, abs(delta) // NOTCH))
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF, QResizeEvent
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from annotator.domain.counting import counted
@@ -21,6 +32,8 @@ _PICTURE_PX, _SMALL_PICTURE_PX = 40, 24
 _ROW_PX, _LEAST_ROW_PX, _GAP_PX = 8, 3, 1
 _BARS_PX, _SMALL_BARS_PX = 48, 18
 _SPACE_PX = 4
+NOTCH = 120
+"""Of a wheel: a slice."""
 _KEY_PX = 7
 
 
@@ -175,8 +188,17 @@ class Timeline(QWidget):
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._want(event.position().x())
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        if delta:
+            steps = (-1 if delta > 0 else 1) * max(1, abs(delta) // NOTCH)
+            self._go(min(max(self._position + steps, 0), self._line.count - 1))
+        event.accept()
+
     def _want(self, x: float) -> None:
-        wanted = self.position_at(x)
+        self._go(self.position_at(x))
+
+    def _go(self, wanted: int) -> None:
         if wanted != self._position:
             self.moved.emit(wanted)
 
@@ -227,11 +249,12 @@ class Timeline(QWidget):
         line.fillRect(0, high - thin_px, 1, thin_px, QColor(tokens.warn))
         line.end()
         painter.setBrushOrigin(0, top)
+        scale = (self.width() - 2 * EDGE_PX) / self._line.count
         for spans, brush in ((bar.spans, QBrush(colour)), (bar.doubtful, QBrush(thin))):
             painter.setBrush(brush)
-            painter.drawRects(self._rects(spans, top, high))
+            painter.drawRects(_rects(spans, scale, top, high))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        keys = self._apart(bar.keys)
+        keys = _apart(map(self.x_of, bar.keys))
         if high < _KEY_PX - 1:
             painter.setBrush(QColor(tokens.text))
             painter.drawRects([QRect(round(x) - 1, top, 2, high) for x in keys])
@@ -241,7 +264,7 @@ class Timeline(QWidget):
             diamond = QPolygonF([QPointF(*corner) for corner in ((0, -3.5), (3.5, 0), (0, 3.5), (-3.5, 0))])
             for x in keys:
                 painter.drawPolygon(diamond.translated(x, top + high / 2))
-        for x in self._apart(bar.lost):
+        for x in _apart(map(self.x_of, bar.lost)):
             half, middle = min(3.0, high / 2), top + high / 2
             painter.fillRect(QRectF(x - half - 2, top, 2 * half + 4, high), QColor(tokens.surface))
             painter.setPen(QPen(QColor(tokens.danger), 2))
@@ -249,23 +272,24 @@ class Timeline(QWidget):
             painter.drawLine(QPointF(x - half, middle + half), QPointF(x + half, middle - half))
         painter.setPen(Qt.PenStyle.NoPen)
 
-    def _rects(self, spans: tuple[Span, ...], top: int, high: int) -> list[QRect]:
-        """Where spans are; what would lie in the same pixels is one."""
-        scale = (self.width() - 2 * EDGE_PX) / self._line.count
-        found: list[QRect] = []
-        end_px = -1
-        for begin, end in spans:
-            left, right = EDGE_PX + round(begin * scale), EDGE_PX + round(end * scale)
-            left, right = max(left, end_px), max(right, left + 2)
-            if right > end_px:
-                found.append(QRect(left, top, right - left, high))
-                end_px = right
-        return found
 
-    def _apart(self, places: tuple[int, ...]) -> list[float]:
-        """Where signs stand, none over another."""
-        found: list[float] = []
-        for x in map(self.x_of, places):
-            if not found or x - found[-1] >= _KEY_PX - 2:
-                found.append(x)
-        return found
+def _rects(spans: tuple[Span, ...], scale: float, top: int, high: int) -> list[QRect]:
+    """Where spans are, at ``scale`` pixels a slice; what would lie in the same pixels is one."""
+    found: list[QRect] = []
+    end_px = -1
+    for begin, end in spans:
+        left, right = EDGE_PX + round(begin * scale), EDGE_PX + round(end * scale)
+        left, right = max(left, end_px), max(right, left + 2)
+        if right > end_px:
+            found.append(QRect(left, top, right - left, high))
+            end_px = right
+    return found
+
+
+def _apart(places_x: Iterable[float]) -> list[float]:
+    """Where signs stand, none over another."""
+    found: list[float] = []
+    for x in places_x:
+        if not found or x - found[-1] >= _KEY_PX - 2:
+            found.append(x)
+    return found
