@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     rows = import_formats()
     parser.add_argument("project", type=Path, help="project file (.annot), or an image folder (its project is made)")
-    parser.add_argument("annotations", type=Path, help="file to take in")
+    parser.add_argument("annotations", type=Path, help="file or folder to take in")
     parser.add_argument("--format", choices=[spec.id for spec in rows], help="default: by the file's name")
     parser.add_argument("--project", dest="place", type=Path, metavar="FILE", help="where a folder's project shall be")
     parser.add_argument("--author", default="", help="name to keep with the objects")

@@ -174,6 +174,7 @@ class FormatSpec:
         export, import_: ``module:function``, empty where there is none; see :class:`Export`, :class:`Import`.
         import_name: the file that an import is given: a suffix (".json") or a whole name ("data.yaml"); several are
             parted by blanks.
+        claims: ``module:function`` that says of a path whether it is of this format, where names do not tell.
         readers: who reads it, for the documentation.
         is_beside: whether what is written would be taken for images where the images are: it goes somewhere else.
     """
@@ -188,6 +189,7 @@ class FormatSpec:
     export: str = ""
     import_: str = ""
     import_name: str = ""
+    claims: str = ""
     readers: str = ""
     is_beside: bool = False
 

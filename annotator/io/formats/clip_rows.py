@@ -13,6 +13,9 @@ CLIPS: tuple[FormatSpec, ...] = (
         suffix=".json",
         holds=frozenset((Holds.MASKS, Holds.HOLES, Holds.BOXES)),
         export="annotator.io.formats.coco_video:export_coco_video",
+        import_="annotator.io.formats.clips_in.coco_video:import_coco_video",
+        import_name=".json",
+        claims="annotator.io.formats.clips_in.coco_video:is_coco_video",
         readers="mmtracking, TAO tools, what reads COCO (frames as images)",
     ),
     FormatSpec(
@@ -23,6 +26,9 @@ CLIPS: tuple[FormatSpec, ...] = (
         suffix=".json",
         holds=frozenset((Holds.MASKS, Holds.HOLES, Holds.BOXES)),
         export="annotator.io.formats.youtube_vis:export_youtube_vis",
+        import_="annotator.io.formats.clips_in.youtube_vis:import_youtube_vis",
+        import_name=".json",
+        claims="annotator.io.formats.clips_in.youtube_vis:is_youtube_vis",
         readers="mmdetection and detectron2-based video models",
     ),
     FormatSpec(
@@ -33,6 +39,9 @@ CLIPS: tuple[FormatSpec, ...] = (
         suffix="",
         holds=frozenset((Holds.MASKS, Holds.HOLES)),
         export="annotator.io.formats.davis:export_davis",
+        import_="annotator.io.formats.clips_in.davis:import_davis",
+        import_name=".png",
+        claims="annotator.io.formats.clips_in.davis:is_davis",
         readers="video object segmentation: SAM 2, XMem, Cutie",
     ),
     FormatSpec(

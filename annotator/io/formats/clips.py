@@ -152,9 +152,14 @@ def _tracks(
     return tuple(found[track_id] for track_id in sorted(found))
 
 
+def folder_name(name: str) -> str:
+    """What the folder of a series of this name is called, where no other has it."""
+    return _UNSAFE.sub("_", name).strip("._") or "series"
+
+
 def _folder(name: str, taken: set[str]) -> str:
     """A name of letters, digits, dots, hyphens and underscores that no other clip has."""
-    stem = _UNSAFE.sub("_", name).strip("._") or "series"
+    stem = folder_name(name)
     number, found = 2, stem
     while found.lower() in taken:
         found, number = f"{stem}-{number}", number + 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +15,14 @@ from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
 from annotator.files.atomic import export_errors
-from annotator.io.formats.clips import PAINTED_BYTES, Clip, clips_of
+from annotator.io.formats.clips import PAINTED_BYTES, Clip, Clips, clips_of
 from annotator.io.formats.coco_video import report_of
 from annotator.io.formats.report import CheckReport, ExportReport
 from annotator.io.formats.staging import check_folder, put_files, staging
 from annotator.io.project.queries import ProjectQueries
 
+META_FILE = "meta.json"
+"""Of YouTube-VOS: classes of the values, and ours: their tracks."""
 MOST_TRACKS = 254
 """Of a series: 255 is "ignore" in most readers."""
 
@@ -31,7 +35,8 @@ def export_davis(
     all_images: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """A value holds one object, so where objects overlap the track with the higher number is on top; classes are lost.
+    """A value holds one object, so where objects overlap the track with the higher number is on top. Classes and tracks
+    of the values stand in ``meta.json``, in YouTube-VOS's form.
 
     Raises:
         ExportError: there is no series, one has more than 254 tracks, a file cannot be written, or reading it back
@@ -49,10 +54,23 @@ def export_davis(
         hidden = 0
         for clip in clips.clips:
             hidden += _write(clip, made / "Annotations" / clip.folder)
+        (made / META_FILE).write_text(json.dumps(_meta(clips), indent=1), "utf-8")
         put_files(made, target)
     more = [f"{counted(hidden, 'pixel')} of objects lie under others, and are not in the pictures"] if hidden else []
-    more += ["classes are not in this format"] if len(clips.categories) > 1 else []
+    more += [f"classes are not in the pictures, but in {META_FILE}"] if len(clips.categories) > 1 else []
     return report_of(target, clips, CheckReport(clips.objects), tuple(more))
+
+
+def _meta(clips: Clips) -> dict[str, Any]:
+    videos = {}
+    for clip in clips.clips:
+        objects = {}
+        for value, track in enumerate(clip.tracks, start=1):
+            frames = [f"{frame:05d}" for frame in sorted(track.objects)]
+            category = clips.categories[track.category_id].name
+            objects[str(value)] = {"category": category, "track_id": track.id, "frames": frames}
+        videos[clip.folder] = {"objects": objects}
+    return {"videos": videos}
 
 
 def _write(clip: Clip, folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -141,8 +142,12 @@ def import_formats() -> tuple[FormatSpec, ...]:
 
 
 def import_format_of(path: Path) -> FormatSpec:
-    """The format that has files of this name, else COCO, whose reader says what is wrong."""
+    """The format that knows the file by its content, or has files of this name, else COCO, whose reader says what is
+    wrong. Files are looked into, so this is nothing for the GUI thread."""
     rows = import_formats()
+    for spec in rows:
+        if spec.claims and (spec.fits_import(path) or path.is_dir()) and _claim(spec)(path):
+            return spec
     return next((spec for spec in rows if spec.fits_import(path)), rows[0])
 
 
@@ -154,6 +159,10 @@ def exporter(spec: FormatSpec) -> Export:
 def importer(spec: FormatSpec) -> Import:
     """Raises: ExportError: the plug-in cannot be loaded."""
     return cast(Import, _loaded(spec, spec.import_))
+
+
+def _claim(spec: FormatSpec) -> Callable[[Path], bool]:
+    return cast(Callable[[Path], bool], _loaded(spec, spec.claims))
 
 
 def _loaded(spec: FormatSpec, target: str) -> object:

@@ -43,12 +43,13 @@ def _document(clips: Clips) -> dict[str, Any]:
         width, height = clip.size_wh
         names = [image.name for image in clip.images]
         size = {"width": width, "height": height, "length": len(names)}
-        videos.append({"id": clip.id, **size, "file_names": names})
+        videos.append({"id": clip.id, "name": clip.name, **size, "file_names": names})
         for track in clip.tracks:
             shown = [track.objects.get(frame) for frame in range(len(names))]
             annotations.append(
                 {
                     "id": len(annotations) + 1,
+                    "track_id": track.id,
                     "video_id": clip.id,
                     "category_id": track.category_id,
                     "iscrowd": 0,

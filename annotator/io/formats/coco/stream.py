@@ -69,19 +69,7 @@ def read_coco(
     Raises:
         ImportFormatError: missing, unreadable, too large, not UTF-8, not JSON, nested too deeply, or not COCO.
     """
-    text = _text_of(path, on_bytes)
-    try:
-        found = _Outline(text, tick)
-    except RecursionError as error:
-        raise ImportFormatError(f"{path.name} is nested too deeply.", _WANTED) from error
-    except MemoryError as error:
-        raise ImportFormatError(f"{path.name} does not fit into memory.", "Split the data set.") from error
-    except ValueError as error:
-        raise ImportFormatError(f"{path.name} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
-    if found.kind == "list":
-        raise ImportFormatError(f"{path.name} is a list (COCO results?), not a data set.", _WANTED)
-    if found.kind != "object":
-        raise ImportFormatError(f"{path.name} is not a COCO data set.", _WANTED)
+    found, text = _outline_of(path, on_bytes, tick)
     lists: dict[str, Rows] = {}
     notes: list[str] = []
     for key in _LISTS:
@@ -96,6 +84,35 @@ def read_coco(
     licences = _licences(Rows(text, found.lists.get("licenses", array("q"))))
     attributes = tuple(Rows(text, found.lists.get("attributes", array("q"))[:_MOST_ATTRIBUTES]))
     return CocoFile(lists["images"], lists["annotations"], lists["categories"], licences, tuple(notes), attributes)
+
+
+def read_lists(path: Path, *, tick: Callable[[], object] = lambda: None) -> dict[str, Rows]:
+    """The lists at the top of a JSON file of a form like COCO's, each entry still unchecked.
+
+    Raises:
+        ImportFormatError: as :func:`read_coco`, but for lists that are not there.
+    """
+    found, text = _outline_of(path, None, tick)
+    return {key: Rows(text, starts) for key, starts in found.lists.items()}
+
+
+def _outline_of(
+    path: Path, on_bytes: Callable[[bytes], object] | None, tick: Callable[[], object]
+) -> tuple[_Outline, str]:
+    text = _text_of(path, on_bytes)
+    try:
+        found = _Outline(text, tick)
+    except RecursionError as error:
+        raise ImportFormatError(f"{path.name} is nested too deeply.", _WANTED) from error
+    except MemoryError as error:
+        raise ImportFormatError(f"{path.name} does not fit into memory.", "Split the data set.") from error
+    except ValueError as error:
+        raise ImportFormatError(f"{path.name} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
+    if found.kind == "list":
+        raise ImportFormatError(f"{path.name} is a list (COCO results?), not a data set.", _WANTED)
+    if found.kind != "object":
+        raise ImportFormatError(f"{path.name} is not a COCO data set.", _WANTED)
+    return found, text
 
 
 class _Outline:
