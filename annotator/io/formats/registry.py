@@ -143,11 +143,13 @@ def import_formats() -> tuple[FormatSpec, ...]:
 
 def import_format_of(path: Path) -> FormatSpec:
     """The format that knows the file by its content, or has files of this name, else COCO, whose reader says what is
-    wrong. Files are looked into, so this is nothing for the GUI thread."""
+    wrong (of a folder, DAVIS'). Files are looked into, so this is nothing for the GUI thread."""
     rows = import_formats()
     for spec in rows:
         if spec.claims and (spec.fits_import(path) or path.is_dir()) and _claim(spec)(path):
             return spec
+    if path.is_dir():
+        return next((spec for spec in rows if spec.is_folder and spec.claims), rows[0])
     return next((spec for spec in rows if spec.fits_import(path)), rows[0])
 
 

@@ -212,6 +212,9 @@ def test_by_command(made: tuple[Path, Truth], fresh: ProjectStore, capsys: pytes
     for name, _, _, out in ROWS:
         assert main(["import", str(path), str(made[0] / name / out)]) == 0
     assert "there already: 5 objects" in capsys.readouterr().out
+    (path.parent / "still.png").unlink()
+    assert main(["import", str(path), str(path.parent)]) == 2
+    assert "There are no PNG files in" in capsys.readouterr().err
     with ProjectStore.open(path) as store:
         assert truth(store) == made[1]
 
