@@ -241,9 +241,9 @@ class Hands:
         QTest.keyClick(self.window.focusWidget() or self.window.canvas, key, modifier)
 
 
-def read_here(path: Path, *, frame: int = 0, max_pixels: int, is_native: bool = False) -> LoadedImage:
+def read_here(path: Path, *, is_native: bool = False, may_be_overview: bool = False, **named: Any) -> LoadedImage:
     """As the loader's own reading, in this process."""
-    image = decoding.load_image(path, frame=frame, max_pixels=max_pixels)
+    image = decoding.load_image(path, **named)
     return image if is_native else image.without_native()
 
 

@@ -320,7 +320,7 @@ def test_an_interrupt_while_the_next_one_is_begun_ends_all_threads(tmp_path: Pat
         raise KeyboardInterrupt
 
     with open_journal(tmp_path / "j", ABOUT) as journal, pytest.raises(KeyboardInterrupt):
-        run(journal, items(*"abcdefghij"), ask=TwoParts(may_overlap=True), on_asked=stop)
+        run(journal, items(*"abcdefghij"), ask=TwoParts(may_overlap=True), on_asked=stop, readers=1)
     assert not [thread.name for thread in threading.enumerate() if thread.name in ("encode", "write", "read 0")]
 
 
