@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import ProjectError
 from annotator.domain.mask import Mask
-from annotator.domain.project import Annotation, Edit, RowChange
+from annotator.domain.project import Annotation, Edit, RowChange, delete_edit
 from annotator.io.project.store import ProjectStore
+from annotator.ui.project import large_edits
 from annotator.ui.project.large_edits import FEW_OBJECTS
 from annotator.ui.project.session import ProjectSession
 from tests.gui.test_session import make_folder
@@ -36,7 +38,7 @@ def session(qapp, folder: Path) -> Iterator[ProjectSession]:
 
 
 def objects(session: ProjectSession, count: int) -> tuple[Annotation, ...]:
-    """New ones, of which four hundred and more take more than a few kilobytes in an edit."""
+    """New ones, of which four hundred and more take more than two kilobytes in an edit."""
     assert session.image is not None
     assert session.store is not None
     found = []
@@ -91,6 +93,7 @@ def test_one_step_takes_all_of_them_back_and_brings_them_again(session, qtbot, m
     rows = objects(session, COUNT)
     session.large.apply(lambda: added(rows), COUNT)
     session.large.settle()
+    monkeypatch.setattr(large_edits, "LARGE_BYTES", 2048)
     gate = Gate(monkeypatch, "perform")
     session.undo()
     QApplication.processEvents()
@@ -104,6 +107,22 @@ def test_one_step_takes_all_of_them_back_and_brings_them_again(session, qtbot, m
     qtbot.waitUntil(lambda: not session.large.is_busy)
     assert session.annotations == rows == tuple(session.store.annotations(session.image.id))
     assert threading.main_thread() not in gate.threads
+
+
+def test_a_step_that_gives_drafts_back_is_done_before_the_next_event(session, monkeypatch):
+    monkeypatch.setattr(large_edits, "LARGE_BYTES", 1)
+    rows = objects(session, COUNT)
+    session.store.apply(added(rows))
+    session.store.save_drafts({session.image.id: {"points": [[3.0, 4.0, 1]]}})
+    session.store.apply(replace(delete_edit(rows), drafts_of=(session.image.id,)))
+    assert session.store.draft(session.image.id) is None
+    session.undo()
+    assert not session.large.is_busy
+    assert session.store.draft(session.image.id) == {"points": [[3.0, 4.0, 1]]}
+    session.redo()
+    assert not session.large.is_busy
+    assert session.store.draft(session.image.id) is None
+    assert session.store.annotations(session.image.id) == []
 
 
 def test_what_is_done_meanwhile_comes_after_it_and_the_end_waits(session, folder):

@@ -145,9 +145,10 @@ class ProjectQueries(ImageFolder):
         return (text_of(found[0][0]) or UNNAMED) if found else None
 
     def step_bytes(self, step: Step) -> int:
-        """How much the edit is that a step would take, as the file keeps it; 0: there is none."""
-        found = self._fetch(f"SELECT LENGTH(CAST(changes AS BLOB)) FROM edit WHERE {step[0]} LIMIT 1")
-        return found[0][0] if found and isinstance(found[0][0], int) else 0
+        """How much the edit is that a step would take, as the file keeps it; 0: there is none, or drafts come back or
+        go with it."""
+        found = self._fetch(f"SELECT LENGTH(CAST(changes AS BLOB)), drafts FROM edit WHERE {step[0]} LIMIT 1")
+        return found[0][0] if found and isinstance(found[0][0], int) and not found[0][1] else 0
 
     def meta_get(self, key: str, default: str | None = None) -> str | None:
         """A remembered text of the project (position, class, ...); a value that is no text counts as missing."""

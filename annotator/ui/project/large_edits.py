@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 FEW_OBJECTS = 24
 """An edit of so many is written in less than a frame of the window."""
-LARGE_BYTES = 4096
-"""An edit that takes this much in the file, compressed, may take more than a frame of the window to read and write."""
+LARGE_BYTES = 32768
+"""An edit that takes this much in the file, compressed, may take more than a frame of the window to read and write:
+more than a hundred objects. What is less is in the file before the next event; so are steps that give drafts back,
+because a click that came before the draft would take its place."""
 
 
 class LargeEdits(QObject):
