@@ -37,9 +37,9 @@ class LevelsReader:
         check_size(name, width, height, max_pixels)  # before anything is allocated
         values = np.array(stream.read().split(), np.int64)
         if values.size < width * height:
-            raise EOFError("truncated")  # told as "the file ends before the picture does"
+            raise EOFError("truncated")  # reported as "the file ends before the picture does"
         if values.size > width * height or values.min() < 0 or values.max() > highest:
-            raise ValueError("the numbers do not fit the header")  # told as "is damaged"
+            raise ValueError("the numbers do not fit the header")  # reported as "is damaged"
         grey = (values.reshape(height, width) * 255 // highest).astype(np.uint8)
         return Pixels(rgb=np.repeat(grey[..., None], 3, axis=2), note=f"levels 0..{highest}")
 
