@@ -23,6 +23,7 @@ from annotator.engine.hf.boxes import CLIP_MEAN, CLIP_STD, normalised
 from annotator.engine.hf.door import open_model, open_processor
 from annotator.engine.hf.info import info_of, on_device
 from annotator.engine.hf.loading import place_of
+from annotator.engine.hf.surroundings import with_surroundings
 from annotator.engine.hf.words import token_ids
 from annotator.engine.specs import ModelSource
 
@@ -128,14 +129,7 @@ class ClipRanker:
 
 def crops_of(image: RgbArray, mask: Mask, side: int) -> tuple[RgbArray, RgbArray]:
     """An object as it lies in the image, and alone on the mean colour: two squares of side x side x 3."""
-    x, y, width, height = mask.bbox_xywh
-    margin = round(MARGIN * max(width, height)) + 1
-    x0, y0 = max(0, x - margin), max(0, y - margin)
-    x1, y1 = min(mask.width, x + width + margin), min(mask.height, y + height + margin)
-    piece = np.ascontiguousarray(image[y0:y1, x0:x1])
-    inside = np.zeros(piece.shape[:2], np.bool_)
-    rows, columns = mask.bits.shape
-    inside[mask.y - y0 : mask.y - y0 + rows, mask.x - x0 : mask.x - x0 + columns] = mask.bits
+    piece, inside = with_surroundings(image, mask, MARGIN)
     alone = np.where(inside[..., None], piece, piece.reshape(-1, 3).mean(0).astype(np.uint8))
     plain, bare = (
         np.asarray(cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA), np.uint8) for one in (piece, alone)

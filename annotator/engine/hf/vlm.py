@@ -21,6 +21,7 @@ from annotator.engine.devices import memory_errors
 from annotator.engine.hf.door import open_model, open_processor
 from annotator.engine.hf.info import info_of, on_device
 from annotator.engine.hf.loading import place_of
+from annotator.engine.hf.surroundings import with_surroundings
 from annotator.engine.specs import ModelSource
 
 MODEL_TYPES = ("idefics3",)
@@ -98,18 +99,11 @@ class VisionLanguage:
 
 def outlined(image: RgbArray, mask: Mask) -> RgbArray:
     """An object with its surroundings and a red line round it, at most :data:`LONGEST_SIDE` pixels wide and high."""
-    x, y, width, height = mask.bbox_xywh
-    margin = round(MARGIN * max(width, height)) + 1
-    x0, y0 = max(0, x - margin), max(0, y - margin)
-    x1, y1 = min(mask.width, x + width + margin), min(mask.height, y + height + margin)
-    piece = np.array(image[y0:y1, x0:x1])
-    inside = np.zeros(piece.shape[:2], np.uint8)
-    rows, columns = mask.bits.shape
-    inside[mask.y - y0 : mask.y - y0 + rows, mask.x - x0 : mask.x - x0 + columns] = mask.bits
+    piece, own = with_surroundings(image, mask, MARGIN)
     scale = min(1.0, LONGEST_SIDE / max(piece.shape[:2]))
     size = (max(1, round(piece.shape[1] * scale)), max(1, round(piece.shape[0] * scale)))
     piece = np.ascontiguousarray(cv2.resize(piece, size, interpolation=cv2.INTER_AREA))
-    inside = np.asarray(cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST))
+    inside = np.asarray(cv2.resize(own.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST))
     rings, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(piece, rings, -1, _OUTLINE, 2)
     return np.asarray(piece, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from annotator.domain.ports.formats import Choice, FormatOption, FormatSpec, Holds
+from annotator.io.formats.options import TOLERANCE_PX
 
 CLIPS: tuple[FormatSpec, ...] = (
     FormatSpec(
@@ -84,14 +85,7 @@ CLIPS: tuple[FormatSpec, ...] = (
                     ),
                 ),
             ),
-            FormatOption(
-                name="tolerance_px",
-                title="Tolerance (px)",
-                default=0.75,
-                help="how far a polygon may leave out vertices, in pixels; 0 keeps the pixel edges",
-                minimum=0,
-                maximum=10,
-            ),
+            TOLERANCE_PX,
         ),
         export="annotator.io.formats.cvat_video:export_cvat_video",
         readers="CVAT (Upload annotations), Datumaro",

@@ -14,6 +14,7 @@ from annotator.domain.ports.formats import Choice, Export, FormatOption, FormatS
 from annotator.files.children import installed_path
 from annotator.io.formats.clip_rows import CLIPS
 from annotator.io.formats.medical.rows import MEDICAL
+from annotator.io.formats.options import TOLERANCE_PX
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +84,7 @@ OWN: tuple[FormatSpec, ...] = (
                     Choice("copy", "Copied into images/", help="copies, so that ultralytics can train at once"),
                 ),
             ),
-            FormatOption(
-                name="tolerance_px",
-                title="Tolerance (px)",
-                default=0.75,
-                help="how far a polygon may leave out vertices, in pixels; 0 keeps the pixel edges",
-                minimum=0,
-                maximum=10,
-            ),
+            TOLERANCE_PX,
         ),
         export="annotator.io.formats.yolo:export_yolo",
         import_="annotator.io.formats.yolo:import_yolo",
