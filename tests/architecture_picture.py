@@ -6,6 +6,7 @@ After a change of either: ``python -m tests.architecture_picture`` draws ``docs/
 from __future__ import annotations
 
 import ast
+import math
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -115,10 +116,10 @@ def placed(graph: Mapping[str, set[str]]) -> tuple[dict[str, Box], float]:
     rows = [sorted(room for room in graph if level_of[room] == level) for level in range(max(level_of.values()) + 1)]
     for row in rows:
         below = {room: [middle[other] for other in graph[room]] for room in row}
-        row.sort(key=lambda room: (sum(below[room]) / max(len(below[room]), 1), room))
+        row.sort(key=lambda room: (math.fsum(below[room]) / max(len(below[room]), 1), room))
         for place, room in enumerate(row):
             evenly = WIDTH * (2 * place + 1) / (2 * len(row))
-            middle[room] = sum(below[room]) / len(below[room]) if len(row) == 1 and below[room] else evenly
+            middle[room] = math.fsum(below[room]) / len(below[room]) if len(row) == 1 and below[room] else evenly
     boxes: dict[str, Box] = {}
     y = float(MARGIN)
     for row in reversed(rows):

@@ -112,10 +112,11 @@ def test_the_wheel_holds_the_program_and_its_data_and_nothing_else(installed: In
     resources = {
         f"annotator/_data/resources/{p.relative_to(CHECKOUT / 'resources').as_posix()}"
         for p in (CHECKOUT / "resources").rglob("*")
-        if p.is_file()
+        if p.is_file() and p.parent.name != "__pycache__"
     }
     assert sources <= names
     assert resources <= names
+    assert not [name for name in names if "__pycache__" in name]
     assert "annotator/_data/checkpoints/registry.toml" in names
     tops = {name.split("/")[0] for name in names}
     assert tops == {"annotator", next(top for top in tops if top.endswith(".dist-info"))}
