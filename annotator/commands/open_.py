@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from annotator.commands.frame_options import add_frame_options, pick_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="files whose names count up (img_0001.png, ...) are slices of a series; the project remembers it",
     )
+    add_frame_options(parser, what="of videos are images")
     parser.add_argument("--project", metavar="FILE", help="where the project file of a folder is or shall be")
 
 
@@ -27,8 +30,10 @@ def run(args: argparse.Namespace) -> int:
     no terminal.
 
     Raises:
-        UserError: the folder or project named on the command line does not exist.
+        UserError: the folder or project named on the command line does not exist, or the range of time ends before
+            it begins.
     """
     from annotator.ui.app import run as run_window
 
+    args.pick = pick_of(args)
     return run_window(args)

@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from annotator.domain.frame_pick import FramePick, pick_from_data
+
+PICK_KEY, STEP_KEY, TIME_KEY = "pick", "step_ms", "time_ms"
+"""In ``extra`` of a video's series: which frames of the file are its images, and the time between them. In that of its
+images: when they are shown, from the beginning of the file."""
+VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
 _FRAME = re.compile(r"(.+)#([1-9][0-9]{0,8})")
 
 
@@ -34,7 +40,8 @@ class Series:
         name: for people: the file, or the folder of the files, relative to the image folder.
         identity: what the same series has again when the folder is looked through once more.
         extra: plain JSON data: ``step_mm``, ``offsets_mm``, ``gaps`` and ``notes``, as in
-            :class:`annotator.domain.slices.Stack`; ``step_ms`` of a video.
+            :class:`annotator.domain.slices.Stack`; of a video ``step_ms``, and ``pick`` where not all of its frames
+            are images.
     """
 
     id: int
@@ -51,7 +58,12 @@ class Series:
     @property
     def step_ms(self) -> float | None:
         """From frame to frame in milliseconds, where the file has a time: a video."""
-        return self._positive("step_ms")
+        return self._positive(STEP_KEY)
+
+    @property
+    def pick(self) -> FramePick:
+        """Which frames of a video are its images, beside those with work."""
+        return pick_from_data(self.extra.get(PICK_KEY))
 
     def _positive(self, key: str) -> float | None:
         match self.extra.get(key):
@@ -117,6 +129,11 @@ def rows_by_series(images: Sequence[Placed]) -> dict[int, range]:
             known = found.get(image.series_id)
             found[image.series_id] = range(row if known is None else known.start, row + 1)
     return found
+
+
+def is_video_path(path: str) -> bool:
+    """By its suffix."""
+    return path[path.rfind(".") :].lower() in VIDEO_SUFFIXES
 
 
 def frame_name(path: str, frame: int) -> str:

@@ -250,9 +250,9 @@ class Edit:
             elif isinstance(row, Category):
                 categories.add(row.id)
         attributes = any(isinstance(one.row, Attribute) for one in self.changes)
-        return Change(
-            self.name, frozenset(images), frozenset(annotations), frozenset(categories), has_attributes=attributes
-        )
+        others = any(isinstance(one.row, ImageRecord) and None in (one.before, one.after) for one in self.changes)
+        ids = frozenset(images), frozenset(annotations), frozenset(categories)
+        return Change(self.name, *ids, has_attributes=attributes, has_other_images=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +266,8 @@ class Change:
     notice: str = ""
     has_attributes: bool = False
     """Whether definitions of attributes changed."""
+    has_other_images: bool = False
+    """Whether images came or went: the list of them is another one."""
 
 
 # --- pure transitions -------------------------------------------------------------------------------------------

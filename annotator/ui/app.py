@@ -13,6 +13,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
+from annotator.domain.media import is_video_path
 from annotator.domain.ports.engine import Engine, EngineFactory
 from annotator.domain.project import ImageRecord
 from annotator.engine.offer import ModelOffer, find_offer
@@ -22,6 +23,7 @@ from annotator.files.places import log_dir
 from annotator.io.images.reading import is_supported, warm_up
 from annotator.io.project import agreed
 from annotator.io.project.numbering import NumberedWish
+from annotator.io.project.picking import OpeningWish
 from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
 from annotator.ui.adapters.control import AdapterControl
@@ -275,6 +277,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: the folder or project named on the command line does not exist.
     """
     target = named_place(args.target) if getattr(args, "target", None) else None
+    wish = wish_of(args)
     app = make_application()
     # So long the window's thread waits for its turn: the default is a third of a frame, which has several turns.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -311,14 +314,16 @@ def run(args: argparse.Namespace) -> int:
     if folder is not None and is_there(folder):
         place = Path(args.project).expanduser().absolute() if getattr(args, "project", None) else None
         # After the first paint, so that the window is there at once.
-        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place, wish=wish_of(args)))
+        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place, wish=wish))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return app.exec()
 
 
-def wish_of(args: argparse.Namespace) -> NumberedWish:
-    """What the command line says of numbered files."""
-    return NumberedWish(takes_all=bool(getattr(args, "numbered", False)))
+def wish_of(args: argparse.Namespace) -> OpeningWish:
+    """What the command line says of numbered files, and of frames of the video that it names, else of all."""
+    numbered, pick = NumberedWish(takes_all=bool(getattr(args, "numbered", False))), getattr(args, "pick", None)
+    name = Path(str(getattr(args, "target", ""))).name
+    return OpeningWish(numbered, pick, frozenset({name} if pick is not None and is_video_path(name) else ()))
 
 
 def named_place(text: str) -> Path:

@@ -17,9 +17,9 @@ from PIL import Image
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation
+from annotator.domain.tracks.plan import RECORD_KEY
 from annotator.domain.tracks.track import is_key
 from annotator.io.project.store import ProjectStore
-from annotator.ui.labelling.carry_writer import RECORD_KEY
 from tests.e2e.test_kill import EMBEDDED, PATIENCE_S, ROOT, check_file
 from tests.unit.io.volume_builders import label
 

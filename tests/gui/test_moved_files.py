@@ -47,8 +47,10 @@ def test_a_renamed_image_is_found_and_relinked(desk) -> None:
     desk.until(lambda: "not in place" not in desk.window.area.error_bar.text)
     assert desk.session.store.undo_name == "re-link 1 image"
     desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    desk.until(lambda: [i.path for i in desk.session.images] == ["0.png", "1.png", "2.png", "renamed.png"])
+    desk.until(lambda: desk.session.image is not None)
     desk.key(Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
-    assert desk.session.images[0].path == "renamed.png"
+    desk.until(lambda: [i.path for i in desk.session.images] == ["renamed.png", "1.png", "2.png"])
 
 
 def test_the_search_changes_nothing_by_itself(desk) -> None:

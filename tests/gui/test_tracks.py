@@ -10,8 +10,8 @@ from PIL import Image
 from PySide6.QtCore import Qt
 
 from annotator.domain.project import Status, accept_edit, status_edit
+from annotator.domain.tracks.plan import RECORD_KEY
 from annotator.domain.tracks.track import is_key
-from annotator.ui.labelling.carry_writer import RECORD_KEY
 from tests.fakes import FakeCarrier
 
 K = Qt.Key

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from annotator.domain.tracks.run import Leg, leg_of
 from annotator.domain.tracks.track import Direction, Track
 
+RECORD_KEY = "carry_run"
+"""Under this key a project remembers the run that goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from annotator.domain.errors import ExportError
+from annotator.domain.media import Series
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord
 from annotator.domain.tally import Tally
@@ -21,7 +22,7 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class ClipTrack:
-    """One object: ``objects`` by frame, from 0."""
+    """One object: ``objects`` by their place in the clip, from 0."""
 
     id: int
     category_id: int
@@ -35,6 +36,8 @@ class Clip:
     Attributes:
         name: for people; folder: the same as a name of a file, its own among all clips.
         images: one a frame, also those without objects.
+        numbers: of the frames, as files name them: those of the video's file where only some of its frames are images,
+            else from 0 on.
         tracks: in the order of their ids; of no frame more than one object.
     """
 
@@ -43,6 +46,7 @@ class Clip:
     folder: str
     images: tuple[ImageRecord, ...]
     tracks: tuple[ClipTrack, ...]
+    numbers: tuple[int, ...]
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -101,9 +105,9 @@ def clips_of(store: ProjectQueries, *, include_unfinished: bool, all_images: boo
     folders: set[str] = set()
     for series_id in sorted(wanted & set(series)):
         images = tuple(sorted(frames[series_id], key=lambda image: image.position))
-        folder = _folder(series[series_id].name, folders)
-        made = Clip(series_id, series[series_id].name, folder, images, ())
-        clips.append(Clip(series_id, made.name, folder, images, _tracks(made, objects[series_id], categories, tally)))
+        one = series[series_id]
+        made = Clip(series_id, one.name, _folder(one.name, folders), images, (), frame_numbers(one, images))
+        clips.append(replace(made, tracks=_tracks(made, objects[series_id], categories, tally)))
     return Clips(tuple(clips), categories, selection, (*warnings, *tally.lines()))
 
 
@@ -150,6 +154,11 @@ def _tracks(
             free += 1
         track.objects[frame] = one
     return tuple(found[track_id] for track_id in sorted(found))
+
+
+def frame_numbers(series: Series, images: Sequence[ImageRecord]) -> tuple[int, ...]:
+    """What files call the frames of a series, of which these are the images in their order."""
+    return tuple(range(len(images)) if series.pick.takes_all else (image.frame for image in images))
 
 
 def folder_name(name: str) -> str:

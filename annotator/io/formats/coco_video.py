@@ -1,4 +1,4 @@
-"""COCO with videos: images have ``video_id`` and ``frame_id`` (from 0), objects ``instance_id``, their track."""
+"""COCO with videos: images have ``video_id`` and ``frame_id`` (in the video, from 0), objects ``instance_id``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
+from annotator.domain.media import TIME_KEY
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation
 from annotator.files.atomic import export_errors, write_atomic
@@ -94,8 +95,10 @@ def _document(clips: Clips) -> dict[str, Any]:
         videos.append({"id": clip.id, "name": clip.name, "width": width, "height": height, "length": len(clip.images)})
         for frame, image in enumerate(clip.images):
             row = {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height}
+            time = {TIME_KEY: image.extra[TIME_KEY]} if TIME_KEY in image.extra else {}
             attributes = {**frame_fields(image), "status": image.status.value}
-            images.append({**row, "video_id": clip.id, "frame_id": frame, "attributes": attributes})
+            place = {"video_id": clip.id, "frame_id": clip.numbers[frame], **time}
+            images.append({**row, **place, "attributes": attributes})
         for track in clip.tracks:
             tracks.append({"id": track.id, "video_id": clip.id, "category_id": track.category_id})
             for _, one in sorted(track.objects.items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,23 +22,30 @@ class Shape:
     is_occluded: bool
 
 
-def read_shapes(file: Path, *, size_wh: tuple[int, int], frames: int) -> tuple[dict[tuple[int, int], Shape], list[str]]:
+def read_shapes(
+    file: Path, *, size_wh: tuple[int, int], numbers: Sequence[int]
+) -> tuple[dict[tuple[int, int], Shape], list[str]]:
     """The shapes by (track, frame), and where CVAT would show something else: a shape that it drops, or one that it
-    draws by itself because no ``outside`` ends it."""
+    draws by itself because no ``outside`` ends it.
+
+    Args:
+        numbers: of the frames that the task has.
+    """
+    place = {number: at for at, number in enumerate(numbers)}
     found: dict[tuple[int, int], Shape] = {}
     problems: list[str] = []
     for track in _tracks(file):
         shapes = sorted((shape for shape in track if shape.tag in ("polygon", "mask")), key=_frame)
-        stops = [*map(_frame, shapes[1:]), frames]
+        stops = [*(place.get(_frame(shape), -1) for shape in shapes[1:]), len(numbers)]
         for shape, stop in zip(shapes, stops, strict=True):
             frame = _frame(shape)
             values = {row.get("name"): row.text for row in shape.findall("attribute")}
             number = int(values["track_id"] or 0)
-            if shape.get("keyframe") != "1" or not 0 <= frame < frames:
+            if shape.get("keyframe") != "1" or frame not in place:
                 problems.append(f"track {number}, frame {frame}: dropped")
             if shape.get("outside") == "1":
                 continue
-            if stop != frame + 1:
+            if stop != place.get(frame, -2) + 1:
                 problems.append(f"track {number}, frame {frame}: does not end")
             is_occluded = shape.get("occluded") == "1"
             found[number, frame] = Shape(str(track.get("label")), _mask(shape, *size_wh), is_occluded)

@@ -6,9 +6,10 @@ track ends or pauses, a shape with ``outside`` says so.
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -91,7 +92,7 @@ class _Writer:
             out.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
             out.writelines(self._meta(clip))
             for depth, track in enumerate(clip.tracks):
-                out.writelines(self._track(track, depth, len(clip.images)))
+                out.writelines(self._track(track, depth, clip.numbers))
             out.write("</annotations>\n")
         self._compare(clip, file)
 
@@ -106,6 +107,7 @@ class _Writer:
     def _meta(self, clip: Clip) -> Iterator[str]:
         width, height = clip.size_wh
         yield f"  <meta>\n    <task>\n      <name>{_text(clip.name)}</name>\n      <size>{len(clip.images)}</size>\n"
+        yield from _range_rows(clip.numbers)
         yield "      <mode>interpolation</mode>\n      <overlap>0</overlap>\n      <labels>\n"
         for category in self._clips.categories.values():
             kind = "mask" if self._is_mask else "polygon"
@@ -122,7 +124,7 @@ class _Writer:
         yield f"        <width>{width}</width>\n        <height>{height}</height>\n      </original_size>\n"
         yield "    </task>\n  </meta>\n"
 
-    def _track(self, track: ClipTrack, depth: int, frames: int) -> Iterator[str]:
+    def _track(self, track: ClipTrack, depth: int, numbers: Sequence[int]) -> Iterator[str]:
         """Of masks, a track a frame."""
         shown = sorted(track.objects.items())
         for part in [[one] for one in shown] if self._is_mask else [shown]:
@@ -133,10 +135,10 @@ class _Writer:
             yield f'  <track id="{number}" label={label} source="{"auto" if is_auto else "manual"}"{group}>\n'
             for frame, one in part:
                 places, inside = self._places(one), self._values(track, one)
-                yield self._shape(frame, places, inside, one, depth, is_outside=False)
+                yield self._shape(numbers[frame], places, inside, one, depth, is_outside=False)
                 is_last = self._is_mask or frame + 1 not in track.objects
-                if is_last and frame + 1 < frames:
-                    yield self._shape(frame + 1, places, inside, one, depth, is_outside=True)
+                if is_last and frame + 1 < len(numbers):
+                    yield self._shape(numbers[frame + 1], places, inside, one, depth, is_outside=True)
             yield "  </track>\n"
 
     def _shape(self, frame: int, places: str, inside: str, one: Annotation, depth: int, *, is_outside: bool) -> str:
@@ -176,7 +178,7 @@ class _Writer:
     def _compare(self, clip: Clip, file: Path) -> None:
         """What CVAT would show, frame by frame, with what the project has."""
         try:
-            found, problems = read_shapes(file, size_wh=clip.size_wh, frames=len(clip.images))
+            found, problems = read_shapes(file, size_wh=clip.size_wh, numbers=clip.numbers)
         except (ValueError, KeyError, ElementTree.ParseError) as error:
             self._problems.append(f"{file.name} cannot be read: {error}")
             return
@@ -185,7 +187,7 @@ class _Writer:
             label = _clean(self._clips.categories[track.category_id].name)
             for frame, one in track.objects.items():
                 name = self._clips.name_of(one, clip, frame)
-                shape = found.pop((track.id, frame), Shape("", None, False))
+                shape = found.pop((track.id, clip.numbers[frame]), Shape("", None, False))
                 iou = 0.0 if shape.mask is None else shape.mask.iou(one.mask())
                 self._ious.append((iou, name))
                 if (shape.label, shape.is_occluded) != (label, _is_occluded(one)):
@@ -193,6 +195,16 @@ class _Writer:
                 elif iou < (1.0 if self._is_mask else MIN_IOU):
                     self._problems.append(f"{name}: IoU {iou:.4f}")
         self._problems += [f"track {track}, frame {frame}: not in the project" for track, frame in found]
+
+
+def _range_rows(numbers: Sequence[int]) -> Iterator[str]:
+    """The frames of the video that a task has, as CVAT says it. Shapes keep the video's numbers."""
+    if numbers == tuple(range(len(numbers))):
+        return
+    yield f"      <start_frame>{numbers[0]}</start_frame>\n      <stop_frame>{numbers[-1]}</stop_frame>\n"
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
+    if len(steps) == 1 and steps != {1}:
+        yield f"      <frame_filter>step={steps.pop()}</frame_filter>\n"
 
 
 def _attribute_row(

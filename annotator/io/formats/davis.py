@@ -66,7 +66,7 @@ def _meta(clips: Clips) -> dict[str, Any]:
     for clip in clips.clips:
         objects = {}
         for value, track in enumerate(clip.tracks, start=1):
-            frames = [f"{frame:05d}" for frame in sorted(track.objects)]
+            frames = [f"{clip.numbers[frame]:05d}" for frame in sorted(track.objects)]
             category = clips.categories[track.category_id].name
             objects[str(value)] = {"category": category, "track_id": track.id, "frames": frames}
         videos[clip.folder] = {"objects": objects}
@@ -86,7 +86,7 @@ def _write(clip: Clip, folder: Path) -> int:
             mask = one.mask().full()
             hidden += int((values[mask] > 0).sum())
             values[mask] = number[track.id]
-        file = folder / f"{frame:05d}.png"
+        file = folder / f"{clip.numbers[frame]:05d}.png"
         _paletted(values).save(file)
         with Image.open(file) as read:
             if not np.array_equal(np.asarray(read), values):

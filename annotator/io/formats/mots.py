@@ -82,7 +82,7 @@ def _write(clip: Clip, file: Path, numbers: dict[int, int], first_frame: int) ->
             lost += int(mask.sum() - seen.sum())
             gone += not seen.any()
             if seen.any():
-                here.append((frame + first_frame, ids[track.id], Mask.from_full(seen)))
+                here.append((clip.numbers[frame] + first_frame, ids[track.id], Mask.from_full(seen)))
         rows += here[::-1]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(_line(*row) for row in rows), "ascii")

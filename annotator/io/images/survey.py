@@ -24,6 +24,7 @@ class Survey:
         is_volume: whether the frames are slices of a volume and no pages.
         notes: what is to be said of it, a part of a sentence each.
         slice: where the file's one picture lies in space, and what it belongs to; None where it does not say.
+        times_ms: of the frames of a video, from its beginning; empty for any other file.
     """
 
     frames: int = 1
@@ -34,12 +35,13 @@ class Survey:
     is_volume: bool = False
     notes: tuple[str, ...] = ()
     step_ms: float = 0.0
+    times_ms: tuple[float, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data, to get it out of a reader process; the path of the slice stays behind."""
         found: dict[str, Any] = {"frames": self.frames, "order": self.order, "step_mm": self.step_mm}
         found |= {"size_wh": self.size_wh, "is_volume": self.is_volume, "notes": self.notes}
-        found["step_ms"] = self.step_ms
+        found |= {"step_ms": self.step_ms, "times_ms": self.times_ms}
         if self.slice is not None:
             one = self.slice
             found["slice"] = [one.series, one.row, one.column, one.position, one.kinds]
@@ -56,9 +58,8 @@ class Survey:
         width, height = data["size_wh"]
         order, notes = tuple(data["order"]), tuple(data["notes"])
         size_wh, is_volume = (width, height), data["is_volume"]
-        return cls(
-            data["frames"], order, data["step_mm"], size_wh, slice_facts, is_volume, notes, step_ms=data["step_ms"]
-        )
+        times = {"step_ms": data["step_ms"], "times_ms": tuple(data["times_ms"])}
+        return cls(data["frames"], order, data["step_mm"], size_wh, slice_facts, is_volume, notes, **times)
 
 
 @runtime_checkable

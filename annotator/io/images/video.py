@@ -4,23 +4,22 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, BinaryIO, cast
 
 import cv2
 
 from annotator.domain.errors import ImageError
+from annotator.domain.frame_pick import step_ms
+from annotator.domain.media import VIDEO_SUFFIXES
 from annotator.io.images.claims import ask_for
 from annotator.io.images.frame_store import FrameStore, VideoFacts
 from annotator.io.images.reader import COPY_AGAIN, Pixels, RgbArray, check_frame, check_size, frame_note, joined
 from annotator.io.images.survey import MAX_FRAMES, Survey
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
 _KEPT_BEFORE = 24
 """Frames before the wanted one are kept as well: a person goes back and forth."""
 _CONVERT = "Convert it to MP4 (H.264)."
@@ -54,7 +53,8 @@ class VideoReader:
         facts = _facts(stream, name)
         notes = () if len(facts.times_ms) <= MAX_FRAMES else (f"has more than {MAX_FRAMES:,} frames",)
         frames, size_wh = min(MAX_FRAMES, len(facts.times_ms)), (facts.width, facts.height)
-        return Survey(frames, size_wh=size_wh, notes=notes, step_ms=_step_ms(facts.times_ms))
+        times_ms = facts.times_ms[:frames]
+        return Survey(frames, size_wh=size_wh, notes=notes, step_ms=step_ms(times_ms), times_ms=times_ms)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         known = FrameStore(_stamp(stream)).facts()
@@ -137,12 +137,6 @@ def _facts(stream: BinaryIO, name: str) -> VideoFacts:
     facts = VideoFacts(first.shape[1], first.shape[0], tuple(times_ms))
     store.keep_facts(facts)
     return facts
-
-
-def _step_ms(times_ms: Sequence[float]) -> float:
-    """The usual time from frame to frame; 0 where the file says none."""
-    steps = [after - before for before, after in itertools.pairwise(times_ms) if after > before]
-    return round(median(steps), 3) if steps else 0.0
 
 
 def _stamp(stream: BinaryIO) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ from annotator.domain.image_filter import NameSearch
 from annotator.domain.media import Series, in_order
 from annotator.domain.project import Category, ImageRecord
 from annotator.io.project.moved import absent_images
-from annotator.io.project.numbering import NO_WISH, NumberedWish, arrange_numbered
+from annotator.io.project.numbering import arrange_numbered
+from annotator.io.project.picking import AS_REMEMBERED, OpeningWish, pick_frames
 from annotator.io.project.store import ProjectStore
 
 
@@ -50,13 +51,13 @@ def open_project(
     project_path: Path | None = None,
     author: str = "",
     on_found: Callable[[int], None] | None = None,
-    wish: NumberedWish = NO_WISH,
+    wish: OpeningWish = AS_REMEMBERED,
 ) -> OpenedProject:
     """Open a folder of images or a ``.annot`` file, and take in what is new in its folder. Any thread.
 
     Args:
         on_found: called now and then with how many images were found; what it raises ends the opening without trace.
-        wish: which numbered files become series, or are none any more.
+        wish: which numbered files become series, or are none any more, and which frames of videos are images.
 
     Raises:
         ProjectReadOnlyError: the folder cannot be written and has no project: ask for a ``project_path``.
@@ -69,7 +70,7 @@ def open_project(
 
 
 def _open(
-    path: Path, project_path: Path | None, author: str, on_found: Callable[[int], None] | None, wish: NumberedWish
+    path: Path, project_path: Path | None, author: str, on_found: Callable[[int], None] | None, wish: OpeningWish
 ) -> OpenedProject:
     if path.is_file():
         store = ProjectStore.open(path, author=author)
@@ -80,7 +81,8 @@ def _open(
         if path.is_file() and not store.is_read_only and asks_for is None and os.path.isdir(store.image_root):
             store.sync_folder(on_found=on_found)
         if asks_for is None and os.path.isdir(store.image_root):
-            arrange_numbered(store, wish, on_found=on_found)
+            arrange_numbered(store, wish.numbered, on_found=on_found)
+            pick_frames(store, wish, on_found=on_found)
         images, store.first_images = in_order(store.first_images or store.images()), None
         row_of = {image.id: row for row, image in enumerate(images)}
         first_id = number(store.meta_get("position"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from annotator.domain.media import Series, SeriesKind
+from annotator.domain.media import STEP_KEY, TIME_KEY, Series, SeriesKind
 from annotator.domain.project import ImageRecord, Row
 from annotator.domain.slices import SliceFacts, Stack, stacks_of
 from annotator.io.images.survey import Survey
@@ -127,7 +127,7 @@ class _Plan:
         """A file of several frames: a series of its own."""
         extra: dict[str, Any] = {"step_mm": survey.step_mm} if survey.step_mm > 0 else {}
         if survey.step_ms > 0:
-            extra["step_ms"] = survey.step_ms
+            extra[STEP_KEY] = survey.step_ms
         if survey.notes:
             extra["notes"] = list(survey.notes)
             self.out.notes.append(f"{path}: {', '.join(survey.notes)}.")
@@ -146,6 +146,7 @@ class _Plan:
                     path,
                     width=width,
                     height=height,
+                    extra={TIME_KEY: round(survey.times_ms[frame], 3)} if survey.times_ms else {},
                     frame=frame,
                     series_id=made.id,
                     position=position,

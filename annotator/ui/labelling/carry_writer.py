@@ -16,15 +16,13 @@ from annotator.domain.tracks.edits import (
     lost_change,
     stale_changes,
 )
-from annotator.domain.tracks.plan import Pass, RunRecord
+from annotator.domain.tracks.plan import RECORD_KEY, Pass, RunRecord
 from annotator.domain.tracks.run import Ending, Outcome
 from annotator.domain.tracks.track import is_key
 from annotator.io.project.joined_edits import join_edits
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import utc_now
 
-RECORD_KEY = "carry_run"
-"""Under this key the project remembers the run that goes on."""
 FRAMES_AT_ONCE, SECONDS_AT_ONCE = 16, 1.0
 
 

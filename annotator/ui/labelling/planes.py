@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -16,12 +16,12 @@ from PySide6.QtGui import QImage
 
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
+from annotator.domain.media import is_video_path
 from annotator.domain.project import Category, Change, ImageRecord
 from annotator.domain.prompt import PointPrompt
 from annotator.domain.reslice import Place, Slab, View, cut_through, painted, views_of
 from annotator.domain.window import Window
 from annotator.domain.windowing import show
-from annotator.io.images.video import VIDEO_SUFFIXES
 from annotator.io.project.soundness import sound_mask
 from annotator.io.project.store import ProjectStore
 from annotator.ui.canvas.latest import Latest
@@ -94,7 +94,7 @@ class Planes(QObject):
             return
         self._leave()
         slices = self._session.slices.slices_of(image)
-        if PurePath(series.name).suffix.lower() in VIDEO_SUFFIXES:
+        if is_video_path(series.name):
             self._panel.show_note("A video has no planes across its frames.")
             return
         self._wanted = series.id

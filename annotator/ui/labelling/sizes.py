@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from PySide6.QtCore import QObject
 
@@ -16,12 +16,11 @@ from annotator.domain.drafts.state import RefineState
 from annotator.domain.errors import UserError
 from annotator.domain.extents import Spacing, longest_diameter
 from annotator.domain.mask import Mask
-from annotator.domain.media import Series
+from annotator.domain.media import Series, is_video_path
 from annotator.domain.project import Annotation, Change, ImageRecord
 from annotator.domain.tracks.size import STRAIGHT, Drift, Part, TrackSize, drift_of, part_of, size_of
 from annotator.io.images.places import plane_of
 from annotator.io.images.reading import read_places
-from annotator.io.images.video import VIDEO_SUFFIXES
 from annotator.io.project.soundness import sound_mask
 from annotator.io.project.store import ProjectStore
 from annotator.ui.canvas.latest import Latest
@@ -101,7 +100,7 @@ class ObjectSizes(QObject):
 
     def _words(self, size: TrackSize) -> str:
         series = self._session.slices.series_of(self._session.image)
-        is_video = series is not None and PurePath(series.name).suffix.lower() in VIDEO_SUFFIXES
+        is_video = series is not None and is_video_path(series.name)
         return track_text(size, has_volume=not is_video)
 
     # --- the status line ----------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from annotator.domain.counting import counted
 from annotator.domain.mask import Mask
 from annotator.domain.media import Series, SeriesKind
 from annotator.domain.project import Annotation, ImageRecord, Status
-from annotator.domain.tracks.plan import Limits, Pass, RunRecord, passes_between, passes_from
+from annotator.domain.tracks.plan import RECORD_KEY, Limits, Pass, RunRecord, passes_between, passes_from
 from annotator.domain.tracks.run import PATIENCE, VIDEO_PATIENCE
 from annotator.domain.tracks.track import INTERPOLATED, PROPAGATED, Direction, Track, TrackMember, tracks_of
-from annotator.ui.labelling.carry_writer import RECORD_KEY, CarryWriter
+from annotator.ui.labelling.carry_writer import CarryWriter
 from annotator.ui.labelling.carrying import Carrying, CarryReport
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession

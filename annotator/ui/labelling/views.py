@@ -10,6 +10,7 @@ from annotator.domain.answering.object_score import sees_no_object
 from annotator.domain.class_marks import numbers_of
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
+from annotator.domain.media import is_video_path
 from annotator.domain.palette import OKABE_ITO
 from annotator.domain.project import Category, Change
 from annotator.ui.labelling.canvas_objects import CanvasObjects
@@ -204,10 +205,12 @@ class Views(QObject):
     def update_actions(self) -> None:
         """Enable what can be done now."""
         session, canvas, keys = self._session, self._window.canvas, self.proposals
+        series = session.slices.series_of(session.image)
         document = Document(
             has_project=session.store is not None,
             has_image=session.image is not None,
-            is_slice=session.slices.series_of(session.image) is not None,
+            is_slice=series is not None,
+            is_video=series is not None and is_video_path(series.name),
             is_writable=session.is_writable,
             can_undo=session.can_undo or (keys is not None and keys.proposals.can_undo_drop),
             can_redo=session.can_redo,

@@ -21,7 +21,7 @@ from annotator.domain.ports.formats import FormatSpec
 from annotator.files import places
 from annotator.io.formats.registry import import_formats
 from annotator.io.images.samples import write_samples
-from annotator.io.project.numbering import NO_WISH, NumberedWish
+from annotator.io.project.picking import AS_REMEMBERED, OpeningWish
 from annotator.io.project.place import SUFFIX, find_project, free_place
 from annotator.io.project.plain_copy import PlainCopy, make_plain_copy
 from annotator.io.project.store import ProjectStore
@@ -32,6 +32,7 @@ from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
 from annotator.ui.project.exporting import FileExport
 from annotator.ui.project.folder_question import FolderQuestion
+from annotator.ui.project.frame_choice import FrameChoice
 from annotator.ui.project.importing import FileImport
 from annotator.ui.project.model_menu import ModelMenu
 from annotator.ui.project.moved_files import MovedFiles
@@ -93,6 +94,9 @@ class FileActions(QObject):
         self.numbered = NumberedFiles(
             session, self._notices, reopen=lambda path, wish: self.open_path(path, wish=wish), parent=window
         )
+        self.frames = FrameChoice(
+            session, self._notices, reopen=lambda path, wish: self.open_path(path, wish=wish), window=window
+        )
         self._export = FileExport(window, session, settings, self._notices)
         self._formats = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
@@ -130,7 +134,7 @@ class FileActions(QObject):
             path = path.parent
         self.open_path(path)
 
-    def open_path(self, path: Path, *, project_path: Path | None = None, wish: NumberedWish = NO_WISH) -> None:
+    def open_path(self, path: Path, *, project_path: Path | None = None, wish: OpeningWish = AS_REMEMBERED) -> None:
         """Open a folder or project beside the GUI thread; the work in the one that is open can go on meanwhile.
 
         A failure is reported in the window, with the way on where there is one.
@@ -303,6 +307,7 @@ class FileActions(QObject):
         self._moved.shut_down()
         self.folder_question.shut_down()
         self.numbered.shut_down()
+        self.frames.shut_down()
         self._export.shut_down()
         self._formats.shut_down()
         self._switch.shut_down()

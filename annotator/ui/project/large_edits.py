@@ -148,5 +148,7 @@ class LargeEdits(QObject):
     def _show_where(self, change: Change) -> None:
         """Jump to the image that a step back or forward changed, so that nothing changes unseen."""
         image = self._session.image
+        if change.has_other_images:
+            return
         if change.image_ids and (image is None or image.id not in change.image_ids):
             self._session.go_to(min(change.image_ids))

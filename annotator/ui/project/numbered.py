@@ -17,6 +17,7 @@ from annotator.domain.numbered import Numbered, numbered_files
 from annotator.domain.project import ImageRecord
 from annotator.io.images.reading import read_size
 from annotator.io.project.numbering import NumberedWish
+from annotator.io.project.picking import OpeningWish
 from annotator.ui.canvas.latest import Latest
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
@@ -48,7 +49,7 @@ class NumberedFiles(QObject):
         session: ProjectSession,
         notices: Notices,
         *,
-        reopen: Callable[[Path, NumberedWish], None],
+        reopen: Callable[[Path, OpeningWish], None],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
@@ -85,7 +86,7 @@ class NumberedFiles(QObject):
             text = "Only a series that was made of numbered files can be taken apart; this one belongs together."
             self._notices.tell(text, about=Subject.IMAGE)
             return
-        self._reopen(store.path, NumberedWish(apart=frozenset({series.identity})))
+        self._reopen(store.path, OpeningWish(NumberedWish(apart=frozenset({series.identity}))))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class NumberedFiles(QObject):
             text = "No other file of this folder has the same name with another number."
             self._notices.tell(text, about=Subject.IMAGE)
             return
-        self._reopen(project, NumberedWish(identities=frozenset({group.identity})))
+        self._reopen(project, OpeningWish(NumberedWish(identities=frozenset({group.identity}))))
 
     def _on_opened(self) -> None:
         """Another project: is there something to offer?"""
@@ -119,7 +120,10 @@ class NumberedFiles(QObject):
         self._notices.offer(
             f"{described} They can be slices of a series, with a slider, and objects carried on.",
             about=TOPIC,
-            action=("Show as a series", lambda: self._reopen(project, NumberedWish(identities=identities))),
+            action=(
+                "Show as a series",
+                lambda: self._reopen(project, OpeningWish(NumberedWish(identities=identities))),
+            ),
             on_close=lambda: self._decline(project, identities),
             not_now="Keep as images",
         )

@@ -67,6 +67,8 @@ class ProjectSession(QObject):
     """A sentence about the current image that must not be overlooked."""
     damaged = Signal()
     """Something wrong was found in the project: see the ``damage`` of its store."""
+    outdated = Signal()
+    """Images came or went: the project is to be opened again."""
     replaced = Signal()
     """Nothing was written: another file has taken the place of the project's own."""
     failed = Signal(object, object)
@@ -341,6 +343,10 @@ class ProjectSession(QObject):
     def broadcast(self, change: Change, objects: Mapping[int, Annotation | None] | None = None) -> None:
         """Tell everyone of a change that the store has made; ``objects``: what is known of those that it has touched,
         as they are now, None for one that is gone."""
+        if change.has_other_images:  # the list of them is made where a project is opened
+            self._read_history()
+            self.outdated.emit()
+            return
         if change.category_ids:
             self._read_categories()
             self.classes.make_valid()
@@ -349,8 +355,7 @@ class ProjectSession(QObject):
             for image_id in change.image_ids:
                 row = self.row_of.get(image_id)
                 if row is not None:
-                    with suppress(KeyError):  # one that a re-link took away stays until the project is opened again
-                        self.images[row] = self.store.image(image_id)
+                    self.images[row] = self.store.image(image_id)
         self._read_history()
         self._reread_annotations(change, objects)
         self.drafts.read()

@@ -42,6 +42,15 @@ class SliceBook:
         rows = self._rows.get(image.series_id) if image.series_id else None
         return [image] if rows is None else self._session.images[rows.start : rows.stop]
 
+    def count(self, series: Series) -> int:
+        """How many slices it has."""
+        return len(self._rows.get(series.id, ()))
+
+    def first(self, series: Series) -> ImageRecord | None:
+        """Its first slice."""
+        rows = self._rows.get(series.id)
+        return None if rows is None else self._session.images[rows.start]
+
     def entry(self, image: ImageRecord, step: int) -> ImageRecord | None:
         """The next (+1) image or series after the one that an image is in, or the one before (-1), of those that the
         filter shows: of a series the slice that was looked at last, else the middle one. None at the ends."""

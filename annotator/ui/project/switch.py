@@ -12,8 +12,8 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from annotator.domain.collecting import bulk_loading
 from annotator.domain.ports.jobs import WorkCancelled
-from annotator.io.project.numbering import NO_WISH, NumberedWish
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
+from annotator.io.project.picking import AS_REMEMBERED, OpeningWish
 from annotator.jobs.job import Job
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.patience import Patience
@@ -26,12 +26,12 @@ SLOW_AFTER_MS = 400
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is to be opened: a folder or project file, maybe with the project of a folder, and what is wished of
-    numbered files there."""
+    """What is to be opened: a folder or project file, maybe with the project of a folder, and what is wished of the
+    series there."""
 
     path: Path
     project_path: Path | None = None
-    wish: NumberedWish = NO_WISH
+    wish: OpeningWish = AS_REMEMBERED
 
 
 class _Opening(QObject):
@@ -138,7 +138,7 @@ class ProjectSwitch(QObject):
     def is_opening(self) -> bool:
         return self._current is not None or self._next is not None
 
-    def open(self, path: Path, *, project_path: Path | None = None, wish: NumberedWish = NO_WISH) -> None:
+    def open(self, path: Path, *, project_path: Path | None = None, wish: OpeningWish = AS_REMEMBERED) -> None:
         """Open a folder or project file; the newest wish counts. The answer is ``opened`` or ``failed``."""
         if self._is_over:
             return

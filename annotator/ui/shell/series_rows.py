@@ -34,5 +34,7 @@ SERIES_ACTIONS: tuple[ActionRow, ...] = (
       run="files.numbered.make", enabled=when.writable, starts_section=True),
     A("part_series", "Take the series apart", "Image", "Of numbered files: each is an image of its own again",
       run="files.numbered.part", enabled=when.on_slice_writable),
+    A("choose_frames", "Frames of this video…", "Image", "Every n-th one, or a range of time; no work is lost",
+      run="files.frames.choose", enabled=when.on_video_writable),
 )
 # fmt: on

@@ -15,6 +15,8 @@ class Document:
     has_image: bool = False
     is_writable: bool = False
     is_slice: bool = False
+    is_video: bool = False
+    """It is a frame of a video."""
     can_undo: bool = False
     can_redo: bool = False
 
@@ -70,6 +72,11 @@ def on_slice(state: WindowState) -> bool:
 def on_slice_writable(state: WindowState) -> bool:
     """The image is a slice of a series, in a project that can be changed."""
     return state.document.is_slice and state.can_change
+
+
+def on_video_writable(state: WindowState) -> bool:
+    """The image is a frame of a video, in a project that can be changed."""
+    return state.document.is_video and state.can_change
 
 
 def carrying(state: WindowState) -> bool:

@@ -11,6 +11,7 @@ from annotator.domain.media import SeriesKind
 from annotator.domain.project import Status, accept_edit
 from annotator.io.project.numbering import NumberedWish
 from annotator.io.project.opened import OpenedProject, open_project
+from annotator.io.project.picking import OpeningWish
 from tests.unit.io.builders import HEIGHT, WIDTH, annotation, disc
 
 
@@ -23,7 +24,7 @@ def slices(opened: OpenedProject) -> list[tuple[str, int]]:
     return [(image.path, image.position) for image in opened.images if image.series_id]
 
 
-ALL = NumberedWish(takes_all=True)
+ALL = OpeningWish(NumberedWish(takes_all=True))
 
 
 def test_a_series_is_made_kept_joined_and_taken_apart(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_series_is_made_kept_joined_and_taken_apart(tmp_path: Path) -> None:
     assert again.series[series.id].gaps == ((2, 5),)
     again.store.close()
 
-    apart = open_project(again.store.path, wish=NumberedWish(apart=frozenset({series.identity})))
+    apart = open_project(again.store.path, wish=OpeningWish(NumberedWish(apart=frozenset({series.identity}))))
     assert slices(apart) == []
     assert len(apart.images) == 7
     assert [row.id for row in apart.store.annotations(made.image_id)] == [made.id]
@@ -67,7 +68,7 @@ def test_a_series_is_made_kept_joined_and_taken_apart(tmp_path: Path) -> None:
     later = open_project(tmp_path)
     assert slices(later) == [], "it stays apart"
     later.store.close()
-    whole = open_project(tmp_path, wish=NumberedWish(identities=frozenset({series.identity})))
+    whole = open_project(tmp_path, wish=OpeningWish(NumberedWish(identities=frozenset({series.identity}))))
     assert len(slices(whole)) == 6
     assert set(whole.series) == {series.id}
     whole.store.close()

@@ -87,9 +87,10 @@ class _Import:
             self._frames.update(zip(rows, found, strict=True))
         elif (series := self._places.of_series(name, length or len(rows))) is not None:
             counts = Counter(at for at, _ in rows.values())
-            for image, (at, _) in rows.items():
-                if at is not None and 0 <= at < len(series) and counts[at] == 1:
-                    self._frames[image] = series[at]
+            once = [at if counts[at] == 1 else None for at, _ in rows.values()]
+            for image, found_there in zip(rows, series.at(once), strict=True):
+                if found_there is not None:
+                    self._frames[image] = found_there
         self._images_of[video] = {self._frames[image].id for image in rows if image in self._frames}
 
     def _images(self) -> Iterator[Any]:

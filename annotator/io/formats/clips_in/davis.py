@@ -115,11 +115,14 @@ class _Import:
         found = self._places.by_stems(name, stems)
         if found is not None:
             return [*found]
-        series = self._places.of_series(name, len(files)) or []
+        series = self._places.of_series(name, len(files))
+        if series is None:
+            return [None] * len(files)
         numbers = [int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 10 else -1 for stem in stems]
-        if len(series) == len(files) and max(numbers) >= len(series):
-            numbers = [*range(len(files))]  # counted from 1, or every fifth one
-        return [series[number] if 0 <= number < len(series) else None for number in numbers]
+        found_there = series.at(numbers)
+        if None in found_there and len(series) == len(files) and max(numbers) >= len(series):
+            return series.of_list(len(files))  # counted from 1, or every fifth one
+        return found_there
 
     def _objects(self, file: Path, image: ImageRecord | None, here: set[int]) -> Iterator[dict[str, Any]]:
         sequence = file.parent.name

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from annotator.domain.counting import counted
+from annotator.domain.media import Series
 from annotator.domain.project import ImageRecord
-from annotator.io.formats.clips import folder_name
+from annotator.io.formats.clips import folder_name, frame_numbers
 from annotator.io.project.store import ProjectStore
+
+
+class SeriesFrames:
+    """The frames of a series: all of them, or those of a video that are images."""
+
+    def __init__(self, series: Series, images: Sequence[ImageRecord]) -> None:
+        self._images = tuple(images)
+        self._by_number = dict(zip(frame_numbers(series, images), images, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def at(self, numbers: Collection[int | None]) -> list[ImageRecord | None]:
+        """The images of frames that a file numbers so, from 0; None for one that is not there. Numbers are those in the
+        video; where that leads nowhere they count its images."""
+        given = {number for number in numbers if number is not None}
+        counts = not given <= self._by_number.keys() and all(0 <= number < len(self) for number in given)
+        if counts and len(given) == len(self):
+            return [None if number is None else self._images[number] for number in numbers]
+        return [None if number is None else self._by_number.get(number) for number in numbers]
+
+    def of_list(self, length: int) -> list[ImageRecord | None]:
+        """The images of a list of frames: of all images, else of the first frames of the video."""
+        return [*self._images] if length == len(self) else self.at(range(length))
 
 
 class FramePlaces:
@@ -27,7 +52,7 @@ class FramePlaces:
             if image.series_id:
                 series[image.series_id].append(image)
         self._series = [
-            (one.name, sorted(series[one.id], key=lambda image: image.position))
+            (one.name, SeriesFrames(one, sorted(series[one.id], key=lambda image: image.position)))
             for one in store.slices.series()
             if one.id in series
         ]
@@ -43,7 +68,7 @@ class FramePlaces:
         found = [self._stems.get((folder, stem), []) for stem in stems]
         return _each_once([images[0] if len(images) == 1 else None for images in found])
 
-    def of_series(self, name: str, length: int) -> list[ImageRecord] | None:
+    def of_series(self, name: str, length: int) -> SeriesFrames | None:
         """The frames of the series of this name, else of the only one of this length; None where none or several are
         meant."""
         wanted = {name, folder_name(name), PurePosixPath(name).name}

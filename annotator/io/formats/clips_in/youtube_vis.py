@@ -75,10 +75,9 @@ class _Import:
         """Frames without an image here keep their names: the import looks for them in other folders, or names them."""
         title = row.get("name") if isinstance(row.get("name"), str) else names[0].rpartition("/")[0]
         found = self.places.by_names(names)
-        if found is None:
-            found = self.places.of_series(str(title or names[0]), len(names))
-        images: list[ImageRecord | None] = [*(found or [])]
-        images = [*images[: len(names)], *[None] * (len(names) - len(images))]
+        images: list[ImageRecord | None] = [*found] if found else [None] * len(names)
+        if found is None and (series := self.places.of_series(str(title or names[0]), len(names))) is not None:
+            images = series.of_list(len(names))
         size, first = (row.get("width"), row.get("height")), len(self.images) + 1
         for at, (image, name) in enumerate(zip(images, names, strict=True), start=first):
             plain = {"id": at, "file_name": name, "width": size[0], "height": size[1]}

@@ -16,6 +16,10 @@ class NamedFrames(Protocol):
 
     def __len__(self) -> int: ...
     def name(self, position: int) -> str: ...
+    @property
+    def numbers(self) -> tuple[int, ...]: ...
+    @property
+    def times_ms(self) -> tuple[float, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +88,18 @@ def _place(item: tuple[tuple[int, int], _Object]) -> tuple[int, int]:
 def video_coco(
     objects: VideoObjects, frames: NamedFrames, *, name: str, category: str, size_wh: tuple[int, int]
 ) -> dict[str, Any]:
-    """The file's content: all frames are in ``images``, also those without objects; ``frame_id`` counts from 0."""
+    """The file's content: all frames are in ``images``, also those without objects; ``frame_id`` is the
+    number in the whole series, from 0."""
     width, height = size_wh
     images = [
         {
-            "id": position + 1,
+            "id": frames.numbers[position] + 1,
             "file_name": frames.name(position),
             "video_id": 1,
-            "frame_id": position,
+            "frame_id": frames.numbers[position],
             "width": width,
             "height": height,
+            **({"time_ms": round(frames.times_ms[position], 3)} if frames.times_ms else {}),
         }
         for position in range(len(frames))
     ]
@@ -103,5 +109,5 @@ def video_coco(
         "images": images,
         "categories": [{"id": 1, "name": category}],
         "tracks": tracks,
-        "annotations": objects.rows({position: position + 1 for position in range(len(frames))}),
+        "annotations": objects.rows({position: number + 1 for position, number in enumerate(frames.numbers)}),
     }
