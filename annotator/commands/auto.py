@@ -8,11 +8,14 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.commands.precision_option import add_precision_argument
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
+from annotator.domain.frame_pick import ALL_FRAMES, FramePick
+from annotator.domain.media import frame_name, is_video_path
 
 if TYPE_CHECKING:
     from annotator.domain.answering.everything import Proposal
@@ -36,7 +39,8 @@ _HELP = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files, videos, or folders of them")
+    add_frame_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="objects.json", help="COCO's JSON, with scores")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
@@ -65,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out
     if out.suffix.lower() != ".json":
         raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
-    files = _files(args.images)
+    files = _files(args.images, pick_of(args) or ALL_FRAMES)
     if not files:
         raise ImageError("There are no images.", "Name image files, or folders that hold some.")
-    check_output(out, sources=(*files, args.model))
+    check_output(out, sources=(*(file.path for file in files), args.model))
 
     from annotator.commands.precision_option import checked_precision, dtype_of
     from annotator.engine.load import load_segmenter
@@ -89,14 +93,32 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _files(named: list[Path]) -> list[Path]:
-    """Images in the order in which they were named, those of folders by name; each once."""
+class _Picture(NamedTuple):
+    """A file, or a frame of a video."""
+
+    path: Path
+    frame: int = 0
+
+    @property
+    def name(self) -> str:
+        """Unique, and what the output has."""
+        return frame_name(str(self.path), self.frame)
+
+
+def _files(named: list[Path], pick: FramePick) -> list[_Picture]:
+    """Images in the order in which they were named, those of folders by name, and videos as their frames; each once.
+
+    Raises:
+        ImageError: a video has none of the frames.
+    """
+    from annotator.io.images.frame_source import video_frames
     from annotator.io.images.reading import list_images
 
-    found: dict[Path, None] = {}
+    found: dict[_Picture, None] = {}
     for path in named:
-        inside = [path / name for name in list_images(path)] if path.is_dir() else [path]
-        found.update(dict.fromkeys(inside))
+        for file in [path / name for name in list_images(path)] if path.is_dir() else [path]:
+            frames = video_frames(file.absolute(), pick) if is_video_path(file.name) and file.is_file() else ()
+            found.update(dict.fromkeys(_Picture(file, frame) for frame in frames or (0,)))
     return list(found)
 
 
@@ -108,7 +130,7 @@ def _settings(args: argparse.Namespace, segmenter: AnswersEverything) -> Everyth
 
 
 def _work_through(
-    files: list[Path], segmenter: Segmenter, settings: EverythingSettings, progress: _Progress
+    files: list[_Picture], segmenter: Segmenter, settings: EverythingSettings, progress: _Progress
 ) -> list[str]:
     """Asks what is not done yet; says which images could not be read, and why."""
     from annotator.commands.job_bar import run_with_bar
@@ -124,12 +146,12 @@ def _work_through(
 
     def work(job: Job) -> None:
         for done, file in enumerate(left):
-            job.note(file.name)
+            job.note(Path(file.name).name)
             job.progress(done, len(left))
             try:
-                image = as_shown.load(file)
+                image = as_shown.load(file.path, frame=file.frame)
             except ImageError as error:
-                failed.append(f"{file}: {error}")
+                failed.append(f"{file.name}: {error}")
                 continue
             progress.add(file, image, _everything(segmenter, image, settings))
         job.progress(len(left), len(left))
@@ -152,7 +174,7 @@ def _everything(segmenter: Segmenter, image: LoadedImage, settings: EverythingSe
 class _Progress:
     """What is done, a line an image in a file beside the output. A file of other settings or weights is begun anew."""
 
-    def __init__(self, out: Path, segmenter: Segmenter, settings: EverythingSettings, files: list[Path]) -> None:
+    def __init__(self, out: Path, segmenter: Segmenter, settings: EverythingSettings, files: list[_Picture]) -> None:
         self._path = out.with_name(f"{out.name}.part")
         self._info = segmenter.info
         about = {"model": self._info.sha256, "precision": self._info.dtype, "settings": dataclasses.asdict(settings)}
@@ -165,17 +187,17 @@ class _Progress:
     def count(self) -> int:
         return sum(len(row["objects"]) for row in self._done.values())
 
-    def has(self, file: Path) -> bool:
+    def has(self, file: _Picture) -> bool:
         """Whether the image was asked, and is still the same file."""
-        row = self._done.get(str(file))
-        return row is not None and row["stamp"] == _stamp(file)
+        row = self._done.get(file.name)
+        return row is not None and row["stamp"] == _stamp(file.path)
 
-    def add(self, file: Path, image: LoadedImage, proposals: tuple[Proposal, ...]) -> None:
+    def add(self, file: _Picture, image: LoadedImage, proposals: tuple[Proposal, ...]) -> None:
         from annotator.files.atomic import export_errors
 
         objects = [_object(proposal) for proposal in proposals]
-        row = {"file": str(file), "stamp": _stamp(file), "size": [image.width, image.height], "objects": objects}
-        self._done[str(file)] = row
+        row = {"file": file.name, "stamp": _stamp(file.path), "size": [image.width, image.height], "objects": objects}
+        self._done[file.name] = row
         with export_errors(self._path), self._path.open("a", encoding="utf-8") as part:
             if part.tell() == 0:
                 part.write(json.dumps({"header": self._header}) + "\n")
@@ -184,17 +206,17 @@ class _Progress:
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
 
-    def coco(self, files: list[Path]) -> dict[str, Any]:
+    def coco(self, files: list[_Picture]) -> dict[str, Any]:
         """COCO's instances; images without objects are there, too, those that could not be read are not."""
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        common = _common_folder(files)
+        common = _common_folder([file.path for file in files])
         for file in files:
-            row = self._done.get(str(file))
+            row = self._done.get(file.name)
             if row is None:
                 continue
             width, height = row["size"]
-            name = file.absolute().relative_to(common).as_posix()
+            name = frame_name(file.path.absolute().relative_to(common).as_posix(), file.frame)
             images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
             for item in row["objects"]:
                 annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": 1, **item})

@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from annotator.commands.batch.words import add_word_arguments
+from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.domain.counting import counted
+from annotator.domain.frame_pick import ALL_FRAMES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sources", nargs="+", metavar="IMAGE", help="images, folders, patterns")
+    parser.add_argument("sources", nargs="+", metavar="IMAGE", help="images, videos, folders, patterns")
+    add_frame_options(parser)
     parser.add_argument("--text", required=True, metavar="WORDS", help='what is looked for: "nucleus, not debris"')
     parser.add_argument(
         "--out", type=Path, required=True, metavar="F.json", help="COCO with scores, a category a phrase"
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if out.suffix.lower() != ".json":
         raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
     phrases = words_of(args)
-    items = list_work(args.sources, images=None)
+    items = list_work(args.sources, images=None, pick=pick_of(args) or ALL_FRAMES)
     check_output(out, sources=(*(item.path for item in items), args.model))
 
     from annotator.engine.load import load_segmenter

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.domain.counting import counted
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--both", action="store_true", help="carry them backward, too; without this only forward")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first frame that may be written")
     parser.add_argument("--last", type=int, metavar="N", help="the last frame that may be written")
+    add_frame_options(parser, what="of the series, beside those of the masks")
     parser.add_argument(
         "--patience",
         type=int,
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands.predict import notes_on
     from annotator.commands.track_masks import read_masks
     from annotator.domain.errors import ExportError
+    from annotator.domain.frame_pick import ALL_FRAMES
     from annotator.engine.load import load_segmenter
     from annotator.files.atomic import export_errors, write_atomic
     from annotator.io.formats.coco.video import VideoObjects, video_coco
@@ -76,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix.lower() != ".json":
         raise ExportError(f"{args.out} has an unknown kind.", "Name a .json file.")
     check_output(args.out, sources=(*args.mask, args.model, args.series if args.series.is_file() else None))
-    source = open_frames(args.series, load=AsShown(are_slices=True).load)
+    pick, load = pick_of(args) or ALL_FRAMES, AsShown(are_slices=True).load
+    source = open_frames(args.series, load=load, pick=pick, needed=args.at)
     keys = read_masks(args.mask, args.at, source)
     segmenter = load_segmenter(args.model, device=args.device, config=args.config)
     for note in notes_on(segmenter.info):
@@ -140,9 +145,9 @@ class Carrying:
     def _run(self, direction: Direction, *, finds_again: bool) -> CarryRun:
         from annotator.domain.tracks.run import FINDING_PATIENCE, PATIENCE, VIDEO_PATIENCE, CarryRun, legs_between_keys
 
-        end = len(self._source) - 1
-        last = end if self._args.last is None else min(self._args.last, end)
-        limit = last if direction > 0 else max(0, self._args.first)
+        numbers = self._source.numbers
+        last = len(numbers) - 1 if self._args.last is None else max(0, bisect_right(numbers, self._args.last) - 1)
+        limit = last if direction > 0 else min(len(numbers) - 1, bisect_left(numbers, self._args.first))
         legs = [leg for track in self._keys.tracks.values() for leg in legs_between_keys(track, direction, limit=limit)]
         usual = FINDING_PATIENCE if finds_again else VIDEO_PATIENCE
         patience = self._args.patience or (usual if self._source.is_video else PATIENCE)
@@ -158,7 +163,7 @@ class Carrying:
 
         def on_unreadable(position: int, error: ImageError) -> None:
             self.has_unreadable = True
-            self.lines.append(f"frame {position} is left out: {error}")
+            self.lines.append(f"frame {self._source.numbers[position]} is left out: {error}")
 
         masks = self._keys.masks
         outcomes = carry(
@@ -175,5 +180,6 @@ class Carrying:
             for ending in outcome.ended:
                 if ending.is_lost:
                     way = "after" if run.direction > 0 else "before"
-                    self.lines.append(f"object {ending.leg.track_id} is lost {way} frame {ending.last}")
+                    last = self._source.numbers[ending.last]
+                    self.lines.append(f"object {ending.leg.track_id} is lost {way} frame {last}")
             job.progress(before + run.done, total)

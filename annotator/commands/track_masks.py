@@ -29,18 +29,22 @@ class KeyMasks:
 
 
 def read_masks(files: Sequence[Path], places: Sequence[int], source: FrameSource) -> KeyMasks:
-    """Raises:
-    PromptError: files and places do not pair up, a place is not in the series, or a mask is empty or of another size.
-    ImageError: a mask cannot be read.
+    """Args:
+        places: numbers of frames in the whole series, which the source has.
+
+    Raises:
+        PromptError: files and places do not pair up, a place is not in the series, or a mask is empty or of another
+            size. ImageError: a mask cannot be read.
     """
     if len(files) != len(places):
         raise PromptError(f"{len(files)} --mask and {len(places)} --at were given.", "Give one --at for each --mask.")
     masks: dict[tuple[int, int], Mask] = {}
     size = (0, 0)
     for file, at in zip(files, places, strict=True):
-        if not 0 <= at < len(source):
-            raise PromptError(f"There is no frame {at}.", f"The series has frames 0 to {len(source) - 1}.")
-        values, frame = _values(file), source.read(at)
+        if not 0 <= at < source.total:
+            raise PromptError(f"There is no frame {at}.", f"The series has frames 0 to {source.total - 1}.")
+        position = source.numbers.index(at)
+        values, frame = _values(file), source.read(position)
         size = (frame.width, frame.height)
         if values.shape != frame.rgb.shape[:2]:
             theirs = f"{values.shape[1]} x {values.shape[0]}"
@@ -51,7 +55,7 @@ def read_masks(files: Sequence[Path], places: Sequence[int], source: FrameSource
         if len(objects) > MOST_OBJECTS:
             raise PromptError(f"{file.name} has {len(objects)} values.", "Save masks as PNG: every value is an object.")
         for value in objects:
-            masks[value, at] = Mask.from_full(values == value)
+            masks[value, position] = Mask.from_full(values == value)
     members = [TrackMember(0, 0, track_id, 1, at, True) for track_id, at in masks]
     return KeyMasks(masks, tracks_of(members), size)
 

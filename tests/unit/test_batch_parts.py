@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.commands.auto import _files
 from annotator.commands.batch import journal as journal_module
 from annotator.commands.batch.handover import Handover
 from annotator.commands.batch.journal import Journal, open_journal, read_journal
@@ -21,8 +22,10 @@ from annotator.commands.batch.pipeline import Answer, Found, run_pipeline
 from annotator.commands.batch.prompts import read_boxes, read_points
 from annotator.commands.batch.work_list import Shard, WorkItem, list_work, parse_shard
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError, PromptError
+from annotator.domain.frame_pick import FramePick
 from annotator.domain.mask import Mask
 from annotator.io.images.reader import LoadedImage
+from tests.unit.io.uneven_video import write_uneven_video
 
 ABOUT = {"info": {"model": "a"}, "categories": []}
 
@@ -344,3 +347,19 @@ def test_a_journal_that_cannot_be_written_ends_the_run(tmp_path: Path, monkeypat
     monkeypatch.setattr(Journal, "add", full)
     with open_journal(tmp_path / "j", ABOUT) as journal, pytest.raises(ExportError, match="full"):
         run(journal, items(*"abcdefghijklmnop"))
+
+
+def test_a_video_is_its_frames_or_those_that_are_picked(tmp_path: Path) -> None:
+    write_uneven_video(tmp_path / "clip.mkv", [0, 100, 150, 900, 1000, 1100])
+    (tmp_path / "a.png").write_bytes(b"")
+    every = list_work([str(tmp_path)])
+    assert [item.key for item in every] == ["a.png", "clip.mkv", *(f"clip.mkv#{at}" for at in range(1, 6))]
+    some = list_work([str(tmp_path / "clip.mkv")], pick=FramePick(2, 100, 1000))
+    assert [(item.key, item.frame) for item in some] == [("clip.mkv#1", 1), ("clip.mkv#3", 3)]
+    late = list_work([str(tmp_path)], pick=FramePick(1, 9000))
+    assert [bool(item.problem) for item in late] == [False, True]
+    assert [one.frame for one in _files([tmp_path], FramePick(2, 100, 1000))] == [0, 1, 3]
+    rows = [{"id": 7, "file_name": "clip.mkv#3", "width": 128, "height": 96}]
+    (tmp_path / "set.json").write_text(json.dumps({"images": rows, "annotations": [], "categories": []}))
+    (item,) = list_work([str(tmp_path / "set.json")])
+    assert (item.path, item.frame, item.image_id) == (tmp_path / "clip.mkv", 3, 7)

@@ -17,6 +17,7 @@ from annotator.domain.mask import Mask
 from annotator.domain.tracks.track import is_key
 from annotator.io.formats.coco.import_ import import_coco
 from annotator.io.project.store import ProjectStore
+from tests.unit.io.uneven_video import write_uneven_video
 
 WIDTH, HEIGHT, FRAMES = 120, 90, 6
 
@@ -132,3 +133,32 @@ def test_masks_that_do_not_fit_are_refused(
     code, data = track(series, *more)
     assert (code, data) == (2, {})
     assert says in capsys.readouterr().err
+
+
+def test_every_nth_frame_of_a_range_keeps_the_numbers_and_times_of_the_video(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times_ms = [0, 40, 90, 100, 400, 1000, 1040, 1500, 1900, 2000]
+    clip = write_uneven_video(tmp_path / "clip.mkv", times_ms)
+    full = np.zeros((96, 128), np.uint8)
+    full[40:60, 20:100] = 255
+    Image.fromarray(full).save(tmp_path / "m.png")
+    given = ["track", str(clip), "--mask", str(tmp_path / "m.png"), "--at", "5", "--both", "--model", "grabcut"]
+    given += ["--out", str(tmp_path / "out.json"), "--patience", "99"]
+    assert main([*given, "--every", "3", "--from", "0:00.040", "--to", "1.9"]) == 0
+    data = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    rows = [(row["frame_id"], row["file_name"], row["time_ms"]) for row in data["images"]]
+    assert rows == [(at, f"clip.mkv#{at}", times_ms[at]) for at in (1, 4, 5, 7)], "the mask's frame is one of them"
+    (key,) = [row for row in data["annotations"] if "score" not in row]
+    assert key["image_id"] == next(row["id"] for row in data["images"] if row["frame_id"] == 5)
+    assert main([*given, "--from", "9"]) == 2
+    assert "no frame in this range of time" in capsys.readouterr().err
+
+
+def test_a_folder_has_no_time_but_every_nth_frame(series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, data = track(series, "--both", "--every", "2")
+    assert [row["frame_id"] for row in data["images"]] == [0, 2, 4]
+    assert track(series, "--to", "2")[0] == 2
+    assert "no video" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        track(series, "--every", "0")

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from annotator.commands.adapter_option import add_adapter_argument
 from annotator.commands.batch.words import add_word_arguments
 from annotator.commands.batch.work_list import PROJECT_SUFFIX, Shard, WorkItem, parse_shard
+from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.commands.precision_option import add_precision_argument
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
+from annotator.domain.frame_pick import ALL_FRAMES
 
 if TYPE_CHECKING:
     from annotator.commands.batch.journal import Journal
@@ -32,11 +34,14 @@ if TYPE_CHECKING:
     AskAll = Callable[[Sequence[WorkItem], Journal, OnAsked], None]
 
 _GRID = [field for field in dataclasses.fields(EverythingSettings) if not isinstance(field.default, bool)]
-_SOURCES = "images, folders, patterns such as 'photos/**/*.jpg', lists (.txt), COCO files (.json), projects (.annot)"
+_SOURCES = (
+    "images, videos, folders, patterns such as 'photos/**/*.jpg', lists (.txt), COCO files (.json), projects (.annot)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=_SOURCES)
+    add_frame_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results; made if missing")
     parser.add_argument("--images", type=Path, metavar="DIR", help="where a COCO file's images are; default: beside it")
     asked = parser.add_mutually_exclusive_group()
@@ -93,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.merge and args.shard.of > 1:
         raise UserError("--merge is about all shards.", "Leave out --shard.")
-    items = list_work(args.sources, images=args.images)
+    items = list_work(args.sources, images=args.images, pick=pick_of(args) or ALL_FRAMES)
     out: Path = args.out
     with export_errors(out):
         out.mkdir(parents=True, exist_ok=True)

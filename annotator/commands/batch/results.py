@@ -84,7 +84,7 @@ def _coco(items: Sequence[WorkItem], rows: HasRows, about: Mapping[str, Any]) ->
 
 def _image(item: WorkItem, row: Mapping[str, Any]) -> dict[str, Any]:
     width, height = row["size"]
-    entry = {"id": item.image_id, "file_name": item.name, "width": width, "height": height}
+    entry = {"id": item.image_id, "file_name": item.key, "width": width, "height": height}
     return {**entry, "frame": item.frame} if item.frame else entry
 
 

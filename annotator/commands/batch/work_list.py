@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from annotator.domain.errors import ImageError, ImportFormatError, ProjectError, UserError
+from annotator.domain.frame_pick import ALL_FRAMES, FramePick
+from annotator.domain.media import is_video_path, split_frame_name
 
 _OUTSIDE = "{} is not in the folder of images."
 _LIST_SUFFIX, _COCO_SUFFIX, PROJECT_SUFFIX = ".txt", ".json", ".annot"
@@ -67,13 +69,14 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(number), int(of))
 
 
-def list_work(sources: Iterable[str], *, images: Path | None = None) -> list[WorkItem]:
-    """All images of a batch, in the order of the sources; those of folders by name.
+def list_work(sources: Iterable[str], *, images: Path | None = None, pick: FramePick = ALL_FRAMES) -> list[WorkItem]:
+    """All images of a batch, in the order of the sources; those of folders by name, and of videos all frames.
 
     Args:
         sources: image files, folders, patterns (``*``, ``**``), lists (``.txt``, a path a line), COCO data sets
             (``.json``) and projects (``.annot``).
         images: the folder of COCO's file names; None: that of the COCO file.
+        pick: of the frames of videos that are named, or lie in folders.
 
     Raises:
         UserError: a source is missing, cannot be read, or there are no images in any.
@@ -93,7 +96,7 @@ def list_work(sources: Iterable[str], *, images: Path | None = None) -> list[Wor
             plain += found
             roots += own
     unique: dict[tuple[str, int, str], WorkItem] = {}
-    for item in [*_relative(plain, roots), *named]:
+    for item in [*_with_frames(_relative(plain, roots), pick), *named]:
         unique.setdefault((os.path.abspath(item.path), item.frame, item.problem), item)
     if not unique:
         raise ImageError("There are no images.", "Name image files, folders, a list, a COCO file or a project.")
@@ -146,7 +149,10 @@ def _of_coco(path: Path, folder: Path) -> list[WorkItem]:
         place = PurePosixPath(name.replace("\\", "/"))
         is_outside = place.is_absolute() or ".." in place.parts or ":" in name
         problem = _OUTSIDE.format(name) if is_outside else ""
-        items.append(WorkItem(place.as_posix(), folder / place, image_id=number, problem=problem))
+        shown, frame = place.as_posix(), 0
+        if not problem and not (folder / place).exists():
+            shown, frame = split_frame_name(shown)  # as exports of this program name the frames of a file
+        items.append(WorkItem(shown, folder / shown, frame, image_id=number, problem=problem))
     return items
 
 
@@ -177,6 +183,22 @@ def _relative(paths: list[Path], roots: list[Path]) -> list[WorkItem]:
         raise UserError("The images lie on several drives.", "Make a batch for each.") from error
     names = [Path(os.path.relpath(path, common)).as_posix() for path in whole]
     return [WorkItem(name, path) for name, path in zip(names, paths, strict=True)]
+
+
+def _with_frames(items: Iterable[WorkItem], pick: FramePick) -> Iterator[WorkItem]:
+    """Videos as their frames."""
+    from annotator.io.images.frame_source import video_frames
+
+    for item in items:
+        if not is_video_path(item.name) or not item.path.is_file():
+            yield item
+            continue
+        try:
+            frames = video_frames(item.path.absolute(), pick)
+        except ImageError as error:
+            yield replace(item, problem=str(error))
+            continue
+        yield from (replace(item, frame=frame) for frame in frames or (0,))
 
 
 def _numbered(items: list[WorkItem]) -> list[WorkItem]:
