@@ -277,7 +277,6 @@ def run(args: argparse.Namespace) -> int:
         UserError: the folder or project named on the command line does not exist.
     """
     target = named_place(args.target) if getattr(args, "target", None) else None
-    wish = wish_of(args)
     app = make_application()
     # So long the window's thread waits for its turn: the default is a third of a frame, which has several turns.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -314,7 +313,7 @@ def run(args: argparse.Namespace) -> int:
     if folder is not None and is_there(folder):
         place = Path(args.project).expanduser().absolute() if getattr(args, "project", None) else None
         # After the first paint, so that the window is there at once.
-        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place, wish=wish))
+        QTimer.singleShot(0, program, lambda: program.files.open_path(folder, project_path=place, wish=wish_of(args)))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return app.exec()
 
