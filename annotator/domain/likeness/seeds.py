@@ -14,8 +14,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from skimage.feature import peak_local_max
-from skimage.segmentation import watershed
 
 from annotator.domain.geometry import Box
 from annotator.domain.likeness.appearance import FloatArray, RgbArray, Size
@@ -94,6 +92,10 @@ def seeds_in(
 
 def segments(heat: FloatArray, size: Size, step_xy: tuple[float, float]) -> list[Seed]:
     """What the heat map's warm areas fall into where they are narrow."""
+    # With scipy behind them a fifth of the time until a first mask, which asks for neither.
+    from skimage.feature import peak_local_max
+    from skimage.segmentation import watershed
+
     step = max(step_xy)
     warm = cv2.morphologyEx((heat > LEAST_HEAT).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     if not warm.any():

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, BinaryIO
 
-import pydicom
 from PIL import Image
-from pydicom.filereader import _read_file_meta_info, read_preamble
 
 from annotator.domain import budget
 from annotator.domain.errors import ImageError
@@ -20,8 +17,6 @@ _PLAIN = ("BMP", "DIB", "PPM")
 _PICTURE_COPIES = {"RGB": 10, "L": 7, "1": 7, "P": 10, "I;16": 14, "I": 24, "F": 24}
 _OTHER_COPIES = 17
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
-_DATA_SET_COPIES = 3
-_CHUNK_BYTES = 1 << 20
 
 
 def ask_for(name: str, width: int, height: int, bytes_per_pixel: float) -> None:
@@ -62,30 +57,3 @@ def check_picture(image: Image.Image, name: str, stream: BinaryIO, *, is_reduced
         )
     full = _PICTURE_COPIES.get(image.mode, _OTHER_COPIES)
     ask_for(name, width, height, min(full, 5) if is_reduced else full)
-
-
-def check_deflated(stream: BinaryIO, name: str) -> None:
-    """Before pydicom inflates a data set as a whole.
-
-    Raises:
-        ImageError: it would be more than the limit.
-    """
-    start = stream.tell()
-    try:
-        read_preamble(stream, force=True)
-        meta = _read_file_meta_info(stream)
-        if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
-            _count_inflated(stream, name)
-    finally:
-        stream.seek(start)
-
-
-def _count_inflated(stream: BinaryIO, name: str) -> None:
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    count = 0
-    while not inflate.eof:
-        block = inflate.unconsumed_tail or stream.read(_CHUNK_BYTES)
-        if not block:
-            return
-        count += len(inflate.decompress(block, _CHUNK_BYTES))
-        budget.ask(name, _DATA_SET_COPIES * count, error=ImageError)

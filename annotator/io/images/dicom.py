@@ -16,8 +16,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 
 from annotator.domain.errors import ImageError
-from annotator.io.images.claims import ask_for, check_deflated
+from annotator.io.images.claims import ask_for
 from annotator.io.images.colours import Samples, Shown, show_samples
+from annotator.io.images.dicom_deflated import check_deflated
 from annotator.io.images.dicom_facts import facts_of, modality_of, spacing_of, value_of, whole_number
 from annotator.io.images.dicom_frames import HOLDS_ONE_FRAME, take_frame
 from annotator.io.images.dicom_grey import show_grey

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import pydicom
 
-from annotator.io.images.claims import check_deflated
+from annotator.io.images.dicom_deflated import check_deflated
 from annotator.io.images.dicom_facts import uid_of, value_of, whole_number
 
 PATIENT = (

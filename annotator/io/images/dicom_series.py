@@ -13,7 +13,7 @@ import pydicom
 
 from annotator.domain.planes import Plane
 from annotator.domain.slices import SliceFacts, Vector, along_normal, ordered_frames
-from annotator.io.images.claims import check_deflated
+from annotator.io.images.dicom_deflated import check_deflated
 from annotator.io.images.dicom_facts import (
     all_numbers,
     functional_group,

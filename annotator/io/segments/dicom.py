@@ -15,7 +15,7 @@ from annotator.domain.errors import ImageError
 from annotator.domain.mask import Mask
 from annotator.domain.outline import area_of
 from annotator.domain.planes import Plane
-from annotator.io.images.claims import check_deflated
+from annotator.io.images.dicom_deflated import check_deflated
 from annotator.io.images.dicom_facts import all_numbers, functional_group, uid_of, value_of, whole_number
 from annotator.io.images.dicom_series import plane_of_frame
 from annotator.io.segments.found import CLASS_TAG, MOST_SEGMENTS, Found, Picture, PlaneIndex, Segment

@@ -39,7 +39,17 @@ NO_PIXELS = {
 READERS = {
     *("claims", "colours", "decoding", "deep", "dicom", "dicom_facts", "dicom_frames", "dicom_grey", "dicom_identity"),
     *("dicom_series", "dicom_tables", "nifti", "nrrd", "grid", "raster", "sink", "stored", "tiff", "tiff_segments"),
-    *("dicom_heads", "frame_store", "plain_png", "video", "tiff_colours", "tiff_regions", "regions", "whole_slide"),
+    *(
+        "dicom_deflated",
+        "dicom_heads",
+        "frame_store",
+        "plain_png",
+        "video",
+        "tiff_colours",
+        "tiff_regions",
+        "regions",
+        "whole_slide",
+    ),
 }
 """Modules of ``io/images`` that run in a reader process."""
 IN_A_READER = ("child", *sorted(READERS))
