@@ -6,9 +6,10 @@ import operator
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
-from annotator.domain.project import Annotation
+from annotator.domain.project import Annotation, Edit
 
 _ID = operator.attrgetter("id")
+_FEW = 100
 
 
 def found_among(rows: Sequence[Annotation], ids: Iterable[int]) -> list[Annotation]:
@@ -19,9 +20,22 @@ def found_among(rows: Sequence[Annotation], ids: Iterable[int]) -> list[Annotati
 
 def with_objects(rows: Sequence[Annotation], fresh: Mapping[int, Annotation | None]) -> tuple[Annotation, ...]:
     """``rows`` (by id, ascending) with others of these ids; None: without."""
+    if len(fresh) > _FEW:  # one look at all of them is quicker than a search and a shift for each
+        kept = [row for row in rows if row.id not in fresh]
+        return tuple(sorted([*kept, *(row for row in fresh.values() if row is not None)], key=_ID))
     result = list(rows)
     for object_id, row in fresh.items():
         place = bisect_left(result, object_id, key=_ID)
         has_one = place < len(result) and result[place].id == object_id
         result[place : place + has_one] = [] if row is None else [row]
     return tuple(result)
+
+
+def after_edit(rows: Sequence[Annotation], edit: Edit, image_id: int) -> tuple[Annotation, ...]:
+    """``rows``, the objects of an image (by id, ascending), as an edit leaves them."""
+    changed = [one for one in edit.changes if isinstance(one.row, Annotation)]
+    fresh: dict[int, Annotation | None] = {one.row.id: None for one in changed}
+    for one in changed:
+        if isinstance(one.after, Annotation) and one.after.image_id == image_id:
+            fresh[one.after.id] = one.after
+    return with_objects(rows, fresh)

@@ -177,6 +177,7 @@ def build_program(
         ),
     )
     words.models_wanted.connect(files.models.show_all)
+    session.large.lasting.connect(window.jobs.add)
     if offer is not None:
         offered = OfferedModel(settings, client, notices, find=offer, menu=files.models, parent=window)
         window.closing.connect(offered.shut_down)

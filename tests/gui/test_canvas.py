@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.prompt import PointPrompt, Prompts
-from annotator.ui.canvas import mask_items, mask_picture, painted_masks
+from annotator.ui.canvas import layer_tiles, mask_items, mask_picture, painted_masks
 from annotator.ui.canvas.canvas import Canvas, ObjectView, prepare_image
 from annotator.ui.canvas.items import PointItem
 from tests.gui.test_items import pixels_of
@@ -796,6 +798,34 @@ def test_tiles_show_what_is_painted_one_by_one(
     canvas.viewport().update()
     one_by_one = window_shot(canvas)
     assert np.abs(in_tiles - one_by_one).max() <= 3
+
+
+def test_a_tile_that_is_only_begun_shows_nothing_where_it_is_not_painted(
+    canvas: Canvas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bands are painted as time allows; what comes later is empty until then, and all is there at the end."""
+    views = [disc(at + 1, 14 + at % 12 * 15, 10 + at // 12 * 15, 6) for at in range(mask_items.DIRECT + 20)]
+    canvas.viewport().repaint()
+    empty = pixels_of(canvas.viewport().grab().toImage())[..., :3].astype(int)
+    ticks = itertools.count(0.0, layer_tiles.SLICE_S / 4)  # so a few bands are painted in one go, however slow they are
+    monkeypatch.setattr(layer_tiles, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+
+    class Used(QImage):
+        """Its memory held something else before."""
+
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args)
+            self.fill(Qt.GlobalColor.red)
+
+    monkeypatch.setattr(layer_tiles, "QImage", Used)
+    canvas.set_objects(views)
+    begun = pixels_of(canvas.viewport().grab().toImage())[..., :3].astype(int)
+    until_painted(canvas)
+    whole = pixels_of(canvas.viewport().grab().toImage())[..., :3].astype(int)
+    is_empty, is_painted = (np.abs(begun - one).max(axis=2) <= 3 for one in (empty, whole))
+    assert (is_empty | is_painted).all()
+    assert (is_painted & ~is_empty).any(), "a band"
+    assert (is_empty & (np.abs(whole - empty).max(axis=2) > 3)).any(), "and not all"
 
 
 def test_another_zoom_shows_stretched_tiles_at_once_and_sharp_ones_soon(

@@ -20,6 +20,7 @@ from annotator.domain.proposals.review import Walk
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
+from annotator.ui.project import large_edits
 from tests.fakes import FakeFinder, FakeProposal, block
 from tests.gui.shell import LEFT, NONE
 from tests.gui.test_without_a_mouse import go_to
@@ -539,3 +540,41 @@ def test_thousands_are_gone_through_without_a_look_at_their_pixels(seeker, monke
     monkeypatch.undo()
     assert len(seeker.session.annotations) == len({(a.x, a.y) for a in seeker.session.annotations}) > 50
     assert review(seeker).shown == ()
+
+
+def test_escape_cancels_an_accept_of_many_that_is_being_written(seeker, monkeypatch):
+    """All or nothing: the proposals are there as before, and can be accepted after all."""
+    monkeypatch.setattr(large_edits, "FEW_OBJECTS", 3)
+    monkeypatch.setattr(large_edits, "SHOW_AFTER_MS", 0)
+    seeker.open()
+    find(seeker)
+    begun, gate = threading.Event(), threading.Event()
+    real = ProjectStore.perform
+
+    def held(store, what, **options):
+        begun.set()
+        assert gate.wait(20)
+        return real(store, what, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProjectStore, "perform", held)
+        seeker.key(K.Key_Return, M.ShiftModifier)
+        seeker.until(lambda: begun.is_set() and bool(seeker.window.jobs.running))
+        (job,) = seeker.window.jobs.running
+        assert job.title == "Accept 6 proposals"
+        assert "Accepting 6 proposals" in line(seeker)
+        assert seeker.session.annotations == ()
+        seeker.key(K.Key_Escape)
+        gate.set()
+        seeker.until(lambda: not seeker.session.large.is_busy)
+    assert job.standing.state is JobState.CANCELLED
+    assert "Cancelled, nothing was changed" in line(seeker)
+    assert seeker.session.annotations == ()
+    assert seeker.session.store.annotations(1) == []
+    assert len(review(seeker).shown) == 6
+    assert seeker.window.canvas.tool == "proposals"
+    seeker.key(K.Key_Return, M.ShiftModifier)
+    seeker.until(lambda: len(seeker.session.annotations) == 6)
+    seeker.key(K.Key_Z, M.ControlModifier)
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 6)
+    assert seeker.session.annotations == ()

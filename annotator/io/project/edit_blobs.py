@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from typing import Any
 
 from annotator.domain.project import Edit, Row, RowChange
+from annotator.io.project.edit_progress import UNWATCHED, EditProgress
 from annotator.io.project.schema import (
     COLUMNS,
     FIRST_COLUMNS,
@@ -23,17 +25,22 @@ MAX_EDIT_BYTES = 256 << 20
 """An edit's JSON: an import of some 250,000 objects. A larger one is kept, but cannot be undone."""
 _MAX_EDIT_VALUES = 16_000_000
 """In it: each takes some fifty bytes of memory or more."""
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
+_BLANKS = re.compile(r"[ \t\n\r]*")
 
 
-def edit_to_blob(edit: Edit) -> bytes:
+def edit_to_blob(edit: Edit, told: EditProgress = UNWATCHED) -> bytes:
     """An edit's changes as JSON, compressed when large."""
     # One by one: an import has a hundred thousand, and a call of the encoder holds the interpreter's lock.
-    changes = (to_json([_plain(change.before), _plain(change.after)]) for change in edit.changes)
+    changes = []
+    for change in edit.changes:
+        changes.append(to_json([_plain(change.before), _plain(change.after)]))
+        told.step()
     raw = f"[{','.join(changes)}]".encode("ascii")
     return zlib.compress(raw, 1) if len(raw) >= _COMPRESS_FROM_BYTES else raw
 
 
-def edit_from_blob(name: str, blob: bytes) -> Edit:
+def edit_from_blob(name: str, blob: bytes, told: EditProgress = UNWATCHED) -> Edit:
     """The edit that :func:`edit_to_blob` has made.
 
     Raises:
@@ -43,12 +50,41 @@ def edit_from_blob(name: str, blob: bytes) -> Edit:
         text = edit_text(blob)
         if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_EDIT_VALUES:
             raise ValueError("it holds too many values")
-        changes = json.loads(text, parse_constant=refuse_constant)
+        changes = _parsed(text, told)
         if b"\\ud" in text.lower():  # halves of signs beyond the first plane: one alone is no text
             json.dumps(changes, ensure_ascii=False).encode()
         return Edit(name, tuple(RowChange(_row(before), _row(after)) for before, after in changes))
     except (zlib.error, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is damaged ({error})") from error
+
+
+def _parsed(text: bytes, told: EditProgress) -> list[Any]:
+    """The changes, one by one: a call of the decoder for all of them holds the interpreter's lock.
+
+    Raises:
+        ValueError: it is no list in JSON.
+    """
+    whole, found = text.decode(), []
+    at = _past_blanks(whole, 0)
+    if whole[at : at + 1] != "[":
+        raise ValueError("it is no list")
+    at = _past_blanks(whole, at + 1)
+    is_more = whole[at : at + 1] != "]"
+    while is_more:
+        value, at = _DECODER.raw_decode(whole, at)
+        found.append(value)
+        told.step()
+        at = _past_blanks(whole, at)
+        is_more = whole[at : at + 1] == ","
+        at = _past_blanks(whole, at + 1) if is_more else at
+    if whole[at:].rstrip() != "]":
+        raise ValueError(f"its list does not end at {at}")
+    return found
+
+
+def _past_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
 
 
 def edit_text(blob: bytes) -> bytes:

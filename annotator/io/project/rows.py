@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError, RowTakenError
 from annotator.domain.project import Annotation, Edit, Row, RowChange
+from annotator.io.project.edit_progress import AT_ONCE, UNWATCHED, EditProgress
 from annotator.io.project.schema import COLUMNS, column_value, columns_of, table_of
 from annotator.io.project.soundness import Damage, fetch, read_rows
 
 _MAX_ID = 1 << 53
-_AT_ONCE = 5_000
-"""Rows; other threads do not get on meanwhile."""
 _IN_A_QUESTION = 500
 """Ids: SQLite takes 999 values at least."""
 
@@ -46,7 +45,7 @@ class RowWriter:
         """What :meth:`new_id` would give; from it on, every id is unused."""
         return self._next_ids[kind]
 
-    def write(self, edit: Edit) -> Edit:
+    def write(self, edit: Edit, told: EditProgress = UNWATCHED) -> Edit:
         """Write an edit's rows.
 
         Returns:
@@ -55,7 +54,7 @@ class RowWriter:
         Raises:
             RowTakenError: a new row's id is taken. RowGoneError: a changed row is not there.
         """
-        real = tuple(chain.from_iterable(map(self._write_run, _runs(edit.changes))))
+        real = tuple(chain.from_iterable(self._write_run(run, told) for run in _runs(edit.changes)))
         created = [c.after for c in real if c.after is not None and c.before is None]
         for kind in {table_of(row) for row in created}:
             self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
@@ -65,7 +64,7 @@ class RowWriter:
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """New rows of one table, if any, and their ids are used up."""
         if rows:
-            self._insert(table, rows)
+            self._insert(table, rows, UNWATCHED)
             self._raise_sequence(table, max(row.id for row in rows) + 1)
             self._use_tracks(rows)
 
@@ -78,11 +77,11 @@ class RowWriter:
             values = [column_value(after, name) for name in columns]
             self._connection.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", (*values, after.id))
 
-    def _write_run(self, run: Sequence[RowChange]) -> Iterable[RowChange]:
+    def _write_run(self, run: Sequence[RowChange], told: EditProgress) -> Iterable[RowChange]:
         """Changes of one kind: new rows and gone rows of a table take a statement for all, not one for each."""
         kind = _kind(run[0])
         if len(run) == 1 or kind == "change":
-            return [self._write_change(change) for change in run]
+            return [self._write_change(change, told) for change in run]
         table = table_of(run[0].row)
         if kind == "new":
             for at in range(0, len(run), _IN_A_QUESTION):
@@ -90,10 +89,13 @@ class RowWriter:
                 taken = self._connection.execute(f"SELECT id FROM {table} WHERE id IN ({_marks(ids)})", ids).fetchone()
                 if taken is not None:
                     raise RowTakenError(f"{table} {taken[0]} is there already")
-            self._insert(table, [change.row for change in run])
+            self._insert(table, [change.row for change in run], told)
             return run
         current = self._current(table, [change.row.id for change in run])
-        self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(row.id,) for row in current])
+        for at in range(0, len(current), AT_ONCE):
+            some = [(row.id,) for row in current[at : at + AT_ONCE]]
+            self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", some)
+            told.step(len(some))
         return [RowChange(row, None) for row in current]
 
     def _current(self, table: str, ids: Sequence[int]) -> list[Row]:
@@ -118,7 +120,8 @@ class RowWriter:
             found += [by_id[row_id] for row_id in some]
         return found
 
-    def _write_change(self, change: RowChange) -> RowChange:
+    def _write_change(self, change: RowChange, told: EditProgress) -> RowChange:
+        told.step()
         table, row_id = table_of(change.row), change.row.id
         columns = ", ".join(COLUMNS[table])
         found = self._connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row_id,)).fetchone()
@@ -126,7 +129,7 @@ class RowWriter:
         if change.before is None:
             if current is not None:
                 raise RowTakenError(f"{table} {row_id} is there already")
-            self._insert(table, [change.row])
+            self._insert(table, [change.row], UNWATCHED)
             return change
         if current is None:
             raise RowGoneError(f"{table} {row_id} is not there (any more)")
@@ -137,12 +140,14 @@ class RowWriter:
         self.update(current, after)
         return RowChange(current, after)
 
-    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+    def _insert(self, table: str, rows: Sequence[Row], told: EditProgress) -> None:
         columns = COLUMNS[table]
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})"
-        for at in range(0, len(rows), _AT_ONCE):
-            self._connection.executemany(sql, columns_of(table, rows[at : at + _AT_ONCE]))
+        for at in range(0, len(rows), AT_ONCE):
+            some = rows[at : at + AT_ONCE]
+            self._connection.executemany(sql, columns_of(table, some))
+            told.step(len(some))
 
     def _use_tracks(self, rows: Sequence[Row]) -> None:
         """The tracks that objects name are used up."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
+from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, Change, Edit, RowChange
 from annotator.io.project import agreed
 from annotator.io.project.connect import SLOW_JOURNAL_NOTE, connect_writer
@@ -311,8 +312,11 @@ class ProjectStore(ProjectQueries):
         self.write_beside(lambda _file: self._rows_out.update(image, changed))
         return Change("image facts", frozenset((image_id,)), notice=notice)
 
-    def perform(self, what: Edit | Step, *, kept: Kept | None = None) -> Edit | None:
+    def perform(self, what: Edit | Step, *, kept: Kept | None = None, progress: Progress | None = None) -> Edit | None:
         """As :meth:`apply`, or with a step as :meth:`undo` and :meth:`redo`; for any thread.
+
+        Args:
+            progress: in changes; what it raises leaves everything as it was.
 
         Returns:
             What was done, with the rows as they really were and are now; None: there is no such step.
@@ -322,8 +326,8 @@ class ProjectStore(ProjectQueries):
             return what
         with self._transaction():
             if isinstance(what, Edit):
-                return self._edits.apply(what, at=now_text(), author=self.author, kept=kept)
-            return self._edits.step(what)
+                return self._edits.apply(what, at=now_text(), author=self.author, kept=kept, progress=progress)
+            return self._edits.step(what, progress=progress)
 
     # --- beside the document ------------------------------------------------------------------------------------------
 

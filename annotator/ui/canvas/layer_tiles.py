@@ -13,6 +13,8 @@ from PySide6.QtGui import QImage, QPainter
 
 SIDE_PX = 160
 """Of a tile, in device pixels."""
+BAND_PX = 24
+"""Of a tile so much is painted before it is asked whether there is time for more: it may hold a hundred new objects."""
 SLICE_S = 0.005
 """So long tiles are painted in one go: less than half a frame."""
 REST_MS = 40
@@ -27,6 +29,8 @@ class _Tile:
     image: QImage
     stale: QRectF
     """The part (device pixels of the tile) that has to be painted again; empty for none."""
+    is_whole: bool = False
+    """Whether it was ever painted from end to end."""
 
 
 class LayerTiles:
@@ -85,14 +89,15 @@ class LayerTiles:
         missing = []
         for place in dict.fromkeys(place for part in parts for place in self._places(part)):
             tile = self._tiles.get(place)
-            if tile is None and (has_before or time.perf_counter() > deadline):
+            is_begun = tile is not None and not tile.is_whole
+            if (tile is None and time.perf_counter() > deadline) or (has_before and (tile is None or is_begun)):
                 self._draw_before(painter, place)
                 missing.append(place)
                 continue
             tile = tile or self._new(place)
             if not tile.stale.isEmpty() and time.perf_counter() < deadline:
-                self._repaint(place, tile)
-            elif not tile.stale.isEmpty():
+                self._repaint(place, tile, deadline)
+            if not tile.stale.isEmpty():
                 missing.append(place)  # as it was, for a moment
             self._draw_tile(painter, place, tile)
         if missing:
@@ -127,13 +132,23 @@ class LayerTiles:
             self._tiles.clear()
         image = QImage(SIDE_PX, SIDE_PX, QImage.Format.Format_ARGB32_Premultiplied)
         image.setDevicePixelRatio(self._ratio)
+        image.fill(Qt.GlobalColor.transparent)  # it may be drawn before all of it is painted
         tile = self._tiles[place] = _Tile(image, QRectF(0, 0, SIDE_PX, SIDE_PX))
         return tile
 
-    def _repaint(self, place: Place, tile: _Tile) -> None:
-        """Paint the stale part of a tile again."""
-        part, ratio, zoom = tile.stale, self._ratio, self._scale / self._ratio
-        tile.stale = QRectF()
+    def _repaint(self, place: Place, tile: _Tile, deadline: float) -> None:
+        """Paint the stale part of a tile again, band by band, at least one."""
+        while not tile.stale.isEmpty():
+            rest = tile.stale
+            height = min(rest.height(), BAND_PX)
+            tile.stale = rest.adjusted(0, height, 0, 0)
+            self._repaint_band(place, tile, QRectF(rest.left(), rest.top(), rest.width(), height))
+            if time.perf_counter() > deadline:
+                break
+        tile.is_whole |= tile.stale.isEmpty()
+
+    def _repaint_band(self, place: Place, tile: _Tile, part: QRectF) -> None:
+        ratio, zoom = self._ratio, self._scale / self._ratio
         painter = QPainter(tile.image)
         painter.setClipRect(QRectF(part.topLeft() / ratio, part.size() / ratio))
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
@@ -180,11 +195,12 @@ class LayerTiles:
         """Paint missing tiles for a moment; the rest later."""
         deadline = time.perf_counter() + SLICE_S
         while self._wanted and time.perf_counter() < deadline:
-            place = self._wanted.pop(0)
+            place = self._wanted[0]
             tile = self._tiles.get(place) or self._new(place)
-            if not tile.stale.isEmpty():
-                self._repaint(place, tile)
-            self._changed(self._scene_rect(place))
+            self._repaint(place, tile, deadline)
+            if tile.stale.isEmpty():
+                self._wanted.pop(0)
+                self._changed(self._scene_rect(place))
         if self._wanted:
             self._timer.start(0)
         else:

@@ -180,18 +180,17 @@ class ObjectLayer(QGraphicsItem):
         self._zoom = zoom
 
     def set_objects(self, objects: Iterable[ObjectView]) -> None:
-        views = {view.id: view for view in objects if not view.mask.is_empty}
+        views = {view.id: view for view in objects if view.mask.area}
         kept = {i: p for i, p in self._pictures.items() if i in views and views[i].mask is p.mask}
         self._views, self._pictures, self._hovered = views, kept, 0
         if not kept:  # objects that stay keep their tint
             self._tints.clear()
-        for view in views.values():
-            self._tints.tint(view.id, _box_of(view.mask))
         self._tiles.clear()
-        lowest_first = sorted(views.values(), key=lambda view: (view.rank, view.id))
-        self._order = np.array([view.id for view in lowest_first], np.int64)
-        self._ranks = np.array([view.rank for view in lowest_first], np.int64)
-        self._boxes = np.array([_box_of(view.mask) for view in lowest_first], np.int64).reshape(-1, 4)
+        ids, ranks = (np.fromiter(each, np.int64, len(views)) for each in (views, (v.rank for v in views.values())))
+        lowest_first = np.lexsort((ids, ranks))
+        self._order, self._ranks = ids[lowest_first], ranks[lowest_first]
+        boxes = np.array([_box_of(view.mask) for view in views.values()], np.int64).reshape(-1, 4)
+        self._boxes = boxes[lowest_first]
         self._around = QRectF()
         self.update()
 

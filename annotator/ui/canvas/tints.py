@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 CELL_PX = 64
 MOST_CELLS = 8
 """So many cells in a row or column stand for a larger object."""
@@ -28,8 +26,10 @@ class TintBook:
             return known[0]
         cells = _touched(box_xyxy)
         near = {other for cell in cells for other in self._cells.get(cell, ())}
-        counts = Counter(tint for tint, box in map(self._given.__getitem__, near) if _are_near(box, box_xyxy))
-        chosen = min(range(self._tints), key=lambda tint: (counts[tint], tint))
+        counts = [0] * self._tints
+        for tint, box in map(self._given.__getitem__, near):
+            counts[tint] += _are_near(box, box_xyxy)
+        chosen = counts.index(min(counts))
         self._given[object_id] = chosen, box_xyxy
         for cell in cells:
             self._cells.setdefault(cell, set()).add(object_id)

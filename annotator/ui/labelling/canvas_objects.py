@@ -20,6 +20,8 @@ from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
 
 FEW_MASKS = 40
 """Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
+MANY_OBJECTS = 400
+"""Of so many it is not looked which of them differ."""
 _KEPT_MASKS = 4000
 """Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
 _Shown = tuple[bytes, str, str, int]
@@ -60,9 +62,9 @@ class CanvasObjects(QObject):
         else:
             self._late = frozenset()
             self._reader.forget()
-        there = [row for row in rows if row.id not in self._late]
-        self._window.canvas.set_objects([self._view(row) for row in there])
-        self._shown = {row.id: self._key(row) for row in there}
+        keys = {row.id: self._key(row) for row in rows if row.id not in self._late}
+        self._window.canvas.set_objects([self._view(row, keys[row.id]) for row in rows if row.id in keys])
+        self._shown = keys
 
     def expect(self, annotation: Annotation, mask: Mask) -> None:
         """An object of this mask is about to be stored: it need not be decoded to be shown."""
@@ -77,6 +79,10 @@ class CanvasObjects(QObject):
         accept would take a frame."""
         is_any, touched = bool(change.category_ids), change.annotation_ids
         session = self._session
+        if len(touched) > MANY_OBJECTS:
+            self.show()
+            self._window.canvas.set_selected(self._window.objects.selected_ids())
+            return
         wanted = {a.id: a for a in (session.annotations if is_any else found_among(session.annotations, touched))}
         canvas = self._window.canvas
         gone = [one for one in (self._shown if is_any else touched) if one not in wanted and one in self._shown]
@@ -101,8 +107,8 @@ class CanvasObjects(QObject):
             colour = OKABE_ITO[annotation.id % len(OKABE_ITO)]
         return annotation.rle, colour, category.name if category else "", annotation.layer
 
-    def _view(self, annotation: Annotation) -> ObjectView:
-        rle, colour, name, layer = self._key(annotation)
+    def _view(self, annotation: Annotation, key: _Shown | None = None) -> ObjectView:
+        rle, colour, name, layer = key or self._key(annotation)
         mask = self._known(annotation)
         if mask is None:
             try:

@@ -287,8 +287,9 @@ class Checks(QObject):
             self._notices.tell(_IN_HAND, about=Subject.WORK)
         elif edit is None:
             self._tell("There is nothing that can be repaired.")
-        elif self._session.attempt(lambda: self._session.apply(edit)):
-            self._notices.tell(f"Repaired: {edit.name}.", about=Subject.CHANGE)
+        else:
+            name = edit.name
+            self._session.large.write(edit, lambda: self._notices.tell(f"Repaired: {name}.", about=Subject.CHANGE))
 
     def _refusal(self, finding: Finding | None, *, is_one: bool = True) -> str:
         """Why there is no repair now; empty when there is."""

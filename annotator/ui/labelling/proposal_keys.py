@@ -41,7 +41,8 @@ class ProposalKeys(QObject):
     @property
     def can_escape(self) -> bool:
         """Whether :meth:`escape` would do anything."""
-        return self.proposals.search.is_running or self._canvas.tool == TOOL
+        is_at_work = self.proposals.search.is_running or self._session.large.is_busy
+        return is_at_work or self._canvas.tool == TOOL
 
     def take_tool(self) -> None:
         """Put the proposal tool into the hand; its panel comes, too."""
@@ -104,7 +105,9 @@ class ProposalKeys(QObject):
         return True
 
     def escape(self) -> bool:
-        """Stop the search, else put the tool down."""
+        """Cancel what is being written, or stop the search, else put the tool down."""
+        if self._session.large.stop():
+            return True
         if self.proposals.stop():
             self.proposals.tell("Stopped; what was found stays.")
         elif self._canvas.tool == TOOL:

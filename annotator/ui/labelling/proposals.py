@@ -275,7 +275,7 @@ class Proposals(QObject):
             left = "" if self._work.is_busy else f" {counted(len(self.review.shown), 'proposal')} left."
             self.tell(f"Accepted: {what}.{left}")
 
-        self._session.large.apply(made, len(ids), say)
+        self._session.large.apply(f"Accept {counted(len(ids), 'proposal')}", made, len(ids), say)
         if self._session.large.is_busy:
             self.tell(f"Accepting {counted(len(ids), 'proposal')}…")
 
@@ -303,9 +303,10 @@ class Proposals(QObject):
             by = self.search.finder
             self.book.search = SearchMark(found.done, by.model_sha256, by.adapter) if found.done else None
         self.show(self.review.with_table(found.table, dropped=found.dropped, covered=found.covered))
-        known, now = ({one.id: one for one in rows} for rows in (found.annotations, self._session.annotations))
-        touched = {one for one in known.keys() | now.keys() if _runs(known.get(one)) != _runs(now.get(one))}
-        self._cover(touched, now)
+        if found.annotations is not self._session.annotations:
+            known, now = ({one.id: one for one in rows} for rows in (found.annotations, self._session.annotations))
+            touched = {one for one in known.keys() | now.keys() if _runs(known.get(one)) != _runs(now.get(one))}
+            self._cover(touched, now)
         if self._waiting is not None:
             self._waiting()
         elif is_first and self._go_on():

@@ -44,7 +44,7 @@ class SecondLook(QObject):
         is_said = bool(chosen) and all(annotation.review is review for annotation in chosen)
         wanted = Review.OPEN if is_said else review
         edit = review_edit(tuple(a for a in chosen if a.review is not wanted), wanted)
-        self._session.attempt(lambda: self._session.apply(edit))
+        self._session.large.write(edit)
 
     def ask_note(self, ids: Iterable[int]) -> None:
         """Open the dialog for a note on these objects; what they have in common is there already."""
@@ -70,7 +70,7 @@ class SecondLook(QObject):
     def _write(self, ids: Iterable[int], text: str) -> None:
         note = text.strip()[:MAX_NOTE_LENGTH]
         changed = tuple(annotation for annotation in self._chosen(ids) if annotation.note != note)
-        self._session.attempt(lambda: self._session.apply(note_edit(changed, note)))
+        self._session.large.write(note_edit(changed, note))
 
     def _chosen(self, ids: Iterable[int]) -> tuple[Annotation, ...]:
         wanted = set(ids) if self._session.is_writable else set()

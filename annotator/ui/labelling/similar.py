@@ -285,8 +285,9 @@ class Similar(QObject):
             return
         rows = [found for row in self._panel.marked() if (found := _annotation(store, row.annotation_id)) is not None]
         changed = tuple(row for row in rows if row.category_id != category.id and row.id not in self._session.locked)
-        if changed and self._session.attempt(lambda: self._session.apply(reclass_edit(changed, category.id))):
-            self._tell(f"{counted(len(changed))} now of class {category.name}.")
+        if changed:
+            told = f"{counted(len(changed))} now of class {category.name}."
+            self._session.large.write(reclass_edit(changed, category.id), lambda: self._tell(told))
 
     def _select(self, row: SimilarRow) -> None:
         if not row.annotation_id:

@@ -89,4 +89,4 @@ class AttributeBook:
         if changes and session.is_writable:
             what = "image" if attribute.target is AttributeTarget.IMAGE else "object"
             name = f"{attribute.name} of {counted(len(changes), what)}"
-            session.attempt(lambda: session.apply(Edit(name, tuple(changes))))
+            session.large.write(Edit(name, tuple(changes)))

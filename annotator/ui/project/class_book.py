@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from annotator.domain.counting import counted
 from annotator.domain.project import Category, Edit, RowChange, merge_edit, order_edit
+from annotator.io.project.store import ProjectStore
+from annotator.ui.look.numbers import grouped
 
 if TYPE_CHECKING:
     from annotator.ui.project.session import ProjectSession
@@ -77,17 +79,19 @@ class ClassBook:
         source, target, store = session.categories.get(source_id), session.categories.get(target_id), session.store
         if source is None or target is None or source is target or store is None:
             return
-        was_current = self.current_id == source_id
+        was_current, count, path = self.current_id == source_id, self.object_count(source_id), store.path
 
-        def work() -> None:
-            moved = tuple(store.all_annotations(category_id=source_id))
-            session.apply(merge_edit(source, target, moved))
+        def made() -> Edit:
+            with ProjectStore.open(path, read_only=True) as reader:
+                return merge_edit(source, target, tuple(reader.all_annotations(category_id=source_id)))
+
+        def then() -> None:
             if was_current:
                 self.pick(target_id)
-            count = "1 object is" if len(moved) == 1 else f"{len(moved)} objects are"
-            session.reported.emit(f"Merged: {count} “{target.name}” now. Undo takes it back.")
+            are = "1 object is" if count == 1 else f"{grouped(count)} objects are"
+            session.reported.emit(f"Merged: {are} “{target.name}” now. Undo takes it back.")
 
-        session.attempt(work)
+        session.large.apply(f"Merge {source.name} into {target.name}", made, count, then)
 
     def move(self, category_id: int, step: int) -> None:
         """Move a class in the list, so many places down."""

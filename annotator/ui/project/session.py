@@ -6,7 +6,7 @@ Every change goes through :meth:`ProjectSession.apply`, is durable when it retur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.counting import counted
 from annotator.domain.drafts.held import gone_text
 from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError
 from annotator.domain.image_filter import ImageFilter, neighbour
-from annotator.domain.objects_in_order import with_objects
+from annotator.domain.objects_in_order import after_edit, with_objects
 from annotator.domain.project import (
     Annotation,
     Category,
@@ -192,6 +193,7 @@ class ProjectSession(QObject):
 
     def go_to(self, image_id: int) -> None:
         """Show an image; the position is remembered."""
+        self.large.settle()
         self._current_id = image_id
         self._read_annotations()
         self.remember("position", str(image_id))
@@ -235,18 +237,20 @@ class ProjectSession(QObject):
             raise
         self.drafts.forget_unsaved((*(kept or ()), *edit.drafts_of))
         added = edit.new_objects()
-        self.broadcast(change, None if added is None else {row.id: row for row in added})
+        self.broadcast(change, None if added is None else after_edit(self.annotations, edit, self._current_id))
         return change
 
     def delete(self, ids: Iterable[int]) -> None:
         chosen = self._chosen(ids)
         if chosen:
-            self.large.apply(lambda: delete_edit(chosen), len(chosen))
+            title = f"Delete {counted(len(chosen), 'object')}"
+            self.large.apply(title, lambda: delete_edit(chosen), len(chosen))
 
     def reclass(self, ids: Iterable[int], category_id: int) -> None:
         chosen = tuple(a for a in self._chosen(ids) if a.category_id != category_id)
         if chosen and category_id in self.categories:
-            self.large.apply(lambda: reclass_edit(chosen, category_id), len(chosen))
+            title = f"Change the class of {counted(len(chosen), 'object')}"
+            self.large.apply(title, lambda: reclass_edit(chosen, category_id), len(chosen))
 
     def mark_empty(self) -> bool:
         """Nothing to annotate here: objects and drafts go (one undo brings them back). Whether it was written."""
@@ -340,9 +344,9 @@ class ProjectSession(QObject):
         """Do ``work``, as :meth:`Attempts.do`."""
         return self.attempts.do(work, what)
 
-    def broadcast(self, change: Change, objects: Mapping[int, Annotation | None] | None = None) -> None:
-        """Tell everyone of a change that the store has made; ``objects``: what is known of those that it has touched,
-        as they are now, None for one that is gone."""
+    def broadcast(self, change: Change, objects: tuple[Annotation, ...] | None = None) -> None:
+        """Tell everyone of a change that the store has made; ``objects``: those of the current image as it has left
+        them, where they are known."""
         if change.has_other_images:  # the list of them is made where a project is opened
             self._read_history()
             self.outdated.emit()
@@ -364,13 +368,12 @@ class ProjectSession(QObject):
     def _read_categories(self) -> None:
         self.categories = {c.id: c for c in self.store.categories()} if self.store else {}
 
-    def _reread_annotations(self, change: Change, known: Mapping[int, Annotation | None] | None) -> None:
+    def _reread_annotations(self, change: Change, known: tuple[Annotation, ...] | None) -> None:
         """Only what changed is read again: an accept must not cost more on an image with thousands of objects."""
         if self.store is None or not change.annotation_ids:
             return
         if known is not None:
-            here = {i: None if row is None or row.image_id != self._current_id else row for i, row in known.items()}
-            self.annotations = with_objects(self.annotations, here)
+            self.annotations = known
             return
         if len(change.annotation_ids) > _FEW_ROWS:
             self._read_annotations()

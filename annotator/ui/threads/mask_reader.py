@@ -40,7 +40,9 @@ class MaskReader(QObject):
                 if generation != self._generation:
                     return None
                 try:
-                    known[row.id] = (row.rle, sound_mask(row))
+                    mask = sound_mask(row)
+                    known[row.id] = (row.rle, mask)
+                    _ = mask.area  # kept by the mask; asked for in the window's thread
                 except ValueError as error:
                     known[row.id] = (row.rle, str(error))
             return known
