@@ -161,14 +161,12 @@ def _work_through(
 
 
 def _everything(segmenter: Segmenter, image: LoadedImage, settings: EverythingSettings) -> tuple[Proposal, ...]:
+    from annotator.domain.answering.asking import proposals_of
     from annotator.domain.ports.engine import AnswersEverything
 
     assert isinstance(segmenter, AnswersEverything)
     embedding = segmenter.encode(image.rgb, image.image_key)
-    found: tuple[Proposal, ...] = ()
-    for step in segmenter.everything(embedding, image.rgb, settings):
-        found = found if step.proposals is None else step.proposals
-    return found
+    return proposals_of(segmenter.everything(embedding, image.rgb, settings))
 
 
 class _Progress:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator.commands.precision_option import PRECISIONS, add_precision_argument
+from annotator.commands.ray_option import add_share_argument, share_of
 from annotator.domain.errors import UserError
 
 _COMPAT = ("label-studio", "cvat", "x-anylabeling")
@@ -95,13 +96,14 @@ def run(args: argparse.Namespace) -> int:
     models = tuple(dict.fromkeys(name.strip() for name in args.models.split(",") if name.strip()))
     models = models or (_best(args.model),)
     least, most = args.replicas
-    serve_on_ray(settings, Spread(args.ray, models, args.models_each, least, most, args.target))
+    serve_on_ray(settings, Spread(args.ray, models, args.models_each, least, most, args.target, share_of(args)))
     return 0
 
 
 def _add_ray_arguments(group: Any) -> None:
     group.add_argument("--ray", metavar="ADDRESS", help="replicas on the machines of this cluster; `local`: start one")
     group.add_argument("--replicas", type=_least_and_most, default=(1, 1), metavar="N|MIN-MAX", help="default: 1")
+    add_share_argument(group, of="a replica")
     group.add_argument("--target", type=_count(1), default=4, metavar="N", help="requests of each, before more start")
     group.add_argument(
         "--models", default="", metavar="NAMES", help="may be named in paths, with commas; first: default"

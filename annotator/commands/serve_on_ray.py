@@ -32,6 +32,7 @@ class Spread:
         address: of the cluster; ``local`` starts one of this computer.
         models: that requests may name; the first one is meant without a name.
         most_models: in memory of a replica at a time.
+        cards: of a replica; a part of one is shared with others.
         least, most: replicas; Ray starts more at over ``target`` requests for each, and ends idle ones.
     """
 
@@ -41,6 +42,7 @@ class Spread:
     least: int = 1
     most: int = 1
     target: float = 4.0
+    cards: float = 0.0
 
 
 class RayReplica(Replica):
@@ -85,7 +87,7 @@ def deployed(ray: Any, settings: ServerSettings, spread: Spread) -> Callable[[st
         max_queued_requests=settings.requests,
         max_constructor_retry_count=2,
         graceful_shutdown_timeout_s=settings.drain_s,
-        ray_actor_options={"num_cpus": 1, "num_gpus": 1 if settings.device == "cuda" else 0},
+        ray_actor_options={"num_cpus": 1, "num_gpus": spread.cards},
         request_router_config={"request_router_class": _ROUTER, "request_router_kwargs": {"num_fallback_replicas": 0}},
         **scaling_of(spread),
     )

@@ -32,6 +32,47 @@ def memory_errors(advice: str) -> Iterator[None]:
         raise DeviceMemoryError("There is not enough memory for this.", advice) from error
 
 
+class DeviceMemory:
+    """What a device has left, and what a piece of work took of it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._before = device, 0
+
+    def start(self) -> None:
+        """The work begins."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._before = torch.cuda.memory_allocated(self._device)
+        elif self._device.type == "mps":
+            torch.mps.empty_cache()
+            self._before = torch.mps.driver_allocated_memory()
+
+    def taken_bytes(self) -> int:
+        """The most that was taken at once since the start; 0 where that is not known."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) - self._before
+        if self._device.type == "mps":  # what was freed stays with torch, so the most is what it has now
+            return torch.mps.driver_allocated_memory() - self._before
+        return 0
+
+    def free_bytes(self) -> int:
+        """What can be taken now, with what torch holds back for later; 0 where that is not known."""
+        if self._device.type == "cuda":
+            free, _total = torch.cuda.mem_get_info(self._device)
+            held = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+            return int(free) + held
+        if self._device.type == "mps":
+            return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return 0
+
+    def give_back(self) -> None:
+        """What torch holds back for later goes to the device: pieces of it may be too small for what comes."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self._device.type == "mps":
+            torch.mps.empty_cache()
+
+
 def pick_device(name: str | None) -> torch.device:
     """The named device, or the best of CUDA, MPS and the CPU.
 

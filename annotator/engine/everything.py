@@ -131,6 +131,11 @@ class Everything:
         self._kept: list[tuple[Region, list[Proposal]]] = []
         self._alike: Alike = {}
 
+    @property
+    def regions(self) -> list[Region]:
+        """Whose embeddings are needed."""
+        return [region for region, points in self._crops if len(points)]
+
     def steps(self) -> Iterator[EverythingStep]:
         """After every batch of clicks how far it is; now and then, and at the end, what was found so far."""
         total = sum(len(points) for _, points in self._crops)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.answering.asking import proposals_of
 from annotator.domain.answering.everything import EverythingSettings, Proposal
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import AnswersEverything, Segmenter
@@ -74,9 +75,7 @@ def answered(segmenter: Segmenter, scene: Any, settings: EverythingSettings) -> 
         raise ModelError(f"{segmenter.info.name} cannot be asked for everything.", "Name another model.")
     started = time.process_time()
     embedding = segmenter.encode(scene.image.rgb, scene.image.image_key)
-    found: tuple[Proposal, ...] = ()
-    for step in segmenter.everything(embedding, scene.image.rgb, settings):
-        found = found if step.proposals is None else step.proposals
+    found = proposals_of(segmenter.everything(embedding, scene.image.rgb, settings))
     seconds = time.process_time() - started
     overlaps = np.array([[p.mask.iou(one) for one in scene.masks] for p in found]).reshape(len(found), -1)
     at = [one - 1 for one in shown_at_first(found)]

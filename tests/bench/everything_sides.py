@@ -199,7 +199,7 @@ def _ours(model: Any, job: Job) -> Callable[[np.ndarray, Turn], int]:
     info = ModelInfo("bench", "0" * 64, "cpu", str(dtype).removeprefix("torch."), int(model.image_size))
     segmenter = Sam2Segmenter(model, info, dtype=dtype)
     settings = EverythingSettings(points_per_side=job.points, pred_iou_thresh=job.iou_thresh)
-    decoder = segmenter._decoder
+    decoder = segmenter.decoder
     real = decoder.decode_points
 
     def decode_points(embedding: Any, points: torch.Tensor) -> Any:

@@ -61,14 +61,14 @@ def models() -> list[Any]:
 
 def drawn(segmenter: Sam2Segmenter) -> None:
     """Random weights answer with noise, whose outline is everywhere: masks are cut from an object's logits instead."""
-    original = segmenter._candidates_of
+    original = segmenter.candidates_of
     side = segmenter.info.image_size // 4
     logits = torch.nn.functional.interpolate(drawn_logits(), (side, side), mode="bilinear", align_corners=False)[0]
 
     def candidates(found: Any, *others: Any) -> Any:
         return original(replace(found, masks=logits[1:] if len(found.masks) == 3 else logits[:1]), *others)
 
-    segmenter._candidates_of = candidates  # type: ignore[method-assign]
+    segmenter.candidates_of = candidates  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("number", range(4), ids=["nano fp32", "nano bf16", "tiny fp32", "tiny bf16"])

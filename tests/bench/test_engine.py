@@ -167,7 +167,7 @@ def draw(model: Any, segmenters: Sequence[Any]) -> None:
     """Random weights answer with noise, whose outline is everywhere, so that cutting masks would be all that is timed.
     From here on everybody's logits are replaced by an object's after they were computed."""
     for segmenter in segmenters:
-        segmenter._decoder.fast = Drawn(segmenter._decoder.fast)
+        segmenter.decoder.fast = Drawn(segmenter.decoder.fast)
 
     def answer(_module: Any, _inputs: Any, output: Any) -> Any:
         logits = drawn_logits()

@@ -39,7 +39,7 @@ def threshold() -> float:
     segmenter = Sam2Segmenter(random_model(), ModelInfo("bench", "0" * 64, "cpu", "float32", 1024))
     embedding = segmenter.encode(photograph(SIDE_PX), "picture")
     points = np.random.default_rng(2).uniform(0, SIDE_PX, (48, 2)).astype(np.float32)
-    answer = segmenter._decoder.decode_points(embedding, torch.from_numpy(points) * 1024 / SIDE_PX)
+    answer = segmenter.decoder.decode_points(embedding, torch.from_numpy(points) * 1024 / SIDE_PX)
     return float(np.quantile(answer.iou[:, 1:4].numpy(), 1 - SHARE_LEFT))
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotator.commands.batch.pipeline import Answer, Found
 from annotator.commands.batch.prompts import Question
 from annotator.commands.batch.work_list import WorkItem
-from annotator.domain.answering.asking import ask_stepwise, check_prompts
+from annotator.domain.answering.asking import ask_steps, check_prompts, proposals_of, steps_of
 from annotator.domain.answering.everything import EverythingSettings, Proposal
 from annotator.domain.errors import PromptError
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import AnswersEverything, Embedding, Segmenter
+from annotator.domain.ports.engine import AnswersEverything, Candidates, Embedding, Segmenter
+from annotator.domain.ports.together import AnswersTogether, Asked
 from annotator.domain.prompt import Prompts
 from annotator.io.images.reader import LoadedImage
+
+if TYPE_CHECKING:
+    from annotator.engine.at_once import AtOnce
 
 
 class AskEverything:
@@ -23,10 +28,11 @@ class AskEverything:
 
     Args:
         segmenter: has to answer everything, too.
+        at_once: where several images may be asked together.
     """
 
-    def __init__(self, segmenter: Segmenter, settings: EverythingSettings) -> None:
-        self._segmenter, self._settings = segmenter, settings
+    def __init__(self, segmenter: Segmenter, settings: EverythingSettings, *, at_once: AtOnce | None = None) -> None:
+        self._segmenter, self._settings, self.at_once = segmenter, settings, at_once
 
     @property
     def may_overlap(self) -> bool:
@@ -48,12 +54,16 @@ class AskEverything:
         embedding = segmenter.encode(image.rgb, image.image_key)
 
         def answer() -> Answer:
-            proposals: tuple[Proposal, ...] = ()
-            for step in segmenter.everything(embedding, image.rgb, self._settings):
-                proposals = proposals if step.proposals is None else step.proposals
-            return Answer(tuple(_of_proposal(proposal) for proposal in proposals))
+            return _of_proposals(proposals_of(segmenter.everything(embedding, image.rgb, self._settings)))
 
         return answer
+
+    def together(self, model: AnswersTogether, work: Sequence[tuple[WorkItem, LoadedImage]]) -> list[Answer]:
+        """See :class:`annotator.commands.batch.together.AsksTogether`."""
+        embeddings = model.encode([(image.rgb, image.image_key) for _, image in work])
+        asked = [(embedding, image.rgb) for embedding, (_, image) in zip(embeddings, work, strict=True)]
+        found = model.everything(asked, self._settings, most=len(work))
+        return [_of_proposals(proposals) for proposals in found]
 
 
 class AskQuestions:
@@ -61,10 +71,17 @@ class AskQuestions:
 
     Args:
         questions: by :attr:`WorkItem.key`.
+        at_once: where several images may be asked together.
     """
 
-    def __init__(self, segmenter: Segmenter, questions: Mapping[str, Sequence[Question]]) -> None:
-        self._segmenter, self._questions = segmenter, questions
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        questions: Mapping[str, Sequence[Question]],
+        *,
+        at_once: AtOnce | None = None,
+    ) -> None:
+        self._segmenter, self._questions, self.at_once = segmenter, questions, at_once
 
     @property
     def may_overlap(self) -> bool:
@@ -87,51 +104,104 @@ class AskQuestions:
         return partial(self._answer, self._segmenter.encode(image.rgb, image.image_key), questions)
 
     def _answer(self, embedding: Embedding, questions: Sequence[Question]) -> Answer:
-        found: list[Found] = []
-        left_out: list[str] = []
-        for number, question in enumerate(questions, start=1):
-            try:
-                found.append(self._ask(embedding, question))
-            except PromptError as error:
-                left_out.append(f"prompt {number}: {error.message}")
-        return Answer(tuple(found), tuple(left_out))
+        outcomes = _Outcomes()
+        for question in questions:
+            with outcomes.of_next():
+                found = ask_steps(self._segmenter, embedding, _steps(question, embedding))
+                outcomes.add(_found(question, found))
+        return outcomes.answer()
 
-    def _ask(self, embedding: Embedding, question: Question) -> Found:
-        """Raises:
-        PromptError: the prompt is outside the image, or nothing is there.
-        """
-        if question.rle:
-            return self._refine(embedding, question)
-        # A detector's boxes reach over the edge at times; what is left of one may be nothing.
-        box = None if question.box is None else question.box.clipped(embedding.width, embedding.height)
-        check_prompts(question.points, box, width=embedding.width, height=embedding.height)
-        chosen = ask_stepwise(self._segmenter, embedding, question.points, box).chosen
-        if chosen.mask.is_empty:
-            raise PromptError("The model found nothing there.")
-        extra: dict[str, Any] = {}
-        if question.box is not None:
-            extra["box_prompt"] = [round(value, 2) for value in question.box.as_xywh()]
-        if question.points:
-            extra["point_coords"] = [[round(point.x, 2), round(point.y, 2)] for point in question.points]
-            extra["point_labels"] = [int(point.is_positive) for point in question.points]
-        if question.score is not None:
-            extra["prompt_score"] = question.score
-        return Found(chosen.mask, chosen.predicted_iou, question.category_id, extra)
+    def together(self, model: AnswersTogether, work: Sequence[tuple[WorkItem, LoadedImage]]) -> list[Answer]:
+        """See :class:`annotator.commands.batch.together.AsksTogether`."""
+        questions = [self._questions.get(item.key, ()) for item, _ in work]
+        asked_of = [at for at, own in enumerate(questions) if own]
+        images = [work[at][1] for at in asked_of]
+        encoded = model.encode([(image.rgb, image.image_key) for image in images])
+        embeddings = dict(zip(asked_of, encoded, strict=True))
+        asked: list[Asked] = []
+        refused: dict[tuple[int, int], PromptError] = {}
+        for at in asked_of:
+            for number, question in enumerate(questions[at]):
+                try:
+                    asked.append(Asked(embeddings[at], _steps(question, embeddings[at])))
+                except PromptError as error:
+                    refused[at, number] = error
+        found = iter(model.decode(asked, most=len(work)))
+        answers = []
+        for at, own in enumerate(questions):
+            outcomes = _Outcomes()
+            for number, question in enumerate(own):
+                with outcomes.of_next():
+                    if (at, number) in refused:
+                        raise refused[at, number]
+                    outcomes.add(_found(question, next(found)))
+            answers.append(outcomes.answer())
+        return answers
 
-    def _refine(self, embedding: Embedding, question: Question) -> Found:
-        """Raises:
-        PromptError: the mask is of an image of another size, or nothing is left of it.
-        """
-        size = (embedding.width, embedding.height)
+
+class _Outcomes:
+    """Of the questions about an image, in their order."""
+
+    def __init__(self) -> None:
+        self._found: list[Found] = []
+        self._left_out: list[str] = []
+        self._number = 0
+
+    @contextmanager
+    def of_next(self) -> Iterator[None]:
+        """One question; a PromptError is its outcome."""
+        self._number += 1
+        try:
+            yield
+        except PromptError as error:
+            self._left_out.append(f"prompt {self._number}: {error.message}")
+
+    def add(self, found: Found) -> None:
+        self._found.append(found)
+
+    def answer(self) -> Answer:
+        return Answer(tuple(self._found), tuple(self._left_out))
+
+
+def _steps(question: Question, embedding: Embedding) -> tuple[Prompts, ...]:
+    """What is asked, step by step.
+
+    Raises:
+        PromptError: the prompt is outside the image, or the mask is of an image of another size.
+    """
+    size = (embedding.width, embedding.height)
+    if question.rle:
         if question.size_wh != size:
             raise PromptError("The mask is of an image of {} x {} pixels.".format(*question.size_wh))
-        mask = Mask.from_rle(question.rle, *size)
-        chosen = self._segmenter.decode(embedding, Prompts(base_mask=mask)).chosen
-        if chosen.mask.is_empty:
-            raise PromptError("The model found nothing there.")
-        return Found(
-            chosen.mask, chosen.predicted_iou, question.category_id, {"refined_iou": round(chosen.mask.iou(mask), 4)}
-        )
+        return (Prompts(base_mask=Mask.from_rle(question.rle, *size)),)
+    # A detector's boxes reach over the edge at times; what is left of one may be nothing.
+    box = None if question.box is None else question.box.clipped(*size)
+    check_prompts(question.points, box, width=embedding.width, height=embedding.height)
+    return steps_of(question.points, box)
+
+
+def _found(question: Question, candidates: Candidates) -> Found:
+    """Raises:
+    PromptError: nothing is there.
+    """
+    chosen = candidates.chosen
+    if chosen.mask.is_empty:
+        raise PromptError("The model found nothing there.")
+    extra: dict[str, Any] = {}
+    if question.rle:
+        extra["refined_iou"] = round(chosen.mask.iou(Mask.from_rle(question.rle, *question.size_wh)), 4)
+    if question.box is not None:
+        extra["box_prompt"] = [round(value, 2) for value in question.box.as_xywh()]
+    if question.points:
+        extra["point_coords"] = [[round(point.x, 2), round(point.y, 2)] for point in question.points]
+        extra["point_labels"] = [int(point.is_positive) for point in question.points]
+    if question.score is not None:
+        extra["prompt_score"] = question.score
+    return Found(chosen.mask, chosen.predicted_iou, question.category_id, extra)
+
+
+def _of_proposals(proposals: Iterable[Proposal]) -> Answer:
+    return Answer(tuple(_of_proposal(proposal) for proposal in proposals))
 
 
 def _of_proposal(proposal: Proposal) -> Found:

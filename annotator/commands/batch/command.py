@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.commands.adapter_option import add_adapter_argument
+from annotator.commands.batch.together import add_size_argument
 from annotator.commands.batch.words import add_word_arguments
 from annotator.commands.batch.work_list import PROJECT_SUFFIX, Shard, WorkItem, parse_shard
 from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.commands.precision_option import add_precision_argument
+from annotator.commands.ray_option import add_share_argument
 from annotator.domain.answering.everything import EverythingSettings
 from annotator.domain.counting import counted
 from annotator.domain.frame_pick import ALL_FRAMES
@@ -68,10 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--readers", type=int, choices=(1, 2, 3), default=2, help="images read at once (default: 2)")
     parser.add_argument("--ray", metavar="ADDRESS", help="workers of a Ray cluster (needs annotator[ray]), or `local`")
     parser.add_argument("--ray-workers", type=int, metavar="N", help="at most; default: as many as there is room for")
+    add_share_argument(parser, of="a worker")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the model runs (default: the best)")
     add_precision_argument(parser)
+    add_size_argument(parser)
     add_adapter_argument(parser, help_text="a prompt adapter of the model")
     add_word_arguments(parser.add_argument_group("words"))
     grid = parser.add_argument_group("everything", "as in `annotator auto --help`; default: what suits the model")
@@ -154,6 +158,8 @@ def _prompts(args: argparse.Namespace, items: Sequence[WorkItem]) -> PromptFile 
     from annotator.commands.batch.prompts import read_boxes, read_points
     from annotator.domain.errors import UserError
 
+    if args.text is not None and (args.batch_size or 1) > 1:
+        raise UserError("Words are looked for image by image.", "Leave out --batch-size.")
     given = [field.name for field in _GRID if getattr(args, field.name) is not None]
     given += ["no_border"] if args.no_border else []
     if args.text is None and (args.finder or args.min_score is not None or args.examples is not None):
@@ -185,12 +191,14 @@ def engine_of(
     from annotator.commands.predict import notes_on
     from annotator.domain.errors import ModelError
     from annotator.domain.ports.engine import AnswersEverything
+    from annotator.engine.at_once import at_once
 
     questions = {} if prompts is None else _matched(prompts, items)
     phrases = None if args.text is None else words_of(args)
     segmenter, adapter = _loaded(args)
     for note in notes_on(segmenter.info):
-        print(f"annotator: {note}", file=sys.stderr)
+        _say(note)
+    together = at_once(segmenter, args.batch_size, _say) if phrases is None else None
     info: dict[str, Any] = {
         "description": "annotator batch",
         "model": segmenter.info.name,
@@ -207,7 +215,7 @@ def engine_of(
     if prompts is not None:
         kind = "masks" if args.refine else "boxes" if args.points is None else "points"
         info["prompts"] = {"kind": kind, "sha256": prompts.sha256}
-        return about, AskQuestions(segmenter, questions)
+        return about, AskQuestions(segmenter, questions, at_once=together)
     if not isinstance(segmenter, AnswersEverything):
         raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Name another model.")
     given = {field.name: getattr(args, field.name) for field in _GRID if getattr(args, field.name) is not None}
@@ -215,7 +223,11 @@ def engine_of(
         given["keeps_border"] = False
     settings = dataclasses.replace(segmenter.everything_settings, **given).checked()
     info["settings"] = dataclasses.asdict(settings)
-    return about, AskEverything(segmenter, settings)
+    return about, AskEverything(segmenter, settings, at_once=together)
+
+
+def _say(line: str) -> None:
+    print(f"annotator: {line}", file=sys.stderr)
 
 
 def _matched(prompts: PromptFile, items: Sequence[WorkItem]) -> Any:

@@ -27,6 +27,12 @@ class Handover(Generic[_Item]):
         self._is_finished = self._is_closed = False
         self._changed = threading.Condition()
 
+    def widen(self, most: int) -> None:
+        """So many items may wait from now on."""
+        with self._changed:
+            self._most = most
+            self._changed.notify_all()
+
     def put(self, item: _Item, weight_bytes: int = 0) -> bool:
         """Hand over, once there is room; false when nobody wants anything any more."""
         with self._changed:

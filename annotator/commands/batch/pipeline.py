@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from annotator.commands.batch.handover import Handover
+from annotator.commands.batch.together import Groups, groups_of
 from annotator.commands.batch.work_list import WorkItem
 from annotator.domain.errors import ImageError, UserError
 from annotator.domain.mask import Mask
@@ -155,17 +156,20 @@ def run_pipeline(
     ]
     ahead: Handover[_Begun] = Handover(most=ENCODED_AHEAD, limit_bytes=READ_AHEAD_BYTES)
     begin = ask.begin if isinstance(ask, BeginsAhead) else partial(partial, ask)
-    overlaps = isinstance(ask, BeginsAhead) and ask.may_overlap
+    groups = groups_of(ask)
+    overlaps = groups is None and isinstance(ask, BeginsAhead) and ask.may_overlap
     if overlaps:
         threads.append(threading.Thread(target=_begin_all, args=(incoming, ahead, begin), name="encode", daemon=True))
     for thread in threads:
         thread.start()
     try:
-        for count in range(1, len(items) + 1):
-            begun = ahead.take() if overlaps else _begun(incoming.take(), begin)
-            assert begun is not None  # they are closed below only
-            writer.put(_asked(begun))
-            on_asked(begun.read.item, count)
+        if groups is not None:
+            answered = _in_groups(incoming, len(items), groups, begin)
+        else:
+            answered = _one_by_one(incoming, len(items), begin, ahead if overlaps else None)
+        for count, asked in enumerate(answered, start=1):
+            writer.put(asked)
+            on_asked(asked.item, count)
     except BaseException:
         incoming.close()
         interrupt()
@@ -176,6 +180,46 @@ def run_pipeline(
         for thread in threads:
             thread.join()
         writer.finish()
+
+
+def _one_by_one(
+    incoming: Handover[_Read], count: int, begin: _Begin, ahead: Handover[_Begun] | None
+) -> Iterator[_Asked]:
+    """``ahead``: what another thread has begun already."""
+    for _ in range(count):
+        begun = _begun(incoming.take(), begin) if ahead is None else ahead.take()
+        assert begun is not None  # they are closed by the caller only
+        yield _asked(begun)
+
+
+def _in_groups(incoming: Handover[_Read], count: int, groups: Groups, begin: _Begin) -> Iterator[_Asked]:
+    """As many images at once as there is memory for; twice as many are read ahead."""
+    while count:
+        incoming.widen(max(READ_AHEAD, 2 * groups.size))
+        reads = list(_taken(incoming, min(count, groups.size)))
+        count -= len(reads)
+        started = time.monotonic()
+        work = [(read.item, read.image) for read in reads if read.image is not None]
+        answers = iter(groups.answers(work))
+        seconds = (time.monotonic() - started) / max(len(work), 1)
+        for read in reads:
+            answer = None if read.image is None else next(answers)
+            if read.image is None or answer is None:
+                yield _asked(_begun(read, begin))
+            else:
+                yield _Asked(read.item, read.stamp, (read.image.width, read.image.height), answer, "", seconds)
+
+
+def _taken(incoming: Handover[_Read], most: int) -> Iterator[_Read]:
+    """As many, or as many as weigh what may wait."""
+    weight_bytes = 0
+    for _ in range(most):
+        read = incoming.take()
+        assert read is not None  # it is closed by the caller only
+        yield read
+        weight_bytes += 0 if read.image is None else read.image.rgb.nbytes
+        if weight_bytes >= READ_AHEAD_BYTES:
+            return
 
 
 class _Queue:

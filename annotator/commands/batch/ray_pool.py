@@ -17,9 +17,12 @@ from typing import Any
 from annotator.commands.batch.pipeline import stamp_of
 from annotator.commands.batch.ray_worker import BatchWorker, Begun, Recipe
 from annotator.commands.batch.work_list import WorkItem
+from annotator.commands.ray_option import most_by_cards, share_of
 from annotator.domain.errors import ModelError, UserError
 
 IMAGES_A_CALL = 8
+IMAGES_A_CALL_ON_CARD = 32
+"""There the model may take several at once."""
 _CALLS_AHEAD = 2
 """Of a worker: the next one is there when one ends."""
 _MOST_ENDS, _MOST_BAD_STARTS = 2, 3
@@ -81,15 +84,15 @@ class RayPool:
 
     Args:
         ray: the package, connected.
-        most: workers; None: as many as the cluster has cores (or, on CUDA, cards), also those that come later.
+        most: workers; None: as many as the cluster has cores (or room on cards), also of machines that come later.
         worker: a :class:`BatchWorker`.
     """
 
     def __init__(self, ray: Any, recipe: Recipe, *, most: int | None, worker: type[BatchWorker] = BatchWorker) -> None:
         self._ray, self._most = ray, most
         self._recipe = ray.put(recipe)
-        self._on_card = recipe.args.device == "cuda"
-        self._actor = ray.remote(worker).options(num_cpus=1, num_gpus=1 if self._on_card else 0)
+        self._cards = share_of(recipe.args)
+        self._actor = ray.remote(worker).options(num_cpus=1, num_gpus=self._cards)
         self._workers: list[_Worker] = []
         self._about, self._precision = "", ""
         self._bad_starts = 0
@@ -120,7 +123,8 @@ class RayPool:
             UserError: the machines have different models, or none can be loaded.
             BaseException: what ``on_row`` raised.
         """
-        waiting = deque(_Call(tuple(items[at : at + IMAGES_A_CALL])) for at in range(0, len(items), IMAGES_A_CALL))
+        size = max(IMAGES_A_CALL_ON_CARD if self._cards else IMAGES_A_CALL, self._recipe.args.batch_size or 1)
+        waiting = deque(_Call(tuple(items[at : at + size])) for at in range(0, len(items), size))
         while waiting or any(worker.calls for worker in self._workers):
             self._grow(len(waiting))
             self._look_at_new(0)
@@ -136,7 +140,8 @@ class RayPool:
 
     def _grow(self, calls: int) -> None:
         """More workers where there is room and work for them: also on machines that came later."""
-        room = int(self._ray.cluster_resources().get("GPU" if self._on_card else "CPU", 0))
+        there = self._ray.cluster_resources()
+        room = most_by_cards(there.get("GPU", 0), self._cards) if self._cards else int(there.get("CPU", 0))
         room = max(1, room if self._most is None else min(room, self._most))
         for _ in range(min(room - len(self._workers), calls)):
             actor = self._actor.remote(self._recipe)

@@ -13,7 +13,6 @@ from annotator.commands.batch.work_list import WorkItem
 from annotator.domain.phrase import Phrases, split_phrases
 
 if TYPE_CHECKING:
-    from annotator.domain.answering.everything import Proposal
     from annotator.domain.ports.concept import ExampleBox, Finder
     from annotator.domain.ports.engine import Segmenter
     from annotator.io.images.reader import LoadedImage
@@ -66,6 +65,7 @@ class AskWords:
         """Raises:
         UserError: a model has no room for the image.
         """
+        from annotator.domain.answering.asking import proposals_of
         from annotator.domain.ports.concept import ConceptAsk, ConceptImage
 
         segmenter, examples = self._segmenter, self._examples.get(item.key, ())
@@ -74,9 +74,7 @@ class AskWords:
         asked = ConceptImage(
             image.rgb, image.image_key, segmenter, lambda: segmenter.encode(image.rgb, image.image_key)
         )
-        found: tuple[Proposal, ...] = ()
-        for step in self._finder.steps(asked, ConceptAsk(self._phrases, examples)):
-            found = found if step.proposals is None else step.proposals
+        found = proposals_of(self._finder.steps(asked, ConceptAsk(self._phrases, examples)))
         wanted = list(self._phrases.wanted) or [""]
         return Answer(
             tuple(

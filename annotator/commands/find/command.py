@@ -114,13 +114,12 @@ class AskLike:
         """
         from annotator.commands.batch.pipeline import Answer, Found
         from annotator.commands.find.examples import place_of
+        from annotator.domain.answering.asking import proposals_of
 
         known = self._objects.masks.get(place_of(item.path, item.frame), {})
         there = [mask for mask in known.values() if (mask.width, mask.height) == (image.width, image.height)]
         embedding = self._segmenter.encode(image.rgb, image.image_key)
-        found: tuple[Any, ...] = ()
-        for step in self._search.steps(embedding, image.rgb, image.image_key, self._question, there):
-            found = found if step.proposals is None else step.proposals
+        found = proposals_of(self._search.steps(embedding, image.rgb, image.image_key, self._question, there))
         return Answer(tuple(
             Found(one.mask, one.predicted_iou, extra={"stability_score": round(one.stability_score, 4)})
             for one in found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
+from annotator.domain.answering.everything import Proposal
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.ports.engine import Candidates, Embedding, Segmenter
+from annotator.domain.ports.engine import Candidates, Embedding, EverythingStep, Segmenter
 from annotator.domain.prompt import PointPrompt, Prompts
 
 _PIXELS = "Coordinates are pixels from the top left corner, x to the right, y down."
@@ -42,15 +44,45 @@ def ask_stepwise(
     Raises:
         PromptError: there is no prompt.
     """
+    return ask_steps(segmenter, embedding, steps_of(points, box))
+
+
+def steps_of(points: Sequence[PointPrompt], box: Box | None) -> tuple[Prompts, ...]:
+    """The box, then one more point a step.
+
+    Raises:
+        PromptError: there is no prompt.
+    """
     prompts = Prompts(box=box)
-    found = None if box is None else segmenter.decode(embedding, prompts)
+    steps = [] if box is None else [prompts]
     for point in points:
-        extended = prompts.with_point(point)
-        previous = found.chosen if found is not None and extended.extends(prompts) else None
-        found = segmenter.decode(embedding, extended, continue_from=previous)
-        prompts = extended
-    if found is None:
+        prompts = prompts.with_point(point)
+        steps.append(prompts)
+    if not steps:
         raise PromptError("There is no prompt.", "Give a point or a box.")
+    return tuple(steps)
+
+
+def ask_steps(
+    segmenter: Segmenter, embedding: Embedding, steps: Sequence[Prompts], first: Candidates | None = None
+) -> Candidates:
+    """The answer to the last step.
+
+    Args:
+        first: the answer to the first one, where it is known.
+    """
+    found = first or segmenter.decode(embedding, steps[0])
+    for before, prompts in pairwise(steps):
+        previous = found.chosen if prompts.extends(before) else None
+        found = segmenter.decode(embedding, prompts, continue_from=previous)
+    return found
+
+
+def proposals_of(steps: Iterable[EverythingStep]) -> tuple[Proposal, ...]:
+    """Take all steps. Returns: what was found in the end."""
+    found: tuple[Proposal, ...] = ()
+    for step in steps:
+        found = found if step.proposals is None else step.proposals
     return found
 
 

@@ -73,10 +73,10 @@ class PromptDecoder:
         mask_input: Tensor | None,
         multimask: bool,
     ) -> list[RawAnswer]:
-        """One prompt set on each embedding, all of one shape.
+        """One prompt set on each embedding, or several on one, all of one shape.
 
         Args:
-            embeddings: on the decoder's device; several only where :attr:`can_join` says so.
+            embeddings: on the decoder's device; one for all prompts, or B; more prompts than one need the fast decoder.
             points: B x N x 2 in the model's S x S square, box corners first; labels: B x N; None for no points.
             mask_input: B x 1 x S/4 x S/4 logits or None.
             multimask: the three candidates, or the single mask.
@@ -126,8 +126,9 @@ class PromptDecoder:
         """Sparse and dense prompt embeddings, and whether the dense ones say anything."""
         encoder = self._model.sam_prompt_encoder
         if self._dense_prompt:
-            xy = torch.zeros(1, 1, 2, device=self._device) if points is None else points
-            kind = -torch.ones(1, 1, device=self._device, dtype=torch.int) if labels is None else labels
+            count = 1 if mask_input is None else mask_input.shape[0]
+            xy = torch.zeros(count, 1, 2, device=self._device) if points is None else points
+            kind = -torch.ones(count, 1, device=self._device, dtype=torch.int) if labels is None else labels
             thumbnail = _joined([e.thumbnail for e in embeddings]).float()
             mask_input = draw_prompts(self._dense_prompt, xy, kind, thumbnail, mask_input)
             # These models learned from exact positions; SAM 2's encoder adds half a pixel of its own.

@@ -43,6 +43,7 @@ from annotator.engine.sam2.embedding import Sam2Embedding
 from annotator.engine.sam2.encoder import ImageEncoder
 from annotator.engine.sam2.grid import grid_answer
 from annotator.engine.sam2.memory_tracker import MemoryTracker, has_memory
+from annotator.engine.sam2.together import Sam2Together
 from annotator.engine.sam2.tracked_pieces import Sam2Pieces
 from annotator.engine.tracking.flow_tracker import FlowTracker
 
@@ -62,6 +63,10 @@ class Sam2Segmenter:
         dtype: float32 or bfloat16 (autocast in the encoder, cast weights in the decoder).
         dense_prompt: "stamps-1" for models trained with stamped clicks, else "".
         use_fast_decoder: false takes the official decoder module.
+
+    Attributes:
+        together: the same for several images in one call.
+        stays: the model does not leave a full graphics card: DeviceMemoryError.
     """
 
     def __init__(
@@ -78,10 +83,12 @@ class Sam2Segmenter:
         self._device = next(model.parameters()).device
         sam: Any = model
         self._size = int(sam.image_size)
-        self._encoder = ImageEncoder(model, dtype=dtype)
+        self.encoder = ImageEncoder(model, dtype=dtype)
         self._use_fast = use_fast_decoder
-        self._decoder = self._make_decoder()
+        self.decoder = self._make_decoder()
         self._adapter: Adapter | None = None
+        self.stays = False
+        self.together = Sam2Together(self)
         self.likeness = LikeSearch(self, piece_below=PIECES_BELOW)
 
     @property
@@ -112,7 +119,7 @@ class Sam2Segmenter:
         """
         if adapter is not None:
             check_base(adapter.info, self._info)
-        self._in_memory(lambda: self._decoder.set_adapter(adapter))
+        self.in_memory(lambda: self.decoder.set_adapter(adapter))
         self._adapter = adapter
 
     def embedding_key(self, image_key: str) -> str:
@@ -125,7 +132,7 @@ class Sam2Segmenter:
         """See :meth:`annotator.domain.ports.engine.Segmenter.encode`."""
         check_rgb(image)
         key = self.embedding_key(image_key)
-        return self._in_memory(lambda: self._encoder.encode(image, key, is_cancelled))
+        return self.in_memory(lambda: self.encoder.encode(image, key, is_cancelled))
 
     def stored(self, embedding: Embedding) -> StoredEmbedding:
         """See :class:`annotator.engine.cache.EmbeddingCodec`."""
@@ -157,12 +164,11 @@ class Sam2Segmenter:
             DeviceMemoryError: there is too little memory, on the processor too.
         """
         started = time.perf_counter()
-        if not isinstance(embedding, Sam2Embedding):
-            raise TypeError("this engine decodes its own embeddings")
+        mine = _own(embedding)
         if prompts.is_empty:
             raise PromptError("There is nothing to decode.", "Click the object or draw a box.")
         tidied_for = prompts.points if tidies else None
-        return self._in_memory(lambda: self._decode(embedding, prompts, logits, started, tidied_for))
+        return self.in_memory(lambda: self._decode(mine, prompts, logits, started, tidied_for))
 
     def _decode(
         self,
@@ -172,14 +178,14 @@ class Sam2Segmenter:
         started: float,
         tidied_for: Sequence[PointPrompt] | None,
     ) -> Candidates:
-        embedding = self._here(embedding)
+        embedding = self.here(embedding)
         points, labels = _arrays(embedding, prompts, self._size, self._device)
         side = self._size // 4
         mask_input = mask_input_of(prompts, logits, side=side, device=self._device)
-        found = self._decoder.decode(
-            [embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous
-        )[0]
-        return self._candidates_of(found, embedding, started, tidied_for)
+        found = self.decoder.decode([embedding], points, labels, mask_input=mask_input, multimask=prompts.is_ambiguous)[
+            0
+        ]
+        return self.candidates_of(found, embedding, started, tidied_for)
 
     def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
         """Answers to first prompts on several images or pieces: the same as of :meth:`decode` to rounding.
@@ -189,24 +195,7 @@ class Sam2Segmenter:
         Raises:
             PromptError, TypeError, DeviceMemoryError: as :meth:`decode`.
         """
-        return self._in_memory(lambda: self._decode_each(requests, tidies=tidies))
-
-    def _decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool) -> list[Candidates]:
-        started = time.perf_counter()
-        kinds = {(len(p.points), p.box is None, p.is_ambiguous) for _, p in requests}
-        can_join = len(kinds) == 1 and len(requests) > 1 and self._decoder.can_join
-        embeddings = [e for e, _ in requests if isinstance(e, Sam2Embedding) and e.low.device == self._device]
-        if not can_join or len(embeddings) < len(requests) or any(p.base_mask or p.is_empty for _, p in requests):
-            return [self.decode_from(None, embedding, prompts, tidies=tidies) for embedding, prompts in requests]
-        arrays = [_arrays(e, p, self._size, self._device) for e, (_, p) in zip(embeddings, requests, strict=True)]
-        points, labels = (torch.cat([a for a in column if a is not None]) for column in zip(*arrays, strict=True))
-        answers = self._decoder.decode(
-            embeddings, points, labels, mask_input=None, multimask=requests[0][1].is_ambiguous
-        )
-        return [
-            self._candidates_of(found, e, started, prompts.points if tidies else None)
-            for found, e, (_, prompts) in zip(answers, embeddings, requests, strict=True)
-        ]
+        return self.together.decode_first(requests, tidies=tidies)
 
     @property
     def everything_settings(self) -> EverythingSettings:
@@ -233,12 +222,11 @@ class Sam2Segmenter:
             points_xy: B x 2, in the pixels of the embedding's image.
             least_iou: masks are only made of candidates that are predicted to be better than this.
         """
-        if not isinstance(embedding, Sam2Embedding):
-            raise TypeError("this engine decodes its own embeddings")
+        mine = _own(embedding)
         scale = torch.tensor([self._size / embedding.width, self._size / embedding.height])
         points = torch.from_numpy(np.ascontiguousarray(points_xy, np.float32)) * scale
-        return self._in_memory(
-            lambda: grid_answer(self._decoder.decode_points(self._here(embedding), points.to(self._device)), least_iou)
+        return self.in_memory(
+            lambda: grid_answer(self.decoder.decode_points(self.here(mine), points.to(self._device)), least_iou)
         )
 
     def propagator(self, *, frames: int, direction: Direction, embedding_of: EmbeddingOf) -> Propagator:
@@ -246,11 +234,9 @@ class Sam2Segmenter:
         by motion, with its opinion."""
         if not has_memory(self._model):
             return FlowTracker(Sam2Pieces(self))
-        return MemoryTracker(
-            self._model, frames=frames, direction=direction, embedding_of=embedding_of, here=self._here
-        )
+        return MemoryTracker(self._model, frames=frames, direction=direction, embedding_of=embedding_of, here=self.here)
 
-    def _candidates_of(
+    def candidates_of(
         self, found: RawAnswer, embedding: Sam2Embedding, started: float, tidied_for: Sequence[PointPrompt] | None
     ) -> Candidates:
         width, height = embedding.width, embedding.height
@@ -266,13 +252,13 @@ class Sam2Segmenter:
     def _make_decoder(self) -> PromptDecoder:
         return PromptDecoder(self._model, dtype=self._dtype, dense_prompt=self._dense_prompt, use_fast=self._use_fast)
 
-    def _in_memory(self, work: Callable[[], _Answer]) -> _Answer:
+    def in_memory(self, work: Callable[[], _Answer]) -> _Answer:
         """Do it; where a graphics card has no room for it, move to the processor and do it there.
 
         Raises:
-            DeviceMemoryError: the processor has no room for it either.
+            DeviceMemoryError: the processor has no room for it either, or the model is to stay on the card.
         """
-        if self._device.type == "cpu":
+        if self._device.type == "cpu" or self.stays:
             with memory_errors("Close other programs or use a smaller model."):
                 return work()
         try:
@@ -281,9 +267,9 @@ class Sam2Segmenter:
             if not is_out_of_memory(error):
                 raise
         self._fall_back_to_cpu()
-        return self._in_memory(work)
+        return self.in_memory(work)
 
-    def _here(self, embedding: Sam2Embedding) -> Sam2Embedding:
+    def here(self, embedding: Sam2Embedding) -> Sam2Embedding:
         """The embedding on this device; a copy is made once."""
         if embedding.low.device == self._device:
             return embedding
@@ -298,11 +284,11 @@ class Sam2Segmenter:
         self._device = torch.device("cpu")
         self._dtype = torch.float32
         self._model = self._model.to(self._device).float()
-        self._encoder.move(self._device, torch.float32)
+        self.encoder.move(self._device, torch.float32)
         note = "The graphics card ran out of memory; the processor is used now."
         self._info = replace(self._info, device="cpu", dtype="float32", note=note)
-        self._decoder = self._make_decoder()
-        self._decoder.set_adapter(self._adapter)
+        self.decoder = self._make_decoder()
+        self.decoder.set_adapter(self._adapter)
         torch.cuda.empty_cache()  # what was the model's is another program's now; without a card it does nothing
 
 
@@ -311,3 +297,9 @@ def _arrays(
 ) -> tuple[Tensor | None, Tensor | None]:
     size = (embedding.width, embedding.height)
     return prompt_arrays(prompts, size, model_size=model_size, device=device)
+
+
+def _own(embedding: Embedding) -> Sam2Embedding:
+    if not isinstance(embedding, Sam2Embedding):
+        raise TypeError("this engine decodes its own embeddings")
+    return embedding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import cv2
@@ -22,6 +23,30 @@ def is_finite(prompts: Prompts) -> bool:
     """Whether every point and the box are positions at all."""
     values = [v for p in prompts.points for v in (p.x, p.y)]
     return all(map(math.isfinite, (*values, *(prompts.box.as_xyxy() if prompts.box else ()))))
+
+
+def says_where(prompts: Prompts) -> bool:
+    """Whether a box or a mask says how large the object is, or no click asks where it is."""
+    return prompts.box is not None or prompts.base_mask is not None or not prompts.points
+
+
+def groups(wanted: Sequence[Sequence[Region]], images: Sequence[object], *, most: int) -> Iterator[list[int]]:
+    """Places of questions that need at most so many pieces together, or are alone in that.
+
+    Args:
+        wanted: the pieces of each question; images: what each is a piece of.
+    """
+    places: list[int] = []
+    needed: set[tuple[int, Region]] = set()
+    for place, (regions, image) in enumerate(zip(wanted, images, strict=True)):
+        more = {(id(image), region) for region in regions}
+        if places and len(needed | more) > most:
+            yield places
+            places, needed = [], set()
+        places.append(place)
+        needed |= more
+    if places:
+        yield places
 
 
 def longer(region: Region) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,12 +15,24 @@ from annotator.domain.answering.everything import FloatArray, GridAnswer
 from annotator.domain.answering.zoom import Region
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, RgbArray, Segmenter
+from annotator.domain.ports.together import Asked
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
-from annotator.engine.zoom.given_answers import GivenAnswer
+from annotator.engine.zoom.given_answers import GivenAnswer, piece_of
 from annotator.engine.zoom.pieces import carried, moved, placed
 
 CROPS_KEPT = 24
+
+
+class PiecesTogether(Protocol):
+    """As :class:`annotator.engine.sam2.together.Sam2Together`."""
+
+    def encode(self, images: Sequence[tuple[RgbArray, str]]) -> list[Embedding]: ...
+    def decode(self, asked: Sequence[Asked], *, most: int, tidies: bool = False) -> list[Candidates]:
+        """See the engine's."""
+        ...
+
+    def staying(self) -> AbstractContextManager[None]: ...
 
 
 class CropSegmenter(Segmenter, Protocol):
@@ -42,6 +55,9 @@ class CropSegmenter(Segmenter, Protocol):
     def decode_each(self, requests: Sequence[tuple[Embedding, Prompts]], *, tidies: bool = False) -> list[Candidates]:
         """As decode, for first prompts on several embeddings."""
         ...
+
+    @property
+    def together(self) -> PiecesTogether: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +119,26 @@ class Piecewise:
         answers = self._base.decode_each(parts, tidies=self._tidies)
         return [self._in_image(found, embedding, region) for found, region in zip(answers, regions, strict=True)]
 
+    def decode_together(self, asked: Sequence[tuple[ZoomEmbedding, Region, Prompts]], *, most: int) -> list[Candidates]:
+        """First answers from a piece each, of any images."""
+        parts = [self._part(embedding, region, prompts) for embedding, region, prompts in asked]
+        answers = self._base.together.decode(
+            [Asked(e, (inside,)) for e, inside in parts], most=most, tidies=self._tidies
+        )
+        return [
+            self._in_image(found, embedding, region)
+            for found, (embedding, region, _) in zip(answers, asked, strict=True)
+        ]
+
+    def encode_together(self, wanted: Iterable[tuple[ZoomEmbedding, Region]], *, most: int) -> None:
+        """Encode those pieces that are not kept yet, so many in a pass."""
+        missing = [(e, region) for e, region in dict.fromkeys(wanted) if region != e.whole and region not in e.crops]
+        for start in range(0, len(missing), most):
+            some = missing[start : start + most]
+            embedded = self._base.together.encode([_cut(embedding, region) for embedding, region in some])
+            for (embedding, region), kept in zip(some, embedded, strict=True):
+                _keep(embedding, region, kept)
+
     def _part(self, embedding: ZoomEmbedding, region: Region, prompts: Prompts) -> tuple[Embedding, Prompts]:
         """A piece's embedding, and the prompts in its pixels."""
         if region == embedding.whole:
@@ -122,14 +158,22 @@ class Piecewise:
         """A piece's own embedding; the latest ``CROPS_KEPT`` of an image are kept with it."""
         kept = embedding.crops.get(region)
         if kept is None:
-            pixels = np.ascontiguousarray(embedding.image[region.y0 : region.y1, region.x0 : region.x1])
-            place = f"{region.x0},{region.y0},{region.x1},{region.y1}"
-            kept = self._base.encode(pixels, f"{embedding.key}|{place}", is_cancelled=is_cancelled)
-            embedding.crops[region] = kept
-            while len(embedding.crops) > CROPS_KEPT:
-                embedding.crops.popitem(last=False)
+            kept = self._base.encode(*_cut(embedding, region), is_cancelled=is_cancelled)
+            _keep(embedding, region, kept)
         embedding.crops.move_to_end(region)
         return kept
+
+
+def _cut(embedding: ZoomEmbedding, region: Region) -> tuple[RgbArray, str]:
+    """A piece's pixels and their key."""
+    pixels = np.ascontiguousarray(embedding.image[region.y0 : region.y1, region.x0 : region.x1])
+    return pixels, f"{embedding.key}|{region.x0},{region.y0},{region.x1},{region.y1}"
+
+
+def _keep(embedding: ZoomEmbedding, region: Region, kept: Embedding) -> None:
+    embedding.crops[region] = kept
+    while len(embedding.crops) > CROPS_KEPT:
+        embedding.crops.popitem(last=False)
 
 
 def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> Candidate:
@@ -138,3 +182,8 @@ def _in_image(candidate: Candidate, region: Region, whole: tuple[int, int]) -> C
     moved_map = None if seen is None else seen.moved(region.x0, region.y0)
     box = Box(region.x0, region.y0, region.x1, region.y1)
     return replace(candidate, mask=placed(candidate.mask, region, whole), uncertainty=moved_map, logits_box=box)
+
+
+def looked(found: Candidates, embedding: ZoomEmbedding) -> Candidates:
+    """With whether the answer to show was found in a piece."""
+    return replace(found, looked_closer=piece_of(found.chosen, embedding.whole) != embedding.whole)

@@ -44,11 +44,11 @@ from annotator.domain.ports.engine import (
 )
 from annotator.domain.prompt import Prompts
 from annotator.engine.cache import StoredEmbedding
-from annotator.engine.everything import Everything
 from annotator.engine.like import LikeSearch
-from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers, piece_of
-from annotator.engine.zoom.pieces import is_finite, longer, mask_box, with_points
-from annotator.engine.zoom.piecewise import CropSegmenter, Piecewise, ZoomEmbedding
+from annotator.engine.zoom.given_answers import GivenAnswer, GivenAnswers
+from annotator.engine.zoom.pieces import is_finite, longer, mask_box, says_where, with_points
+from annotator.engine.zoom.piecewise import CropSegmenter, Piecewise, ZoomEmbedding, looked
+from annotator.engine.zoom.together import ZoomTogether, everything_run
 
 SMALL_SHARE = 0.3
 """An object whose longer side is less than this share of its piece is looked at more closely."""
@@ -66,7 +66,6 @@ ZOOMING_SETTINGS = EverythingSettings(
     skips_flat=True,
     finds_blobs=True,
 )
-GRID_BATCH = 16
 STAY_BONUS = 0.05
 """Added to the rating of an answer that goes on from what the person sees: it must not jump about."""
 
@@ -85,8 +84,9 @@ class ZoomSegmenter:
         self, base: CropSegmenter, *, margin: float, tidies: bool = False, calibration: Calibration = USUAL
     ) -> None:
         self._base, self._margin, self.calibration = base, margin, calibration
-        self._pieces = Piecewise(base, tidies=tidies)
+        self.pieces = Piecewise(base, tidies=tidies)
         self._given = GivenAnswers()
+        self.together = ZoomTogether(self)
         self.likeness = LikeSearch(base, base_of=_base_of, tidies=tidies)
 
     @property
@@ -123,27 +123,22 @@ class ZoomSegmenter:
     def decode(self, embedding: Embedding, prompts: Prompts, *, continue_from: Candidate | None = None) -> Candidates:
         """See :meth:`annotator.domain.ports.engine.Segmenter.decode`. Logits belong to the piece that was looked at."""
         started = time.perf_counter()
-        if not isinstance(embedding, ZoomEmbedding):
-            raise TypeError("this engine decodes its own embeddings")
+        embedding = _own(embedding)
         previous = None if continue_from is None else self._given.of(continue_from, embedding.whole)
-        has_clicks_only = prompts.box is None and prompts.base_mask is None and bool(prompts.points)
         if not is_finite(prompts) or prompts.is_empty:
             return self._base.decode(embedding.base, prompts)  # refuses them
         if previous is not None:
             found = self._correct(embedding, prompts, previous)
-        elif has_clicks_only:
-            found = self._search(embedding, prompts)
+        elif says_where(prompts):
+            region = self.named_region(embedding, prompts)
+            found = self.answered(self.pieces.decode(embedding, region, prompts, None), region)
         else:
-            region = self._named_region(embedding, prompts)
-            found = self._answered(self._pieces.decode(embedding, region, prompts, None), region)
-        looked_closer = piece_of(found.chosen, embedding.whole) != embedding.whole
-        return replace(found, decode_ms=(time.perf_counter() - started) * 1e3, looked_closer=looked_closer)
+            found = self._search(embedding, prompts)
+        return replace(looked(found, embedding), decode_ms=(time.perf_counter() - started) * 1e3)
 
     def stored(self, embedding: Embedding) -> StoredEmbedding:
         """The whole image's embedding; pieces are quickly encoded again."""
-        if not isinstance(embedding, ZoomEmbedding):
-            raise TypeError("this engine keeps its own embeddings")
-        return self._base.stored(embedding.base)
+        return self._base.stored(_own(embedding).base)
 
     def restored(self, key: str, stored: StoredEmbedding, image: RgbArray) -> ZoomEmbedding:
         """See :class:`annotator.engine.cache.EmbeddingCodec`."""
@@ -164,15 +159,7 @@ class ZoomSegmenter:
         begun: Begun | None = None,
     ) -> Iterator[EverythingStep]:
         """See :class:`annotator.domain.ports.engine.AnswersEverything`; crops are pieces, encoded once."""
-        if not isinstance(embedding, ZoomEmbedding):
-            raise TypeError("this engine decodes its own embeddings")
-        whole = embedding.whole
-
-        def embedding_of(region: Region) -> Embedding:
-            return embedding.base if region == whole else self._pieces.embedding(embedding, region, has_to_yield)
-
-        wanted = settings.checked()
-        return Everything(self._base, image, embedding_of, wanted, batch=GRID_BATCH, begun=begun).steps()
+        return everything_run(self, _own(embedding), image, settings, has_to_yield, begun).steps()
 
     def warm(self, embedding: Embedding, x: float, y: float, *, is_cancelled: Callable[[], bool]) -> bool:
         """Encode a piece that a click at (x, y) would need; false when there is nothing left to do.
@@ -183,7 +170,7 @@ class ZoomSegmenter:
             return False
         for region in click_regions(x, y, width=embedding.width, height=embedding.height)[1:]:
             if region not in embedding.crops:
-                self._pieces.embedding(embedding, region, is_cancelled)
+                self.pieces.embedding(embedding, region, is_cancelled)
                 return True
         return False
 
@@ -197,8 +184,8 @@ class ZoomSegmenter:
         self, embedding: ZoomEmbedding, prompts: Prompts
     ) -> tuple[Candidates, list[Hypothesis], npt.NDArray[np.float64]]:
         """The whole image's answer, all hypotheses, and how they overlap."""
-        regions = self._regions_of_clicks(embedding, prompts)
-        answers = self._pieces.decode_each(embedding, regions, prompts)
+        regions = self.regions_of_clicks(embedding, prompts)
+        answers = self.pieces.decode_each(embedding, regions, prompts)
         plain = answers[0]
         found = [h for answer, region in zip(answers, regions, strict=True) for h in _hypotheses(answer, region)]
         overlaps = pairwise_iou([h.candidate.mask for h in found])
@@ -208,7 +195,7 @@ class ZoomSegmenter:
             is_alike = 1 / ALIKE_SIZES < longer(wanted) / longer(best.region) < ALIKE_SIZES
             if is_alike or any(h.region == wanted for h in found):
                 break
-            found += _hypotheses(self._pieces.decode(embedding, wanted, prompts, None), wanted)
+            found += _hypotheses(self.pieces.decode(embedding, wanted, prompts, None), wanted)
             overlaps = pairwise_iou([h.candidate.mask for h in found], overlaps)
         return plain, found, overlaps
 
@@ -216,7 +203,7 @@ class ZoomSegmenter:
         """The best of the hypotheses, and where that is asked for, others that differ from it."""
         plain, hypotheses, overlaps = self._gather(embedding, prompts)
         if not hypotheses:
-            return self._answered(plain, embedding.whole)
+            return self.answered(plain, embedding.whole)
         judged = judge(hypotheses, prompts.points, overlaps, self.calibration)
         ratings = judged.ratings
         count = 3 if prompts.is_ambiguous else 1
@@ -226,7 +213,7 @@ class ZoomSegmenter:
         empty = [Hypothesis(item, embedding.whole) for item in plain.items if item.mask.is_empty]
         return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
 
-    def _regions_of_clicks(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Region, ...]:
+    def regions_of_clicks(self, embedding: ZoomEmbedding, prompts: Prompts) -> tuple[Region, ...]:
         """Pieces round the first positive click that hold all positive clicks."""
         wanted = [point for point in prompts.points if point.is_positive]
         if not wanted:
@@ -251,20 +238,20 @@ class ZoomSegmenter:
     def _correct(self, embedding: ZoomEmbedding, prompts: Prompts, previous: GivenAnswer) -> Candidates:
         """Go on from the answer that was shown, or from one of the others where that explains the clicks better."""
         region = self._region_after(embedding, prompts, previous)
-        found = self._pieces.decode(embedding, region, prompts, previous)
+        found = self.pieces.decode(embedding, region, prompts, previous)
         if not previous.others or prompts.box is not None or prompts.base_mask is not None:
-            return self._answered(found, region)
+            return self.answered(found, region)
         stayed = _hypotheses(found, region)
         other = self._best_other(prompts, previous, stayed)
         if other is None:
-            return self._answered(found, region, previous.others)
+            return self.answered(found, region, previous.others)
         other_region = self._region_after(embedding, prompts, other)
-        turned = _hypotheses(self._pieces.decode(embedding, other_region, prompts, other), other_region)
+        turned = _hypotheses(self.pieces.decode(embedding, other_region, prompts, other), other_region)
         pool = [*stayed, *turned, *previous.others]
         judged = judge(pool, prompts.points, calibration=self.calibration)
         ratings = judged.ratings[: len(stayed) + len(turned)]
         if not ratings.size:
-            return self._answered(found, region, previous.others)
+            return self.answered(found, region, previous.others)
         bonus = np.where(np.arange(ratings.size) < len(stayed), STAY_BONUS, 0.0)
         best = int((ratings + bonus).argmax())
         shown = _expecting(pool[best], judged.expected_iou[best])
@@ -297,7 +284,7 @@ class ZoomSegmenter:
 
     # --- one piece ----------------------------------------------------------------------------------------------------
 
-    def _named_region(self, embedding: ZoomEmbedding, prompts: Prompts) -> Region:
+    def named_region(self, embedding: ZoomEmbedding, prompts: Prompts) -> Region:
         """The piece that a box, or a mask to refine, asks for."""
         box: Box | None = None
         if prompts.box is not None:
@@ -314,7 +301,7 @@ class ZoomSegmenter:
 
     # --- what was given out -------------------------------------------------------------------------------------------
 
-    def _answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
+    def answered(self, found: Candidates, region: Region, others: tuple[Hypothesis, ...] = ()) -> Candidates:
         items = tuple(self._given.remembered(GivenAnswer(item, region, others)) for item in found.items)
         return replace(found, items=items)
 
@@ -323,11 +310,15 @@ def _hypotheses(found: Candidates, region: Region) -> list[Hypothesis]:
     return [Hypothesis(item, region) for item in found.items if not item.mask.is_empty]
 
 
-def _base_of(embedding: Embedding) -> Embedding:
-    """The whole image's own."""
+def _own(embedding: Embedding) -> ZoomEmbedding:
     if not isinstance(embedding, ZoomEmbedding):
         raise TypeError("this engine decodes its own embeddings")
-    return embedding.base
+    return embedding
+
+
+def _base_of(embedding: Embedding) -> Embedding:
+    """The whole image's own."""
+    return _own(embedding).base
 
 
 def _expecting(hypothesis: Hypothesis, iou: float) -> Hypothesis:

@@ -173,11 +173,11 @@ def test_batches_on_an_official_configuration(batch: int) -> None:
         assert found.maps.cells is not None
         assert found.maps.cells.shape == (batch, 8)
         engine = Sam2Segmenter(model, ModelInfo("tiny", "b" * 64, "cpu", "float32", 1024))
-        assert engine._decoder.fast is not None
+        assert engine.decoder.fast is not None
         from annotator.engine.sam2.adapted_decoder import AdaptedDecoder
 
-        fast = AdaptedDecoder(engine._decoder.fast, network)
-        state = engine._decoder.fast.prepare(features[2], features[0], features[1])
+        fast = AdaptedDecoder(engine.decoder.fast, network)
+        state = engine.decoder.fast.prepare(features[2], features[0], features[1])
         adapted = fast.prepare(state, torch.rand(1, 3, 256, 256))
         adapted = type(adapted)(adapted.image, guide)
         for n in range(batch):
