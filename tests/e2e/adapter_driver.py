@@ -318,11 +318,14 @@ def compare(hands: Driver) -> None:
     say("compared", message=message, is_back=painted.mask == own, encodes=hands.encodes - encodes)
 
 
-if __name__ == "__main__":
-    mode, folder, model = sys.argv[1:]
+def run(mode: str, folder: str, model: str) -> int:
     # Also for a loop of a dialog that nobody ends: where it stands is reported instead of waited for.
     faulthandler.dump_traceback_later(PATIENCE_S + 20, exit=True)
     make_application()
     driver = Driver({"label": label, "use": use}[mode])
     QTimer.singleShot(0, driver.start)
-    sys.exit(main(["open", folder, "--model", model, "--device", "cpu"]))
+    return main(["open", folder, "--model", model, "--device", "cpu"])
+
+
+if __name__ == "__main__":
+    sys.exit(run(*sys.argv[1:]))

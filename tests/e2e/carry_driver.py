@@ -51,9 +51,12 @@ class CarryDriver(Driver):
             say(f"written {sum(store.category_counts().values())}")
 
 
-if __name__ == "__main__":
-    project, mode = sys.argv[1:]
+def run(project: str, mode: str) -> int:
     make_application()
     driver = CarryDriver(goes_on=mode == "go-on")
     QTimer.singleShot(0, driver.start)
-    sys.exit(main(["open", project, "--device", "cpu"]))
+    return main(["open", project, "--device", "cpu"])
+
+
+if __name__ == "__main__":
+    sys.exit(run(*sys.argv[1:]))

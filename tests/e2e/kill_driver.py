@@ -121,9 +121,12 @@ class Driver:
             spin(5)
 
 
-if __name__ == "__main__":
-    folder, count, *rest = sys.argv[1:]
+def run(folder: str, count: str, *modes: str) -> int:
     make_application()
-    driver = Driver(int(count), is_in_flight_wanted=rest == ["in-flight"])
+    driver = Driver(int(count), is_in_flight_wanted=modes == ("in-flight",))
     QTimer.singleShot(0, driver.start)
-    sys.exit(main(["open", folder, "--device", "cpu"]))
+    return main(["open", folder, "--device", "cpu"])
+
+
+if __name__ == "__main__":
+    sys.exit(run(*sys.argv[1:]))

@@ -126,9 +126,12 @@ class ReportDriver(Driver):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
-    folder, name = sys.argv[1:]
+def run(folder: str, report: str) -> int:
     make_application()
-    driver = ReportDriver(name)
+    driver = ReportDriver(report)
     QTimer.singleShot(0, driver.start)
-    sys.exit(main(["open", folder, "--device", "cpu"]))
+    return main(["open", folder, "--device", "cpu"])
+
+
+if __name__ == "__main__":
+    sys.exit(run(*sys.argv[1:]))

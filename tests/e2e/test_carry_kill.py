@@ -3,11 +3,7 @@ they were, and the run is gone on with when the project is opened again."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +16,8 @@ from annotator.domain.project import Annotation
 from annotator.domain.tracks.plan import RECORD_KEY
 from annotator.domain.tracks.track import is_key
 from annotator.io.project.store import ProjectStore
-from tests.e2e.test_kill import EMBEDDED, PATIENCE_S, ROOT, check_file
+from tests.e2e.test_kill import EMBEDDED, check_file, run_and_kill
+from tests.e2e.warm import Warm
 from tests.unit.io.volume_builders import label
 
 pytestmark = [
@@ -50,36 +47,6 @@ def project(tmp_path: Path) -> Path:
         return store.path
 
 
-def run_and_kill(project: Path, mode: str, *, is_last: Callable[[str], bool]) -> None:
-    """Killed without any warning at the line that ``is_last``."""
-    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
-    env.pop("ANNOTATOR_CHECKPOINTS", None)
-    env["ANNOTATOR_HOME"] = str(project.parent.parent / "home")
-    command = [sys.executable, "-m", "tests.e2e.carry_driver", str(project), mode]
-    errors = project.parent.parent / f"{mode}.txt"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
-    watchdog = threading.Timer(PATIENCE_S, process.kill)
-    watchdog.start()
-    lines: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.strip())
-            if is_last(lines[-1]) or lines[-1].startswith("failed"):
-                break
-        process.send_signal(signal.SIGKILL)
-        process.wait(30)
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.wait(30)
-        if process.stdout is not None:
-            process.stdout.close()
-    assert lines, errors.read_text(errors="replace")
-    assert is_last(lines[-1]), (lines, errors.read_text(errors="replace"))
-
-
 def objects(project: Path) -> dict[int, list[Annotation]]:
     """By position; every mask is decoded."""
     check_file(project)
@@ -92,17 +59,21 @@ def objects(project: Path) -> dict[int, list[Annotation]]:
     return found
 
 
-def test_a_run_that_is_killed_goes_on_and_touches_no_key_frame(project: Path) -> None:
+def test_a_run_that_is_killed_goes_on_and_touches_no_key_frame(warm: Warm, project: Path) -> None:
+    def run(mode: str, is_last: Callable[[str], bool]) -> None:
+        words, errors = (str(project), mode), project.parent.parent / f"{mode}.txt"
+        run_and_kill(warm, "carry_driver", *words, errors=errors, is_last=is_last)
+
     keys = {at: rows[0] for at, rows in objects(project).items()}
     assert sorted(keys) == [0, KEY_AT]
-    run_and_kill(project, "carry", is_last=lambda line: line.startswith("written ") and int(line.split()[1]) > 3)
+    run("carry", lambda line: line.startswith("written ") and int(line.split()[1]) > 3)
     cut_off = objects(project)
     assert 3 < len(cut_off) < KEY_AT, "killed in the middle"
     assert {at: rows[0] for at, rows in cut_off.items() if at in keys} == keys
     with ProjectStore.open(project, read_only=True) as store:
         assert store.meta_get(RECORD_KEY)
 
-    run_and_kill(project, "go-on", is_last=lambda line: line == "over")
+    run("go-on", lambda line: line == "over")
     whole = objects(project)
     assert sorted(whole) == list(range(KEY_AT + 1)), "up to the key frame, and not over it"
     assert {at: rows[0] for at, rows in whole.items() if at in keys} == keys

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 from annotator.io.project.store import ProjectStore
 from tests.e2e.kill_driver import fingerprint
 from tests.e2e.pictures import write_pictures
+from tests.e2e.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = sorted((ROOT / "checkpoints").glob("nano-*.safetensors"))
@@ -34,35 +34,36 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def label_and_kill(folder: Path, accepts: int, *modes: str, is_last: Callable[[str], bool]) -> list[str]:
+def run_and_kill(warm: Warm, driver: str, *words: str, errors: Path, is_last: Callable[[str], bool]) -> list[str]:
     """What the program reported until the line that ``is_last``; there it is killed without any warning."""
-    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     env.pop("ANNOTATOR_CHECKPOINTS", None)  # the bundled ones
-    command = [sys.executable, "-m", "tests.e2e.kill_driver", str(folder), str(accepts), *modes]
-    errors = folder.parent / "stderr.txt"
     with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        process = warm.start(driver, *words, env=env, stderr=stderr.fileno())
     watchdog = threading.Timer(PATIENCE_S, process.kill)
     watchdog.start()
     lines: list[str] = []
     try:
-        assert process.stdout is not None
         for line in process.stdout:
             lines.append(line.strip())
             if is_last(lines[-1]) or lines[-1].startswith("failed"):
                 break
         assert process.poll() is None, errors.read_text(errors="replace")
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
     finally:
         watchdog.cancel()
         process.kill()
-        process.wait(30)
-        if process.stdout is not None:
-            process.stdout.close()
+        process.wait()
+        process.stdout.close()
     assert lines, errors.read_text(errors="replace")
     assert is_last(lines[-1]), (lines, errors.read_text(errors="replace"))
     return lines
+
+
+def label_and_kill(warm: Warm, folder: Path, accepts: int, *modes: str, is_last: Callable[[str], bool]) -> list[str]:
+    words = (str(folder), str(accepts), *modes)
+    return run_and_kill(warm, "kill_driver", *words, errors=folder.parent / "stderr.txt", is_last=is_last)
 
 
 def check_file(project: Path) -> None:
@@ -90,7 +91,7 @@ def found_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("accepts", [2, 5])
-def test_every_reported_object_is_there_after_a_kill(folder: Path, accepts: int) -> None:
+def test_every_reported_object_is_there_after_a_kill(warm: Warm, folder: Path, accepts: int) -> None:
     seen = 0
 
     def is_last(line: str) -> bool:
@@ -98,13 +99,13 @@ def test_every_reported_object_is_there_after_a_kill(folder: Path, accepts: int)
         seen = int(line.split()[1]) if line.startswith("accepted") else seen
         return seen == accepts
 
-    reported = label_and_kill(folder, accepts, is_last=is_last)
+    reported = label_and_kill(warm, folder, accepts, is_last=is_last)
     assert len(reported) == accepts
     assert found_in(folder) == reported
 
 
-def test_a_kill_while_an_accept_is_in_flight_breaks_nothing(folder: Path) -> None:
-    reported = label_and_kill(folder, 3, "in-flight", is_last=lambda line: line in ("in-flight", "too-late"))
+def test_a_kill_while_an_accept_is_in_flight_breaks_nothing(warm: Warm, folder: Path) -> None:
+    reported = label_and_kill(warm, folder, 3, "in-flight", is_last=lambda line: line in ("in-flight", "too-late"))
     assert reported[-1] == "in-flight"
     found = found_in(folder)
     assert found[:3] == reported[:3]

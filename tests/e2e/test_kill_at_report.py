@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +17,8 @@ import pytest
 from annotator.domain.drafts.kept import accepted_of, work_of
 from annotator.io.project.store import ProjectStore
 from tests.e2e.report_driver import REPORTS
-from tests.e2e.test_kill import EMBEDDED, ROOT, check_file, folder
+from tests.e2e.test_kill import EMBEDDED, check_file, folder
+from tests.e2e.warm import Warm
 
 __all__ = ["folder"]  # a fixture
 QUICK = ("line", "waiting")
@@ -32,14 +32,15 @@ pytestmark = [
 @pytest.mark.parametrize(
     "report", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in REPORTS]
 )
-def test_what_was_reported_survives_a_kill_at_that_moment(folder: Path, report: str) -> None:
-    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+def test_what_was_reported_survives_a_kill_at_that_moment(warm: Warm, folder: Path, report: str) -> None:
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     env.pop("ANNOTATOR_CHECKPOINTS", None)  # the bundled ones
-    command = [sys.executable, "-m", "tests.e2e.report_driver", str(folder), report]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    said = [line for line in done.stdout.splitlines() if line.startswith("reported")]
-    assert len(said) == 1, done.stdout
+    process = warm.start("report_driver", str(folder), report, env=env, stderr=-1)
+    with process.stdout:
+        printed = process.stdout.read()
+    assert process.wait() == -signal.SIGKILL, printed
+    said = [line for line in printed.splitlines() if line.startswith("reported")]
+    assert len(said) == 1, printed
     project = folder / "pictures.annot"
     check_file(project)
     with ProjectStore.open(project) as store:
