@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_prompts
+from annotator.domain.cues.cue import Cue
+from annotator.domain.cues.rows import KINDS, cue_from_json, cue_to_json
 from annotator.domain.errors import ExportError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt
@@ -31,6 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a click in image pixels; 1 (default) on the object, 0 on what is not part of it; may be repeated",
     )
     parser.add_argument("--box", type=parse_box, metavar="X1,Y1,X2,Y2", help="a box round the object in image pixels")
+    parser.add_argument(
+        "--cue",
+        type=parse_cue,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="a prompt of another kind, after the points: "
+        + ", ".join(json.dumps(cue_to_json(kind.example())) for kind in KINDS)
+        + "; may be repeated",
+    )
     parser.add_argument(
         "--at-once",
         action="store_true",
@@ -62,11 +74,12 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out
     if out.suffix.lower() not in _SUFFIXES:
         raise ExportError(f"{out} has an unknown kind.", "Name a .png or a .json file.")
-    if not args.point and args.box is None:
-        raise PromptError("There is no prompt.", "Give --point X,Y or --box X1,Y1,X2,Y2.")
+    points = [*args.point, *(click for cue in args.cue for click in cue.clicks())]
+    if not points and args.box is None:
+        raise PromptError("There is no prompt.", "Give --point X,Y, --box X1,Y1,X2,Y2 or --cue JSON.")
     check_output(out, sources=(args.image, args.model))
     image = AsShown().load(args.image)
-    check_prompts(args.point, args.box, width=image.width, height=image.height)
+    check_prompts(points, args.box, width=image.width, height=image.height)
     if image.note:
         print(f"annotator: {args.image.name}: {image.note}", file=sys.stderr)
 
@@ -76,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     for note in notes_on(segmenter.info):
         print(f"annotator: {note}", file=sys.stderr)
     ask = ask_at_once if args.at_once else ask_stepwise
-    chosen = ask(segmenter, segmenter.encode(image.rgb, image.image_key), args.point, args.box).chosen
+    chosen = ask(segmenter, segmenter.encode(image.rgb, image.image_key), points, args.box).chosen
     if out.suffix.lower() == ".png":
         data = _png(chosen)
     else:
@@ -101,6 +114,18 @@ def parse_point(text: str) -> PointPrompt:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y or X,Y,0 or X,Y,1")
     x, y = _numbers(parts[:2], text)
     return PointPrompt(x, y, len(parts) == 2 or parts[2].strip() == "1")
+
+
+def parse_cue(text: str) -> Cue:
+    """``{"kind": name, ...}``, as in project files and over HTTP.
+
+    Raises:
+        argparse.ArgumentTypeError
+    """
+    try:
+        return cue_from_json(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no prompt: {error}") from None
 
 
 def parse_box(text: str) -> Box:

@@ -6,17 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotator.domain.brush import Correction, correction_from_json
-from annotator.domain.geometry import Box, clamp_point
+from annotator.domain.cues.cue import Cue, PlacedCue, clamped
+from annotator.domain.cues.rows import placed_from_json, placed_to_json
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
-
-
-@dataclass(frozen=True, slots=True)
-class PointPrompt:
-    """A click: image position in pixels (float, pixel centre at +0.5) and its sign."""
-
-    x: float
-    y: float
-    is_positive: bool = True
+from annotator.domain.point_prompt import PointPrompt as PointPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +25,8 @@ class Prompts:
             not see them.
         settled: by which ``base_mask`` was made, where that is known. They are in that mask already: the model hears
             the clicks again, and nothing is painted again.
+        cues: prompts of other kinds, in the order of the clicks that they stand for. Those are among ``points``; what
+            they were made of is for the person alone.
     """
 
     points: tuple[PointPrompt, ...] = ()
@@ -38,6 +34,7 @@ class Prompts:
     base_mask: Mask | None = None
     strokes: tuple[Correction, ...] = ()
     settled: Prompts | None = None
+    cues: tuple[PlacedCue, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -46,16 +43,18 @@ class Prompts:
     @property
     def asked(self) -> Prompts:
         """What of them is for the model."""
-        if not self.strokes and self.settled is None:
+        if not self.strokes and not self.cues and self.settled is None:
             return self
-        return replace(self, points=self._all_points, strokes=(), settled=None)
+        return replace(self, points=self._all_points, strokes=(), settled=None, cues=())
 
     @property
     def shown(self) -> Prompts:
         """With the clicks and the box that were settled before."""
         if self.settled is None:
             return self
-        return replace(self, points=self._all_points, box=self.box or self.settled.box, settled=None)
+        later = (placed.after(self.settled_count) for placed in self.cues)
+        cues, box = (*self.settled.cues, *later), self.box or self.settled.box
+        return replace(self, points=self._all_points, box=box, settled=None, cues=cues)
 
     @property
     def settled_count(self) -> int:
@@ -100,6 +99,23 @@ class Prompts:
         kept = tuple(stroke for stroke in self.strokes if not any(stroke is other for other in against))
         return replace(self, points=(*self.points, point), strokes=kept)
 
+    def with_cue(self, cue: Cue, clicks: tuple[PointPrompt, ...] = ()) -> Prompts:
+        """With a prompt of another kind; ``clicks``: by which it is asked, where that was settled before."""
+        prompts, clicks = self, clicks or cue.clicks()
+        for click in clicks:
+            prompts = prompts.with_point(click)
+        return replace(prompts, cues=(*self.cues, PlacedCue(cue, len(self.points), len(clicks))))
+
+    def without_last(self) -> Prompts:
+        """Without the newest click, stroke or cue, else without the box; itself when there is nothing to remove."""
+        if self.strokes and self.strokes[-1].after >= len(self.points):
+            return replace(self, strokes=self.strokes[:-1])
+        if self.cues and self.cues[-1].end == len(self.points):
+            return replace(self, points=self.points[: self.cues[-1].first], cues=self.cues[:-1])
+        if self.points:
+            return replace(self, points=self.points[:-1])
+        return self if self.box is None else replace(self, box=None)
+
     def with_stroke(self, stroke: Correction) -> Prompts:
         return replace(self, strokes=(*self.strokes, replace(stroke, after=len(self.points))))
 
@@ -108,17 +124,21 @@ class Prompts:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the project file: ``points`` [[x, y, 1|0], ...], ``box`` [x0, y0, x1, y1] or null, and
-        ``strokes`` (:meth:`Stroke.to_json`) when there are any."""
+        ``strokes`` (:meth:`Stroke.to_json`) and ``cues`` (:func:`placed_to_json`) when there are any."""
         data: dict[str, Any] = {
             "points": [[p.x, p.y, int(p.is_positive)] for p in self.points],
             "box": list(self.box.as_xyxy()) if self.box else None,
             "from_mask": self.base_mask is not None,
         }
-        return data | {"strokes": [stroke.to_json() for stroke in self.strokes]} if self.strokes else data
+        if self.strokes:
+            data["strokes"] = [stroke.to_json() for stroke in self.strokes]
+        if self.cues:
+            data["cues"] = [placed_to_json(placed) for placed in self.cues]
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Prompts:
-        """Points, box and strokes of :meth:`to_json`; the base mask lives in the object itself.
+        """Points, box, strokes and cues of :meth:`to_json`; the base mask lives in the object itself.
 
         Raises:
             ValueError, TypeError, AttributeError, OverflowError: the data are damaged.
@@ -126,12 +146,13 @@ class Prompts:
         points = tuple(PointPrompt(float(x), float(y), bool(sign)) for x, y, sign in data.get("points") or ())
         box = data.get("box")
         strokes = tuple(correction_from_json(stroke) for stroke in data.get("strokes") or ())
-        return cls(points, Box.from_corners(*(float(v) for v in box)) if box else None, strokes=strokes)
+        cues = placed_from_json(data.get("cues") or [], len(points))
+        return cls(points, Box.from_corners(*(float(v) for v in box)) if box else None, strokes=strokes, cues=cues)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSession:
-    """The steps of one current object, with a cursor: every click, box, stroke and removal is one step.
+    """The steps of one current object, with a cursor: every click, box, stroke, cue and removal is one step.
 
     ``steps[0]`` is always the start (empty, or an existing object's mask). Steps after the cursor can be redone.
     """
@@ -169,6 +190,10 @@ class PromptSession:
     def add_point(self, point: PointPrompt) -> PromptSession:
         return self._push((self.start or self.prompts).with_point(point))
 
+    def add_cue(self, cue: Cue, clicks: tuple[PointPrompt, ...] = ()) -> PromptSession:
+        """One step, however many clicks it is asked by."""
+        return self._push((self.start or self.prompts).with_cue(cue, clicks))
+
     def set_box(self, box: Box) -> PromptSession:
         return self._push((self.start or self.prompts).with_box(box))
 
@@ -176,15 +201,9 @@ class PromptSession:
         return self._push(self.prompts.with_stroke(stroke))
 
     def remove_last(self) -> PromptSession:
-        """Without the newest click or stroke, else without the box; itself when there is nothing to remove."""
-        now = self.prompts
-        if now.strokes and now.strokes[-1].after >= len(now.points):
-            return self._push(replace(now, strokes=now.strokes[:-1]))
-        if now.points:
-            return self._push(replace(now, points=now.points[:-1]))
-        if now.box is not None:
-            return self._push(replace(now, box=None))
-        return self
+        """As :meth:`Prompts.without_last`; itself when there is nothing to remove."""
+        fewer = self.prompts.without_last()
+        return self if fewer is self.prompts else self._push(fewer)
 
     def settled_in(self, mask: Mask) -> PromptSession:
         """The prompts at the cursor have led to this mask, and what follows corrects it; no step by itself."""
@@ -206,10 +225,9 @@ def _settled(data: dict[str, Any], mask: Mask) -> Prompts | None:
     try:
         prompts = Prompts.from_json(data)
         width, height = mask.width, mask.height
-        places = [clamp_point(point.x, point.y, width=width, height=height) for point in prompts.points]
+        points = clamped(prompts.points, width, height)
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
-    points = tuple(PointPrompt(*at, one.is_positive) for at, one in zip(places, prompts.points, strict=True))
     box = None if prompts.box is None else prompts.box.clipped(width, height)
     prompts = replace(prompts, points=points, box=box if box is not None and box.area > 0 else None)
     return None if prompts.is_empty else prompts

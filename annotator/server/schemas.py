@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.cues.rows import cue_from_json
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.concept import ExampleBox
@@ -19,6 +20,7 @@ from annotator.server.shelf import ID_LETTERS
 
 MOST_POINTS = 256
 MOST_EXAMPLES = 64
+MOST_CUES = 16
 MOST_FRAMES = 1_000_000
 MOST_LOGITS_LETTERS = 1 << 20
 EmbeddingId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{ID_LETTERS}}}$", description="of an opened image")]
@@ -47,23 +49,30 @@ class PointIn(_In):
 
 
 class PredictIn(_In):
-    """What is known of one object: clicks in their order, a box, or both."""
+    """What is known of one object: clicks in their order, a box, prompts of other kinds, or several of these."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CLICKS, examples.BOX]})
     embedding: EmbeddingId
     points: list[PointIn] = Field([], max_length=MOST_POINTS)
     box: list[Coordinate] | None = Field(None, min_length=4, max_length=4, description="left, top, right, bottom")
+    cues: list[dict[str, Any]] = Field([], max_length=MOST_CUES, description="prompts of other kinds, after the points")
     stepwise: bool = Field(True, description="as in the window: the box, then click after click; false: all at once")
     adapter: AdapterName = ""
     format: Literal["rle", "png", "base64_png"] = Field("rle", description="png: the best mask alone, as image/png")
 
     def prompts(self) -> tuple[list[PointPrompt], Box | None]:
         """Raises:
-        PromptError: there is none.
+        PromptError: there is none, or one is damaged.
         """
-        if not self.points and self.box is None:
+        if not self.points and not self.cues and self.box is None:
             raise PromptError("There is no prompt.", "Give points or a box.")
         points = [PointPrompt(point.x, point.y, point.label == 1) for point in self.points]
+        try:
+            points += [click for cue in self.cues for click in cue_from_json(cue).clicks()]
+        except ValueError as error:
+            raise PromptError(f"A prompt cannot be read: {error}.") from None
+        if len(points) > MOST_POINTS:
+            raise PromptError(f"These are {len(points)} points; at most {MOST_POINTS} are taken.")
         return points, None if self.box is None else Box(*self.box)
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from annotator.domain.cues.cue import clamped
 from annotator.domain.drafts.draft import Draft, OpenImage, Ticket
 from annotator.domain.drafts.line import Line
-from annotator.domain.geometry import clamp_point
 from annotator.domain.project import Annotation
-from annotator.domain.prompt import PointPrompt, Prompts, PromptSession
+from annotator.domain.prompt import Prompts, PromptSession
 
 Data = dict[str, Any]
 _ACCEPTED = "accepted"
@@ -138,11 +138,18 @@ def session_from_json(data: Data, *, origin: Annotation | None, width: int, heig
     box = prompts.box.clipped(width, height) if prompts.box is not None else None
     if box is not None and box.area > 0:
         session = session.set_box(box)
-    for number, point in enumerate(prompts.points):
+    points, cues = clamped(prompts.points, width, height), {placed.first: placed for placed in prompts.cues}
+    number = 0
+    while number < len(points):
         for stroke in (s for s in prompts.strokes if s.after == number):
             session = session.paint(stroke)
-        x, y = clamp_point(point.x, point.y, width=width, height=height)
-        session = session.add_point(PointPrompt(x, y, point.is_positive))
+        placed = cues.get(number)
+        end = number + 1 if placed is None else placed.end
+        if placed is None:
+            session = session.add_point(points[number])
+        else:
+            session = session.add_cue(placed.cue, points[number:end])
+        number = end
     for stroke in (s for s in prompts.strokes if not 0 <= s.after < len(prompts.points)):
         session = session.paint(stroke)
     return session

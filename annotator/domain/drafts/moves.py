@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeAlias
 
-from annotator.domain.drafts import corrections
+from annotator.domain.drafts import corrections, cueing
 from annotator.domain.drafts.corrections import Operate as Operate
 from annotator.domain.drafts.corrections import Paint as Paint
+from annotator.domain.drafts.cueing import PutCue as PutCue
 from annotator.domain.drafts.draft import Draft, OpenImage, Ticket
 from annotator.domain.drafts.effects import DropDecodes, Effects, Encode, GiveUpWaiting, Reclass, Say, Settle
 from annotator.domain.drafts.keeping import Keeping
@@ -150,8 +151,8 @@ class DropImage:
 
 
 Move = (
-    ShowImage | LeaveImage | LeaveProject | Click | DrawBox | Paint | Operate | RemoveLast | Undo | Redo | Turn | Choose
-    | Cancel | TakeUp | BringBack | SetClass | PickClass | Accept | DropImage
+    ShowImage | LeaveImage | LeaveProject | Click | DrawBox | PutCue | Paint | Operate | RemoveLast | Undo | Redo | Turn
+    | Choose | Cancel | TakeUp | BringBack | SetClass | PickClass | Accept | DropImage
 )  # fmt: skip
 
 
@@ -367,6 +368,7 @@ _MOVES: Mapping[type, Callable[[Work, Any], Step]] = {
     DropImage: _drop_image,
     Click: _click,
     DrawBox: _draw_box,
+    PutCue: cueing.put_cue,
     Paint: corrections.paint,
     Operate: corrections.operate,
     RemoveLast: _remove_last,

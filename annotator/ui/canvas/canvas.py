@@ -50,6 +50,8 @@ class Canvas(CanvasDisplay):
     """PointPrompt, inside the image; sent on release, at the place of the press."""
     boxed = Signal(object)
     """Box, clipped to the image, never empty."""
+    cued = Signal(object)
+    """Cue of a tool, sent on release; may lie outside the image."""
     object_clicked = Signal(object, bool)
     """(annotation id or 0 for none, whether Shift or Ctrl was held), of the select tool"""
     objects_ringed = Signal(object, bool)
@@ -111,6 +113,7 @@ class Canvas(CanvasDisplay):
             is_negative=lambda: self.is_negative,
             point=self.pointed.emit,
             box=self.boxed.emit,
+            cue=self.cued.emit,
             paint=self.painted.emit,
             pick=self.object_clicked.emit,
             pick_many=self.objects_ringed.emit,

@@ -13,6 +13,7 @@ from annotator.domain.outline import Outline
 from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.proposals.table import ProposalTable
+from annotator.ui.canvas.cue_items import CueItem
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
 from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer
@@ -69,10 +70,13 @@ class Overlays:
         self._box.hide()
         self._band.hide()
         self._heat, self._ghost, self.proposals = HeatItem(), GhostItem(), ProposalLayer()
+        self._cues = CueItem()
+        self._cues.setZValue(_POINT_DEPTH - 1)
+        self._cues.set_colours(QColor(colours.positive), QColor(colours.negative))
         self.proposals.setZValue(_PROPOSAL_DEPTH)
         self._heat.setZValue(_HEAT_DEPTH)
         self._ghost.setZValue(_POINT_DEPTH + 1)
-        for layer in (self._heat, self._ghost, self.proposals):
+        for layer in (self._heat, self._ghost, self.proposals, self._cues):
             scene.addItem(layer)
 
     @property
@@ -110,6 +114,7 @@ class Overlays:
         for item in self._points:
             item.set_colour(self._colour_of(item.point))
         self._ghost.set_colours(colours.positive, colours.negative)
+        self._cues.set_colours(QColor(colours.positive), QColor(colours.negative))
 
     def set_image(self, prepared: PreparedImage | None) -> None:
         """Another image; everything that belongs to the one before goes."""
@@ -130,7 +135,7 @@ class Overlays:
         self.ground.set_image(prepared)
 
     def set_zoom(self, zoom: float) -> None:
-        for item in (self.layer, self.proposals, self._candidate, self._box, self._band):
+        for item in (self.layer, self.proposals, self._candidate, self._box, self._band, self._cues):
             item.set_zoom(zoom)
 
     def set_opacity(self, opacity: float) -> None:
@@ -150,8 +155,9 @@ class Overlays:
             layer.setVisible(are_masks_shown and not is_peeking)
         self._candidate.setVisible(are_masks_shown and not is_peeking)
         self._box.setVisible(self._prompt_box is not None and not is_peeking)
-        for item in (*self._points, self._heat, self._ghost):
+        for item in (self._heat, self._ghost, self._cues):
             item.setVisible(not is_peeking)
+        self._show_dots()
 
     def set_candidate(self, mask: Mask | None, colour: str) -> None:
         if mask is None:
@@ -175,6 +181,8 @@ class Overlays:
         self._points += [self._added(point) for point in prompts.points[kept:]]
         for at, item in enumerate(self._points):
             item.setOpacity(SETTLED_OPACITY if at < settled else 1.0)
+        self._cues.set_cues(prompts.cues, settled=settled)
+        self._show_dots()
         if prompts.box != self._prompt_box:
             self._prompt_box = prompts.box
             self.show_box(prompts.box)
@@ -213,6 +221,12 @@ class Overlays:
 
     def drop_band(self) -> None:
         self._band.hide()
+
+    def _show_dots(self) -> None:
+        """Of clicks, but not of those that a cue stands for: it is drawn itself."""
+        cued = {at for placed in self._cues.cues for at in range(placed.first, placed.end)}
+        for at, item in enumerate(self._points):
+            item.setVisible(not self._is_peeking and at not in cued)
 
     def _added(self, point: PointPrompt) -> PointItem:
         item = PointItem(point, self._colour_of(point))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, Signal
 
+from annotator.domain.cues.cue import Cue
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
 from annotator.domain.geometry import Box
@@ -134,6 +135,7 @@ class Workbench(QObject):
         canvas, refine, status = self._window.canvas, self._refine, self._window.status
         canvas.pointed.connect(self._on_pointed)
         canvas.boxed.connect(self._on_boxed)
+        canvas.cued.connect(self._on_cued)
         canvas.object_clicked.connect(self._commands.select_clicked)
         canvas.objects_ringed.connect(self._commands.marks.select_many)
         canvas.menu_wanted.connect(self._commands.show_menu)
@@ -304,6 +306,11 @@ class Workbench(QObject):
         if self._session.is_writable:
             self.before_prompt()
             self._refine.set_box(box)
+
+    def _on_cued(self, cue: Cue) -> None:
+        if self._session.is_writable:
+            self.before_prompt()
+            self._refine.put_cue(cue)
 
     def _on_refine(self, state: RefineState) -> None:
         self._views.on_refine(state)

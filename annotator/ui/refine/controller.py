@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.brush import Stroke
+from annotator.domain.cues.cue import Cue
 from annotator.domain.drafts import moves
 from annotator.domain.drafts.kept import Data
 from annotator.domain.drafts.state import RefineState
@@ -135,6 +136,10 @@ class RefineController(QObject):
     def set_box(self, box: Box) -> None:
         """A box, clipped to the image; it replaces an earlier one."""
         self._loop.do(moves.DrawBox(box, self._clock()))
+
+    def put_cue(self, cue: Cue) -> None:
+        """A prompt of a kind of its own: one step, asked by the clicks that it stands for."""
+        self._loop.do(moves.PutCue(cue, self._clock()))
 
     def paint(self, stroke: Stroke) -> None:
         """A stroke of the brush or eraser over the current mask; a brush alone makes an object by hand."""

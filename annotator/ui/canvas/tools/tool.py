@@ -12,6 +12,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPainter
 
 from annotator.domain.brush import Point, Stroke
+from annotator.domain.cues.cue import Cue
 from annotator.domain.geometry import Box
 from annotator.domain.operations import Operation
 from annotator.domain.prompt import PointPrompt
@@ -69,6 +70,7 @@ class ToolContext:
         is_negative: whether a plain left click is negative now.
         point: a click, inside the image.
         box: clipped to the image, never empty.
+        cue: a prompt of another kind; may lie outside the image.
         paint: a stroke; may lie outside the image.
         pick: (annotation id or 0 for none, whether it is added to the selection).
         pick_many: (ids of all that a drag has touched, whether they are added to the selection).
@@ -90,6 +92,7 @@ class ToolContext:
     is_negative: Callable[[], bool]
     point: Callable[[PointPrompt], object]
     box: Callable[[Box], object]
+    cue: Callable[[Cue], object]
     paint: Callable[[Stroke], object]
     pick: Callable[[int, bool], object]
     pick_many: Callable[[frozenset[int], bool], object]

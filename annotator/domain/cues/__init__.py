@@ -1,0 +1,1 @@
+"""Kinds of prompts beside clicks, box and strokes, a file each."""
