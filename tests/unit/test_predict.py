@@ -17,6 +17,8 @@ from pycocotools.coco import COCO
 
 from annotator.commands import predict
 from annotator.domain.answering.asking import ask_at_once, ask_stepwise
+from annotator.domain.cues.cue import Cue
+from annotator.domain.cues.rows import KINDS, cue_to_json
 from annotator.domain.errors import ExportError, ImageError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, ModelInfo, Segmenter
@@ -81,6 +83,25 @@ def test_png_is_a_mask_of_the_images_size(picture: Path, tmp_path: Path, capsys:
     assert np.count_nonzero(mask) <= 900
     assert f"{np.count_nonzero(mask)} px" in capsys.readouterr().out
     assert sorted(p.name for p in tmp_path.iterdir()) == ["block.png", "mask.png"]
+
+
+@pytest.mark.usefixtures("asked_models")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cue_is_asked_by_its_clicks(kind: type[Cue], picture: Path, tmp_path: Path) -> None:
+    cue = kind.example()
+    points = [f"--point={one.x},{one.y},{int(one.is_positive)}" for one in cue.clicks()]
+    masks = []
+    for words in (points, ["--cue", json.dumps(cue_to_json(cue))]):
+        assert predict.run(parse(picture, *words, "--out", tmp_path / "mask.png")) == 0
+        masks.append((tmp_path / "mask.png").read_bytes())
+    assert masks[0] == masks[1]
+
+
+@pytest.mark.parametrize("text", ["scribble", '{"kind": "scribble"}', '{"kind": "lasso"}', "[]"])
+def test_a_cue_that_is_none_is_an_error_of_the_command(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("a.png", "--cue", text, "--out", "mask.png")
+    assert "is no prompt" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("asked_models")

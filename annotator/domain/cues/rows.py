@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from annotator.domain.cues.cue import Cue, PlacedCue
+from annotator.domain.cues.scribble import Scribble
 
-KINDS: tuple[type[Cue], ...] = ()
+KINDS: tuple[type[Cue], ...] = (Scribble,)
 BY_NAME = {kind.kind: kind for kind in KINDS}
 _DAMAGED = "a cue is damaged"
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 import annotator
 from annotator.domain.answering.named import named_proposal
+from annotator.domain.cues.cue import Cue
+from annotator.domain.cues.rows import KINDS, cue_to_json
 from annotator.domain.errors import ModelError
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import EverythingStep, ModelInfo, Segmenter
@@ -33,6 +35,18 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("serve") / "a.png"
     path.write_bytes(picture())
     return annotator.Segmenter("nano", device="cpu").encode(Path(path))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cue_is_asked_by_its_clicks(client: TestClient, kind: type[Cue]) -> None:
+    body: dict[str, Any] = {"embedding": opened(client), "points": [{"x": 80, "y": 60}]}
+    clicks = [{"x": one.x, "y": one.y, "label": int(one.is_positive)} for one in kind.example().clicks()]
+    by_cue = client.post("/v1/predict", json=body | {"cues": [cue_to_json(kind.example())]}).json()
+    by_clicks = client.post("/v1/predict", json=body | {"points": [*body["points"], *clicks]}).json()
+    assert by_cue["candidates"] == by_clicks["candidates"]
+    damaged = client.post("/v1/predict", json=body | {"cues": [{"kind": kind.kind}]})
+    assert is_problem(damaged)
+    assert damaged.json()["type"].endswith("unusable-prompt")
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,20 @@ _ROWS = (
         factory=f"{_HERE}.box:BoxTool",
     ),
     ToolSpec(
+        id="scribble",
+        title="Scribble",
+        tip="Draw a line through an object, or through what is not part of it",
+        icon="scribble",
+        key="Alt+Q",
+        place=25,
+        factory=f"{_HERE}.scribble:ScribbleTool",
+        gestures=(
+            (("Drag", "Right drag", "Shift+drag"), "A line through the object, or through what is not (Scribble)"),
+        ),
+        cursor=cursors.POSITIVE,
+        other_cursor=cursors.NEGATIVE,
+    ),
+    ToolSpec(
         id="brush",
         title="Brush",
         tip="Paint over the current mask, or a new object",
