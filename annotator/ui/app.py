@@ -32,21 +32,18 @@ from annotator.ui.adapters.training_fact import TrainingFact
 from annotator.ui.adapters.training_job import TrainingJob
 from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
-from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.find_like import FindLike
 from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.panel_controls import ControlParts, make_controls
 from annotator.ui.labelling.patient_marks import PatientMarks
-from annotator.ui.labelling.planes import Planes
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposal_marks import ProposalMarks
 from annotator.ui.labelling.proposals import Proposals
 from annotator.ui.labelling.review import Review
 from annotator.ui.labelling.sight_control import SightControl
-from annotator.ui.labelling.similar import Similar
 from annotator.ui.labelling.sizes import ObjectSizes
-from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.upkeep import NoticeUpkeep
 from annotator.ui.labelling.views import Views
@@ -190,6 +187,17 @@ def build_program(
     TrainingJob(adapters.training, window.jobs, notices, parent=window)
     memory = AdapterMemory(session, client, notices, use=adapters.use, fitting=adapters.fitting, parent=window)
     adapters.listed.connect(lambda *_: memory.on_listed())
+    greys = WindowLevel(window, session, bench, loader=loader)
+    parts = ControlParts(
+        window=window,
+        session=session,
+        refine=refine,
+        loader=loader,
+        bench=bench,
+        commands=commands,
+        greys=greys,
+        settings=settings,
+    )
     program = Program(
         window,
         theme=theme,
@@ -210,10 +218,8 @@ def build_program(
         like=like,
         folder_search=folder_search,
         words=words,
-        similar=Similar(window, session, loader, bench),
-        greys=WindowLevel(window, session, bench, loader=loader),
-        checks=Checks(window, session, refine, bench, settings),
-        statistics=Statistics(window, session),
+        greys=greys,
+        controls=make_controls(parts),
         tracks=tracks,
         factory_for=factory_for,
         is_model_named=is_model_named,
@@ -224,8 +230,6 @@ def build_program(
     sizes = ObjectSizes(window, session)
     refine.state_changed.connect(sizes.show_refine)
     window.closing.connect(sizes.shut_down)
-    planes = Planes(window, session, commands.slices, program.greys)
-    window.closing.connect(planes.shut_down)
     commands.set_tool(FIRST_TOOL)
     # Not before the window is painted: importing torch holds the GUI thread up for a moment.
     QTimer.singleShot(0, program, lambda: program.start_engine(engine_factory))

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
 
 from PySide6.QtCore import QObject
@@ -18,14 +19,11 @@ from annotator.domain.ports.requests import LOAD_EPOCH, EngineFailure
 from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, keeps_uids
 from annotator.io.settings import Settings, SettingValue, apply_memory_limit
 from annotator.ui.adapters.control import AdapterControl
-from annotator.ui.labelling.checks import Checks
 from annotator.ui.labelling.find_like import FindLike
 from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.review import Review
-from annotator.ui.labelling.similar import Similar
-from annotator.ui.labelling.statistics import Statistics
 from annotator.ui.labelling.track_edits import TrackEdits
 from annotator.ui.labelling.tracks import Tracks
 from annotator.ui.labelling.views import Views
@@ -87,10 +85,8 @@ class Program(QObject):
         proposals: ProposalKeys,
         like: FindLike,
         folder_search: LikeFolder,
-        similar: Similar,
         greys: WindowLevel,
-        checks: Checks,
-        statistics: Statistics,
+        controls: SimpleNamespace,
         tracks: Tracks,
         words: Words,
         factory_for: Callable[[str], EngineFactory] | None,
@@ -101,8 +97,9 @@ class Program(QObject):
         self.refine, self.loader, self.thumbnails, self.bench = refine, loader, thumbnails, bench
         self.commands, self.files, self.views, self.adapters = commands, files, views, adapters
         self.review, self.added, self.proposals, self.greys = review, added, proposals, greys
-        self.checks, self.statistics = checks, statistics
-        self.like, self.folder_search, self.similar = like, folder_search, similar
+        self.controls = controls
+        """Of panels, by their ids."""
+        self.like, self.folder_search = like, folder_search
         self.tracks, self.track_edits = tracks, TrackEdits(window, session)
         bench.picture_shown.connect(self.track_edits.on_picture)
         self.words = words
@@ -195,11 +192,10 @@ class Program(QObject):
         self.added.shut_down()
         self.adapters.shut_down()
         self.review.shut_down()
-        self.checks.shut_down()
-        self.statistics.shut_down()
+        for control in vars(self.controls).values():
+            control.shut_down()
         self.folder_search.shut_down()
         self.words.shut_down()
-        self.similar.shut_down()
         self.proposals.proposals.shut_down()
         self.views.shut_down()
         self.commands.masks.shut_down()

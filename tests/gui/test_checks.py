@@ -57,7 +57,7 @@ def checking(desk):
 
 
 def panel_of(desk):
-    return desk.window.checks
+    return desk.window.panels["checks"]
 
 
 def check(desk):

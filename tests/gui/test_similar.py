@@ -49,11 +49,11 @@ def labelled(desk, tmp_path, monkeypatch):
 
 
 def panel(desk):
-    return desk.window.similar
+    return desk.window.panels["similar"]
 
 
 def is_there(desk):
-    return desk.program.similar._work is None and bool(panel(desk).model.rows)
+    return desk.program.controls.similar._work is None and bool(panel(desk).model.rows)
 
 
 def first(desk):
@@ -104,7 +104,7 @@ def test_keys_walk_through_what_is_unlike_its_class_and_a_digit_mends_it(labelle
 
 
 def test_without_a_selection_it_says_what_to_do_and_a_change_is_looked_at_again(labelled):
-    labelled.program.similar.find()
+    labelled.program.controls.similar.find()
     assert "Select an object" in labelled.window.status.message.text()
     find(labelled)
     labelled.session.delete({max(one.id for one in labelled.session.annotations)})
@@ -130,4 +130,4 @@ def test_images_that_are_nearly_the_same_are_listed_in_pairs_and_gone_to(desk, t
     desk.until(lambda: len(panel(desk).model._pictures) == 2)
     panel(desk).view.setFocus()
     desk.key(K.Key_L, M.AltModifier)
-    desk.until(lambda: desk.session.image.name == "one-smaller.png" and desk.program.similar._wanted is None)
+    desk.until(lambda: desk.session.image.name == "one-smaller.png" and desk.program.controls.similar._wanted is None)

@@ -31,11 +31,11 @@ def counting(desk):
 
 
 def rows(desk):
-    return {name: number for name, number, _ in desk.window.statistics.chart.rows}
+    return {name: number for name, number, _ in desk.window.panels["statistics"].chart.rows}
 
 
 def test_opening_the_panel_counts_and_a_change_makes_it_old(counting):
-    panel = counting.window.statistics
+    panel = counting.window.panels["statistics"]
     assert panel.figures is None
     counting.key(K.Key_J, M.ControlModifier | M.ShiftModifier)
     counting.until(lambda: panel.figures is not None)
@@ -53,7 +53,7 @@ def test_opening_the_panel_counts_and_a_change_makes_it_old(counting):
 
 
 def test_they_are_exported(counting, tmp_path, monkeypatch):
-    panel = counting.window.statistics
+    panel = counting.window.panels["statistics"]
     counting.window.show_panel("statistics", True)
     counting.until(lambda: panel.figures is not None)
     for suffix in ("csv", "png"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtCore import QObject, QRectF
 from PySide6.QtWidgets import QFileDialog
@@ -25,11 +26,9 @@ from annotator.io.settings import Settings
 from annotator.jobs.job import Job
 from annotator.ui.labelling.check_follow import follow, rows_of
 from annotator.ui.labelling.check_repairs import GroupRepair
-from annotator.ui.labelling.workbench import Workbench
+from annotator.ui.labelling.panel_controls import ControlParts
 from annotator.ui.notices import Subject
-from annotator.ui.project.session import ProjectSession
-from annotator.ui.refine.controller import RefineController
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.panels.checks import CheckPanel
 from annotator.ui.threads.background import BackgroundWork, Errand
 
 SETTING = "check_images"
@@ -41,17 +40,11 @@ _NOT_RUN = "Nothing was checked yet."
 class Checks(QObject):
     """One per window. A run reads the project file on a thread of its own; later changes are followed in the list."""
 
-    def __init__(
-        self,
-        window: MainWindow,
-        session: ProjectSession,
-        refine: RefineController,
-        bench: Workbench,
-        settings: Settings,
-    ) -> None:
-        super().__init__(window)
-        self._window, self._session, self._refine, self._bench = window, session, refine, bench
-        self._panel, self._notices = window.checks, window.notices
+    def __init__(self, parts: ControlParts) -> None:
+        super().__init__(parts.window)
+        self._window, self._session = window, session = parts.window, parts.session
+        self._refine, self._bench, settings = parts.refine, parts.bench, parts.settings
+        self._panel, self._notices = cast(CheckPanel, window.panels["checks"]), window.notices
         self._work: BackgroundWork | None = None
         self._works: list[BackgroundWork] = []
         self._meanwhile: list[Change] = []
@@ -73,7 +66,7 @@ class Checks(QObject):
         session.opened.connect(self._begin_project)
         session.changed.connect(self._on_change)
         session.image_changed.connect(self._on_image)
-        bench.picture_shown.connect(self._on_picture)
+        self._bench.picture_shown.connect(self._on_picture)
 
     # --- a run --------------------------------------------------------------------------------------------------------
 

@@ -25,11 +25,8 @@ from annotator.domain.windowing import show
 from annotator.io.project.soundness import sound_mask
 from annotator.io.project.store import ProjectStore
 from annotator.ui.canvas.latest import Latest
-from annotator.ui.labelling.slice_control import SliceControl
-from annotator.ui.labelling.window_level import WindowLevel
+from annotator.ui.labelling.panel_controls import ControlParts
 from annotator.ui.panels.planes import Drawn, PlanesPanel
-from annotator.ui.project.session import ProjectSession
-from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.threads.stack_reader import Stack, StackReader
 
 _NO_SERIES = "Open a series of slices to see it in all directions."
@@ -40,9 +37,10 @@ _MOST_NUMBERS = 255
 class Planes(QObject):
     """One per window."""
 
-    def __init__(self, window: MainWindow, session: ProjectSession, slices: SliceControl, greys: WindowLevel) -> None:
-        super().__init__(window)
-        self._window, self._session, self._slices, self._greys = window, session, slices, greys
+    def __init__(self, parts: ControlParts) -> None:
+        super().__init__(parts.window)
+        self._window, self._session = window, session = parts.window, parts.session
+        self._slices, self._greys = parts.commands.slices, parts.greys
         self._panel = cast(PlanesPanel, window.panels["planes"])
         self._reader, self._cutter = StackReader(self), Latest(self)
         self._objects = _Objects()
@@ -54,7 +52,7 @@ class Planes(QObject):
         self._reader.grown.connect(self._on_grown)
         self._reader.failed.connect(self._panel.show_note)
         self._panel.slab_changed.connect(self.draw)
-        greys.changed.connect(self.draw)
+        self._greys.changed.connect(self.draw)
         session.image_changed.connect(lambda _image: self._follow())
         session.opened.connect(self._leave)
         session.changed.connect(self._on_change)

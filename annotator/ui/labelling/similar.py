@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -28,13 +28,11 @@ from annotator.io.images.windowed import through_stored
 from annotator.io.project.looks import read_hashes, read_neighbours, update_looks
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import Job
-from annotator.ui.labelling.workbench import Workbench
+from annotator.ui.labelling.panel_controls import ControlParts
 from annotator.ui.notices import Subject
-from annotator.ui.panels.similar import THUMB_PX, SimilarRow
-from annotator.ui.project.session import ProjectSession
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.panels.similar import THUMB_PX, SimilarPanel, SimilarRow
 from annotator.ui.threads.background import BackgroundWork
-from annotator.ui.threads.loading import ImageLoader, PoolJob
+from annotator.ui.threads.loading import PoolJob
 
 SHOWN = 60
 _PICTURE_MARGIN = 0.25
@@ -64,10 +62,11 @@ class Similar(QObject):
 
     _cut = Signal(object, object)  # (the work that it is of, pictures by id)
 
-    def __init__(self, window: MainWindow, session: ProjectSession, loader: ImageLoader, bench: Workbench) -> None:
-        super().__init__(window)
-        self._window, self._session, self._loader, self._bench = window, session, loader, bench
-        self._panel, self._notices = window.similar, window.notices
+    def __init__(self, parts: ControlParts) -> None:
+        super().__init__(parts.window)
+        self._window, self._session = window, session = parts.window, parts.session
+        self._loader, self._bench = parts.loader, parts.bench
+        self._panel, self._notices = cast(SimilarPanel, window.panels["similar"]), window.notices
         self._looks: Looks | None = None
         self._work: BackgroundWork | None = None
         self._question: Question | None = None
@@ -85,7 +84,7 @@ class Similar(QObject):
         self._cut.connect(self._on_cut)
         session.opened.connect(self._forget)
         session.changed.connect(self._on_change)
-        bench.picture_shown.connect(self._on_picture)
+        parts.bench.picture_shown.connect(self._on_picture)
 
     def find(self) -> None:
         """The objects most like the selected one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog
@@ -16,19 +17,19 @@ from annotator.io.figures_report import SUFFIXES, write_figures
 from annotator.io.project.figures import read_figures
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import Job
+from annotator.ui.labelling.panel_controls import ControlParts
 from annotator.ui.notices import Subject
-from annotator.ui.project.session import ProjectSession
-from annotator.ui.shell.main_window import MainWindow
+from annotator.ui.panels.statistics import StatisticsPanel
 from annotator.ui.threads.background import BackgroundWork, Errand
 
 
 class Statistics(QObject):
     """One per window. Counting reads the project file on a thread of its own."""
 
-    def __init__(self, window: MainWindow, session: ProjectSession) -> None:
-        super().__init__(window)
-        self._window, self._session = window, session
-        self._panel, self._notices = window.statistics, window.notices
+    def __init__(self, parts: ControlParts) -> None:
+        super().__init__(parts.window)
+        self._window, self._session = window, session = parts.window, parts.session
+        self._panel, self._notices = cast(StatisticsPanel, window.panels["statistics"]), window.notices
         self._work: BackgroundWork | None = None
         self._is_changed = False
         """Whether the project was changed while it is counted."""

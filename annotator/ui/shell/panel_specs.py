@@ -43,6 +43,8 @@ class PanelSpec:
         height_px: its share of the column at the right, beside the others there.
         is_open: whether it is there before the person has shown or hidden it.
         make: its content; a widget with a ``view``, which takes the focus for it.
+        control: ``module:name`` of what joins it with the project, made from ``ControlParts`` of
+            ``annotator/ui/labelling/panel_controls.py``; empty: others do.
     """
 
     id: str
@@ -53,8 +55,10 @@ class PanelSpec:
     least_width_px: int = 0
     height_px: int = 0
     is_open: bool = True
+    control: str = ""
 
 
+_CONTROLS = "annotator.ui.labelling"
 PANELS = (
     PanelSpec(
         id="objects",
@@ -103,6 +107,7 @@ PANELS = (
         least_width_px=220,
         height_px=360,
         is_open=False,
+        control=f"{_CONTROLS}.similar:Similar",
     ),
     PanelSpec(
         id="window",
@@ -123,6 +128,7 @@ PANELS = (
         least_width_px=220,
         height_px=640,
         is_open=False,
+        control=f"{_CONTROLS}.planes:Planes",
     ),
     PanelSpec(
         id="checks",
@@ -133,6 +139,7 @@ PANELS = (
         least_width_px=220,
         height_px=360,
         is_open=False,
+        control=f"{_CONTROLS}.checks:Checks",
     ),
     PanelSpec(
         id="statistics",
@@ -143,6 +150,7 @@ PANELS = (
         least_width_px=220,
         height_px=360,
         is_open=False,
+        control=f"{_CONTROLS}.statistics:Statistics",
     ),
     PanelSpec(
         id="images",
