@@ -103,6 +103,9 @@ def build_program(
     refine = RefineController(client, sink, author=author)
     with theme.styled_at_the_end():
         window = MainWindow(theme, presets()[settings.get("keymap")], ask_thumbnail=thumbnail_asker(thumbs, session))
+    for part in (session, client, loader, thumbs, refine):
+        # They go with it: what listens to them is kept by them, and would keep the window.
+        part.setParent(window)
     views = Views(window, session)
     notices = window.notices
     NoticeUpkeep(notices, session, refine, canvas=window.canvas, objects=window.objects, parent=window)

@@ -89,11 +89,12 @@ class Driver:
         return next((w for w in QApplication.topLevelWidgets() if isinstance(w, MainWindow) and w.isVisible()), None)
 
     @staticmethod
-    def until(condition: Callable[[], bool]) -> None:
+    def until(condition: Callable[[], bool], *, seen: Callable[[], object] = lambda: "") -> None:
+        """``seen``: what there was instead."""
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             if time.monotonic() > deadline_s:
-                raise TimeoutError("the window did not get there")
+                raise TimeoutError(f"the window did not get there: {seen()}")
             spin(5)
 
     def activate(self, widget: QWidget) -> None:
@@ -253,7 +254,9 @@ def use(hands: Driver) -> None:
 
 def install(hands: Driver) -> None:
     bar = hands.window.area.error_bar
-    hands.until(lambda: bar.isVisible() and NAME in bar.text)  # a larger model may be offered at the same time
+    told_quietly = hands.window.status.message
+    # A larger model may be offered at the same time.
+    hands.until(lambda: bar.isVisible() and NAME in bar.text, seen=lambda: (bar.text, told_quietly.text()))
     told = bar.text
     hands.press(bar.button)
     dialog: TrainDialog = hands.dialog(TrainDialog)

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
 from PySide6.QtGui import QAccessible, QAction
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QLabel, QMainWindow, QToolButton
+from shiboken6 import isValid
 
 from annotator.domain.errors import UserError
 from annotator.io.project.store import ProjectStore
@@ -518,3 +519,12 @@ def test_an_import_that_failed_can_be_tried_again(desk):
     assert dialog.start_button.isHidden(), dialog.report.toPlainText()
     dialog.close()
     desk.until(lambda: desk.session.store is not None)
+
+
+def test_what_a_window_listens_to_goes_with_it(desk, qapp) -> None:
+    """Or every window of a process would stay, with its images, and the next one would be slower to close."""
+    desk.open()
+    parts = (desk.session, desk.client, desk.loader, desk.refine, desk.program.thumbnails)
+    desk.close()
+    qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert not any(map(isValid, parts))
