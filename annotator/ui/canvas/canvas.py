@@ -99,8 +99,7 @@ class Canvas(CanvasDisplay):
         # Not by Tab, which is another candidate here and would not lead away again; F6 goes round.
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
-        self._held = _NO_BUTTON
-        """The mouse button of the gesture."""
+        self._held = _NO_BUTTON  # the mouse button of the gesture
         self._panned_to: QPointF | None = None
         """Where the mouse has taken the image, in view pixels, while it pans."""
         self._cursor_shape, self._turned = cursors.ARROW, 0.0

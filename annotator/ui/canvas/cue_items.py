@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
@@ -55,6 +57,13 @@ class CueItem(QGraphicsItem):
             painter.setOpacity(_FADED if placed.end <= self._settled else 1.0)
             for path, is_positive in placed.cue.lines():
                 paint_cue(painter, path, self._colours[is_positive])
+
+
+def show_dots(dots: Sequence[QGraphicsItem], cues: tuple[PlacedCue, ...], *, is_peeking: bool) -> None:
+    """Those of an object's clicks, but not of those that a cue stands for: it is drawn itself."""
+    cued = {at for placed in cues for at in range(placed.first, placed.end)}
+    for at, dot in enumerate(dots):
+        dot.setVisible(not is_peeking and at not in cued)
 
 
 def paint_cue(painter: QPainter, path: Path, colour: QColor) -> None:

@@ -13,7 +13,7 @@ from annotator.domain.outline import Outline
 from annotator.domain.ports.engine import LogitsArray
 from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.domain.proposals.table import ProposalTable
-from annotator.ui.canvas.cue_items import CueItem
+from annotator.ui.canvas.cue_items import CueItem, show_dots
 from annotator.ui.canvas.heat_items import GhostItem, HeatItem
 from annotator.ui.canvas.items import BoxItem, ImageItem, PointItem
 from annotator.ui.canvas.mask_items import MaskItem, ObjectLayer
@@ -157,7 +157,7 @@ class Overlays:
         self._box.setVisible(self._prompt_box is not None and not is_peeking)
         for item in (self._heat, self._ghost, self._cues):
             item.setVisible(not is_peeking)
-        self._show_dots()
+        show_dots(self._points, self._cues.cues, is_peeking=self._is_peeking)
 
     def set_candidate(self, mask: Mask | None, colour: str) -> None:
         if mask is None:
@@ -182,7 +182,7 @@ class Overlays:
         for at, item in enumerate(self._points):
             item.setOpacity(SETTLED_OPACITY if at < settled else 1.0)
         self._cues.set_cues(prompts.cues, settled=settled)
-        self._show_dots()
+        show_dots(self._points, self._cues.cues, is_peeking=self._is_peeking)
         if prompts.box != self._prompt_box:
             self._prompt_box = prompts.box
             self.show_box(prompts.box)
@@ -221,12 +221,6 @@ class Overlays:
 
     def drop_band(self) -> None:
         self._band.hide()
-
-    def _show_dots(self) -> None:
-        """Of clicks, but not of those that a cue stands for: it is drawn itself."""
-        cued = {at for placed in self._cues.cues for at in range(placed.first, placed.end)}
-        for at, item in enumerate(self._points):
-            item.setVisible(not self._is_peeking and at not in cued)
 
     def _added(self, point: PointPrompt) -> PointItem:
         item = PointItem(point, self._colour_of(point))

@@ -135,7 +135,7 @@ class Workbench(QObject):
         canvas, refine, status = self._window.canvas, self._refine, self._window.status
         canvas.pointed.connect(self._on_pointed)
         canvas.boxed.connect(self._on_boxed)
-        canvas.cued.connect(self._on_cued)
+        canvas.cued.connect(self._on_pointed)
         canvas.object_clicked.connect(self._commands.select_clicked)
         canvas.objects_ringed.connect(self._commands.marks.select_many)
         canvas.menu_wanted.connect(self._commands.show_menu)
@@ -297,20 +297,15 @@ class Workbench(QObject):
 
     # --- the current object -----------------------------------------------------------------------------------------
 
-    def _on_pointed(self, point: PointPrompt) -> None:
+    def _on_pointed(self, said: PointPrompt | Cue) -> None:
         if self._session.is_writable:
             self.before_prompt()
-            self._refine.add_point(point)
+            self._refine.add_point(said)
 
     def _on_boxed(self, box: Box) -> None:
         if self._session.is_writable:
             self.before_prompt()
             self._refine.set_box(box)
-
-    def _on_cued(self, cue: Cue) -> None:
-        if self._session.is_writable:
-            self.before_prompt()
-            self._refine.put_cue(cue)
 
     def _on_refine(self, state: RefineState) -> None:
         self._views.on_refine(state)

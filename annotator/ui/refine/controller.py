@@ -129,17 +129,14 @@ class RefineController(QObject):
 
     # --- prompts ------------------------------------------------------------------------------------------------------
 
-    def add_point(self, point: PointPrompt) -> None:
-        """A click; one outside the image is pulled to its edge."""
-        self._loop.do(moves.Click(point, self._clock()))
+    def add_point(self, said: PointPrompt | Cue) -> None:
+        """A click; one outside the image is pulled to its edge. A cue is a step like it, of several clicks."""
+        at_s = self._clock()
+        self._loop.do(moves.Click(said, at_s) if isinstance(said, PointPrompt) else moves.PutCue(said, at_s))
 
     def set_box(self, box: Box) -> None:
         """A box, clipped to the image; it replaces an earlier one."""
         self._loop.do(moves.DrawBox(box, self._clock()))
-
-    def put_cue(self, cue: Cue) -> None:
-        """A prompt of a kind of its own: one step, asked by the clicks that it stands for."""
-        self._loop.do(moves.PutCue(cue, self._clock()))
 
     def paint(self, stroke: Stroke) -> None:
         """A stroke of the brush or eraser over the current mask; a brush alone makes an object by hand."""
