@@ -223,7 +223,7 @@ def test_ctrl_c_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert any(line.startswith("ok") for line in process.stdout), "before the first step it says what it will do"
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, said
     assert f"Stopped. What was accepted so far is in {out}" in said
     assert "Traceback" not in said
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     process = start("demo", "--out", str(tmp_path / "file" / "below"))
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2, said
     assert said.startswith(f"annotator: {tmp_path / 'file' / 'below'} cannot be written")
     assert len(said.splitlines()) == 1

@@ -221,12 +221,17 @@ def test_an_engine_that_does_not_end_is_no_success(desk, monkeypatch):
     assert [row.id for row in stored(project)] == [annotation.id], "what was accepted is there all the same"
 
 
+def wait_for_the_mask(desk) -> None:
+    """Until the other project is open and only the mask of the old one is to come."""
+    desk.until(lambda: len(desk.program.files._patience._wishes) == 1)
+
+
 def test_changing_the_project_waits_and_the_mask_is_in_the_old_one(desk):
     desk.open()
     others = other_folder(desk)
     old = accept_in_flight(desk)
     drop(desk, others)
-    desk.qtbot.wait(150)
+    wait_for_the_mask(desk)
     assert desk.session.store.path == old
     desk.engine.let_go()
     desk.until(lambda: desk.session.store.path != old and desk.shown_row() == 0)
@@ -244,10 +249,9 @@ def test_the_old_project_stays_when_its_mask_does_not_come(desk):
     desk.engine.segmenter.decode_errors.append(ModelError("The device is gone."))
     old = accept_in_flight(desk)
     drop(desk, others)
-    desk.qtbot.wait(150)
+    wait_for_the_mask(desk)
     desk.engine.let_go()
-    desk.until(desk.refine.can_leave)
-    desk.qtbot.wait(50)
+    desk.until(lambda: desk.refine.can_leave() and not desk.program.files._switch.is_opening)
     assert desk.session.store.path == old
     assert len(desk.refine.state.prompts.points) == 1
     with ProjectStore.open_folder(others) as free:
