@@ -7,6 +7,7 @@ import logging
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import shiboken6
@@ -106,6 +107,7 @@ def differences() -> dict[str, dict[str, tuple[str, ...]]]:
     return {name: {action: tuple(keys) for action, keys in own.items()} for name, own in data.items()}
 
 
+@cache
 def native(key: str) -> str:
     """A key as it is written on the person's system, with signs for the long names."""
     text = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)

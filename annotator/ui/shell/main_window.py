@@ -95,7 +95,7 @@ class MainWindow(QMainWindow):
         )
         self._round = FocusRound(self, [cast(Any, panel).view for panel in self.panels.values()])
         self.area.empty.open_button.setFocus()
-        self.set_keymap(keymap)
+        self._show_keymap(keymap)
         theme.subscribe(self._retint)
         self.setGeometry(first_place(self))
 
@@ -136,6 +136,9 @@ class MainWindow(QMainWindow):
 
     def set_keymap(self, keymap: Keymap) -> None:
         self.actions_by_id.set_keymap(keymap)
+        self._show_keymap(keymap)
+
+    def _show_keymap(self, keymap: Keymap) -> None:
         self.gate.set_held(self.actions_by_id.held_keys())
         self.canvas.pointer.set_box_keys(keymap.keys("tool_box"))
         for name in TOOL_STRIP:
