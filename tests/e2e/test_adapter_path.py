@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from annotator.io.project.store import ProjectStore
 from annotator.jobs.training_record import open_records
 from tests.e2e.adapter_driver import IMAGES, NAME
 from tests.e2e.nuclei import write_nuclei
-from tests.e2e.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ROOT / "checkpoints" / registry()["nano"].file
@@ -54,7 +54,7 @@ class Desk:
     def installed(self) -> Path:
         return self.root / "checkpoints" / "adapters" / f"{NAME}.safetensors"
 
-    def drive(self, warm: Warm, mode: str, *, model: str) -> dict[str, list[dict[str, Any]]]:
+    def drive(self, mode: str, *, model: str) -> dict[str, list[dict[str, Any]]]:
         home = {"ANNOTATOR_HOME": "home", "XDG_CACHE_HOME": "cache", "ANNOTATOR_CHECKPOINTS": "checkpoints"}
         env = {
             **os.environ,
@@ -63,16 +63,15 @@ class Desk:
             "OMP_NUM_THREADS": "2",
             "PYTHONPATH": str(ROOT),
         }
-        process = warm.start("adapter_driver", mode, str(self.pictures), model, env=env, stderr=-1)
-        with process.stdout:
-            printed = process.stdout.read()
-        assert process.wait() == 0, printed
+        command = [sys.executable, "-m", "tests.e2e.adapter_driver", mode, str(self.pictures), model]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
+        assert done.returncode == 0, done.stdout + done.stderr
         seen: dict[str, list[dict[str, Any]]] = {}
-        for line in printed.splitlines():
+        for line in done.stdout.splitlines():
             if line.startswith("{"):
                 found = json.loads(line)
                 seen.setdefault(found.pop("step"), []).append(found)
-        assert "failed" not in seen, printed
+        assert "failed" not in seen, done.stdout
         return seen
 
     def copied(self, root: Path) -> Desk:
@@ -81,12 +80,12 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def trained(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Twenty images labelled, an adapter trained; the window was closed while that went on."""
     desk = Desk(tmp_path_factory.mktemp("adapter"))
     write_nuclei(desk.pictures, IMAGES)
     # A person's own weights file; it happens to be the embedded model.
-    seen = desk.drive(warm, "label", model=str(EMBEDDED))
+    seen = desk.drive("label", model=str(EMBEDDED))
     assert seen["labelled"] == [{"images": IMAGES, "boxes": IMAGES // 2}]
     (progress,) = seen["progress"]
     assert progress["is_running"]
@@ -115,13 +114,13 @@ def let_the_gate_say(desk: Desk, difference: float) -> None:
 
 @pytest.mark.parametrize("is_better", [True, False], ids=["better", "no better"])
 def test_what_was_trained_is_installed_swapped_in_and_suggests_clicks(
-    warm: Warm, trained: Desk, tmp_path: Path, *, is_better: bool
+    trained: Desk, tmp_path: Path, *, is_better: bool
 ) -> None:
     desk = trained.copied(tmp_path / "desk")
     let_the_gate_say(desk, 0.02 if is_better else -0.02)
     (folder,) = desk.runs.glob("*/*")
     candidate = (folder / "candidate.safetensors").read_bytes()
-    seen = desk.drive(warm, "use", model="nano")
+    seen = desk.drive("use", model="nano")
 
     (found,) = seen["found"]
     assert f"{NAME} is trained and waits" in found["told"]

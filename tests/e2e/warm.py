@@ -2,7 +2,7 @@
 
     python -m tests.e2e.warm SOCKET
 
-What a start costs is mostly imports, and five files start the program a dozen times. A copy is a process of its own: it
+What a start costs is mostly imports, and three files start the program seven times. A copy is a process of its own: it
 makes its own window, loads its own model and can be killed. Only what is imported, and that it is, is shared; fresh
 starts have their own tests (``test_demo.py``, ``test_wheel.py``).
 """
@@ -25,7 +25,7 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120.0
 _MOST_BYTES = 1 << 18
-DRIVERS = ("adapter_driver", "carry_driver", "kill_driver", "report_driver")
+DRIVERS = ("carry_driver", "kill_driver", "report_driver")
 _HEAVY = (
     *("torch", "cv2", "skimage.measure", "annotator.ui.app", "annotator.engine.load", "annotator.engine.sam2.files"),
     *(f"tests.e2e.{name}" for name in DRIVERS),
