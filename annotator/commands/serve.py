@@ -12,7 +12,7 @@ from annotator.commands.precision_option import PRECISIONS, add_precision_argume
 from annotator.commands.ray_option import add_share_argument, share_of
 from annotator.domain.errors import UserError
 
-_COMPAT = ("label-studio", "cvat", "x-anylabeling")
+_COMPAT = ("label-studio", "cvat", "x-anylabeling", "nninteractive")
 LABEL_STUDIO_TOKEN = "LABEL_STUDIO_TOKEN"
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     models = tuple(dict.fromkeys(name.strip() for name in args.models.split(",") if name.strip()))
     models = models or (_best(args.model),)
     least, most = args.replicas
-    serve_on_ray(settings, Spread(args.ray, models, args.models_each, least, most, args.target, share_of(args)))
+    serve_on_ray(settings, Spread(args.ray, models, args.models_each, least, most, args.target, share_of(args), args.idle_seconds))
     return 0
 
 
@@ -104,6 +104,9 @@ def _add_ray_arguments(group: Any) -> None:
     group.add_argument("--ray", metavar="ADDRESS", help="replicas on the machines of this cluster; `local`: start one")
     group.add_argument("--replicas", type=_least_and_most, default=(1, 1), metavar="N|MIN-MAX", help="default: 1")
     add_share_argument(group, of="a replica")
+    group.add_argument(
+        "--idle-seconds", type=_count(1), default=600, metavar="N", help="before one too many ends (default 600)"
+    )
     group.add_argument("--target", type=_count(1), default=4, metavar="N", help="requests of each, before more start")
     group.add_argument(
         "--models", default="", metavar="NAMES", help="may be named in paths, with commas; first: default"

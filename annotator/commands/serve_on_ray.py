@@ -21,6 +21,8 @@ _NAME = "annotator"
 _ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 """Takes the replica from a hash of the session's id, here the image's; experimental, says Ray: used here only."""
 _TRIES, _AGAIN_S = 5, 0.5
+_BUSY_S = 10.0
+"""So long there have to be too many requests before another replica is started: a model takes about as long to load."""
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +35,8 @@ class Spread:
         models: that requests may name; the first one is meant without a name.
         most_models: in memory of a replica at a time.
         cards: of a replica; a part of one is shared with others.
-        least, most: replicas; Ray starts more at over ``target`` requests for each, and ends idle ones.
+        least, most: replicas; Ray starts more at over ``target`` requests for each, and ends those that were too many
+            for ``idle_s`` seconds.
     """
 
     address: str
@@ -43,6 +46,7 @@ class Spread:
     most: int = 1
     target: float = 4.0
     cards: float = 0.0
+    idle_s: float = 600.0
 
 
 class RayReplica(Replica):
@@ -103,7 +107,8 @@ def scaling_of(spread: Spread) -> dict[str, Any]:
     if spread.least == spread.most:
         return {"num_replicas": spread.least}
     replicas = {"min_replicas": spread.least, "max_replicas": spread.most}
-    return {"autoscaling_config": {**replicas, "target_ongoing_requests": spread.target}}
+    delays = {"upscale_delay_s": _BUSY_S, "downscale_delay_s": spread.idle_s}
+    return {"autoscaling_config": {**replicas, **delays, "target_ongoing_requests": spread.target}}
 
 
 class _Asking:

@@ -20,9 +20,16 @@ from annotator.server.metrics import Metrics
 from annotator.server.problems import Problem, busy, of_error
 from annotator.server.settings import ServerSettings
 
-OPEN_PATHS = ("/v1/health", "/v1/ready", "/openapi.json", "/label-studio/health", "/x-anylabeling/health")
+OPEN_PATHS = (
+    "/v1/health", "/v1/ready", "/openapi.json", "/label-studio/health", "/x-anylabeling/health",
+    "/nninteractive/healthz",
+)  # fmt: skip
 """Need no token: they hold nothing of anybody."""
-UPLOAD_PATHS = ("/v1/images", "/cvat", "/label-studio/predict", "/x-anylabeling/v1/predict")
+_ARRAYS = ("set_image", "add_scribble_interaction", "add_lasso_interaction", "add_initial_seg_interaction")
+UPLOAD_PATHS = (
+    "/v1/images", "/cvat", "/label-studio/predict", "/x-anylabeling/v1/predict",
+    *(f"/nninteractive/{name}" for name in _ARRAYS),
+)  # fmt: skip
 _BODIES, _BODIES_PER_CLIENT = 8, 2
 """Bodies of the largest size that may be in memory at a time, and those of one client."""
 REFUSAL_S, MOST_REFUSAL_S = 0.25, 2.0

@@ -61,10 +61,9 @@ def serve(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        UserError: the address cannot be had, or the model cannot be loaded.
+        UserError: the address cannot be had, the model cannot be loaded, or a contract needs a package.
     """
     settings = settings.checked()
-    listening = listen(settings)
     failures: list[Exception] = []
 
     def on_ready(what: ModelInfo | Exception) -> None:
@@ -76,7 +75,7 @@ def serve(settings: ServerSettings) -> None:
 
     core = ServerCore(settings, load=partial(load_model, settings), on_ready=on_ready)
     server = make_server(make_app(core), core)
-    with listening:
+    with listen(settings) as listening:
         announce(listening)
         run(server, listening)
     if failures:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from annotator.server.compat import cvat, label_studio, x_anylabeling
+from annotator.server.compat import cvat, label_studio, nninteractive, x_anylabeling
 from annotator.server.settings import ServerSettings
 
 
@@ -22,5 +22,6 @@ class Contract:
 CONTRACTS: Mapping[str, Contract] = {
     "label-studio": Contract("/label-studio", label_studio.make_router),
     "cvat": Contract("/cvat", cvat.make_router),
+    "nninteractive": Contract("/nninteractive", nninteractive.make_router),
     "x-anylabeling": Contract("/x-anylabeling", x_anylabeling.make_router),
 }

@@ -151,16 +151,31 @@ def test_a_replica_that_has_gone_is_a_problem_and_a_stop_ends_what_waits() -> No
     ("given", "expected"),
     [
         ("1", {"num_replicas": 1}),
-        ("2-6", {"autoscaling_config": {"min_replicas": 2, "max_replicas": 6, "target_ongoing_requests": 3.0}}),
+        (
+            "2-6",
+            {
+                "autoscaling_config": {
+                    "min_replicas": 2,
+                    "max_replicas": 6,
+                    "target_ongoing_requests": 3.0,
+                    "upscale_delay_s": 10.0,
+                    "downscale_delay_s": 45.0,
+                }
+            },
+        ),
     ],
 )
 def test_what_ray_is_told_of_scaling(given: str, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(serve_on_ray, "serve_on_ray", lambda _settings, spread: asked.append(spread))
-    options = ["--ray", "local", "--models", "nano, nano-3", "--target", "3"]
+    options = ["--ray", "local", "--models", "nano, nano-3", "--target", "3", "--idle-seconds", "45"]
     assert main(["serve", *options, "--replicas", given]) == 0
     assert serve_on_ray.scaling_of(asked[0]) == expected
     assert asked[0].models == ("nano", "nano-3")
+    assert asked[0].cards == 0
+    for more, cards in ((["--device", "cuda"], 1), (["--ray-gpus", "0.25"], 0.25)):
+        assert main(["serve", *options, *more]) == 0
+        assert asked[-1].cards == cards
     assert main(["serve", *options, "--compat", "cvat"]) == 2
     with pytest.raises(SystemExit):
         main(["serve", *options, "--replicas", "3-2"])
