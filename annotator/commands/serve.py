@@ -6,11 +6,14 @@ import argparse
 import importlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotator.commands.precision_option import PRECISIONS, add_precision_argument
 from annotator.commands.ray_option import add_share_argument, share_of
 from annotator.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from annotator.server.settings import ServerSettings
 
 _COMPAT = ("label-studio", "cvat", "x-anylabeling", "nninteractive")
 LABEL_STUDIO_TOKEN = "LABEL_STUDIO_TOKEN"
@@ -66,9 +69,32 @@ def run(args: argparse.Namespace) -> int:
                 f"The server needs the package {name}, which is not installed.", "Run: pip install 'annotator[serve]'"
             ) from error
     from annotator.server.process import serve
+
+    settings = _settings(args)
+    if args.ray is None:
+        serve(settings)
+        return 0
+    from annotator.commands.serve_on_ray import Spread, serve_on_ray
+
+    if settings.compat:
+        raise UserError("--compat needs a server of one process.", "Leave out --ray, or --compat.")
+    models = tuple(dict.fromkeys(name.strip() for name in args.models.split(",") if name.strip()))
+    models = models or (_best(args.model),)
+    least, most = args.replicas
+    serve_on_ray(
+        settings,
+        Spread(args.ray, models, args.models_each, least, most, args.target, share_of(args), args.idle_seconds),
+    )
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> ServerSettings:
+    """Raises:
+    UserError: a token file that cannot be read, or no such contract.
+    """
     from annotator.server.settings import ServerSettings, read_tokens
 
-    settings = ServerSettings(
+    return ServerSettings(
         host=args.host,
         port=args.port,
         tokens=read_tokens(args.token_file),
@@ -86,18 +112,6 @@ def run(args: argparse.Namespace) -> int:
         label_studio_url=_http(args.label_studio_url),
         label_studio_token=os.environ.get(LABEL_STUDIO_TOKEN, ""),
     )
-    if args.ray is None:
-        serve(settings)
-        return 0
-    from annotator.commands.serve_on_ray import Spread, serve_on_ray
-
-    if settings.compat:
-        raise UserError("--compat needs a server of one process.", "Leave out --ray, or --compat.")
-    models = tuple(dict.fromkeys(name.strip() for name in args.models.split(",") if name.strip()))
-    models = models or (_best(args.model),)
-    least, most = args.replicas
-    serve_on_ray(settings, Spread(args.ray, models, args.models_each, least, most, args.target, share_of(args), args.idle_seconds))
-    return 0
 
 
 def _add_ray_arguments(group: Any) -> None:

@@ -64,14 +64,14 @@ def _unpacked(data: bytes, *, axes: int, most: int) -> npt.NDArray[Any]:
     (chunks,) = struct.unpack_from("<I", data, at)
     at += 4
     out = np.empty(math.prod(shape), np.dtype(name))
-    whole, written = memoryview(out).cast("B"), 0
+    whole, written = out.view(np.uint8), 0
     for _ in range(chunks):
         length, packed = _CHUNK.unpack_from(data, at)
         at += _CHUNK.size
         chunk = data[at : at + packed]
         if len(chunk) != packed or written + length > whole.nbytes or blosc().get_cbuffer_sizes(chunk)[0] != length:
             raise ValueError("a chunk is of another size than it says")
-        whole[written : written + length] = blosc().decompress2(chunk)
+        whole[written : written + length] = np.frombuffer(blosc().decompress2(chunk), np.uint8)
         at, written = at + packed, written + length
     if written != whole.nbytes:
         raise ValueError("something is missing")
@@ -83,8 +83,8 @@ def packed(array: npt.NDArray[Any]) -> bytes:
     array = np.ascontiguousarray(array)
     name = array.dtype.name.encode("ascii")
     module = blosc()
-    chunk = module.compress2(
-        memoryview(array).cast("B"), typesize=array.itemsize, codec=module.Codec.ZSTD, clevel=1,
+    chunk: bytes = module.compress2(
+        array.tobytes(), typesize=array.itemsize, codec=module.Codec.ZSTD, clevel=1,
         filters=[module.Filter.NOFILTER],
     )  # fmt: skip
     head = _HEAD.pack(_MAGIC, _VERSION, _ZSTD, array.ndim, len(name)) + name

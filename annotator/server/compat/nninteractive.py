@@ -75,7 +75,9 @@ def make_router(settings: ServerSettings) -> APIRouter:
     router, leases = APIRouter(), Leases()
     _add_lease_paths(router, leases)
     _add_volume_paths(router, leases, settings.max_pixels)
-    _add_prompt_paths(router, leases, settings.max_pixels)
+    _add_mask_paths(router, leases, settings.max_pixels)
+    _add_prompt_paths(router, leases)
+    _add_stroke_paths(router, leases, settings.max_pixels)
     return router
 
 
@@ -138,6 +140,8 @@ def _add_volume_paths(router: APIRouter, leases: Leases, most: int) -> None:
         leases.of(token, request.state.client)  # the model looks closer by itself
         return {"ok": True}
 
+
+def _add_mask_paths(router: APIRouter, leases: Leases, most: int) -> None:
     @router.post("/reset_interactions")
     async def reset_interactions(request: Request, token: LeaseToken = "") -> dict[str, Any]:
         leases.of(token, request.state.client).forget()
@@ -162,7 +166,7 @@ def _add_volume_paths(router: APIRouter, leases: Leases, most: int) -> None:
         return _changed(lease, [], ran=False)
 
 
-def _add_prompt_paths(router: APIRouter, leases: Leases, most: int) -> None:
+def _add_prompt_paths(router: APIRouter, leases: Leases) -> None:
     @router.post("/add_point_interaction")
     async def add_point(request: Request, wanted: PointIn, token: LeaseToken = "") -> Response:
         lease = leases.of(token, request.state.client)
@@ -185,6 +189,8 @@ def _add_prompt_paths(router: APIRouter, leases: Leases, most: int) -> None:
         box = Box(left, top, max(right, left + 1), max(bottom, top + 1))
         return await _said(request, lease, wanted, plane, lambda prompts: with_box(prompts, box))
 
+
+def _add_stroke_paths(router: APIRouter, leases: Leases, most: int) -> None:
     @router.post("/add_scribble_interaction")
     async def add_scribble(request: Request, token: LeaseToken = "") -> Response:
         lease = leases.of(token, request.state.client)
