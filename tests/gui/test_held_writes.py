@@ -182,6 +182,8 @@ def test_places_and_facts_are_kept_while_it_is_locked(desk, other):
     other.lock()
     desk.key(K.Key_D)
     desk.wait_image(1)
+    desk.session.facts.settle()
+    assert desk.session.image.width == 160
     other.let_go()
     desk.until(lambda: not desk.session.attempts.is_waiting)
     store = desk.session.store

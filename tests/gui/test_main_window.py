@@ -440,7 +440,7 @@ def test_clicks_before_the_model_is_loaded_are_answered(desk):
     assert "torch" not in desk.window.status.engine.text()
     desk.click(60, 60)
     assert len(desk.refine.state.prompts.points) == 1
-    assert desk.window.area.busy.isVisible()
+    desk.until(desk.window.area.busy.isVisible)
     desk.engine.let_load()
     desk.wait_mask(60, 60)
     assert "fake" in desk.window.status.engine.text()

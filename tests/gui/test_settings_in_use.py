@@ -85,6 +85,7 @@ def test_uids_of_dicom_are_kept_only_where_the_person_wants_it(desk):
     for name in ("a.dcm", "b.dcm"):
         write_dicom(folder / name)
     desk.open(folder=folder)
+    desk.session.facts.settle()
     store, mark = desk.session.store, desk.window.status.uids
     uids = {"SOPInstanceUID", "SeriesInstanceUID"}
     first = store.images()[0]
@@ -99,12 +100,14 @@ def test_uids_of_dicom_are_kept_only_where_the_person_wants_it(desk):
     assert mark.isVisible()
     desk.session.go_to(store.images()[1].id)
     desk.wait_image(1)
+    desk.session.facts.settle()
     second = store.images()[1]
     assert uids < set(second.extra)
     export_coco(store, desk.root / "out.json", all_images=True)
     assert second.extra["SOPInstanceUID"] in (desk.root / "out.json").read_text()
     desk.session.keeps_uids = False  # a colleague, who has not asked for it
-    desk.session.record_facts(second.id, sha256="", width=0, height=0, extra=second.extra)
+    desk.session.facts.take(second.id, sha256="", width=0, height=0, extra=second.extra)
+    desk.session.facts.settle()
     assert uids < set(store.images()[1].extra)
     dialog = desk.program.files.show_settings()
     dialog.editors["dicom_uids"].setChecked(False)
@@ -124,6 +127,7 @@ def test_a_new_project_keeps_uids_for_who_wants_them_and_an_old_one_is_not_chang
     with ProjectStore.open_folder(folder) as store:
         store.meta_set(UIDS_KEY, LEFT_OUT)
     desk.open(folder=folder)
+    desk.session.facts.settle()
     assert set(desk.session.store.images()[0].extra) == {"Modality", "series"}
     assert desk.window.status.uids.isHidden()
     other = desk.root / "other"
@@ -132,6 +136,7 @@ def test_a_new_project_keeps_uids_for_who_wants_them_and_an_old_one_is_not_chang
     desk.program.files.open_path(other)
     desk.until(lambda: desk.session.store is not None and desk.session.store.image_root == other)
     desk.wait_image(0)
+    desk.session.facts.settle()
     assert "SOPInstanceUID" in desk.session.store.images()[0].extra
     assert desk.window.status.uids.isVisible()
 

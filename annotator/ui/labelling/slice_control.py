@@ -148,17 +148,22 @@ class SliceControl(QObject):
             self._places = ()
             self._read_annotated()
             self.stop()
-        self._show(image)
+        if is_other or image is None:
+            self._show(image)
+        elif series is not None:
+            self._bar.show_position(image.position)  # a video has thousands of frames: marks are made when they change
 
     def _on_selection(self, _ids: object) -> None:
-        self._show(self._session.image)
+        if self._members:
+            self._show(self._session.image)
         self.timeline.on_selection(self._members)
 
     def _on_change(self, change: Change) -> None:
         if self._series is not None:
             if change.annotation_ids:
                 self._read_annotated()
-            self._show(self._session.image)
+            if change.name != "image facts":
+                self._show(self._session.image)
             self.timeline.on_change(change)
 
     def _read_annotated(self) -> None:

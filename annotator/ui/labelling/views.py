@@ -77,7 +77,9 @@ class Views(QObject):
         rows = [session.images[session.row_of[one]] for one in change.image_ids if one in session.row_of]
         window.film.model.update_rows(rows)
         self.refresh_progress()
-        self._refresh_lists()
+        self._refresh_objects()
+        if change.category_ids or change.annotation_ids:
+            self._refresh_classes()
         if self.has_picture:
             self.objects.sync(change)
         self.update_actions()
@@ -87,13 +89,15 @@ class Views(QObject):
         self.refresh_chip()
         self._paint_candidate()
 
-    def show_picture(self, has_picture: bool) -> None:
-        """The canvas shows an image now (or none): its objects follow."""
+    def show_picture(self, has_picture: bool, *, is_passing: bool = False) -> None:
+        """The canvas shows an image now (or none): its objects follow. ``is_passing``: the next slice is at hand, and
+        what lies over the canvas stays as it is."""
         self.has_picture = has_picture
         self.objects.show()
-        self._refresh_lists()
-        self.refresh_chip()
-        self.refresh_hint()
+        self._refresh_objects()
+        if not is_passing:
+            self.refresh_chip()
+            self.refresh_hint()
         self.update_actions()
 
     @property
@@ -128,6 +132,10 @@ class Views(QObject):
             hint.hide()
 
     def _refresh_lists(self) -> None:
+        self._refresh_objects()
+        self._refresh_classes()
+
+    def _refresh_objects(self) -> None:
         session, window = self._session, self._window
         window.objects.set_rows(
             session.annotations,
@@ -136,7 +144,6 @@ class Views(QObject):
             is_writable=session.is_writable,
         )
         window.docks["objects"].detail.setText(grouped(len(session.annotations)) if session.annotations else "")
-        self._refresh_classes()
 
     def _refresh_classes(self) -> None:
         session = self._session

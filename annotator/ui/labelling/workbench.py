@@ -202,7 +202,7 @@ class Workbench(QObject):
         self.picture = None
         if not keeps_canvas:
             self._clear_canvas()
-        self._views.show_picture(False)
+        self._views.show_picture(False, is_passing=keeps_canvas)
         self._feedback.show_image("")
         self._notices.withdraw(Subject.IMAGE)
 
@@ -220,7 +220,7 @@ class Workbench(QObject):
             return
         self.picture, loaded = picture, picture.loaded
         self._feedback.set_busy("image", is_busy=False)
-        self._session.record_facts(
+        self._session.facts.take(
             record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
         )
         self._feedback.show_image(loaded.image_key)

@@ -80,6 +80,7 @@ class LargeEdits(QObject):
         """
         session = self._session
         self.settle()
+        session.facts.settle()
         store = session.store
         if store is None:
             return
@@ -114,6 +115,7 @@ class LargeEdits(QObject):
         """Take the newest edit back, or do again what was undone last."""
         session = self._session
         self.settle()
+        session.facts.settle()
         store = session.store
         if store is None:
             return

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -33,13 +32,14 @@ from annotator.domain.project import (
 )
 from annotator.io.project.drafts import Kept
 from annotator.io.project.edit_rows import REDO, UNDO
-from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY, facts_to_keep
+from annotator.io.project.identifiers import KEPT, LEFT_OUT, UIDS_KEY
 from annotator.io.project.opened import OpenedProject, is_same_project, open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.project.attempts import EDIT, ONCE, Attempts
 from annotator.ui.project.attribute_book import AttributeBook
 from annotator.ui.project.class_book import ClassBook
 from annotator.ui.project.draft_book import DraftBook
+from annotator.ui.project.fact_book import FactBook
 from annotator.ui.project.large_edits import LargeEdits
 from annotator.ui.project.slice_book import SliceBook
 
@@ -96,7 +96,7 @@ class ProjectSession(QObject):
         self._current_id = 0
         self.attempts = Attempts(self)
         self.classes, self.attributes, self.drafts = ClassBook(self), AttributeBook(self), DraftBook(self)
-        self.slices, self.large = SliceBook(self), LargeEdits(self)
+        self.slices, self.large, self.facts = SliceBook(self), LargeEdits(self), FactBook(self)
         self.image_filter, self.locked = ImageFilter(), frozenset[int]()  # locked: objects that only steps back change
 
     # --- opening and closing ----------------------------------------------------------------------------------------
@@ -151,6 +151,7 @@ class ProjectSession(QObject):
     def _let_go(self) -> ProjectStore | None:
         """Forget the project; its store stays open."""
         self.large.settle()
+        self.facts.settle()
         self.attempts.try_now()
         store, self.store, self.found = self.store, None, None
         self.attempts.forget()
@@ -229,6 +230,7 @@ class ProjectSession(QObject):
         if self.store is None:
             raise ProjectReadOnlyError("No project is open.", "Open a folder first.")
         self.large.settle()
+        self.facts.settle()
         edit.refuse_locked(self.locked)
         try:
             change = self.store.apply(edit, kept=kept)
@@ -317,21 +319,6 @@ class ProjectSession(QObject):
         return self.categories.get(self.classes.current_id)
 
     # --- beside the document ------------------------------------------------------------------------------------------
-
-    def record_facts(self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any]) -> None:
-        """Remember what reading an image showed; a replaced image file is reported."""
-        store = self.store
-        if store is None:
-            return
-        extra = facts_to_keep(store, extra, self.remember)
-
-        def work() -> None:
-            change = store.record_image_facts(image_id, sha256=sha256, width=width, height=height, extra=extra)
-            self.broadcast(change)
-            if change.notice:
-                self.warned.emit(change.notice)
-
-        self.attempt(work, f"facts of image {image_id}")
 
     def remember(self, key: str, value: str) -> None:
         store = self.store

@@ -174,6 +174,8 @@ class ClassChip(QWidget):
 
     def set_category(self, category: Category | None, *, number: int = 0, note: str = "") -> None:
         """``number`` stands in the chip; ``note`` follows the name, e.g. that clicks remove."""
+        if (category, number, note) == (self._category, self._number, self._note) and category is not None:
+            return
         self._category, self._number, self._note = category, number, note
         self.setAccessibleName(f"Class in use: {category.name if category else 'none'} {note}".strip())
         self.setVisible(category is not None)
@@ -227,6 +229,8 @@ class HintLine(QWidget):
         self.hide()
 
     def show_text(self, text: str) -> None:
+        if text == self._label.text() and not self.isHidden():
+            return
         self._label.setText(text)
         self.setAccessibleName(text)
         self._resize()
@@ -264,6 +268,9 @@ def _paint_card(widget: QWidget, theme: Theme) -> None:
     painter.end()
 
 
+_BEAT_MS = 40
+
+
 class BusyLine(QWidget):
     """A thin line at the canvas's top: moving while the length of work is unknown, else filling up."""
 
@@ -278,14 +285,16 @@ class BusyLine(QWidget):
         self.hide()
 
     def set_busy(self, is_busy: bool) -> None:
+        """It comes with the first beat: what is over before is not shown."""
         if is_busy and not self._timer_id:
-            self._timer_id = self.startTimer(40)
+            self._timer_id = self.startTimer(_BEAT_MS)
         elif not is_busy and self._timer_id:
             self.killTimer(self._timer_id)
             self._timer_id = 0
-        self.setVisible(is_busy)
+            self.hide()
 
     def timerEvent(self, _event: object) -> None:
+        self.show()
         self._phase = (self._phase + 0.02) % 1.0
         self.update()
 

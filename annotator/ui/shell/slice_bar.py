@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
+from typing import TypeVar
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
@@ -32,6 +34,7 @@ _MARK_PX = 5
 _KEY_PX = 9
 _GAP_PX = 3
 _PAGE = 10
+_LEAST_BAR_PX = 3.0
 _NOTE_FROM_PX = 720
 _SPEED_EDGE_PX = 24
 """Around the words of the speed: the sign of the menu and the edges."""
@@ -86,6 +89,9 @@ class SliceTrack(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._slices = Slices(())
+        self._marks: tuple[tuple[int, int, Mark], ...] = ()
+        self._tracks: tuple[tuple[int, int, TrackMark], ...] = ()
+        """First slice, how many, and the mark that they share: a video has thousands, and each step paints them."""
         self.position = 0
         self.setFixedHeight(_HEIGHT_PX)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -98,8 +104,10 @@ class SliceTrack(QWidget):
         return len(self._slices.marks)
 
     def show_slices(self, slices: Slices) -> None:
-        if slices != self._slices:
+        if slices is not self._slices and slices != self._slices:
             self._slices = slices
+            self._marks = tuple(run for run in _runs(slices.marks) if run[2] is not Mark.NONE)
+            self._tracks = tuple(run for run in _runs(slices.tracks) if run[2] is not TrackMark.NONE)
             self.update()
 
     def show_position(self, position: int) -> None:
@@ -129,11 +137,10 @@ class SliceTrack(QWidget):
         painter.drawRoundedRect(QRectF(left, middle - _GROOVE_PX / 2, right - left, _GROOVE_PX), 2, 2)
         width = max(2.0, (right - left) / self.count - 1)
         colours = {Mark.OBJECTS: QColor(tokens.accent), Mark.DONE: QColor(tokens.ok)}
-        for position, mark in enumerate(self._slices.marks):
-            if mark is not Mark.NONE:
-                painter.setBrush(colours[mark])
-                at = self.x_of(position) - width / 2
-                painter.drawRect(QRectF(at, middle + _GROOVE_PX / 2 + 3, width, _MARK_PX))
+        for position, count, mark in self._marks:
+            painter.setBrush(colours[mark])
+            for at, wide in self._bars(position, count, width):
+                painter.drawRect(QRectF(at, middle + _GROOVE_PX / 2 + 3, wide, _MARK_PX))
         self._paint_tracks(painter, width)
         painter.setBrush(QColor(tokens.surface))
         for place in self._slices.gaps:
@@ -151,24 +158,37 @@ class SliceTrack(QWidget):
         """Above the groove: bars for carried slices (half as high where they are doubtful), diamonds for key frames, a
         cross where a track was lost."""
         tokens, base = self._theme.tokens, self.height() / 2 - _GROOVE_PX / 2 - 3
-        for position, mark in enumerate(self._slices.tracks):
-            at = self.x_of(position)
+        for first, count, mark in self._tracks:
             if mark in (TrackMark.FOUND, TrackMark.DOUBTFUL):
                 is_sure = mark is TrackMark.FOUND
                 high = _MARK_PX if is_sure else _MARK_PX / 2
                 painter.setBrush(QColor(tokens.accent if is_sure else tokens.warn))
-                painter.drawRect(QRectF(at - width / 2, base - high, width, high))
-            elif mark is TrackMark.KEY:
-                half, middle = _KEY_PX / 2, base - _KEY_PX / 2
-                painter.setBrush(QColor(tokens.text))
-                corners = ((0, -half), (half, 0), (0, half), (-half, 0))
-                painter.drawPolygon(QPolygonF([QPointF(at + x, middle + y) for x, y in corners]))
-            elif mark is TrackMark.LOST:
-                half, middle = _KEY_PX / 2 - 1, base - _KEY_PX / 2
-                painter.setPen(QPen(QColor(tokens.danger), 2))
-                painter.drawLine(QPointF(at - half, middle - half), QPointF(at + half, middle + half))
-                painter.drawLine(QPointF(at - half, middle + half), QPointF(at + half, middle - half))
-                painter.setPen(Qt.PenStyle.NoPen)
+                for left, wide in self._bars(first, count, width):
+                    painter.drawRect(QRectF(left, base - high, wide, high))
+                continue
+            for position in range(first, first + count):
+                self._paint_sign(painter, mark, self.x_of(position), base)
+
+    def _bars(self, first: int, count: int, width: float) -> Iterator[tuple[float, float]]:
+        """Left edge and width of the bars of slices that are marked alike: one for all where they would touch."""
+        if width <= _LEAST_BAR_PX:
+            yield self.x_of(first) - width / 2, self.x_of(first + count - 1) - self.x_of(first) + width
+        else:
+            yield from ((self.x_of(position) - width / 2, width) for position in range(first, first + count))
+
+    def _paint_sign(self, painter: QPainter, mark: TrackMark, at: float, base: float) -> None:
+        tokens = self._theme.tokens
+        if mark is TrackMark.KEY:
+            half, middle = _KEY_PX / 2, base - _KEY_PX / 2
+            painter.setBrush(QColor(tokens.text))
+            corners = ((0, -half), (half, 0), (0, half), (-half, 0))
+            painter.drawPolygon(QPolygonF([QPointF(at + x, middle + y) for x, y in corners]))
+        elif mark is TrackMark.LOST:
+            half, middle = _KEY_PX / 2 - 1, base - _KEY_PX / 2
+            painter.setPen(QPen(QColor(tokens.danger), 2))
+            painter.drawLine(QPointF(at - half, middle - half), QPointF(at + half, middle + half))
+            painter.drawLine(QPointF(at - half, middle + half), QPointF(at + half, middle - half))
+            painter.setPen(Qt.PenStyle.NoPen)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
@@ -259,6 +279,11 @@ class SliceBar(QFrame):
             "  ·  ".join([counted(len(slices.marks), "slice"), *([slices.note] if slices.note else [])])
         )
 
+    def show_position(self, position: int) -> None:
+        """Another slice of the series that is shown."""
+        self.track.show_position(position)
+        self._say()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._say()
@@ -276,6 +301,18 @@ class SliceBar(QFrame):
         if position < len(slices.places_mm):
             words.append(f"{slices.places_mm[position]:.1f} mm")
         return [*words, slices.note] if slices.note and self.width() >= _NOTE_FROM_PX else words
+
+
+_M = TypeVar("_M", Mark, TrackMark)
+
+
+def _runs(marks: Sequence[_M]) -> Iterator[tuple[int, int, _M]]:
+    """Neighbours with the same mark: the first one's place, and how many they are."""
+    at = 0
+    for mark, same in groupby(marks):
+        count = sum(1 for _ in same)
+        yield at, count, mark
+        at += count
 
 
 def _times(speed: float) -> str:

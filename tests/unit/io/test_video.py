@@ -158,3 +158,14 @@ def test_a_series_outside_of_a_project(tmp_path: Path) -> None:
     assert (len(source), source.is_video) == (6, True)
     assert [number_in(source.read(at).rgb) for at in (4, 0, 5)] == [4, 0, 5]
     assert json.dumps(source.name(3))
+
+
+def test_a_video_that_is_late_does_not_keep_what_it_passes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write_video(tmp_path / "a.mp4", "mp4v", 60)
+    shown = [number_in(decoding.load_image(path, frame=frame).rgb) for frame in (0, 20, 40, 58)]
+    assert shown == [0, 20, 40, 58]
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 1 + 3 * 5
+    assert [number_in(decoding.load_image(path, frame=frame).rgb) for frame in (30, 29, 12)] == [30, 29, 12]
