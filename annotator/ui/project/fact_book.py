@@ -85,8 +85,9 @@ class FactBook(QObject):
         for image_id, facts in chosen:
 
             def work(image_id: int = image_id, facts: _Facts = facts) -> None:
-                known = {"sha256": facts.sha256, "width": facts.width, "height": facts.height, "extra": facts.extra}
-                change = store.record_image_facts(image_id, **known)
+                change = store.record_image_facts(
+                    image_id, sha256=facts.sha256, width=facts.width, height=facts.height, extra=facts.extra
+                )
                 self._changed |= change.image_ids
                 if change.notice and session.image is not None and session.image.id == image_id:
                     notices.append(change.notice)
