@@ -12,7 +12,7 @@ MODULE_LINES, BODY_LINES, METHODS, METHODS_WITH_BASES = 400, 40, 25, 40
 LISTS = {"add_arguments", "build_program", "with_video_memory"}
 """One statement per thing, one after the other: options, handlers, parts. Split, they would be harder to read."""
 LARGE_CLASSES = {
-    "ProjectSession": 32,
+    "ProjectSession": 31,
     "Story": 26,
 }
 """From before the budget was watched; they may become smaller, not larger."""

@@ -80,9 +80,10 @@ def load_image(
         pixels = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels))
         stream.seek(0)
         sha256 = _hash_of(stream, name)
+        content = "" if sha256 else _sampled(stream)
     rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
     rgb.setflags(write=False)
-    image_key = _key(sha256, frame, reader, pixels.window)
+    image_key = _key(sha256 or f"{content}|{hashlib.sha256(rgb).hexdigest()}", frame, reader, pixels.window)
     extra = dict(pixels.extra)
     if pixels.spacing_mm is not None:
         extra["spacing_mm"] = list(pixels.spacing_mm)
@@ -97,6 +98,7 @@ def load_image(
         note=pixels.note,
         native=_native(pixels, rgb),
         file_key=image_key,
+        content=content,
     )
 
 
@@ -357,13 +359,18 @@ def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> Im
 
 _hashes: OrderedDict[tuple[int, ...], str] = OrderedDict()
 _KEPT_HASHES = 256
+HASHED_BYTES = 256 << 20
+"""Reading more of a volume or video takes seconds before anything of it is to be seen."""
 
 
 def _hash_of(stream: BinaryIO, name: str) -> str:
-    """Of a file's bytes. That of a file which is read frame by frame is made once in each reader process."""
+    """Of a file's bytes; empty where there are so many that the first picture would wait for it. That of a file which
+    is read frame by frame is made once in each reader process."""
     digest = hashlib.sha256()
     try:
         info = os.fstat(stream.fileno())
+        if info.st_size > HASHED_BYTES:
+            return ""
         stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         if stamp not in _hashes:
             while block := stream.read(1 << 20):

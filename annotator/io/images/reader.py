@@ -54,7 +54,8 @@ class LoadedImage:
     Attributes:
         rgb: H x W x 3, uint8, C-contiguous, read-only.
         width, height: pixels as shown (after EXIF orientation).
-        sha256: of the file's bytes, hexadecimal.
+        sha256: of the file's bytes, hexadecimal; empty of a very large file, which ``content`` names then, by its size
+            and parts of it.
         image_key: 64 hexadecimal characters that name these pixels: file, frame, reader version and window.
         spacing_mm: pixel size (x, y) in millimetres, or None when the file does not say.
         extra: plain JSON data for ``ImageRecord.extra``: DICOM's SOPInstanceUID, SeriesInstanceUID and Modality, and
@@ -80,6 +81,7 @@ class LoadedImage:
     window: Window | None = None
     file_key: str = ""
     regions: Regions | None = None
+    content: str = ""
 
     @property
     def source(self) -> Native:

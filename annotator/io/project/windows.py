@@ -111,9 +111,9 @@ class WindowBook:
 
     def _own(self, image: LoadedImage) -> str:
         uid = image.extra.get("SeriesInstanceUID")
-        return (
-            f"series/{pseudonym(self._salt, 'series', str(uid))}" if uid else f"file/{image.sha256 or image.file_key}"
-        )
+        if uid:
+            return f"series/{pseudonym(self._salt, 'series', str(uid))}"
+        return f"file/{image.sha256 or image.content or image.file_key}"
 
     def _put(self, key: str, text: str) -> None:
         if self._rows.get(key, "") == text:
