@@ -83,7 +83,7 @@ def load_image(
         content = "" if sha256 else _sampled(stream)
     rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
     rgb.setflags(write=False)
-    image_key = _key(sha256 or f"{content}|{hashlib.sha256(rgb).hexdigest()}", frame, reader, pixels.window)
+    image_key = _key(sha256 or f"{content}|{hashlib.sha256(rgb.data).hexdigest()}", frame, reader, pixels.window)
     extra = dict(pixels.extra)
     if pixels.spacing_mm is not None:
         extra["spacing_mm"] = list(pixels.spacing_mm)
