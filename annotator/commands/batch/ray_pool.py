@@ -92,6 +92,8 @@ class RayPool:
         self._ray, self._most = ray, most
         self._recipe = ray.put(recipe)
         self._cards = share_of(recipe.args)
+        least = IMAGES_A_CALL_ON_CARD if self._cards else IMAGES_A_CALL
+        self._images_a_call = max(least, recipe.args.batch_size or 1)
         self._actor = ray.remote(worker).options(num_cpus=1, num_gpus=self._cards)
         self._workers: list[_Worker] = []
         self._about, self._precision = "", ""
@@ -123,7 +125,7 @@ class RayPool:
             UserError: the machines have different models, or none can be loaded.
             BaseException: what ``on_row`` raised.
         """
-        size = max(IMAGES_A_CALL_ON_CARD if self._cards else IMAGES_A_CALL, self._recipe.args.batch_size or 1)
+        size = self._images_a_call
         waiting = deque(_Call(tuple(items[at : at + size])) for at in range(0, len(items), size))
         while waiting or any(worker.calls for worker in self._workers):
             self._grow(len(waiting))
