@@ -238,3 +238,74 @@ def test_a_search_goes_on_after_a_kill_where_it_was(seeker):
     folder(seeker).go_on()
     seeker.until(lambda: folder(seeker)._run is None and len(seeker.finder.questions) == asked + 2)
     seeker.until(lambda: count_of(seeker, 2) == 2)
+
+
+def test_a_cancelled_search_goes_on_where_it_was_when_that_is_wanted(seeker):
+    seeker.open(images=4)
+    seeker.accept_at(*MIDDLES[0])
+    seeker.finder.is_at_once = False
+    seeker.finder.found = objects()[:2]
+    steps = []
+    real = seeker.finder.steps
+
+    def held(embedding, image, image_key, question, known, **more):
+        steps.append(image_key)
+        if len(steps) == 3:
+            seeker.finder.step_gate.close()
+        return real(embedding, image, image_key, question, known, **more)
+
+    seeker.finder.steps = held
+    seeker.key(K.Key_L, M.ControlModifier | M.ShiftModifier)
+    seeker.until(lambda: len(steps) == 3 and count_of(seeker, 2) == 2)
+    job(seeker).cancel()
+    assert job(seeker).standing.state is JobState.CANCELLED
+    assert folder(seeker)._run is None
+    bar = seeker.window.area.error_bar
+    assert bar.label.text() == "The search for all like 1 example was stopped: 2 of 4 images are done."
+    assert [count_of(seeker, row) for row in (1, 2)] == [2, 2]
+    seeker.finder.step_gate.open()
+    seeker.finder.steps = real
+    asked = len(seeker.finder.questions)
+    bar.button.click()
+    seeker.until(lambda: folder(seeker)._run is None and len(seeker.finder.questions) == asked + 2)
+    seeker.until(lambda: count_of(seeker, 3) == 2)
+    assert job(seeker).standing.state is JobState.DONE
+    assert seeker.session.store.meta_get(KEY) == ""
+
+
+def test_images_that_cannot_be_looked_through_are_left_out_of_a_search(seeker, tmp_path):
+    """One that is cut off, one of a size that no memory holds; a single pixel and a plain one are looked through."""
+    folder_path = tmp_path / "odd"
+    folder_path.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    Image.fromarray(noise).save(folder_path / "0.png")
+    Image.fromarray(noise).save(folder_path / "1-cut.png")
+    (folder_path / "1-cut.png").write_bytes((folder_path / "1-cut.png").read_bytes()[:2000])
+    (folder_path / "2-huge.ppm").write_bytes(b"P6 200000 200000 255\n")
+    Image.fromarray(np.full((1, 1, 3), 90, np.uint8)).save(folder_path / "3-dot.png")
+    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(folder_path / "4-plain.png")
+    seeker.open(folder=folder_path)
+    seeker.accept_at(*MIDDLES[0])
+    seeker.finder.found = []
+    seeker.key(K.Key_L, M.ControlModifier | M.ShiftModifier)
+    seeker.until(lambda: job(seeker).standing.state is JobState.DONE)
+    names = [image.name for image in seeker.session.images]
+    said = [one for one in job(seeker).lines if any(one.startswith(f"{name}: ") for name in names)]
+    assert [one.split(":")[0] for one in sorted(said)] == ["1-cut.png", "2-huge.ppm"]
+    assert "too large" in " ".join(said)
+    assert folder(seeker)._run is None
+    assert len(seeker.session.annotations) == 1
+
+
+def test_going_on_without_the_image_of_the_examples_says_why_not(seeker):
+    seeker.open(images=2)
+    seeker.accept_at(*MIDDLES[0])
+    seeker.finder.step_gate.close()
+    seeker.finder.is_at_once = False
+    seeker.key(K.Key_L, M.ControlModifier | M.ShiftModifier)
+    job(seeker).cancel()
+    seeker.finder.step_gate.open()
+    (seeker.folder / "0.png").unlink()
+    seeker.window.area.error_bar.button.click()
+    seeker.until(lambda: "0.png" in seeker.window.area.error_bar.text)
+    assert folder(seeker)._run is None

@@ -217,9 +217,11 @@ class LikeFolder(QObject):
             self._next()
 
     def _skip(self, why: str) -> None:
-        """This image cannot be searched; the others are."""
+        """This image cannot be searched; the others are. Without a search it was about going on with one."""
         run = self._run
-        if run is not None and run.image is not None:
+        if run is None:
+            self._notices.warn(why, about=TOPIC)
+        elif run.image is not None:
             run.job.log(f"{run.image.name}: {why}")
             run.failed += 1
             run.left.discard(run.image.id)
@@ -247,12 +249,13 @@ class LikeFolder(QObject):
         self._tell(f"The folder was searched: {counted(run.found, 'proposal')}{left_out}.")
 
     def _cancel(self) -> None:
-        """The person does not want it any more; what was found stays."""
+        """The person ends it: what was found stays, and it goes on from there when that is wanted."""
         run, self._run = self._run, None
         if run is not None:
             self._client.drop_ahead()
-            self._forget()
             run.job.stopped()
+            if not self._offer_rest("stopped"):
+                self._tell("Stopped; what was found stays.")
 
     def _forget(self) -> None:
         self._session.remember(KEY, "")
@@ -266,14 +269,19 @@ class LikeFolder(QObject):
             self._client.drop_ahead()
             run.job.stopped()
         self._notices.withdraw(TOPIC)
+        self._offer_rest("interrupted")
+
+    def _offer_rest(self, ended: str) -> bool:
+        """Offer to go on with a search that has not come to its end; False when there is none."""
         store = self._session.store
         search = None if store is None or store.is_read_only else search_of(store.meta_get(KEY))
         if store is None or search is None:
-            return
+            return False
         done, total = len(store.searches.done()), len(self._session.images)
         what = title_of(len(search.examples)).removeprefix("Find ")
-        text = f"The search for {what} was interrupted: {done} of {counted(total, 'image')} are done."
+        text = f"The search for {what} was {ended}: {done} of {counted(total, 'image')} are done."
         self._notices.offer(text, about=TOPIC, action=("Go on", self.go_on), on_close=self._forget)
+        return True
 
     # --- beside the GUI thread ----------------------------------------------------------------------------------------
 
@@ -293,21 +301,22 @@ class LikeFolder(QObject):
         return read
 
     def _start_work(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
-        store = self._session.store
+        store, run = self._session.store, self._run
 
-        def use(result: Any) -> None:
-            if self._session.store is store:
+        def use(result: Any, error: Exception | None) -> None:
+            if error is not None and not isinstance(error, UserError):
+                raise error
+            if self._session.store is not store or self._run is not run:
+                return  # of a search that has ended meanwhile
+            if error is not None:
+                self._skip(str(error))
+            else:
                 then(result)
 
         self._pool.start(PoolJob(work, lambda result, error: self._arrived.emit(use, result, error)))
 
-    def _on_arrived(self, use: Callable[[Any], object], result: object, error: object) -> None:
-        if isinstance(error, UserError):
-            self._skip(str(error))
-        elif isinstance(error, Exception):
-            raise error
-        else:
-            use(result)
+    def _on_arrived(self, use: Callable[[Any, Any], object], result: object, error: object) -> None:
+        use(result, error)
 
     def _beside(self, write: Callable[[Any], object]) -> None:
         store = self._session.store
