@@ -20,6 +20,8 @@ SIZE_BINS = 24
 _LARGEST_PX = float(1 << 24)
 BANDS = 10
 """Of predicted IoU, in which the precision of proposals is counted."""
+FINDERS = {"everything": "Find everything", "like": "Find all like this", "words": "Find by words"}
+"""What the sources of proposals are called, for people; others go by their own name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
-from annotator.domain.figures import BANDS, ProjectFigures, ProposalFigures, size_edges
+from annotator.domain.figures import BANDS, FINDERS, ProjectFigures, ProposalFigures, size_edges
 from annotator.files.atomic import export_errors, write_atomic
 
 SUFFIXES = (".csv", ".json", ".png")
@@ -25,6 +25,7 @@ _COLUMNS = (
 _MOST_CLASSES = 30
 """In the picture; the others are one bar."""
 _PAPER, _INK, _DIM, _GRID = "#ffffff", "#1a1e23", "#4d565f", "#e3e6ea"
+_BAR = "#0a5cb8"
 _TAKEN, _REFUSED = "#0d6236", "#a81f1f"
 _WIDTH_PX, _MARGIN_PX, _LINE_PX, _LABEL_PX = 1000, 32, 26, 210
 _FONT_PX, _TITLE_PX = 16, 20
@@ -67,8 +68,13 @@ def lines_of(figures: ProjectFigures) -> list[str]:
         area = f", median {one.area_px[2]:,.0f} px²" if one.objects else ""
         found.append(f"  {one.name}: {one.objects:,} in {counted(one.images, 'image')}{area}")
     for proposals in figures.proposals:
-        found.append(f"proposals, {proposals.source}: {judged_text(proposals)}")
+        found.append(f"{title_of(proposals)}: {judged_text(proposals)}")
     return found
+
+
+def title_of(proposals: ProposalFigures) -> str:
+    """Who made these proposals, for people."""
+    return FINDERS.get(proposals.source, proposals.source)
 
 
 def judged_text(proposals: ProposalFigures) -> str:
@@ -91,20 +97,26 @@ def picture(figures: ProjectFigures, title: str, *, fonts: Path | None = None) -
     page.title(title)
     images = counted(sum(figures.images.values()), "image")
     page.text(f"{counted(figures.objects)} in {figures.images_with_objects:,} of {images}")
+    page.heading("Images")
+    page.bars([(status.value, count, _BAR) for status, count in figures.images.items() if count])
     page.heading("Objects per class")
     page.bars(bars)
+    page.heading("Median area per class, px²")
+    page.bars([(one.name, round(one.area_px[2]), one.colour) for one in ranked[:_MOST_CLASSES]])
     page.heading("Sizes")
     edges = size_edges()
     sums = [sum(one.sizes[at] for one in figures.classes) for at in range(len(edges) - 1)]
     used = [at for at, count in enumerate(sums) if count]
     shown = range(used[0], used[-1] + 1) if used else ()
-    page.bars([(f"{edges[at]:,.0f} to {edges[at + 1]:,.0f} px²", sums[at], "#0a5cb8") for at in shown])
+    page.bars([(f"{edges[at]:,.0f} to {edges[at + 1]:,.0f} px²", sums[at], _BAR) for at in shown])
+    page.heading("How they were made")
+    page.bars([(origin, count, _BAR) for origin, count in figures.origins.items()])
     for proposals in figures.proposals:
-        page.heading(f"Proposals: {proposals.source}")
+        page.heading(f"Proposals of “{title_of(proposals)}”")
         page.text(judged_text(proposals))
         page.pairs(
             [
-                (f"predicted IoU {at / BANDS:.1f} to {(at + 1) / BANDS:.1f}", *pair)
+                (f"score {at / BANDS:.1f} to {(at + 1) / BANDS:.1f}", *pair)
                 for at, pair in enumerate(proposals.bands)
                 if sum(pair)
             ]

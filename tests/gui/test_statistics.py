@@ -42,6 +42,11 @@ def test_opening_the_panel_counts_and_a_change_makes_it_old(counting):
     found = rows(counting)
     assert (found["accepted"], found["rejected"], found["waiting"]) == ("2", "1", "3")
     assert found["precision"] == "67%"
+    assert (found["unseen"], found["in progress"], found["everything"]) == ("2", "1", "2")
+    names = [(name, number) for name, number, _ in panel.chart.rows]
+    at = names.index(("Median area per class", ""))
+    assert names[at + 1] == ("object", "256 px²")
+    assert ("Find everything", "") in names
     assert "2 objects in 1 of" in panel.stands.text()
     assert panel.chart.grab().toImage().width() > 0
     counting.key(K.Key_Z, M.ControlModifier)

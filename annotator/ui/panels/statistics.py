@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from annotator.domain.counting import counted
-from annotator.domain.figures import BANDS, ProjectFigures, ProposalFigures, size_edges
+from annotator.domain.figures import BANDS, FINDERS, ProjectFigures, ProposalFigures, size_edges
 from annotator.ui.look.numbers import grouped
 from annotator.ui.look.theme import Theme
 
@@ -15,7 +15,6 @@ _HINT = "Counts objects per class, their sizes, and which proposals were accepte
 _LINE_PX, _BAR_PX, _PAD_PX = 26, 4, 12
 _LEAST_PX = 32
 """Of the chart, so that the buttons below it are seen in a low window, too."""
-_SOURCES = {"everything": "Find everything", "like": "Find all like this"}
 
 
 class _Chart(QWidget):
@@ -154,13 +153,32 @@ class StatisticsPanel(QWidget):
             rows = [*self._classes(self._figures), *self._sizes(self._figures)]
             for proposals in self._figures.proposals:
                 rows += self._proposals(proposals)
+            rows += [*self._images(self._figures), *self._origins(self._figures)]
         self.chart.set_rows(rows)
+
+    def _images(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+        counts, accent = {one.value: count for one, count in figures.images.items() if count}, self._theme.tokens.accent
+        most = max(counts.values(), default=0) or 1
+        lines = [(name, grouped(count), ((count / most, accent),)) for name, count in counts.items()]
+        return [("Images", "", ()), *lines] if lines else []
+
+    def _origins(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+        most, accent = max(figures.origins.values(), default=0) or 1, self._theme.tokens.accent
+        lines = [(name, grouped(count), ((count / most, accent),)) for name, count in figures.origins.items()]
+        return [("How they were made", "", ()), *lines] if lines else []
 
     def _classes(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
         ranked = sorted(figures.classes, key=lambda one: -one.objects)
         most = max((one.objects for one in ranked), default=0) or 1
         lines = [(one.name, grouped(one.objects), ((one.objects / most, one.colour),)) for one in ranked]
-        return [("Objects per class", "", ()), *lines]
+        lines = [("Objects per class", "", ()), *lines]
+        areas = [one for one in ranked if one.objects]
+        if areas:
+            largest = max(one.area_px[2] for one in areas) or 1
+            medians = [(one.name, one.area_px[2], one.colour) for one in areas]
+            lines.append(("Median area per class", "", ()))
+            lines += [(name, f"{grouped(round(px))} px²", ((px / largest, colour),)) for name, px, colour in medians]
+        return lines
 
     def _sizes(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
         edges = size_edges()
@@ -178,7 +196,7 @@ class StatisticsPanel(QWidget):
         judged = (("accepted", own.accepted), ("corrected since", own.corrected), ("rejected", own.rejected))
         kinds = (*judged, ("waiting", own.waiting), ("not needed", own.covered))
         lines: list[tuple[str, str, tuple[tuple[float, str], ...]]] = [
-            (_SOURCES.get(own.source, own.source), "", ()),
+            (FINDERS.get(own.source, own.source), "", ()),
             *((name, grouped(count), ()) for name, count in kinds),
         ]
         if own.precision is not None:
