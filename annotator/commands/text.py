@@ -8,6 +8,7 @@ from pathlib import Path
 
 from annotator.commands.batch.words import add_word_arguments
 from annotator.commands.frame_options import add_frame_options, pick_of
+from annotator.commands.predict import parse_point
 from annotator.domain.counting import counted
 from annotator.domain.frame_pick import ALL_FRAMES
 
@@ -20,7 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="F.json", help="COCO with scores, a category a phrase"
     )
     add_word_arguments(parser)
-    parser.add_argument("--model", metavar="NAME|PATH", help="makes masks of boxes (default: the best one here)")
+    parser.add_argument(
+        "--point",
+        type=parse_point,
+        action="append",
+        default=[],
+        metavar="X,Y[,0|1]",
+        help="a click beside the words, in one image: which object is meant, as of predict; may be repeated",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="makes masks of boxes, and answers clicks where the model for words has none of its own "
+        "(default: the best one here)",
+    )
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="where the models run (default: the best)")
 
@@ -37,13 +51,15 @@ def run(args: argparse.Namespace) -> int:
     from annotator.commands.batch.words import asked_in_words, words_of
     from annotator.commands.batch.work_list import list_work
     from annotator.commands.output import check_output
-    from annotator.domain.errors import ExportError
+    from annotator.domain.errors import ExportError, PromptError
 
     out: Path = args.out
     if out.suffix.lower() != ".json":
         raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
     phrases = words_of(args)
     items = list_work(args.sources, images=None, pick=pick_of(args) or ALL_FRAMES)
+    if args.point and len(items) != 1:
+        raise PromptError("Clicks are about one image.", "Name one image with --point.")
     check_output(out, sources=(*(item.path for item in items), args.model))
 
     from annotator.engine.load import load_segmenter

@@ -11,6 +11,23 @@ HUB_PARTS = (ModelPart("config.json"), ModelPart("model.safetensors"))
 WORDS_PARTS = (*HUB_PARTS, ModelPart("tokenizer_config.json"), ModelPart("tokenizer.json"))
 """What a folder of a model needs that reads words."""
 
+QWEN_PARTS = tuple(
+    ModelPart(name)
+    for name in (
+        "config.json",
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "tokenizer_config.json",
+        "tokenizer.json",
+        "preprocessor_config.json",
+        "chat_template.json",
+    )
+)
+"""The same of a larger one, whose weights lie in two files."""
+
+EVF_PARTS = (*HUB_PARTS, ModelPart("sentencepiece.bpe.model"))
+
 CHAT_PARTS = (
     *WORDS_PARTS,
     *(ModelPart(name) for name in ("preprocessor_config.json", "processor_config.json", "chat_template.json")),
@@ -267,7 +284,7 @@ FAMILIES: tuple[FamilySpec, ...] = (
                 rank=rank,
                 url=f"https://huggingface.co/YxZhang/{name}/resolve/main",
                 bytes=3_150_000_000,
-                parts=(*HUB_PARTS, ModelPart("sentencepiece.bpe.model")),
+                parts=EVF_PARTS,
                 page=f"https://huggingface.co/YxZhang/{name}",
             )
             for name, rank in (("evf-sam2", 24), ("evf-sam2-multitask", 26))
@@ -277,6 +294,27 @@ FAMILIES: tuple[FamilySpec, ...] = (
         needs=("sentencepiece",),
         extra="evf",
         finder="annotator.engine.evf.files:load",
+    ),
+    FamilySpec(
+        "evf_clicks",
+        "EVF-SAM 2 for clicks",
+        "annotator.engine.evf.files:load_clicks",
+        models=tuple(
+            ModelEntry(
+                f"{name}-clicks",
+                "evf_clicks",
+                name,
+                "Apache-2.0",
+                rank=-1,
+                url=f"https://huggingface.co/YxZhang/{name}/resolve/main",
+                bytes=3_150_000_000,
+                parts=EVF_PARTS,
+                page=f"https://huggingface.co/YxZhang/{name}",
+            )
+            for name in ("evf-sam2", "evf-sam2-multitask")
+        ),
+        can=_PROMPTS | {Ability.EVERYTHING},
+        model_types=("evf",),
     ),
     FamilySpec(
         "clip",
@@ -326,16 +364,17 @@ FAMILIES: tuple[FamilySpec, ...] = (
                 rank=rank,
                 url=f"https://huggingface.co/{page}/resolve/main",
                 bytes=size,
-                parts=CHAT_PARTS,
+                parts=parts,
                 page=f"https://huggingface.co/{page}",
             )
-            for name, rank, size, page in (
-                ("smolvlm-256m", 2, 517_000_000, "HuggingFaceTB/SmolVLM-256M-Instruct"),
-                ("smolvlm-500m", 3, 1_020_000_000, "HuggingFaceTB/SmolVLM-500M-Instruct"),
+            for name, rank, size, parts, page in (
+                ("smolvlm-256m", 2, 517_000_000, CHAT_PARTS, "HuggingFaceTB/SmolVLM-256M-Instruct"),
+                ("smolvlm-500m", 3, 1_020_000_000, CHAT_PARTS, "HuggingFaceTB/SmolVLM-500M-Instruct"),
+                ("qwen2-vl-2b", 4, 4_420_000_000, QWEN_PARTS, "Qwen/Qwen2-VL-2B-Instruct"),
             )
         ),
         can=frozenset({Ability.NAMES, Ability.DESCRIBES}),
-        model_types=("idefics3",),
+        model_types=("idefics3", "qwen2_vl"),
         needs=("transformers",),
         extra="vlm",
         namer="annotator.engine.hf.vlm:load",

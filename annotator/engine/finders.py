@@ -90,10 +90,21 @@ def check_takes_examples(name: str) -> None:
     """Raises:
     ModelError: the model for words of that name (empty: the best that can be used) knows words alone.
     """
+    _check_takes(name, Ability.EXAMPLES, "no example boxes")
+
+
+def check_takes_clicks(name: str) -> None:
+    """Raises:
+    ModelError: the model for words of that name (empty: the best that can be used) takes no clicks beside them.
+    """
+    _check_takes(name, Ability.WITH_CLICKS, "no clicks beside them")
+
+
+def _check_takes(name: str, what: Ability, told: str) -> None:
     found = next((one for one in offers() if (one.is_ready if not name else one.entry.name == name)), None)
-    if found is not None and Ability.EXAMPLES not in found.family.can:
-        able = ", ".join(one.entry.name for one in offers() if Ability.EXAMPLES in one.family.can)
-        raise ModelError(f"{found.entry.name} takes words, and no example boxes.", f"Those that do: {able}.")
+    if found is not None and what not in found.family.can:
+        able = ", ".join(one.entry.name for one in offers() if what in one.family.can)
+        raise ModelError(f"{found.entry.name} takes words, and {told}.", f"Those that do: {able}.")
 
 
 class FinderShelf:

@@ -25,7 +25,7 @@ class ModelOffer:
 
 def find_offer() -> ModelOffer | None:
     """The smallest SAM 2.1 when none is on this computer, else None. Asks the network: not for the GUI thread."""
-    entries = [entry for entry in weights.registry().values() if entry.kind == "sam2" and entry.url]
+    entries = [entry for entry in weights.registry().values() if entry.kind == "sam2" and entry.url and entry.rank > 0]
     if not entries or any(weights.find_file(entry) is not None for entry in entries):
         return None
     smallest = min(entries, key=lambda entry: entry.rank)

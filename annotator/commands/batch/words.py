@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from annotator.commands.batch.pipeline import Answer, Found
 from annotator.commands.batch.work_list import WorkItem
+from annotator.domain.answering.asking import check_prompts
 from annotator.domain.phrase import Phrases, split_phrases
+from annotator.domain.prompt import PointPrompt
 
 if TYPE_CHECKING:
     from annotator.domain.ports.concept import ExampleBox, Finder
@@ -47,6 +49,7 @@ class AskWords:
         segmenter: answers boxes, or everything, for models that know no masks.
         examples: boxes by :attr:`WorkItem.key`; of an image without any the words alone say what is meant, and without
             words nothing is looked for.
+        clicks: on the object that the words are about, in every image.
     """
 
     def __init__(
@@ -57,7 +60,9 @@ class AskWords:
         *,
         min_score: float,
         examples: Mapping[str, tuple[ExampleBox, ...]] | None = None,
+        clicks: Sequence[PointPrompt] = (),
     ) -> None:
+        self._clicks = tuple(clicks)
         self._segmenter, self._finder, self._phrases, self._min_score = segmenter, finder, phrases, min_score
         self._examples = examples or {}
 
@@ -74,7 +79,9 @@ class AskWords:
         asked = ConceptImage(
             image.rgb, image.image_key, segmenter, lambda: segmenter.encode(image.rgb, image.image_key)
         )
-        found = proposals_of(self._finder.steps(asked, ConceptAsk(self._phrases, examples)))
+        if self._clicks:
+            check_prompts(self._clicks, None, width=image.width, height=image.height)
+        found = proposals_of(self._finder.steps(asked, ConceptAsk(self._phrases, examples, clicks=self._clicks)))
         wanted = list(self._phrases.wanted) or [""]
         return Answer(
             tuple(
@@ -113,11 +120,14 @@ def asked_in_words(
     from typing import cast
 
     from annotator.domain.ports.concept import Finder
-    from annotator.engine.finders import check_takes_examples, load_named
+    from annotator.engine.finders import check_takes_clicks, check_takes_examples, load_named
 
     examples, mark = _examples_of(args, items)
     if examples:
         check_takes_examples(args.finder)
+    clicks: list[PointPrompt] = getattr(args, "point", [])
+    if clicks:
+        check_takes_clicks(args.finder)
     finder = cast(Finder, load_named(args.finder, "finder", device=args.device or "", say=_say))
     min_score = DEFAULT_SCORE if args.min_score is None else args.min_score
     info = {
@@ -131,8 +141,10 @@ def asked_in_words(
     }
     if mark:
         info["words"]["examples_sha256"] = mark
+    if clicks:
+        info["words"]["clicks"] = [[one.x, one.y, int(one.is_positive)] for one in clicks]
     categories = dict(enumerate(phrases.wanted or ("object",), start=1))
-    return info, categories, AskWords(segmenter, finder, phrases, min_score=min_score, examples=examples)
+    return info, categories, AskWords(segmenter, finder, phrases, min_score=min_score, examples=examples, clicks=clicks)
 
 
 def _examples_of(args: argparse.Namespace, items: Sequence[WorkItem]) -> tuple[dict[str, tuple[ExampleBox, ...]], str]:

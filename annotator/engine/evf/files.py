@@ -18,12 +18,14 @@ from annotator.engine.devices import pick_device
 from annotator.engine.evf.beit3 import Beit3, Beit3Size
 from annotator.engine.evf.finder import EvfFinder, EvfNetwork
 from annotator.engine.sam2.files import build_config
+from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.specs import ModelSource
 
 SCALES = {"large": "configs/sam2/sam2_hiera_l.yaml", "tiny": "configs/sam2/sam2_hiera_t.yaml"}
 """Of ``sam_scale``: SAM 2.0's configurations."""
 PIECES_NAME = "sentencepiece.bpe.model"
 _COPY_AGAIN = "Copy the whole folder again from its source."
+_VISUAL = "visual_model."
 _FEWEST, _MOST = 1, 8192
 
 
@@ -33,28 +35,43 @@ def load(source: ModelSource) -> EvfFinder:
     Raises:
         ModelError: damaged files, another model, no such device.
     """
-    if source.path is None:
-        raise ModelError(f"The model {source.name} is not on this computer.")
-    place = source.path
+    place = _place(source)
     network = _network(place).eval().requires_grad_(False)
-    device = pick_device(source.device)
+    device = on_device(network, source.device)
+    visual: Any = network.visual_model
+    info = _info(source, place, device, int(visual.image_size))
+    return EvfFinder(network, _pieces(place), info, is_for_kinds=source.name.endswith("multitask"))
+
+
+def load_clicks(source: ModelSource) -> Sam2Segmenter:
+    """As a family of the registry, for clicks: the SAM 2 inside, whose embedding of an image the words read, too.
+
+    Raises:
+        ModelError: damaged files, another model, no such device.
+    """
+    place = _place(source)
+    config, state = _read(place)
+    visual = build_visual(str(config.get("sam_scale", "large")))
+    own = {name.removeprefix(_VISUAL): values for name, values in state.items() if name.startswith(_VISUAL)}
+    _fill(visual, own, place.name)
+    device = on_device(visual.eval().requires_grad_(False), source.device)
+    side: Any = visual.image_size
+    return Sam2Segmenter(visual, _info(source, place, device, int(side)))
+
+
+def on_device(model: nn.Module, wanted: str) -> torch.device:
+    """Where it lies now: where it was wanted, or on the processor where the graphics card has no room.
+
+    Raises:
+        ModelError: no such device.
+    """
+    device = pick_device(wanted)
     try:
-        network.to(device)
+        model.to(device)
     except torch.OutOfMemoryError:
         device = torch.device("cpu")
-        network.to(device)
-    visual: Any = network.visual_model
-    info = ModelInfo(
-        name=source.name,
-        sha256=bundles.digest_of(place),
-        device=device.type,
-        dtype="float32",
-        image_size=int(visual.image_size),
-        is_verified=source.is_verified,
-        note="" if source.is_verified else f"{place.name} is not verified",
-        path="" if source.entry else str(place.absolute()),
-    )
-    return EvfFinder(network, _pieces(place), info, is_for_kinds=source.name.endswith("multitask"))
+        model.to(device)
+    return device
 
 
 def build_visual(scale: str) -> nn.Module:
@@ -68,15 +85,42 @@ def build_visual(scale: str) -> nn.Module:
     return build_config(SCALES[scale])
 
 
-def _network(place: Path) -> EvfNetwork:
+def _place(source: ModelSource) -> Path:
+    if source.path is None:
+        raise ModelError(f"The model {source.name} is not on this computer.")
+    return source.path
+
+
+def _info(source: ModelSource, place: Path, device: torch.device, side: int) -> ModelInfo:
+    return ModelInfo(
+        name=source.name,
+        sha256=bundles.digest_of(place),
+        device=device.type,
+        dtype="float32",
+        image_size=side,
+        is_verified=source.is_verified,
+        note="" if source.is_verified else f"{place.name} is not verified",
+        path="" if source.entry else str(place.absolute()),
+    )
+
+
+def _read(place: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         config = json.loads((place / "config.json").read_text("utf-8"))
         state = {name: values.float() for name, values in load_file(place / "model.safetensors").items()}
+        return dict(config), state
+    except (OSError, ValueError, TypeError, SafetensorError, RecursionError) as error:
+        raise ModelError(f"{place.name} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
+
+
+def _network(place: Path) -> EvfNetwork:
+    config, state = _read(place)
+    try:
         size = Beit3Size.of(state, "mm_extractor.beit3.")
         out_width = len(state["text_hidden_fcs.0.2.weight"])
-        scale = str(config.get("sam_scale", "large"))
-    except (OSError, ValueError, KeyError, IndexError, AttributeError, SafetensorError, RecursionError) as error:
+    except (ValueError, KeyError, IndexError, AttributeError) as error:
         raise ModelError(f"{place.name} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
+    scale = str(config.get("sam_scale", "large"))
     if not all(_FEWEST <= number <= _MOST for number in (size.width, size.layers, size.side, out_width)):
         raise ModelError(f"{place.name} describes a network of no sensible size.", _COPY_AGAIN)
     network = EvfNetwork(build_visual(scale), Beit3(size), out_width)

@@ -24,8 +24,8 @@ from annotator.engine.hf.loading import place_of
 from annotator.engine.hf.surroundings import with_surroundings
 from annotator.engine.specs import ModelSource
 
-MODEL_TYPES = ("idefics3",)
-"""That were tried: SmolVLM's."""
+MODEL_TYPES = ("idefics3", "qwen2_vl")
+"""That were tried: SmolVLM's and Qwen2-VL's."""
 LONGEST_SIDE, MARGIN = 384, 0.15
 """Of the picture that it is shown, in pixels; surroundings on each side, of the object's longer side."""
 NAME_TOKENS, LINE_TOKENS = 12, 48

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from annotator import cli
 from annotator.domain.errors import ModelError
 from annotator.domain.phrase import split_phrases
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage
 from annotator.domain.prompt import PointPrompt
-from annotator.engine import weights
+from annotator.engine import bundles, weights
 from annotator.engine.evf import files
 from annotator.engine.evf.beit3 import Beit3, Beit3Size
 from annotator.engine.evf.finder import ALL_OF_A_KIND, MOST_TOKENS, EvfFinder, EvfNetwork
@@ -261,3 +263,66 @@ def test_damage_is_said_in_a_sentence(folder: Path, tmp_path: Path, damage: str)
         save_file(state, path)
     with pytest.raises(ModelError, match=r"Copy|Known"):
         files.load(files.ModelSource(place, None, False, "", "cpu", None, None, print))
+
+
+def test_clicks_and_words_share_one_embedding_of_the_imported_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the command line: clicks beside the words, answered by the same weights, and the image is encoded once."""
+    monkeypatch.setattr("annotator.engine.evf.finder.LEAST_SCORE", -1e9)
+    weights.import_file(folder, name="evf-sam2")
+    segmenter: Any = load_segmenter("evf-sam2-clicks", device="cpu")
+    assert isinstance(segmenter, Sam2Segmenter)
+    assert (segmenter.info.name, segmenter.info.sha256) == ("evf-sam2-clicks", bundles.digest_of(weights_place()))
+    encoded: list[str] = []
+    real = Sam2Segmenter.encode
+
+    def encode(self: Any, image: Any, key: str, **options: Any) -> Any:
+        encoded.append(key)
+        return real(self, image, key, **options)
+
+    monkeypatch.setattr(Sam2Segmenter, "encode", encode)
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    out = tmp_path / "found.json"
+    asked = ["text", str(tmp_path / "a.png"), "--text", "cup", "--model", "evf-sam2-clicks", "--finder", "evf-sam2"]
+    asked += ["--min-score", "0", "--out", str(out)]
+    for points in ([], ["--point", "30,20", "--point", "90,70,0"]):
+        encoded.clear()
+        assert cli.main([*asked, *points]) == 0
+        assert len(encoded) == 1
+        coco = json.loads(out.read_text())
+        assert coco["info"]["words"]["finder"] == "evf-sam2"
+    assert coco["info"]["words"]["clicks"] == [[30.0, 20.0, 1], [90.0, 70.0, 0]]
+
+
+def weights_place() -> Path:
+    place = weights.find_file(weights.registry()["evf-sam2"])
+    assert place is not None
+    return place
+
+
+def test_clicks_beside_words_that_cannot_be_used_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights.import_file(folder, name="evf-sam2")
+    for name in ("a", "b"):
+        Image.fromarray(picture()).save(tmp_path / f"{name}.png")
+    out = ["--out", str(tmp_path / "found.json"), "--model", "grabcut", "--finder"]
+    words = ["text", str(tmp_path / "a.png"), "--text", "cup"]
+    for more, said in (
+        ([*out, "evf-sam2", "--point", "500,20"], "outside the image"),
+        ([*out, "grounding-dino-tiny", "--point", "5,20"], "Those that do: evf-sam2"),
+    ):
+        assert cli.main([*words, *more]) in (1, 2)
+        assert said in capsys.readouterr().err
+    assert cli.main(["text", str(tmp_path), "--text", "cup", *out, "evf-sam2", "--point", "5,5"]) == 2
+    assert "Name one image" in capsys.readouterr().err
+
+
+def test_damage_is_said_by_the_half_for_clicks_too(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "evf"
+    shutil.copytree(folder, place)
+    state = {k: v for k, v in load_file(place / "model.safetensors").items() if not k.startswith("visual_model.")}
+    save_file(state, place / "model.safetensors")
+    with pytest.raises(ModelError, match="Copy"):
+        files.load_clicks(files.ModelSource(place, None, False, "", "cpu", None, None, print))

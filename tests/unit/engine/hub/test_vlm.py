@@ -20,7 +20,7 @@ from tests.unit.engine.hub.tiny_hub import picture
 
 pytest.importorskip("transformers", reason="the extra vlm is not installed")
 from annotator.engine.hf.vlm import LONGEST_SIDE, VisionLanguage, outlined
-from tests.unit.engine.hub.tiny_vlm import WORDS, saved_vlm
+from tests.unit.engine.hub.tiny_vlm import WORDS, saved_qwen, saved_vlm
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +129,24 @@ def test_the_same_word_in_any_form() -> None:
     pairs = [("Cup", "cups"), ("berry", "Berries"), ("box", "boxes"), ("glass", "glasses"), ("bench", "benches")]
     assert all(same_word(*pair) for pair in pairs)
     assert not any(same_word(*pair) for pair in [("cup", "cap"), ("gas", "ga"), ("", "s")])
+
+
+def test_a_model_of_another_class_in_two_files_answers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNOTATOR_CHECKPOINTS", str(tmp_path / "models"))
+    place = saved_qwen(tmp_path)
+    weights.import_file(place, name="qwen2-vl-2b")
+    shelf = NamerShelf()
+    said = shelf.describes(picture(), disc(), is_cancelled=lambda: False)
+    assert (said.source, said.model) == ("vlm", "qwen2-vl-2b")
+    assert said.text
+    assert 0 < said.score <= 1
+    blank = np.full_like(picture(), 128)
+    assert shelf.describes(blank, disc(), is_cancelled=lambda: False) != said  # it looks at the picture
+    (guess,) = shelf.names(picture(), disc(), ["cup"])
+    assert guess.model == "qwen2-vl-2b"
+    shelf.release()
+    (place / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ModelError, match="model-00002-of-00002"):
+        weights.import_file(place, name="qwen2-vl-2b")
+    with pytest.raises(EncodeCancelled):
+        NamerShelf().describes(picture(), disc(), is_cancelled=lambda: True)
