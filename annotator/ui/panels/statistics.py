@@ -13,6 +13,8 @@ from annotator.ui.look.theme import Theme
 
 _HINT = "Counts objects per class, their sizes, and which proposals were accepted or rejected."
 _LINE_PX, _BAR_PX, _PAD_PX = 26, 4, 12
+Line = tuple[str, str, tuple[tuple[float, str], ...]]
+"""Name, number, and the bar: shares of its room with their colours. A name alone is a heading."""
 _LEAST_PX = 32
 """Of the chart, so that the buttons below it are seen in a low window, too."""
 
@@ -23,11 +25,10 @@ class _Chart(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.rows: list[tuple[str, str, tuple[tuple[float, str], ...]]] = []
-        """(name, number, bar: shares of its room with their colours); a name alone is a heading"""
+        self.rows: list[Line] = []
         theme.subscribe(lambda _tokens: self.update())
 
-    def set_rows(self, rows: list[tuple[str, str, tuple[tuple[float, str], ...]]]) -> None:
+    def set_rows(self, rows: list[Line]) -> None:
         self.rows = rows
         self.setAccessibleDescription("; ".join(f"{name} {number}".strip() for name, number, _ in rows))
         self.setFixedHeight(max(1, _LINE_PX * len(rows) + _PAD_PX))
@@ -148,7 +149,7 @@ class StatisticsPanel(QWidget):
         whole.addLayout(foot)
 
     def _show_rows(self) -> None:
-        rows: list[tuple[str, str, tuple[tuple[float, str], ...]]] = []
+        rows: list[Line] = []
         if self._figures is not None:
             rows = [*self._classes(self._figures), *self._sizes(self._figures)]
             for proposals in self._figures.proposals:
@@ -156,22 +157,22 @@ class StatisticsPanel(QWidget):
             rows += [*self._images(self._figures), *self._origins(self._figures)]
         self.chart.set_rows(rows)
 
-    def _images(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+    def _images(self, figures: ProjectFigures) -> list[Line]:
         counts, accent = {one.value: count for one, count in figures.images.items() if count}, self._theme.tokens.accent
         most = max(counts.values(), default=0) or 1
         lines = [(name, grouped(count), ((count / most, accent),)) for name, count in counts.items()]
         return [("Images", "", ()), *lines] if lines else []
 
-    def _origins(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+    def _origins(self, figures: ProjectFigures) -> list[Line]:
         most, accent = max(figures.origins.values(), default=0) or 1, self._theme.tokens.accent
         lines = [(name, grouped(count), ((count / most, accent),)) for name, count in figures.origins.items()]
         return [("How they were made", "", ()), *lines] if lines else []
 
-    def _classes(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+    def _classes(self, figures: ProjectFigures) -> list[Line]:
         ranked = sorted(figures.classes, key=lambda one: -one.objects)
         most = max((one.objects for one in ranked), default=0) or 1
-        lines = [(one.name, grouped(one.objects), ((one.objects / most, one.colour),)) for one in ranked]
-        lines = [("Objects per class", "", ()), *lines]
+        lines: list[Line] = [("Objects per class", "", ())]
+        lines += [(one.name, grouped(one.objects), ((one.objects / most, one.colour),)) for one in ranked]
         areas = [one for one in ranked if one.objects]
         if areas:
             largest = max(one.area_px[2] for one in areas) or 1
@@ -180,7 +181,7 @@ class StatisticsPanel(QWidget):
             lines += [(name, f"{grouped(round(px))} px²", ((px / largest, colour),)) for name, px, colour in medians]
         return lines
 
-    def _sizes(self, figures: ProjectFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+    def _sizes(self, figures: ProjectFigures) -> list[Line]:
         edges = size_edges()
         sums = [sum(one.sizes[at] for one in figures.classes) for at in range(len(edges) - 1)]
         used = [at for at, count in enumerate(sums) if count]
@@ -191,11 +192,11 @@ class StatisticsPanel(QWidget):
         lines = [(names[at], grouped(sums[at]), ((sums[at] / most, accent),)) for at in range(used[0], used[-1] + 1)]
         return [("Sizes", "", ()), *lines]
 
-    def _proposals(self, own: ProposalFigures) -> list[tuple[str, str, tuple[tuple[float, str], ...]]]:
+    def _proposals(self, own: ProposalFigures) -> list[Line]:
         tokens = self._theme.tokens
         judged = (("accepted", own.accepted), ("corrected since", own.corrected), ("rejected", own.rejected))
         kinds = (*judged, ("waiting", own.waiting), ("not needed", own.covered))
-        lines: list[tuple[str, str, tuple[tuple[float, str], ...]]] = [
+        lines: list[Line] = [
             (FINDERS.get(own.source, own.source), "", ()),
             *((name, grouped(count), ()) for name, count in kinds),
         ]
