@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from annotator.domain.project import ImageRecord
+from annotator.plugins import load_target
 from annotator.ui.look.theme import Theme
 from annotator.ui.panels.attributes import AttributePanel
 from annotator.ui.panels.checks import CheckPanel
@@ -151,6 +153,17 @@ PANELS = (
         height_px=360,
         is_open=False,
         control=f"{_CONTROLS}.statistics:Statistics",
+    ),
+    PanelSpec(
+        id="facts",
+        title="Image facts",
+        keys=("Alt+Shift+I",),
+        area=_RIGHT,
+        make=lambda parts: cast(Any, load_target(f"{_CONTROLS}.image_facts:ImageFactsPanel"))(),
+        least_width_px=220,
+        height_px=240,
+        is_open=False,
+        control=f"{_CONTROLS}.image_facts:ImageFacts",
     ),
     PanelSpec(
         id="images",
