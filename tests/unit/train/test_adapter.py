@@ -38,20 +38,21 @@ def test_a_run_learns_and_leaves_the_base_alone(
     # This base is random, so what is copied from it has to learn, too.
     monkeypatch.setattr("annotator.train.adapter.COPIES_SCALE", 1.0)
     before = copy.deepcopy(segmenter.model.state_dict())
-    trainer = trainer_of(segmenter, windows, epochs=16, learning_rate=4e-3)
+    trainer = trainer_of(segmenter, windows, epochs=12, learning_rate=4e-3)
     seen: list[StepDone | EpochDone] = []
     folder = RunFolder(tmp_path / "run")
     base = run_adapter_training(trainer, windows, folder, key="k", report=seen.append)
     for name, tensor in segmenter.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     epochs = [line for line in seen if isinstance(line, EpochDone)]
-    assert len(epochs) == 16
+    print([(round(e.losses['loss'],3), round(e.figures['box'],3)) for e in epochs], base['box'])
+    assert len(epochs) == 12
     assert epochs[-1].losses["loss"] < 0.8 * epochs[0].losses["loss"]
     assert max(line.figures["box"] for line in epochs) > base["box"] + 0.1
     assert bool(trainer.network.point_gate.any())  # hard points were on
     with folder.record.log.open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [3 * n for n in range(1, 17)]
+    assert [int(row["step"]) for row in rows] == [3 * n for n in range(1, 13)]
     assert float(rows[0]["learning_rate"]) == pytest.approx(4e-3)
     assert float(rows[-1]["learning_rate"]) == pytest.approx(4e-3 * DECAY)
     with Image.open(folder.record.curves) as picture:
@@ -63,7 +64,7 @@ def test_a_killed_run_goes_on_to_the_bit(segmenter: Sam2Segmenter, windows: Wind
         pass
 
     def whole(folder: RunFolder, stop_at: int | None) -> AdapterTrainer:
-        trainer = trainer_of(segmenter, windows, epochs=3)
+        trainer = trainer_of(segmenter, windows, epochs=2)
 
         def report(line: StepDone | EpochDone) -> None:
             if isinstance(line, StepDone) and line.step == stop_at:
@@ -78,11 +79,11 @@ def test_a_killed_run_goes_on_to_the_bit(segmenter: Sam2Segmenter, windows: Wind
     is_over = [torch.load(tmp_path / name / "run.state", weights_only=True)["is_over"] for name in ("a", "b")]
     assert is_over == [True, False]
     resumed = whole(RunFolder(tmp_path / "b"), None)
-    assert resumed.step == straight.step == 9
+    assert resumed.step == straight.step == 6
     for name, tensor in straight.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
     logs = [[line.split(",")[0] for line in (tmp_path / n / "run.csv").read_text().splitlines()] for n in ("a", "b")]
-    assert logs[0] == logs[1] == ["step", "3", "6", "9"]
+    assert logs[0] == logs[1] == ["step", "3", "6"]
 
 
 def test_the_folder_of_another_run_is_refused(segmenter: Sam2Segmenter, windows: WindowCache, tmp_path: Path) -> None:
