@@ -252,7 +252,7 @@ def _members(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[str, tupl
     claimed = sum(info.file_size for info in infos)
     if len(infos) > _MOST_PARTS or claimed > 20 * source.stat().st_size + _CHUNK_BYTES:
         raise ModelError(f"{source.name} claims more than it can hold.", "Unpack it, and import the folder.")
-    tops = {PurePosixPath(info.filename).parent for info in infos if PurePosixPath(info.filename).name == "config.json"}
+    tops = [PurePosixPath(info.filename).parent for info in infos if PurePosixPath(info.filename).name == "config.json"]
     top = min(tops, key=lambda one: len(one.parts), default=PurePosixPath())
     for info in infos:
         path = PurePosixPath(info.filename)

@@ -247,7 +247,7 @@ class Settings:
             except (ValueError, RecursionError, TOMLKitError):
                 put_in_place(self.path, self.path.with_name(f"{self.path.name}.damaged"), is_durable=False)
                 document = tomlkit.document()
-            for key in self._unsaved:
+            for key in sorted(self._unsaved):
                 if key in self._values:
                     document[key] = self._values[key]
                 else:

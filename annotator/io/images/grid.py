@@ -255,7 +255,7 @@ def _shown_range(data: BinaryIO, grid: Grid, stamp: tuple[int, ...], name: str) 
     if known is None:
         count = min(_SAMPLED_SLICES, grid.frames)
         found: list[npt.NDArray[np.float64]] = []
-        for frame in {round(number * (grid.frames - 1) / max(1, count - 1)) for number in range(count)}:
+        for frame in sorted({round(number * (grid.frames - 1) / max(1, count - 1)) for number in range(count)}):
             try:
                 values = _plane(data, grid, frame, name).astype(np.float64).ravel() * grid.slope + grid.intercept
             except ImageError:  # a file that is cut off shows the slices that it has

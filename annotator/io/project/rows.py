@@ -56,7 +56,7 @@ class RowWriter:
         """
         real = tuple(chain.from_iterable(self._write_run(run, told) for run in _runs(edit.changes)))
         created = [c.after for c in real if c.after is not None and c.before is None]
-        for kind in {table_of(row) for row in created}:
+        for kind in sorted({table_of(row) for row in created}):
             self._raise_sequence(kind, max(row.id for row in created if table_of(row) == kind) + 1)
         self._use_tracks([c.after for c in real if c.after is not None])
         return replace(edit, changes=real)

@@ -64,7 +64,7 @@ def _make(path: Path, findings: Sequence[Finding], locked: frozenset[int], job: 
     free = [one for one in findings if one.object_ids[0] not in locked]
     rows: dict[int, Annotation] = {}
     with ProjectStore.open(path, read_only=True) as store:
-        for object_id in {object_id for one in free for object_id in one.object_ids}:
+        for object_id in sorted({object_id for one in free for object_id in one.object_ids}):
             job.check()
             try:
                 rows[object_id] = store.annotation(object_id)

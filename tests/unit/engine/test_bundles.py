@@ -210,3 +210,12 @@ def test_what_families_can_is_what_their_modules_do() -> None:
         assert bool(family.finder) == (Ability.WORDS in family.can), family.kind
         assert bool(family.namer) == (Ability.NAMES in family.can), family.kind
         assert bool(family.needs) == bool(family.extra), family.kind
+
+
+def test_of_several_models_in_an_archive_the_first_is_taken(source: Path, tmp_path: Path) -> None:
+    """Whatever the seed of Python's hashes is."""
+    others = {f"{letter}_config.json": PARTS["config.json"] for letter in "qwertzui"}
+    archive = zipped(source, tmp_path / "many.zip", "a/", **others)
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name, _ in bundles._members(opened, archive)]
+    assert "model.safetensors" in names, "of the folder that came first"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,21 @@ def test_what_could_not_be_saved_is_saved_with_the_next_change(home: Path, monke
     settings.set("prefetch", False)
     kept = Settings.load()
     assert (kept.get("theme"), kept.get("prefetch")) == ("light", False)
+
+
+def test_what_was_saved_at_once_stands_in_one_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load()
+    own = {"theme": "light", "prefetch": False, "timeline": False, "cross_hair": True, "author": "A", "model": "nano"}
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "annotator.io.settings.write_atomic", lambda *_words, **_options: (_ for _ in ()).throw(OSError())
+        )
+        for key, value in own.items():
+            with pytest.raises(UserError):
+                settings.set(key, value)
+    settings.set("play_speed", 2.0)
+    written = list(tomllib.loads(settings.path.read_text("utf-8")))
+    assert written == sorted([*own, "play_speed"])
 
 
 def test_the_folder_that_was_opened_last_of_all_windows_is_the_last(tmp_path: Path) -> None:

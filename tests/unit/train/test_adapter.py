@@ -45,7 +45,7 @@ def test_a_run_learns_and_leaves_the_base_alone(
     for name, tensor in segmenter.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     epochs = [line for line in seen if isinstance(line, EpochDone)]
-    print([(round(e.losses['loss'],3), round(e.figures['box'],3)) for e in epochs], base['box'])
+    print([(round(e.losses["loss"], 3), round(e.figures["box"], 3)) for e in epochs], base["box"])
     assert len(epochs) == 12
     assert epochs[-1].losses["loss"] < 0.8 * epochs[0].losses["loss"]
     assert max(line.figures["box"] for line in epochs) > base["box"] + 0.1
