@@ -26,6 +26,7 @@ class ImageFactsPanel(QWidget):
         self.setObjectName("panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.facts: Facts = ()
+        self._values: list[ElidedLabel] = []
         self.hint = QLabel(_NO_IMAGE)
         self.hint.setObjectName("dim")
         self.hint.setContentsMargins(12, 8, 12, 8)
@@ -58,14 +59,14 @@ class ImageFactsPanel(QWidget):
         if not is_same_shape:
             while self._form.rowCount():
                 self._form.removeRow(0)
-            for name, _ in facts:
-                value, title = ElidedLabel(Qt.TextElideMode.ElideMiddle), QLabel(name)
+            self._values = [ElidedLabel(Qt.TextElideMode.ElideMiddle) for _ in facts]
+            for (name, _), value in zip(facts, self._values, strict=True):
+                title = QLabel(name)
                 title.setObjectName("dim")
+                value.setAccessibleName(name)
                 self._form.addRow(title, value)
-        for row, (name, text) in enumerate(facts):
-            label = cast(ElidedLabel, self._form.itemAt(row, QFormLayout.ItemRole.FieldRole).widget())
-            label.setText(text)
-            label.setAccessibleName(name)
+        for (_, text), value in zip(facts, self._values, strict=True):
+            value.setText(text)
         self.hint.setVisible(not facts)
         self.copy_button.setEnabled(bool(facts))
 
