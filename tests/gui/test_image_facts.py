@@ -38,8 +38,8 @@ def test_it_follows_the_image_and_its_objects(desk, panel) -> None:
 def test_millimetres_stand_there_where_they_are_known_and_nothing_is_left_of_a_closed_project(desk, panel) -> None:
     image = desk.session.image
     sides = {"sha256": image.sha256, "width": 160, "height": 120}
-    desk.session.record_facts(image.id, **sides, extra={"spacing_mm": [0.5, 0.25]})
-    assert dict(panel.facts)["In space"] == "80 mm x 30 mm"
+    desk.session.facts.take(image.id, **sides, extra={"spacing_mm": [0.5, 0.25]})
+    desk.until(lambda: dict(panel.facts).get("In space") == "80 mm x 30 mm")
     desk.session.close()
     assert panel.facts == ()
     assert not panel.hint.isHidden()

@@ -14,6 +14,8 @@ from annotator.ui.look.numbers import grouped, millimetres
 from annotator.ui.panels.fitted_area import FittedArea
 
 _NO_IMAGE = "No image is open."
+_LEAST_PX = 24
+"""Of the table, on a low screen."""
 Facts = tuple[tuple[str, str], ...]
 """Names and values, from top to bottom."""
 
@@ -41,6 +43,7 @@ class ImageFactsPanel(QWidget):
         self._form.setHorizontalSpacing(12)
         self.view = FittedArea(body, name="Facts of the image")
         self.view.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.view.setMinimumHeight(_LEAST_PX)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 8)
         column.setSpacing(4)
