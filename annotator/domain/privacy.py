@@ -47,7 +47,7 @@ class Identifiers:
     def found_in(self, data: bytes) -> frozenset[Identity]:
         """What kinds stand in there, in whatever case and with whatever between the words of a name."""
         found: set[Identity] = set()
-        words = _words(data) if self.phrases else []
+        words = _words(data) if self._may_be_in(data) else []
         for at, word in enumerate(words):
             for phrase, kind in self.phrases.get(word, ()):
                 if tuple(words[at : at + len(phrase)]) == phrase:
@@ -55,6 +55,18 @@ class Identifiers:
         if self.uids and any(uid in self.uids for uid in _UID.findall(data)):
             found.add(Identity.UID)
         return frozenset(found)
+
+    def _may_be_in(self, data: bytes) -> bool:
+        """Without parting it into words: a cache holds gigabytes in which there is nothing to be found."""
+        phrases = [phrase for several in self.phrases.values() for phrase, _ in several]
+        if _KELVIN in data or not all(word.isascii() for phrase in phrases for word in phrase):
+            return bool(phrases)
+        lowered = data.lower()
+        return any(all(word in lowered for word in phrase) for phrase in phrases)
+
+
+_KELVIN = "\u212a".encode()
+"""The one sign beyond ASCII whose lower case is a letter of ASCII."""
 
 
 def _words(data: bytes) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator import cli
-from annotator.domain.privacy import Identity, identifiers_of
+from annotator.domain.privacy import Identifiers, Identity, identifiers_of
 from annotator.io.project.privacy import check_privacy
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.test_readers_dicom import write
@@ -199,3 +200,17 @@ def test_a_uid_is_found_as_a_whole_only(parts: list[int], around: bytes) -> None
     wanted = identifiers_of([(Identity.UID, uid)])
     assert wanted.found_in(around + b'"' + uid.encode() + b'"') == {Identity.UID}
     assert wanted.found_in(f"{uid}.7".encode()) == frozenset()
+
+
+@given(
+    st.lists(st.sampled_from(["Doe", "Jané", "doe", "\u212aing", "JANE", "x", "ÖZ"]), min_size=1, max_size=3),
+    st.binary(max_size=40),
+    st.sampled_from([" ", "^", "\0", "é"]),
+)
+def test_the_quick_look_misses_nothing_that_words_would_find(words: list[str], noise: bytes, between: str) -> None:
+    for name in ("Doe^Jane", "King^Jané", "Öz^X"):
+        wanted = identifiers_of([(Identity.NAME, name)])
+        data = noise + between.join(words).encode() + noise
+        with patch.object(Identifiers, "_may_be_in", lambda _self, _data: True):
+            whole = wanted.found_in(data)
+        assert wanted.found_in(data) == whole
