@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="files whose names count up (img_0001.png, ...) are slices of a series; the project remembers it",
     )
-    add_frame_options(parser, what="of videos are images")
+    add_frame_options(parser, what="of videos")
     parser.add_argument("--project", metavar="FILE", help="where the project file of a folder is or shall be")
 
 

@@ -62,11 +62,22 @@ class Identifiers:
         if _KELVIN in data or not all(word.isascii() for phrase in phrases for word in phrase):
             return bool(phrases)
         lowered = data.lower()
-        return any(all(word in lowered for word in phrase) for phrase in phrases)
+        return any(all(_is_word_in(lowered, word) for word in phrase) for phrase in phrases)
 
 
 _KELVIN = "\u212a".encode()
 """The one sign beyond ASCII whose lower case is a letter of ASCII."""
+
+
+def _is_word_in(data: bytes, word: bytes) -> bool:
+    """Whether it stands there, and is no part of a longer one: three letters are in every megabyte of a picture."""
+    at = data.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not _WORD.match(data[max(0, at - 1) : at]) and not _WORD.match(data[end : end + 1]):
+            return True
+        at = data.find(word, at + 1)
+    return False
 
 
 def _words(data: bytes) -> list[bytes]:
