@@ -8,6 +8,7 @@ import zlib
 
 from annotator.domain.project import Annotation
 from annotator.io.project.edit_blobs import edit_from_blob, edit_text
+from annotator.io.project.foreign_values import UNNAMED
 from annotator.io.project.soundness import mask_problem
 
 _log = logging.getLogger(__name__)
@@ -20,11 +21,13 @@ def last_good(connection: sqlite3.Connection, annotation_id: int) -> Annotation 
         sqlite3.Error
     """
     mark = f'["annotation",{annotation_id},'.encode("ascii")
-    for seq, name, blob in connection.execute("SELECT seq, name, changes FROM edit ORDER BY seq DESC"):
+    # As bytes: a row that says text which is none would end the reading of all rows. Names are not needed.
+    for seq, blob in connection.execute("SELECT seq, CAST(changes AS BLOB) FROM edit ORDER BY seq DESC"):
         try:
             if mark not in edit_text(blob):
                 continue
-            rows = [row for change in edit_from_blob(name, blob).changes[::-1] for row in (change.after, change.before)]
+            changes = edit_from_blob(UNNAMED, blob).changes
+            rows = [row for change in changes[::-1] for row in (change.after, change.before)]
         except (ValueError, zlib.error, TypeError) as error:
             _log.warning("edit %s cannot be read: %s", seq, error)
             continue

@@ -181,6 +181,17 @@ def test_a_mask_of_fourteen_gigabytes_is_left_out(store: ProjectStore) -> None:
     assert export_coco(store, store.path.with_name("out.json")).objects == 2
 
 
+@pytest.mark.parametrize("column", ["name", "changes"])
+def test_the_history_is_read_past_an_edit_whose_texts_are_none(store: ProjectStore, column: str) -> None:
+    good = store.annotation(2)
+    values = {"name": "'new'", "changes": "x''"} | {column: "CAST(x'fffe5b' AS TEXT)"}
+    store._connection.execute(
+        f"INSERT INTO edit(at, author, name, changes) VALUES ('', '', {values['name']}, {values['changes']})"
+    )
+    spoil(store, "annotation", 2, "rle", "'x'")
+    assert last_good(store._connection, 2) == good
+
+
 def test_an_edit_that_unpacks_to_gigabytes_is_not_undone(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edit_blobs, "MAX_EDIT_BYTES", 4 << 20)
     packer = zlib.compressobj(9)
