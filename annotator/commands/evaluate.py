@@ -28,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("hqseg44k",),
         help="in place of --coco: the four test sets of HQ-SAM and PA-SAM, and their table",
     )
+    parser.add_argument(
+        "--found",
+        type=Path,
+        metavar="F.json",
+        help="what `annotator auto`, `text` or `find` wrote, or another program, with scores: compare it with --coco",
+    )
+    parser.add_argument("--any-class", action="store_true", help="with --found: whatever class an object has")
+    parser.add_argument(
+        "--score", type=float, default=0.0, metavar="S", help="with --found: precision and recall from this score on"
+    )
     parser.add_argument("--root", type=Path, metavar="DIR", help="where the --dataset's folders are")
     parser.add_argument("--model", metavar="NAME|PATH", help="a model of the registry, or a checkpoint file")
     parser.add_argument("--config", metavar="NAME", help="the sam2 configuration of a checkpoint file")
@@ -81,12 +91,11 @@ def run(args: argparse.Namespace) -> int:
         from annotator.commands import evaluate_hqseg44k
 
         return evaluate_hqseg44k.run(args)
-    if args.root is not None:
-        raise UserError("--root goes with --dataset.", "Give --dataset hqseg44k, too.")
-    if not args.coco or not args.images:
-        raise UserError("There is nothing to evaluate on.", "Give --coco and --images, or --dataset and --root.")
-    if len(args.coco) != len(args.images):
-        raise UserError(f"{len(args.coco)} --coco and {len(args.images)} --images do not pair.", "Give one of each.")
+    if args.found is not None:
+        from annotator.commands import evaluate_found
+
+        return evaluate_found.run(args)
+    _check_sets(args)
     for output in (args.json, args.pictures, args.resume):
         if output is not None:
             check_output(output, sources=(*args.coco, args.model, args.adapter))
@@ -111,6 +120,20 @@ def run(args: argparse.Namespace) -> int:
         _draw_worst(segmenter, args, results)
     finish(args, state_path, json.dumps(to_json(results), indent=1))
     return 0
+
+
+def _check_sets(args: argparse.Namespace) -> None:
+    """Raises:
+    UserError: there is no set, the files and folders do not pair, or an option goes with another one.
+    """
+    if args.any_class or args.score:
+        raise UserError("--any-class and --score go with --found.", "Give --found, too.")
+    if args.root is not None:
+        raise UserError("--root goes with --dataset.", "Give --dataset hqseg44k, too.")
+    if not args.coco or not args.images:
+        raise UserError("There is nothing to evaluate on.", "Give --coco and --images, or --dataset and --root.")
+    if len(args.coco) != len(args.images):
+        raise UserError(f"{len(args.coco)} --coco and {len(args.images)} --images do not pair.", "Give one of each.")
 
 
 def _draw_worst(segmenter: Segmenter, args: argparse.Namespace, results: dict[str, EvaluationResult]) -> None:

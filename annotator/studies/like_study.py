@@ -29,9 +29,9 @@ from annotator.domain.ports.engine import Segmenter
 from annotator.domain.ports.likeness import LEAST_LIKE_SCORE, Examples, LikeQuestion
 from annotator.engine.like import LikeRun, LikeSearch
 from annotator.engine.load import load_segmenter
+from annotator.evaluate.detections import Found, at_threshold, average_precision, matched, precision_of_first
 from annotator.io.formats.coco.parse import decode_segmentation
 from annotator.io.images.reading import LoadedImage, load_image
-from annotator.studies.like_figures import Found, at_threshold, average_precision, matched, precision_of_first
 
 FloatArray = npt.NDArray[np.float64]
 SETS: dict[str, tuple[str, int]] = {

@@ -56,6 +56,10 @@ class FolderSet:
                 yield item.id, item
         yield from enumerate(nameless, start=largest + 1)
 
+    def class_names(self) -> dict[int, str]:
+        """By the file's category id; empty for a file without categories."""
+        return {item.source_id: item.name for item in usable_categories(self._coco.categories, Tally(), []) or ()}
+
     def path_of(self, image: ImageRecord) -> Path:
         """Absolute: other processes read the images, too."""
         return self.folder.absolute().joinpath(*image.path.split("/"))

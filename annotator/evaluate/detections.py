@@ -1,4 +1,4 @@
-"""How good a search for objects like examples is: what is found, against what is annotated."""
+"""How good a search is: objects that are found, with scores, against those that are annotated."""
 
 from __future__ import annotations
 
