@@ -16,8 +16,9 @@ from annotator.io.images import decoding
 from annotator.io.project.windows import WindowBook
 
 GIB = 1 << 30
+# Of each process itself: what the system counts for resource.getrusage begins with the size of the one that started it.
 _PROGRAM = """
-import resource, sys
+import os, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))  # its readers have it, too
 from annotator.io.images.reading import load_image
@@ -27,9 +28,17 @@ image = next(one for one in opened.images if one.id == opened.first_id)
 read = load_image(opened.store.image_path(image), frame=image.frame)
 opened.store.close()
 print(len(opened.images), image.frame, *read.rgb.shape, int(read.rgb.max()), flush=True)
+peaks = []
+for status in Path("/proc").glob("[0-9]*/status"):
+    try:
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    except OSError:  # ended meanwhile
+        continue
+    if os.getpid() in (int(lines["Pid"]), int(lines["PPid"])) and "VmHWM" in lines:
+        peaks.append(int(lines["VmHWM"].split()[0]) // 1024)
 from annotator.io.images.asking import pool
 pool().close()
-print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024)
+print(len(peaks) > 1, max(peaks))
 """
 
 
@@ -58,7 +67,9 @@ def test_a_volume_of_two_gigabytes_opens_on_one(tmp_path: Path) -> None:
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
     lines = told.splitlines()
     assert lines[0] == "1024 512 1024 1024 3 255"
-    assert int(lines[1]) < 500, "megabytes"
+    has_readers, most_mib = lines[1].split()
+    assert has_readers == "True"
+    assert int(most_mib) < 500
 
 
 def test_a_huge_file_is_named_by_parts_of_it_and_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
