@@ -34,6 +34,7 @@ SETS = {
     "ultrasound": ("fetal_head_us",),
     "nuclei": ("dsb2018_nuclei",),
     "grains": ("granular_material",),
+    "flakes": ("bn_flakes",),
     "mushrooms": ("mushrooms",),
     "embryos": ("embryos",),
     "cakes": ("kuih_cakes",),
