@@ -186,6 +186,7 @@ class Similar(QObject):
         self._question = question
         if self._work is not None:
             return
+        self._session.facts.settle()  # the objects are looked at by what the file says of their images
         path, reader = store.path, self._reader()
         known, self._has_changed = self._looks, False
 

@@ -37,6 +37,7 @@ class FileExport(QObject):
         if self._session.store is None:
             return
         wish = ExportWish.from_json(self._settings.get("export"))
+        self._session.facts.settle()
         dialog = ExportDialog(self._session.store.path, formats, self._window, wish=wish, board=self._window.jobs)
         held = self._session.drafts.text()
         dialog.note.say(f"{held}. Accept or drop them first, or export without them." if held else "")
