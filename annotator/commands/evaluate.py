@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -250,7 +251,12 @@ def table(results: dict[str, EvaluationResult]) -> str:
         counts = [row["noc"][k] for k in ("80", "85", "90")]
         times = [f"{row['encode_ms']:.0f}", f"{row['decode_ms']:.0f}"]
         lines.append([name, str(row["objects"]), *map("{:.3f}".format, ious), *map("{:.2f}".format, counts), *times])
-    widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of cells under each other: the first column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
             cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING
 
+from annotator.commands.evaluate import aligned
 from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
 
@@ -56,8 +57,4 @@ def table(figures: FoundFigures) -> str:
         means = [sum(column) / len(rows) for column in columns[2:]]
         rows.append(("mean", sum(columns[0]), sum(columns[1]), *means))
     lines = [_HEAD, *((name, str(n), str(m), *map("{:.3f}".format, rest)) for name, n, m, *rest in rows)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(_HEAD))]
-    return "\n".join(
-        "  ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    )
+    return aligned(lines)

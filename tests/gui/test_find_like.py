@@ -210,21 +210,30 @@ def test_the_nearest_image_comes_first_and_finished_ones_are_left_out(seeker):
     assert folder(seeker)._run is None
 
 
-def test_a_search_goes_on_after_a_kill_where_it_was(seeker):
-    seeker.open(images=3)
-    seeker.accept_at(*MIDDLES[0])
+def held_at(seeker, number):
+    """Two objects an image, found in pieces; the search stops at its gate in the image of that number.
+
+    Returns:
+        The keys of the images that were begun, and the finder's own steps.
+    """
     seeker.finder.is_at_once = False
     seeker.finder.found = objects()[:2]
-    steps = []
-    real = seeker.finder.steps
+    begun, real = [], seeker.finder.steps
 
-    def held(embedding, image, image_key, question, known, **more):
-        steps.append(image_key)
-        if len(steps) == 2:
+    def steps(embedding, image, image_key, question, known, **more):
+        begun.append(image_key)
+        if len(begun) == number:
             seeker.finder.step_gate.close()
         return real(embedding, image, image_key, question, known, **more)
 
-    seeker.finder.steps = held
+    seeker.finder.steps = steps
+    return begun, real
+
+
+def test_a_search_goes_on_after_a_kill_where_it_was(seeker):
+    seeker.open(images=3)
+    seeker.accept_at(*MIDDLES[0])
+    steps, real = held_at(seeker, 2)
     seeker.key(K.Key_L, M.ControlModifier | M.ShiftModifier)
     seeker.until(lambda: len(steps) == 2)
     assert count_of(seeker, 1) == 2
@@ -243,18 +252,7 @@ def test_a_search_goes_on_after_a_kill_where_it_was(seeker):
 def test_a_cancelled_search_goes_on_where_it_was_when_that_is_wanted(seeker):
     seeker.open(images=4)
     seeker.accept_at(*MIDDLES[0])
-    seeker.finder.is_at_once = False
-    seeker.finder.found = objects()[:2]
-    steps = []
-    real = seeker.finder.steps
-
-    def held(embedding, image, image_key, question, known, **more):
-        steps.append(image_key)
-        if len(steps) == 3:
-            seeker.finder.step_gate.close()
-        return real(embedding, image, image_key, question, known, **more)
-
-    seeker.finder.steps = held
+    steps, real = held_at(seeker, 3)
     seeker.key(K.Key_L, M.ControlModifier | M.ShiftModifier)
     seeker.until(lambda: len(steps) == 3 and count_of(seeker, 2) == 2)
     job(seeker).cancel()
