@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_prompts
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidates, Embedding, RgbArray
@@ -135,7 +136,7 @@ def _numbers(values: object, name: str) -> npt.NDArray[np.float64]:
     except ValueError:
         found = np.empty(0, object)
     if found.size and found.dtype.kind not in "buif":
-        raise PromptError(f"{name} holds something that is not a number, or rows of different lengths.")
+        raise PromptError(f"{brief(name)} holds something that is not a number, or rows of different lengths.")
     if found.dtype.kind == "O":
-        raise PromptError(f"{name} holds rows of different lengths.", "Give every row as x, y or x, y, 1|0.")
+        raise PromptError(f"{brief(name)} holds rows of different lengths.", "Give every row as x, y or x, y, 1|0.")
     return found.astype(np.float64)

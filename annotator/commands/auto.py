@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.commands.precision_option import add_precision_argument
 from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.frame_pick import ALL_FRAMES, FramePick
 from annotator.domain.media import frame_name, is_video_path
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     out: Path = args.out
     if out.suffix.lower() != ".json":
-        raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
+        raise ExportError(f"{brief(out)} has an unknown kind.", "Name a .json file.")
     files = _files(args.images, pick_of(args) or ALL_FRAMES)
     if not files:
         raise ImageError("There are no images.", "Name image files, or folders that hold some.")
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     found = load_segmenter(args.model, device=args.device, config=args.config, dtype=dtype_of(args))
     segmenter = checked_precision(found, args)
     if not isinstance(segmenter, AnswersEverything):
-        raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Name another model.")
+        raise ModelError(f"{brief(segmenter.info.name)} cannot segment everything.", "Name another model.")
     settings = _settings(args, segmenter)
     progress = _Progress(out, segmenter, settings, files)
     failed = _work_through(files, segmenter, settings, progress)
@@ -151,7 +152,7 @@ def _work_through(
             try:
                 image = as_shown.load(file.path, frame=file.frame)
             except ImageError as error:
-                failed.append(f"{file.name}: {error}")
+                failed.append(f"{brief(file.name)}: {error}")
                 continue
             progress.add(file, image, _everything(segmenter, image, settings))
         job.progress(len(left), len(left))

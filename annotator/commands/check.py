@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator.commands.privacy import add_privacy_arguments, run_privacy
+from annotator.domain.brevity import MOST_MESSAGE, brief
 from annotator.domain.checks.finding import CHECKS
 
 _SHOWN = 20
@@ -75,7 +76,7 @@ def _wanted(only: str | None, skip: str | None) -> set[str]:
     named = [name.strip() for text in (only, skip) if text for name in text.split(",")]
     unknown = [name for name in named if name not in known]
     if unknown:
-        raise UserError(f"There is no check {unknown[0]!r}.", f"There are: {', '.join(known)}.")
+        raise UserError(f"There is no check {brief(unknown[0])!r}.", f"There are: {', '.join(known)}.")
     chosen = {name.strip() for name in only.split(",")} if only else set(known)
     return chosen - ({name.strip() for name in skip.split(",")} if skip else set())
 
@@ -117,11 +118,13 @@ def _of_project(args: argparse.Namespace) -> tuple[list[dict[str, Any]], tuple[s
 
     path = find_project(args.target) if args.target.is_dir() else args.target
     if path is None:
-        raise ProjectError(f"There is no project in {args.target}.", "Open that folder first, or name a .annot file.")
+        raise ProjectError(
+            f"There is no project in {brief(args.target)}.", "Open that folder first, or name a .annot file."
+        )
     # Reading only, unless something is to be kept: the project may be open in the window meanwhile.
     with ProjectStore.open(path, read_only=not args.waive) as store:
         if args.waive and store.is_read_only:
-            raise ProjectError(f"{path.name} is open elsewhere.", "Close it there first.")
+            raise ProjectError(f"{brief(path.name)} is open elsewhere.", "Close it there first.")
         for mark in args.waive:
             waiver = Waiver(mark, args.note.strip(), store.author, now_text())
             store.write_beside(partial(write_waiver, waiver=waiver))
@@ -159,7 +162,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
         worst = sorted(open_rows, key=lambda row: -row["value"])
         for row in worst[:_SHOWN]:
             what = ", ".join(f"object {one}" for one in row["objects"])
-            print(f"  {' · '.join(part for part in (row['image'], what, row['text']) if part)}  [{row['mark']}]")
+            parts = (brief(row["image"]), what, brief(row["text"], MOST_MESSAGE))
+            print(f"  {' · '.join(part for part in parts if part)}  [{row['mark']}]")
         if len(worst) > _SHOWN:
             print(f"  … and {len(worst) - _SHOWN} more; --out writes all")
     errors = sum(row["severity"] == "error" and not row["waived"] for row in rows)

@@ -11,6 +11,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.files.children import PROGRAM_FOLDER, child_environment, python_command
 
 DEFAULT_OUT = "demo-out"
@@ -116,13 +117,13 @@ def prepare_folder(wanted: Path | None) -> Path:
         wanted = next(path for path in map(Path, names) if not path.exists())
     out = wanted.expanduser().absolute()
     if (out / "demo.annot").exists():
-        raise ExportError(f"{out} holds a demo already.", "Name another folder, or delete it.")
+        raise ExportError(f"{brief(out)} holds a demo already.", "Name another folder, or delete it.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise ExportError(f"{out} cannot be written ({error.strerror}).", "Choose another folder.") from error
+        raise ExportError(f"{brief(out)} cannot be written ({error.strerror}).", "Choose another folder.") from error
     return out
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from annotator.domain.brevity import brief
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from annotator.commands.format_options import add_format_options, add_list_formats, choices_text
@@ -46,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
         check_output(args.out)
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None:
-        raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
+        raise ProjectError(
+            f"There is no project in {brief(args.project)}.", "Open that folder first, or name a .annot file."
+        )
     export = exporter(spec)
     # Reading only: the project may be open in the window meanwhile.
     with ProjectStore.open(path, read_only=True) as store:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from annotator.domain.brevity import brief
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from annotator.commands.format_options import add_list_formats
@@ -42,5 +44,7 @@ def run(args: argparse.Namespace) -> int:
         report = run_with_bar(job, lambda job: take_in(store, args.annotations, progress=job.progress))
     print("\n".join(report.lines()))
     if report.skipped and not report.objects and not report.already_there:
-        raise ImportFormatError(f"Nothing of {args.annotations} could be imported.", "The problems are listed above.")
+        raise ImportFormatError(
+            f"Nothing of {brief(args.annotations)} could be imported.", "The problems are listed above."
+        )
     return 0

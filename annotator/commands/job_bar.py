@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from annotator.domain.brevity import brief
 from annotator.jobs.job import Job
 from annotator.jobs.runner import run
 
@@ -56,7 +57,7 @@ class JobBar:
             self._bar.update(now.done - self._bar.n)
         if self._bar is not None:
             if now.note:
-                self._bar.set_postfix_str(now.note, refresh=False)
+                self._bar.set_postfix_str(brief(now.note), refresh=False)
             if now.is_over:
                 self._bar.close()
         if self._tells and not now.is_over and job.lines and job.lines[-1] is not self._line:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.domain.brevity import brief
+
 if TYPE_CHECKING:
     from annotator.engine.weights import ModelStatus
 
@@ -82,7 +84,7 @@ def _accept(name: str) -> int:
 
     entry = weights.registry().get(name)
     if entry is None:
-        raise ModelError(f"There is no model {name!r}.", f"Known: {', '.join(weights.registry())}.")
+        raise ModelError(f"There is no model {brief(name)!r}.", f"Known: {', '.join(weights.registry())}.")
     terms.accept(entry)
     print(f"{name}: the licence is noted as accepted ({entry.licence}; {entry.page or 'it comes with the program'})")
     return 0

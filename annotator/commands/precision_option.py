@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
+
 if TYPE_CHECKING:
     import torch
 
@@ -51,7 +53,8 @@ def checked_precision(segmenter: Segmenter, args: argparse.Namespace) -> Segment
     wanted = PRECISIONS.get(getattr(args, "precision", AUTO), segmenter.info.dtype)
     if segmenter.info.dtype != wanted:
         raise ModelError(
-            f"{segmenter.info.name} runs in {segmenter.info.dtype} here, not in {wanted}.", "Leave out --precision."
+            f"{brief(segmenter.info.name)} runs in {segmenter.info.dtype} here, not in {wanted}.",
+            "Leave out --precision.",
         )
     return segmenter
 

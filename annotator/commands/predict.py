@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_prompts
+from annotator.domain.brevity import brief
 from annotator.domain.cues.cue import Cue
 from annotator.domain.cues.rows import KINDS, cue_from_json, cue_to_json
 from annotator.domain.errors import ExportError, PromptError
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
     out: Path = args.out
     if out.suffix.lower() not in _SUFFIXES:
-        raise ExportError(f"{out} has an unknown kind.", "Name a .png or a .json file.")
+        raise ExportError(f"{brief(out)} has an unknown kind.", "Name a .png or a .json file.")
     points = [*args.point, *(click for cue in args.cue for click in cue.clicks())]
     if not points and args.box is None:
         raise PromptError("There is no prompt.", "Give --point X,Y, --box X1,Y1,X2,Y2 or --cue JSON.")
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     image = AsShown().load(args.image)
     check_prompts(points, args.box, width=image.width, height=image.height)
     if image.note:
-        print(f"annotator: {args.image.name}: {image.note}", file=sys.stderr)
+        print(f"annotator: {brief(args.image.name)}: {image.note}", file=sys.stderr)
 
     from annotator.engine.load import load_segmenter
 

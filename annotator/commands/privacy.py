@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from annotator.domain.brevity import brief
+
 FOUND_CODE = 1
 
 
@@ -40,7 +42,9 @@ def run_privacy(args: argparse.Namespace) -> int:
 
     path = find_project(args.target) if args.target.is_dir() else args.target
     if path is None:
-        raise ProjectError(f"There is no project in {args.target}.", "Open that folder first, or name a .annot file.")
+        raise ProjectError(
+            f"There is no project in {brief(args.target)}.", "Open that folder first, or name a .annot file."
+        )
     for export in args.exports:
         if not export.exists():
             raise UserError(f"There is no file or folder {export}.", "Check the name.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from annotator.domain.brevity import brief
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("project", type=Path, help="project file (.annot), or the image folder that holds it")
@@ -26,10 +28,14 @@ def run(args: argparse.Namespace) -> int:
 
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None:
-        raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
+        raise ProjectError(
+            f"There is no project in {brief(args.project)}.", "Open that folder first, or name a .annot file."
+        )
     with ProjectStore.open(path, read_only=not args.apply) as store:
         if args.apply and store.is_read_only:
-            raise ProjectReadOnlyError(f"{path.name} cannot be written. {store.read_only_reason}", "Close it there.")
+            raise ProjectReadOnlyError(
+                f"{brief(path.name)} cannot be written. {store.read_only_reason}", "Close it there."
+            )
         job = Job("Find moved images", unit="file")
         found = run_with_bar(job, lambda job: find_moved(store, progress=job.progress))
         if args.apply and found.moves:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotator.commands.precision_option import PRECISIONS, add_precision_argument
 from annotator.commands.ray_option import add_share_argument, share_of
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
             importlib.import_module(name)
         except ImportError as error:
             raise UserError(
-                f"The server needs the package {name}, which is not installed.", "Run: pip install 'annotator[serve]'"
+                f"The server needs the package {brief(name)}, which is not installed.",
+                "Run: pip install 'annotator[serve]'",
             ) from error
     from annotator.server.process import serve
 
@@ -151,7 +153,7 @@ def _compat(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in _COMPAT:
-            raise UserError(f"There is no contract {name!r}.", f"There are: {', '.join(_COMPAT)}.")
+            raise UserError(f"There is no contract {brief(name)!r}.", f"There are: {', '.join(_COMPAT)}.")
     return names
 
 

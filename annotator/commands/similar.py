@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None or (not path.is_file() and not args.forget):
-        raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
+        raise ProjectError(
+            f"There is no project in {brief(args.project)}.", "Open that folder first, or name a .annot file."
+        )
     if args.count < 1:
         raise UserError(f"--count is {args.count}.", "Give a number from 1 on.")
     forget_lost()

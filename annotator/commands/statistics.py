@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from annotator.domain.brevity import brief
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("project", type=Path, help="project file (.annot), or its image folder")
@@ -32,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         check_output(out, sources=(args.project,))
     path = find_project(args.project) if args.project.is_dir() else args.project
     if path is None:
-        raise ProjectError(f"There is no project in {args.project}.", "Open that folder first, or name a .annot file.")
+        raise ProjectError(
+            f"There is no project in {brief(args.project)}.", "Open that folder first, or name a .annot file."
+        )
     with ProjectStore.open(path, read_only=True) as store:
         job = Job(f"Statistics of {path.name}", unit="object")
         figures = run_with_bar(job, lambda job: read_figures(store, job.progress))

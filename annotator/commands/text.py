@@ -9,6 +9,7 @@ from pathlib import Path
 from annotator.commands.batch.words import add_word_arguments
 from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.commands.predict import parse_point
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.frame_pick import ALL_FRAMES
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     out: Path = args.out
     if out.suffix.lower() != ".json":
-        raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
+        raise ExportError(f"{brief(out)} has an unknown kind.", "Name a .json file.")
     phrases = words_of(args)
     items = list_work(args.sources, images=None, pick=pick_of(args) or ALL_FRAMES)
     if args.point and len(items) != 1:
@@ -83,5 +84,5 @@ def _tell(failed: list[tuple[str, str]]) -> int:
     import sys
 
     for key, reason in failed:
-        print(f"annotator: left out: {key}: {reason}", file=sys.stderr)
+        print(f"annotator: left out: {brief(key)}: {reason}", file=sys.stderr)
     return 1 if failed else 0

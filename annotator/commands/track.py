@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands.frame_options import add_frame_options, pick_of
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from annotator.jobs.job import Job
 
     if args.out.suffix.lower() != ".json":
-        raise ExportError(f"{args.out} has an unknown kind.", "Name a .json file.")
+        raise ExportError(f"{brief(args.out)} has an unknown kind.", "Name a .json file.")
     check_output(args.out, sources=(*args.mask, args.model, args.series if args.series.is_file() else None))
     pick, load = pick_of(args) or ALL_FRAMES, AsShown(are_slices=True).load
     source = open_frames(args.series, load=load, pick=pick, needed=args.at)

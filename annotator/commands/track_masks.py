@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import PromptError
 from annotator.domain.mask import Mask
 from annotator.domain.tracks.track import Track, TrackMember, tracks_of
@@ -48,12 +49,14 @@ def read_masks(files: Sequence[Path], places: Sequence[int], source: FrameSource
         size = (frame.width, frame.height)
         if values.shape != frame.rgb.shape[:2]:
             theirs = f"{values.shape[1]} x {values.shape[0]}"
-            raise PromptError(f"{file.name} is {theirs}, frame {at} is {frame.width} x {frame.height}.")
+            raise PromptError(f"{brief(file.name)} is {theirs}, frame {at} is {frame.width} x {frame.height}.")
         objects = [int(value) for value in np.unique(values) if value]
         if not objects:
-            raise PromptError(f"{file.name} is empty.", "Objects are where it is not 0.")
+            raise PromptError(f"{brief(file.name)} is empty.", "Objects are where it is not 0.")
         if len(objects) > MOST_OBJECTS:
-            raise PromptError(f"{file.name} has {len(objects)} values.", "Save masks as PNG: every value is an object.")
+            raise PromptError(
+                f"{brief(file.name)} has {len(objects)} values.", "Save masks as PNG: every value is an object."
+            )
         for value in objects:
             masks[value, position] = Mask.from_full(values == value)
     members = [TrackMember(0, 0, track_id, 1, at, True) for track_id, at in masks]

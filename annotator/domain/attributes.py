@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from annotator.domain.brevity import brief
+
 if TYPE_CHECKING:
     from annotator.domain.project import Annotation, ImageRecord
 
@@ -169,9 +171,9 @@ def problem_of(name: str, form: AttributeForm, choices: Sequence[str], others: I
     if len(name) > LONGEST_NAME:
         return f"The name has more than {LONGEST_NAME} letters."
     if name in RESERVED:
-        return f"Exports use the name “{name}” for something else."
+        return f"Exports use the name “{brief(name)}” for something else."
     if name.casefold() in {other.casefold() for other in others}:
-        return f"There is an attribute “{name}” already."
+        return f"There is an attribute “{brief(name)}” already."
     if form in (AttributeForm.ONE, AttributeForm.MANY):
         if len(set(choices)) < 2:
             return "Write two choices or more, separated by commas."

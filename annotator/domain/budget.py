@@ -10,6 +10,7 @@ import ctypes
 import os
 from functools import cache
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 
 SHARE = 4
@@ -43,7 +44,7 @@ def ask(name: str, need_bytes: int, *, error: type[UserError] = UserError) -> No
     """
     limit = limit_bytes()
     if need_bytes > limit:
-        raise error(f"{name} needs {in_words(need_bytes)} of memory, the limit is {in_words(limit)}.", ADVICE)
+        raise error(f"{brief(name)} needs {in_words(need_bytes)} of memory, the limit is {in_words(limit)}.", ADVICE)
 
 
 ADVICE = f"Save a smaller copy, or raise {SETTING} in the settings."

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from annotator.domain.brevity import brief_message
+
 
 class UserError(Exception):
     """Something outside the program is wrong (a file, a disk, an input); the session stays usable.
 
     Args:
-        message: what happened, in one sentence, naming the file or value.
+        message: what happened, in one sentence, naming the file or value (as :func:`annotator.domain.brevity.brief` has
+            it: both texts are cut in the middle when they are longer than anybody reads).
         advice: what the person can do about it, in one sentence; may be empty.
     """
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.advice = advice
+        self.message = brief_message(message)
+        self.advice = brief_message(advice)
 
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".strip()

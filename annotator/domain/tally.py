@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 
 _SHOWN_SUBJECTS = 3
@@ -13,6 +14,8 @@ _LONGEST_SUBJECT = 200
 """Letters; a longer path is cut in its middle."""
 _NUMBERS = re.compile(r"-?\d[\d.]*")
 OTHER = "other reasons"
+_MOST_SUBJECT = 240
+"""Characters: it may be an object and the path of its image."""
 
 
 @dataclass(slots=True)
@@ -32,8 +35,8 @@ class _Reason:
     def line(self) -> str:
         lost = f": {counted(self.objects, 'object')} skipped" if self.objects else ""
         if self.count == 1:
-            return f"{self.subjects[0]} {self.text}{lost}".strip()
-        names = ", ".join(subject.removesuffix(":") for subject in self.subjects)
+            return f"{brief(self.subjects[0], _MOST_SUBJECT)} {self.text}{lost}".strip()
+        names = ", ".join(brief(subject.removesuffix(":"), _MOST_SUBJECT) for subject in self.subjects)
         if self.text == OTHER or self.subjects[0].endswith(":"):
             return f"{self.many}: {self.count} {self.plural}, such as {names}{lost}"
         who = f"({names})" if self.count <= len(self.subjects) else f"such as {names},"

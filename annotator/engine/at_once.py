@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import DeviceMemoryError, ModelError
 from annotator.domain.ports.engine import Segmenter
@@ -99,7 +100,7 @@ def at_once(segmenter: Segmenter, wanted: int | None, say: Callable[[str], objec
         return None
     if not isinstance(segmenter, TakesSeveral):
         if wanted is not None:
-            raise ModelError(f"{segmenter.info.name} takes one image at a time.", "Leave out --batch-size.")
+            raise ModelError(f"{brief(segmenter.info.name)} takes one image at a time.", "Leave out --batch-size.")
         return None
     device = torch.device(segmenter.info.device)
     if wanted is None and device.type == "cpu":

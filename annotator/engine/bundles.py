@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.jobs import Progress
 from annotator.engine.specs import ModelEntry, ModelPart
@@ -78,16 +79,16 @@ def problem_of(entry: ModelEntry, place: Path, *, is_thorough: bool = False) -> 
     for name in [*wanted, *(other for other in note if other not in wanted)]:
         path, known = _file_of(place, name), note.get(name)
         if not path.is_file():
-            return f"{name} is missing"
+            return f"{brief(name)} is missing"
         if known is None:
-            return f"{name} was put there by hand: import the model"
+            return f"{brief(name)} was put there by hand: import the model"
         facts = path.stat()
         is_touched = (facts.st_size, facts.st_mtime_ns) != (known.bytes, known.mtime_ns)
         if (is_touched or is_thorough) and _sha256_of(path) != known.sha256:
-            return f"{name} is not as it was when it came"
+            return f"{brief(name)} is not as it was when it came"
         official = next((part.sha256 for part in entry.parts if part.name == name), "")
         if official and official != known.sha256:
-            return f"{name} is not the official one (SHA-256 differs)"
+            return f"{brief(name)} is not the official one (SHA-256 differs)"
     return ""
 
 
@@ -110,7 +111,7 @@ def digest_of(place: Path) -> str:
         names = sorted(note) or sorted(path.name for path in place.iterdir() if path.is_file())
         lines = [f"{name} {note[name].sha256 if name in note else _sha256_of(place / name)}" for name in names]
     except OSError as error:
-        raise ModelError(f"{place} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise ModelError(f"{brief(place)} cannot be read: {error.strerror}.", "Check its permissions.") from error
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -148,7 +149,7 @@ def take(source: Path, entry: ModelEntry, target: Path, *, progress: Progress | 
     except (OSError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(
-            f"{source.name} cannot be imported: {reason}.", "Check the file and the space left."
+            f"{brief(source.name)} cannot be imported: {reason}.", "Check the file and the space left."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -175,7 +176,8 @@ def bring(entry: ModelEntry, target: Path, *, progress: Progress | None = None) 
             if part.sha256 and _sha256_of(piece) != part.sha256:
                 piece.unlink()
                 raise ModelError(
-                    f"{part.name} of {entry.name} is not the official one (SHA-256 differs).", "Try again."
+                    f"{brief(part.name)} of {brief(entry.name)} is not the official one (SHA-256 differs).",
+                    "Try again.",
                 )
             put_in_place(piece, path)
         before += path.stat().st_size
@@ -198,7 +200,7 @@ def remove(place: Path) -> int:
         else:
             place.unlink()
     except OSError as error:
-        raise ModelError(f"{place} cannot be removed: {error.strerror}.", "Check its permissions.") from error
+        raise ModelError(f"{brief(place)} cannot be removed: {error.strerror}.", "Check its permissions.") from error
     return freed
 
 
@@ -211,7 +213,8 @@ def _settle(partial: Path, entry: ModelEntry, target: Path, names: list[str]) ->
     for part in entry.parts:
         if part.sha256 and _sha256_of(partial / part.name) != part.sha256:
             raise ModelError(
-                f"{part.name} is not the official one of {entry.name} (SHA-256 differs).", "Copy it again."
+                f"{brief(part.name)} is not the official one of {brief(entry.name)} (SHA-256 differs).",
+                "Copy it again.",
             )
     write_note(partial, names)
     if target.exists():
@@ -251,14 +254,16 @@ def _members(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[str, tupl
     infos = [info for info in archive.infolist() if not info.is_dir()]
     claimed = sum(info.file_size for info in infos)
     if len(infos) > _MOST_PARTS or claimed > 20 * source.stat().st_size + _CHUNK_BYTES:
-        raise ModelError(f"{source.name} claims more than it can hold.", "Unpack it, and import the folder.")
+        raise ModelError(f"{brief(source.name)} claims more than it can hold.", "Unpack it, and import the folder.")
     tops = [PurePosixPath(info.filename).parent for info in infos if PurePosixPath(info.filename).name == "config.json"]
     top = min(tops, key=lambda one: len(one.parts), default=PurePosixPath())
     for info in infos:
         path = PurePosixPath(info.filename)
         is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename or is_link:
-            raise ModelError(f"{source.name} holds a file that would land elsewhere.", "Do not use this archive.")
+            raise ModelError(
+                f"{brief(source.name)} holds a file that would land elsewhere.", "Do not use this archive."
+            )
         if path.parent == top and _is_wanted(path.name):
             yield path.name, (info.file_size, lambda info=info: archive.open(info))
 
@@ -272,7 +277,7 @@ def _check_parts(source: Path, entry: ModelEntry, names: set[str]) -> None:
     missing = [part.name for part in entry.parts if part.name not in names]
     if missing:
         raise ModelError(
-            f"{source.name} lacks {', '.join(missing)} of {entry.name}.",
+            f"{brief(source.name)} lacks {', '.join(missing)} of {brief(entry.name)}.",
             f"Download the whole folder from {entry.page}.",
         )
 
@@ -331,6 +336,7 @@ def check_room(name: str, place: Path) -> None:
     need, free = weights_bytes(place), budget.free_bytes()
     if need > free:
         raise ModelError(
-            f"{name} needs {budget.in_words(need)} of memory for its weights alone, {budget.in_words(free)} are free.",
+            f"{brief(name)} needs {budget.in_words(need)} of memory for its weights alone, "
+            f"{budget.in_words(free)} are free.",
             "Close other programs, or choose a smaller model.",
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import DeviceMemoryError, ModelError
 
 
@@ -83,5 +84,5 @@ def pick_device(name: str | None) -> torch.device:
     if name is None or name in ("", "auto"):
         return torch.device(next(kind for kind, is_there in available.items() if is_there))
     if not available.get(name, False):
-        raise ModelError(f"There is no device {name!r} on this computer.", "Leave --device out, or use cpu.")
+        raise ModelError(f"There is no device {brief(name)!r} on this computer.", "Leave --device out, or use cpu.")
     return torch.device(name)

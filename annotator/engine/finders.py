@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import EncodeCancelled, ModelError, UserError
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage, Finder
 from annotator.domain.ports.engine import EverythingStep, ModelInfo
@@ -74,7 +75,7 @@ def load_named(name: str, role: str, *, device: str = "", say: Callable[[str], N
         named = next((offer for offer in offers(role) if offer.entry.name == name), None)
         if named is None:
             known = ", ".join(offer.entry.name for offer in offers(role))
-            raise ModelError(f"There is no such model: {name}.", f"Known: {known}.")
+            raise ModelError(f"There is no such model: {brief(name)}.", f"Known: {known}.")
         raise ModelError(named.lack, named.advice)
     entry, family = found[0].entry, found[0].family
     status = weights.status_of(entry)
@@ -104,7 +105,7 @@ def _check_takes(name: str, what: Ability, told: str) -> None:
     found = next((one for one in offers() if (one.is_ready if not name else one.entry.name == name)), None)
     if found is not None and what not in found.family.can:
         able = ", ".join(one.entry.name for one in offers() if what in one.family.can)
-        raise ModelError(f"{found.entry.name} takes words, and {told}.", f"Those that do: {able}.")
+        raise ModelError(f"{brief(found.entry.name)} takes words, and {told}.", f"Those that do: {able}.")
 
 
 class FinderShelf:

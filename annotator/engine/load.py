@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from annotator.domain.brevity import brief
+
 # Before torch starts its threads: waiting threads must not burn the cores that a labeler's other programs need.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -88,7 +90,9 @@ def load_sam2_segmenter(
     """
     found = load_segmenter(name_or_path, device=device, config=config, dtype=dtype, progress=progress, zoom=zoom)
     if not isinstance(found, Sam2Segmenter | ZoomSegmenter):
-        raise ModelError(f"{found.info.name} is not a SAM 2 model, so it cannot use an adapter.", "Name a SAM 2 model.")
+        raise ModelError(
+            f"{brief(found.info.name)} is not a SAM 2 model, so it cannot use an adapter.", "Name a SAM 2 model."
+        )
     return found
 
 
@@ -141,15 +145,16 @@ def _resolve(name_or_path: str | None) -> tuple[weights.ModelStatus | None, Path
         status = weights.status_of(weights.registry()[name_or_path])
         if not status.is_present:
             raise ModelError(
-                f"The model {name_or_path} is not on this computer.", f"Run: annotator models download {name_or_path}"
+                f"The model {brief(name_or_path)} is not on this computer.",
+                f"Run: annotator models download {brief(name_or_path)}",
             )
         if not status.is_usable:
-            raise ModelError(f"{status.entry.file}: {status.note}.", "Delete it and download or copy it again.")
+            raise ModelError(f"{brief(status.entry.file)}: {status.note}.", "Delete it and download or copy it again.")
         terms.check_accepted(status.entry)
     else:
         path = Path(name_or_path).expanduser()
         if not path.exists():
             known = ", ".join(weights.registry())
-            raise ModelError(f"There is no model {name_or_path!r}.", f"Give a file, or one of: {known}.")
+            raise ModelError(f"There is no model {brief(name_or_path)!r}.", f"Give a file, or one of: {known}.")
         return None, path
     return status, status.path

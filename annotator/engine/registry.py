@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from annotator import plugins
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.engine.family_rows import FAMILIES
 from annotator.engine.specs import Ability, FamilySpec, ModelEntry, ModelPart, ModelSource
@@ -48,7 +49,7 @@ def family_of(source: ModelSource) -> FamilySpec:
         family = known.get(source.entry.kind)
         if family is None:
             raise ModelError(
-                f"{source.entry.name} needs an engine of kind {source.entry.kind}, which is not installed."
+                f"{brief(source.entry.name)} needs an engine of kind {source.entry.kind}, which is not installed."
             )
         return family
     if source.path is not None and source.path.is_dir():
@@ -62,7 +63,7 @@ def family_of(source: ModelSource) -> FamilySpec:
         return takers[0]
     name = source.path.name if source.path is not None else source.name
     kinds = ", ".join(dict.fromkeys(suffix for family in known.values() for suffix in family.suffixes))
-    raise ModelError(f"{name} is not a weights file of a known kind.", f"Known: {kinds}.")
+    raise ModelError(f"{brief(name)} is not a weights file of a known kind.", f"Known: {kinds}.")
 
 
 def model_type_of(folder: Path) -> str:
@@ -79,7 +80,7 @@ def model_type_of(folder: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise ModelError(f"{brief(path)} cannot be read: {error.strerror}.", "Check its permissions.") from error
     except (ValueError, RecursionError):
         config = None
     found = config.get("model_type") if isinstance(config, dict) else None
@@ -94,8 +95,10 @@ def _family_of_folder(folder: Path, known: Iterable[FamilySpec]) -> FamilySpec:
     types = sorted({name for family in known if family.loader for name in family.model_types})
     advice = f"A folder needs a config.json; known model types: {', '.join(types) or 'none'}."
     if not model_type:
-        raise ModelError(f"{folder} holds no model that is known here.", advice)
-    raise ModelError(f"{folder.name} holds a model of the type {model_type[:60]}, which is not known here.", advice)
+        raise ModelError(f"{brief(folder)} holds no model that is known here.", advice)
+    raise ModelError(
+        f"{brief(folder.name)} holds a model of the type {model_type[:60]}, which is not known here.", advice
+    )
 
 
 def _head_of(path: Path) -> bytes:
@@ -108,4 +111,4 @@ def _head_of(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_LOOKED_AT_BYTES)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise ModelError(f"{brief(path)} cannot be read: {error.strerror}.", "Check its permissions.") from error

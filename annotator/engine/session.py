@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import EncodeCancelled, ModelError, ServerAwayError, UserError
 from annotator.domain.ports.concept import ConceptImage, ConceptRequest
 from annotator.domain.ports.engine import (
@@ -298,12 +299,14 @@ class EngineSession:
 
         if isinstance(request, LikeRequest):
             if not isinstance(segmenter, AnswersLike):
-                raise ModelError(f"{segmenter.info.name} cannot look for objects like others.", "Choose another model.")
+                raise ModelError(
+                    f"{brief(segmenter.info.name)} cannot look for objects like others.", "Choose another model."
+                )
             known = masks_of(request.known)
             asked = (embedding, request.image, request.image_key, request.question, known)
             return segmenter.likeness.steps(*asked, has_to_yield=has_to_yield)
         if not isinstance(segmenter, AnswersEverything):
-            raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
+            raise ModelError(f"{brief(segmenter.info.name)} cannot segment everything.", "Choose another model.")
         settings = request.settings or segmenter.everything_settings
         return segmenter.everything(embedding, request.image, settings, has_to_yield=has_to_yield, begun=request.begun)
 

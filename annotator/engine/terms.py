@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.engine.specs import ModelEntry
 from annotator.files.atomic import write_atomic
@@ -31,7 +32,9 @@ def accept(entry: ModelEntry) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(rows, indent=1).encode())
     except OSError as error:
-        raise ModelError(f"{path} cannot be written: {error.strerror}.", "Free some space and try again.") from error
+        raise ModelError(
+            f"{brief(path)} cannot be written: {error.strerror}.", "Free some space and try again."
+        ) from error
 
 
 def check_accepted(entry: ModelEntry) -> None:
@@ -42,8 +45,8 @@ def check_accepted(entry: ModelEntry) -> None:
     """
     if not is_accepted(entry):
         raise ModelError(
-            f"{entry.name} has a licence of its own, the {entry.licence}.",
-            f"Read it at {entry.page}; if you accept it, run: annotator models accept {entry.name}",
+            f"{brief(entry.name)} has a licence of its own, the {entry.licence}.",
+            f"Read it at {entry.page}; if you accept it, run: annotator models accept {brief(entry.name)}",
         )
 
 

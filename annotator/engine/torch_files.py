@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 
 TORCH_LOAD_ERRORS = (
@@ -29,7 +30,7 @@ def read_object(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except TORCH_LOAD_ERRORS as error:
         raise ModelError(
-            f"{path.name} is damaged or not a plain weights file.", "Copy it again from its source."
+            f"{brief(path.name)} is damaged or not a plain weights file.", "Copy it again from its source."
         ) from error
 
 
@@ -41,5 +42,5 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     state = read_object(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f"{path.name} does not hold weights by name.", "Choose another file.")
+        raise ModelError(f"{brief(path.name)} does not hold weights by name.", "Choose another file.")
     return {str(name): value for name, value in state.items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 
 _LEGACY_PICKLES = 4
@@ -40,10 +41,10 @@ def check_checkpoint(path: Path) -> None:
             raise
         except Exception as error:  # a hostile pickle makes the unpickler raise anything
             raise ModelError(
-                f"{path.name} is damaged or not a plain weights file.", "Copy it again from its source."
+                f"{brief(path.name)} is damaged or not a plain weights file.", "Copy it again from its source."
             ) from error
     if claimed > size:
-        message = f"{path.name} is damaged: its {size:,} bytes claim {budget.in_words(claimed)} of weights."
+        message = f"{brief(path.name)} is damaged: its {size:,} bytes claim {budget.in_words(claimed)} of weights."
         raise ModelError(message, "Copy it again from its source.")
     budget.ask(path.name, claimed, error=ModelError)
 
@@ -60,7 +61,8 @@ def check_network(path: Path, least_values: int) -> None:
     size = path.stat().st_size
     if least_values > size:
         raise ModelError(
-            f"{path.name} is damaged: its {size:,} bytes describe a network of {least_values:,} weights or more.",
+            f"{brief(path.name)} is damaged: its {size:,} bytes describe a network of {least_values:,} weights "
+            "or more.",
             "Copy it again from its source.",
         )
     budget.ask(path.name, 4 * least_values, error=ModelError)
@@ -139,7 +141,7 @@ class _DryRun(pickle._Unpickler):
         if name.endswith("Storage"):
             return _StorageKind(name.removesuffix("Storage"))
         if name.endswith("Tensor") or name in _ALLOCATES:
-            raise pickle.UnpicklingError(f"{module}.{name} does not belong into plain weights")
+            raise pickle.UnpicklingError(f"{module}.{brief(name)} does not belong into plain weights")
         return _Inert
 
     def persistent_load(self, found: Any) -> object:

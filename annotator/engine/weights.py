@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.jobs import Progress
 from annotator.engine import bundles
@@ -149,11 +150,11 @@ def card_text(name: str) -> str:
     """
     entry = registry().get(name)
     if entry is None:
-        raise ModelError(f"There is no model {name!r}.", f"Known: {', '.join(registry())}.")
+        raise ModelError(f"There is no model {brief(name)!r}.", f"Known: {', '.join(registry())}.")
     path = (shipped_dir() / entry.file).with_suffix(".md")
     if not path.is_file():
         advice = f"Its file comes from {entry.url}; licence: {entry.licence}." if entry.url else ""
-        raise ModelError(f"There is no card of {name} here.", advice)
+        raise ModelError(f"There is no card of {brief(name)} here.", advice)
     return path.read_text(encoding="utf-8")
 
 
@@ -188,7 +189,9 @@ def import_file(source: Path, *, name: str = "", progress: Progress | None = Non
             with atomic_path(target) as partial:
                 shutil.copyfile(source, partial)
     except OSError as error:
-        raise ModelError(f"{target} cannot be written: {error.strerror}.", "Free some space and try again.") from error
+        raise ModelError(
+            f"{brief(target)} cannot be written: {error.strerror}.", "Free some space and try again."
+        ) from error
     if not entry.sha256:
         bundles.take(source, entry, target, progress=progress)
     elif progress is not None:
@@ -200,7 +203,7 @@ def _named(name: str) -> ModelEntry:
     entry = registry().get(name)
     if entry is None or not entry.file or entry.is_shipped:
         known = ", ".join(one.name for one in registry().values() if one.file and not one.is_shipped)
-        raise ModelError(f"There is no model {name!r} to import.", f"Known: {known}.")
+        raise ModelError(f"There is no model {brief(name)!r} to import.", f"Known: {known}.")
     return entry
 
 
@@ -221,18 +224,20 @@ def _recognised(source: Path) -> ModelEntry:
             named = [entry for entry in entries if entry.parts and entry.kind in kinds]
         if len({entry.file for entry in named}) != 1:
             names = ", ".join(e.name for e in named or entries if e.parts) or "none"
-            raise ModelError(f"{source.name} does not say which model it is.", f"Name it (--as NAME); known: {names}.")
+            raise ModelError(
+                f"{brief(source.name)} does not say which model it is.", f"Name it (--as NAME); known: {names}."
+            )
         return named[0]
     try:
         digest = sha256_of(source)
     except OSError as error:
-        raise ModelError(f"{source} cannot be read: {error.strerror}.", "Check the path.") from error
+        raise ModelError(f"{brief(source)} cannot be read: {error.strerror}.", "Check the path.") from error
     entry = next((e for e in entries if e.sha256 == digest), None)
     if entry is None:
         entry = next((e for e in entries if not e.sha256 and not e.parts and e.file == source.name), None)
     if entry is None:
         raise ModelError(
-            f"{source.name} is none of the known models (SHA-256 {digest[:12]}…).",
+            f"{brief(source.name)} is none of the known models (SHA-256 {digest[:12]}…).",
             "Copy it again, or use it directly with --model PATH --config NAME.",
         )
     return entry
@@ -247,8 +252,9 @@ def download(name: str, *, progress: Progress | None = None) -> ModelStatus:
     entry = registry().get(name)
     if entry is not None and entry.is_gated:
         raise ModelError(
-            f"{name} is only given to people who have accepted its licence.",
-            f"Accept it at {entry.page}, download the folder there, then: annotator models import FOLDER --as {name}",
+            f"{brief(name)} is only given to people who have accepted its licence.",
+            f"Accept it at {entry.page}, download the folder there, then: annotator models import FOLDER --as "
+            f"{brief(name)}",
         )
     if entry is None or not entry.url:
         text = f"There is no model {name!r}" if entry is None else f"{name} ships with the program: there is nothing"
@@ -267,7 +273,9 @@ def remove(name: str) -> int:
     place = None if entry is None else user_dir() / entry.file
     if entry is None or not entry.file or place is None or not place.exists():
         here = ", ".join(one.name for one in registry().values() if one.file and (user_dir() / one.file).exists())
-        raise ModelError(f"{name} is not among the models that were brought here.", f"Those are: {here or 'none'}.")
+        raise ModelError(
+            f"{brief(name)} is not among the models that were brought here.", f"Those are: {here or 'none'}."
+        )
     return bundles.remove(place)
 
 
@@ -292,15 +300,15 @@ def fetch(entry: ModelEntry, folder: Path, *, progress: Progress | None = None) 
         pooch.retrieve(entry.url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder, downloader=bring)
     except requests.RequestException as error:
         raise ModelError(
-            f"{entry.name} could not be downloaded: {_reason(error, entry.url)}.",
+            f"{brief(entry.name)} could not be downloaded: {_reason(error, entry.url)}.",
             "Check the connection and try again (it goes on where it stopped), or copy the file and run: "
             "annotator models import FILE",
         ) from error
     except ValueError as error:  # pooch: the hash differs; it has removed the file
-        raise ModelError(f"What was downloaded is not {entry.name} (SHA-256 differs).", "Try again.") from error
+        raise ModelError(f"What was downloaded is not {brief(entry.name)} (SHA-256 differs).", "Try again.") from error
     except OSError as error:
         raise ModelError(
-            f"{entry.file} cannot be written: {error.strerror}.", "Free some space and try again."
+            f"{brief(entry.file)} cannot be written: {error.strerror}.", "Free some space and try again."
         ) from error
     return ModelStatus(entry, folder / entry.file, True, "verified")
 

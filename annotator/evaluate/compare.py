@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.metrics import noc
 from annotator.domain.statistics import Interval, bootstrap_clustered, spearman
@@ -82,7 +83,7 @@ def read_evaluation(path: Path) -> Evaluation:
             raise ValueError("it holds no objects")
         return Evaluation(str(data["model"]), items)
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the name.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read ({error.strerror}).", "Check the name.") from error
     except KeyError as error:
         raise _no_result(path, f"it has no {error.args[0]}") from error
     except (UnicodeDecodeError, TypeError, AttributeError, RecursionError) as error:
@@ -93,7 +94,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def _no_result(path: Path, why: str) -> ImportFormatError:
     return ImportFormatError(
-        f"{path} is not the result of an evaluation: {why}.", "Make one: annotator evaluate --json."
+        f"{brief(path)} is not the result of an evaluation: {why}.", "Make one: annotator evaluate --json."
     )
 
 
@@ -212,7 +213,7 @@ def _pairs(set_name: str, items: Mapping[int, Mapping[str, Any]], other: Evaluat
     if not pairs or len(pairs) < LEAST_SHARED * least:
         what = f"share {len(pairs)} of {least} objects of" if pairs else "share no objects of"
         raise ImportFormatError(
-            f"The two evaluations {what} {set_name} (by id, image and area).",
+            f"The two evaluations {what} {brief(set_name)} (by id, image and area).",
             "Evaluate both on one set, with the same --max-objects and --seed.",
         )
     return pairs

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError, ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.metrics import boundary_iou, iou
@@ -177,7 +178,7 @@ def read_pairs(root: Path) -> tuple[tuple[HqPair, ...], tuple[LeftOut, ...]]:
             left_out.append(LeftOut(one.name, "it has no image (.jpg) with a mask (.png) of the same name"))
     if not pairs:
         expected = "; ".join(f"{one.images} with {one.masks}" for one in SETS)
-        raise ImportFormatError(f"{root} holds none of the four sets.", f"At least one is needed: {expected}.")
+        raise ImportFormatError(f"{brief(root)} holds none of the four sets.", f"At least one is needed: {expected}.")
     return tuple(pairs), tuple(left_out)
 
 
@@ -230,7 +231,9 @@ def evaluate_hqseg44k(
             if progress is not None:
                 progress(len(results), len(chosen) - len(empty), found)
     if not results:
-        raise ImportFormatError(f"No mask below {root} holds an object; {empty[0]}.", "Check the masks' folders.")
+        raise ImportFormatError(
+            f"No mask below {brief(root)} holds an object; {brief(empty[0])}.", "Check the masks' folders."
+        )
     name = adapter.info.name if adapter is not None else None
     return HqResult(segmenter.info.name, name, _by_set(results), (*left_out, *empty), tuple(results))
 
@@ -319,7 +322,7 @@ def _judged(model: _Judge, pair: HqPair, grey: GreyArray, sizes: tuple[int, int]
     height, width = grey.shape
     if rgb.shape[:2] != grey.shape:
         raise ImportFormatError(
-            f"{pair}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, its mask {width} x {height}.",
+            f"{brief(pair)}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, its mask {width} x {height}.",
             "They must be of one size: take them from one download.",
         )
     truth, box = grey > INSIDE_ABOVE, true_box(grey)
@@ -367,7 +370,7 @@ def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
         files = list(folder.iterdir())
     except OSError as error:
         raise ImportFormatError(
-            f"The folder {folder} cannot be read ({error.strerror}).", "Check its permissions."
+            f"The folder {brief(folder)} cannot be read ({error.strerror}).", "Check its permissions."
         ) from error
     # "._name.jpg": what some systems put beside a file in an archive, no image.
     return {path.stem: path for path in files if path.suffix.lower() == suffix and not path.name.startswith(".")}
@@ -386,7 +389,7 @@ def _bytes_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the disk.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read ({error.strerror}).", "Check the disk.") from error
 
 
 def _draw(seed: int, name: str) -> bytes:

@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.io.formats.coco.folder_set import open_folder_set
@@ -52,7 +53,7 @@ class EvaluationObject:
             return decode_segmentation(self.segmentation, width=self.image.width, height=self.image.height)[0]
         except ValueError as error:
             raise ImportFormatError(
-                f"Annotation {self.id} of {self.image.file_name} has a damaged segmentation ({error}).",
+                f"Annotation {self.id} of {brief(self.image.file_name)} has a damaged segmentation ({error}).",
                 "Correct or remove it.",
             ) from error
 

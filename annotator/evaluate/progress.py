@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.engine import Adaptable, Segmenter
 
@@ -71,7 +72,9 @@ def read_state(path: Path | None, key: str, make: Callable[[Mapping[str, Any]], 
     try:
         lines = path.read_text("utf-8", errors="replace").splitlines() if path is not None and path.exists() else []
     except OSError as error:
-        raise ExportError(f"The state {path} cannot be read ({error.strerror}).", "Choose another file.") from error
+        raise ExportError(
+            f"The state {brief(path)} cannot be read ({error.strerror}).", "Choose another file."
+        ) from error
     done: list[_T] = []
     readable = 0
     for line in lines:
@@ -85,7 +88,9 @@ def read_state(path: Path | None, key: str, make: Callable[[Mapping[str, Any]], 
         readable += 1
     is_state = not lines or lines[0].startswith(_LINE[: len(lines[0])])
     if not is_state or (len(lines) > 1 and readable == 0):
-        raise ExportError(f"{path} is not the state of an evaluation.", "Choose another file: it was left as it is.")
+        raise ExportError(
+            f"{brief(path)} is not the state of an evaluation.", "Choose another file: it was left as it is."
+        )
     return done
 
 
@@ -103,7 +108,9 @@ def appending(path: Path | None) -> Iterator[TextIO | None]:
         is_torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
         stream = path.open("a", encoding="utf-8")
     except OSError as error:
-        raise ExportError(f"The state {path} cannot be written ({error.strerror}).", "Choose another file.") from error
+        raise ExportError(
+            f"The state {brief(path)} cannot be written ({error.strerror}).", "Choose another file."
+        ) from error
     try:
         if is_torn:
             stream.write("\n")
@@ -122,7 +129,7 @@ def _close(stream: TextIO) -> None:
 
 def _full(stream: TextIO, error: OSError) -> ExportError:
     return ExportError(
-        f"The state {stream.name} cannot be written ({error.strerror}).",
+        f"The state {brief(stream.name)} cannot be written ({error.strerror}).",
         "Make room and run the same again: it goes on from what is there.",
     )
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.clicks import SimulatedClick, next_click
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError, ImportFormatError, UserError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -327,8 +328,8 @@ def _encoded(
     loaded = as_shown.load(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
-            f"{image.file_name} is {loaded.width} x {loaded.height} pixels, and {image.width} x {image.height} by its "
-            "header.",
+            f"{brief(image.file_name)} is {loaded.width} x {loaded.height} pixels, and {image.width} x "
+            f"{image.height} by its header.",
         )
     if degradation is not None:
         return segmenter.encode(degradation.pixels(loaded.rgb), f"{loaded.image_key}|{degradation.name}")

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.files.private import open_private
 
@@ -153,14 +154,18 @@ def export_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         name = target.name
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ExportError(f"The disk is full: {name} was not written.", "Free some space and try again.") from error
+            raise ExportError(
+                f"The disk is full: {brief(name)} was not written.", "Free some space and try again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ExportError(f"{name} may not be written there.", "Choose a folder that you own.") from error
+            raise ExportError(f"{brief(name)} may not be written there.", "Choose a folder that you own.") from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise ExportError(f"There is no folder {target.parent}.", "Make it first, or choose another.") from error
+            raise ExportError(
+                f"There is no folder {brief(target.parent)}.", "Make it first, or choose another."
+            ) from error
         if error.errno == errno.EISDIR:
-            raise ExportError(f"{target} is a folder.", "Name a file.") from error
-        raise ExportError(f"{name} cannot be written ({error.strerror}).", "Check the disk.") from error
+            raise ExportError(f"{brief(target)} is a folder.", "Name a file.") from error
+        raise ExportError(f"{brief(name)} cannot be written ({error.strerror}).", "Check the disk.") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.checks.finding import Finding
 from annotator.domain.errors import ExportError
 from annotator.files.atomic import export_errors, write_atomic
@@ -47,7 +48,7 @@ def check_suffix(out: Path) -> None:
     ExportError: reports of that kind are not written.
     """
     if out.suffix.lower() not in SUFFIXES:
-        raise ExportError(f"{out} has an unknown kind.", "Name a .json or a .csv file.")
+        raise ExportError(f"{brief(out)} has an unknown kind.", "Name a .json or a .csv file.")
 
 
 def write_report(out: Path, rows: Sequence[dict[str, Any]], target: Path) -> None:

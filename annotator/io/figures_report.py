@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.figures import BANDS, FINDERS, ProjectFigures, ProposalFigures, size_edges
@@ -36,7 +37,7 @@ def check_suffix(out: Path) -> None:
     ExportError: figures of that kind are not written.
     """
     if out.suffix.lower() not in SUFFIXES:
-        raise ExportError(f"{out} has an unknown kind.", "Name a .csv, a .json or a .png file.")
+        raise ExportError(f"{brief(out)} has an unknown kind.", "Name a .csv, a .json or a .png file.")
 
 
 def write_figures(out: Path, figures: ProjectFigures, title: str, *, fonts: Path | None = None) -> None:

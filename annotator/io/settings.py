@@ -14,6 +14,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.files import places
 from annotator.files.atomic import put_in_place, write_atomic
@@ -147,10 +148,12 @@ class Settings:
         try:
             document = _read(file)
         except OSError as error:
-            warning = f"The settings in {file} cannot be read ({error.strerror}); the defaults are used."
+            warning = f"The settings in {brief(file)} cannot be read ({error.strerror}); the defaults are used."
             return cls(file, (warning,))
         except (ValueError, RecursionError, TOMLKitError) as error:
-            return cls(file, (f"The settings in {file} are damaged ({str(error)[:200]}); the defaults are used.",))
+            return cls(
+                file, (f"The settings in {brief(file)} are damaged ({str(error)[:200]}); the defaults are used.",)
+            )
         settings = cls(file)
         settings.warnings = settings._take(document.unwrap())
         return settings
@@ -177,7 +180,7 @@ class Settings:
         setting = _BY_KEY[key]
         fitted = _fit(setting, value)
         if fitted is None:
-            raise UserError(f"{value!r} is not a value for {key}.", _hint(setting))
+            raise UserError(f"{brief(value)!r} is not a value for {key}.", _hint(setting))
         if fitted == self.get(key):
             return False
         if fitted == setting.default:
@@ -229,7 +232,9 @@ class Settings:
                 continue
             fitted = _fit(setting, value)
             if fitted is None:
-                warnings.append(f"{self.path.name}: {key} = {reprlib.repr(value)} cannot be used. {_hint(setting)}")
+                warnings.append(
+                    f"{brief(self.path.name)}: {key} = {reprlib.repr(value)} cannot be used. {_hint(setting)}"
+                )
             else:
                 self._values[key] = fitted
         return tuple(warnings)
@@ -254,7 +259,7 @@ class Settings:
                     document.pop(key, None)
             write_atomic(self.path, tomlkit.dumps(document).encode("utf-8"), is_private=True)
         except OSError as error:
-            message = f"The settings cannot be saved in {self.path} ({error.strerror})."
+            message = f"The settings cannot be saved in {brief(self.path)} ({error.strerror})."
             raise UserError(message, "They hold until the program ends.") from error
         self._unsaved.clear()
 

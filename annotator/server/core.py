@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from annotator.domain.answering.asking import ask_at_once, ask_stepwise, check_prompts
 from annotator.domain.answering.everything import EverythingSettings, Proposal
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.concept import ConceptAsk, ConceptImage
@@ -229,7 +230,7 @@ class ServerCore:
         def step(segmenter: Segmenter, job: Job) -> Any:
             nonlocal steps, found
             if not isinstance(segmenter, AnswersEverything):
-                raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Use another model.")
+                raise ModelError(f"{brief(segmenter.info.name)} cannot segment everything.", "Use another model.")
             if steps is None:
                 settings = replace(segmenter.everything_settings, **wanted).checked()
                 steps = segmenter.everything(

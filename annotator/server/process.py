@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import uvicorn
 from starlette.types import ASGIApp
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
 from annotator.server.app import make_app
@@ -120,7 +121,7 @@ def load_model(settings: ServerSettings) -> Segmenter:
 
     found = load_segmenter(settings.model, device=settings.device, dtype=dtype_named(settings.precision))
     if settings.precision not in ("", found.info.dtype):
-        raise ModelError(f"{found.info.name} does not run in {settings.precision}.", "Leave out --precision.")
+        raise ModelError(f"{brief(found.info.name)} does not run in {settings.precision}.", "Leave out --precision.")
     return found
 
 

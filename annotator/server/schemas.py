@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.brevity import brief
 from annotator.domain.cues.rows import cue_from_json
 from annotator.domain.errors import PromptError
 from annotator.domain.geometry import Box
@@ -143,7 +144,7 @@ class EverythingIn(_In):
                 raise PromptError(f"There is no setting {name[:60]!r}.", f"There are: {', '.join(kinds)}.")
             is_whole = type(value) is kinds[name]
             if not is_whole and not (kinds[name] is float and type(value) is int):
-                raise PromptError(f"{name} is not of the kind {kinds[name].__name__}.")
+                raise PromptError(f"{brief(name)} is not of the kind {kinds[name].__name__}.")
         return dict(self.settings)
 
 

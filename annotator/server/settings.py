@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 
 TOKEN_VARIABLE = "ANNOTATOR_SERVER_TOKEN"
@@ -121,8 +122,10 @@ def _tokens_in(file: Path) -> Sequence[str]:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UserError(f"The tokens in {file} cannot be read ({reason}).", "Name a text file with a token.") from error
+        raise UserError(
+            f"The tokens in {brief(file)} cannot be read ({reason}).", "Name a text file with a token."
+        ) from error
     tokens = [text for line in lines if (text := line.strip()) and not text.startswith("#")]
     if not tokens:
-        raise UserError(f"{file} holds no token.", "Write one into it, a line each.")
+        raise UserError(f"{brief(file)} holds no token.", "Write one into it, a line each.")
     return tokens

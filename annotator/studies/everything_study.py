@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from annotator.domain.answering.asking import proposals_of
 from annotator.domain.answering.everything import EverythingSettings, Proposal
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import AnswersEverything, Segmenter
 from annotator.domain.proposals.remembered import FIRST_LIMITS
@@ -72,7 +73,7 @@ def answered(segmenter: Segmenter, scene: Any, settings: EverythingSettings) -> 
         ModelError: the model is not asked for everything.
     """
     if not isinstance(segmenter, AnswersEverything):
-        raise ModelError(f"{segmenter.info.name} cannot be asked for everything.", "Name another model.")
+        raise ModelError(f"{brief(segmenter.info.name)} cannot be asked for everything.", "Name another model.")
     started = time.process_time()
     embedding = segmenter.encode(scene.image.rgb, scene.image.image_key)
     found = proposals_of(segmenter.everything(embedding, scene.image.rgb, settings))

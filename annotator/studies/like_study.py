@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.likeness.rating import WEIGHTS, Answers
 from annotator.domain.mask import Mask
@@ -104,7 +105,9 @@ class Trials:
     def __init__(self, segmenter: Segmenter) -> None:
         search = getattr(segmenter, "likeness", None)
         if not isinstance(search, LikeSearch):
-            raise ModelError(f"{segmenter.info.name} cannot look for objects like examples.", "Name another model.")
+            raise ModelError(
+                f"{brief(segmenter.info.name)} cannot look for objects like examples.", "Name another model."
+            )
         self._segmenter, self._search = segmenter, search
 
     def one(self, scene: Scene, examples: Sequence[int], source: Scene | None = None) -> Trial:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.domain.statistics import Interval
 from annotator.files.atomic import atomic_file
@@ -56,7 +57,7 @@ def read_card(path: Path) -> Training:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}.", "Give the cards of adapters (.md).") from error
+        raise UserError(f"{brief(path)} cannot be read: {error}.", "Give the cards of adapters (.md).") from error
     domain = re.search(r"^- For: (.+)$", text, re.MULTILINE)
     amount = r"(\d+) objects? in (\d+) images?"
     counts = re.search(rf"trained on {amount}(?:, stopped by {amount})?", text)
@@ -68,7 +69,9 @@ def read_card(path: Path) -> Training:
             interval = Interval(*map(float, difference.groups()))
             gains[row[0]] = Gain(float(base[1]), float(adapter[1]), interval)
     if not domain or not counts or not all(measure in gains for measure in SHOWN):
-        raise UserError(f"{path} is not an adapter's card with its gate's table.", "Give the cards of adapters (.md).")
+        raise UserError(
+            f"{brief(path)} is not an adapter's card with its gate's table.", "Give the cards of adapters (.md)."
+        )
     masks, images, stop_masks, stop_images = (int(value or 0) for value in counts.groups())
     return Training(domain[1].strip(), images + stop_images, masks + stop_masks, gains)
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.clicks import next_click
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.metrics import iou
 from annotator.domain.ports.engine import Embedding, Segmenter
@@ -187,7 +188,7 @@ def _encoded(segmenter: Segmenter, image: EvaluationImage) -> Embedding:
     loaded = load_image(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
         raise ImportFormatError(
-            f"{image.file_name} is not of the size that its masks are for.",
+            f"{brief(image.file_name)} is not of the size that its masks are for.",
             "They belong to another version of the image.",
         )
     return segmenter.encode(loaded.rgb, loaded.image_key)

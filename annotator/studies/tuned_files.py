@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.engine.load import WeightsFile
 from annotator.engine.sam2.files import load_sam2
@@ -26,7 +27,7 @@ def check_tuned_path(base: WeightsFile, out: Path) -> None:
         raise ModelError(f"{out} is the base itself.", "Name another file: the base is never changed.")
     if out.suffix != base.path.suffix:
         raise ModelError(
-            f"{out.name} is not named like a file of this base.", f"Name a file that ends in {base.path.suffix}."
+            f"{brief(out.name)} is not named like a file of this base.", f"Name a file that ends in {base.path.suffix}."
         )
 
 

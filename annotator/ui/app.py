@@ -12,6 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
 from annotator.domain.media import is_video_path
 from annotator.domain.ports.engine import Engine, EngineFactory
@@ -342,10 +343,10 @@ def named_place(text: str) -> Path:
     """
     path = Path(text).expanduser()
     if not is_there(path):
-        raise UserError(f"There is no folder or project {shown_name(path)}.", "Check the name.")
+        raise UserError(f"There is no folder or project {brief(path)}.", "Check the name.")
     if "\0" in text or not is_text(text):
         raise UserError(
-            f"The name of {shown_name(path)} is no valid text (UTF-8), so it cannot stand in a project.",
+            f"The name of {brief(path)} is no valid text (UTF-8), so it cannot stand in a project.",
             "Rename the folder, for example with convmv.",
         )
     path = path.absolute()
@@ -364,12 +365,6 @@ def is_there(path: Path) -> bool:
 def is_text(text: str) -> bool:
     """Whether a name can be written as UTF-8; that of a file need not be."""
     return not any("\ud800" <= sign <= "\udfff" for sign in text)
-
-
-def shown_name(path: Path) -> str:
-    """A name for a message: no more of it than fits, and without signs that cannot be printed."""
-    name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-    return name if len(name) <= 200 else f"{name[:120]}… ({len(name)} characters, which may be more than is allowed)"
 
 
 def make_application() -> QApplication:

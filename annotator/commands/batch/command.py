@@ -20,6 +20,7 @@ from annotator.commands.frame_options import add_frame_options, pick_of
 from annotator.commands.precision_option import add_precision_argument
 from annotator.commands.ray_option import add_share_argument
 from annotator.domain.answering.everything import EverythingSettings
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.frame_pick import ALL_FRAMES
 
@@ -217,7 +218,7 @@ def engine_of(
         info["prompts"] = {"kind": kind, "sha256": prompts.sha256}
         return about, AskQuestions(segmenter, questions, at_once=together)
     if not isinstance(segmenter, AnswersEverything):
-        raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Name another model.")
+        raise ModelError(f"{brief(segmenter.info.name)} cannot segment everything.", "Name another model.")
     given = {field.name: getattr(args, field.name) for field in _GRID if getattr(args, field.name) is not None}
     if args.no_border:
         given["keeps_border"] = False
@@ -377,13 +378,16 @@ def _merge(args: argparse.Namespace, items: Sequence[WorkItem]) -> int:
 
     places = sorted(args.out.glob("journal*.jsonl"))
     if not places:
-        raise ImportFormatError(f"There are no results in {args.out}.", "Run the shards first, with the same --out.")
+        raise ImportFormatError(
+            f"There are no results in {brief(args.out)}.", "Run the shards first, with the same --out."
+        )
     with ExitStack() as stack:
         journals = [stack.enter_context(read_journal(place)) for place in places]
         for journal in journals[1:]:
             if not is_same_work(journal.about, journals[0].about):
                 raise ImportFormatError(
-                    f"{journal.path.name} and {journals[0].path.name} are of other models, settings or prompts.",
+                    f"{brief(journal.path.name)} and {brief(journals[0].path.name)} are of other models, "
+                    "settings or prompts.",
                     "Run all shards with the same ones.",
                 )
         rows = _Merged(journals)

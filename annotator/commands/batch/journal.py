@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from annotator.commands.precision_option import precision_in
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError, ImportFormatError
 from annotator.files.atomic import export_errors, sync, sync_folder
 
@@ -106,7 +107,7 @@ def open_journal(path: Path, about: Mapping[str, Any]) -> Iterator[Journal]:
         wanted = json.loads(json.dumps(about))
         if whole and found != wanted and not (is_same_work(found, wanted) and not precision_in(found)):
             raise ExportError(
-                f"{path} is of a batch with another model, other settings or other prompts.",
+                f"{brief(path)} is of a batch with another model, other settings or other prompts.",
                 "Name another folder for --out, or delete that file to begin anew.",
             )
         with export_errors(path):
@@ -128,11 +129,13 @@ def read_journal(path: Path) -> Iterator[Journal]:
     try:
         reader: BinaryIO = path.open("rb")
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from error
+        raise ImportFormatError(
+            f"{brief(path)} cannot be read ({error.strerror}).", "Check its permissions."
+        ) from error
     with reader:
         about, lines, _ = _read(reader)
         if about is None:
-            raise ImportFormatError(f"{path} is not the journal of a batch.", "Take it out of that folder.")
+            raise ImportFormatError(f"{brief(path)} is not the journal of a batch.", "Take it out of that folder.")
         yield Journal(path, about, lines, reader=reader)
 
 
@@ -219,6 +222,6 @@ def _lock(stream: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ExportError(f"Another batch writes to {path}.", "Wait for it, or name another folder.") from error
+        raise ExportError(f"Another batch writes to {brief(path)}.", "Wait for it, or name another folder.") from error
     except OSError:  # a network drive without locks
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator.commands.batch.prompts import PromptFile, Question, complete_names
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 
 
@@ -22,7 +23,7 @@ def read_masks(path: Path) -> PromptFile:
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the name.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read ({error.strerror}).", "Check the name.") from error
     file = read_coco(path)
     images = {whole_number(row.get("id")): row for row in file.images if isinstance(row, dict)}
     by_name: dict[str, list[Question]] = {}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from annotator.commands.batch.results import HasRows
 from annotator.commands.batch.work_list import WorkItem
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError, UserError
 from annotator.domain.mask import Mask
 from annotator.files.atomic import atomic_file, export_errors, write_atomic
@@ -38,7 +39,7 @@ def write_label_maps(folder: Path, items: Sequence[WorkItem], rows: HasRows) -> 
         target = folder / _picture_name(item)
         if len(objects) > _MOST_LABELS:
             raise ExportError(
-                f"{item.key} has {len(objects)} objects: a PNG can tell 65,535 apart.", "Leave --masks out."
+                f"{brief(item.key)} has {len(objects)} objects: a PNG can tell 65,535 apart.", "Leave --masks out."
             )
         labels = np.zeros((height, width), np.uint16)
         for at in sorted(range(len(objects)), key=lambda at: -objects[at]["area"]):

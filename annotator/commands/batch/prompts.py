@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator.commands.batch.work_list import WorkItem
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError, PromptError
 from annotator.domain.geometry import Box
 from annotator.domain.prompt import PointPrompt
@@ -77,7 +78,9 @@ class PromptFile:
         wanted = len(self.by_id) + len(self.by_name)
         if wanted and not found:
             first = next(iter(self.by_name), None) or f"image_id {next(iter(self.by_id))}"
-            raise PromptError(f"No prompt is for an image of this batch; the first is for {first}.", "Check the names.")
+            raise PromptError(
+                f"No prompt is for an image of this batch; the first is for {brief(first)}.", "Check the names."
+            )
         return found, wanted - len(found)
 
 
@@ -98,7 +101,8 @@ def read_boxes(path: Path, *, has_coco_ids: bool = False) -> PromptFile:
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
         if not has_coco_ids:
             raise ImportFormatError(
-                f"{path.name} are COCO results, which name images by their id.", "Name the COCO file as the source."
+                f"{brief(path.name)} are COCO results, which name images by their id.",
+                "Name the COCO file as the source.",
             )
         return _boxes_of_results(path, data, sha256)
     return _boxes_of_coco(path, sha256)
@@ -118,7 +122,7 @@ def read_points(path: Path) -> PromptFile:
     for line, row in _table(path, data, ("image", "x", "y")):
         name, label = _name(row), (row.get("label") or "1").strip()
         if label not in ("0", "1"):
-            raise ImportFormatError(f"{path.name}, line {line}: the label {label[:20]!r} is neither 0 nor 1.")
+            raise ImportFormatError(f"{brief(path.name)}, line {line}: the label {label[:20]!r} is neither 0 nor 1.")
         x, y = (_number(path, line, row, column) for column in ("x", "y"))
         point = PointPrompt(x, y, label == "1")
         category = classes.number(row.get("class"))
@@ -183,7 +187,7 @@ def _boxes_of_results(path: Path, data: bytes, sha256: str) -> PromptFile:
     try:
         rows = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ImportFormatError(f"{path.name} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
+        raise ImportFormatError(f"{brief(path.name)} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
     by_id, skipped = _by_id(rows)
     used = {question.category_id for questions in by_id.values() for question in questions}
     return PromptFile(by_id=by_id, categories=complete_names({}, used), skipped=skipped, sha256=sha256)
@@ -225,18 +229,21 @@ def _table(path: Path, data: bytes, columns: tuple[str, ...]) -> Iterator[tuple[
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ImportFormatError(f"{path.name} is not UTF-8 text.", "Save the table as CSV, UTF-8.") from error
+        raise ImportFormatError(f"{brief(path.name)} is not UTF-8 text.", "Save the table as CSV, UTF-8.") from error
     reader = csv.DictReader(lines, skipinitialspace=True)
     try:
         missing = [column for column in columns if column not in (reader.fieldnames or ())]
         if missing:
             raise ImportFormatError(
-                f"{path.name} has no column {missing[0]!r}.", f"Its first line has to name {', '.join(columns)}."
+                f"{brief(path.name)} has no column {brief(missing[0])!r}.",
+                f"Its first line has to name {', '.join(columns)}.",
             )
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise ImportFormatError(f"{path.name}, line {reader.line_num}: {error}.", "Save it as CSV again.") from error
+        raise ImportFormatError(
+            f"{brief(path.name)}, line {reader.line_num}: {error}.", "Save it as CSV again."
+        ) from error
 
 
 def _name(row: dict[str, str]) -> str:
@@ -250,7 +257,7 @@ def _number(path: Path, line: int, row: dict[str, str], column: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ImportFormatError(f"{path.name}, line {line}: {column} is {text[:20]!r} and not a number.")
+        raise ImportFormatError(f"{brief(path.name)}, line {line}: {brief(column)} is {text[:20]!r} and not a number.")
     return value
 
 
@@ -258,7 +265,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the name.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read ({error.strerror}).", "Check the name.") from error
 
 
 def _unique_last(names: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from annotator.commands.batch.pipeline import stamp_of
 from annotator.commands.batch.ray_worker import BatchWorker, Begun, Recipe
 from annotator.commands.batch.work_list import WorkItem
 from annotator.commands.ray_option import most_by_cards, share_of
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError, UserError
 
 IMAGES_A_CALL = 8
@@ -71,7 +72,7 @@ def connected(address: str) -> Iterator[Any]:
     except (OSError, RuntimeError, ValueError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"There is no Ray cluster at {address} ({first}).", "Start one, or give --ray local."
+            f"There is no Ray cluster at {brief(address)} ({brief(first)}).", "Start one, or give --ray local."
         ) from error
     try:
         yield ray

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError, ImportFormatError, ProjectError, UserError
 from annotator.domain.frame_pick import ALL_FRAMES, FramePick
 from annotator.domain.media import is_video_path, split_frame_name
@@ -115,7 +116,7 @@ def _plain(source: str, path: Path, suffix: str) -> tuple[list[Path], list[Path]
     if not path.exists() and glob.has_magic(source):
         found = sorted(Path(name) for name in glob.iglob(source, recursive=True))
         if not found:
-            raise ImageError(f"No file fits {source}.", "Check the pattern.")
+            raise ImageError(f"No file fits {brief(source)}.", "Check the pattern.")
         parts = path.parts
         fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
         return [name for name in found if name.is_file()], [Path(*parts[:fixed])]
@@ -126,9 +127,9 @@ def _of_list(path: Path) -> list[Path]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ImportFormatError(f"{path.name} is not UTF-8 text.", "Write one path a line.") from error
+        raise ImportFormatError(f"{brief(path.name)} is not UTF-8 text.", "Write one path a line.") from error
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the name.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read ({error.strerror}).", "Check the name.") from error
     return [path.parent / line.strip() for line in lines if line.strip()]
 
 
@@ -141,10 +142,12 @@ def _of_coco(path: Path, folder: Path) -> list[WorkItem]:
     for row in read_coco(path).images:
         name = row.get("file_name") if isinstance(row, dict) else None
         if not isinstance(name, str) or not name:
-            raise ImportFormatError(f"An image of {path.name} has no file_name.", "Is it a COCO data set?")
+            raise ImportFormatError(f"An image of {brief(path.name)} has no file_name.", "Is it a COCO data set?")
         number = whole_number(row.get("id"))
         if number is None or number < 0 or number in seen:
-            raise ImportFormatError(f"{name} in {path.name} has no id of its own.", "Give each image another number.")
+            raise ImportFormatError(
+                f"{brief(name)} in {brief(path.name)} has no id of its own.", "Give each image another number."
+            )
         seen.add(number)
         place = PurePosixPath(name.replace("\\", "/"))
         is_outside = place.is_absolute() or ".." in place.parts or ":" in name
@@ -161,7 +164,7 @@ def _of_project(path: Path) -> list[WorkItem]:
     from annotator.io.project.store import ProjectStore
 
     if not path.is_file():
-        raise ProjectError(f"There is no project {path}.", "Check the name.")
+        raise ProjectError(f"There is no project {brief(path)}.", "Check the name.")
     with ProjectStore.open(path, read_only=True) as store:
         root = store.readable_root  # a folder outside of the project's own has to be agreed to
         return [

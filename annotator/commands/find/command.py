@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.ports.likeness import LEAST_LIKE_SCORE
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
     out: Path = args.out
     if out.suffix.lower() != ".json":
-        raise ExportError(f"{out} has an unknown kind.", "Name a .json file.")
+        raise ExportError(f"{brief(out)} has an unknown kind.", "Name a .json file.")
     if not 0 <= args.min_score <= 1:
         raise UserError(f"--min-score is {args.min_score}.", "Give a number from 0 to 1.")
     ids, boxes = parse_ids(args.like), [parse_box(text) for text in args.box]

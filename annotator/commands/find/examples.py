@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError, ProjectError, PromptError, UserError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -73,7 +74,9 @@ def _of_project(path: Path) -> Objects:
 
     file = find_project(path) if path.is_dir() else path
     if file is None or not file.is_file():
-        raise ProjectError(f"There is no project in {path}.", "Open that folder first, or name a .annot or .json file.")
+        raise ProjectError(
+            f"There is no project in {brief(path)}.", "Open that folder first, or name a .annot or .json file."
+        )
     found = Objects()
     with ProjectStore.open(file, read_only=True) as store:
         names = {one.id: one.name for one in store.categories()}
@@ -95,7 +98,7 @@ def parse_ids(text: str) -> list[int]:
     try:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
-        raise UserError(f"{text!r} are no ids of objects.", "Give numbers, such as --like 3,17.") from None
+        raise UserError(f"{brief(text)!r} are no ids of objects.", "Give numbers, such as --like 3,17.") from None
 
 
 def parse_box(text: str) -> tuple[str, Box]:
@@ -111,7 +114,7 @@ def parse_box(text: str) -> tuple[str, Box]:
     except ValueError:
         box = Box(0, 0, 0, 0)
     if not name or box.area <= 0:
-        raise UserError(f"{text!r} is no box.", "Give IMAGE:X,Y,WIDTH,HEIGHT in pixels.")
+        raise UserError(f"{brief(text)!r} is no box.", "Give IMAGE:X,Y,WIDTH,HEIGHT in pixels.")
     return name, box
 
 
@@ -128,23 +131,25 @@ def question_of(
     """
     missing = [one for one in ids if one not in objects.at]
     if missing:
-        raise PromptError(f"There is no object {missing[0]}.", "Name ids of objects that the project or file has.")
+        raise PromptError(
+            f"There is no object {brief(missing[0])}.", "Name ids of objects that the project or file has."
+        )
     masks: dict[Place, list[Mask]] = defaultdict(list)
     boxed: dict[Place, list[Box]] = defaultdict(list)
     for one in dict.fromkeys(ids):
         mask = objects.masks[objects.at[one]][one]
         if mask.is_empty:
-            raise PromptError(f"Object {one} has no pixels.", "Name another one.")
+            raise PromptError(f"Object {brief(one)} has no pixels.", "Name another one.")
         masks[objects.at[one]].append(mask)
     places = {name: place for place, name in objects.names.items()}
     for name, box in boxes:
         if name not in places:
-            raise PromptError(f"There is no image {name}.", "Name it as the project or file does.")
+            raise PromptError(f"There is no image {brief(name)}.", "Name it as the project or file does.")
         boxed[places[name]].append(box)
     found = []
     for place in dict.fromkeys([*masks, *boxed]):
         image = load(Path(place[0]), place[1])
         if any((mask.width, mask.height) != (image.width, image.height) for mask in masks[place]):
-            raise ImportFormatError(f"{place[0]} is of another size than its objects.", "Was it replaced?")
+            raise ImportFormatError(f"{brief(place[0])} is of another size than its objects.", "Was it replaced?")
         found.append(Examples(image.rgb, image.image_key, tuple(masks[place]), tuple(boxed[place])))
     return LikeQuestion(tuple(found))

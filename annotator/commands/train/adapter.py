@@ -22,6 +22,7 @@ from annotator.commands.train.run import (
     train_with_bar,
     verdict,
 )
+from annotator.domain.brevity import brief
 
 if TYPE_CHECKING:
     from annotator.domain.adapter import AdapterInfo
@@ -148,7 +149,7 @@ def _check_out(args: argparse.Namespace) -> None:
         return  # of the base's format, and not the base itself: checked there
     check_output(args.out, sources=(args.model,))
     if args.out.suffix != SUFFIX:
-        raise UserError(f"{args.out.name} is not named like an adapter.", f"Name a file that ends in {SUFFIX}.")
+        raise UserError(f"{brief(args.out.name)} is not named like an adapter.", f"Name a file that ends in {SUFFIX}.")
 
 
 def _load(args: argparse.Namespace, ranks: Ranks) -> Sam2Segmenter | ZoomSegmenter:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands.train.base_recipe import RECIPE_FIELDS, check_state, parse_factors, parse_recipe, parse_stages
+from annotator.domain.brevity import brief
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,7 +97,7 @@ def read_teacher(path: Path, config: NanoConfig) -> tuple[nn.Module, NanoConfig]
     model, of_teacher, _ = load_nano(path)
     if of_teacher.image_size != config.image_size:
         raise ModelError(
-            f"{path.name} sees {of_teacher.image_size} pixels, the model to train {config.image_size}.",
+            f"{brief(path.name)} sees {of_teacher.image_size} pixels, the model to train {config.image_size}.",
             "Give the same --size, or another --teacher.",
         )
     return model, of_teacher

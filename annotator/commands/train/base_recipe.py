@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
+
 if TYPE_CHECKING:
     from annotator.domain.errors import UserError
     from annotator.engine.sam2.nano import NanoConfig
@@ -70,9 +72,13 @@ def parse_stages(text: str) -> tuple[Stage, ...]:
             share, side, batch = part.split(":")
             stage = Stage(float(share), int(side), int(batch))
         except ValueError as error:
-            raise UserError(f"--stages: {part!r} is not share:side:batch.", "Example: 0.6:160:16,0.4:320:10") from error
+            raise UserError(
+                f"--stages: {brief(part)!r} is not share:side:batch.", "Example: 0.6:160:16,0.4:320:10"
+            ) from error
         if stage.share <= 0 or stage.side_px < 64 or stage.side_px % 32 or stage.batch < 2:
-            raise UserError(f"--stages: {part!r} needs a share above 0, a side that 32 divides, 2 windows or more.")
+            raise UserError(
+                f"--stages: {brief(part)!r} needs a share above 0, a side that 32 divides, 2 windows or more."
+            )
         stages.append(stage)
     return tuple(stages)
 
@@ -94,7 +100,7 @@ def parse_recipe(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, _, text = pair.partition("=")
         if name not in RECIPE_FIELDS:
-            raise UserError(f"--set: there is no {name!r} to set.", "There are " + ", ".join(RECIPE_FIELDS) + ".")
+            raise UserError(f"--set: there is no {brief(name)!r} to set.", f"There are {', '.join(RECIPE_FIELDS)}.")
         kind = type(defaults[name])
         try:
             if name in words:
@@ -118,7 +124,8 @@ def parse_recipe(pairs: Sequence[str]) -> dict[str, Any]:
         elif is_good and name in ("warmup_steps", "mlp_channels"):
             is_good = value > 0
         if not is_good:
-            raise UserError(f"--set: {pair!r} is not a value for {name}.", f"The default is {_shown(defaults[name])}.")
+            default = f"The default is {_shown(defaults[name])}."
+            raise UserError(f"--set: {brief(pair)!r} is not a value for {brief(name)}.", default)
         found[name] = value
     return found
 
@@ -139,7 +146,7 @@ def parse_factors(pairs: Sequence[str]) -> tuple[tuple[str, float], ...]:
         except ValueError:
             factor = 0.0
         if not name or not 0 < factor < math.inf:
-            raise UserError(f"--more: {pair!r} is not SET=FACTOR.", "Example: --more coco_people=2")
+            raise UserError(f"--more: {brief(pair)!r} is not SET=FACTOR.", "Example: --more coco_people=2")
         found[name] = factor
     return tuple(sorted(found.items()))
 
@@ -182,7 +189,8 @@ def check_state(
     if differing:
         name = differing[0]
         raise UserError(
-            f"{path} is the state of another model: its {name} is {kept[name]}, here {getattr(config, name)}.",
+            f"{brief(path)} is the state of another model: its {brief(name)} is {kept[name]}, here "
+            f"{getattr(config, name)}.",
             "Give the same --size, --channels and --set, or another --state to start anew.",
         )
     if other:
@@ -190,7 +198,7 @@ def check_state(
     if sets is not None and kept_sets != set(sets):
         name = min(kept_sets ^ set(sets))[0]
         raise UserError(
-            f"{path} was trained on other sets, or their annotations have changed since ({name}).",
+            f"{brief(path)} was trained on other sets, or their annotations have changed since ({brief(name)}).",
             "Give the same sets, or another --state to start anew.",
         )
 
@@ -202,7 +210,7 @@ def _another_recipe(path: Path, name: str, kept: Mapping[str, Any], wanted: Mapp
         said = f"{path} was trained with another teacher, or with none where there is one now."
         return UserError(said, "Give the same --teacher, or another --state to start anew.")
     return UserError(
-        f"{path} was trained with {name}={_shown(kept[name])}, not {_shown(wanted[name])}.",
+        f"{brief(path)} was trained with {brief(name)}={_shown(kept[name])}, not {_shown(wanted[name])}.",
         f"Give the same {_OPTION_FIELDS.get(name, '--set')}, or another --state to start anew"
         + ("." if name in _FIXED_FIELDS else ", or --change-recipe."),
     )

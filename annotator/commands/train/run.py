@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
+
 if TYPE_CHECKING:
     from annotator.engine.sam2.segmenter import Sam2Segmenter
     from annotator.engine.zoom.segmenter import ZoomSegmenter
@@ -75,7 +77,7 @@ def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
     own = training_dir()
     path: Path = args.work or own / name
     if path.exists() and not path.is_dir():
-        raise ExportError(f"{path} is not a folder.", "Name a folder with --work.")
+        raise ExportError(f"{brief(path)} is not a folder.", "Name a folder with --work.")
     with export_errors(path):
         make_private_folder(path, is_own=args.work is None)
     # The window names its folders with --work; they lie in the cache, too.
@@ -105,7 +107,7 @@ def only_run(folder: RunFolder) -> Iterator[None]:
         return
     if lock is None:
         raise UserError(
-            f"Another training is at work in {folder.path}: {describe_owner(folder.state)}.",
+            f"Another training is at work in {brief(folder.path)}: {describe_owner(folder.state)}.",
             "Wait for its end, stop it, or name another folder with --work.",
         )
     try:

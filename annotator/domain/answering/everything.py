@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
 
@@ -81,12 +82,12 @@ class EverythingSettings:
         counts |= {"crop_n_points_downscale_factor": (1, 64), "min_mask_region_area": (0, 10**9)}
         for name, (least, most) in counts.items():
             if not least <= getattr(self, name) <= most:
-                raise UserError(f"{name} is {getattr(self, name)}.", f"Give a number from {least} to {most}.")
+                raise UserError(f"{brief(name)} is {getattr(self, name)}.", f"Give a number from {least} to {most}.")
         shares = ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "mask_nms_thresh", "crop_nms_thresh")
         for name in (*shares, "crop_overlap_ratio"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= 1):
-                raise UserError(f"{name} is {value}.", "Give a number from 0 to 1.")
+                raise UserError(f"{brief(name)} is {brief(value)}.", "Give a number from 0 to 1.")
         if not (math.isfinite(self.stability_score_offset) and self.stability_score_offset >= 0):
             raise UserError(f"stability_score_offset is {self.stability_score_offset}.", "Give a number from 0 on.")
         return self

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.checks.edges import edge_support
 from annotator.domain.checks.finding import Finding, mark_of
 from annotator.domain.checks.objects import CheckedObject, CheckLimits, check_objects
@@ -130,7 +131,7 @@ def _off_edges(figures: _Figures, name: str) -> Iterator[Finding]:
     least = min(MOST_EDGE_SUPPORT, usual / 2)
     for at in np.flatnonzero(known & (values < least)).tolist():
         image_id, object_id = figures.image_ids[at], figures.object_ids[at]
-        text = f"{values[at]:.1f} times the contrast beside it, where {name} has about {usual:.1f}"
+        text = f"{values[at]:.1f} times the contrast beside it, where {brief(name)} has about {usual:.1f}"
         mark = mark_of("edges", image_id, (object_id,), (figures.contents[at],))
         yield Finding("edges", image_id, (object_id,), least - float(values[at]), text, mark)
 
@@ -148,9 +149,9 @@ def _unusual(figures: _Figures, name: str) -> Iterator[Finding]:
             image_id, object_id = figures.image_ids[at], figures.object_ids[at]
             if check == "size":
                 times = math.exp(abs(values[at] - middle))
-                text = f"{times:.1f} times {'larger' if values[at] > middle else 'smaller'} than most of {name}"
+                text = f"{times:.1f} times {'larger' if values[at] > middle else 'smaller'} than most of {brief(name)}"
             else:
-                text = f"{values[at]:.2f}, where most of {name} have {middle:.2f}"
+                text = f"{values[at]:.2f}, where most of {brief(name)} have {middle:.2f}"
             mark = mark_of(check, image_id, (object_id,), [f"{values[at]:.4f}".encode()])
             yield Finding(check, image_id, (object_id,), abs(float(far[at])), text, mark)
 

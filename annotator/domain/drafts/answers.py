@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.drafts.draft import Answer, Draft
 from annotator.domain.drafts.effects import Effect, Effects, Encode, GiveUpWaiting, Say, Settle
 from annotator.domain.drafts.kept import Data
@@ -91,7 +92,9 @@ def _without_masks(work: Work, epochs: Collection[int]) -> tuple[Work, Effects]:
 
 def _for_later(work: Work, draft: Draft) -> tuple[Work, Say]:
     """An accepted object of an image that is not open: the document keeps it as it is."""
-    said = f"The object on {draft.image.record.name} is not stored yet; it is as soon as you open that image again."
+    said = (
+        f"The object on {brief(draft.image.record.name)} is not stored yet; it is as soon as you open that image again."
+    )
     return replace(work, keeping=work.keeping.with_later(draft)), Say(said)
 
 
@@ -130,7 +133,7 @@ def found_nothing(work: Work, head: Draft) -> tuple[Work, Effects]:
     worth more: then it is given up, and the window says so."""
     if not work.is_open(head.image.record.id):
         path = head.image.record.path
-        said = f"The mask of an object on {path} is empty, so it was not stored; it is in progress there."
+        said = f"The mask of an object on {brief(path)} is empty, so it was not stored; it is in progress there."
         work = replace(work, keeping=work.keeping.with_later(head)).with_line(without(work.line, head))
         return work, (GiveUpWaiting(), Say(said))
     tail = work.line[-1]

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
 
@@ -132,7 +133,7 @@ class FormatOption:
         is_low = is_number and self.minimum is not None and not float(found or 0) >= self.minimum
         is_high = is_number and self.maximum is not None and not float(found or 0) <= self.maximum
         if found is None or (names and found not in names) or is_low or is_high:
-            raise ExportError(f"{self.flag} cannot be {value!r}.", f"Use {self.values()}.")
+            raise ExportError(f"{self.flag} cannot be {brief(value)!r}.", f"Use {self.values()}.")
         return found
 
     def values(self) -> str:
@@ -216,7 +217,7 @@ class FormatSpec:
         known = {option.name: option for option in self.options}
         for name in values:
             if name not in known:
-                raise ExportError(f"{self.title} has no option {name!r}.", "Leave it out.")
+                raise ExportError(f"{self.title} has no option {brief(name)!r}.", "Leave it out.")
         return {name: option.checked(values.get(name, option.default)) for name, option in known.items()}
 
     def held(self) -> str:

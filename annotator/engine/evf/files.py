@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo
 from annotator.engine import bundles
@@ -87,7 +88,7 @@ def build_visual(scale: str) -> nn.Module:
 
 def _place(source: ModelSource) -> Path:
     if source.path is None:
-        raise ModelError(f"The model {source.name} is not on this computer.")
+        raise ModelError(f"The model {brief(source.name)} is not on this computer.")
     return source.path
 
 
@@ -99,7 +100,7 @@ def _info(source: ModelSource, place: Path, device: torch.device, side: int) -> 
         dtype="float32",
         image_size=side,
         is_verified=source.is_verified,
-        note="" if source.is_verified else f"{place.name} is not verified",
+        note="" if source.is_verified else f"{brief(place.name)} is not verified",
         path="" if source.entry else str(place.absolute()),
     )
 
@@ -110,7 +111,7 @@ def _read(place: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         state = {name: values.float() for name, values in load_file(place / "model.safetensors").items()}
         return dict(config), state
     except (OSError, ValueError, TypeError, SafetensorError, RecursionError) as error:
-        raise ModelError(f"{place.name} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
+        raise ModelError(f"{brief(place.name)} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
 
 
 def _network(place: Path) -> EvfNetwork:
@@ -119,10 +120,10 @@ def _network(place: Path) -> EvfNetwork:
         size = Beit3Size.of(state, "mm_extractor.beit3.")
         out_width = len(state["text_hidden_fcs.0.2.weight"])
     except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise ModelError(f"{place.name} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
+        raise ModelError(f"{brief(place.name)} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
     scale = str(config.get("sam_scale", "large"))
     if not all(_FEWEST <= number <= _MOST for number in (size.width, size.layers, size.side, out_width)):
-        raise ModelError(f"{place.name} describes a network of no sensible size.", _COPY_AGAIN)
+        raise ModelError(f"{brief(place.name)} describes a network of no sensible size.", _COPY_AGAIN)
     network = EvfNetwork(build_visual(scale), Beit3(size), out_width)
     _fill(network, state, place.name)
     return network
@@ -132,12 +133,12 @@ def _fill(network: nn.Module, state: dict[str, Tensor], name: str) -> None:
     try:
         missing = network.load_state_dict(state, strict=False).missing_keys
     except RuntimeError as error:  # other shapes
-        raise ModelError(f"{name} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
+        raise ModelError(f"{brief(name)} is damaged, or it is no EVF-SAM 2.", _COPY_AGAIN) from error
     if missing:
-        raise ModelError(f"{name} lacks weights ({len(missing)}, such as {missing[0]}).", _COPY_AGAIN)
+        raise ModelError(f"{brief(name)} lacks weights ({len(missing)}, such as {brief(missing[0])}).", _COPY_AGAIN)
     bad = next((key for key, values in network.state_dict().items() if not bool(torch.isfinite(values).all())), None)
     if bad is not None:
-        raise ModelError(f"{name} holds weights that are no numbers ({bad}).", _COPY_AGAIN)
+        raise ModelError(f"{brief(name)} holds weights that are no numbers ({bad}).", _COPY_AGAIN)
 
 
 def _pieces(place: Path) -> Any:
@@ -146,4 +147,4 @@ def _pieces(place: Path) -> Any:
     try:
         return sentencepiece.SentencePieceProcessor(model_file=str(place / PIECES_NAME)).encode
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"{place.name} lacks {PIECES_NAME}, or it is damaged.", _COPY_AGAIN) from error
+        raise ModelError(f"{brief(place.name)} lacks {PIECES_NAME}, or it is damaged.", _COPY_AGAIN) from error

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from annotator.domain.answering.everything import Proposal
 from annotator.domain.answering.named import named_proposal, settled
+from annotator.domain.brevity import brief
 from annotator.domain.errors import EncodeCancelled, ModelError
 from annotator.domain.mask import Mask
 from annotator.domain.ports.concept import LEAST_SCORE, ConceptAsk, ConceptImage
@@ -59,7 +60,7 @@ class ClipRanker:
         """See :class:`annotator.domain.ports.concept.Finder`: everything first, then its masks in batches."""
         segmenter = image.segmenter
         if not isinstance(segmenter, AnswersEverything):
-            raise ModelError(f"{segmenter.info.name} cannot segment everything.", "Choose another model.")
+            raise ModelError(f"{brief(segmenter.info.name)} cannot segment everything.", "Choose another model.")
         masks: tuple[Proposal, ...] = ()
         settings = segmenter.everything_settings
         done = total = 1

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 
 _LARGEST = {"hidden_size": 8192, "embed_dim": 8192, "num_hidden_layers": 128, "image_size": 4096, "num_queries": 4096}
@@ -43,7 +44,7 @@ def open_model(folder: Path, class_name: str, *, model_types: tuple[str, ...]) -
     """
     config = _config_of(folder, model_types)
     if not any((folder / name).is_file() for name in _WEIGHTS):
-        raise ModelError(f"{folder.name} holds no weights (model.safetensors).", COPY_AGAIN)
+        raise ModelError(f"{brief(folder.name)} holds no weights (model.safetensors).", COPY_AGAIN)
     _check_size(folder, config)
     kind = getattr(library(), class_name)
     try:
@@ -56,7 +57,7 @@ def open_model(folder: Path, class_name: str, *, model_types: tuple[str, ...]) -
             dtype=torch.float32,
         )
     except Exception as error:  # a stranger's files make the library raise anything
-        raise ModelError(f"{folder.name} is damaged, or it is no {class_name}.", COPY_AGAIN) from error
+        raise ModelError(f"{brief(folder.name)} is damaged, or it is no {brief(class_name)}.", COPY_AGAIN) from error
     _check_complete(folder.name, model, report)
     return model.eval().requires_grad_(False)
 
@@ -76,7 +77,7 @@ def load_state(model: nn.Module, state: Mapping[str, torch.Tensor], name: str) -
         model.load_state_dict(dict(state))
     except RuntimeError as error:
         raise ModelError(
-            f"{name} does not hold the weights of this model.", "Copy it again from its source."
+            f"{brief(name)} does not hold the weights of this model.", "Copy it again from its source."
         ) from error
     _check_finite(name, model)
 
@@ -91,7 +92,9 @@ def open_processor(folder: Path, class_name: str) -> Any:
     try:
         return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # as above
-        raise ModelError(f"{folder.name} lacks the files of its tokenizer, or they are damaged.", COPY_AGAIN) from error
+        raise ModelError(
+            f"{brief(folder.name)} lacks the files of its tokenizer, or they are damaged.", COPY_AGAIN
+        ) from error
 
 
 def _config_of(folder: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
@@ -101,15 +104,15 @@ def _config_of(folder: Path, model_types: tuple[str, ...]) -> dict[str, Any]:
             text = file.read(_CONFIG_BYTES + 1)
         config = json.loads(text) if len(text) <= _CONFIG_BYTES else None
     except FileNotFoundError as error:
-        raise ModelError(f"{folder.name} has no config.json.", COPY_AGAIN) from error
+        raise ModelError(f"{brief(folder.name)} has no config.json.", COPY_AGAIN) from error
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise ModelError(f"{brief(path)} cannot be read: {error.strerror}.", "Check its permissions.") from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"The config.json of {folder.name} is damaged.", COPY_AGAIN) from error
+        raise ModelError(f"The config.json of {brief(folder.name)} is damaged.", COPY_AGAIN) from error
     if not isinstance(config, dict) or config.get("model_type") not in model_types:
         found = config.get("model_type") if isinstance(config, dict) else None
         raise ModelError(
-            f"{folder.name} holds a model of the type {str(found)[:60]!r}, not {' or '.join(model_types)}.",
+            f"{brief(folder.name)} holds a model of the type {str(found)[:60]!r}, not {' or '.join(model_types)}.",
             "Choose another folder.",
         )
     return config
@@ -122,7 +125,10 @@ def _check_size(folder: Path, config: object) -> None:
             numbers = value if isinstance(value, list) else [value]
             most = _LARGEST.get(name)
             if most is not None and any(isinstance(number, int | float) and number > most for number in numbers):
-                raise ModelError(f"{folder.name} describes a network that is too large ({name} {value}).", COPY_AGAIN)
+                raise ModelError(
+                    f"{brief(folder.name)} describes a network that is too large ({brief(name)} {brief(value)}).",
+                    COPY_AGAIN,
+                )
             _check_size(folder, value)
     elif isinstance(config, list):
         for value in config:
@@ -133,11 +139,11 @@ def _check_complete(name: str, model: nn.Module, report: Mapping[str, Any]) -> N
     """The library fills what is missing with random numbers, and says so in a report."""
     missing = [*report.get("missing_keys", ()), *report.get("mismatched_keys", ())]
     if missing:
-        raise ModelError(f"{name} lacks weights ({len(missing)}, such as {missing[0]}).", COPY_AGAIN)
+        raise ModelError(f"{brief(name)} lacks weights ({len(missing)}, such as {brief(missing[0])}).", COPY_AGAIN)
     _check_finite(name, model)
 
 
 def _check_finite(name: str, model: nn.Module) -> None:
     for key, values in model.state_dict().items():
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-            raise ModelError(f"{name} holds weights that are no numbers ({key}).", COPY_AGAIN)
+            raise ModelError(f"{brief(name)} holds weights that are no numbers ({key}).", COPY_AGAIN)

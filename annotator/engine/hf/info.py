@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from annotator.domain.brevity import brief
 from annotator.domain.ports.engine import ModelInfo
 from annotator.engine import bundles
 from annotator.engine.devices import pick_device
@@ -36,6 +37,6 @@ def info_of(source: ModelSource, model: Any, device: torch.device, side: int) ->
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
         image_size=side,
         is_verified=source.is_verified,
-        note="" if source.is_verified else f"{place.name} is not verified",
+        note="" if source.is_verified else f"{brief(place.name)} is not verified",
         path="" if source.entry else str(place.absolute()),
     )

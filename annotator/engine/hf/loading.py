@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo
 from annotator.engine import bundles
@@ -68,7 +69,7 @@ def place_of(source: ModelSource) -> Path:
         ModelError: it is not here.
     """
     if source.path is None:
-        raise ModelError(f"The model {source.name} is not on this computer.")
+        raise ModelError(f"The model {brief(source.name)} is not on this computer.")
     return source.path
 
 
@@ -80,7 +81,7 @@ def segmenter_of(source: ModelSource, network: Network) -> HubSegmenter:
     """
     place, entry = place_of(source), source.entry
     device = pick_device(source.device)
-    note = "" if source.is_verified else f"{place.name} is not verified"
+    note = "" if source.is_verified else f"{brief(place.name)} is not verified"
     try:
         network.model.to(device)
     except torch.OutOfMemoryError:

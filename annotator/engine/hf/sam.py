@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.engine.hf.door import build_model, library, load_state, open_model
 from annotator.engine.hf.layout import Preprocessing
@@ -93,7 +94,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     check_checkpoint(path)
     state = read_state(path)
     if "image_encoder.pos_embed" not in state or "image_encoder.patch_embed.proj.weight" not in state:
-        raise ModelError(f"{path.name} is no checkpoint of SAM 1.", "Choose another file.")
+        raise ModelError(f"{brief(path.name)} is no checkpoint of SAM 1.", "Choose another file.")
     return state
 
 
@@ -107,7 +108,7 @@ def vision_settings(state: Mapping[str, Tensor], name: str) -> dict[str, Any]:
     depth = 1 + max(int(found[1]) for key in state if (found := re.match(r"image_encoder\.blocks\.(\d+)\.", key)))
     if depth not in GLOBAL_BLOCKS or width not in HEADS_OF_WIDTH:
         raise ModelError(
-            f"{name} has an encoder that is not known ({depth} blocks of {width}).", "Choose ViT-B, L or H."
+            f"{brief(name)} has an encoder that is not known ({depth} blocks of {width}).", "Choose ViT-B, L or H."
         )
     return {
         "hidden_size": width,

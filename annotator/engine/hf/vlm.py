@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import EncodeCancelled, ModelError
 from annotator.domain.mask import Mask
 from annotator.domain.naming import same_word
@@ -118,7 +119,9 @@ def load(source: ModelSource) -> VisionLanguage:
     place = place_of(source)
     processor = open_processor(place, "AutoProcessor")
     if getattr(processor, "chat_template", None) is None:
-        raise ModelError(f"{place.name} has no chat template: it is no instruct model.", "Get the instruct model.")
+        raise ModelError(
+            f"{brief(place.name)} has no chat template: it is no instruct model.", "Get the instruct model."
+        )
     opened = open_model(place, "AutoModelForImageTextToText", model_types=MODEL_TYPES)
     model, device = on_device(opened, source.device)
     return VisionLanguage(model, processor, info_of(source, model, device, LONGEST_SIDE))

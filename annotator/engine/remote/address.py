@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.files.atomic import write_atomic
 from annotator.files.places import config_dir
@@ -97,7 +98,7 @@ def keep_token(address: ServerAddress, token: str) -> None:
         write_atomic(file, tomlkit.dumps(known).encode(), is_private=True)
     except OSError as error:
         raise ModelError(
-            f"The token cannot be kept in {file} ({error.strerror}).", "Make the folder writable."
+            f"The token cannot be kept in {brief(file)} ({error.strerror}).", "Make the folder writable."
         ) from error
 
 
@@ -116,4 +117,4 @@ def _read() -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TOMLKitError) as error:
-        raise ModelError(f"{file} cannot be read.", "Delete it, and enter the servers' tokens again.") from error
+        raise ModelError(f"{brief(file)} cannot be read.", "Delete it, and enter the servers' tokens again.") from error

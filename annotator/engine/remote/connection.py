@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import EncodeCancelled, ModelError, ServerAwayError
 from annotator.engine.remote.address import ServerAddress, check_token
 
@@ -126,7 +127,7 @@ class Connection:
             wait_s = _retry_after_s(reply)
             if time.monotonic() + wait_s > end_s:
                 raise ServerAwayError(
-                    f"The server at {self.address.place} has no time: {_detail(reply)}", "Try again soon."
+                    f"The server at {brief(self.address.place)} has no time: {_detail(reply)}", "Try again soon."
                 )
             _sleep(wait_s, stopped)
 
@@ -220,18 +221,20 @@ class Connection:
         else:
             why = "the connection broke"
         advice = "What you clicked stays. Check the address and that it runs, or choose a model of this computer."
-        return ServerAwayError(f"The server at {self.address.place} does not answer: {why}.", advice)
+        return ServerAwayError(f"The server at {brief(self.address.place)} does not answer: {why}.", advice)
 
 
 def refusal(reply: Reply, address: ServerAddress) -> ModelError:
     """What an answer with a status of 400 and more says, for a person."""
     if reply.status == 401:
-        return ModelError(f"The server at {address.place} wants another token.", "Enter it in Model > Remote server.")
+        return ModelError(
+            f"The server at {brief(address.place)} wants another token.", "Enter it in Model > Remote server."
+        )
     if reply.status == 413:
-        return ModelError(f"The server at {address.place} takes no image of this size.", _detail(reply))
+        return ModelError(f"The server at {brief(address.place)} takes no image of this size.", _detail(reply))
     if reply.status >= 500:  # its own, or of a proxy before it
-        return ServerAwayError(f"The server at {address.place} cannot answer: {_detail(reply)}")
-    return ModelError(f"The server at {address.place} refuses: {_detail(reply)}")
+        return ServerAwayError(f"The server at {brief(address.place)} cannot answer: {_detail(reply)}")
+    return ModelError(f"The server at {brief(address.place)} refuses: {_detail(reply)}")
 
 
 def _detail(reply: Reply) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import cv2
 
 from annotator.domain.answering.everything import Begun, EverythingSettings
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError, ModelError
 from annotator.domain.ports.engine import (
     AdapterInUse,
@@ -79,7 +80,7 @@ class RemoteSegmenter:
         """
         reply = self._connection.ask("GET", "/v1/adapters", read_s=_PROBE_S)
         if reply.status in _GONE:
-            raise ModelError(f"The server at {self.address.place} is too old for adapters.", "Update it.")
+            raise ModelError(f"The server at {brief(self.address.place)} is too old for adapters.", "Update it.")
         if reply.status >= 400:
             raise refusal(reply, self.address)
         try:
@@ -95,7 +96,8 @@ class RemoteSegmenter:
         """
         if adapter is not None and adapter.sha256 not in self.adapters():
             raise ModelError(
-                f"The server at {self.address.place} has no adapter {adapter.name}, or another version of it.",
+                f"The server at {brief(self.address.place)} has no adapter {brief(adapter.name)}, or another "
+                "version of it.",
                 "Import it there with annotator adapters import.",
             )
         self._adapter = adapter
@@ -249,11 +251,11 @@ class RemoteSegmenter:
                 path=self.address.text,
             )
             if "decode" not in row["can"]:
-                raise ModelError(f"The server at {self.address.place} is too old for the window.", "Update it.")
+                raise ModelError(f"The server at {brief(self.address.place)} is too old for the window.", "Update it.")
             return info, EverythingSettings(**(row.get("everything") or {}))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"What answers at {self.address.place} is no annotator server.", "Check address and port."
+                f"What answers at {brief(self.address.place)} is no annotator server.", "Check address and port."
             ) from error
 
     def _check_model(self, header: dict[str, Any]) -> None:
@@ -264,7 +266,8 @@ class RemoteSegmenter:
             return
         before, (self._info, self._everything) = self._info.name, self._look()
         raise ModelError(
-            f"The server at {self.address.place} has {self._info.name} in place of {before} now.", "Click again."
+            f"The server at {brief(self.address.place)} has {brief(self._info.name)} in place of {before} now.",
+            "Click again.",
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from annotator.domain.adapter import AdapterInfo
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import ModelInfo, UncertaintyMap
@@ -226,7 +227,7 @@ def check_base(info: AdapterInfo, base: ModelInfo) -> None:
     """
     if info.base_sha256 != base.sha256:
         raise ModelError(
-            f"The adapter {info.name} belongs to {info.base_name} ({info.base_sha256[:12]}), "
-            f"but {base.name} ({base.sha256[:12]}) is in use.",
-            f"Load {info.base_name}, or train the adapter anew on {base.name}.",
+            f"The adapter {brief(info.name)} belongs to {brief(info.base_name)} ({info.base_sha256[:12]}), "
+            f"but {brief(base.name)} ({base.sha256[:12]}) is in use.",
+            f"Load {brief(info.base_name)}, or train the adapter anew on {brief(base.name)}.",
         )

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from annotator.domain.adapter import AdapterInfo
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo
 from annotator.engine import weights
@@ -50,11 +51,11 @@ def read_adapter_info(path: Path) -> AdapterInfo:
         with safe_open(path, framework="pt") as file:
             return AdapterInfo.from_metadata(dict(file.metadata() or {}))
     except FileNotFoundError as error:
-        raise ModelError(f"There is no adapter file {path}.", "Check the path.") from error
+        raise ModelError(f"There is no adapter file {brief(path)}.", "Check the path.") from error
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path.name} is not a readable safetensors file.", "Copy it again.") from error
+        raise ModelError(f"{brief(path.name)} is not a readable safetensors file.", "Copy it again.") from error
     except ValueError as error:
-        raise ModelError(f"{path.name} is not a prompt adapter: {error}.", "Name another file.") from error
+        raise ModelError(f"{brief(path.name)} is not a prompt adapter: {error}.", "Name another file.") from error
 
 
 def load_adapter(path: Path, *, base: ModelInfo | None = None, device: torch.device | None = None) -> Adapter:
@@ -77,7 +78,7 @@ def load_adapter(path: Path, *, base: ModelInfo | None = None, device: torch.dev
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         network.load_state_dict(state)
     except (TypeError, ValueError, RuntimeError, SafetensorError, OSError, ZeroDivisionError, AssertionError) as error:
-        raise ModelError(f"{path.name} does not hold the adapter it names.", "Copy it again.") from error
+        raise ModelError(f"{brief(path.name)} does not hold the adapter it names.", "Copy it again.") from error
     return Adapter(network.to(device or torch.device("cpu")).eval().requires_grad_(False), info)
 
 
@@ -155,7 +156,7 @@ def installed_path(name: str, folder: Path | None = None) -> Path:
         ModelError: the name is no plain file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) or name.endswith((SUFFIX, PREVIOUS, ".part")):
-        raise ModelError(f"{name!r} is not a valid name for an adapter.", "Use letters, digits, '-' and '_'.")
+        raise ModelError(f"{brief(name)!r} is not a valid name for an adapter.", "Use letters, digits, '-' and '_'.")
     return (folder or adapters_dir()) / f"{name}{SUFFIX}"
 
 
@@ -167,7 +168,7 @@ def find_adapter(name: str, folders: Sequence[Path] | None = None) -> tuple[Path
     """
     known = {path.stem: (path, info) for path, info in list_adapters(folders)}
     if name not in known:
-        raise ModelError(f"There is no adapter {name!r}.", f"Known: {', '.join(known) or 'none'}.")
+        raise ModelError(f"There is no adapter {brief(name)!r}.", f"Known: {', '.join(known) or 'none'}.")
     return known[name]
 
 
@@ -207,7 +208,7 @@ def roll_back(name: str, folder: Path | None = None) -> Path:
     if not _previous(target).exists():
         if not target.exists():
             find_adapter(name)
-        raise ModelError(f"There is no version of {name} before this one.", "It can be removed.")
+        raise ModelError(f"There is no version of {brief(name)} before this one.", "It can be removed.")
     with _disk_errors(target):
         for one in (target, _card_of(target)):
             kept = _part(one)
@@ -229,7 +230,7 @@ def remove(name: str, folder: Path | None = None) -> None:
     target = installed_path(name, folder)
     if not target.exists():
         find_adapter(name)
-        raise ModelError(f"{name} came with the program.", "It can be left unused.")
+        raise ModelError(f"{brief(name)} came with the program.", "It can be left unused.")
     with _disk_errors(target):
         for path in (target, _card_of(target)):
             path.unlink(missing_ok=True)
@@ -250,7 +251,7 @@ def export(source: Path, target: Path) -> Path:
     file = file if file.suffix == SUFFIX else file.with_name(file.name + SUFFIX)
     beside = _card_of(file)
     if beside.exists() and not _is_card(beside):
-        raise ModelError(f"{beside.name} exists and is not an adapter's card.", "Choose another name.")
+        raise ModelError(f"{brief(beside.name)} exists and is not an adapter's card.", "Choose another name.")
     part, card_part = _part(file), _part(beside)
     with _disk_errors(file), _gone_after(part, card_part):
         shutil.copyfile(source, part)
@@ -273,7 +274,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ModelError(f"{path} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error
+        raise ModelError(
+            f"{brief(path)} cannot be written: {error.strerror}.", "Check the folder and the disk."
+        ) from error
 
 
 @contextmanager

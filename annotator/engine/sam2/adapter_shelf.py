@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.domain.adapter import AdapterInfo
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import Adaptable, AdapterInUse, AdapterSetter, NamesAdapters, Segmenter
 
@@ -132,7 +133,7 @@ class AdapterShelf:
         from annotator.engine.sam2.adapter_files import remove
 
         if not entry.is_own:
-            raise UserError(f"{entry.name} came with the program.", "It can be left unused.")
+            raise UserError(f"{brief(entry.name)} came with the program.", "It can be left unused.")
         remove(entry.name, self._own_folder())
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class AdapterShelf:
         try:
             stamp = entry.path.stat().st_mtime_ns
         except OSError as error:
-            raise ModelError(f"The adapter {entry.name} is gone.", "Open the adapters panel anew.") from error
+            raise ModelError(f"The adapter {brief(entry.name)} is gone.", "Open the adapters panel anew.") from error
         key = (str(entry.path), stamp, segmenter.info.sha256)
         if key not in self._loaded:
             adapter = load_adapter(entry.path, base=segmenter.info, device=segmenter.device)
@@ -168,4 +169,4 @@ def _sha256_of(entry: AdapterEntry) -> str:
     try:
         return weights.sha256_of(entry.path)
     except OSError as error:
-        raise ModelError(f"The adapter {entry.name} is gone.", "Open the adapters panel anew.") from error
+        raise ModelError(f"The adapter {brief(entry.name)} is gone.", "Open the adapters panel anew.") from error

@@ -11,6 +11,7 @@ from torch import nn
 
 from annotator.domain.answering.calibration_text import CALIBRATION_KEY, read_calibration
 from annotator.domain.answering.hypotheses import USUAL, Calibration
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
 from annotator.engine import weights
@@ -38,7 +39,9 @@ def load_embedded(source: ModelSource) -> Segmenter:
     try:
         calibration = read_calibration(metadata.get(CALIBRATION_KEY, ""))
     except ValueError as error:
-        raise ModelError(f"{path.name} does not hold the model it names.", "Copy it again from its source.") from error
+        raise ModelError(
+            f"{brief(path.name)} does not hold the model it names.", "Copy it again from its source."
+        ) from error
     return _segmenter(source, _ReadModel(model, config.dense_prompt, config.zoom_margin, calibration))
 
 
@@ -61,7 +64,7 @@ def load_sam2(path: Path, *, config: str) -> nn.Module:
     """
     if not config:
         raise ModelError(
-            f"{path.name} is not in the registry, so its shape is unknown.",
+            f"{brief(path.name)} is not in the registry, so its shape is unknown.",
             "Name it: --config configs/sam2.1/sam2.1_hiera_t.yaml (or _s, _b+, _l).",
         )
     check_checkpoint(path)
@@ -71,7 +74,9 @@ def load_sam2(path: Path, *, config: str) -> nn.Module:
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path.name} does not fit the configuration {config}.", "Name the right one.") from error
+        raise ModelError(
+            f"{brief(path.name)} does not fit the configuration {config}.", "Name the right one."
+        ) from error
     return model
 
 
@@ -106,7 +111,7 @@ class _ReadModel:
 
 def _path(source: ModelSource) -> Path:
     if source.path is None:
-        raise ModelError(f"The model {source.name} is not on this computer.")
+        raise ModelError(f"The model {brief(source.name)} is not on this computer.")
     return source.path
 
 
@@ -116,9 +121,9 @@ def _segmenter(source: ModelSource, found: _ReadModel) -> Segmenter:
     try:
         digest = weights.sha256_of(path)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise ModelError(f"{brief(path)} cannot be read: {error.strerror}.", "Check its permissions.") from error
     model = _to_device(found.model, chosen)
-    note = "" if source.is_verified else f"{path.name} is not verified"
+    note = "" if source.is_verified else f"{brief(path.name)} is not verified"
     if next(model.parameters()).device.type != chosen.type:
         chosen, note = torch.device("cpu"), "The graphics card has too little memory; the processor is used."
 

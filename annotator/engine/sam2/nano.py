@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.engine.sam2.lite_trunk import LITES, LiteTrunk, least_lite_weights
 from annotator.engine.weight_claims import check_network
@@ -265,13 +266,15 @@ def read_nano_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = dict(file.metadata() or {})
     except FileNotFoundError as error:
-        raise ModelError(f"There is no model file {path}.", "Check the path.") from error
+        raise ModelError(f"There is no model file {brief(path)}.", "Check the path.") from error
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            f"{path.name} is not a readable safetensors file.", "Copy it again from its source."
+            f"{brief(path.name)} is not a readable safetensors file.", "Copy it again from its source."
         ) from error
     if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path.name} is not an embedded model of format {FORMAT}.", "Use a model of this version.")
+        raise ModelError(
+            f"{brief(path.name)} is not an embedded model of format {FORMAT}.", "Use a model of this version."
+        )
     return metadata
 
 
@@ -292,7 +295,9 @@ def load_nano(path: Path) -> tuple[nn.Module, NanoConfig, dict[str, str]]:
         model = build_nano(config)
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{path.name} does not hold the model it names.", "Copy it again from its source.") from error
+        raise ModelError(
+            f"{brief(path.name)} does not hold the model it names.", "Copy it again from its source."
+        ) from error
     trunk: nn.Module = model.get_submodule("image_encoder.trunk")
     trunk.to(memory_format=torch.channels_last)  # processors convolve so in half of the time
     return model.eval(), config, metadata

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.media import TIME_KEY
@@ -68,7 +69,7 @@ def export_json(
         found = check(json.loads(data), clips)
         if not found.is_ok:
             detail = "; ".join(shortened(found.problems)[:3])
-            raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
+            raise ExportError(f"{brief(target.name)} was not written: reading it back gave other data ({detail}).")
         write_atomic(target, data)
     return report_of(target, clips, found)
 

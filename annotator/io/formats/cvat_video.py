@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from annotator.domain.attributes import Attribute, AttributeForm, AttributeTarget, Value
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
@@ -70,7 +71,7 @@ def export_cvat_video(
         check = writer.check()
         if not check.is_ok:
             detail = "; ".join(shortened(check.problems)[:3])
-            raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
+            raise ExportError(f"{brief(target.name)} was not written: reading it back gave other data ({detail}).")
         put_files(made, target)
     more = [f"bridged into one polygon, with holes or several parts: {counted(writer.bridged, 'object')}"]
     return report_of(target, clips, check, tuple(more if writer.bridged else []))
@@ -180,7 +181,7 @@ class _Writer:
         try:
             found, problems = read_shapes(file, size_wh=clip.size_wh, numbers=clip.numbers)
         except (ValueError, KeyError, ElementTree.ParseError) as error:
-            self._problems.append(f"{file.name} cannot be read: {error}")
+            self._problems.append(f"{brief(file.name)} cannot be read: {error}")
             return
         self._problems += problems
         for track in clip.tracks:
@@ -191,7 +192,7 @@ class _Writer:
                 iou = 0.0 if shape.mask is None else shape.mask.iou(one.mask())
                 self._ious.append((iou, name))
                 if (shape.label, shape.is_occluded) != (label, _is_occluded(one)):
-                    self._problems.append(f"{name}: it, its class or its track is not there")
+                    self._problems.append(f"{brief(name)}: it, its class or its track is not there")
                 elif iou < (1.0 if self._is_mask else MIN_IOU):
                     self._problems.append(f"{name}: IoU {iou:.4f}")
         self._problems += [f"track {track}, frame {frame}: not in the project" for track, frame in found]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
@@ -49,7 +50,7 @@ def export_davis(
         clips = clips_of(store, include_unfinished=include_unfinished, all_images=all_images, progress=progress)
         for clip in clips.clips:
             if len(clip.tracks) > MOST_TRACKS:
-                message = f"{clip.name} has {len(clip.tracks)} tracks; DAVIS holds {MOST_TRACKS} in a series."
+                message = f"{brief(clip.name)} has {len(clip.tracks)} tracks; DAVIS holds {MOST_TRACKS} in a series."
                 raise ExportError(message, "Export it as COCO video or YouTube-VIS.")
         hidden = 0
         for clip in clips.clips:
@@ -90,7 +91,9 @@ def _write(clip: Clip, folder: Path) -> int:
         _paletted(values).save(file)
         with Image.open(file) as read:
             if not np.array_equal(np.asarray(read), values):
-                raise ExportError(f"{file.name} of {clip.name} was not written: reading it back gave other data.")
+                raise ExportError(
+                    f"{brief(file.name)} of {brief(clip.name)} was not written: reading it back gave other data."
+                )
     return hidden
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.extents import area_of_pixels, centre_of, longest_diameter, volume_ml
@@ -263,4 +264,4 @@ def _check(path: Path, measured: list[_Measured]) -> None:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         total = sum(int(row["area_px"]) for row in csv.DictReader(stream))
     if total != sum(one.annotation.mask().area for one in measured):
-        raise ExportError(f"{path.name} was not written: reading it back gave other areas.")
+        raise ExportError(f"{brief(path.name)} was not written: reading it back gave other areas.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
@@ -101,7 +102,9 @@ def _ids(clip: Clip, numbers: dict[int, int]) -> dict[int, int]:
         kind = numbers[track.category_id]
         counts[kind] += 1
         if counts[kind] > MOST_OF_A_CLASS:
-            message = f"{clip.name} has more than {MOST_OF_A_CLASS} tracks of one class, which MOTS does not hold."
+            message = (
+                f"{brief(clip.name)} has more than {MOST_OF_A_CLASS} tracks of one class, which MOTS does not hold."
+            )
             raise ExportError(message, "Export it as COCO video or YouTube-VIS.")
         found[track.id] = kind * 1000 + counts[kind]
     return found
@@ -112,4 +115,6 @@ def _check(file: Path, rows: list[tuple[int, int, Mask]], clip: Clip) -> None:
         at, found, kind, height, width, counts = line.split(" ")
         is_same = (int(at), int(found), int(kind)) == (frame, number, number // 1000)
         if not is_same or not Mask.from_rle(counts, int(width), int(height)).same_pixels(mask):
-            raise ExportError(f"{file.name} of {clip.name} was not written: reading it back gave other data.")
+            raise ExportError(
+                f"{brief(file.name)} of {brief(clip.name)} was not written: reading it back gave other data."
+            )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
@@ -65,11 +66,11 @@ def export_polygons(
     """
     target = Path(out_path).absolute()
     if os.path.exists(target) and not os.path.isdir(target):
-        raise ExportError(f"{target} is a file.", "Name a folder for the polygon files.")
+        raise ExportError(f"{brief(target)} is a file.", "Name a folder for the polygon files.")
     with export_errors(target):
         remove_left(target.rglob(".*.part"))
     if is_project_file(target):
-        raise ExportError(f"{target.name} is the name of a project file.", "Name a folder for the polygon files.")
+        raise ExportError(f"{brief(target.name)} is the name of a project file.", "Name a folder for the polygons.")
     ious: list[tuple[float, str]] = []
     written: set[Path] = set()
     crowd = 0
@@ -135,8 +136,8 @@ def _others(folder: Path, written: set[Path]) -> list[str]:
         return []
     name, files = others[0].relative_to(folder).as_posix(), counted(len(others), "more JSON file")
     return [
-        f"The folder has {files} not of this export, such as {name}: delete what an earlier export left before you "
-        "train from the folder."
+        f"The folder has {files} not of this export, such as {brief(name)}: delete what an earlier export left "
+        "before you train from the folder."
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.jobs import Progress
@@ -222,7 +223,7 @@ def _object_problem(annotation: Annotation, image: ImageRecord, names: dict[int,
 def object_name(annotation: Annotation, image: ImageRecord, categories: dict[int, Category]) -> str:
     """For messages: object 12 (coin) in sub/a.png."""
     category = categories.get(annotation.category_id)
-    return f"object {annotation.id} ({category.name if category else '?'}) in {image.name}"
+    return f"object {annotation.id} ({brief(category.name) if category else '?'}) in {brief(image.name)}"
 
 
 def frame_fields(image: ImageRecord) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.files.atomic import put_in_place
 from annotator.io.project.place import is_project_file
@@ -17,7 +18,7 @@ def check_folder(target: Path) -> None:
     ExportError: it is a file, or has a project's name.
     """
     if is_project_file(target) or (target.exists() and not target.is_dir()):
-        raise ExportError(f"{target} is a file, or the name of a project.", "Name a folder.")
+        raise ExportError(f"{brief(target)} is a file, or the name of a project.", "Name a folder.")
 
 
 @contextmanager

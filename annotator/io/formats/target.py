@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.io.images.reading import is_supported
 from annotator.io.project.place import is_project_file
@@ -17,6 +18,6 @@ def check_target(target: Path, *, project: Path) -> None:
     ExportError: ``target`` is the project, a file of another project, or an image.
     """
     if is_project_file(target) or (os.path.exists(target) and target.samefile(project)):
-        raise ExportError(f"{target.name} is a project file: an export would destroy it.", _ANOTHER)
+        raise ExportError(f"{brief(target.name)} is a project file: an export would destroy it.", _ANOTHER)
     if not os.path.isdir(target) and is_supported(target):
-        raise ExportError(f"{target.name} is an image by its name or content; an export is none.", _ANOTHER)
+        raise ExportError(f"{brief(target.name)} is an image by its name or content; an export is none.", _ANOTHER)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError, ImageError, ImportFormatError
 from annotator.domain.mask import Mask
@@ -91,7 +92,9 @@ def export_yolo(
     target = Path(out_path).absolute()
     check_folder(target)
     if images == "copy" and target.is_relative_to(store.image_root):
-        raise ExportError(f"Copies in {target} would become images of this project.", "Choose a folder elsewhere.")
+        raise ExportError(
+            f"Copies in {brief(target)} would become images of this project.", "Choose a folder elsewhere."
+        )
     with store.snapshot(), export_errors(target), staging(target) as made:
         selection = select_images(store, include_unfinished=include_unfinished, all_images=all_images)
         categories = {category.id: category for category in store.categories()}
@@ -111,7 +114,7 @@ def export_yolo(
         check = writer.check()
         if not check.is_ok or names_of(made / YAML_NAME) != dict(enumerate(names)):
             detail = "; ".join(shortened(check.problems)[:3]) or "the class names"
-            raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
+            raise ExportError(f"{brief(target.name)} was not written: reading it back gave other data ({detail}).")
         warnings += [*copies.warnings(), *_others(target, made)]
         put_files(made, target, is_last=lambda file: file.name == YAML_NAME)
     mean = sum(iou for iou, _ in writer.ious) / total if total else 1.0
@@ -173,7 +176,8 @@ def _by_image(
     for image in selection.images:
         other = by_label.setdefault(_label_path(Path(), image), image.name)
         if other != image.name:
-            message = f"{other} and {image.name} would share one label file: the format knows images by name only."
+            both = f"{brief(other)} and {brief(image.name)}"
+            message = f"{both} would share one label file: the format knows images by name only."
             raise ExportError(message, "Rename one of them.")
     found: dict[int, list[Annotation]] = {image.id: [] for image in selection.images}
     crowds = 0
@@ -225,7 +229,7 @@ def import_yolo(store: ProjectStore, yaml_path: str | Path, *, progress: Progres
     names = names_of(path)
     labels, elsewhere = label_files(path)
     if not labels:
-        message = f"There are no label files beside {path.name}."
+        message = f"There are no label files beside {brief(path.name)}."
         raise ImportFormatError(message, elsewhere or "They are expected in labels/, one .txt per image.")
     reader = _LabelReader(store, names)
     if elsewhere:
@@ -280,7 +284,7 @@ class _LabelReader:
             )
         except ImageError as error:
             if any(map(str.strip, lines)):
-                self.problems.append(f"{file.name}: {error.message} Its objects are left out.")
+                self.problems.append(f"{brief(file.name)}: {error.message} Its objects are left out.")
             return
         self.images[image.id] = {"id": image.id, "file_name": image.name, "width": size[0], "height": size[1]}
         present = self._store.annotations(image.id)

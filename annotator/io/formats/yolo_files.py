@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import Ring, rings_to_mask
@@ -53,7 +54,7 @@ def names_of(path: Path) -> dict[int, str]:
     try:
         return {int(index): _text(name) for index, name in pairs}
     except (TypeError, ValueError, OverflowError):
-        raise ImportFormatError(f"{path.name} has class names without numbers.", "Number them from 0.") from None
+        raise ImportFormatError(f"{brief(path.name)} has class names without numbers.", "Number them from 0.") from None
 
 
 def label_files(path: Path) -> tuple[list[tuple[Path, str]], str]:
@@ -75,21 +76,23 @@ def label_files(path: Path) -> tuple[list[tuple[Path, str]], str]:
     for folder in [folder for folder in folders if folder.is_dir()] or [own / "labels"]:
         for file in sorted(folder.rglob("*.txt")):
             found.setdefault(file, file.relative_to(folder).with_suffix("").as_posix())
-    told = f"Put {path.name} and its folders together: labels in {elsewhere[0]} are not read." if elsewhere else ""
+    told = (
+        f"Put {brief(path.name)} and its folders together: labels in {elsewhere[0]} are not read." if elsewhere else ""
+    )
     return list(found.items()), told
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise ImportFormatError(f"{path.name} is too large for a list of names and folders.", _CHOOSE)
+            raise ImportFormatError(f"{brief(path.name)} is too large for a list of names and folders.", _CHOOSE)
         data = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read: {error.strerror}.", "Check the name.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read: {error.strerror}.", "Check the name.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ImportFormatError(f"{path.name} is not YAML.", _CHOOSE) from error
+        raise ImportFormatError(f"{brief(path.name)} is not YAML.", _CHOOSE) from error
     if not isinstance(data, dict) or not isinstance(data.get("names"), list | dict):
-        raise ImportFormatError(f"{path.name} has no list of class names.", _CHOOSE)
+        raise ImportFormatError(f"{brief(path.name)} has no list of class names.", _CHOOSE)
     return data
 
 

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.reader import COPY_AGAIN
 
@@ -53,7 +54,7 @@ def check_picture(image: Image.Image, name: str, stream: BinaryIO, *, is_reduced
     bits = 1 if image.format != "GIF" and (image.mode in ("1", "P") or image.format in ("PNG", "PCX")) else 8
     if ratio is not None and width * height * bits > 8 * length * ratio:
         raise ImageError(
-            f"{name} is cut off or damaged: {length:,} bytes cannot hold {width} x {height} pixels.", COPY_AGAIN
+            f"{brief(name)} is cut off or damaged: {length:,} bytes cannot hold {width} x {height} pixels.", COPY_AGAIN
         )
     full = _PICTURE_COPIES.get(image.mode, _OTHER_COPIES)
     ask_for(name, width, height, min(full, 5) if is_reduced else full)

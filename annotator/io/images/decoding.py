@@ -23,6 +23,7 @@ import numpy as np
 
 from annotator import plugins
 from annotator.domain.answering.zoom import Region
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.window import Window
 from annotator.domain.windowing import Native
@@ -142,12 +143,12 @@ def read_region(
     """
     with opened(path) as (stream, name, reader):
         if not isinstance(reader, RegionReader):
-            raise ImageError(f"{name} was replaced by another picture.", "Open the image again.")
+            raise ImageError(f"{brief(name)} was replaced by another picture.", "Open the image again.")
 
         def read() -> RgbArray:
             with reader.pyramid(stream, name, frame=frame) as pyramid:
                 if pyramid is None or not _is_inside(region, *full_size(pyramid, name)):
-                    raise ImageError(f"{name} was replaced by another picture.", "Open the image again.")
+                    raise ImageError(f"{brief(name)} was replaced by another picture.", "Open the image again.")
                 return region_of(pyramid, region, size_wh, window)
 
         return _decode(name, read)
@@ -306,9 +307,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, Reader
     try:
         info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):
-            raise ImageError(f"{name} is not a file.", "Choose an image file.")
+            raise ImageError(f"{brief(name)} is not a file.", "Choose an image file.")
         if info.st_size == 0:
-            raise ImageError(f"{name} is empty (zero bytes).", COPY_AGAIN)
+            raise ImageError(f"{brief(name)} is empty (zero bytes).", COPY_AGAIN)
         stream: BinaryIO = _Bounded(open(path, "rb", buffering=0), info.st_size)  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:
         raise _file_error(path, name, error) from error
@@ -330,10 +331,10 @@ def _reader_for(name: str, head: bytes) -> Reader:
     if not has_own_suffix and (found is None or found.name in OWN_READERS):  # a plug-in may know more kinds
         kind = foreign_kind(head)
         if kind:
-            raise ImageError(f"{name} is a file of the kind {kind}, which cannot be read here.", CONVERT)
+            raise ImageError(f"{brief(name)} is a file of the kind {kind}, which cannot be read here.", CONVERT)
     if found is None:
         advice = "Use PNG, JPEG, TIFF, BMP, WebP, GIF, DICOM, NIfTI, NRRD or MP4."
-        raise ImageError(f"{name} is not an image that can be read here.", advice)
+        raise ImageError(f"{brief(name)} is not an image that can be read here.", advice)
     return found
 
 
@@ -348,13 +349,13 @@ def _decode(name: str, work: Callable[[], _T]) -> _T:
 
 def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> ImageError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return ImageError(f"{name} is missing.", f"It was expected at {os.fspath(path)}.")
+        return ImageError(f"{brief(name)} is missing.", f"It was expected at {brief(os.fspath(path))}.")
     if isinstance(error, PermissionError):
-        return ImageError(f"{name} may not be read by you.", "Change the file's permissions.")
+        return ImageError(f"{brief(name)} may not be read by you.", "Change the file's permissions.")
     if is_too_long(error):
-        return ImageError(f"{name} cannot be read. {too_long(path)}", MOVE_IT)
+        return ImageError(f"{brief(name)} cannot be read. {too_long(path)}", MOVE_IT)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return ImageError(f"{name} cannot be read ({reason}).", "Check the disk or the network connection.")
+    return ImageError(f"{brief(name)} cannot be read ({reason}).", "Check the disk or the network connection.")
 
 
 _hashes: OrderedDict[tuple[int, ...], str] = OrderedDict()
@@ -379,5 +380,5 @@ def _hash_of(stream: BinaryIO, name: str) -> str:
             if len(_hashes) > _KEPT_HASHES:
                 _hashes.popitem(last=False)
     except OSError as error:
-        raise ImageError(f"{name} cannot be read ({error.strerror}).", "Check the disk.") from error
+        raise ImageError(f"{brief(name)} cannot be read ({error.strerror}).", "Check the disk.") from error
     return _hashes[stamp]

@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.colours import Samples
 from annotator.io.images.reader import CONVERT, COPY_AGAIN
@@ -169,7 +170,7 @@ def _read_pnm(stream: BinaryIO, name: str, _frame: int) -> Samples:
     else:
         numbers = np.array(stream.read().split()[:wanted], np.uint16)
     if numbers.size < wanted:
-        raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} is cut off: the file ends before the picture does.", COPY_AGAIN)
     return Samples(numbers.reshape(height, width, channels), "grey" if channels == 1 else "rgb")
 
 
@@ -205,13 +206,13 @@ def _read_jpeg2000(stream: BinaryIO, name: str, _frame: int) -> Samples:
     if about is None:
         raise ValueError("no header")
     if len(set(about.depths[:3])) > 1:
-        raise ImageError(f"{name} is a JPEG 2000 file whose channels differ in depth.", CONVERT)
+        raise ImageError(f"{brief(name)} is a JPEG 2000 file whose channels differ in depth.", CONVERT)
     stream.seek(0)
     values = _three_axes(imagecodecs.jpeg2k_decode(stream.read()))
     channels = len(about.depths) - (about.opacity is not None)
     if about.space == _SYCC and channels >= 3:
         if about.is_signed:
-            raise ImageError(f"{name} is a JPEG 2000 file of signed YCbCr colours.", CONVERT)
+            raise ImageError(f"{brief(name)} is a JPEG 2000 file of signed YCbCr colours.", CONVERT)
         values = _from_ycc(values, about.depths[0])
     is_colour = channels >= 3 and about.space != _GREYSCALE
     return Samples(
@@ -339,7 +340,7 @@ def _is_deep_jpeg(stream: BinaryIO, head: bytes) -> bool:
 def _read_jpeg(stream: BinaryIO, name: str, _frame: int) -> Samples:
     frame = _jpeg_frame(stream)
     if frame is None or frame.channels not in (1, 3):
-        raise ImageError(f"{name} is a deep JPEG of a kind that cannot be shown.", CONVERT)
+        raise ImageError(f"{brief(name)} is a deep JPEG of a kind that cannot be shown.", CONVERT)
     stream.seek(0)
     values = _three_axes(imagecodecs.jpeg8_decode(stream.read()))
     return Samples(values, "grey" if frame.channels == 1 else "rgb", bits=frame.bits)

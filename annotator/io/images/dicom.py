@@ -15,6 +15,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for
 from annotator.io.images.colours import Samples, Shown, show_samples
@@ -80,7 +81,7 @@ class DicomReader:
         elif model in _GREY_MODELS:
             shown = show_grey(values, dataset, frame)
         else:
-            raise ImageError(f"{name} says that it has colours ({model}), and has one channel.", CONVERT)
+            raise ImageError(f"{brief(name)} says that it has colours ({model}), and has one channel.", CONVERT)
         note = joined(shown.words, frame_note(frame, frames))
         spacing, facts = spacing_of(dataset, frame), facts_of(dataset)
         axes = axes_of_frame(dataset, frame)
@@ -117,7 +118,7 @@ def _open(stream: BinaryIO, name: str, *, pixels: bool = True, frame: int = 0) -
         # Files without the Part 10 header are still common; whether it is an image shows in its tags.
         return pydicom.dcmread(stream, force=True)
     except InvalidDicomError as error:
-        raise ImageError(f"{name} is not a DICOM file.", COPY_AGAIN) from error
+        raise ImageError(f"{brief(name)} is not a DICOM file.", COPY_AGAIN) from error
 
 
 def _ask_memory(dataset: pydicom.Dataset, name: str) -> None:
@@ -135,11 +136,11 @@ def _check_image(dataset: pydicom.Dataset, name: str, max_pixels: int) -> int:
     """
     if not any(tag in dataset for tag in _PIXEL_TAGS):
         if "SOPClassUID" not in dataset and "Rows" not in dataset:
-            raise ImageError(f"{name} is not a DICOM file, or it is cut off.", COPY_AGAIN)
+            raise ImageError(f"{brief(name)} is not a DICOM file, or it is cut off.", COPY_AGAIN)
         if "Rows" in dataset:
-            raise ImageError(f"{name} is cut off: it has no pixel data.", COPY_AGAIN)
+            raise ImageError(f"{brief(name)} is cut off: it has no pixel data.", COPY_AGAIN)
         kind = modality_of(dataset) or "unknown kind"
-        raise ImageError(f"{name} is a DICOM file without a picture ({kind}).", "Take it out of the folder.")
+        raise ImageError(f"{brief(name)} is a DICOM file without a picture ({kind}).", "Take it out of the folder.")
     check_size(name, whole_number(dataset, "Columns", 0), whole_number(dataset, "Rows", 0), max_pixels)
     return max(1, whole_number(dataset, "NumberOfFrames", 1))
 
@@ -175,13 +176,13 @@ def _checked_model(dataset: pydicom.Dataset, name: str) -> str:
     kinds = (*_GREY_MODELS, _PALETTE, *_COLOUR_MODELS, *_JPEG2000_MODELS)
     if model not in kinds:
         shown = model if model in _REFUSED_MODELS else _UNKNOWN_MODEL
-        raise ImageError(f"{name} has DICOM colours that cannot be shown ({shown}).", CONVERT)
+        raise ImageError(f"{brief(name)} has DICOM colours that cannot be shown ({brief(shown)}).", CONVERT)
     if (
         "FloatPixelData" not in dataset
         and "DoubleFloatPixelData" not in dataset
         and allocated not in (1, 8, 16, 32, 64)
     ):
-        raise ImageError(f"{name} stores {allocated} bits for each number, which cannot be read.", CONVERT)
+        raise ImageError(f"{brief(name)} stores {allocated} bits for each number, which cannot be read.", CONVERT)
     dataset.PhotometricInterpretation = model
     return model
 
@@ -192,11 +193,13 @@ def _decode(dataset: pydicom.Dataset, name: str, frame: int) -> npt.NDArray[Any]
         _assume_transfer_syntax(dataset)
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_transfer_syntax or syntax.is_private:
-        raise ImageError(f"{name} is stored in a private or unknown way (transfer syntax).", "Save it uncompressed.")
+        raise ImageError(
+            f"{brief(name)} is stored in a private or unknown way (transfer syntax).", "Save it uncompressed."
+        )
     shift = 0 if syntax.is_compressed else _shift_of(dataset)
     model = str(dataset.PhotometricInterpretation)
     if not syntax.is_compressed and (model in _JPEG2000_MODELS or (model[:3] == "YBR" and dataset.BitsAllocated > 8)):
-        raise ImageError(f"{name} has DICOM colours that cannot be shown ({model}, uncompressed).", CONVERT)
+        raise ImageError(f"{brief(name)} has DICOM colours that cannot be shown ({model}, uncompressed).", CONVERT)
     dataset.BitsStored = whole_number(dataset, "BitsStored", 8) + shift  # unused upper bits are cut off by pydicom
     if getattr(dataset, HOLDS_ONE_FRAME, False):
         dataset.NumberOfFrames, frame = 1, 0
@@ -205,12 +208,12 @@ def _decode(dataset: pydicom.Dataset, name: str, frame: int) -> npt.NDArray[Any]
     except (RuntimeError, NotImplementedError, ImportError) as error:
         kind = syntax.name if syntax.is_compressed else "uncompressed"
         raise ImageError(
-            f"{name} cannot be decompressed ({kind}).",
+            f"{brief(name)} cannot be decompressed ({kind}).",
             "Save it uncompressed, e.g. with: gdcmconv --raw IN OUT",
         ) from error
     except ValueError as error:
         if "less than expected" in str(error) or "expected length" in str(error):
-            raise ImageError(f"{name} is cut off: pixel data is missing.", COPY_AGAIN) from error
+            raise ImageError(f"{brief(name)} is cut off: pixel data is missing.", COPY_AGAIN) from error
         raise
     dataset.BitsStored -= shift
     return values >> shift if shift else values

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.pixels.processing import apply_color_lut
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.display import ByteArray
 from annotator.io.images.reader import CONVERT
@@ -89,7 +90,7 @@ def through_palette(values: npt.NDArray[Any], dataset: pydicom.Dataset, name: st
             colours = np.asarray(apply_color_lut(values, dataset))[:, :, :3]
             bits = colours.dtype.itemsize * 8
     except Exception as error:
-        raise ImageError(f"{name} has no usable palette.", CONVERT) from error
+        raise ImageError(f"{brief(name)} has no usable palette.", CONVERT) from error
     # Some write entries of 8 bits into a palette of 16: nobody means the darkest 256th of all colours.
     shift = 0 if colours.max(initial=0) <= 255 else max(0, bits - 8)
     shown: ByteArray = np.clip(colours >> shift, 0, 255).astype(np.uint8)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.frame_pick import ALL_FRAMES, FramePick, time_text
@@ -103,14 +104,18 @@ def open_frames(
     if path.is_dir():
         places = _folder_places(path)
         if len(places) < 2:
-            raise ImageError(f"{path} holds no series of images.", "Name a folder of frames, a stack or a video.")
+            raise ImageError(
+                f"{brief(path)} holds no series of images.", "Name a folder of frames, a stack or a video."
+            )
         return PictureFrames(path, places, load, numbers=_picked(path, len(places), (), pick, needed))
     if not path.is_file():
-        raise ImageError(f"There is no file {path}.", "Check the name.")
+        raise ImageError(f"There is no file {brief(path)}.", "Check the name.")
     survey = survey_files(path.parent, [path.name]).get(path.name, Survey())
     if survey.frames < 2:
         load(path, frame=0)  # says what is wrong with it, if anything is
-        raise ImageError(f"{path.name} is a single picture.", "Name its folder, a file of many pages or a video.")
+        raise ImageError(
+            f"{brief(path.name)} is a single picture.", "Name its folder, a file of many pages or a video."
+        )
     places = [(path.name, frame) for frame in survey.order or range(survey.frames)]
     numbers, is_video = _picked(path, len(places), survey.times_ms, pick, needed), is_video_path(path.name)
     return PictureFrames(path.parent, places, load, numbers=numbers, is_video=is_video, times_ms=survey.times_ms)
@@ -132,11 +137,11 @@ def _picked(
     path: Path, total: int, times_ms: Sequence[float], pick: FramePick, needed: Collection[int]
 ) -> Sequence[int]:
     if not times_ms and (pick.from_ms > 0 or pick.to_ms is not None):
-        message = f"{path.name} is no video: its frames have no time."
+        message = f"{brief(path.name)} is no video: its frames have no time."
         raise ImageError(message, "Name frames by their numbers, or every n-th one.")
     found = pick.frames(times_ms or [0.0] * total)
     if not found:
-        message = f"{path.name} has no frame in this range of time."
+        message = f"{brief(path.name)} has no frame in this range of time."
         raise ImageError(message, f"Its last one is at {time_text(times_ms[-1])}.")
     return sorted({*found, *(number for number in needed if 0 <= number < total)})
 
@@ -155,5 +160,5 @@ def _folder_places(folder: Path) -> list[tuple[str, int]]:
         return [(one.path, 0) for one in largest.slices]
     many = next((path for path in paths if path in surveys and surveys[path].frames > 1), None)
     if many is not None:
-        raise ImageError(f"{many} in {folder} is a series of its own.", "Name that file.")
+        raise ImageError(f"{many} in {brief(folder)} is a series of its own.", "Name that file.")
     return [(path, 0) for path in paths]

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.planes import Plane
@@ -197,7 +198,7 @@ class GridReader:
     def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
         grid = self.grid(stream, name)
         if not 0 <= frame < grid.frames:
-            raise ImageError(f"{name} has {counted(grid.frames, 'slice')}; there is no slice {frame + 1}.")
+            raise ImageError(f"{brief(name)} has {counted(grid.frames, 'slice')}; there is no slice {frame + 1}.")
         check_size(name, *grid.size_wh, max_pixels)
         ask_for(name, *grid.size_wh, grid.samples * (grid.dtype.itemsize + 8) + 4)
         data, stamp = unpacked(stream, grid, name)
@@ -229,7 +230,7 @@ def _plane(data: BinaryIO, grid: Grid, frame: int, name: str) -> npt.NDArray[np.
     data.seek(grid.offset + frame * grid.slice_bytes)
     raw = data.read(grid.slice_bytes)
     if len(raw) < grid.slice_bytes:
-        raise ImageError(f"{name} is cut off: slice {frame + 1} is missing.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} is cut off: slice {frame + 1} is missing.", COPY_AGAIN)
     i, j = grid.shape[:2]
     return np.frombuffer(raw, grid.dtype).reshape((j, i, grid.samples) if grid.samples > 1 else (j, i))
 
@@ -286,7 +287,7 @@ def unpacked(stream: BinaryIO, grid: Grid, name: str) -> tuple[BinaryIO, tuple[i
     found = _unpacked.get(stamp)
     if found is None:
         if grid.offset + grid.nbytes > _MAX_UNPACKED_BYTES:
-            raise ImageError(f"{name} unpacks to {grid.nbytes / 1e9:,.0f} GB, which is too much.", CONVERT)
+            raise ImageError(f"{brief(name)} unpacks to {grid.nbytes / 1e9:,.0f} GB, which is too much.", CONVERT)
         found = _unpacked[stamp] = unpack(stream, grid.offset_packed, grid.offset + grid.nbytes)
         if len(_unpacked) > _KEPT:
             _unpacked.popitem(last=False)[1].close()

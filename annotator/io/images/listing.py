@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Sequence
 from heapq import merge
 from itertools import chain, repeat
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.tally import Tally
 from annotator.io.images.suffixes import suffix_of
@@ -54,7 +55,7 @@ def list_images(
     """
     root = os.fspath(folder)
     if not os.path.isdir(root):
-        raise ImageError(f"There is no folder {root}.", "Check the name.")
+        raise ImageError(f"There is no folder {brief(root)}.", "Check the name.")
     search = _Search(root, is_supported, suffixes, on_found)
     search.run()
     for line in search.tally.lines():
@@ -160,7 +161,7 @@ class _Search:
                         folders.append(f"{prefix}{entry.name}/")
         except OSError as error:
             if not prefix:
-                message = f"The folder {self._root} cannot be read ({error.strerror})."
+                message = f"The folder {brief(self._root)} cannot be read ({error.strerror})."
                 raise ImageError(message, "Check its name and permissions.") from error
             self.tally.add(f"the folder {prefix[:-1]}", f"cannot be read ({error.strerror})", noun="folder")
         return folders

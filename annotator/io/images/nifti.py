@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.io.images.grid import Grid, GridReader, feed
@@ -59,7 +60,7 @@ def _header(head: io.BytesIO, name: str) -> Any:
         block = bytes(4)
     found = [(size, order) for order in ("<", ">") if (size := struct.unpack(f"{order}i", block[:4])[0]) in _SIZES]
     if not found or len(block) < found[0][0]:
-        raise ImageError(f"{name} is not a NIfTI volume, or its beginning is damaged.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} is not a NIfTI volume, or its beginning is damaged.", COPY_AGAIN)
     import nibabel  # takes longer than all other readers together: only where there is a volume
 
     ((size, order),) = found
@@ -70,7 +71,7 @@ def _header(head: io.BytesIO, name: str) -> Any:
 def _grid(header: Any, name: str, *, is_packed: bool) -> Grid:
     dims = [int(n) for n in header["dim"]]
     if not 2 <= dims[0] <= 7 or any(not 0 < n <= _MOST for n in dims[1 : dims[0] + 1]):
-        raise ImageError(f"{name} says that it has no usable size.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} says that it has no usable size.", COPY_AGAIN)
     sizes = [*dims[1 : dims[0] + 1], 1, 1][: max(4, dims[0])]
     i, j, k = sizes[0], sizes[1], sizes[2] if dims[0] > 2 else 1
     times = int(np.prod([float(n) for n in dims[4 : dims[0] + 1]])) if dims[0] > 3 else 1
@@ -78,9 +79,9 @@ def _grid(header: Any, name: str, *, is_packed: bool) -> Grid:
     try:
         dtype = np.dtype(np.uint8) if samples > 1 else header.get_data_dtype()
     except Exception as error:  # nibabel's own, for codes that are none
-        raise ImageError(f"{name} holds numbers of an unknown kind.", CONVERT) from error
+        raise ImageError(f"{brief(name)} holds numbers of an unknown kind.", CONVERT) from error
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise ImageError(f"{name} holds numbers that cannot be shown ({dtype}).", CONVERT)
+        raise ImageError(f"{brief(name)} holds numbers that cannot be shown ({dtype}).", CONVERT)
     unit = _MM_OF_UNIT.get(header.get_xyzt_units()[0], 1.0)
     affine = _RAS_TO_LPS @ np.asarray(header.get_best_affine(), np.float64)
     affine[:3] *= unit

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.io.images.grid import Grid, GridReader
@@ -75,26 +76,26 @@ def _header(stream: BinaryIO, name: str) -> tuple[dict[str, Any], int]:
     head = stream.read(_MOST_HEADER_BYTES)
     end = next((at + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := head.find(mark)) > 0), 0)
     if not head.startswith(_MAGIC) or not end:
-        raise ImageError(f"{name} is not an NRRD volume, or its beginning is damaged.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} is not an NRRD volume, or its beginning is damaged.", COPY_AGAIN)
     import nrrd  # only where there is a volume
 
     try:
         header = nrrd.read_header(head[:end].decode("utf-8", "replace").splitlines())
     except Exception as error:  # pynrrd raises nearly anything on damaged headers
-        raise ImageError(f"{name} has a damaged header.", COPY_AGAIN) from error
+        raise ImageError(f"{brief(name)} has a damaged header.", COPY_AGAIN) from error
     return header, end
 
 
 def _grid(header: dict[str, Any], name: str, end: int, *, has_layers: bool = False) -> Grid:
     encoding = str(header.get("encoding", "raw")).lower()
     if "data file" in header or "datafile" in header:
-        raise ImageError(f"{name} has its numbers in another file.", "Save it as one .nrrd file.")
+        raise ImageError(f"{brief(name)} has its numbers in another file.", "Save it as one .nrrd file.")
     if encoding not in ("raw", "gzip", "gz") or header.get("byte skip", 0) or header.get("line skip", 0):
-        raise ImageError(f"{name} stores its numbers in a way that cannot be read ({encoding}).", CONVERT)
+        raise ImageError(f"{brief(name)} stores its numbers in a way that cannot be read ({encoding}).", CONVERT)
     try:
         dtype = np.dtype(_TYPES[str(header["type"]).lower()])
     except KeyError as error:
-        raise ImageError(f"{name} holds numbers of an unknown kind.", CONVERT) from error
+        raise ImageError(f"{brief(name)} holds numbers of an unknown kind.", CONVERT) from error
     if dtype.itemsize > 1:
         dtype = dtype.newbyteorder(">" if header.get("endian") == "big" else "<")
     sizes = [int(n) for n in header.get("sizes", ())]
@@ -103,9 +104,9 @@ def _grid(header: dict[str, Any], name: str, end: int, *, has_layers: bool = Fal
     if kinds and kinds[0] not in _SPATIAL and len(sizes) > 2:  # the first axis is a colour
         samples, sizes, kinds = sizes[0], sizes[1:], kinds[1:]
         if not has_layers and (samples not in (3, 4) or dtype != np.uint8):
-            raise ImageError(f"{name} has {samples} numbers for each pixel, which cannot be shown.", CONVERT)
+            raise ImageError(f"{brief(name)} has {samples} numbers for each pixel, which cannot be shown.", CONVERT)
     if not 2 <= len(sizes) <= 4 or any(not 0 < n <= _MOST for n in sizes):
-        raise ImageError(f"{name} says that it has no usable size.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} says that it has no usable size.", COPY_AGAIN)
     i, j, k, times = [*sizes, 1, 1][:4]
     affine = _affine(header, len(sizes))
     notes = (f"{times} volumes of {counted(k, 'slice')}",) if times > 1 else ()

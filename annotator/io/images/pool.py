@@ -13,6 +13,7 @@ import threading
 from typing import Any
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images import trouble
 from annotator.io.images.channel import ChannelEndedError, Message
@@ -145,18 +146,18 @@ class ReaderPool:
         name, code = os.path.basename(path), process.exit_code
         _log.debug("a reader process ended with %s on %s", code, path)
         if process.was_interrupted:
-            return ImageError(f"{name} was not read: the reading was stopped.")
+            return ImageError(f"{brief(name)} was not read: the reading was stopped.")
         if not process.was_ready:
             return ImageError(
                 f"The program's image reader cannot be started ({process.complaint()}).", "Install the program again."
             )
         if process.is_late and hasattr(signal, "setitimer"):  # it was not computing
-            return ImageError(f"{name} could not be read in time.", "Check the disk or the network connection.")
+            return ImageError(f"{brief(name)} could not be read in time.", "Check the disk or the network connection.")
         if code == MEMORY_EXIT:
             return memory_error(name)
         if code == -signal.SIGKILL:
             return ImageError(
-                f"{name} was not read: the system ended its reader, probably for want of memory.",
+                f"{brief(name)} was not read: the system ended its reader, probably for want of memory.",
                 "Close other programs, or save a smaller copy.",
             )
         is_slow = process.is_late or code == -getattr(signal, "SIGPROF", 0)

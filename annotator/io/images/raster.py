@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for, check_picture, deep_bytes
 from annotator.io.images.colours import Samples, Shown, show_samples, thin_samples, thinning
@@ -234,7 +235,7 @@ def _open_pillow(stream: BinaryIO, name: str) -> Image.Image:
     try:
         return Image.open(stream, formats=_FORMATS)
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not an image, or its beginning is damaged.", COPY_AGAIN) from error
+        raise ImageError(f"{brief(name)} is not an image, or its beginning is damaged.", COPY_AGAIN) from error
 
 
 def _frames_of(image: Image.Image) -> int:

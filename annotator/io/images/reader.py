@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from annotator.domain import budget
 from annotator.domain.answering.zoom import Region
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.sight import Sight
@@ -165,11 +166,11 @@ def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         ImageError
     """
     if width <= 0 or height <= 0:
-        raise ImageError(f"{name} has no pixels ({width} x {height}).", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} has no pixels ({width} x {height}).", COPY_AGAIN)
     if width * height > max_pixels:
         megapixels = width * height / 1e6
         raise ImageError(
-            f"{name} is too large: {width} x {height} is {megapixels:,.0f} megapixels, the limit is "
+            f"{brief(name)} is too large: {width} x {height} is {megapixels:,.0f} megapixels, the limit is "
             f"{max_pixels / 1e6:,.0f}.",
             "Cut it into tiles, or save a smaller copy.",
         )
@@ -180,13 +181,13 @@ def check_frame(name: str, frame: int, frames: int) -> None:
     ImageError: the file has no such frame.
     """
     if not 0 <= frame < frames:
-        raise ImageError(f"{name} has {counted(frames, 'frame')}; there is no frame {frame + 1}.")
+        raise ImageError(f"{brief(name)} has {counted(frames, 'frame')}; there is no frame {frame + 1}.")
 
 
 def memory_error(name: str) -> ImageError:
     """A decoder was refused more memory."""
     limit = budget.in_words(budget.limit_bytes())
-    return ImageError(f"{name} needs more memory than the limit of {limit}.", budget.ADVICE)
+    return ImageError(f"{brief(name)} needs more memory than the limit of {limit}.", budget.ADVICE)
 
 
 def frame_note(frame: int, frames: int, *, word: str = "frame") -> str:
@@ -211,5 +212,5 @@ def damage_error(name: str, error: Exception) -> ImageError:
     if isinstance(error, EOFError) or any(
         sign in text for sign in ("truncated", "end of file", "incomplete", "too small")
     ):
-        return ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
-    return ImageError(f"{name} is damaged and cannot be read.", COPY_AGAIN)
+        return ImageError(f"{brief(name)} is cut off: the file ends before the picture does.", COPY_AGAIN)
+    return ImageError(f"{brief(name)} is damaged and cannot be read.", COPY_AGAIN)

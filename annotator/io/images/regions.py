@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from annotator.domain.answering.zoom import Region
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.window import Window
 from annotator.domain.windowing import Native, show
@@ -77,7 +78,7 @@ def full_size(pyramid: Pyramid, name: str) -> tuple[int, int]:
     """
     full = pyramid.levels[0]
     if not 0 < max(full.width, full.height) <= MOST_SIDE or min(full.width, full.height) <= 0:
-        raise ImageError(f"{name} claims a size that cannot be ({full.width:,} x {full.height:,}).", CONVERT)
+        raise ImageError(f"{brief(name)} claims a size that cannot be ({full.width:,} x {full.height:,}).", CONVERT)
     return full.width, full.height
 
 

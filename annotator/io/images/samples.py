@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.files.atomic import atomic_path
 
@@ -53,7 +54,7 @@ def write_samples(folder: str | os.PathLike[str]) -> Path:
                     shutil.copyfile(source, partial)
     except OSError as error:
         raise ImageError(
-            f"The sample images cannot be written to {target} ({error.strerror}).", "Choose another folder."
+            f"The sample images cannot be written to {brief(target)} ({error.strerror}).", "Choose another folder."
         ) from error
     return target
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images import raster  # noqa: F401 - it lifts Pillow's own limit; ours is below
 from annotator.io.images.claims import check_picture
@@ -41,11 +42,11 @@ def read_stored(path: str | os.PathLike[str], *, is_grey: bool, max_pixels: int)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is neither JPEG nor PNG, or its beginning is damaged.", COPY_AGAIN) from error
+        raise ImageError(f"{brief(path)} is neither JPEG nor PNG, or its beginning is damaged.", COPY_AGAIN) from error
     except FileNotFoundError as error:
-        raise ImageError(f"{path} is missing.", "Check the folder.") from error
+        raise ImageError(f"{brief(path)} is missing.", "Check the folder.") from error
     except PermissionError as error:
-        raise ImageError(f"{path} may not be read by you.", "Change the file's permissions.") from error
+        raise ImageError(f"{brief(path)} may not be read by you.", "Change the file's permissions.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise damage_error(str(path), error) from error
 
@@ -62,19 +63,19 @@ def read_label_map(path: str | os.PathLike[str], *, max_pixels: int) -> ByteArra
         with open(path, "rb") as stream, Image.open(stream) as image:
             check_size(name, *image.size, max_pixels)
             if image.mode not in ("1", "L", "P", "I", "I;16", "LA", "RGB", "RGBA"):
-                raise ImageError(f"{name} is no mask ({image.mode}).", _ONE_CHANNEL)
+                raise ImageError(f"{brief(name)} is no mask ({image.mode}).", _ONE_CHANNEL)
             check_picture(image, name, stream)
             array = np.asarray(image)
     except ImageError:
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"There is no file {path}.", "Check the name.") from error
+        raise ImageError(f"There is no file {brief(path)}.", "Check the name.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise ImageError(f"{name} cannot be read as a mask.", "Save it as PNG.") from error
+        raise ImageError(f"{brief(name)} cannot be read as a mask.", "Save it as PNG.") from error
     if array.ndim == 3:
         colours = array[..., :3] if array.shape[2] >= 3 else array[..., :1]
         if (colours != colours[..., :1]).any():
-            raise ImageError(f"{name} is a colour picture.", _ONE_CHANNEL)
+            raise ImageError(f"{brief(name)} is a colour picture.", _ONE_CHANNEL)
         array = colours[..., 0]
     values = np.ascontiguousarray(array, "<i4")
     return values.view(np.uint8).reshape(*values.shape, 4)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.colours import Samples, Shown, show_samples, thinning
 from annotator.io.images.display import BoolArray, orient
@@ -142,7 +143,7 @@ def opened(stream: BinaryIO, name: str) -> tifffile.TiffFile:
         if len(tiff.pages) == 0:
             raise ValueError("no pages")
     except Exception as error:  # tifffile raises nearly anything on damaged headers
-        raise ImageError(f"{name} is a damaged TIFF file.", COPY_AGAIN) from error
+        raise ImageError(f"{brief(name)} is a damaged TIFF file.", COPY_AGAIN) from error
     return tiff
 
 
@@ -208,14 +209,16 @@ def _subfile_types(stream: BinaryIO, tiff: tifffile.TiffFile) -> Iterator[int]:
 def _check_page(page: Any, stream: BinaryIO, name: str, max_pixels: int) -> None:
     check_size(name, int(page.imagewidth), int(page.imagelength), max_pixels)
     if page.dtype is None:
-        raise ImageError(f"{name} has a TIFF sample type that cannot be shown.", CONVERT)
+        raise ImageError(f"{brief(name)} has a TIFF sample type that cannot be shown.", CONVERT)
     if int(page.nbytes) > 16 * max_pixels:
-        raise ImageError(f"{name} is too large: {int(page.nbytes) / 1e9:,.1f} GB in one page.", "Save fewer channels.")
+        raise ImageError(
+            f"{brief(name)} is too large: {int(page.nbytes) / 1e9:,.1f} GB in one page.", "Save fewer channels."
+        )
     check_segments(page, name)
     end = stream.seek(0, 2)
     stored = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
     if max(stored, default=0) > end:
-        raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} is cut off: the file ends before the picture does.", COPY_AGAIN)
 
 
 def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, step: int) -> Shown:
@@ -223,7 +226,7 @@ def _shown(page: Any, kind: int, name: str, stream: BinaryIO, at: _Place, *, ste
         raise unknown_colours(name, page)
     ink_set = page.tags.get(INK_SET)
     if kind == INKS and ink_set is not None and ink_set.value != CMYK_INKS:
-        raise ImageError(f"{name} is a TIFF of inks that are not CMYK.", CONVERT)
+        raise ImageError(f"{brief(name)} is a TIFF of inks that are not CMYK.", CONVERT)
     try:
         values = _values(page) if step == 1 else thinned_values(page, step)
     except Exception as error:
@@ -251,7 +254,7 @@ def _second_try(page: Any, stream: BinaryIO, at: _Place, name: str, error: Excep
     cannot = getattr(page.decode, "__name__", "").startswith("decode_raise")  # tifffile's decoder for what it lacks
     if cannot or isinstance(error, NotImplementedError):
         kind = word_for(page.compression)
-        raise ImageError(f"{name} is compressed in a way that cannot be read ({kind}).", CONVERT) from error
+        raise ImageError(f"{brief(name)} is compressed in a way that cannot be read ({kind}).", CONVERT) from error
     raise error
 
 
@@ -275,14 +278,14 @@ def _with_pillow(page: Any, stream: BinaryIO, at: _Place, name: str) -> Shown:
         _log.debug("Pillow cannot read %s: %s", name, type(error).__name__)
         kind = f"{word_for(page.photometric)}, {word_for(page.compression)}"
         raise ImageError(
-            f"{name} is a TIFF that cannot be read: damaged, or of a kind unknown here ({kind}).", CONVERT
+            f"{brief(name)} is a TIFF that cannot be read: damaged, or of a kind unknown here ({kind}).", CONVERT
         ) from error
 
 
 def _through_palette(page: Any, values: npt.NDArray[Any], holes: BoolArray | None, name: str) -> Shown:
     colours = page.colormap
     if colours is None or np.ndim(colours) != 2 or len(colours) != 3 or values.dtype.kind not in "ub":
-        raise ImageError(f"{name} has no usable palette.", CONVERT)
+        raise ImageError(f"{brief(name)} has no usable palette.", CONVERT)
     entries = np.asarray(colours, np.uint16).T
     # Some write entries of 8 bits: nobody means the darkest 256th of all colours.
     table = entries.astype(np.uint8) if entries.max(initial=0) <= 255 else (entries >> 8).astype(np.uint8)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.colours import ColourModel, Samples, Shown, show_samples
 from annotator.io.images.display import BoolArray
@@ -72,7 +73,7 @@ def show_values(page: Any, values: npt.NDArray[Any], name: str, holes: BoolArray
 def unknown_colours(name: str, page: Any) -> ImageError:
     kind = word_for(page.photometric)
     numbers = "" if page.dtype is None else f", {page.samplesperpixel} x {page.dtype}"
-    return ImageError(f"{name} uses TIFF colours that cannot be shown ({kind}{numbers}).", CONVERT)
+    return ImageError(f"{brief(name)} uses TIFF colours that cannot be shown ({kind}{numbers}).", CONVERT)
 
 
 def photometric(page: Any) -> int:

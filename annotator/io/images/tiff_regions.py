@@ -13,6 +13,7 @@ import numpy.typing as npt
 import tifffile
 
 from annotator.domain.answering.zoom import Region
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images import tiff
 from annotator.io.images.claims import ask_for
@@ -43,7 +44,7 @@ def tiff_pyramid(stream: BinaryIO, name: str, frame: int) -> Iterator[TiffPyrami
         check_segments(page, name)
         end = stream.seek(0, 2)
         if _end_of(page) > end:
-            raise ImageError(f"{name} is cut off: the file ends before the picture does.", COPY_AGAIN)
+            raise ImageError(f"{brief(name)} is cut off: the file ends before the picture does.", COPY_AGAIN)
         at = pictures[frame][0]
         spacing = space_of(file, len(pictures)).spacing_xy
         copies = [copy for copy in _smaller_copies(file, page, at) if _end_of(copy) <= end]

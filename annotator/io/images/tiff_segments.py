@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for
 from annotator.io.images.reader import COPY_AGAIN
@@ -29,10 +30,10 @@ def check_segments(page: Any, name: str) -> None:
     listed = min(len(page.dataoffsets), len(page.databytecounts))
     if listed < wanted:
         raise ImageError(
-            f"{name} is cut off or damaged: it lists {listed:,} of {wanted:,} strips or tiles.", COPY_AGAIN
+            f"{brief(name)} is cut off or damaged: it lists {listed:,} of {wanted:,} strips or tiles.", COPY_AGAIN
         )
     if not any(offset and count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)):
-        raise ImageError(f"{name} has no pixels: none of its strips or tiles is stored.", COPY_AGAIN)
+        raise ImageError(f"{brief(name)} has no pixels: none of its strips or tiles is stored.", COPY_AGAIN)
 
 
 def ask_memory(page: Any, name: str, step: int) -> None:

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.files import places
 from annotator.files.atomic import write_atomic
@@ -34,9 +35,9 @@ _read_from: tuple[Path, int] | None = None
 def error(name: str, why: str, cpu_s: float) -> ImageError:
     """What a reader's end means for the person, when it has just happened."""
     if why == TOO_SLOW:
-        message = f"{name} is damaged: reading it takes more than {cpu_s:.0f} seconds of computing."
+        message = f"{brief(name)} is damaged: reading it takes more than {cpu_s:.0f} seconds of computing."
     else:
-        message = f"{name} is damaged: it ended the process that reads images."
+        message = f"{brief(name)} is damaged: it ended the process that reads images."
     return ImageError(message, "Copy it again from where it came from, or take it out of the folder.")
 
 
@@ -73,7 +74,7 @@ def check(path: str, what: str) -> None:
         return
     did = "took too long to read" if entry.get("why") == TOO_SLOW else "ended the process that reads images"
     raise ImageError(
-        f"{os.path.basename(path)} is skipped: it {did} the last time.",
+        f"{brief(os.path.basename(path))} is skipped: it {did} the last time.",
         f"Replace it with a sound copy; to try this one again, delete {list_path()}.",
     )
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 import cv2
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.frame_pick import step_ms
 from annotator.domain.media import VIDEO_SUFFIXES
@@ -159,7 +160,7 @@ def _open(stream: BinaryIO, name: str) -> Any:
     head = stream.read(16)
     stream.seek(0)
     if not is_video(head):
-        raise ImageError(f"{name} is not a video of a kind that can be read here.", _CONVERT)
+        raise ImageError(f"{brief(name)} is not a video of a kind that can be read here.", _CONVERT)
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"  # nothing is fetched for a file's sake
     path = os.path.abspath(os.fspath(cast(Any, stream).raw.name))
     capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
@@ -182,8 +183,10 @@ def _wanted(capture: Any, name: str, number: int) -> RgbArray:
 
 
 def _no_picture(name: str) -> ImageError:
-    return ImageError(f"{name} has no picture that can be decoded; it may be cut off, or hold sound alone.", _CONVERT)
+    return ImageError(
+        f"{brief(name)} has no picture that can be decoded; it may be cut off, or hold sound alone.", _CONVERT
+    )
 
 
 def _cut_off(name: str, number: int) -> ImageError:
-    return ImageError(f"{name} cannot be decoded from frame {number + 1} on.", COPY_AGAIN)
+    return ImageError(f"{brief(name)} cannot be decoded from frame {number + 1} on.", COPY_AGAIN)

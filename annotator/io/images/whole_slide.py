@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from annotator.domain.answering.zoom import Region
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.claims import ask_for
 from annotator.io.images.colours import Shown
@@ -89,13 +90,13 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[_Slide]:
     try:
         import openslide
     except ImportError as error:
-        what = f"{name} is a whole-slide file, for which OpenSlide is needed."
+        what = f"{brief(name)} is a whole-slide file, for which OpenSlide is needed."
         raise ImageError(what, "Run: pip install 'annotator[wsi]'") from error
     path = os.fspath(stream.name)
     try:
         slide = openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError as error:
-        raise ImageError(f"{name} is no whole-slide file that OpenSlide knows.", COPY_AGAIN) from error
+        raise ImageError(f"{brief(name)} is no whole-slide file that OpenSlide knows.", COPY_AGAIN) from error
     with slide:
         yield _Slide(slide, name)
 

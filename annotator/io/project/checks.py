@@ -11,6 +11,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectUnsoundError
 
 _ADVICE = "Make a plain copy of it: it has the images, classes and objects alone."
@@ -59,7 +60,7 @@ def _what_runs(kind: str, sql: str) -> str:
 def _refused(path: Path, what: str, name: str) -> ProjectUnsoundError:
     named = f" ({name[:60]})" if name else ""
     return ProjectUnsoundError(
-        f"{path.name} is not a plain project: it holds {what}{named}, which would run in here.", _ADVICE
+        f"{brief(path.name)} is not a plain project: it holds {what}{brief(named)}, which would run in here.", _ADVICE
     )
 
 
@@ -74,4 +75,4 @@ def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
     (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":
         detail = str(answer).splitlines()[-1]
-        raise ProjectUnsoundError(f"{path.name} is damaged ({detail}).", _DAMAGED)
+        raise ProjectUnsoundError(f"{brief(path.name)} is damaged ({detail}).", _DAMAGED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError, RowTakenError
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Edit
@@ -87,5 +88,5 @@ class EditRows:
 
 
 def _impossible(name: str, undone: int, why: ValueError) -> ProjectError:
-    message = f"“{name}” cannot be {'undone' if undone else 'done again'}: {why}."
+    message = f"“{brief(name)}” cannot be {'undone' if undone else 'done again'}: {why}."
     return ProjectError(message, "Everything is as it was; later changes can be made as ever.")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError
 from annotator.io.project.connect import BUSY_TIMEOUT_MS, CACHE_BYTES, SLOW_BUSY_TIMEOUT_MS, connect_guard
 from annotator.io.project.contents import is_as_known
@@ -233,7 +234,7 @@ class HeldFile:
                 self.connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size")
             )
             if state not in (FileState.GONE, FileState.REPLACED) and pages * page_bytes > CACHE_BYTES:
-                raise ProjectError(f"{self.path.name} is too large to be rescued from memory.", RESTORE)
+                raise ProjectError(f"{brief(self.path.name)} is too large to be rescued from memory.", RESTORE)
             place = save_rescued(self.connection, self.path)
         self.on_rescued(place)
         self._is_rescued = state.is_foreign  # nothing can be added to it any more

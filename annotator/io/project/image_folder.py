@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from annotator.domain.brevity import MOST_MESSAGE, brief
 from annotator.domain.errors import ProjectError, ProjectFolderError
 from annotator.domain.project import ImageRecord
 from annotator.io.project import agreed
@@ -64,8 +65,9 @@ class ImageFolder:
             ProjectFolderError: the person has not agreed to it.
         """
         if folder := self.asks_for:
-            message = f"{self._path.name} wants to read images from {folder}, outside of its own folder."
-            raise ProjectFolderError(message, f"If that is right, allow it in the window or with {_ALLOW} '{folder}'.")
+            place = brief(folder, MOST_MESSAGE)  # as a whole: it is what the person agrees to
+            message = f"{brief(self._path.name)} wants to read images from {place}, outside of its own folder."
+            raise ProjectFolderError(message, f"If that is right, allow it in the window or with {_ALLOW} '{place}'.")
         return self.image_root
 
     def agree_for(self, copy: Path) -> None:
@@ -81,7 +83,9 @@ class ImageFolder:
             ProjectError: the stored path leaves the image folder.
         """
         if not is_inside(image.path):
-            raise ProjectError(f"The image path {image.path!r} leaves the image folder.", "Remove it from the project.")
+            raise ProjectError(
+                f"The image path {brief(image.path)!r} leaves the image folder.", "Remove it from the project."
+            )
         return self.readable_root.joinpath(*PurePosixPath(image.path).parts)
 
 
@@ -111,5 +115,7 @@ def _find_image_root(project: Path, named: Path, relative: str | None, absolute:
         if os.path.isdir(beside) or absolute is None:
             return beside
     if absolute is None:
-        raise ProjectError(f"{project.name} does not say where its images are.", "Open the image folder instead.")
+        raise ProjectError(
+            f"{brief(project.name)} does not say where its images are.", "Open the image folder instead."
+        )
     return Path(absolute)

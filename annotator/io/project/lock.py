@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.files.atomic import sync_folder
 from annotator.io.project.connect import is_on_network
 from annotator.io.project.inode_lock import InodeLock
@@ -168,7 +169,7 @@ def describe_owner(project: Path) -> str:
         _log.debug("no owner in the lock file of %s: %r", project, error)
         return "another program"
     name = f"{author} ({user})" if author and author != user else user
-    return f"{name} on {host} (process {pid})"
+    return f"{brief(name)} on {host} (process {pid})"
 
 
 def noted_tokens(project: Path) -> tuple[str, ...]:

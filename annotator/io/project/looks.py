@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.likeness.describe import LENGTH, SPACE, Vectors, describe, spread
 from annotator.domain.likeness.near_copies import image_hash
@@ -186,5 +187,5 @@ def _opened(project: Path) -> Iterator[sqlite3.Connection]:
                 connection.execute("INSERT OR REPLACE INTO fact(k, v) VALUES (?, ?)", about)
             yield connection
     except (sqlite3.Error, OSError) as error:
-        text = f"What the objects look like cannot be kept in {file} ({error})."
+        text = f"What the objects look like cannot be kept in {brief(file)} ({error})."
         raise ProjectError(text, "Delete that file: it is made anew.") from error

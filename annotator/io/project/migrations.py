@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError
 from annotator.files.atomic import put_in_place
 from annotator.io.project.journal import free_name
@@ -136,7 +137,9 @@ def _steps(path: Path, version: int, target: int, migrations: Mapping[int, Migra
     at = version
     while at < target:
         if at not in migrations:
-            raise ProjectError(f"{path.name} has format {at}, which cannot be brought up to {target}.", RESTORE)
+            raise ProjectError(
+                f"{brief(path.name)} has format {at}, which cannot be brought up to {brief(target)}.", RESTORE
+            )
         steps.append(migrations[at])
         at = steps[-1].to
     return steps

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.media import frame_name
@@ -57,7 +58,7 @@ class MovedImages:
         out.extend(move.line for move in self.moves[:_SHOWN])
         if len(self.moves) > _SHOWN:
             out.append(f"... and {len(self.moves) - _SHOWN} more")
-        out.extend(f"not found: {image.name}" for image in self.lost[:_SHOWN])
+        out.extend(f"not found: {brief(image.name)}" for image in self.lost[:_SHOWN])
         if len(self.lost) > _SHOWN:
             out.append(f"... and {len(self.lost) - _SHOWN} more")
         return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.io.project.checks import check_integrity, check_schema
 from annotator.io.project.connect import (
     SLOW_JOURNAL_NOTE,
@@ -53,7 +54,7 @@ def open_held(path: Path, lock: ProjectLock | None, *, is_writer: bool) -> tuple
         is_wal = make_writer(connection, path)
         backup = migrate(connection, path, version=version)
         if backup is not None:
-            notices = (*notices, f"The project was brought up to date; the file as it was is {backup.name}.")
+            notices = (*notices, f"The project was brought up to date; the file as it was is {brief(backup.name)}.")
         if not is_wal:
             notices = (*notices, SLOW_JOURNAL_NOTE)
         return HeldFile(path, connection, is_writer=True, is_wal=is_wal, lock=lock), notices
@@ -67,8 +68,9 @@ def _settle_journal(path: Path, noted: tuple[str, ...]) -> tuple[str, ...]:
     if not belongs(path, noted):
         kept = set_aside(path, "other")
         told = (
-            f"{path.name} is another version than the one that was open when the program ended unexpectedly. What was "
-            f"not written yet belongs to that one: it was not put into this one, and is kept as {kept.name}."
+            f"{brief(path.name)} is another version than the one that was open when the program ended "
+            "unexpectedly. What was not written yet belongs to that one: it was not put into this one, and is kept as "
+            f"{brief(kept.name)}."
         )
         return (told,)
     damage = find_damage(path)
@@ -76,7 +78,8 @@ def _settle_journal(path: Path, noted: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     kept = copy_pair(path)
     told = (
-        f"The journal of {path.name} is damaged: {damage.lost} of {damage.usable + damage.lost} pages that were saved "
-        f"last cannot be read. The project is open as it was before them; both files are kept as {kept.name}."
+        f"The journal of {brief(path.name)} is damaged: {damage.lost} of {damage.usable + damage.lost} pages "
+        "that were saved last cannot be read. The project is open as it was before them; both files are kept "
+        f"as {brief(kept.name)}."
     )
     return (told,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
 
@@ -24,10 +25,10 @@ def check_place(path: Path) -> None:
         ProjectReadOnlyError: name or path is too long for a project file and the files that are kept beside it.
     """
     if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
-        raise ProjectReadOnlyError(f"The name {path.name[:40]}… is too long for a project file.", NAME_A_PLACE)
+        raise ProjectReadOnlyError(f"The name {brief(path.name)} is too long for a project file.", NAME_A_PLACE)
     if (count := _path_bytes(path)) > MOST_PATH_BYTES:
-        short, most = _short(path), MOST_PATH_BYTES
-        text = f"The path of {short} is too long for a project file: {count} bytes, {most} are possible."
+        most = f"{count} bytes, {MOST_PATH_BYTES} are possible"
+        text = f"The path of {brief(path.name)} is too long for a project file: {most}."
         raise ProjectReadOnlyError(text, NAME_A_PLACE)
 
 
@@ -38,7 +39,7 @@ def check_can_open(path: Path) -> None:
         ProjectError: its path is too long for that.
     """
     if (count := _path_bytes(path)) > MOST_OPEN_PATH_BYTES:
-        text = f"The path of {_short(path)} is too long: {count} bytes, {MOST_OPEN_PATH_BYTES} are possible."
+        text = f"The path of {brief(path.name)} is too long: {count} bytes, {MOST_OPEN_PATH_BYTES} are possible."
         raise ProjectError(text, MOVE_IT)
 
 
@@ -56,8 +57,3 @@ def check_reach(folder: Path) -> None:
 def _path_bytes(path: Path) -> int:
     """As SQLite counts: links are followed. Zero on Windows, where it takes what the system takes."""
     return len(os.fsencode(os.path.realpath(path))) if os.name == "posix" else 0
-
-
-def _short(path: Path) -> str:
-    name = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return name if len(name) <= 60 else f"{name[:40]}…"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.frame_pick import FramePick, step_ms, time_text
@@ -123,11 +124,11 @@ def plan_pick(
     """
     path, times = images[0].path, survey.times_ms
     if not times:
-        raise ImageError(f"{path} cannot be read as a video.", "Look whether it is still there and whole.")
+        raise ImageError(f"{brief(path)} cannot be read as a video.", "Look whether it is still there and whole.")
     numbers = pick.frames(times)
     if not numbers:
         asked = f"{time_text(pick.from_ms)} to {'the end' if pick.to_ms is None else time_text(pick.to_ms)}"
-        raise ImageError(f"{path} has no frame from {asked}.", f"Its last one is at {time_text(times[-1])}.")
+        raise ImageError(f"{brief(path)} has no frame from {asked}.", f"Its last one is at {time_text(times[-1])}.")
     there = {image.frame: image for image in images}
     extra_frames = {image.frame for image in images if image.id in worked} - set(numbers)
     kept: list[ImageRecord] = []

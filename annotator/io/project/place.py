@@ -9,6 +9,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectElsewhereError, ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
 from annotator.domain.project import Category
@@ -52,7 +53,7 @@ def check_text(folder: Path) -> None:
     ProjectError: the folder's path cannot be written down, so that no project could find its images again.
     """
     if not is_text(str(folder)):
-        raise ProjectError(f"The path {str(folder)!a} is not valid text.", "Rename that folder to use it.")
+        raise ProjectError(f"The path {brief(str(folder))!a} is not valid text.", "Rename that folder to use it.")
 
 
 def check_folder(folder: Path) -> None:
@@ -66,11 +67,10 @@ def check_folder(folder: Path) -> None:
         is_folder = False
     name = str(folder).encode("utf-8", "backslashreplace").decode("utf-8")
     if not is_folder:
-        shown = name if len(name) <= 300 else f"{name[:200]}… (the name has {len(name)} characters)"
-        raise ProjectError(f"There is no folder {shown}.", "Check the name.")
+        raise ProjectError(f"There is no folder {brief(name)}.", "Check the name.")
     if name != str(folder).encode("utf-8", "surrogateescape").decode("utf-8", "replace"):
         raise ProjectError(
-            f"The name of the folder {name} is not valid text (UTF-8).", "Rename the folder, then open it."
+            f"The name of the folder {brief(name)} is not valid text (UTF-8).", "Rename the folder, then open it."
         )
 
 
@@ -97,7 +97,9 @@ def find_project(folder: str | os.PathLike[str]) -> Path | None:
     others = [path for path in others if not belongs_elsewhere(images_of(path), root)]
     if len(others) > 1:
         names = ", ".join(path.name for path in others[:4])
-        raise ProjectError(f"{root.name} holds several projects ({names}).", "Open one of them by its name.")
+        raise ProjectError(
+            f"{brief(root.name)} holds several projects ({brief(names)}).", "Open one of them by its name."
+        )
     return others[0] if others else None
 
 
@@ -121,7 +123,7 @@ def belongs_elsewhere(images: Path | None, folder: Path) -> bool:
 
 
 def elsewhere(project: Path, images: Path) -> ProjectElsewhereError:
-    return ProjectElsewhereError(f"{project.name} belongs to the folder {images}.", NAME_A_PLACE)
+    return ProjectElsewhereError(f"{brief(project.name)} belongs to the folder {brief(images)}.", NAME_A_PLACE)
 
 
 def free_place(parent: Path, folder: Path) -> Path:
@@ -163,7 +165,7 @@ def take_lock(file: Path, author: str, *, is_new: bool = False) -> tuple[Project
         if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
             return None, "", ("This drive has no locks: make sure that nobody else opens the same project.",)
         raise ProjectError(
-            f"{file.name} cannot be opened ({error.strerror}).", "Check the disk and the folder."
+            f"{brief(file.name)} cannot be opened ({error.strerror}).", "Check the disk and the folder."
         ) from error
     if lock is None and not lock_path(file).exists():
         return None, "It is open in another program under another name: the file has several (hard links).", ()
@@ -174,7 +176,7 @@ def take_lock(file: Path, author: str, *, is_new: bool = False) -> tuple[Project
 
 def unwritable(path: Path) -> ProjectReadOnlyError:
     return ProjectReadOnlyError(
-        f"The folder {path.parent} cannot be written, so no project can start there.", NAME_A_PLACE
+        f"The folder {brief(path.parent)} cannot be written, so no project can start there.", NAME_A_PLACE
     )
 
 

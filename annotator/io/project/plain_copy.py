@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError
 from annotator.io.project.connect import connect_reader, connect_writer
 from annotator.io.project.journal import free_name
@@ -48,7 +49,9 @@ def make_plain_copy(project: Path) -> PlainCopy:
                 try:
                     rows, is_whole = _copy_into(target, source)
                     if rows == 0:
-                        raise ProjectError(f"No row of {project.name} can be read.", "Restore it from a backup copy.")
+                        raise ProjectError(
+                            f"No row of {brief(project.name)} can be read.", "Restore it from a backup copy."
+                        )
                 except BaseException:
                     target.unlink(missing_ok=True)
                     raise

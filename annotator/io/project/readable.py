@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError
 from annotator.domain.ports.jobs import Progress
@@ -44,7 +45,7 @@ def read_all_images(project: Path, progress: Progress) -> Readable:
     for done, image in enumerate(images):
         progress(done, len(images))
         if not is_inside(image.path):
-            problems.append(f"{image.path}: lies outside of the project's folder.")
+            problems.append(f"{brief(image.path)}: lies outside of the project's folder.")
             continue
         try:
             load_image(

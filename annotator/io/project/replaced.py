@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import ImageRecord
@@ -23,8 +24,8 @@ def check_same_size(connection: sqlite3.Connection, image: ImageRecord, width: i
     other_width, other_height, count = connection.execute(_OTHER_SIZE, (image.id, width, height)).fetchone()
     if count:
         raise ProjectError(
-            f"{image.name} was replaced: it is {width} x {height} pixels now, and masks of {counted(count)} were "
-            f"made at {other_width} x {other_height}.",
+            f"{brief(image.name)} was replaced: it is {width} x {height} pixels now, and masks of "
+            f"{counted(count)} were made at {other_width} x {other_height}.",
             "Put the old file back, or delete those objects.",
         )
 
@@ -34,4 +35,8 @@ def replaced_notice(connection: sqlite3.Connection, old: ImageRecord, new: Image
     if old.sha256 in ("", new.sha256):
         return ""
     (count,) = connection.execute("SELECT COUNT(*) FROM annotation WHERE image_id = ?", (old.id,)).fetchone()
-    return f"{old.name} is another file than its {counted(count)} came from: look at what is there." if count else ""
+    return (
+        f"{brief(old.name)} is another file than its {counted(count)} came from: look at what is there."
+        if count
+        else ""
+    )

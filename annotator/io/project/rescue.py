@@ -7,6 +7,7 @@ import sqlite3
 from datetime import datetime
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError
 from annotator.files.atomic import put_in_place, sync_folder
 from annotator.io.project.journal import free_name
@@ -23,7 +24,7 @@ def rescued_beside(project: Path) -> tuple[str, ...]:
     begin, end = f"{project.stem} (rescued ", f"){project.suffix}"
     names = sorted(name for name in os.listdir(project.parent) if name.startswith(begin) and name.endswith(end))
     return (
-        (f"Beside {project.name} lies what was rescued when another file took its place: {names[-1]}.",)
+        (f"Beside {brief(project.name)} lies what was rescued when another file took its place: {brief(names[-1])}.",)
         if names
         else ()
     )
@@ -53,7 +54,8 @@ def save_rescued(connection: sqlite3.Connection, project: Path) -> Path:
                 copy.close()
             if not is_whole:
                 raise ProjectError(
-                    f"{project.name} cannot be rescued: too much of it was only in the file that was written over.",
+                    f"{brief(project.name)} cannot be rescued: too much of it was only in the file that was "
+                    "written over.",
                     "Restore it from a backup copy.",
                 )
             put_in_place(partial, target, is_durable=False)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from annotator.domain.attributes import Attribute, AttributeForm, AttributeTarget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectBusyError, ProjectError, ProjectReadOnlyError
 from annotator.domain.media import Series, SeriesKind
 from annotator.domain.project import Annotation, Category, ImageRecord, Review, Row, Status
@@ -117,17 +118,18 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
-        raise ProjectError(f"{path.name} is not an annotator project.", "Choose a file that this program made.")
+        raise ProjectError(f"{brief(path.name)} is not an annotator project.", "Choose a file that this program made.")
     if version // 1000 > MAJOR or version < _OLDEST:
         age = "newer" if version // 1000 > MAJOR else "much older"
         raise ProjectError(
-            f"{path.name} was made by a {age} version of this program (format {version // 1000}, this is {MAJOR}).",
+            f"{brief(path.name)} was made by a {age} version of this program (format {version // 1000}, this is "
+            f"{MAJOR}).",
             "Open it with that version, or update this one.",
         )
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     missing = {*COLUMNS, "edit", "sequence", "image_draft", "meta"} - present
     if missing and version >= SCHEMA_VERSION:
-        raise ProjectError(f"{path.name} is damaged: the table {min(missing)} is gone.", RESTORE)
+        raise ProjectError(f"{brief(path.name)} is damaged: the table {min(missing)} is gone.", RESTORE)
     return int(version)
 
 
@@ -186,7 +188,7 @@ def translated_errors(path: Path, doing: str) -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
     except UnicodeDecodeError as error:  # SQLite quotes a damaged schema, which Python cannot read
-        raise ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE) from error
+        raise ProjectError(f"{brief(path.name)} is damaged or not an annotator project.", RESTORE) from error
     except (sqlite3.DatabaseError, OSError) as error:
         raise _project_error(path, doing, error) from error
 
@@ -194,22 +196,26 @@ def translated_errors(path: Path, doing: str) -> Iterator[None]:
 def _project_error(path: Path, doing: str, error: Exception) -> ProjectError:
     text = str(error).lower()
     if "disk is full" in text or "no space" in text:
-        message = f"The disk is full: {path.name} cannot be {doing}."
+        message = f"The disk is full: {brief(path.name)} cannot be {doing}."
         return ProjectError(message, "Free some space and try again; everything accepted before is safe.")
     if "readonly" in text or "read-only" in text:
-        return ProjectReadOnlyError(f"{path.name} cannot be written: it is read-only.", "Copy it to a place you own.")
+        return ProjectReadOnlyError(
+            f"{brief(path.name)} cannot be written: it is read-only.", "Copy it to a place you own."
+        )
     if "locked" in text or "busy" in text:
         kind = ProjectError if doing == "read" else ProjectBusyError
-        return kind(f"{path.name} is held by another program.", "Close that program and try again.")
+        return kind(f"{brief(path.name)} is held by another program.", "Close that program and try again.")
     if "too big" in text:
-        return ProjectError(f"{path.name} holds a value of hundreds of megabytes, which cannot be {doing}.", RESTORE)
+        return ProjectError(
+            f"{brief(path.name)} holds a value of hundreds of megabytes, which cannot be {doing}.", RESTORE
+        )
     if "not a database" in text or "malformed" in text or "no such" in text or "corrupt" in text or "decode" in text:
-        return ProjectError(f"{path.name} is damaged or not an annotator project.", RESTORE)
+        return ProjectError(f"{brief(path.name)} is damaged or not an annotator project.", RESTORE)
     # Never the text of the error: SQLite quotes values of the file in some of them.
     why = (
         error.strerror if isinstance(error, OSError) else getattr(error, "sqlite_errorname", "")
     ) or "no reason is known"
-    message = f"{path.name} cannot be {doing} ({why})."
+    message = f"{brief(path.name)} cannot be {doing} ({why})."
     return ProjectError(message, "Check the disk and the permissions of the folder.")
 
 

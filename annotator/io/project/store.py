@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.palette import next_colour
 from annotator.domain.ports.jobs import Progress
@@ -134,9 +135,9 @@ class ProjectStore(ProjectQueries):
         """
         named = Path(path).absolute()
         if not named.is_file():
-            raise ProjectError(f"There is no project file {named}.", "Open the image folder to start one.")
+            raise ProjectError(f"There is no project file {brief(named)}.", "Open the image folder to start one.")
         if named.stat().st_size == 0:
-            raise ProjectError(f"{named.name} is empty: it is not an annotator project.", RESTORE)
+            raise ProjectError(f"{brief(named.name)} is empty: it is not an annotator project.", RESTORE)
         # SQLite follows links: the lock has to lie beside the file itself, or there are two writers by two names.
         file = named.resolve()
         lock, reason, notices = (None, "It was opened for reading only.", ()) if read_only else take_lock(file, author)
@@ -161,10 +162,10 @@ class ProjectStore(ProjectQueries):
         file = Path(path).resolve()
         lock, reason, notices = take_lock(file, author, is_new=True)
         if reason:
-            raise ProjectReadOnlyError(f"{file.name} cannot be made: {reason}", NAME_A_PLACE)
+            raise ProjectReadOnlyError(f"{brief(file.name)} cannot be made: {reason}", NAME_A_PLACE)
         try:
             if file.exists():
-                raise ProjectError(f"{file.name} is there already.", "Open it, or choose another name.")
+                raise ProjectError(f"{brief(file.name)} is there already.", "Open it, or choose another name.")
             with translated_errors(file, "made"):
                 make_project_file(file, Path(image_root).absolute())
                 if lock is not None:
@@ -352,7 +353,7 @@ class ProjectStore(ProjectQueries):
     def _require_writable(self) -> None:
         if self.is_read_only:
             reason = self._read_only_reason
-            raise ProjectReadOnlyError(f"{self._path.name} is open read-only. {reason}", "Close it there first.")
+            raise ProjectReadOnlyError(f"{brief(self._path.name)} is open read-only. {reason}", "Close it there first.")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -372,7 +373,8 @@ class ProjectStore(ProjectQueries):
             if belongs_elsewhere(self.image_root, root):
                 raise elsewhere(self.path, self.image_root)
             if not self.is_read_only and self.image_root.resolve() != root.resolve():
-                moved = f"The images of {self.path.name} were in {self.image_root}; now they are taken from {root}."
+                before, now = brief(self.image_root), brief(root)
+                moved = f"The images of {brief(self.path.name)} were in {before}; now they are taken from {now}."
                 self._known_root = None
                 with self._transaction():
                     rows = root_rows(self.path, root)

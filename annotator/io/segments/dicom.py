@@ -11,6 +11,7 @@ import pydicom
 from pydicom.pixels.utils import pixel_array
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.mask import Mask
 from annotator.domain.outline import area_of
@@ -46,7 +47,7 @@ def read_dicom(stream: BinaryIO, name: str, pictures: Sequence[Picture]) -> Foun
         return _Segmentation(dataset, name, pictures).read()
     if kind == RTSTRUCT_CLASS:
         return _structures(dataset, pictures)
-    raise ImageError(f"{name} is no segmentation and no structure set.", "Choose a DICOM-SEG or RTSTRUCT file.")
+    raise ImageError(f"{brief(name)} is no segmentation and no structure set.", "Choose a DICOM-SEG or RTSTRUCT file.")
 
 
 class SegFrames:
@@ -107,7 +108,7 @@ class SegFrames:
         data = self._dataset.PixelData[first // 8 : (first + rows * columns + 7) // 8]
         bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[first % 8 :][: rows * columns]
         if bits.size < rows * columns:
-            raise ImageError(f"{self._name} is cut off: frame {frame + 1} is missing.", "Copy it again.")
+            raise ImageError(f"{brief(self._name)} is cut off: frame {frame + 1} is missing.", "Copy it again.")
         return bits.reshape(rows, columns).astype(np.bool_)
 
 
@@ -125,7 +126,9 @@ class _Segmentation:
         found = Found(has_space=True, shape=(frames.size[1], frames.size[0], frames.count, 1))
         found.segments = [_segment(item) for item in (value_of(self._dataset, "SegmentSequence") or [])]
         if len(found.segments) > MOST_SEGMENTS or min(frames.size) <= 0:
-            raise ImageError(f"{self._name} is damaged: its size or its segments make no sense.", "Copy it again.")
+            raise ImageError(
+                f"{brief(self._name)} is damaged: its size or its segments make no sense.", "Copy it again."
+            )
         if not self._pictures:
             return found
         for frame in range(frames.count):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.mask import Mask
 from annotator.domain.planes import Plane
@@ -36,7 +37,7 @@ def read_labels(stream: BinaryIO, name: str, kind: str, pictures: Sequence[Pictu
     else:
         grid, header = label_grid(stream, name)
     if grid.dtype.kind not in "iuf" or (kind == "nifti" and grid.samples > 1):
-        raise ImageError(f"{name} holds no labels.", "Export a label map of whole numbers.")
+        raise ImageError(f"{brief(name)} holds no labels.", "Export a label map of whole numbers.")
     i, j, slices, times = grid.shape
     found = Found(shape=(i, j, slices, times), has_space=grid.has_space and not grid.is_guess)
     named = _named(header)
@@ -56,7 +57,7 @@ def read_labels(stream: BinaryIO, name: str, kind: str, pictures: Sequence[Pictu
                 seen.add(key)
                 found.masks.append((at, key, Mask.from_full(plane == value).rle().decode("ascii")))
     if len(seen) > MOST_SEGMENTS:
-        raise ImageError(f"{name} has {len(seen):,} different numbers: it is no label map.", "Export labels.")
+        raise ImageError(f"{brief(name)} has {len(seen):,} different numbers: it is no label map.", "Export labels.")
     found.segments = [named.get(key, Segment(key)) for key in sorted(seen)]
     return found
 
@@ -68,7 +69,7 @@ def _volume(stream: BinaryIO, grid: Grid, name: str) -> npt.NDArray[Any]:
     data.seek(grid.offset)
     raw = data.read(grid.nbytes)
     if len(raw) < grid.nbytes:
-        raise ImageError(f"{name} is cut off: {grid.nbytes - len(raw):,} bytes are missing.", "Copy it again.")
+        raise ImageError(f"{brief(name)} is cut off: {grid.nbytes - len(raw):,} bytes are missing.", "Copy it again.")
     i, j, slices, times = grid.shape
     values = np.frombuffer(raw, grid.dtype).reshape(times, slices, j, i, grid.samples)
     if grid.slope != 1 or grid.intercept != 0:
@@ -120,9 +121,11 @@ def _values(plane: npt.NDArray[Any], name: str) -> list[int]:
     values = np.unique(plane)
     is_float = values.dtype.kind == "f"
     if is_float and not (np.isfinite(values).all() and np.allclose(values, np.round(values), atol=1e-6, rtol=0)):
-        raise ImageError(f"{name} holds numbers that are no labels.", "Export a label map of whole numbers.")
+        raise ImageError(f"{brief(name)} holds numbers that are no labels.", "Export a label map of whole numbers.")
     if values.size > MOST_SEGMENTS or (values.size and (values.min() < 0 or values.max() >= _LAYERS)):
-        raise ImageError(f"{name} holds numbers that are no labels.", "Export a label map of whole numbers from 0.")
+        raise ImageError(
+            f"{brief(name)} holds numbers that are no labels.", "Export a label map of whole numbers from 0."
+        )
     return [int(value) for value in values if value != 0]
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.io.images.decoding import opened
 from annotator.io.images.reader import damage_error
@@ -38,4 +39,4 @@ def _read(stream: Any, name: str, kind: str, pictures: list[Picture]) -> Found:
         from annotator.io.segments.labels import read_labels
 
         return read_labels(stream, name, kind, pictures)
-    raise ImageError(f"{name} is no segmentation.", "Use DICOM-SEG, RTSTRUCT, NIfTI or NRRD label maps.")
+    raise ImageError(f"{brief(name)} is no segmentation.", "Use DICOM-SEG, RTSTRUCT, NIfTI or NRRD label maps.")

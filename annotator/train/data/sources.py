@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import noun_for
 from annotator.domain.errors import ImportFormatError, ProjectError, UserError
 from annotator.domain.mask import Mask
@@ -90,12 +91,16 @@ def read_source(path: Path) -> Source:
     if path.suffix == ".json":
         return _read_coco(path, path.parent)
     if not path.is_dir():
-        raise ImportFormatError(f"There is no project or COCO set {path}.", "Name a folder, a .annot or a .json file.")
+        raise ImportFormatError(
+            f"There is no project or COCO set {brief(path)}.", "Name a folder, a .annot or a .json file."
+        )
     if (path / "annotations.json").is_file():
         return _read_coco(path / "annotations.json", path)
     project = find_project(path)
     if project is None:
-        raise ImportFormatError(f"{path} holds neither a project nor annotations.json.", "Open it first, or import.")
+        raise ImportFormatError(
+            f"{brief(path)} holds neither a project nor annotations.json.", "Open it first, or import."
+        )
     return _read_project(project)
 
 
@@ -129,7 +134,7 @@ def _read_project(path: Path) -> Source:
                 groups[record.id] = _group(record.extra, image)
                 digest.update(f"{record.name} {annotation.id}".encode() + annotation.rle)
     if not objects:
-        raise ProjectError(f"{path.name} holds no accepted objects.", "Label some images first.")
+        raise ProjectError(f"{brief(path.name)} holds no accepted objects.", "Label some images first.")
     return Source(path.stem, tuple(objects), groups, digest.hexdigest())
 
 
@@ -151,7 +156,7 @@ def _file_facts(path: Path) -> tuple[int, int]:
     try:
         file = path.stat()
     except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read ({error.strerror}).", "Check the set.") from error
+        raise ImportFormatError(f"{brief(path)} cannot be read ({error.strerror}).", "Check the set.") from error
     return file.st_size, file.st_mtime_ns
 
 
@@ -198,7 +203,7 @@ def _order(source: Source, seed: int) -> list[str]:
     names = sorted(set(source.groups.values()), key=lambda n: hashlib.sha256(f"{seed} {n}".encode()).digest())
     if len(names) < 2:
         raise UserError(
-            f"{source.name} has objects in one image (or series) only.",
+            f"{brief(source.name)} has objects in one image (or series) only.",
             "Label at least one more: an adapter is judged on images that it was not trained on.",
         )
     return names
@@ -258,7 +263,7 @@ def training_images(objects: Iterable[EvaluationObject], set_name: str) -> list[
             by_frame.setdefault((item.image.path, item.image.frame), []).append(mask)
     if not by_frame:
         raise UserError(
-            f"{set_name} holds no objects to learn from ({LEAST_AREA_PX} pixels or more, not the whole image).",
+            f"{brief(set_name)} holds no objects to learn from ({LEAST_AREA_PX} pixels or more, not the whole image).",
             "Label some first.",
         )
     return [TrainingImage(path, set_name, tuple(masks), frame) for (path, frame), masks in by_frame.items()]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain.answering.zoom import Region, zoom_region
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
@@ -217,7 +218,7 @@ class WindowSampler:
         other = next((mask for mask in source.masks if (mask.width, mask.height) != (width, height)), None)
         if other is not None:
             raise ImportFormatError(
-                f"{source.path} is {width} x {height} pixels, a mask of it is {other.width} x {other.height}.",
+                f"{brief(source.path)} is {width} x {height} pixels, a mask of it is {other.width} x {other.height}.",
                 "They belong to another version of the image: correct the set, or leave the image out.",
             )
         return pixels

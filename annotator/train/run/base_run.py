@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError, UserError
 from annotator.engine.devices import memory_errors
 from annotator.engine.sam2.nano import NanoConfig, save_nano
@@ -255,7 +256,7 @@ def set_digests(roots: Sequence[Path]) -> SetDigests:
             found.append((root.resolve().name, sha256_of(root / "annotations.json")))
         except OSError as error:
             raise ImportFormatError(
-                f"{root} is not a readable COCO set ({error.strerror}).", "Expected annotations.json + images/."
+                f"{brief(root)} is not a readable COCO set ({error.strerror}).", "Expected annotations.json + images/."
             ) from error
     return tuple(sorted(found))
 

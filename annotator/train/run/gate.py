@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from annotator.domain.adapter import DECIDING
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.mask import Mask
@@ -212,7 +213,9 @@ def _object_key(item: EvaluationObject) -> str:
     try:
         file = item.image.path.stat()
     except OSError as error:
-        raise ImportFormatError(f"{item.image.path} cannot be read ({error.strerror}).", "Check the set.") from error
+        raise ImportFormatError(
+            f"{brief(item.image.path)} cannot be read ({error.strerror}).", "Check the set."
+        ) from error
     return run_key(str(item.image.path), file.st_size, file.st_mtime_ns, item.id, item.segmentation)
 
 
@@ -235,7 +238,7 @@ def _embeddings(image: EvaluationImage, contestants: Sequence[Contestant]) -> li
     """The image's embedding for each; an engine that two share encodes once."""
     loaded = load_image(image.path, frame=image.frame)
     if (loaded.width, loaded.height) != (image.width, image.height):
-        raise ImportFormatError(f"{image.file_name} is not of the size that its masks are for.")
+        raise ImportFormatError(f"{brief(image.file_name)} is not of the size that its masks are for.")
     engines = {id(one.segmenter): one.segmenter for one in contestants}
     found = {name: engine.encode(loaded.rgb, loaded.image_key) for name, engine in engines.items()}
     return [found[id(one.segmenter)] for one in contestants]

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.engine.torch_files import TORCH_LOAD_ERRORS
 from annotator.files.atomic import export_errors
@@ -146,7 +147,7 @@ def readable_state(path: Path, *, advice: str) -> Iterator[None]:
     try:
         yield
     except TORCH_LOAD_ERRORS as error:
-        raise UserError(f"{path} is damaged, or not the state of a training.", advice) from error
+        raise UserError(f"{brief(path)} is damaged, or not the state of a training.", advice) from error
 
 
 def read_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:

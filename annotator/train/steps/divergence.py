@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import DivergedError
 
 
@@ -32,6 +33,6 @@ def check_weights(weights: Mapping[str, Tensor]) -> None:
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor.half()).all()):
             raise DivergedError(
-                f"{name} of the trained model is not a number any more, or too large: nothing was written.",
+                f"{brief(name)} of the trained model is not a number any more, or too large: nothing was written.",
                 "Begin anew with a smaller --lr.",
             )

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
+from annotator.domain.brevity import brief
 from annotator.domain.brush import painted
 from annotator.domain.errors import UserError
 from annotator.domain.mask import Mask
@@ -80,7 +81,7 @@ class AdapterControl(QObject):
         fitting = self.fitting()
         if digit > len(fitting):
             name = "no model" if self._client.info is None else self._client.info.name
-            text = f"There is no adapter {digit} for {name}; see Model, Adapters."
+            text = f"There is no adapter {digit} for {brief(name)}; see Model, Adapters."
             self._notices.tell(text, about=Subject.ADAPTER)
             return
         self.use(fitting[digit - 1])
@@ -133,7 +134,7 @@ class AdapterControl(QObject):
         self._base = None
         name = "" if adapter is None else adapter.name
         self._status.set_engine(self._client.info, adapter=name)
-        what = f"Adapter {name} is in use" if name else "No adapter: the base answers"
+        what = f"Adapter {brief(name)} is in use" if name else "No adapter: the base answers"
         self._notices.tell(f"{what} ({took_ms:.0f} ms, nothing was encoded again).", about=Subject.ADAPTER)
 
     # --- files --------------------------------------------------------------------------------------------------------
@@ -187,12 +188,12 @@ class AdapterControl(QObject):
             self._reload(run.wish.name)
             number = next((n for n, e in enumerate(self.fitting(), 1) if e.name == run.wish.name and n <= 9), 0)
             key = f" Ctrl+{number} uses it." if number else ""
-            self._notices.tell(f"The adapter {run.wish.name} is installed.{key}", about=Subject.ADAPTER)
+            self._notices.tell(f"The adapter {brief(run.wish.name)} is installed.{key}", about=Subject.ADAPTER)
 
         self._do(change, "", done)
 
     def _roll_back(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
-        told = f"{entry.name}: the version before is back. Once more goes forward again."
+        told = f"{brief(entry.name)}: the version before is back. Once more goes forward again."
         self._do(lambda: shelf.roll_back(entry), told, lambda: self._reload(entry.name))
 
     def _reload(self, name: str) -> None:
@@ -204,7 +205,7 @@ class AdapterControl(QObject):
     def _remove(self, shelf: AdapterShelf, entry: AdapterEntry) -> None:
         if self._is_in_use(entry):
             self.use(None)
-        self._do(lambda: shelf.remove(entry), f"{entry.name} was removed.")
+        self._do(lambda: shelf.remove(entry), f"{brief(entry.name)} was removed.")
 
     def _is_in_use(self, entry: AdapterEntry) -> bool:
         return self._client.adapter is not None and self._client.adapter.name == entry.name

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.adapter import DECIDING
+from annotator.domain.brevity import brief
 from annotator.domain.ports.engine import AdapterInUse, ModelInfo
 from annotator.engine.sam2.adapter_shelf import AdapterEntry
 from annotator.ui.dialogs.work_dialog import title_label
@@ -204,8 +205,10 @@ class AdapterPanel(QDialog):
         if entry is None:
             return _EMPTY
         if not fits:
-            here = "no model is loaded" if self._model is None else f"{self._model.name} is loaded"
-            return f"{entry.name} belongs to {entry.info.base_name} ({entry.info.base_sha256[:12]}); {here}."
+            here = "no model is loaded" if self._model is None else f"{brief(self._model.name)} is loaded"
+            return (
+                f"{brief(entry.name)} belongs to {brief(entry.info.base_name)} ({entry.info.base_sha256[:12]}); {here}."
+            )
         data = entry.info.data
         story = f" {data[:1].upper()}{data[1:]}." if data else ""
         return f"{entry.name} {'is in use' if is_used else 'fits the model in use'}.{story}"
@@ -248,7 +251,7 @@ class AdapterPanel(QDialog):
         entry = self.chosen
         if entry is None:
             return
-        text = f"Remove the adapter {entry.name} from this computer? Objects that it made stay as they are."
+        text = f"Remove the adapter {brief(entry.name)} from this computer? Objects that it made stay as they are."
         answer = QMessageBox.question(self, "Remove an adapter", text)
         if answer == QMessageBox.StandardButton.Yes:
             self.remove_wanted.emit(entry)

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.domain.adapter import DECIDING
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.jobs.training_record import Outcome, Wish
 from annotator.ui.adapters.training import Points, Standing, TrainingRun
@@ -320,14 +321,14 @@ class TrainDialog(QDialog):
         if run is None:
             return
         if not run.standing.is_better:
-            text = f"{run.wish.name} is not better than its base on held-back images. Install it all the same?"
+            text = f"{brief(run.wish.name)} is not better than its base on held-back images. Install it all the same?"
             if not self._is_sure("Install anyway", text):
                 return
         self._decide(run, self.install_wanted)
 
     def _discard(self) -> None:
         run = self._run
-        if run is not None and self._is_sure("Discard", f"Delete what was trained for {run.wish.name}?"):
+        if run is not None and self._is_sure("Discard", f"Delete what was trained for {brief(run.wish.name)}?"):
             self._decide(run, self.discard_wanted)
 
     def _decide(self, run: TrainingRun, signal: SignalInstance) -> None:
@@ -353,8 +354,8 @@ def _sentence(run: TrainingRun, standing: Standing) -> str:
         return ", ".join(parts) + (": kept." if standing.line.endswith(", kept") else ".")
     ends = {
         Outcome.STOPPED: "Stopped. Training under the same name goes on from there.",
-        Outcome.INSTALLED: f"{run.wish.name} is installed.",
-        Outcome.DISCARDED: f"{run.wish.name} was not installed; what was trained is deleted.",
+        Outcome.INSTALLED: f"{brief(run.wish.name)} is installed.",
+        Outcome.DISCARDED: f"{brief(run.wish.name)} was not installed; what was trained is deleted.",
     }
     return ends.get(run.outcome, standing.line or "The training ended without a word.")
 

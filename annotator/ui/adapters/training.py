@@ -15,6 +15,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.domain.adapter import DECIDING
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.files.children import child_environment
 from annotator.files.private import make_private_folder
@@ -139,7 +140,7 @@ class TrainingRun(QObject):
             self._record = new_record(self.wish, self._process.pid)
             write_record(self._record)
         except BlockingIOError as error:
-            raise UserError(f"{self.wish.name} is being trained already.", "Wait for it, or stop it.") from error
+            raise UserError(f"{brief(self.wish.name)} is being trained already.", "Wait for it, or stop it.") from error
         except OSError as error:
             raise UserError(f"The training could not be started: {error.strerror}.", "Check the disk.") from error
         self._is_running = True
@@ -208,7 +209,9 @@ class TrainingRun(QObject):
         try:
             settle(self._record, outcome)
         except OSError as error:
-            raise UserError(f"{self.wish.folder} cannot be written: {error.strerror}.", "Check the disk.") from error
+            raise UserError(
+                f"{brief(self.wish.folder)} cannot be written: {error.strerror}.", "Check the disk."
+            ) from error
 
 
 def _column(path: Path, name: str) -> Points:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.engine.sam2.adapter_shelf import AdapterShelf
 from annotator.files.places import training_dir
@@ -84,7 +85,7 @@ class TrainingControl(QObject):
             UserError: another is running, or it cannot be started.
         """
         if self.run is not None and self.run.is_running:
-            raise UserError(f"{self.run.wish.name} is being trained.", "Stop it first.")
+            raise UserError(f"{brief(self.run.wish.name)} is being trained.", "Stop it first.")
         run, before = TrainingRun(wish, self), self.run
         run.start()
         if before is not None and before.has_result and before.wish.folder != wish.folder:
@@ -145,11 +146,11 @@ class TrainingControl(QObject):
     def _tell_found(self, run: TrainingRun) -> None:
         name = run.wish.name
         if run.is_running:
-            text = f"The adapter {name} is still being trained."
+            text = f"The adapter {brief(name)} is still being trained."
         elif run.has_result:
-            text = f"The adapter {name} is trained and waits: install it or discard it."
+            text = f"The adapter {brief(name)} is trained and waits: install it or discard it."
         else:
-            text = f"The training of {name} ended without a result. {run.standing.line}".strip()
+            text = f"The training of {brief(name)} ended without a result. {run.standing.line}".strip()
         if self._notices.is_warning:
             self._notices.tell(f"{text} See Model, Adapters.", about=TOPIC)  # an error is not pushed aside
         else:
@@ -181,12 +182,12 @@ class TrainingControl(QObject):
         if not is_done:
             run.give_up()
         text = "is trained; see Model, Adapters, Result" if is_done else "was not trained to the end"
-        self._notices.tell(f"The adapter {run.wish.name} {text}.", about=TOPIC)
+        self._notices.tell(f"The adapter {brief(run.wish.name)} {text}.", about=TOPIC)
         self.changed.emit(self.word)
 
     def _discard(self, run: TrainingRun) -> None:
         def done(_none: object) -> None:
             self.decided(run)
-            self._notices.tell(f"{run.wish.name} was not installed; what was trained is deleted.", about=TOPIC)
+            self._notices.tell(f"{brief(run.wish.name)} was not installed; what was trained is deleted.", about=TOPIC)
 
         self._run_aside(lambda: run.decide(Outcome.DISCARDED), done)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted, number_text
 from annotator.domain.frame_pick import ALL_FRAMES, FramePick, parse_time, step_ms, time_text
 from annotator.ui.dialogs.note import Note
@@ -50,7 +51,7 @@ class FramePickDialog(QDialog):
     def __init__(self, video: VideoFrames, parent: QWidget) -> None:
         super().__init__(parent)
         self._video = video
-        self.setWindowTitle(title_text(f"Frames of {video.name}"))
+        self.setWindowTitle(title_text(f"Frames of {brief(video.name)}"))
         self.setMinimumWidth(460)
         self.every = QSpinBox()
         self.every.setRange(1, min(_MOST_EVERY, max(1, len(video.times_ms))))
@@ -96,7 +97,7 @@ class FramePickDialog(QDialog):
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(16)
-        box.addWidget(title_label(f"Frames of {self._video.name}"))
+        box.addWidget(title_label(f"Frames of {brief(self._video.name)}"))
         box.addLayout(form)
         box.addWidget(self.count)
         box.addWidget(self.note)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.brevity import brief
 from annotator.domain.budget import in_words
 from annotator.domain.errors import UserError
 from annotator.engine import overview, terms, weights
@@ -222,13 +223,13 @@ class ModelsDialog(QDialog):
 
     def _remove(self) -> None:
         row = self.chosen
-        if row is None or not self._asks(f"Remove {row.name} ({row.size}) from this computer?", "Remove"):
+        if row is None or not self._asks(f"Remove {brief(row.name)} ({row.size}) from this computer?", "Remove"):
             return
         self._errand.start(lambda: weights.remove(row.name), lambda _freed: self._on_changed(), self._fail)
 
     def _is_agreed(self, row: ModelRow, verb: str) -> bool:
         """Shows the licence; one of a model's own is noted as accepted."""
-        text = f"{row.name} has this licence: {row.licence}.\nRead it at {row.page}."
+        text = f"{brief(row.name)} has this licence: {row.licence}.\nRead it at {row.page}."
         if not self._asks(text, verb):
             return False
         entry = weights.registry().get(row.name)

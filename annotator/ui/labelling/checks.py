@@ -10,6 +10,7 @@ from typing import cast
 from PySide6.QtCore import QObject, QRectF
 from PySide6.QtWidgets import QFileDialog
 
+from annotator.domain.brevity import brief
 from annotator.domain.checks.finding import Finding, Repair
 from annotator.domain.checks.listing import CheckList
 from annotator.domain.checks.project import check_project
@@ -194,7 +195,7 @@ class Checks(QObject):
             write_report(path, rows, target)
 
         self._reports.start(
-            write, lambda _: self._notices.tell(f"Written: {path.name}.", about=Subject.PROJECT), self._on_error
+            write, lambda _: self._notices.tell(f"Written: {brief(path.name)}.", about=Subject.PROJECT), self._on_error
         )
 
     # --- inside: a run ------------------------------------------------------------------------------------------------
@@ -282,7 +283,9 @@ class Checks(QObject):
             self._tell("There is nothing that can be repaired.")
         else:
             name = edit.name
-            self._session.large.write(edit, lambda: self._notices.tell(f"Repaired: {name}.", about=Subject.CHANGE))
+            self._session.large.write(
+                edit, lambda: self._notices.tell(f"Repaired: {brief(name)}.", about=Subject.CHANGE)
+            )
 
     def _refusal(self, finding: Finding | None, *, is_one: bool = True) -> str:
         """Why there is no repair now; empty when there is."""
@@ -309,7 +312,7 @@ class Checks(QObject):
             self._session.go_to(finding.image_id)  # nothing changes unseen
         if self._session.attempt(lambda: self._session.apply(edit)):
             self._notices.withdraw(_TOPIC)
-            self._notices.tell(f"Repaired: {edit.name}.", about=Subject.CHANGE)
+            self._notices.tell(f"Repaired: {brief(edit.name)}.", about=Subject.CHANGE)
 
     def _waive(self, finding: Finding, note: str) -> None:
         """Keep why a finding stays, or take it back."""

@@ -6,6 +6,7 @@ import logging
 
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.brevity import brief
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.ports.engine import ModelInfo
 from annotator.domain.ports.requests import LOAD_EPOCH, EncodeResult, EngineFailure
@@ -77,7 +78,7 @@ class EngineFeedback(QObject):
         self.set_busy("model", is_busy=False)
         self._notices.withdraw(Subject.MODEL)
         self._status.set_engine(info)
-        self._notices.tell(info.note or f"{info.name} is ready.", about=Subject.MODEL)
+        self._notices.tell(info.note or f"{brief(info.name)} is ready.", about=Subject.MODEL)
 
     def _on_moved(self, info: ModelInfo) -> None:
         adapter = self._client.adapter

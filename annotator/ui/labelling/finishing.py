@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.ui.labelling.painting import Painting
 from annotator.ui.labelling.unaccepted import Unaccepted
@@ -102,7 +103,7 @@ class Finishing(QObject):
             self._session.done_and_next(is_dropping=is_dropping and self._refine.can_leave())
             left = self._session.drafts.counts.get(image.id, 0) if image is not None else 0
             if image is not None and left:
-                text = f"{image.name} is done, but has {counted(left, 'unaccepted object')}."
+                text = f"{brief(image.name)} is done, but has {counted(left, 'unaccepted object')}."
                 self._notices.tell(text, about=Subject.PROJECT)
 
         self._on_this_image(done, lambda: None, then="The next image comes", way_out="Continue without it")

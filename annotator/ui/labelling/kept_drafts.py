@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject
 
+from annotator.domain.brevity import brief
 from annotator.domain.drafts.kept import accepted_of
 from annotator.domain.project import Annotation, ImageRecord
 from annotator.io.project.soundness import mask_problem
@@ -52,12 +53,12 @@ class KeptDrafts(QObject):
             store = self._session.store
             if origin is None:
                 is_known = store is not None and ("annotation", named) in store.damage
-                lost.append(f"object {named} is {'damaged' if is_known else 'gone'}")
+                lost.append(f"object {brief(named)} is {'damaged' if is_known else 'gone'}")
             elif problem := mask_problem(origin):
                 note_damage(self._session, origin, problem)
-                lost.append(f"object {named} is damaged")
+                lost.append(f"object {brief(named)} is damaged")
             elif (origin.image_width, origin.image_height) != self._size_wh:
-                lost.append(f"object {named} belongs to another size of the image")
+                lost.append(f"object {brief(named)} belongs to another size of the image")
             else:
                 usable.append(origin)
         if not lost:

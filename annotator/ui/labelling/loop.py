@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtGui import QKeySequence, QShortcut
 
+from annotator.domain.brevity import brief
 from annotator.io.project.identity import FileState
 from annotator.ui.canvas.tools.specs import FIRST_TOOL, tool_spec
 from annotator.ui.labelling.attribute_control import AttributeControl
@@ -141,10 +142,10 @@ class LoopCommands(QObject):
             text, about = "This project is read-only: nothing in it was changed.", Subject.PROJECT
         elif (state := self.watch.check()) is not FileState.OURS:
             name = self._session.store.path.name
-            foreign = f"Not saved in {name}: another program has put something else there."
+            foreign = f"Not saved in {brief(name)}: another program has put something else there."
             text, about = foreign if state.is_foreign else "Not saved: the project file is gone.", Subject.FILE
         elif self._refine.can_leave():
-            text, about = f"Everything accepted is saved in {self._session.store.path.name}.", Subject.CHANGE
+            text, about = f"Everything accepted is saved in {brief(self._session.store.path.name)}.", Subject.CHANGE
         else:
             text = "Saved, but for an accepted object whose mask is still to come; it is kept then."
             about = Subject.CHANGE

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
+from annotator.domain.brevity import brief
 from annotator.domain.ports.concept import ConceptRequest, WordsQuestion
 from annotator.domain.ports.likeness import LikeQuestion, LikeRequest
 from annotator.domain.ports.requests import SEARCH_EPOCH, EngineFailure, EverythingRequest, EverythingResult
@@ -91,7 +92,7 @@ class ProposalSearch(QObject):
         self._gathering = Gathering(table, dropped, finder, begun=pairs)
         what = "all like this" if self._is_like else "everything"
         what = question.ask.phrases.text or "what boxes show" if isinstance(question, WordsQuestion) else what
-        job = self._job = Job(f"Find {what} in {name}", on_cancel=self.cancel_wanted.emit)
+        job = self._job = Job(f"Find {what} in {brief(name)}", on_cancel=self.cancel_wanted.emit)
         self._board.add(job)
         job.begin()
         about = (SEARCH_EPOCH, self._generation, picture.loaded.image_key, picture.loaded.rgb)

@@ -15,6 +15,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QThreadPool, Signal
 from PySide6.QtGui import QImage
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectError, UserError
 from annotator.domain.likeness.near_copies import NearCopy, near_copies
@@ -286,7 +287,7 @@ class Similar(QObject):
         rows = [found for row in self._panel.marked() if (found := _annotation(store, row.annotation_id)) is not None]
         changed = tuple(row for row in rows if row.category_id != category.id and row.id not in self._session.locked)
         if changed:
-            told = f"{counted(len(changed))} now of class {category.name}."
+            told = f"{counted(len(changed))} now of class {brief(category.name)}."
             self._session.large.write(reclass_edit(changed, category.id), lambda: self._tell(told))
 
     def _select(self, row: SimilarRow) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.domain.figures import ProjectFigures
 from annotator.domain.ports.jobs import WorkCancelled
@@ -69,7 +70,7 @@ class Statistics(QObject):
         title = store.path.stem
         self._writing.start(
             lambda: write_figures(path, figures, title, fonts=resource_path("fonts")),
-            lambda _: self._notices.tell(f"Written: {path.name}.", about=Subject.PROJECT),
+            lambda _: self._notices.tell(f"Written: {brief(path.name)}.", about=Subject.PROJECT),
             self._on_error,
         )
 

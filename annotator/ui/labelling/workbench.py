@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, Signal
 
+from annotator.domain.brevity import brief
 from annotator.domain.cues.cue import Cue
 from annotator.domain.drafts.state import RefineState
 from annotator.domain.errors import ProjectError, ProjectFolderError, UserError
@@ -236,7 +237,7 @@ class Workbench(QObject):
                 self._notices.tell(told, about=Subject.PROMPTS)
         self._fit_tool()
         if loaded.note:
-            self._notices.tell(f"{record.name}: {loaded.note}", about=Subject.IMAGE)
+            self._notices.tell(f"{brief(record.name)}: {loaded.note}", about=Subject.IMAGE)
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
@@ -316,7 +317,7 @@ class Workbench(QObject):
         self._views.refresh_hint()
         category = self._session.categories.get(annotation.category_id)
         name = category.name if category else "object"
-        self._tell(f"Accepted: {name}, {grouped(annotation.area)} px².")
+        self._tell(f"Accepted: {brief(name)}, {grouped(annotation.area)} px².")
 
     def _tell(self, text: str) -> None:
         """What is said while an image is there is about that image, and goes with the next change or image."""
@@ -327,9 +328,11 @@ class Workbench(QObject):
         classes = self._session.classes
         count = classes.object_count(source.id)
         objects = "its object moves there and" if count == 1 else f"its {grouped(count)} objects move there and"
-        what = f"{objects} “{source.name}” goes" if count else f"“{source.name}”, which has no objects, goes"
+        what = (
+            f"{objects} “{brief(source.name)}” goes" if count else f"“{brief(source.name)}”, which has no objects, goes"
+        )
         self._notices.offer(
-            f"There is a class “{target.name}” already. When they are merged, {what}.",
+            f"There is a class “{brief(target.name)}” already. When they are merged, {what}.",
             about=Subject.CLASSES,
             action=("Merge", lambda: classes.merge(source.id, target.id)),
         )

@@ -6,6 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from annotator.domain.brevity import brief_message
+
 
 class ElidedLabel(QLabel):
     """It gets the room that others leave. The whole text is in the tool tip when a part of it is hidden.
@@ -30,6 +32,7 @@ class ElidedLabel(QLabel):
         self._fit()
 
     def setText(self, text: str) -> None:
+        text = brief_message(text)
         super().setText(text)
         self.setAccessibleDescription(text)
         self._fit()

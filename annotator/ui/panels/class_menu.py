@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QActionGroup
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QMenu, QPlainTextEdit, QWidget
 
+from annotator.domain.brevity import brief
 from annotator.domain.project import Category
 from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
@@ -75,7 +76,7 @@ class ClassDetails(QDialog):
 
     def __init__(self, category: Category, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setWindowTitle(title_text(f"Details of {category.name}"))
+        self.setWindowTitle(title_text(f"Details of {brief(category.name)}"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.supercategory = QLineEdit(str(category.extra.get("supercategory") or ""))
         self.supercategory.setMaxLength(200)

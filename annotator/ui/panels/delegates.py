@@ -17,6 +17,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QMouseEvent, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from annotator.domain.brevity import brief_message
 from annotator.domain.project import Annotation, Category, ImageRecord, Status
 from annotator.ui.look.icons import icon
 from annotator.ui.look.numbers import grouped
@@ -45,6 +46,8 @@ _THUMB_SIDE_PX, MARK_PX = 28, 22
 THUMB_PX, SMALL_THUMB_PX = (112, 72), (72, 46)
 _TILE_MARGIN_PX, _TILE_TEXT_PX = 6, 20
 _LONGEST_SUFFIX = 5
+_MOST_LETTERS = 300
+"""More fit into no row, and would have to be measured."""
 """Letters; what follows the last dot of a DICOM UID may be longer, and is part of the name."""
 
 
@@ -73,7 +76,9 @@ class RowDelegate(QStyledItemDelegate):
 
     def _text(self, painter: QPainter, rect: QRect, text: str, colour: str, align: Qt.AlignmentFlag = _LEFT) -> None:
         painter.setPen(QColor(colour))
-        elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        elided = painter.fontMetrics().elidedText(
+            brief_message(text, _MOST_LETTERS), Qt.TextElideMode.ElideRight, rect.width()
+        )
         painter.drawText(rect, int(align), elided)
 
 
@@ -244,6 +249,7 @@ class FilmDelegate(RowDelegate):
 def short_name(name: str, metrics: QFontMetrics, width_px: int) -> str:
     """A file's name as it fits: first without its suffix, then cut in the middle, as names of a series differ at their
     ends."""
+    name = brief_message(name, _MOST_LETTERS)
     if metrics.horizontalAdvance(name) <= width_px:
         return name
     stem, dot, suffix = name.rpartition(".")

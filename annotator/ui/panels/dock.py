@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.project import Annotation, Category, Review
 from annotator.ui.look.elided import ElidedLabel
@@ -321,7 +322,7 @@ class ClassPanel(QWidget):
             return
         dialog = QColorDialog(self)
         dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog, True)
-        dialog.setWindowTitle(title_text(f"Colour of {category.name}"))
+        dialog.setWindowTitle(title_text(f"Colour of {brief(category.name)}"))
         dialog.setCurrentColor(category.colour)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.colorSelected.connect(lambda colour: self.colour_wanted.emit(category.id, colour.name()))

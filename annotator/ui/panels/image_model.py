@@ -9,6 +9,7 @@ from dataclasses import replace
 from PySide6.QtCore import QAbstractListModel, QModelIndex, Qt
 from PySide6.QtGui import QPixmap
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.image_filter import ImageFilter, NameSearch, Shows
 from annotator.domain.media import Series, rows_by_series
@@ -283,7 +284,7 @@ class ImageModel(QAbstractListModel):
             done = sum(image.id in self._finished for image in slices)
             notes = "" if series is None or not series.notes else f"\n{', '.join(series.notes)}"
             size = f", {shown.width} × {shown.height}" if shown.width else ""
-            return f"{name}{size}: {counted(len(places), 'slice')}, {grouped(done)} done{notes}"
+            return f"{brief(name)}{size}: {counted(len(places), 'slice')}, {grouped(done)} done{notes}"
         return None
 
     def _words(self, image: ImageRecord) -> str:
@@ -292,7 +293,7 @@ class ImageModel(QAbstractListModel):
         held = f", {counted(drafts)} not accepted" if drafts else ""
         if found := self._counts[PROPOSALS_ROLE].get(image.id, 0):
             held += f", {counted(found, 'proposal')}"
-        return f"{image.name}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")
+        return f"{brief(image.name)}{size}: {image.status.value}{held}" + (f"\n{reason}" if reason else "")
 
 
 def status_of_all(images: Sequence[ImageRecord]) -> Status:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QStringListModel, Qt, Signal
 
+from annotator.domain.brevity import brief, brief_message
 from annotator.domain.class_marks import numbers_of
 from annotator.domain.counting import counted, noun_for
 from annotator.domain.project import Annotation, Category
@@ -121,7 +122,7 @@ class ObjectModel(QStringListModel):
             return row.id == self._refined_id
         if role == MARKS_ROLE:
             return row.id in self._hidden, row.id in self._locked
-        name = category.name if category else "no class"
+        name = brief(category.name) if category else "no class"
         if role == DETAIL_ROLE:
             score = "" if row.score is None else f"  ·  {row.score:.2f}"
             millimetres = "" if self._spacing_mm is None else f"  ·  {area_text(row.area, self._spacing_mm)}"
@@ -138,7 +139,7 @@ class ObjectModel(QStringListModel):
             made = f"{counted(row.clicks, 'prompt')}, {row.seconds:.0f} s" if row.clicks else row.origin
             millimetres = "" if self._spacing_mm is None else f", {area_text(row.area, self._spacing_mm)}"
             size = f"{row.w} × {row.h} px, {grouped(row.area)} px²{millimetres}{score}"
-            said = "\n".join(text for text in (self._in_all(row), row.review.value, row.note) if text)
+            said = "\n".join(text for text in (self._in_all(row), row.review.value, brief_message(row.note)) if text)
             return f"{name} · object {row.id}\n{size}\n{made} {_made_by(row)}".strip() + (f"\n{said}" if said else "")
         return None
 
@@ -217,11 +218,13 @@ class ClassModel(QAbstractListModel):
         if role == _ROLE.AccessibleTextRole:
             key = f", key {row.key}" if row.key else ""
             count = self.count(row.id)
-            return f"class {row.name}{key}, {grouped(count)} {noun_for(count, 'object')}"
+            return f"class {brief(row.name)}{key}, {grouped(count)} {noun_for(count, 'object')}"
         if role == _ROLE.ToolTipRole:
             key = f"Key {row.key}. " if row.key else ""
-            said = [str(row.extra[name]) for name in ("supercategory", "description") if row.extra.get(name)]
-            return "\n".join([row.name, *said, f"{key}Click to use it; double click to rename."])
+            said = [
+                brief_message(str(row.extra[name])) for name in ("supercategory", "description") if row.extra.get(name)
+            ]
+            return "\n".join([brief(row.name), *said, f"{key}Click to use it; double click to rename."])
         return None
 
     def setData(self, index: Index, value: object, role: int = _ROLE.EditRole) -> bool:

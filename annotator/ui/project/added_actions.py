@@ -8,6 +8,7 @@ from typing import cast
 from PySide6.QtCore import QObject
 
 from annotator import plugins
+from annotator.domain.brevity import brief, brief_message
 from annotator.domain.errors import UserError
 from annotator.domain.ports.actions import ActionContext, ActionSpec, Run
 from annotator.ui.project.session import ProjectSession
@@ -43,7 +44,7 @@ class AddedActions(QObject):
             # Loaded here: importing a package may take as long as it likes.
             return cast(Run, plugins.load_target(spec.run))(context)
 
-        self._notices.tell(f"{name}…", about=TOPIC, stays=True)
+        self._notices.tell(f"{brief(name)}…", about=TOPIC, stays=True)
         self._work.start(work, lambda text: self._on_done(name, text), lambda error: self._on_failed(name, error))
 
     def shut_down(self) -> None:
@@ -76,7 +77,7 @@ class AddedActions(QObject):
         self._notices.withdraw(TOPIC)
         if text is not None and not isinstance(text, str):
             _log.warning("%s answered %r, which is no text", name, text)
-        self._notices.tell(text if isinstance(text, str) and text else f"{name}: done.", about=TOPIC)
+        self._notices.tell(text if isinstance(text, str) and text else f"{brief(name)}: done.", about=TOPIC)
 
     def _on_failed(self, name: str, error: Exception) -> None:
         self._running = ""
@@ -85,5 +86,6 @@ class AddedActions(QObject):
             text = str(error)
         else:
             _log.error("the action %s of a package failed", name, exc_info=error)
-            text = f"{name} failed ({type(error).__name__}: {error}). It belongs to another package: tell its authors."
+            kind, advice = type(error).__name__, "It belongs to another package: tell its authors."
+            text = f"{brief(name)} failed ({kind}: {brief_message(str(error))}). {advice}"
         self._notices.warn(text, about=TOPIC)

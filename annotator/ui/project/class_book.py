@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.project import Category, Edit, RowChange, merge_edit, order_edit
 from annotator.io.project.store import ProjectStore
@@ -89,9 +90,9 @@ class ClassBook:
             if was_current:
                 self.pick(target_id)
             are = "1 object is" if count == 1 else f"{grouped(count)} objects are"
-            session.reported.emit(f"Merged: {are} “{target.name}” now. Undo takes it back.")
+            session.reported.emit(f"Merged: {are} “{brief(target.name)}” now. Undo takes it back.")
 
-        session.large.apply(f"Merge {source.name} into {target.name}", made, count, then)
+        session.large.apply(f"Merge {brief(source.name)} into {brief(target.name)}", made, count, then)
 
     def move(self, category_id: int, step: int) -> None:
         """Move a class in the list, so many places down."""
@@ -147,6 +148,6 @@ class ClassBook:
         if old is None or session.store is None:
             return
         if session.store.category_counts().get(category_id) or len(session.categories) < 2:
-            session.reported.emit(f"“{old.name}” is in use and stays.")
+            session.reported.emit(f"“{brief(old.name)}” is in use and stays.")
             return
         session.attempt(lambda: session.apply(Edit("delete class", (RowChange(old, None),))))

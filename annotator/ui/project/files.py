@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import noun_for
 from annotator.domain.errors import (
     ProjectElsewhereError,
@@ -160,19 +161,21 @@ class FileActions(QObject):
         def work() -> PlainCopy:
             project = path if path.is_file() else find_project(path)
             if project is None:
-                raise ProjectError(f"There is no project in {path}.", "Open the folder again.")
+                raise ProjectError(f"There is no project in {brief(path)}.", "Open the folder again.")
             return make_plain_copy(project)
 
         def done(copy: PlainCopy) -> None:
             self.open_path(copy.path)
             rest = "" if copy.is_whole else " Not all of it could be read."
-            self.show_error(f"This is a plain copy, {copy.path.name}, without the history.{rest}", is_error=False)
+            self.show_error(
+                f"This is a plain copy, {brief(copy.path.name)}, without the history.{rest}", is_error=False
+            )
 
         self._errand.start(work, done, lambda error: self._on_not_opened(path, error))
 
     def _on_slow_opening(self, path: Path, found: int) -> None:
         count = f" {grouped(found)} {noun_for(found, 'image')} so far." if found else ""
-        text, stop = f"Looking through {path.name}…{count}", ("Stop", self._switch.cancel)
+        text, stop = f"Looking through {brief(path.name)}…{count}", ("Stop", self._switch.cancel)
         self._notices.warn(text, about="opening", is_error=False, action=stop)
 
     def _ask_place(self, folder: Path) -> None:
@@ -209,7 +212,7 @@ class FileActions(QObject):
             self.show_error(f"This project is read-only. {store.read_only_reason}", is_error=False)
         elif not self._session.images and self._session.asks_for is None:
             why = f" Left out: {_some(store.left_out)}." if store.left_out else ""
-            self.show_error(f"There are no images in {store.image_root}.{why}", is_error=False)
+            self.show_error(f"There are no images in {brief(store.image_root)}.{why}", is_error=False)
         elif store.left_out:
             self._tell_left_out(store, f"Left out of this folder: {_some(store.left_out)}.")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
+from annotator.domain.brevity import MOST_MESSAGE, brief
 from annotator.io.project import agreed
 from annotator.ui.notices import Notices, Subject
 from annotator.ui.project.session import ProjectSession
@@ -39,9 +40,9 @@ class FolderQuestion(QObject):
         store, folder = self._session.store, self._session.asks_for
         if store is None or folder is None or self._notices.has(TOPIC):
             return
-        project = store.path
+        project, place = store.path, brief(folder, MOST_MESSAGE)  # as a whole: it is what the person agrees to
         self._notices.offer(
-            f"{project.name} wants to read images from {folder}, outside of its own folder. Is that right?",
+            f"{brief(project.name)} wants to read images from {place}, outside of its own folder. Is that right?",
             about=TOPIC,
             action=("Allow", lambda: self._allow(project, folder)),
             not_now="Not now",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.frame_pick import FramePick
 from annotator.domain.media import Series, is_video_path
@@ -88,7 +89,7 @@ class FrameChoice(QObject):
         if store is None or store.path != asked.project:
             return
         if not video.times_ms:
-            self._notices.tell(f"{asked.path} cannot be read as a video any more.", about=Subject.IMAGE)
+            self._notices.tell(f"{brief(asked.path)} cannot be read as a video any more.", about=Subject.IMAGE)
             return
         dialog = self.dialog = FramePickDialog(video, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -130,7 +131,7 @@ class FrameChoice(QObject):
 
     def _offer(self, series: Series, frames: int) -> None:
         self._notices.offer(
-            f"{series.name} has {counted(frames, 'frame')}. Every n-th one, or a part of it, may be enough.",
+            f"{brief(series.name)} has {counted(frames, 'frame')}. Every n-th one, or a part of it, may be enough.",
             about=TOPIC,
             action=("Choose frames…", lambda: self._ask_first(series)),
             on_close=lambda: self._settle(series),

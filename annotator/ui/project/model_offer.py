@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
 from annotator.engine.offer import ModelOffer
 from annotator.io.settings import Settings
@@ -72,7 +73,7 @@ class OfferedModel(QObject):
             return  # it can wait for the next start; what went wrong can not
         size = f"{offer.size_bytes / 1e6:.0f} MB, {offer.licence}"
         if offer.is_reachable:
-            text = f"A larger model than the one that ships can be downloaded: {offer.name}, {size}."
+            text = f"A larger model than the one that ships can be downloaded: {brief(offer.name)}, {size}."
             action: Action = ("Download", lambda: self._menu.download(offer.name))
         else:
             text = f"There is a larger model, {offer.name}, {size}, but no network: a copy of its file can be imported."

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ProjectError, UserError
 from annotator.files.places import documents_dir
 from annotator.io.project.identity import FileState
@@ -112,7 +113,7 @@ class ProjectWatch(QObject):
             action = ("Save a copy…", self._ask_copy)
         elif found.rescued is not None:
             rescued = found.rescued
-            text += f" It was not touched; your version is saved beside it as {rescued.name}."
+            text += f" It was not touched; your version is saved beside it as {brief(rescued.name)}."
             action = ("Continue in your version", lambda: self._go_on(rescued))
         elif found.has_work:
             text += f" It was not touched. {found.failure}"
@@ -157,7 +158,7 @@ class ProjectWatch(QObject):
         except UserError as error:
             self._notices.warn(str(error), about=TOPIC, action=("Save a copy…", self._ask_copy))
         else:
-            self._notices.tell(f"The copy is saved as {Path(name).name}. Open it to go on.", about=Subject.FILE)
+            self._notices.tell(f"The copy is saved as {brief(Path(name).name)}. Open it to go on.", about=Subject.FILE)
 
 
 def _look_at(store: ProjectStore) -> _Found:

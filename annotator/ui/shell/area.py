@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.domain.brevity import brief_message
 from annotator.ui.look.icons import plain_icon, tinted_pixmap
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.notices import is_part_of
@@ -117,7 +118,7 @@ class ErrorBar(QFrame):
         ``not_now``: a button that says so.
         """
         self._messages.pop(topic, None)
-        self._messages[topic] = _Message(text, is_error, action, on_close, is_offer, not_now)
+        self._messages[topic] = _Message(brief_message(text), is_error, action, on_close, is_offer, not_now)
         self._show_newest()
 
     def has(self, topic: str) -> bool:

@@ -9,6 +9,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from annotator.domain.brevity import brief_message
+
 _NARROW_PX = 760
 """In a bar narrower than this the answers are below the question."""
 
@@ -57,6 +59,7 @@ class QuestionBar(QFrame):
     def ask(self, text: str, answers: Sequence[Answer]) -> None:
         """Show a question in the place of an earlier one; the first answer is the usual one."""
         self._clear()
+        text = brief_message(text)
         self.label.setText(text)
         self.setAccessibleName(text)
         for number, answer in enumerate(answers):

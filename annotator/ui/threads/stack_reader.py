@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImageError
 from annotator.domain.media import Series
 from annotator.domain.project import ImageRecord
@@ -91,7 +92,7 @@ class StackReader(QObject):
                 if done % _TOLD_EVERY == 0:
                     self._arrived.emit(generation, stack, None)
             if stack is None:
-                raise ImageError(f"No slice of {series.name} can be read.", "Look into its files.")
+                raise ImageError(f"No slice of {brief(series.name)} can be read.", "Look into its files.")
             self._arrived.emit(generation, stack, None)
 
         def done(_result: object, error: Exception | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.domain.mask import Mask
@@ -49,7 +50,7 @@ def import_davis(store: ProjectStore, path: str | Path, *, progress: Progress | 
     folder = path if path.is_dir() else path.parent
     sequences = _sequences(folder)
     if not sequences or not path.exists():
-        message = f"There are no PNG files in {folder}, nor in folders in it."
+        message = f"There are no PNG files in {brief(folder)}, nor in folders in it."
         raise ImportFormatError(message, "Name the folder that holds Annotations, or one of its pictures.")
     found = _Import(store, sequences, progress)
     parts: dict[str, Any] = {"annotations": found.annotations(), "images": found.images}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import ImageRecord
@@ -40,7 +41,7 @@ def import_youtube_vis(store: ProjectStore, path: str | Path, *, progress: Progr
     tell = progress or (lambda _done, _total: None)
     lists = read_lists(path, tick=lambda: tell(0, 1))
     if "videos" not in lists:
-        raise ImportFormatError(f"{path.name} is no YouTube-VIS data set: it has no list 'videos'.", _WANTED)
+        raise ImportFormatError(f"{brief(path.name)} is no YouTube-VIS data set: it has no list 'videos'.", _WANTED)
     found = _Import(store, lists)
     parts = {"images": found.images, "annotations": found.annotations(), "categories": lists.get("categories", ())}
     return take_in(store, path, parts, tally=found.tally, notes=found.places.notes, progress=progress)

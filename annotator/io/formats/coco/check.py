@@ -11,6 +11,7 @@ from typing import Any
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.polygon import MIN_IOU
@@ -48,14 +49,14 @@ def check_coco(path: str | Path, store: ProjectQueries, *, expected_ids: Collect
             rle = dataset.annToRLE(row)
             iou = _iou(rle, annotation)
         except Exception as error:  # as above: damaged run lengths raise anything
-            problems.append(f"{name} cannot be decoded ({error!r})")
+            problems.append(f"{brief(name)} cannot be decoded ({error!r})")
             continue
         is_rle = isinstance(row["segmentation"], dict)
         compared.append((iou, name, is_rle))
         crowd += int(row["iscrowd"])
         problems.extend(f"{name}: {line}" for line in _field_problems(row, annotation, dataset, image, categories))
         if is_rle and iou < 1.0:
-            problems.append(f"{name}: the run lengths give IoU {iou:.6f}")
+            problems.append(f"{brief(name)}: the run lengths give IoU {iou:.6f}")
     worst = min(compared, default=(1.0, "", False))
     below = tuple(sorted(((name, iou) for iou, name, _ in compared if iou < MIN_IOU), key=lambda pair: pair[1]))
     return CheckReport(

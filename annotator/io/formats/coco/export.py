@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from annotator.domain.attributes import Attribute, of_image, of_object, to_json
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.polygon import (
@@ -111,7 +112,7 @@ def export_coco(
             check = check_coco(partial, store, expected_ids=ids)
             if not check.is_ok:
                 detail = "; ".join(shortened(check.problems)[:3])
-                raise ExportError(f"{target.name} was not written: reading it back gave other data ({detail}).")
+                raise ExportError(f"{brief(target.name)} was not written: reading it back gave other data ({detail}).")
     warnings.extend(_polygon_warnings(writer.filled, check.below))
     return ExportReport(
         target, len(selection.images), len(ids), len(categories), selection.left_out, tuple(warnings), check
@@ -255,8 +256,10 @@ def _licences(images: tuple[ImageRecord, ...]) -> tuple[list[dict[str, Any]], di
 def _polygon_warnings(filled: list[str], below: tuple[tuple[str, float], ...]) -> list[str]:
     """Objects that suffer most first; a hole of a few pixels is reported too, whatever its share of the object is."""
     low, why = dict(below), dict.fromkeys(filled, " (holes are filled)")
-    lines = [f"{name}: the polygons cover it with IoU {iou:.3f}{why.get(name, '')}; use rle" for name, iou in below]
-    return lines + [f"{name}: its holes are filled; use rle" for name in filled if name not in low]
+    lines = [
+        f"{brief(name)}: the polygons cover it with IoU {iou:.3f}{why.get(name, '')}; use rle" for name, iou in below
+    ]
+    return lines + [f"{brief(name)}: its holes are filled; use rle" for name in filled if name not in low]
 
 
 def _counted(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.domain.media import split_frame_name
@@ -73,7 +74,9 @@ class FolderSet:
         """What to raise when there was no object."""
         lines = self._tally.lines()
         why = f" ({lines[0]})" if lines else ""
-        return ImportFormatError(f"{self.path} holds no objects with masks that can be used{why}.", "Check the set.")
+        return ImportFormatError(
+            f"{brief(self.path)} holds no objects with masks that can be used{why}.", "Check the set."
+        )
 
 
 def _frames(coco: CocoFile, listed: list[str]) -> list[str]:
@@ -92,7 +95,7 @@ def open_folder_set(path: Path, folder: Path) -> FolderSet:
     digest = hashlib.sha256()
     coco = read_coco(path, on_bytes=digest.update)
     if not folder.is_dir():
-        raise ImportFormatError(f"There is no folder {folder}.", "Check --images.")
+        raise ImportFormatError(f"There is no folder {brief(folder)}.", "Check --images.")
     tally, notes = Tally(), list(coco.notes)
     try:
         listed = list_images(folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator.domain.attributes import Attribute, AttributeTarget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectReadOnlyError
 from annotator.domain.polygon import DEFAULT_TOLERANCE_PX, mask_to_polygons
@@ -71,7 +72,7 @@ class ImportReport:
     def lines(self) -> list[str]:
         """For the command line and the window."""
         out = [
-            f"imported {self.path}: {counted(self.objects, 'object')} on {counted(self.images, 'image')}, "
+            f"imported {brief(self.path)}: {counted(self.objects, 'object')} on {counted(self.images, 'image')}, "
             f"{counted(self.categories, 'new class', 'new classes')}, {counted(self.skipped, 'object')} skipped"
         ]
         if self.already_there:
@@ -119,7 +120,7 @@ def import_coco(
     """
     path = Path(json_path).absolute()
     if store.is_read_only:
-        message = f"{store.path.name} cannot take in anything: it is open read-only. {store.read_only_reason}"
+        message = f"{brief(store.path.name)} cannot take in anything: it is open read-only. {store.read_only_reason}"
         raise ProjectReadOnlyError(message, "Close it there first.")
     try:
         return _take_in(store, path, progress or (lambda _done, _total: None))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.project import ImageRecord
 from annotator.domain.tally import Tally
@@ -172,9 +173,9 @@ def _problem(
     if image is None:
         count = known.namesakes(names_of(row))
         if count > 1:
-            text = f"is ambiguous: it is not in {place.name} by its path, and {count} images there have its name"
+            text = f"is ambiguous: it is not in {brief(place.name)} by its path, and {count} images there have its name"
             return told, text, "ambiguous"
-        return told, f"is not in {place.name}", "missing"
+        return told, f"is not in {brief(place.name)}", "missing"
     if image.id in taken:
         return told, f"is the same image as {taken[image.id][:200]!a}", "twice"
     if image.width <= 0:

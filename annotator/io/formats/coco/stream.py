@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ImportFormatError
 from annotator.io.formats.coco.parse import plain_json, whole_number
 
@@ -79,7 +80,9 @@ def read_coco(
                 notes.append("the file has no annotations")
             starts = array("q")
         if starts is None:
-            raise ImportFormatError(f"{path.name} is not a COCO data set: it has no list {key!r}.", _WANTED)
+            raise ImportFormatError(
+                f"{brief(path.name)} is not a COCO data set: it has no list {brief(key)!r}.", _WANTED
+            )
         lists[key] = Rows(text, starts)
     licences = _licences(Rows(text, found.lists.get("licenses", array("q"))))
     attributes = tuple(Rows(text, found.lists.get("attributes", array("q"))[:_MOST_ATTRIBUTES]))
@@ -103,15 +106,15 @@ def _outline_of(
     try:
         found = _Outline(text, tick)
     except RecursionError as error:
-        raise ImportFormatError(f"{path.name} is nested too deeply.", _WANTED) from error
+        raise ImportFormatError(f"{brief(path.name)} is nested too deeply.", _WANTED) from error
     except MemoryError as error:
-        raise ImportFormatError(f"{path.name} does not fit into memory.", "Split the data set.") from error
+        raise ImportFormatError(f"{brief(path.name)} does not fit into memory.", "Split the data set.") from error
     except ValueError as error:
-        raise ImportFormatError(f"{path.name} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
+        raise ImportFormatError(f"{brief(path.name)} is not JSON ({str(error)[:120]}).", "Is it complete?") from error
     if found.kind == "list":
-        raise ImportFormatError(f"{path.name} is a list (COCO results?), not a data set.", _WANTED)
+        raise ImportFormatError(f"{brief(path.name)} is a list (COCO results?), not a data set.", _WANTED)
     if found.kind != "object":
-        raise ImportFormatError(f"{path.name} is not a COCO data set.", _WANTED)
+        raise ImportFormatError(f"{brief(path.name)} is not a COCO data set.", _WANTED)
     return found, text
 
 
@@ -190,7 +193,7 @@ def _text_of(path: Path, on_bytes: Callable[[bytes], object] | None) -> str:
     pieces: list[str] = []
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ImportFormatError(f"{path.name} is larger than 2 GB.", "Split the data set.")
+            raise ImportFormatError(f"{brief(path.name)} is larger than 2 GB.", "Split the data set.")
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK_BYTES):
                 if on_bytes is not None:
@@ -198,12 +201,12 @@ def _text_of(path: Path, on_bytes: Callable[[bytes], object] | None) -> str:
                 pieces.append(decoder.decode(block))
         pieces.append(decoder.decode(b"", final=True))
     except UnicodeDecodeError as error:
-        raise ImportFormatError(f"{path.name} is not UTF-8 text.", "Is it a JSON file?") from error
+        raise ImportFormatError(f"{brief(path.name)} is not UTF-8 text.", "Is it a JSON file?") from error
     except FileNotFoundError as error:
-        raise ImportFormatError(f"There is no file {path}.", "Check the name.") from error
+        raise ImportFormatError(f"There is no file {brief(path)}.", "Check the name.") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ImportFormatError(f"{path.name} cannot be read ({reason}).", "Check its permissions.") from error
+        raise ImportFormatError(f"{brief(path.name)} cannot be read ({reason}).", "Check its permissions.") from error
     return "".join(pieces)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.domain.project import Category
 from annotator.files.resources import resource_path
@@ -94,8 +95,8 @@ def _table(path: Path) -> dict[str, tuple[Code, Code]]:
             found.update({str(name).lower(): (category, kind) for name in term["names"]})
         return found
     except OSError as error:
-        message = f"The table of codes {path} cannot be read ({error.strerror})."
+        message = f"The table of codes {brief(path)} cannot be read ({error.strerror})."
         raise ExportError(message, "Name another file.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{path.name} is no table of codes ({error})."
+        message = f"{brief(path.name)} is no table of codes ({error})."
         raise ExportError(message, "Its form is that of resources/codes.toml.") from error

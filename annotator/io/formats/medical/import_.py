@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ImportFormatError
 from annotator.domain.ports.jobs import Progress
@@ -76,7 +77,7 @@ class _Import:
         self._choose_pictures(about)
         found = self._read()
         if not found.masks:
-            message = f"Nothing in {self._path.name} lies on an image of this project."
+            message = f"Nothing in {brief(self._path.name)} lies on an image of this project."
             raise ImportFormatError(message, "Open the folder with the images that it was made on.")
         with tempfile.TemporaryDirectory(prefix="annotator-segments-") as folder:
             document = Path(folder) / self._path.name  # the name of the step to undo
@@ -121,7 +122,7 @@ class _Import:
         if len(fitting) != 1:
             many = f"{len(fitting)} fit" if fitting else "none has its size and number of slices"
             raise ImportFormatError(
-                f"{self._path.name} does not say where it lies, and of the images of this project {many}.",
+                f"{brief(self._path.name)} does not say where it lies, and of the images of this project {many}.",
                 "Name it like the file that it belongs to.",
             )
         for slot, image in enumerate(sorted(fitting[0], key=lambda image: image.position)):
@@ -234,7 +235,7 @@ class _Import:
                 return {}
             rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines(), delimiter="\t"))
         except (OSError, UnicodeDecodeError, csv.Error):
-            self._notes.append(f"{file.name} cannot be read: labels have numbers for names")
+            self._notes.append(f"{brief(file.name)} cannot be read: labels have numbers for names")
             return {}
         found: dict[int, _Name] = {}
         for row in rows:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
@@ -91,14 +92,15 @@ def export_nifti(
 
     def write(path: Path, volume: Volume, segments: list[Segment]) -> list[str]:
         if max(volume.shape) > MOST_PIXELS:
-            raise ExportError(f"{volume.name} is too large for NIfTI (more than {MOST_PIXELS} along an axis).")
+            raise ExportError(f"{brief(volume.name)} is too large for NIfTI (more than {MOST_PIXELS} along an axis).")
         at, dtype, lost = by_image(segments), _dtype(segments), dict[int, int]()
         write_nifti(path, volume, _frames(volume, at, dtype, lost), dtype)
         path.with_name(path.name.removesuffix(".nii.gz") + ".tsv").write_text(_table(segments), "utf-8")
         areas = {segment.number: sum(one.area for one in segment.objects) for segment in segments}
         names = {segment.number: segment.name for segment in segments}
         return [
-            f"{volume.name}: {names[number]} loses {counted(count, 'pixel')} of {areas[number]:,} to objects over it"
+            f"{brief(volume.name)}: {brief(names[number])} loses {counted(count, 'pixel')} of {areas[number]:,} to "
+            "objects over it"
             for number, count in sorted(lost.items())
         ]
 
@@ -184,14 +186,16 @@ class _Run:
 
     def _one(self, staging: Path, volume: Volume, segments: list[Segment], write: Any, check: Any) -> None:
         if len(segments) > _MOST or max((segment.number for segment in segments), default=0) > _MOST:
-            raise ExportError(f"{volume.name} has more than {_MOST:,} segments.", "Export a number for each class.")
+            raise ExportError(
+                f"{brief(volume.name)} has more than {_MOST:,} segments.", "Export a number for each class."
+            )
         path = staging.joinpath(*f"{volume.name}{self._ending}".split("/"))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._said += [*volume.notes, *write(path, volume, segments)]
         problems, off_mm = check(path, volume, segments)
         if problems:
             detail = "; ".join(problems[:3])
-            raise ExportError(f"{path.name} was not written: reading it back gave other data ({detail}).")
+            raise ExportError(f"{brief(path.name)} was not written: reading it back gave other data ({detail}).")
         self._off_mm = max(self._off_mm, off_mm)
         self._objects += sum(len(segment.objects) for segment in segments)
         self._done += len(volume.images)
@@ -204,10 +208,11 @@ def check_folder(target: Path, store: ProjectQueries) -> None:
     ExportError: it is a file, the name of a project, or lies among the images.
     """
     if is_project_file(target) or (target.exists() and not target.is_dir()):
-        raise ExportError(f"{target} is a file, or the name of a project.", "Name a folder.")
+        raise ExportError(f"{brief(target)} is a file, or the name of a project.", "Name a folder.")
     if target.is_relative_to(store.image_root):
         raise ExportError(
-            f"What is written to {target} would be taken for images of this project.", "Choose a folder elsewhere."
+            f"What is written to {brief(target)} would be taken for images of this project.",
+            "Choose a folder elsewhere.",
         )
 
 

@@ -13,6 +13,7 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ExportError
 from annotator.domain.mask import Mask
 from annotator.domain.planes import SAME_MM
@@ -178,7 +179,7 @@ def _contours(sources: Sources, segment: Segment) -> tuple[list[pydicom.Dataset]
     for image_id, mask in sorted(masks.items()):
         image, plane = planes[image_id]
         if plane is None:
-            raise ExportError(f"{image.name} does not say where it lies.")
+            raise ExportError(f"{brief(image.name)} does not say where it lies.")
         for part in trace_parts(mask):
             bridged += bool(part.holes)
             ring = bridged_ring([part.exterior, *part.holes])
@@ -225,7 +226,7 @@ def _read_back(path: Path) -> list[tuple[int, str, npt.NDArray[np.float64]]]:
     reader = gdcm.Reader()
     reader.SetFileName(str(path))
     if not reader.Read():
-        raise ExportError(f"{path.name} was not written: it cannot be read back.")
+        raise ExportError(f"{brief(path.name)} was not written: it cannot be read back.")
     found = []
     for drawn in _items(gdcm, reader.GetFile().GetDataSet(), (0x3006, 0x0039)):
         number = int(_text(gdcm, drawn, (0x3006, 0x0084)))
@@ -234,7 +235,7 @@ def _read_back(path: Path) -> list[tuple[int, str, npt.NDArray[np.float64]]]:
             numbers = [float(word) for word in _text(gdcm, contour, (0x3006, 0x0050)).split("\\")]
             points = np.array(numbers, np.float64).reshape(-1, 3)
             if len(points) != int(_text(gdcm, contour, (0x3006, 0x0046))):
-                raise ExportError(f"{path.name} was not written: a contour has another number of points.")
+                raise ExportError(f"{brief(path.name)} was not written: a contour has another number of points.")
             found.append((number, _text(gdcm, named, (0x0008, 0x1155)), points))
     return found
 

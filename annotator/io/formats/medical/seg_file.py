@@ -16,6 +16,7 @@ import pydicom
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.planes import SAME_MM, Plane
@@ -109,7 +110,7 @@ def write_seg(path: Path, sources: Sources, segments: list[Segment], codes: Code
             )
             made.save_as(path)
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise SourceRefusedError(f"{sources.name} cannot be written as DICOM-SEG ({error}).") from error
+        raise SourceRefusedError(f"{brief(sources.name)} cannot be written as DICOM-SEG ({error}).") from error
 
 
 def check_seg(path: Path, sources: Sources, segments: list[Segment]) -> tuple[list[str], float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pydicom
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import Progress
@@ -164,7 +165,7 @@ class _Run:
         problems, off_mm = self._check(path, sources, segments)
         if problems:
             detail = "; ".join(problems[:3])
-            raise ExportError(f"{path.name} was not written: reading it back gave other data ({detail}).")
+            raise ExportError(f"{brief(path.name)} was not written: reading it back gave other data ({detail}).")
         self._off_mm = max(self._off_mm, off_mm)
         self._objects += sum(len(segment.objects) for segment in segments)
         return ""
@@ -231,5 +232,5 @@ def _as_volume(sources: Sources) -> Volume:
 def _said_of_codes(codes: Codes) -> list[str]:
     if not codes.unknown:
         return []
-    names = ", ".join(sorted(codes.unknown)[:5])
+    names = ", ".join(brief(name) for name in sorted(codes.unknown)[:5])
     return [f'coded as "Tissue", as no term is known for {counted(len(codes.unknown), "class", "classes")}: {names}']

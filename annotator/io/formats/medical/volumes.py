@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from annotator.domain import budget
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ExportError
 from annotator.domain.media import Series, SeriesKind, frame_stem
@@ -169,7 +170,9 @@ def _of_file(name: str, members: list[ImageRecord], own: FilePlaces) -> Volume:
     if grid.affine is not None:
         lengths = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
         spacing = (lengths[0], lengths[1], lengths[2])
-    notes = () if grid.shape[3] == 1 else (f"{name}: {grid.shape[3]} volumes of {counted(grid.shape[2], 'slice')}",)
+    notes = (
+        () if grid.shape[3] == 1 else (f"{brief(name)}: {grid.shape[3]} volumes of {counted(grid.shape[2], 'slice')}",)
+    )
     return Volume(
         name,
         tuple(by_frame.get(frame) for frame in range(frames)),
@@ -193,11 +196,11 @@ def _in_space(
     notes = []
     missing = lattice.count - len(members)
     if missing:
-        notes.append(f"{name}: missing slices are empty: {missing} of {lattice.count}")
+        notes.append(f"{brief(name)}: missing slices are empty: {missing} of {lattice.count}")
     if lattice.is_sheared:
-        notes.append(f"{name}: its slices are tilted, and so are the axes of the file")
+        notes.append(f"{brief(name)}: its slices are tilted, and so are the axes of the file")
     if len(members) == 1:
-        notes.append(f"{name}: a single slice; nothing says how thick it is, 1 mm is written")
+        notes.append(f"{brief(name)}: a single slice; nothing says how thick it is, 1 mm is written")
     lengths = np.linalg.norm(lattice.affine[:3, :3], axis=0).tolist()
     return Volume(
         name,
