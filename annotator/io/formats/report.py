@@ -13,9 +13,9 @@ from annotator.domain.errors import ImageError
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Annotation, Category, ImageRecord, Review, Status
 from annotator.domain.tally import Tally
+from annotator.io.images.content import mark_of, now_of
 from annotator.io.images.reading import read_size
 from annotator.io.project.image_folder import is_inside
-from annotator.io.project.moved import sha256_of
 from annotator.io.project.queries import ProjectQueries
 from annotator.io.project.soundness import mask_problem
 
@@ -181,7 +181,7 @@ def _look_at_file(store: ProjectQueries, image: ImageRecord, tally: Tally) -> No
             now = f"has changed: it is {width} x {height} pixels now, and was {image.width} x {image.height}"
             many = "has changed: it has another size than was labelled"
             tally.add(image.name, now, noun="image", kind="size", many=many)
-        elif image.sha256 and sha256_of(path) != image.sha256:
+        elif (mark := mark_of(image.sha256, image.extra)) and now_of(path, mark) != mark:
             tally.add(image.name, "has changed: its content is another one than was labelled", noun="image")
     except (ImageError, OSError) as error:
         reason = error.message if isinstance(error, ImageError) else str(error.strerror)

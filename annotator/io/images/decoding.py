@@ -28,6 +28,7 @@ from annotator.domain.errors import ImageError
 from annotator.domain.window import Window
 from annotator.domain.windowing import Native
 from annotator.files.long_paths import MOVE_IT, is_too_long, too_long
+from annotator.io.images.content import HASHED_BYTES, sampled, samples_fact
 from annotator.io.images.display import DISPLAY_VERSION
 from annotator.io.images.foreign import foreign_kind
 from annotator.io.images.places import FilePlaces, PlacingReader
@@ -52,7 +53,6 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 HEAD_BYTES = 256
 _LARGE_BYTES = 1 << 20
-_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 
 
 def load_image(
@@ -81,11 +81,12 @@ def load_image(
         pixels = _decode(name, lambda: reader.read(stream, name, frame=frame, max_pixels=max_pixels))
         stream.seek(0)
         sha256 = _hash_of(stream, name)
-        content = "" if sha256 else _sampled(stream)
+        content = "" if sha256 else sampled(stream)
+        size = stream.seek(0, 2)
     rgb = np.ascontiguousarray(pixels.rgb, np.uint8)
     rgb.setflags(write=False)
     image_key = _key(sha256 or f"{content}|{hashlib.sha256(rgb.data).hexdigest()}", frame, reader, pixels.window)
-    extra = dict(pixels.extra)
+    extra = dict(pixels.extra) | (samples_fact(size, content) if content else {})
     if pixels.spacing_mm is not None:
         extra["spacing_mm"] = list(pixels.spacing_mm)
     return LoadedImage(
@@ -115,22 +116,15 @@ def _overview(stream: BinaryIO, name: str, reader: RegionReader, frame: int) -> 
             return None
         width, height = full_size(pyramid, name)
         shown, spacing = read_overview(pyramid), pyramid.spacing_mm
+    content = sampled(stream)
     rgb = np.ascontiguousarray(shown.rgb, np.uint8)
     rgb.setflags(write=False)
-    key = _key(_sampled(stream), frame, cast(Reader, reader), "regions")
-    extra = {} if spacing is None else {"spacing_mm": list(spacing)}
+    key = _key(content, frame, cast(Reader, reader), "regions")
+    extra: dict[str, Any] = samples_fact(stream.seek(0, 2), content)
+    if spacing is not None:
+        extra["spacing_mm"] = list(spacing)
     note = joined(shown.words, f"{width:,} x {height:,}, read as it is looked at")
     return LoadedImage(rgb, width, height, "", key, spacing, extra, note, native=shown.native, file_key=key)
-
-
-def _sampled(stream: BinaryIO) -> str:
-    """Names a file's content by its size and parts spread over it: all of many gigabytes would take minutes."""
-    size = stream.seek(0, 2)
-    digest = hashlib.sha256(str(size).encode())
-    for at in range(_SAMPLES):
-        stream.seek(max(0, size - _SAMPLE_BYTES) * at // (_SAMPLES - 1))
-        digest.update(stream.read(_SAMPLE_BYTES))
-    return digest.hexdigest()
 
 
 def read_region(
@@ -360,8 +354,6 @@ def _file_error(path: str | os.PathLike[str], name: str, error: Exception) -> Im
 
 _hashes: OrderedDict[tuple[int, ...], str] = OrderedDict()
 _KEPT_HASHES = 256
-HASHED_BYTES = 256 << 20
-"""Reading more of a volume or video takes seconds before anything of it is to be seen."""
 
 
 def _hash_of(stream: BinaryIO, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +14,10 @@ from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.media import frame_name
 from annotator.domain.ports.jobs import Progress
 from annotator.domain.project import Edit, ImageRecord, RowChange, Status
+from annotator.io.images.content import is_sampled, mark_of, may_be, now_of
 from annotator.io.images.reading import list_images, read_size
 from annotator.io.project.queries import ProjectQueries
 
-_BLOCK_BYTES = 1 << 20
 _SHOWN = 40
 
 
@@ -29,7 +28,8 @@ class Move:
     Attributes:
         path: the new one, relative to the image folder.
         twin: the image that the project made of the same frame of the new file; it has no work and goes.
-        is_same: whether the file has the very content that the image's objects were made on; None: not known.
+        is_same: whether the file has the content that the image's objects were made on, as far as that can be said:
+            of a very large file the project knows size and samples; None: not known.
     """
 
     image: ImageRecord
@@ -39,7 +39,8 @@ class Move:
 
     @property
     def line(self) -> str:
-        why = {True: "same content", False: "same name and size, other content", None: "same name and size"}
+        same = "same size and samples" if is_sampled(_mark(self.image)) else "same content"
+        why = {True: same, False: "same name and size, other content", None: "same name and size"}
         return f"{self.image.name} -> {frame_name(self.path, self.image.frame)} ({why[self.is_same]})"
 
 
@@ -70,8 +71,9 @@ def absent_images(store: ProjectQueries) -> tuple[ImageRecord, ...]:
 
 
 def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> MovedImages:
-    """Look for the files of absent images below the image folder: by SHA-256 where it is known, else by a name that
-    only one file has, with the same size in pixels. Files of images with work of their own are never taken.
+    """Look for the files of absent images below the image folder: by content where it is known (of very large files by
+    size and samples), else by a name that only one file has, with the same size in pixels. Files of images with work of
+    their own are never taken.
 
     Raises:
         ImageError: the image folder is gone. ProjectFolderError: it is not agreed to.
@@ -87,7 +89,7 @@ def find_moved(store: ProjectQueries, *, progress: Progress | None = None) -> Mo
     absent = [*{image.path: image for image in reversed(lost)}.values()]  # a file once, also one of many frames
     free = [path for path in list_images(root) if not any(_has_work(twin, counts) for twin in by_path.get(path, ()))]
     found = _by_name(absent, free, root)
-    unsure = [image for image in absent if image.sha256 and not (image.id in found and found[image.id][1])]
+    unsure = [image for image in absent if _mark(image) and not (image.id in found and found[image.id][1])]
     sure = {path for path, is_same in found.values() if is_same}
     left = [path for path in free if path not in sure]
     by_content = _by_content(unsure, left, root, progress or (lambda _done, _total: None))
@@ -120,19 +122,6 @@ def _moved(move: Move) -> ImageRecord:
     return replace(move.image, path=move.path, series_id=move.twin.series_id, position=move.twin.position)
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, hexadecimal.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _has_work(image: ImageRecord, counts: dict[int, int]) -> bool:
     return bool(counts.get(image.id)) or image.status is not Status.UNSEEN
 
@@ -156,25 +145,28 @@ def _by_name(absent: Iterable[ImageRecord], free: Sequence[str], root: Path) -> 
             continue
         path = by_base[base]
         if image.width <= 0 or _size(root, path) == (image.width, image.height):
-            content = _hash(root, path) if image.sha256 else ""
-            found[image.id] = path, (content == image.sha256) if content else None
+            found[image.id] = path, _is_same(root, path, _mark(image))
     return found
 
 
 def _by_content(unsure: Iterable[ImageRecord], free: Sequence[str], root: Path, progress: Progress) -> dict[int, str]:
-    """By image id: the first file of the same bytes. Only files of a wanted size in pixels are read whole."""
-    wanted = {image.sha256: image for image in unsure}
-    sizes = {(image.width, image.height) for image in wanted.values()}
+    """By image id: the first file of the same content. Only files of a wanted size in pixels are read whole; samples
+    are looked at in those of as many bytes."""
+    wanted = {_mark(image): image for image in unsure}
+    hashed = {mark for mark in wanted if not is_sampled(mark)}
+    sizes = {(wanted[mark].width, wanted[mark].height) for mark in hashed}
     found: dict[int, str] = {}
     for done, path in enumerate(free, start=1):
         if len(found) == len(wanted):
             break
         progress(done, len(free))
-        if (0, 0) not in sizes and _size(root, path) not in sizes:
-            continue
-        image = wanted.get(_hash(root, path))
-        if image is not None:
-            found.setdefault(image.id, path)
+        for mark in wanted.keys() - hashed:
+            if _is_same(root, path, mark):
+                found.setdefault(wanted[mark].id, path)
+        if hashed and ((0, 0) in sizes or _size(root, path) in sizes):
+            image = wanted.get(_mark_now(root, path, ""))
+            if image is not None:
+                found.setdefault(image.id, path)
     return found
 
 
@@ -185,10 +177,24 @@ def _size(root: Path, path: str) -> tuple[int, int] | None:
         return None
 
 
-def _hash(root: Path, path: str) -> str:
+def _mark(image: ImageRecord) -> str:
+    return mark_of(image.sha256, image.extra)
+
+
+def _is_same(root: Path, path: str, mark: str) -> bool | None:
+    """Whether a file has that content; None: nothing is known, or it cannot be read."""
+    if not mark:
+        return None
+    now = _mark_now(root, path, mark)
+    return now == mark if now else None
+
+
+def _mark_now(root: Path, path: str, mark: str) -> str:
+    """Of the kind of the given mark."""
+    file = root.joinpath(*path.split("/"))
     try:
-        return sha256_of(root.joinpath(*path.split("/")))
-    except OSError:  # as above
+        return now_of(file, mark) if may_be(file, mark) else "another size"
+    except OSError:  # not readable: as above
         return ""
 
 

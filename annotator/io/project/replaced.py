@@ -8,6 +8,7 @@ from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ProjectError
 from annotator.domain.project import ImageRecord
+from annotator.io.images.content import mark_of
 
 _OTHER_SIZE = """
 SELECT image_width, image_height, COUNT(*) FROM annotation
@@ -32,7 +33,8 @@ def check_same_size(connection: sqlite3.Connection, image: ImageRecord, width: i
 
 def replaced_notice(connection: sqlite3.Connection, old: ImageRecord, new: ImageRecord) -> str:
     """What to tell when an image with objects was replaced by one of the same size; else empty."""
-    if old.sha256 in ("", new.sha256):
+    samples = mark_of("", old.extra)
+    if old.sha256 in ("", new.sha256) and samples in ("", mark_of("", new.extra)):
         return ""
     (count,) = connection.execute("SELECT COUNT(*) FROM annotation WHERE image_id = ?", (old.id,)).fetchone()
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from annotator.evaluate.objects import read_evaluation_set
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.formats.coco.import_ import import_coco
 from annotator.io.formats.polygons import export_polygons
+from annotator.io.images import decoding
+from annotator.io.images.content import SAMPLES_FACT, mark_of
 from annotator.io.images.reading import load_image
 from annotator.io.project.moved import find_moved, relink_edit
 from annotator.io.project.opened import open_project
@@ -207,3 +210,60 @@ def test_what_was_exported_can_be_imported_and_evaluated_again(folder: Path, tmp
         fresh.sync_folder()
         report = import_coco(fresh, out)
     assert (report.objects, report.skipped) == (2, 1)
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As ``folder``, of files above the size up to which all bytes are hashed."""
+    monkeypatch.setattr(decoding, "HASHED_BYTES", 10)
+    folder = image_folder(tmp_path, NAMES)
+    with ProjectStore.open_folder(folder) as store:
+        for image in store.images():
+            loaded = decoding.load_image(store.image_path(image))
+            facts = {"width": loaded.width, "height": loaded.height, "extra": loaded.extra}
+            assert loaded.sha256 == ""
+            store.record_image_facts(image.id, sha256=loaded.sha256, **facts)
+            accept(store, image.id, disc(20, 20, 5 + image.id))
+    return folder
+
+
+def test_a_very_large_file_is_found_by_its_size_and_samples_and_that_is_said(large: Path) -> None:
+    move(large, "a.png", "sub/a.png")
+    move(large, "b.png", "other name.png")
+    (large / "c.png").unlink()
+    Image.new("RGB", (64, 48), (9, 9, 9)).save(large / "like c.png")
+    lines = look(large)
+    assert lines == [
+        "2 images found again, 1 not found",
+        "a.png -> sub/a.png (same size and samples)",
+        "b.png -> other name.png (same size and samples)",
+        "not found: c.png",
+    ]
+
+
+def test_a_very_large_file_of_the_same_name_with_other_bytes_is_told(large: Path) -> None:
+    move(large, "a.png", "sub/a.png")
+    Image.fromarray(np.full((48, 64, 3), 7, np.uint8)).save(large / "sub" / "a.png")
+    assert look(large)[1:] == ["a.png -> sub/a.png (same name and size, other content)"]
+
+
+def test_an_export_says_that_a_very_large_file_has_changed_and_keeps_its_samples_to_itself(
+    large: Path, tmp_path: Path
+) -> None:
+    data = (large / "a.png").read_bytes()
+    (large / "a.png").write_bytes(data + b"more")
+    with ProjectStore.open_folder(large) as store:
+        report = export_coco(store, tmp_path / "out.json")
+        (row,) = (image for image in store.images() if image.path == "a.png")
+        loaded = replace(row, extra={**row.extra, SAMPLES_FACT: f"5:{'0' * 64}"})
+        notice = store.record_image_facts(row.id, sha256="", width=row.width, height=row.height, extra=loaded.extra)
+    assert any("another one than was labelled" in line for line in report.warnings), report.warnings
+    assert SAMPLES_FACT not in (tmp_path / "out.json").read_text()
+    assert "is another file" in notice.notice
+
+
+def test_what_a_stranger_s_project_calls_samples_is_believed_in_its_form_only() -> None:
+    for text in ("5", "x:" + "0" * 64, f"{'9' * 30}:{'0' * 64}", 7, None, [], f"5:{'0' * 64}\n"):
+        assert mark_of("", {SAMPLES_FACT: text}) == ""
+    assert mark_of("", {SAMPLES_FACT: f"5:{'0' * 64}"})
+    assert mark_of("ab", {SAMPLES_FACT: f"5:{'0' * 64}"}) == "ab"

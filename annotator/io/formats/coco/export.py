@@ -43,6 +43,7 @@ from annotator.io.formats.report import (
     writable_objects,
 )
 from annotator.io.formats.target import check_target
+from annotator.io.images.content import SAMPLES_FACT
 from annotator.io.images.reader import BURNED_IN_FACT, CHANNEL_FACT, DIRECTIONS_FACT
 from annotator.io.project.identifiers import SERIES_FACT, keeps_uids, without_uids
 from annotator.io.project.queries import ProjectQueries
@@ -223,7 +224,7 @@ def _image_row(image: ImageRecord, licence_id: int | None, own: tuple[Attribute,
     row: dict[str, Any] = {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height}
     if licence_id is not None:
         row["license"] = licence_id
-    taken = (*_IMAGE_KEYS, *_IMAGE_ATTRIBUTES)
+    taken = (*_IMAGE_KEYS, *_IMAGE_ATTRIBUTES, SAMPLES_FACT)
     row.update({key: value for key, value in image.extra.items() if key not in taken})
     imported = image.extra.get("attributes")
     attributes = with_all_values(dict(imported) if isinstance(imported, dict) else {}, own) or {}

@@ -24,7 +24,7 @@ from annotator.io.formats.coco.images import ImagePlan, plan_images
 from annotator.io.formats.coco.objects import BoxWithoutMask, CocoObject, ObjectReader
 from annotator.io.formats.coco.parse import plain_json, whole_number
 from annotator.io.formats.coco.stream import read_coco
-from annotator.io.project.moved import sha256_of
+from annotator.io.images.content import sha256_of
 from annotator.io.project.queries import CLASS_ORDER
 from annotator.io.project.store import ProjectStore
 
