@@ -12,7 +12,7 @@ from tests.attack.guard import Guard
 Kind = Callable[[Guard, random.Random, Path], None]
 KINDS = (
     *("rows", "pages", "replaced", "coco", "yolo", "dicom", "images", "series", "bombs", "settings", "roots"),
-    *("journals", "requests", "window"),
+    *("journals", "requests", "window", "clips", "segments"),
 )
 
 
