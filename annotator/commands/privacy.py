@@ -47,9 +47,9 @@ def run_privacy(args: argparse.Namespace) -> int:
         )
     for export in args.exports:
         if not export.exists():
-            raise UserError(f"There is no file or folder {export}.", "Check the name.")
+            raise UserError(f"There is no file or folder {brief(export)}.", "Check the name.")
     with ProjectStore.open(path, read_only=True) as store:
-        job = Job("Search for patients' data", unit="image")
+        job = Job("Search for patients' data", unit="B")
         report = run_with_bar(job, lambda job: check_privacy(store, others=args.exports, progress=job.progress))
     print("\n".join(report.lines()))
     return 0 if report.is_clean else FOUND_CODE

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 
 class Identity(StrEnum):
@@ -26,6 +28,11 @@ _NO_NAMES = frozenset(
     (b"anonymous", b"anonymized", b"anonymised", b"anon", b"patient", b"unknown", b"test", b"phantom", b"none", b"name")
 )
 _Words = tuple[bytes, ...]
+_FEW, _LEAST_RUN = 30, 4
+"""Phrases that are looked for one by one, which is faster; letters of what is looked for together."""
+_RUN = re.compile(rb"[0-9a-z]{4,}")
+_RUN_OF_A_WORD = re.compile(rb"[0-9a-z]+(?!\xcc\x87)")
+_DOT = "\u0307"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,12 @@ class Identifiers:
     def _may_be_in(self, data: bytes) -> bool:
         """Without parting it into words: a cache holds gigabytes in which there is nothing to be found."""
         phrases = [phrase for several in self.phrases.values() for phrase, _ in several]
-        if _KELVIN in data or not all(word.isascii() for phrase in phrases for word in phrase):
+        if _KELVIN in data:
             return bool(phrases)
         lowered = data.lower()
+        if len(phrases) > _FEW:  # one look for all of them: a clinic's project is of thousands of people
+            runs = set(_RUN.findall(lowered))
+            phrases = [one for one in phrases if (run := _longest_run(one)) in runs or len(run) < _LEAST_RUN]
         return any(all(_is_word_in(lowered, word) for word in phrase) for phrase in phrases)
 
 
@@ -70,7 +80,10 @@ _KELVIN = "\u212a".encode()
 
 
 def _is_word_in(data: bytes, word: bytes) -> bool:
-    """Whether it stands there, and is no part of a longer one: three letters are in every megabyte of a picture."""
+    """Whether it stands there, and is no part of a longer one: three letters are in every megabyte of a picture. Of a
+    word beyond ASCII, whether it may: its letters are there, large or small."""
+    if not word.isascii():
+        return _is_run_in(data, word) and _in_any_case(word).search(data) is not None
     at = data.find(word)
     while at >= 0:
         end = at + len(word)
@@ -78,6 +91,40 @@ def _is_word_in(data: bytes, word: bytes) -> bool:
             return True
         at = data.find(word, at + 1)
     return False
+
+
+def _is_run_in(data: bytes, word: bytes) -> bool:
+    run = max(_RUN_OF_A_WORD.findall(word), key=len, default=b"")
+    return run in data
+
+
+@cache
+def _in_any_case(word: bytes) -> re.Pattern[bytes]:
+    """Of a word in small letters, within bytes whose ASCII letters are small."""
+    text = word.decode("utf-8")
+    if _DOT in text:  # of a Turkish I, which is two signs when it is small
+        return re.compile(b"")
+    large = _large_letters()
+    letters = [sorted({letter.encode("utf-8"), *large.get(letter, ())}) for letter in text]
+    return re.compile(b"".join(b"(?:" + b"|".join(map(re.escape, several)) + b")" for several in letters))
+
+
+@cache
+def _large_letters() -> dict[str, tuple[bytes, ...]]:
+    """What becomes a small letter beyond ASCII."""
+    found: dict[str, set[bytes]] = {}
+    for letter in map(chr, range(0x80, sys.maxunicode + 1)):
+        small = letter.lower()
+        if len(small) == 1 and small != letter:
+            found.setdefault(small, set()).add(letter.encode("utf-8", "replace"))
+    sigmas = {letter.encode("utf-8") for letter in "σςΣ"}  # the last letter of a word has a form of its own
+    found |= {"σ": sigmas, "ς": sigmas}
+    return {small: tuple(several) for small, several in found.items()}
+
+
+def _longest_run(phrase: _Words) -> bytes:
+    """Of ASCII letters that stand together wherever the phrase stands; empty where another sign is beside them."""
+    return max((word for word in phrase if word.isascii()), key=len, default=b"")
 
 
 def _words(data: bytes) -> list[bytes]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotator.domain.brevity import brief
 from annotator.domain.counting import counted
 from annotator.domain.errors import ImageError, ProjectError
 from annotator.domain.ports.jobs import Progress
@@ -26,6 +27,8 @@ from annotator.io.project.identifiers import keeps_uids
 from annotator.io.project.queries import ProjectQueries, table_values
 
 _CHUNK_BYTES, _OVERLAP_BYTES = 4 << 20, 1 << 10
+_HEAD_BYTES = 64 << 10
+"""For the progress: what reading an image's head counts."""
 _LARGE_BYTES = 64 << 20
 """Of a larger file in a cache only its beginning is read: embeddings are numbers behind a header."""
 
@@ -86,35 +89,67 @@ def check_privacy(
 ) -> PrivacyReport:
     """Search a project, the program's caches, logs and state, and ``others`` (exports: files or folders).
 
+    Args:
+        progress: called with bytes (searched, to be searched), image files counted by their heads; what it raises ends
+            the search.
+
     Raises:
         ProjectError: the project cannot be read.
     """
     images = project.images()
-    values, dicom, unread, burned_in = _identities(project, images, progress)
+    places = [*_places(others)]
+    heads = len({image.path for image in images}) * _HEAD_BYTES
+    total = heads + sum(place.size for place in places)
+    values, dicom, unread, burned_in = _identities(project, images, lambda done: progress(done * _HEAD_BYTES, total))
     keeps = keeps_uids(project)
     wanted = identifiers_of((kind, text) for kind, text in values if not (keeps and kind is Identity.UID))
     findings = [*_in_rows(project, wanted), *_in_names(images, wanted)]
-    places = 1
+    done = heads
+    for place in places:
+        findings += _in_file(place, wanted, lambda read, before=done: progress(before + read, total))  # type: ignore[misc]
+        done += place.size
+    return PrivacyReport(tuple(findings), dicom, unread, burned_in, keeps, len(places) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A file to be searched: what it is called in the report, where it lies below, and how much of it is read."""
+
+    name: str
+    path: Path
+    root: Path
+    size: int
+
+
+def _places(others: Sequence[Path]) -> Iterator[_Place]:
+    count = 1  # the project's own file
     for name, root in (("cache", cache_dir()), ("log", log_dir()), ("state", state_dir())):
         for path in _files(root):
-            places += 1
-            findings += _in_file(path, wanted, f"{name}: file {places}", root=root)
+            count += 1
+            yield _Place(f"{name}: file {count}", path, root, _searched_bytes(path))
     for other in others:
         for path in _files(other):
-            places += 1
-            findings += _in_file(path, wanted, f"{other.name}: {path.name}", root=other.parent)
-    return PrivacyReport(tuple(findings), dicom, unread, burned_in, keeps, places)
+            yield _Place(f"{brief(other.name)}: {brief(path.name)}", path, other.parent, _searched_bytes(path))
+
+
+def _searched_bytes(path: Path) -> int:
+    """How much of it is searched; nothing of what has gone meanwhile."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return 0
+    return size if size <= _LARGE_BYTES or path.suffix != ".safetensors" else min(size, _CHUNK_BYTES)
 
 
 def _identities(
-    project: ProjectQueries, images: Sequence[ImageRecord], progress: Progress
+    project: ProjectQueries, images: Sequence[ImageRecord], progress: Callable[[int], object]
 ) -> tuple[set[tuple[Identity, str]], int, int, int]:
     values: set[tuple[Identity, str]] = set()
     dicom = unread = burned_in = 0
     paths = dict.fromkeys(image.path for image in images)
     first = {image.path: image for image in reversed(images)}
     for done, path in enumerate(paths):
-        progress(done, len(paths))
+        progress(done)
         try:
             identity = read_identity(project.image_path(first[path]))
         except (ImageError, ProjectError):
@@ -162,29 +197,36 @@ def _in_names(images: Iterable[ImageRecord], wanted: Identifiers) -> Iterator[Fi
         yield Finding("names of image files", frozenset(kinds), count)
 
 
-def _in_file(path: Path, wanted: Identifiers, place: str, *, root: Path) -> Iterator[Finding]:
+def _in_file(place: _Place, wanted: Identifiers, progress: Callable[[int], object]) -> Iterator[Finding]:
+    path, root, called = place.path, place.root, place.name
     name = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
     in_name = wanted.found_in(name.encode("utf-8", "replace"))
     if in_name:
-        place = f"{place.split(':')[0]}: the name of a file"
-        yield Finding(place, in_name)
+        called = f"{called.split(':')[0]}: the name of a file"
+        yield Finding(called, in_name)
     try:
-        found = _read(path, wanted.found_in)
+        found = _read(place, wanted.found_in, progress)
     except OSError:
         return
     if found:
-        yield Finding(place, found)
+        yield Finding(called, found)
 
 
-def _read(path: Path, search: Callable[[bytes], frozenset[Identity]]) -> frozenset[Identity]:
+def _read(
+    place: _Place, search: Callable[[bytes], frozenset[Identity]], progress: Callable[[int], object]
+) -> frozenset[Identity]:
+    """Block by block; what was added to a file since it was listed is searched as well, but for a cache's numbers."""
     found: frozenset[Identity] = frozenset()
-    is_whole = path.stat().st_size <= _LARGE_BYTES or path.suffix != ".safetensors"
-    with path.open("rb") as file:
+    is_numbers = place.path.suffix == ".safetensors"
+    read = 0
+    with place.path.open("rb") as file:
         before = b""
         while block := file.read(_CHUNK_BYTES):
+            progress(min(read, place.size))
             found |= search(before + block)
             before = block[-_OVERLAP_BYTES:]
-            if not is_whole:
+            read += len(block)
+            if is_numbers and read >= place.size:
                 break
     return found
 

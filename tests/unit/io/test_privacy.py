@@ -164,6 +164,29 @@ def test_a_project_of_photographs_has_nothing_to_look_for(tmp_path: Path, monkey
     assert (report.dicom_images, report.is_clean) == (0, True)
 
 
+def test_the_search_of_a_large_cache_says_how_far_it_is_and_can_be_stopped(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "own" / "cache_dir"
+    cache.mkdir(parents=True)
+    for number in range(5):
+        (cache / f"{number}.safetensors").write_bytes(bytes(3 << 20))
+    (cache / "note.txt").write_bytes(bytes(9 << 20))
+    told: list[tuple[int, int]] = []
+    with ProjectStore.open(folder / "scans.annot", read_only=True) as store:
+        check_privacy(store, progress=lambda done, total: told.append((done, total)))
+        totals = {total for _, total in told}
+        assert len(totals) == 1
+        assert totals.pop() >= 24 << 20
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+        assert len([done for done, _ in told if done > 1 << 20]) >= 7, "not the images alone"
+
+        def stop(done: int, _total: int) -> None:
+            if done > 10 << 20:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            check_privacy(store, progress=stop)
+
+
 # --- what counts ----------------------------------------------------------------------------------------------------
 
 
@@ -203,13 +226,23 @@ def test_a_uid_is_found_as_a_whole_only(parts: list[int], around: bytes) -> None
 
 
 @given(
-    st.lists(st.sampled_from(["Doe", "Jané", "doe", "\u212aing", "JANE", "x", "ÖZ"]), min_size=1, max_size=3),
+    st.lists(
+        st.sampled_from(
+            ["Doe", "Jané", "doe", "\u212aing", "JANE", "x", "ÖZ", "ИваНОВ", "İnci", "ΟΔΟΣ", "STRAẞE", "李小龙"]
+        ),
+        min_size=1,
+        max_size=3,
+    ),
     st.binary(max_size=40),
     st.sampled_from([" ", "^", "\0", "é"]),
+    st.sampled_from([0, 40]),
 )
-def test_the_quick_look_misses_nothing_that_words_would_find(words: list[str], noise: bytes, between: str) -> None:
-    for name in ("Doe^Jane", "King^Jané", "Öz^X"):
-        wanted = identifiers_of([(Identity.NAME, name)])
+def test_the_quick_look_misses_nothing_that_words_would_find(
+    words: list[str], noise: bytes, between: str, others: int
+) -> None:
+    more = [(Identity.NAME, f"Somebody{number}^Else") for number in range(others)]
+    for name in ("Doe^Jane", "King^Jané", "Öz^X", "Иванов^Doe", "İnci", "οδος", "Straße", "李小龙"):
+        wanted = identifiers_of([(Identity.NAME, name), *more])
         data = noise + between.join(words).encode() + noise
         with patch.object(Identifiers, "_may_be_in", lambda _self, _data: True):
             whole = wanted.found_in(data)
