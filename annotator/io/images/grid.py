@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import tempfile
 import zlib
 from collections import OrderedDict
@@ -40,6 +41,10 @@ from annotator.io.images.reader import (
 from annotator.io.images.survey import MAX_FRAMES, Survey
 
 _MAX_UNPACKED_BYTES = 32 << 30
+_MOST_RATIO = 1032
+"""Of gzip: it packs no better."""
+_ROOM_SHARE = 0.5
+"""Of the free space for temporary files: others need some, too."""
 _CHUNK_BYTES = 1 << 20
 _SAMPLED_SLICES = 9
 _LOW, _HIGH = 0.5, 99.5
@@ -118,11 +123,12 @@ class Grid:
         """A slice (j x i, or j x i x colours) as it is shown."""
         return self.turn.upright(plane)
 
-    def planes(self) -> tuple[Plane | None, ...]:
-        """Where each frame lies as it is shown."""
+    def planes(self, most: int = MAX_FRAMES) -> tuple[Plane | None, ...]:
+        """Where each frame lies as it is shown; of the first ones only, where a file claims to have more."""
+        count = min(self.frames, most)
         if not self.has_space:
-            return (None,) * self.frames
-        turn, (i, j, slices, times) = self.turn, self.shape
+            return (None,) * count
+        turn, (i, j, slices, _) = self.turn, self.shape
         x, y = (1, 0) if turn.is_turned else (0, 1)
         sizes, affine = (i, j), self.affine
         first = np.zeros(4)
@@ -134,10 +140,10 @@ class Grid:
         lengths = [float(np.linalg.norm(way)) for way in ways]
         row, column = (_vector(way / length) for way, length in zip(ways, lengths, strict=True))
         found: list[Plane | None] = []
-        for number in range(slices):
+        for number in range(min(slices, count)):
             first[2] = number
             found.append(Plane(_vector((affine @ first)[:3]), row, column, (lengths[0], lengths[1])))
-        return tuple(found * times)
+        return tuple(found[number % slices] for number in range(count))
 
     @property
     def turn(self) -> Turn:
@@ -190,7 +196,7 @@ class GridReader:
         volume = VolumeGrid(
             grid.shape, np.asarray(grid.affine, np.float64) if grid.has_space else None, grid.turn, grid.is_guess
         )
-        return FilePlaces(grid.planes()[:MAX_FRAMES], volume=volume, spacing_xy=grid.spacing_mm())
+        return FilePlaces(grid.planes(), volume=volume, spacing_xy=grid.spacing_mm())
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         return self.grid(stream, name).size_wh
@@ -205,7 +211,7 @@ class GridReader:
         plane = _plane(data, grid, frame, name)
         upright = np.ascontiguousarray(grid.upright(plane))
         place, spacing = frame_note(frame, grid.frames, word="slice"), grid.spacing_mm()
-        facts = _facts(grid, frame)
+        facts = _facts(grid)
         if grid.samples > 1:
             return Pixels(np.ascontiguousarray(upright[:, :, :3], np.uint8), "", spacing, facts, place)
         low, high = _shown_range(data, grid, stamp, name)
@@ -217,9 +223,9 @@ class GridReader:
         return self.read(stream, name, frame=0, max_pixels=max_pixels).rgb
 
 
-def _facts(grid: Grid, frame: int) -> dict[str, Any]:
-    """Where rows and columns lead, where the file says it."""
-    plane = None if grid.is_guess else grid.planes()[frame]
+def _facts(grid: Grid) -> dict[str, Any]:
+    """Where rows and columns lead, the same in all slices, where the file says it."""
+    plane = None if grid.is_guess else grid.planes(1)[0]
     if plane is None:
         return {}
     return {DIRECTIONS_FACT: [[round(value, 4) for value in axis] for axis in (plane.row, plane.column)]}
@@ -286,13 +292,23 @@ def unpacked(stream: BinaryIO, grid: Grid, name: str) -> tuple[BinaryIO, tuple[i
         return stream, stamp
     found = _unpacked.get(stamp)
     if found is None:
-        if grid.offset + grid.nbytes > _MAX_UNPACKED_BYTES:
-            raise ImageError(f"{brief(name)} unpacks to {grid.nbytes / 1e9:,.0f} GB, which is too much.", CONVERT)
+        _check_room(grid, name, info.st_size)
         found = _unpacked[stamp] = unpack(stream, grid.offset_packed, grid.offset + grid.nbytes)
         if len(_unpacked) > _KEPT:
             _unpacked.popitem(last=False)[1].close()
     _unpacked.move_to_end(stamp)
     return found, stamp
+
+
+def _check_room(grid: Grid, name: str, packed_bytes: int) -> None:
+    """Raises: ImageError: what it unpacks to is too much for anybody, or for the disk of temporary files."""
+    wanted = grid.offset + grid.nbytes
+    if wanted > _MAX_UNPACKED_BYTES:
+        raise ImageError(f"{brief(name)} unpacks to {grid.nbytes / 1e9:,.0f} GB, which is too much.", CONVERT)
+    need, free = min(wanted, packed_bytes * _MOST_RATIO), shutil.disk_usage(tempfile.gettempdir()).free
+    if need > free * _ROOM_SHARE:
+        what = f"{brief(name)} unpacks to {need / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free for temporary files."
+        raise ImageError(what, "Free some space, or unpack it to a .nii or .nrrd file that is not packed.")
 
 
 @atexit.register
