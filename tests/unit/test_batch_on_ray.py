@@ -100,7 +100,7 @@ def test_the_same_rows_whatever_ends_meanwhile(
     found = {row["key"]: row for row in rows_of(spread / "journal.jsonl")}
     poison = found.pop(POISON)
     del expected[POISON]
-    assert "ended 2 times" in poison["error"]
+    assert "ended 3 times" in poison["error"]
     assert found == expected
     assert "error" in found["050.png"]
     assert found[ONCE]["objects"] == expected[ONCE]["objects"]

@@ -46,7 +46,9 @@ class Method:
 class FakeRay:
     """A cluster of 4 cores and 2 cards whose workers answer at once, in this process."""
 
-    exceptions = SimpleNamespace(RayActorError=ConnectionError)
+    exceptions = SimpleNamespace(
+        RayActorError=ConnectionError, OutOfMemoryError=MemoryError, NodeDiedError=ConnectionAbortedError
+    )
 
     def __init__(self) -> None:
         self.options: dict[str, Any] = {}

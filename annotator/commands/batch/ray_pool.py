@@ -1,7 +1,6 @@
 """``annotator batch --ray``: workers on the machines of a Ray cluster; the driver alone writes the journal.
 
-What is lost with a worker is asked again by another one. An image that ends its worker twice, when it was asked alone,
-is a failed image.
+What is lost with a worker is asked again by another one; which image is a failed one, ``blame`` decides.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from annotator.commands.batch.blame import MOST_LOSSES, Call, End, Line, after_end
 from annotator.commands.batch.pipeline import stamp_of
 from annotator.commands.batch.ray_worker import BatchWorker, Begun, Recipe
 from annotator.commands.batch.work_list import WorkItem
@@ -26,29 +26,26 @@ IMAGES_A_CALL_ON_CARD = 32
 """There the model may take several at once."""
 _CALLS_AHEAD = 2
 """Of a worker: the next one is there when one ends."""
-_MOST_ENDS, _MOST_BAD_STARTS = 2, 3
+_MOST_BAD_STARTS = 3
 _LOOK_S = 1.0
 _LOCAL = "local"
 _NO_START = "Workers of the cluster end while they load the model."
-_ENDED = "The process that was asked about it ended {} times. It is left out."
-
-
-@dataclass(eq=False, slots=True)
-class _Call:
-    """``ends``: how often its worker ended when it was at this image alone."""
-
-    items: tuple[WorkItem, ...]
-    ends: int = 0
+_ENDED = "The process that was asked about it, and about nothing else, ended {} times. It is left out."
+_LOST = "{} machines of the cluster went while they were asked about {}."
+_LOST_ADVICE = "Look why they end. What is finished is kept: the same command goes on."
+_NODE_GONE = "its node has died"
+"""Ray's words for it."""
 
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    """``calls``: in their order, each with the reference to its answer; the first one is being worked on."""
+    """``calls``: in their order, each with the reference to its answer; ``is_new``: it was asked nothing yet."""
 
     actor: Any
     begun: Any
     is_ready: bool = False
-    calls: deque[tuple[Any, _Call]] = field(default_factory=deque)
+    is_new: bool = True
+    calls: deque[tuple[Any, Call]] = field(default_factory=deque)
 
 
 @contextmanager
@@ -99,6 +96,8 @@ class RayPool:
         self._workers: list[_Worker] = []
         self._about, self._precision = "", ""
         self._bad_starts = 0
+        failures = ray.exceptions
+        self._ends = (failures.RayActorError, failures.OutOfMemoryError, failures.NodeDiedError)
 
     def __enter__(self) -> RayPool:
         return self
@@ -127,17 +126,19 @@ class RayPool:
             BaseException: what ``on_row`` raised.
         """
         size = self._images_a_call
-        waiting = deque(_Call(tuple(items[at : at + size])) for at in range(0, len(items), size))
-        while waiting or any(worker.calls for worker in self._workers):
-            self._grow(len(waiting))
+        line = Line(deque(Call(tuple(items[at : at + size])) for at in range(0, len(items), size)))
+        while line or any(worker.calls for worker in self._workers):
+            self._grow(len(line))
             self._look_at_new(0)
-            self._hand_out(waiting)
+            self._hand_out(line)
             first = {worker.calls[0][0]: worker for worker in self._workers if worker.calls}
             new = [worker.begun for worker in self._workers if not worker.is_ready]
+            if not first and not new:
+                continue  # one was ended so that a new one may come
             done, _ = self._ray.wait([*first, *new], num_returns=1, timeout=_LOOK_S)
             for reference in done:
                 if reference in first:
-                    self._take(first[reference], waiting, on_row)
+                    self._take(first[reference], line, on_row)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -158,8 +159,8 @@ class RayPool:
             worker = new[reference]
             try:
                 begun: Begun = self._ray.get(reference)
-            except self._ray.exceptions.RayActorError:
-                self._workers.remove(worker)
+            except self._ends:
+                self._end(worker)
                 self._bad_starts += 1
                 if self._bad_starts >= _MOST_BAD_STARTS:
                     raise UserError(_NO_START, "Look whether there is memory for the model.") from None
@@ -171,36 +172,53 @@ class RayPool:
             self._about, self._precision = begun.about, begun.precision
             worker.is_ready, self._bad_starts = True, 0
 
-    def _hand_out(self, waiting: deque[_Call]) -> None:
+    def _hand_out(self, line: Line) -> None:
+        leaving = self._makes_room(line)
         for ahead in range(_CALLS_AHEAD):
             for worker in self._workers:
-                if waiting and worker.is_ready and len(worker.calls) <= ahead:
-                    call = waiting.popleft()
+                if worker is leaving or not worker.is_ready or len(worker.calls) > ahead:
+                    continue
+                call = line.next_for([call for _, call in worker.calls], is_new=worker.is_new)
+                if call:
+                    worker.is_new = False
                     worker.calls.append((worker.actor.ask.remote(call.items), call))
 
-    def _take(self, worker: _Worker, waiting: deque[_Call], on_row: Callable[[Mapping[str, Any]], object]) -> None:
-        reference, call = worker.calls[0]
+    def _makes_room(self, line: Line) -> _Worker | None:
+        """The worker that is given nothing more and ends when it has answered: an image wants a new one instead."""
+        if not line.proofs or not self._workers or any(worker.is_new for worker in self._workers):
+            return None
+        leaving = min(self._workers, key=lambda worker: len(worker.calls))
+        if not leaving.calls:
+            self._end(leaving)
+        return leaving
+
+    def _end(self, worker: _Worker) -> None:
+        """Also of one that is only out of reach: its place is needed, and its answers are no longer waited for."""
+        self._workers.remove(worker)
+        self._ray.kill(worker.actor)
+
+    def _take(self, worker: _Worker, line: Line, on_row: Callable[[Mapping[str, Any]], object]) -> None:
         try:
-            rows = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError:
-            self._workers.remove(worker)
+            rows = self._ray.get(worker.calls[0][0])
+        except self._ends as error:
+            self._end(worker)
+            again, guilty = after_end([call for _, call in worker.calls], self._kind_of(error))
+            for call in again:
+                if call.losses >= MOST_LOSSES:
+                    raise UserError(_LOST.format(call.losses, call.items[0].name), _LOST_ADVICE) from error
+            line.give_back(again)
+            rows = [_left_out(guilty)] if guilty else []
+        else:
             worker.calls.popleft()
-            waiting.extendleft(other for _, other in reversed(worker.calls))
-            self._again(call, waiting, on_row)
-            return
-        worker.calls.popleft()
         for row in rows:
             on_row(row)
 
-    def _again(self, call: _Call, waiting: deque[_Call], on_row: Callable[[Mapping[str, Any]], object]) -> None:
-        """What a worker ended at: its images one by one, to find the one that it was."""
-        if len(call.items) > 1:
-            waiting.extendleft(_Call((item,)) for item in call.items)
-            return
-        call.ends += 1
-        if call.ends < _MOST_ENDS:
-            waiting.appendleft(call)
-            return
-        (item,) = call.items
-        row = {"key": item.key, "stamp": list(stamp_of(item)), "seconds": 0.0, "error": _ENDED.format(call.ends)}
-        on_row(row)
+    def _kind_of(self, error: BaseException) -> End:
+        failures = self._ray.exceptions
+        gone = isinstance(error, (failures.ActorUnavailableError, failures.NodeDiedError))
+        return End.MACHINE if gone or _NODE_GONE in str(error) or getattr(error, "preempted", False) else End.PROCESS
+
+
+def _left_out(call: Call) -> dict[str, Any]:
+    (item,) = call.items
+    return {"key": item.key, "stamp": list(stamp_of(item)), "seconds": 0.0, "error": _ENDED.format(call.ends)}
