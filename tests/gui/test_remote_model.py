@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,3 +177,48 @@ def test_the_menus_dialog_takes_an_address(desk: Desk, server: LoopbackServer) -
     assert "nano on cpu" in dialog.report.toPlainText()
     assert desk.settings.get("model") == server.address
     dialog.close()
+
+
+ALONE = """
+import os, sys, time
+from pathlib import Path
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from annotator.io.settings import Settings
+from annotator.ui import app
+
+address, folder, settings_file = sys.argv[1:]
+application = app.make_application()
+settings = Settings.load(Path(settings_file))
+program = app.build_program(settings, app.default_factory(address, config=None, device=None, settings=settings))
+program.window.show()
+ends_s = time.monotonic() + 60
+
+def until(condition):
+    while not condition():
+        application.processEvents()
+        assert time.monotonic() < ends_s
+
+program.files.open_path(Path(folder))
+until(lambda: program.bench.picture is not None and program.client.info is not None)
+canvas = program.window.canvas
+QTest.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=canvas.image_to_view(80, 60).toPoint())
+until(lambda: program.refine.state.mask is not None and not program.refine.state.is_waiting)
+QTest.keyClick(canvas, Qt.Key.Key_Return)
+until(lambda: len(program.session.annotations) == 1)
+print(program.session.annotations[0].mask().area, bool(program.client.info.server), "torch" in sys.modules, flush=True)
+os._exit(0)
+"""
+
+
+def test_an_object_is_labelled_over_a_server_in_a_window_without_torch(server: LoopbackServer, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    image = np.full((120, 160, 3), 120, np.uint8)
+    image[40:80, 50:110] = (230, 60, 40)
+    Image.fromarray(image).save(tmp_path / "pictures/0.png")
+    command = [sys.executable, "-c", ALONE, server.address, str(tmp_path / "pictures"), str(tmp_path / "settings.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    area, is_there, has_torch = done.stdout.split()
+    assert abs(int(area) - 40 * 60) < 200
+    assert (is_there, has_torch) == ("True", "False")
