@@ -11,6 +11,7 @@ import uvicorn
 
 from annotator.domain.ports.engine import Segmenter
 from annotator.server.app import make_app
+from annotator.server.connections import Connection
 from annotator.server.core import ServerCore
 from annotator.server.settings import ServerSettings
 
@@ -27,7 +28,7 @@ class LoopbackServer:
         self.core = ServerCore(ServerSettings(**settings).checked(), load=lambda: segmenter)
         self._listening = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listening.getsockname()[1])
-        config = uvicorn.Config(make_app(self.core), log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(make_app(self.core), http=Connection, log_config=None, access_log=False, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="loopback server", daemon=True)
         self._thread.start()

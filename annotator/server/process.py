@@ -18,6 +18,7 @@ from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError, UserError
 from annotator.domain.ports.engine import ModelInfo, Segmenter
 from annotator.server.app import make_app
+from annotator.server.connections import Connection
 from annotator.server.core import ServerCore
 from annotator.server.settings import ServerSettings
 
@@ -87,6 +88,7 @@ def serve(settings: ServerSettings) -> None:
 def make_server(app: ASGIApp, behind: Stoppable, *, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        http=Connection,
         lifespan=lifespan,
         log_config=None,
         access_log=False,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import http.client
 import json
 import logging
+import socket
 import struct
 import threading
 import zlib
@@ -19,9 +21,11 @@ from hypothesis import strategies as st
 
 from annotator.domain.errors import UserError
 from annotator.domain.ports.engine import Segmenter
+from annotator.server import connections
 from annotator.server.app import make_app
 from annotator.server.core import ServerCore
 from annotator.server.settings import ServerSettings, read_tokens
+from tests.loopback_server import LoopbackServer
 from tests.unit.server.conftest import BASE, GATE_S, GatedSegmenter, Serve, is_problem, picture
 
 TOKEN = "a-token-for-the-tests-1"
@@ -148,6 +152,26 @@ def test_a_body_that_does_not_come_is_408(serve: Serve) -> None:
     with serve(body_s=0.0) as client:
         status, body = sent_by_hand(client, never)
     assert (status, body["type"]) == (408, "urn:annotator:problem:slow-body")
+
+
+def test_a_connection_that_sends_no_head_is_closed_and_others_are_answered(
+    nano: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 0.05)
+    server = LoopbackServer(nano)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), GATE_S) as slow:
+            slow.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127")
+            assert slow.recv(100) == b""
+        asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=GATE_S)
+        asking.request("GET", "/v1/health")
+        answer = asking.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        assert asking.sock is not None
+        assert asking.sock.recv(100) == b""  # so is one that asked, and then sends no other
+        asking.close()
+    finally:
+        server.end()
 
 
 def test_only_whoever_has_a_token_is_let_in(serve: Serve) -> None:
