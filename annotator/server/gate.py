@@ -21,7 +21,7 @@ from annotator.server.problems import Problem, busy, of_error
 from annotator.server.settings import ServerSettings
 
 OPEN_PATHS = (
-    "/v1/health", "/v1/ready", "/openapi.json", "/label-studio/health", "/x-anylabeling/health",
+    "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/label-studio/health", "/x-anylabeling/health",
     "/nninteractive/healthz",
 )  # fmt: skip
 """Need no token: they hold nothing of anybody."""
