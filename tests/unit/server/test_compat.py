@@ -116,6 +116,16 @@ def test_a_brush_of_a_large_image_splits_long_runs() -> None:
     assert (decoded(brush_of(Mask.from_full(bits))).reshape(300, 400, 4)[..., 3] == bits * 255).all()
 
 
+def test_label_studios_own_package_reads_our_brushes() -> None:
+    brush = pytest.importorskip("label_studio_sdk.converter.brush")
+    bits = np.zeros((90, 130), bool)
+    bits[10:70, 20:110] = True
+    bits[30:50, 40:60] = False
+    bits[::7, ::5] ^= True
+    drawn = np.asarray(brush.decode_rle(brush_of(Mask.from_full(bits)))).reshape(90, 130, 4)
+    assert (drawn == bits[..., None] * 255).all()
+
+
 def smart_click(image: str, **change: Any) -> dict[str, Any]:
     """As the example of the backend's own repository shows it."""
     value = {"x": 50, "y": 50, "width": 0.3189792663476874, "labels": ["Banana"], "keypointlabels": ["Banana"]}
