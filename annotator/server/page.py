@@ -16,6 +16,7 @@ Document = Mapping[str, Any]
 _JSON = "application/json"
 _MOST_DEEP = 3
 _ROWS = 12
+_FIRST = "/v1/images"
 _INTRODUCTION = """
 <p>All that this server answers. Every request can be sent as it is. Open the example image first
 (<code>PUT</code> or <code>POST /v1/images</code>): the others ask about it.
@@ -31,7 +32,7 @@ def page_of(document: Document) -> tuple[str, str]:
     title = f"{document['info']['title']} {document['info']['version']}"
     sections = "".join(
         _section(method.upper(), path, operation, document)
-        for path, methods in document["paths"].items()
+        for path, methods in sorted(document["paths"].items(), key=lambda one: one[0] != _FIRST)
         for method, operation in methods.items()
     )
     page = (

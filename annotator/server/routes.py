@@ -83,6 +83,7 @@ async def models(request: Request) -> ModelsOut:
 
 @router.get("/metrics", response_class=Response)
 async def prometheus(request: Request) -> Response:
+    """Requests, waits and times, as Prometheus reads them."""
     return Response(_core(request).metrics.text(), media_type=metrics.MEDIA_TYPE)
 
 

@@ -110,6 +110,7 @@ def test_what_the_front_says_itself(client: TestClient, replicas: Replicas) -> N
     assert client.post("/v1/jobs", json={"kind": "auto", "images": ["a"]}).status_code == 501
     assert client.post("/v1/predict", content=b"[" * 2000).status_code in (400, 422)
     assert client.get("/nowhere").status_code == 404
+    assert 'data-path="v1/predict"' in stranger.get("/docs").text
     assert b"annotator_requests_total" in client.get("/metrics").content
     client.front.drain()  # type: ignore[attr-defined]
     assert client.get("/v1/models").status_code == 503
