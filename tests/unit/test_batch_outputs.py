@@ -99,6 +99,15 @@ def test_they_go_into_a_project_once(folder: Path, tmp_path: Path, capsys: pytes
         assert main(command) == 0
 
 
+def test_a_project_that_is_not_there_is_said_before_the_work(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["batch", str(folder), "--out", str(tmp_path / "out"), "--into", str(tmp_path / "none.annot"), *LOOSE]
+    assert main(command) == 2
+    assert "no project file" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("journal*"))
+
+
 def test_what_a_project_has_is_asked_as_boxes_or_refined(folder: Path, tmp_path: Path) -> None:
     first = tmp_path / "first"
     assert main(["batch", str(folder), "--out", str(first), "--into", str(folder), *LOOSE]) == 0

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: no images, prompts or a model that cannot be used, settings that make no sense, an unwritable
             folder or a full disk.
     """
-    from annotator.commands.batch.more_results import check_parquet
+    from annotator.commands.batch.more_results import check_parquet, check_project
     from annotator.commands.batch.work_list import list_work
     from annotator.commands.output import check_output
     from annotator.commands.precision_option import keep_to_precision_of
@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--parquet-images is at least 1.", "Leave it out for one file.")
     if args.parquet or args.parquet_images:
         check_parquet()
+    check_project(args.into)
     if args.merge:
         return _merge(args, items)
     prompts = _prompts(args, items)

@@ -121,6 +121,18 @@ def write_parquet_parts(
     return count
 
 
+def check_project(project: Path | None) -> None:
+    """Before hours of work, not after them.
+
+    Raises:
+        UserError: there is no such folder, or no project that can be opened.
+    """
+    if project is not None and not project.is_dir():
+        from annotator.io.project.store import ProjectStore
+
+        ProjectStore.open(project).close()
+
+
 def put_into_project(project: Path, coco: Path) -> list[str]:
     """Take the objects into a project (or that of a folder of images); those that it has already are not added again.
 
