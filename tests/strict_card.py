@@ -9,15 +9,15 @@ Only code that names its device with a number (``cuda:0``) can run: torch asks t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 CARD = torch.device("cuda:0")
 _aten: Any = torch.ops.aten
@@ -140,10 +140,15 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     is_for_card = is_on_card or (device is not None and torch.device(device).type == "cuda")
     if device is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    found = func(*tree_map(_held, args), **tree_map(_held, kwargs))
-    if func._schema.is_mutable and func._schema.name.endswith("_"):
+    found = func(*map(_held, args), **{name: _held(value) for name, value in kwargs.items()})
+    if _writes_to_the_first(func):
         return args[0] if func._schema.returns else None
-    return tree_map(lambda t: OnCard(t) if is_for_card and isinstance(t, torch.Tensor) else t, found)
+    return _taken(found) if is_for_card else found
+
+
+@cache  # a training asks a hundred thousand times
+def _writes_to_the_first(func: Any) -> bool:
+    return bool(func._schema.is_mutable) and func._schema.name.endswith("_")
 
 
 def _is_on_card(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
@@ -154,7 +159,7 @@ def _is_on_card(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     """
     if func is _aten.copy_.default:
         return isinstance(args[0], OnCard)
-    tensors = [t for t in tree_flatten((args, kwargs))[0] if isinstance(t, torch.Tensor)]
+    tensors = [*_tensors(args), *_tensors(kwargs.values())]
     is_on_card = any(isinstance(t, OnCard) for t in tensors)
     if not is_on_card or func in _COPIES:
         return is_on_card
@@ -169,8 +174,27 @@ def _is_on_card(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     return True
 
 
+def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """Of an operation's arguments, which are plain or lists."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
 def _held(value: Any) -> Any:
-    return value.held if isinstance(value, OnCard) else value
+    """An argument as main memory has it."""
+    if isinstance(value, OnCard):
+        return value.held
+    return type(value)(map(_held, value)) if isinstance(value, list | tuple) else value
+
+
+def _taken(found: Any) -> Any:
+    """What an operation gave, on the card."""
+    if isinstance(found, torch.Tensor):
+        return OnCard(found)
+    return type(found)(map(_taken, found)) if isinstance(found, list | tuple) else found
 
 
 @contextmanager
