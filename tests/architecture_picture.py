@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from tests.sources import Source, sources
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "annotator"
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
@@ -33,9 +35,9 @@ def folders(place: Path) -> list[str]:
     return sorted(path.parent.name for path in place.glob("*/__init__.py"))
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(source: Source) -> Iterator[str]:
     """Rooms that a module imports, also inside its functions."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in source.nodes:
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -47,10 +49,12 @@ def imported(path: Path) -> Iterator[str]:
 def imports() -> dict[str, set[str]]:
     """By room, the other rooms that it imports."""
     rooms = folders(PACKAGE)
-    return {
-        room: {name for path in (PACKAGE / room).rglob("*.py") for name in imported(path)} & {*rooms} - {room}
-        for room in rooms
-    }
+    found: dict[str, set[str]] = {room: set() for room in rooms}
+    for source in sources():
+        room = source.place.partition("/")[0]
+        if room in found:
+            found[room].update(imported(source))
+    return {room: names & {*rooms} - {room} for room, names in found.items()}
 
 
 def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:

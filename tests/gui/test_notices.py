@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ast
 import threading
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import Qt
 
-import annotator.ui
 from annotator.domain.errors import ModelError
 from annotator.ui.notices import Notices, Subject, is_part_of
 from annotator.ui.threads import loading
+from tests.sources import sources
 
 K = Qt.Key
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
@@ -77,15 +76,14 @@ def test_a_subject_ends_with_those_that_it_is_a_part_of(one, other):
 
 
 def test_nobody_writes_into_line_or_bar_past_the_notices():
-    room = Path(annotator.ui.__file__).parent
     wrong = []
-    for path in room.rglob("*.py"):
-        if path.name in ("notices.py", "status.py", "area.py"):
+    for source in sources():
+        if not source.place.startswith("ui/") or source.path.name in ("notices.py", "status.py", "area.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in source.nodes:
             is_write = isinstance(node, ast.Attribute) and node.attr in ("tell", "show_message", "withdraw")
             if is_write and isinstance(node.value, ast.Attribute) and node.value.attr in ("status", "error_bar"):
-                wrong.append(f"{path.relative_to(room)}:{node.lineno}")
+                wrong.append(f"{source.place}:{node.lineno}")
     assert wrong == []
 
 

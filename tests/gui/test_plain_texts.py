@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,9 @@ from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt
 from PySide6.QtGui import QAction, QHelpEvent
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QLabel, QMessageBox, QToolTip
 
-import annotator
 from annotator.ui.look.plain import menu_text, title_text
 from annotator.ui.shell.panel_specs import PANELS
+from tests.sources import sources
 
 PLAIN = Qt.TextFormat.PlainText
 IMAGE = "<b>a & [*] &amp;.png"
@@ -138,8 +137,8 @@ def test_nothing_asks_for_html():
     """What is shown as HTML has to be built with escaped names: there is no such place."""
     asks = {"RichText", "AutoText", "MarkdownText", "setHtml", "setMarkdown", "setTextFormat", "QTextBrowser"}
     asks |= {"QTextEdit", "QStaticText", "QTextDocument", "setWhatsThis", "QGraphicsTextItem", "insertHtml"}
-    for path in Path(annotator.__file__).parent.rglob("*.py"):
-        names = {node.attr for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)}
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    for source in sources():
+        names = {node.attr for node in source.nodes if isinstance(node, ast.Attribute)}
+        calls = [node.func for node in source.nodes if isinstance(node, ast.Call)]
         names |= {call.id for call in calls if isinstance(call, ast.Name)}
-        assert not names & asks, path
+        assert not names & asks, source.place

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-from functools import cache
-from pathlib import Path
 
-import annotator
+from tests.sources import sources
 
 MODULE_LINES, BODY_LINES, METHODS, METHODS_WITH_BASES = 400, 40, 25, 40
 LISTS = {"add_arguments", "build_program", "with_video_memory"}
@@ -20,12 +18,6 @@ LARGE_WITH_BASES = {"Canvas": 72, "CanvasDisplay": 50, "ProjectStore": 56}
 """With the methods of their own bases, at most: each base is what others are given (``docs/adr/0028-bases.md``)."""
 
 
-@cache
-def trees() -> list[tuple[Path, str, ast.Module]]:
-    texts = [(path, path.read_text("utf-8")) for path in sorted(Path(annotator.__file__).parent.rglob("*.py"))]
-    return [(path, text, ast.parse(text)) for path, text in texts]
-
-
 def body_lines(function: ast.FunctionDef) -> int:
     """Lines of a function without its signature and its docstring."""
     statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
@@ -35,12 +27,13 @@ def body_lines(function: ast.FunctionDef) -> int:
 def test_modules_functions_and_classes_keep_to_their_budgets() -> None:
     over: list[str] = []
     large: dict[str, int] = {}
-    for path, text, tree in trees():
-        if len(text.splitlines()) > MODULE_LINES:
-            over.append(f"{path.name}: {len(text.splitlines())} lines")
-        for node in ast.walk(tree):
+    for source in sources():
+        name, lines = source.path.name, len(source.text.splitlines())
+        if lines > MODULE_LINES:
+            over.append(f"{name}: {lines} lines")
+        for node in source.nodes:
             if isinstance(node, ast.FunctionDef) and node.name not in LISTS and body_lines(node) > BODY_LINES:
-                over.append(f"{path.name}: {node.name} has {body_lines(node)} lines")
+                over.append(f"{name}: {node.name} has {body_lines(node)} lines")
             if isinstance(node, ast.ClassDef):
                 methods = sum(isinstance(statement, ast.FunctionDef) for statement in node.body)
                 if methods > METHODS:
@@ -52,8 +45,8 @@ def test_modules_functions_and_classes_keep_to_their_budgets() -> None:
 def test_a_class_is_not_split_by_inheritance_to_meet_its_budget() -> None:
     found = {
         node.name: ([base.id for base in node.bases if isinstance(base, ast.Name)], node)
-        for _, _, tree in trees()
-        for node in ast.walk(tree)
+        for source in sources()
+        for node in source.nodes
         if isinstance(node, ast.ClassDef)
     }
 
@@ -71,9 +64,9 @@ def test_a_class_is_not_split_by_inheritance_to_meet_its_budget() -> None:
 def test_no_call_packs_arguments_only_to_fit_on_a_line() -> None:
     """``f(*(a, b), c=c)`` is ``f(a, b, c=c)`` that the formatter leaves alone."""
     packed = [
-        f"{path.name}:{call.lineno}"
-        for path, _, tree in trees()
-        for call in ast.walk(tree)
+        f"{source.path.name}:{call.lineno}"
+        for source in sources()
+        for call in source.nodes
         if isinstance(call, ast.Call)
         for argument in call.args
         if isinstance(argument, ast.Starred) and isinstance(argument.value, (ast.Tuple, ast.List))
@@ -82,7 +75,7 @@ def test_no_call_packs_arguments_only_to_fit_on_a_line() -> None:
 
 
 def test_nothing_is_named_after_nothing() -> None:
-    for path, _, tree in trees():
-        names = {path.stem, *(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))}
+    for source in sources():
+        names = {source.path.stem, *(node.name for node in source.nodes if isinstance(node, ast.ClassDef))}
         for name in names:
-            assert not any(word in name.lower() for word in ("util", "manager", "helper")), (path, name)
+            assert not any(word in name.lower() for word in ("util", "manager", "helper")), (source.place, name)

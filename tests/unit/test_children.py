@@ -16,6 +16,7 @@ from annotator.commands import demo
 from annotator.files import children
 from annotator.train.data.processes import ReaderProcesses, WindowTask
 from annotator.train.data.windows import WindowSampler, read_coco_sets
+from tests.sources import sources
 from tests.unit.train.scenes import write_set
 
 ROOT = Path(annotator.__file__).parents[1]
@@ -102,10 +103,9 @@ def test_the_trial_of_a_display(traps: Path) -> None:
 def test_whoever_starts_processes_starts_them_so() -> None:
     """A module that can start a process takes its command, environment or block from the one place for it."""
     found = set()
-    for path in sorted((ROOT / "annotator").rglob("*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
+    for source in sources():
         imported, called = set(), set()
-        for node in ast.walk(tree):
+        for node in source.nodes:
             if isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -115,6 +115,6 @@ def test_whoever_starts_processes_starts_them_so() -> None:
         is_start = imported & {*STARTS, "QProcess", "ProcessPoolExecutor"} or called & SHELLS
         is_start = is_start or any(name.startswith(("exec", "spawn")) for name in called)
         if is_start:
-            found.add(path.name)
-            assert "annotator.files.children" in imported, path
+            found.add(source.path.name)
+            assert "annotator.files.children" in imported, source.place
     assert {"processes.py", "training.py", "demo.py"} <= found

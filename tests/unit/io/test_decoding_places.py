@@ -4,13 +4,12 @@ program calls what turns a file into pixels."""
 from __future__ import annotations
 
 import ast
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 
-import annotator
+from tests.sources import sources
 
-PACKAGE = Path(annotator.__file__).parent
 PIXEL_LIBRARIES = {
     *("tifffile", "pydicom", "nibabel", "nrrd", "imagecodecs", "imageio", "rawpy", "itk", "SimpleITK", "openslide"),
     *("av", "decord", "pillow_heif", "pylibjpeg", "gdcm", "skimage", "torchvision", "torchcodec", "czifile"),
@@ -70,10 +69,10 @@ def name_of(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def decodes(tree: ast.Module) -> set[str]:
+def decodes(nodes: Iterable[ast.AST]) -> set[str]:
     """Names of decoding calls, and of libraries of pixels that are imported, wherever that is."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names} & PIXEL_LIBRARIES
         elif isinstance(node, ast.ImportFrom):
@@ -94,14 +93,9 @@ def _may_be_path(argument: ast.expr) -> bool:
     return is_str or (isinstance(argument, ast.Constant) and isinstance(argument.value, str))
 
 
-def sources() -> list[tuple[str, ast.Module]]:
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return [(path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text("utf-8"))) for path in paths]
-
-
 def test_nothing_but_the_readers_decodes() -> None:
     modules = {f"io/images/{name}.py" for name in READERS} | SEGMENTS_READ
-    found = {place: calls for place, tree in sources() if place not in modules and (calls := decodes(tree))}
+    found = {one.place: calls for one in sources() if one.place not in modules and (calls := decodes(one.nodes))}
     assert found == OWN_BYTES | NO_PIXELS, "ask annotator.io.images.reading instead"
 
 
@@ -109,9 +103,9 @@ def test_the_program_itself_reads_no_segments() -> None:
     """Nothing but the reader process, and what writes the same files, imports the modules that do."""
     names = {f"annotator.{place[:-3].replace('/', '.')}" for place in SEGMENTS_READ}
     who = {
-        place
-        for place, tree in sources()
-        for node in ast.walk(tree)
+        source.place
+        for source in sources()
+        for node in source.nodes
         if isinstance(node, ast.ImportFrom) and node.module in names
     }
     writers = {"io/formats/medical/rtstruct_file.py", "io/formats/medical/seg_file.py"}
@@ -122,8 +116,9 @@ def test_nothing_but_the_reader_process_runs_the_readers() -> None:
     """What the program imports of them is which there are, never what reads."""
     wrong = []
     inside = {f"io/images/{name}.py" for name in IN_A_READER} | SEGMENTS_READ
-    for place, tree in sources():
-        for node in ast.walk(tree) if place not in inside else ():
+    for source in sources():
+        place = source.place
+        for node in source.nodes if place not in inside else ():
             if isinstance(node, ast.ImportFrom) and node.module == "annotator.io.images":
                 wrong += [f"{place}: {alias.name}" for alias in node.names if alias.name in READERS]
             elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("annotator.io.images."):
@@ -148,4 +143,4 @@ def test_nothing_but_the_reader_process_runs_the_readers() -> None:
     ],
 )
 def test_a_new_place_would_be_seen(code: str) -> None:
-    assert decodes(ast.parse(code))
+    assert decodes(ast.walk(ast.parse(code)))

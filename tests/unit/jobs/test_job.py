@@ -5,17 +5,16 @@ from __future__ import annotations
 import ast
 import threading
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import annotator
 from annotator.domain.errors import ExportError
 from annotator.domain.ports.jobs import WorkCancelled
 from annotator.jobs.job import REPORT_EVERY_S, Job, JobState, Standing
 from annotator.jobs.runner import run
+from tests.sources import sources
 
 
 class Clock:
@@ -174,9 +173,9 @@ def test_progress_is_declared_once() -> None:
     """One signature for exports, imports, searches, opening and downloads; a measurement's carries its object too."""
     plain = "Callable[[int, int], None]"
     found = [
-        path.name
-        for path in Path(annotator.__file__).parent.rglob("*.py")
-        for node in ast.parse(path.read_text("utf-8")).body
+        source.path.name
+        for source in sources()
+        for node in source.tree.body
         if isinstance(node, ast.Assign) and ast.unparse(node.value) == plain
     ]
     assert found == ["jobs.py"]
