@@ -91,6 +91,11 @@ class Sight:
         scale_x, scale_y = self._scales
         return (x - self.region.x0) / scale_x, (y - self.region.y0) / scale_y
 
+    def box(self, box: Box) -> Box:
+        """A box of the image in pixels of the part, cut at its edge."""
+        inside = Box(*self.point(box.x0, box.y0), *self.point(box.x1, box.y1))
+        return inside.clipped(*self.size_wh)
+
     def prompts(self, prompts: Prompts) -> Prompts:
         """In pixels of the part; clicks elsewhere are left out, but for the newest."""
         points = tuple(
@@ -98,7 +103,7 @@ class Sight:
             for p in prompts.points
             if p is prompts.points[-1] or self.region.contains(p.x, p.y)
         )
-        box = None if prompts.box is None else self._box_inside(prompts.box)
+        box = None if prompts.box is None else self.box(prompts.box)
         base = None if prompts.base_mask is None else self.mask(prompts.base_mask)
         return Prompts(points, box, None if base is None or base.is_empty else base)
 
@@ -121,7 +126,7 @@ class Sight:
     def candidate(self, candidate: Candidate) -> Candidate:
         """A candidate of :meth:`candidates` as the engine gave it."""
         box = candidate.logits_box
-        inside = None if box is None else self._box_inside(box)
+        inside = None if box is None else self.box(box)
         is_whole = inside is not None and (round(inside.width), round(inside.height)) == self.size_wh
         return replace(candidate, mask=self.mask(candidate.mask), logits_box=None if is_whole else inside)
 
@@ -133,7 +138,7 @@ class Sight:
         Raises:
             UserError: all of them are.
         """
-        fitting = [at for at, item in enumerate(found.items) if self._fits(item.mask)]
+        fitting = [at for at, item in enumerate(found.items) if self.fits(item.mask)]
         if not fitting:
             raise UserError("The object is too large to be outlined to the pixel.", "Zoom in and click a part of it.")
         best = found.best if found.best in fitting else max(fitting, key=lambda at: found.items[at].predicted_iou)
@@ -156,19 +161,29 @@ class Sight:
 
     def box_outside(self, box: Box) -> Box:
         """A box of the part in image pixels."""
-        (scale_x, scale_y), region = self._scales, self.region
-        x0, y0 = region.x0 + box.x0 * scale_x, region.y0 + box.y0 * scale_y
-        return Box(x0, y0, x0 + box.width * scale_x, y0 + box.height * scale_y)
+        return Box(*self.point_outside(box.x0, box.y0), *self.point_outside(box.x1, box.y1))
+
+    def point_outside(self, x: float, y: float) -> tuple[float, float]:
+        """A position of the part in image pixels."""
+        scale_x, scale_y = self._scales
+        return self.region.x0 + x * scale_x, self.region.y0 + y * scale_y
+
+    def region_outside(self, region: Region) -> Region:
+        """A piece of the part in whole image pixels."""
+        x0, y0 = self.point_outside(region.x0, region.y0)
+        x1, y1 = self.point_outside(region.x1, region.y1)
+        return Region(math.floor(x0), math.floor(y0), min(self.width, math.ceil(x1)), min(self.height, math.ceil(y1)))
+
+    def fits(self, mask: Mask) -> bool:
+        """Whether a mask of the part is small enough to be held in pixels of the whole image."""
+        x0, y0, x1, y1 = self._place_of(mask)
+        return mask.is_empty or (x1 - x0) * (y1 - y0) <= budget.limit_bytes() // _MASK_SHARE
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
     @property
     def _scales(self) -> tuple[float, float]:
         return self.region.width / self.size_wh[0], self.region.height / self.size_wh[1]
-
-    def _box_inside(self, box: Box) -> Box:
-        inside = Box(*self.point(box.x0, box.y0), *self.point(box.x1, box.y1))
-        return inside.clipped(*self.size_wh)
 
     def _place_of(self, mask: Mask) -> tuple[int, int, int, int]:
         """The mask's crop in whole image pixels."""
@@ -183,10 +198,6 @@ class Sight:
         h, w = mask.bits.shape
         return x1 - x0 + 2 * math.ceil((x1 - x0) / w), y1 - y0 + 2 * math.ceil((y1 - y0) / h)
 
-    def _fits(self, mask: Mask) -> bool:
-        x0, y0, x1, y1 = self._place_of(mask)
-        return mask.is_empty or (x1 - x0) * (y1 - y0) <= budget.limit_bytes() // _MASK_SHARE
-
     def _candidate_outside(self, candidate: Candidate) -> Candidate:
         whole = Box(0, 0, *self.size_wh)
         seen = candidate.uncertainty
@@ -198,11 +209,7 @@ class Sight:
         )
 
     def _map_outside(self, seen: UncertaintyMap) -> UncertaintyMap:
-        scale_x, scale_y = self._scales
-        points = tuple(
-            PointPrompt(self.region.x0 + p.x * scale_x, self.region.y0 + p.y * scale_y, p.is_positive)
-            for p in seen.hard_points
-        )
+        points = tuple(PointPrompt(*self.point_outside(p.x, p.y), p.is_positive) for p in seen.hard_points)
         return UncertaintyMap(seen.values, self.box_outside(seen.box), points)
 
 

@@ -47,6 +47,7 @@ from annotator.domain.ports.requests import (
     WarmRequest,
 )
 from annotator.domain.ports.tracking import CarryRequest, CarryResult, Propagator, Trackable, TrackFrame
+from annotator.domain.seen import ask_in, known_in, steps_outside
 from annotator.engine.finders import FinderShelf
 from annotator.engine.mailboxes import Job, Lane, Mailboxes
 from annotator.engine.tracking.carrier import Carrier
@@ -249,7 +250,9 @@ class EngineSession:
         running = self._running.get(job.lane)
         if running is None or running[0] is not request:
             self._running.pop(job.lane, None)
-            running = self._running[job.lane] = (request, self._begun(job, request))
+            steps, sight = self._begun(job, request), request.sight
+            steps = steps if sight is None else steps_outside(sight, steps)
+            running = self._running[job.lane] = (request, steps)
         step = next(running[1])
         adapter = "" if self._adapter is None else self._adapter.record
         finder = self._finders.info if isinstance(request, ConceptRequest) else None
@@ -303,6 +306,7 @@ class EngineSession:
                     f"{brief(segmenter.info.name)} cannot look for objects like others.", "Choose another model."
                 )
             known = masks_of(request.known)
+            known = known if request.sight is None else known_in(request.sight, known)
             asked = (embedding, request.image, request.image_key, request.question, known)
             return segmenter.likeness.steps(*asked, has_to_yield=has_to_yield)
         if not isinstance(segmenter, AnswersEverything):
@@ -320,7 +324,7 @@ class EngineSession:
         return self._finders.steps(
             request.finder,
             image,
-            request.ask,
+            request.ask if request.sight is None else ask_in(request.sight, request.ask),
             has_to_yield=lambda: self._mailboxes.is_in_the_way(job),
             say=self._listener.on_loading,
         )

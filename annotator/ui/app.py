@@ -230,6 +230,8 @@ def build_program(
     )
     PatientMarks(window, session, bench)
     sights = SightControl(window.canvas, bench, refine, window.notices, window)
+    proposals.seeing.look = sights.seen
+    sights.came.connect(proposals.seeing.go_on)
     window.closing.connect(sights.shut_down)
     sizes = ObjectSizes(window, session)
     refine.state_changed.connect(sizes.show_refine)

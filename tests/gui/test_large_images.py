@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 
+from annotator.domain.answering.everything import Proposal
+from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError
+from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import EverythingStep
 from annotator.io.formats.coco.export import export_coco
 from annotator.ui.labelling import sight_control
 from annotator.ui.threads import loading
+from tests.fakes import FakeFinder
 from tests.large_files import DARK, GREY, write_pyramid
 
 K, CTRL = Qt.Key, Qt.KeyboardModifier.ControlModifier
@@ -139,13 +145,100 @@ def test_a_small_pan_goes_on_in_the_same_part(slide):
     assert len(prompts.points) == 2
 
 
-def test_what_looks_through_whole_images_says_that_it_cannot(slide):
-    look_at(slide, *DISC, 1.0)
-    slide.accept_at(*DISC)
-    for key in (K.Key_E, K.Key_L):
-        slide.window.status.message.setText("")
-        slide.key(key, Qt.KeyboardModifier.ShiftModifier)
-        slide.until(lambda: loading.TOO_LARGE in slide.window.status.message.text())
+class DiscFinder(FakeFinder):
+    """Finds the dark discs of the pixels that it is given."""
+
+    def everything(self, embedding, image, settings, *, has_to_yield=None, begun=None):
+        self.begun += 1
+        _, labels, stats, middles = cv2.connectedComponentsWithStats((image[..., 0] < 100).astype(np.uint8))
+        size = (image.shape[1], image.shape[0])
+        found = [
+            Proposal(
+                Mask(labels[y : y + h, x : x + w] == at, x, y, *size),
+                0.9,
+                0.95,
+                tuple(middles[at]),
+                Region(0, 0, *size),
+            )
+            for at, (x, y, w, h, _area) in enumerate(stats)
+            if at > 0
+        ]
+        yield EverythingStep(1, 1, tuple(found), is_last=True)
+
+
+@pytest.fixture
+def searched(desk, request):
+    desk.engine.segmenter = desk.finder = DiscFinder([], radius_px=60.0)
+    return request.getfixturevalue("slide")
+
+
+def found(desk):
+    return desk.program.proposals.proposals.review.table.items
+
+
+def search(desk, key):
+    begun = desk.finder.begun
+    desk.key(key, Qt.KeyboardModifier.ShiftModifier)
+    settle_search(desk, begun)
+
+
+def settle_search(desk, begun):
+    own = desk.program.proposals.proposals
+    desk.until(lambda: desk.finder.begun > begun and not own.search.is_running and not own._work.is_busy)
+
+
+def is_a_disc(mask):
+    x, y, w, h = mask.bbox_xywh
+    is_in_its_field = abs((x + w / 2) % 1024 - 512) < 3 and abs((y + h / 2) % 1024 - 512) < 3
+    return is_in_its_field and (mask.width, mask.height) == (SIDE, SIDE) and abs(mask.area / (np.pi * 40**2) - 1) < 0.1
+
+
+def test_everything_is_found_in_the_part_in_view_and_stays_when_another_is_searched(searched):
+    look_at(searched, *DISC, 0.3)
+    search(searched, K.Key_E)
+    here = {one.id for one in found(searched)}
+    assert len(here) >= 2
+    assert all(is_a_disc(one.mask) for one in found(searched))
+    assert "the part in view" in searched.window.jobs.jobs[0].title
+    searched.key(K.Key_E, Qt.KeyboardModifier.ShiftModifier)
+    assert searched.finder.begun == 1, "they wait for a decision"
+    searched.window.proposals.ask_wanted.emit()
+    settle_search(searched, 1)
+    again = {one.id for one in found(searched)}
+    assert len(again) == len(here), "what is in view is found anew, not twice"
+    look_at(searched, 1_536.5, 1_536.5, 0.3)
+    search(searched, K.Key_E)
+    assert again < {one.id for one in found(searched)}
+    assert all(is_a_disc(one.mask) for one in found(searched))
+    count = len(found(searched))
+    searched.key(K.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    searched.until(lambda: len(searched.session.annotations) == count)
+    assert all(one.image_width == SIDE for one in searched.session.annotations)
+
+
+def test_all_that_is_like_an_object_is_found_in_the_part_in_view(searched):
+    look_at(searched, *DISC, 0.3)
+    searched.accept_at(*DISC)
+    search(searched, K.Key_L)
+    _key, question, known = searched.finder.questions[-1]
+    (examples,) = question.examples
+    assert [(mask.height, mask.width) for mask in (*examples.masks, *known)] == [examples.image.shape[:2]] * 2
+    assert examples.image[examples.masks[0].y + 20, examples.masks[0].x + 20].max() < 255
+    assert found(searched)
+    assert all(is_a_disc(one.mask) for one in found(searched))
+    look_at(searched, 1_536.5, 1_536.5, 0.3)
+    search(searched, K.Key_L)
+    assert searched.finder.questions[-1][1] is question, "what was learned is used elsewhere, too"
+    assert searched.finder.questions[-1][2] == ()
+
+
+def test_an_example_out_of_view_is_asked_for(searched):
+    look_at(searched, *DISC, 0.3)
+    searched.accept_at(*DISC)
+    look_at(searched, 1_536.5, 1_536.5, 1.0)
+    searched.key(K.Key_L, Qt.KeyboardModifier.ShiftModifier)
+    searched.until(lambda: "None of the examples is in view" in searched.window.status.message.text())
+    assert not searched.finder.begun
 
 
 def test_a_part_that_cannot_be_read_leaves_the_overview_and_answers(slide, monkeypatch):

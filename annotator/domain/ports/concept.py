@@ -10,6 +10,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.phrase import Phrases
 from annotator.domain.ports.engine import Embedding, EverythingStep, ModelInfo, RgbArray, Segmenter
 from annotator.domain.prompt import PointPrompt
+from annotator.domain.sight import Sight
 
 MOST_FOUND = 300
 """Of one image: what is worth a person's look."""
@@ -103,7 +104,8 @@ class WordsQuestion:
 class ConceptRequest:
     """Ask for all that words name in an image. Answered in steps, as the question for everything.
 
-    ``finder`` is a model of the registry; empty for the best that is there.
+    ``finder`` is a model of the registry; empty for the best that is there. ``sight``: which part of a very large image
+    ``image`` is; the boxes and clicks of the question, and the answers, are of the whole one.
     """
 
     epoch: int
@@ -112,3 +114,4 @@ class ConceptRequest:
     image: RgbArray
     ask: ConceptAsk
     finder: str = ""
+    sight: Sight | None = None

@@ -11,6 +11,7 @@ from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
 from annotator.domain.project import Annotation
+from annotator.domain.sight import Sight
 
 LEAST_LIKE_SCORE = 0.4
 """What suits most images when something was found by examples: see docs/like.md."""
@@ -66,6 +67,7 @@ class LikeRequest:
     Attributes:
         known: objects that are there and must not come again.
         is_ahead: of an image that the person may come to later: everything else goes first.
+        sight: which part of a very large image ``image`` is; ``known`` and the answers are of the whole one.
     """
 
     epoch: int
@@ -75,6 +77,7 @@ class LikeRequest:
     question: LikeQuestion
     known: tuple[Annotation, ...] = ()
     is_ahead: bool = False
+    sight: Sight | None = None
 
 
 def masks_of(known: Iterable[Annotation]) -> list[Mask]:

@@ -68,6 +68,8 @@ class EverythingRequest:
     """None: what suits the model."""
     begun: Begun | None = None
     """To go on from there."""
+    sight: Sight | None = None
+    """Which part of a very large image ``image`` is: the answers are of the whole one."""
 
 
 @dataclass(frozen=True, slots=True)

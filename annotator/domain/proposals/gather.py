@@ -11,6 +11,8 @@ from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.resuming import facts_of
 from annotator.domain.proposals.table import KeptProposal, ProposalTable
+from annotator.domain.seen import lies_in
+from annotator.domain.sight import Sight
 
 Covered = dict[int, frozenset[int]]
 """By annotation id, the ids of the proposals that the object covers; those that cover none are left out."""
@@ -51,6 +53,7 @@ class Gathering:
         table: the proposals that are there.
         dropped: ids of it that the person does not want; what is like them does not come again.
         begun: what a search that goes on begins with, and the proposals of the table that it is.
+        sight: the part of a very large image that is searched: what the same finder has found elsewhere stays.
     """
 
     def __init__(
@@ -60,16 +63,20 @@ class Gathering:
         finder: Finder,
         *,
         begun: Iterable[tuple[FoundObject, KeptProposal]] = (),
+        sight: Sight | None = None,
     ) -> None:
         self._table, self._finder = table, finder
+        elsewhere = set[int]()
+        if sight is not None:
+            same = (item for item in table.items if item.source == finder.source)
+            elsewhere = {item.id for item in same if not lies_in(item.mask, sight)}
         # The same finder's open ones are found again, or are not what it finds now.
         self._stay = [
             item
             for item in table.items
-            if item.id in dropped or not (finder.replaces_all or item.source == finder.source)
+            if item.id in dropped or item.id in elsewhere or not (finder.replaces_all or item.source == finder.source)
         ]
-        unwanted = [item for item in table.items if item.id in dropped]
-        self._unwanted = ProposalTable(unwanted)
+        self._unwanted = ProposalTable([item for item in table.items if item.id in dropped or item.id in elsewhere])
         self._next_id = max(table.index, default=0) + 1
         self._made: dict[int, tuple[Mask, KeptProposal | None]] = {}
         """By the identity of the mask that was answered, which is held so that it stays one."""

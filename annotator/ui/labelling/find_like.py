@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
 
 from annotator.domain.counting import counted
-from annotator.domain.errors import UserError
+from annotator.domain.errors import PromptError, UserError
 from annotator.domain.likeness.choosing import MOST_EXAMPLES, choose_examples
 from annotator.domain.mask import Mask
 from annotator.domain.ports.likeness import Examples, LikeQuestion
 from annotator.domain.project import Annotation
+from annotator.domain.seen import Seen
 from annotator.ui.labelling.proposal_keys import ProposalKeys
 from annotator.ui.labelling.proposal_search import WORDS
 from annotator.ui.labelling.proposals import LIKE
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.loading import TOO_LARGE, Picture
+from annotator.ui.threads.loading import Picture
 from annotator.ui.threads.worker import EngineClient
 
 NO_EXAMPLE = "Select one or a few objects, or accept one: all that is like them is looked for then."
@@ -60,7 +62,7 @@ class FindLike(QObject):
         if self._proposals.search.is_running:
             self._proposals.tell("The model is still searching; Esc stops it.")
             return
-        ask = self.ask_of_now()
+        ask = self.ask_of_now(self.find)
         if ask is None:
             return
         self._seen = frozenset(one.id for one in self._session.annotations)
@@ -77,17 +79,21 @@ class FindLike(QObject):
         is_like = self._proposals.source == LIKE and self._proposals.review.open_count > 0
         (self.find if is_like else self._proposals.ask)()
 
-    def ask_of_now(self) -> LikeAsk | None:
-        """What would be looked for now; None, and said why, when there is nothing."""
-        picture = self._proposals.picture
+    def ask_of_now(self, again: Callable[[], None]) -> LikeAsk | None:
+        """What would be looked for now; None, and said why, when there is nothing. None without a word: what is in view
+        of a very large image is still being read, and ``again`` is called when it is there.
+        """
+        picture = self._proposals.seeing.picture
         if picture is None or not self._session.is_writable:
             return None
-        if not self._client.can_answer or picture.is_overview:
-            is_large = picture.is_overview
-            self._proposals.tell(TOO_LARGE if is_large else "There is no model to ask: choose one in the Model menu.")
+        if not self._client.can_answer:
+            self._proposals.tell("There is no model to ask: choose one in the Model menu.")
+            return None
+        seen = self._proposals.seeing.now(again)
+        if seen is None:
             return None
         try:
-            ask = self._made(picture)
+            ask = self._made(picture, seen)
         except UserError as error:
             self._proposals.tell(str(error))
             return None
@@ -99,9 +105,9 @@ class FindLike(QObject):
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _made(self, picture: Picture) -> LikeAsk | None:
+    def _made(self, picture: Picture, seen: Seen) -> LikeAsk | None:
         """Raises:
-        PromptError: an example has no pixels.
+        PromptError: an example has no pixels, or none is in view.
         """
         session, last = self._session, self._last
         rows = session.annotations
@@ -117,13 +123,16 @@ class FindLike(QObject):
         masks = [mask for one in chosen if (mask := _mask_of(one)) is not None]
         if drawn is not None:
             masks.append(drawn)
-        size = (picture.loaded.width, picture.loaded.height)
-        masks = [mask for mask in masks if (mask.width, mask.height) == size]
-        unlike = self._unlike() if before else ()
-        examples = Examples(picture.loaded.rgb, picture.loaded.image_key, tuple(masks), unlike=unlike)
+        ids, inside = tuple(one.id for one in chosen), seen.inside(masks)
+        if masks and not inside and seen.sight is not None:
+            if last is not None and last.ids == ids:
+                return last  # learned in another part of the same image
+            raise PromptError("None of the examples is in view as a whole.", "Zoom or pan until one is.")
+        unlike = seen.inside(self._unlike()) if before else ()
+        examples = Examples(seen.rgb, seen.key, inside, unlike=unlike)
         category = session.category
         kind = chosen[-1].category_id if chosen else 0 if category is None else category.id
-        return LikeAsk(LikeQuestion((examples,)), tuple(one.id for one in chosen), kind, picture.image_id)
+        return LikeAsk(LikeQuestion((examples,)), ids, kind, picture.image_id)
 
     def _drawn(self) -> Mask | None:
         """The current object, when there is one that was not accepted before."""

@@ -98,7 +98,7 @@ class LikeFolder(QObject):
         if self._run is not None:
             self._tell("The folder is being searched already; the list of jobs stops it.")
             return
-        ask = self._find.ask_of_now()
+        ask = self._find.ask_of_now(self.start)
         info = self._client.info
         if ask is None or info is None:
             return
@@ -186,7 +186,7 @@ class LikeFolder(QObject):
         found, image, info = result.step.proposals or (), run.image, self._client.info
         by = ("", "") if info is None else (info.name, info.sha256)
         finder = Finder("like", *by, result.adapter, run.search.examples)
-        current = self._proposals.picture
+        current = self._proposals.seeing.picture
         store = self._session.store
         if store is None:
             return
@@ -202,7 +202,7 @@ class LikeFolder(QObject):
         run = self._run
         if run is None or run.image is None:
             return
-        current = self._proposals.picture
+        current = self._proposals.seeing.picture
         if current is not None and current.image_id == run.image.id:
             self._next()  # the person has come to it meanwhile: it is asked again, later
             return

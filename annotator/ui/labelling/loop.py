@@ -68,7 +68,7 @@ class LoopCommands(QObject):
         self.attributes = AttributeControl(window, session, refine)
         self.clipboard = ObjectClipboard(window, session, refine, views=views)
         self.refine_bar = RefineBar(window, session, refine, accept=self.accept, leave=self.cancel)
-        self.naming = Naming(window, session, picture=lambda: proposals.proposals.picture)
+        self.naming = Naming(window, session, picture=lambda: proposals.proposals.seeing.picture)
         self.naming.changed.connect(views.update_actions)
         self.slices = SliceControl(window, session)
         self.painting = Painting(window.canvas, session, refine, notices)

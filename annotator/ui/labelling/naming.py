@@ -27,13 +27,14 @@ from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.question import Answer
 from annotator.ui.threads.background import Errand
-from annotator.ui.threads.loading import TOO_LARGE, Picture
+from annotator.ui.threads.loading import Picture
 
 MOST_LOOKED_AT = 300
 """Objects of one image: 2 to 3 ms each."""
 MOST_REMEMBERED = 20_000
 LEAST_SCORE = 0.3
 """Of a model's guess, among all classes and what else a thing may be: below it nothing is suggested."""
+TOO_LARGE = "Objects of an image as large as this one are not named by how they look."
 TOO_FEW = "No class can be suggested yet: name a few objects of two classes or more"
 
 
@@ -112,6 +113,9 @@ class Naming(QObject):
         wanted = max((one for one in rows if one.id in chosen), key=lambda one: one.area, default=None)
         if picture is None or wanted is None or not self._session.is_writable:
             self._tell("There is no object to describe: select one.")
+            return
+        if picture.is_overview:
+            self._tell(TOO_LARGE)
             return
         if self._errand.is_busy:
             self._tell("A model is still being asked; Esc calls it off.")

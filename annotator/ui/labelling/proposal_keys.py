@@ -55,11 +55,11 @@ class ProposalKeys(QObject):
         self._canvas.setFocus()
 
     def find_everything(self) -> None:
-        """Take the proposal tool, and ask the model unless there are proposals already."""
+        """Take the proposal tool, and ask the model unless there are proposals in what it sees already."""
         self.take_tool()
         if self.proposals.search.is_running:
             self.proposals.tell("The model is still searching; Esc stops it.")
-        elif self.proposals.review.open_count:
+        elif self.proposals.seeing.has_open(self.proposals.review):
             self.proposals.tell_counts()
         else:
             self.proposals.ask()

@@ -39,6 +39,6 @@ class ProposalMarks(QObject):
         self._film.model.set_counts(counts, PROPOSALS_ROLE)
 
     def _on_changed(self) -> None:
-        picture = self._proposals.picture
+        picture = self._proposals.seeing.picture
         if picture is not None and self._proposals.book.is_read:
             self.set_count(picture.image_id, self._proposals.review.open_count)

@@ -14,9 +14,9 @@ from annotator.domain.project import Annotation
 from annotator.domain.proposals.gather import Finder, Gathering
 from annotator.domain.proposals.resuming import begun_from
 from annotator.domain.proposals.table import ProposalTable
+from annotator.domain.seen import Seen
 from annotator.jobs.job import Job
 from annotator.ui.threads.jobs import JobBoard
-from annotator.ui.threads.loading import Picture
 from annotator.ui.threads.proposal_work import ProposalWork
 from annotator.ui.threads.worker import EngineClient
 
@@ -38,7 +38,8 @@ class ProposalSearch(QObject):
         self._generation = 0
         self._job: Job | None = None
         self._gathering: Gathering | None = None
-        self._is_like = False
+        self._goes_on = False
+        """Whether a later search can go on where this one ends."""
         self.annotations: tuple[Annotation, ...] = ()
         """Objects of the image, kept up to date by the owner: what they cover is reported with every answer."""
         client.everything.connect(self._on_step)
@@ -62,7 +63,7 @@ class ProposalSearch(QObject):
 
     def begin(
         self,
-        picture: Picture,
+        seen: Seen,
         name: str,
         table: ProposalTable,
         dropped: frozenset[int],
@@ -71,7 +72,7 @@ class ProposalSearch(QObject):
         question: LikeQuestion | WordsQuestion | None = None,
         examples: tuple[int, ...] = (),
     ) -> None:
-        """Ask the model for everything in an image, or with a question for all that is like its examples, or that its
+        """Ask the model for everything that it sees, or with a question for all that is like its examples, or that its
         words name.
 
         Args:
@@ -82,26 +83,28 @@ class ProposalSearch(QObject):
         """
         self.stop()
         self._generation += 1
-        known = begun_from(table, done) if done else None
+        known = begun_from(table, done) if done and seen.sight is None else None
         begun, kept = (None, {}) if known is None else known
         pairs = [] if begun is None else [(one, kept[id(one)]) for one in begun.proposals]
-        self._is_like = question is not None
-        finder = replace(self.finder, source="like", examples=examples) if self._is_like else self.finder
+        is_like = question is not None
+        self._goes_on = question is None and seen.sight is None
+        finder = replace(self.finder, source="like", examples=examples) if is_like else self.finder
         if isinstance(question, WordsQuestion):
             finder = Finder(WORDS, question.finder)
-        self._gathering = Gathering(table, dropped, finder, begun=pairs)
-        what = "all like this" if self._is_like else "everything"
+        self._gathering = Gathering(table, dropped, finder, begun=pairs, sight=seen.sight)
+        what = "all like this" if is_like else "everything"
         what = question.ask.phrases.text or "what boxes show" if isinstance(question, WordsQuestion) else what
-        job = self._job = Job(f"Find {what} in {brief(name)}", on_cancel=self.cancel_wanted.emit)
+        where = brief(name) if seen.sight is None else f"{brief(name)}, the part in view"
+        job = self._job = Job(f"Find {what} in {where}", on_cancel=self.cancel_wanted.emit)
         self._board.add(job)
         job.begin()
-        about = (SEARCH_EPOCH, self._generation, picture.loaded.image_key, picture.loaded.rgb)
+        about = (SEARCH_EPOCH, self._generation, seen.key, seen.rgb)
         if question is None:
-            self._client.submit_everything(EverythingRequest(*about, begun=begun))
+            self._client.submit_everything(EverythingRequest(*about, begun=begun, sight=seen.sight))
         elif isinstance(question, WordsQuestion):
-            self._client.submit_everything(ConceptRequest(*about, question.ask, question.finder))
+            self._client.submit_everything(ConceptRequest(*about, question.ask, question.finder, seen.sight))
         else:
-            self._client.submit_like(LikeRequest(*about, question, self.annotations))
+            self._client.submit_like(LikeRequest(*about, question, self.annotations, sight=seen.sight))
         self.changed.emit()
 
     def stop(self) -> bool:
@@ -124,7 +127,7 @@ class ProposalSearch(QObject):
         if step.proposals is not None and self._gathering is not None:
             if result.finder is not None:
                 self._gathering.found_by(Finder(WORDS, result.finder.name, result.finder.sha256))
-            done = 0 if step.is_last or self._is_like else step.done
+            done = step.done if self._goes_on and not step.is_last else 0
             self._work.add(self._gathering, step.proposals, self.annotations, is_last=step.is_last, done=done)
         if step.is_last:
             self._job = None

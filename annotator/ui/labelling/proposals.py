@@ -6,7 +6,7 @@ the object is there, so that undo brings the proposals back by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,13 +26,14 @@ from annotator.domain.proposals.taking import take_edit
 from annotator.domain.proposals.teaching import Lessons
 from annotator.io.settings import Settings
 from annotator.ui.labelling.proposal_search import WORDS, ProposalSearch
+from annotator.ui.labelling.seeing import Seeing
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
 from annotator.ui.project.proposal_book import ProposalBook
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import utc_now
 from annotator.ui.shell.main_window import MainWindow
-from annotator.ui.threads.loading import TOO_LARGE, Picture
+from annotator.ui.threads.loading import Picture
 from annotator.ui.threads.proposal_work import Gathered, ProposalWork
 from annotator.ui.threads.worker import EngineClient
 
@@ -59,10 +60,7 @@ class Proposals(QObject):
         self._work = ProposalWork(self)
         self.search = ProposalSearch(client, self._work, window.jobs, parent=self)
         self.book = ProposalBook(session)
-        self.picture: Picture | None = None
-        """What is on the screen."""
-        self._waiting: Callable[[], None] | None = None
-        """What is to be asked as soon as what the file has is there."""
+        self.seeing = Seeing()
         self.source = EVERYTHING
         """Who found what the sliders are about."""
         self.words: WordsQuestion | None = None
@@ -107,14 +105,15 @@ class Proposals(QObject):
             examples: their ids, as far as they are objects.
         """
         image = self._session.image
-        if self.picture is None or image is None or not self._session.is_writable:
+        if self.seeing.picture is None or image is None or not self._session.is_writable:
             return
-        if not self._client.can_answer or self.picture.is_overview:
-            is_large = self.picture.is_overview
-            self.tell(TOO_LARGE if is_large else "There is no model to ask: choose one in the Model menu.")
+        if not self._client.can_answer:
+            self.tell("There is no model to ask: choose one in the Model menu.")
             return
-        self._waiting = partial(self.ask, question, examples) if self._work.is_busy else None
-        if self._waiting is None:
+        again = partial(self.ask, question, examples)
+        seen = self.seeing.now(again)
+        self.seeing.wait(again if self._work.is_busy or seen is None else None)
+        if seen is not None and not self.seeing.is_waited_for:
             if isinstance(question, WordsQuestion):
                 self.words = question
                 self._use_source(WORDS)
@@ -124,7 +123,7 @@ class Proposals(QObject):
             mark, finder = self.book.search if question is None else None, self.search.finder
             is_same = mark is not None and (mark.model_sha256, mark.adapter) == (finder.model_sha256, finder.adapter)
             done = mark.done if mark is not None and is_same else 0
-            about = (self.picture, image.path, self.review.table, self.review.dropped)
+            about = (seen, image.path, self.review.table, self.review.dropped)
             self.search.begin(*about, done=done, question=question, examples=examples)
 
     def take_in(self, found: Sequence[FoundObject], finder: Finder) -> None:
@@ -194,7 +193,7 @@ class Proposals(QObject):
         """This image is on the screen now, with its objects."""
         if picture is None or self._session.store is None:
             return
-        self.picture = picture
+        self.seeing.picture = picture
         rows = self.book.open(picture.image_id)
         for source in (LIKE, WORDS):
             if any(row[5] == source for row in rows):
@@ -212,7 +211,8 @@ class Proposals(QObject):
         self._work.forget()
         self.book.keep(self.review)
         self.book.close()
-        self.picture, self._waiting, self._lessons = None, None, Lessons()
+        self.seeing.picture, self._lessons = None, Lessons()
+        self.seeing.wait(None)
         self.words = None if self.words is None else self.words.elsewhere
         self._drops.clear()
         self._panel.set_can_change(False)
@@ -286,7 +286,8 @@ class Proposals(QObject):
             self.tell("No proposal lies in there by more than half.")
 
     def _on_image(self, record: ImageRecord | None) -> None:
-        if record is None or self.picture is None or record.id != self.picture.image_id:
+        shown = self.seeing.picture
+        if record is None or shown is None or record.id != shown.image_id:
             self.leave_image()
 
     def _on_class(self, category: Category | None) -> None:
@@ -307,14 +308,15 @@ class Proposals(QObject):
             known, now = ({one.id: one for one in rows} for rows in (found.annotations, self._session.annotations))
             touched = {one for one in known.keys() | now.keys() if _runs(known.get(one)) != _runs(now.get(one))}
             self._cover(touched, now)
-        if self._waiting is not None:
-            self._waiting()
+        if self.seeing.is_waited_for:
+            self.seeing.go_on()
         elif is_first and self._go_on():
             return
         elif found.is_last and not self.search.is_running:
             self.tell_counts()
-            if self.picture is not None and any(one.source == LIKE for one in found.table.items):
-                self._work.look_at(self.picture.loaded.rgb, found.table)
+            seen = self.seeing.at_once()
+            if seen is not None and any(one.source == LIKE for one in found.table.items):
+                self._work.look_at(seen, found.table)
 
     def _go_on(self) -> bool:
         """With a search that was not finished when the image was left, by the model that had begun it."""

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QThreadPool, QTimer, Signal, Slot
 
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import RgbArray
+from annotator.domain.seen import Seen
 from annotator.domain.sight import Sight
 from annotator.io.images.reader import LoadedImage
 from annotator.ui.canvas.canvas import Canvas
@@ -26,7 +27,9 @@ _COARSELY = "You and the model see it coarsely there."
 class SightControl(QObject):
     """Follows the view with one read at a time, the newest wish first. One per window."""
 
-    _arrived = Signal(str, object, object)
+    came = Signal()
+    """What the model is to see is there."""
+    _arrived = Signal(str, Sight, object, object)
 
     def __init__(
         self, canvas: Canvas, bench: Workbench, refine: RefineController, notices: Notices, parent: QObject
@@ -35,7 +38,9 @@ class SightControl(QObject):
         self._canvas, self._bench, self._refine, self._notices = canvas, bench, refine, notices
         self._key = ""
         """What the model sees, or is to see as soon as it is read; empty without a large image."""
-        self._waiting: tuple[str, Callable[[], RgbArray]] | None = None
+        self._seen: Seen | None = None
+        """What :attr:`_key` names, as soon as it is read."""
+        self._waiting: tuple[str, Sight, Callable[[], RgbArray]] | None = None
         self._is_running = False
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
@@ -65,14 +70,20 @@ class SightControl(QObject):
         key = loaded.image_key if sight == loaded.sight else _key(loaded.image_key, sight)
         if key == self._key:
             return
-        self._key = key
+        self._key, self._seen = key, None
         self._refine.look_at(key, sight)
         if sight == loaded.sight:
             self._waiting = None
+            self._seen = Seen(loaded.rgb, key, sight)
             self._refine.take_pixels(key, loaded.rgb)
             return
-        self._waiting = (key, _reading(read, sight))
+        self._waiting = (key, sight, _reading(read, sight))
         self._go_on()
+
+    def seen(self) -> Seen | None:
+        """What is in view, as the model gets it; None while it is read (:attr:`came`)."""
+        self.look()
+        return self._seen
 
     def shut_down(self) -> None:
         """The window closes: nothing that is still read is wanted."""
@@ -95,7 +106,11 @@ class SightControl(QObject):
         self._waiting = None
         if self._canvas.ground.tiles is not None:
             self._canvas.ground.tiles.failed.connect(self._on_lost_tile)
-        self._key = picture.loaded.image_key if picture is not None and picture.loaded.sight is not None else ""
+        sight = None if picture is None else picture.loaded.sight
+        self._key, self._seen = "", None
+        if picture is not None and sight is not None:
+            self._key = picture.loaded.image_key
+            self._seen = Seen(picture.loaded.rgb, self._key, sight)
         self._on_view()
 
     def _on_lost_tile(self, error: Exception) -> None:
@@ -111,18 +126,22 @@ class SightControl(QObject):
     def _go_on(self) -> None:
         if self._waiting is None or self._is_running:
             return
-        (key, read), self._waiting = self._waiting, None
+        (key, sight, read), self._waiting = self._waiting, None
         self._is_running = True
-        self._pool.start(PoolJob(read, lambda result, error: self._arrived.emit(key, result, error)))
+        self._pool.start(PoolJob(read, lambda result, error: self._arrived.emit(key, sight, result, error)))
 
-    @Slot(str, object, object)
-    def _on_arrived(self, key: str, rgb: RgbArray | None, error: Exception | None) -> None:
+    @Slot(str, Sight, object, object)
+    def _on_arrived(self, key: str, sight: Sight, rgb: RgbArray | None, error: Exception | None) -> None:
         self._is_running = False
         if rgb is not None:
+            if key == self._key:
+                self._seen = Seen(rgb, key, sight)
             self._refine.take_pixels(key, rgb)
         elif key == self._key:
             self._fall_back(error)
         self._go_on()
+        if not self._is_running:
+            self.came.emit()
 
     def _fall_back(self, error: Exception | None) -> None:
         """A part that cannot be read: the model goes on with the overview, so that no click waits for ever."""
@@ -131,6 +150,7 @@ class SightControl(QObject):
             return
         self._notices.warn(f"{error} {_COARSELY}", about=Subject.READING)
         self._key = picture.loaded.image_key
+        self._seen = Seen(picture.loaded.rgb, self._key, picture.loaded.sight)
         self._refine.show_anew(picture.loaded.rgb, self._key, picture.loaded.sight)
 
 

@@ -27,7 +27,6 @@ LRU_IMAGES = 8
 LRU_SMALL_IMAGES, SMALL_BYTES = 256, 192 << 20
 """So many are kept while all of them together are this small: the slices of a stack."""
 _THUMB_PX = 224
-TOO_LARGE = "This image is too large to be looked through as a whole: click its objects."
 
 
 @dataclass(frozen=True, slots=True, eq=False)

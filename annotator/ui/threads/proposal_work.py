@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from PySide6.QtCore import QObject, QThreadPool, Signal, Slot
 
 from annotator.domain.likeness.describe import Vectors, describe
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.gather import Covered, FoundObject, Gathering, covered_by_objects
 from annotator.domain.proposals.table import ProposalTable
+from annotator.domain.seen import Seen
 from annotator.io.project.proposals import kept_rows
 from annotator.ui.threads.loading import PoolJob
 
@@ -85,8 +84,8 @@ class ProposalWork(QObject):
 
         self._start(work)
 
-    def look_at(self, image: npt.NDArray[np.uint8], table: ProposalTable) -> None:
-        """See how each of them looks. ``image``: H x W x 3."""
+    def look_at(self, seen: Seen, table: ProposalTable) -> None:
+        """See how each of them looks, of those that lie in what is seen."""
         generation = self._generation
 
         def work() -> dict[int, Vectors] | None:
@@ -94,8 +93,8 @@ class ProposalWork(QObject):
             for one in table.items:
                 if generation != self._generation:
                     return None
-                if (one.mask.height, one.mask.width) == image.shape[:2]:
-                    looks[one.id] = describe(image, one.mask)
+                for mask in seen.inside((one.mask,)):
+                    looks[one.id] = describe(seen.rgb, mask)
             return looks
 
         def done(result: object, error: Exception | None) -> None:
