@@ -79,7 +79,7 @@ def _davis(dice: random.Random) -> dict[str, bytes]:
         values[10:20, 10:30] = dice.choice((1, 2, 254, 255))
         out = io.BytesIO()
         picture = Image.fromarray(values if dice.random() < 0.7 else np.repeat(values, 2, 1))
-        picture.convert(dice.choice(("P", "L", "I", "RGB"))).save(out, "PNG")
+        picture.convert(dice.choice(("P", "L", "I;16", "RGB"))).save(out, "PNG")
         data = out.getvalue()
         if dice.random() < 0.5:
             data = fuzz_images.damaged([data], np.random.default_rng(dice.getrandbits(32)))
