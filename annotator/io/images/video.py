@@ -21,9 +21,10 @@ from annotator.io.images.frame_store import FrameStore, VideoFacts
 from annotator.io.images.reader import COPY_AGAIN, Pixels, RgbArray, check_frame, check_size, frame_note, joined
 from annotator.io.images.survey import MAX_FRAMES, Survey
 
-_KEPT_BEFORE, _KEPT_ON_THE_WAY = 24, 4
-"""Frames before the wanted one are kept as well: a person goes back and forth. Fewer where decoding goes on: a video
-that plays passes over frames when it is late, and would be later still by keeping them."""
+_KEPT_BEFORE, _KEPT_ON_THE_WAY, _LATE = 24, 4, 48
+"""Frames before the wanted one are kept as well: a person goes back and forth. Fewer where decoding goes on by no more
+than a second or two: a video that plays passes over frames when it is late, and would be later still by keeping
+them."""
 _CONVERT = "Convert it to MP4 (H.264)."
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
@@ -100,11 +101,13 @@ _going: list[_Going] = []
 
 def _decode(stream: BinaryIO, name: str, stamp: tuple[int, ...], store: FrameStore, frame: int) -> RgbArray:
     """Decode up to the frame; it and those before it are stored."""
-    going, kept_before = (_going.pop() if _going else None), _KEPT_ON_THE_WAY
+    going = _going.pop() if _going else None
+    plays = going is not None and going.stamp == stamp and going.next <= frame <= going.next + _LATE
+    kept_before = _KEPT_ON_THE_WAY if plays else _KEPT_BEFORE
     if going is None or going.stamp != stamp or going.next > frame:
         if going is not None:
             going.capture.release()
-        going, kept_before = _Going(stamp, _open(stream, name)), _KEPT_BEFORE
+        going = _Going(stamp, _open(stream, name))
     try:
         while going.next < frame:
             number = going.next

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from annotator.domain.errors import ImageError
-from annotator.io.images import decoding, frame_store
+from annotator.io.images import decoding, frame_store, video
 from annotator.io.images.frame_source import open_frames
 from annotator.io.images.frame_store import FrameStore, VideoFacts
 from annotator.io.images.reading import is_supported, list_images, load_image, load_thumbnail, survey_files
@@ -59,6 +59,17 @@ def test_frames_are_the_right_ones_in_any_order(tmp_path: Path, name: str, code:
     assert f"at {order[-1] / 25:.2f} s" in image.note
     assert np.array_equal(load_image(path, frame=order[0]).rgb, load_image(path, frame=order[0]).rgb)
     assert load_thumbnail(path, frame=7, max_side=64).shape == (48, 64, 3)
+
+
+def test_after_a_jump_ahead_steps_back_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.avi", "MJPG", 120)
+    assert number_in(decoding.load_image(path, frame=0).rgb) == 0
+    assert number_in(decoding.load_image(path, frame=100).rgb) == 100
+    opens: list[str] = []
+    real = video._open
+    monkeypatch.setattr(video, "_open", lambda stream, name: opens.append(name) or real(stream, name))
+    assert [number_in(decoding.load_image(path, frame=frame).rgb) for frame in (95, 80, 101)] == [95, 80, 101]
+    assert opens == [], "a gigabyte is decoded anew from its first frame"
 
 
 def test_what_is_shown_first_is_what_was_stored(tmp_path: Path) -> None:
