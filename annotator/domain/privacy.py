@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
+
 
 class Identity(StrEnum):
     """What kind of thing an identifier is."""
@@ -28,9 +31,18 @@ _NO_NAMES = frozenset(
     (b"anonymous", b"anonymized", b"anonymised", b"anon", b"patient", b"unknown", b"test", b"phantom", b"none", b"name")
 )
 _Words = tuple[bytes, ...]
-_FEW, _LEAST_RUN = 30, 4
-"""Phrases that are looked for one by one, which is faster; letters of what is looked for together."""
+_LEAST_RUN = 4
+"""Letters of what is looked for together."""
 _RUN = re.compile(rb"[0-9a-z]{4,}")
+_LEAST_UID = 8
+"""Of the signs that follow each other in a UID: five numbers and what parts them are nine."""
+
+
+def _table(signs: bytes) -> bytes:
+    return bytes(sign in signs for sign in range(256))
+
+
+_IN_RUN, _IN_UID = _table(b"0123456789abcdefghijklmnopqrstuvwxyz"), _table(b"0123456789.")
 _RUN_OF_A_WORD = re.compile(rb"[0-9a-z]+(?!\xcc\x87)")
 _DOT = "\u0307"
 
@@ -46,6 +58,14 @@ class Identifiers:
 
     phrases: Mapping[bytes, tuple[tuple[_Words, Identity], ...]] = field(default_factory=dict)
     uids: frozenset[bytes] = frozenset()
+    _by_run: dict[bytes, list[_Words]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Phrases by what is looked for at once, as a clinic's project is of thousands of people; those that have no such
+    word by nothing."""
+
+    def __post_init__(self) -> None:
+        for phrase in (phrase for several in self.phrases.values() for phrase, _ in several):
+            run = _longest_run(phrase)
+            self._by_run.setdefault(run if len(run) >= _LEAST_RUN else b"", []).append(phrase)
 
     @property
     def is_empty(self) -> bool:
@@ -59,20 +79,42 @@ class Identifiers:
             for phrase, kind in self.phrases.get(word, ()):
                 if tuple(words[at : at + len(phrase)]) == phrase:
                     found.add(kind)
-        if self.uids and any(uid in self.uids for uid in _UID.findall(data)):
+        if self.uids and any(uid in self.uids for uid in _found(_UID, data, _IN_UID, _LEAST_UID)):
             found.add(Identity.UID)
         return frozenset(found)
 
     def _may_be_in(self, data: bytes) -> bool:
         """Without parting it into words: a cache holds gigabytes in which there is nothing to be found."""
-        phrases = [phrase for several in self.phrases.values() for phrase, _ in several]
         if _KELVIN in data:
-            return bool(phrases)
+            return bool(self.phrases)
         lowered = data.lower()
-        if len(phrases) > _FEW:  # one look for all of them: a clinic's project is of thousands of people
-            runs = set(_RUN.findall(lowered))
-            phrases = [one for one in phrases if (run := _longest_run(one)) in runs or len(run) < _LEAST_RUN]
-        return any(all(_is_word_in(lowered, word) for word in phrase) for phrase in phrases)
+        there = set(_found(_RUN, lowered, _IN_RUN, _LEAST_RUN)) & self._by_run.keys() if self._by_run else ()
+        likely = (phrase for run in there for phrase in self._by_run[run])
+        return any(
+            all(_is_word_in(lowered, word) for word in phrase) for phrase in (*likely, *self._by_run.get(b"", ()))
+        )
+
+
+def _found(pattern: re.Pattern[bytes], data: bytes, table: bytes, least: int) -> list[bytes]:
+    """As ``pattern.findall``, of a pattern that matches nothing but ``least`` and more signs of a table in a row. The
+    numbers of pictures have few such places: they are found at once."""
+    starts = _starts(data, table, least)
+    if starts.size > len(data) // 16:
+        return pattern.findall(data)
+    firsts = starts[np.diff(starts, prepend=-2) > 1].tolist()
+    lasts = starts[np.diff(starts, append=len(data) + least) > 1].tolist()
+    runs = [data[first : last + least] for first, last in zip(firsts, lasts, strict=True)]
+    return [one for run in runs for one in pattern.findall(run)]
+
+
+def _starts(data: bytes, table: bytes, least: int) -> npt.NDArray[np.intp]:
+    """Where ``least`` such signs follow each other, a power of two of them."""
+    inside = np.frombuffer(data.translate(table), np.bool_)
+    length = 1
+    while length < least:
+        inside = inside[:-length] & inside[length:]
+        length *= 2
+    return np.flatnonzero(inside)
 
 
 _KELVIN = "\u212a".encode()

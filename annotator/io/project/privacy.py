@@ -7,6 +7,7 @@ the thing; a file name that holds it is replaced by a number.
 from __future__ import annotations
 
 import os
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,8 +30,8 @@ from annotator.io.project.queries import ProjectQueries, table_values
 _CHUNK_BYTES, _OVERLAP_BYTES = 4 << 20, 1 << 10
 _HEAD_BYTES = 64 << 10
 """For the progress: what reading an image's head counts."""
-_LARGE_BYTES = 64 << 20
-"""Of a larger file in a cache only its beginning is read: embeddings are numbers behind a header."""
+_NUMBERS = ".safetensors"
+"""Of such a file only the header is searched: what follows are the numbers of an embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +137,17 @@ def _searched_bytes(path: Path) -> int:
     """How much of it is searched; nothing of what has gone meanwhile."""
     try:
         size = path.stat().st_size
+        return size if path.suffix != _NUMBERS else _header_bytes(path, size)
     except OSError:
         return 0
-    return size if size <= _LARGE_BYTES or path.suffix != ".safetensors" else min(size, _CHUNK_BYTES)
+
+
+def _header_bytes(path: Path, size: int) -> int:
+    """With the eight bytes that say its length; all of a file that has no such header."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    length = 8 + int.from_bytes(head[:8], "little")
+    return length if head[8:] == b"{" and length <= size else size
 
 
 def _identities(
@@ -215,19 +224,17 @@ def _in_file(place: _Place, wanted: Identifiers, progress: Callable[[int], objec
 def _read(
     place: _Place, search: Callable[[bytes], frozenset[Identity]], progress: Callable[[int], object]
 ) -> frozenset[Identity]:
-    """Block by block; what was added to a file since it was listed is searched as well, but for a cache's numbers."""
+    """Block by block; what was added to a file since it was listed is searched as well."""
     found: frozenset[Identity] = frozenset()
-    is_numbers = place.path.suffix == ".safetensors"
+    left = place.size if place.path.suffix == _NUMBERS else sys.maxsize
     read = 0
     with place.path.open("rb") as file:
         before = b""
-        while block := file.read(_CHUNK_BYTES):
+        while block := file.read(min(_CHUNK_BYTES, left - read)):
             progress(min(read, place.size))
             found |= search(before + block)
             before = block[-_OVERLAP_BYTES:]
             read += len(block)
-            if is_numbers and read >= place.size:
-                break
     return found
 
 

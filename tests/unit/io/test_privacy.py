@@ -168,7 +168,7 @@ def test_the_search_of_a_large_cache_says_how_far_it_is_and_can_be_stopped(folde
     cache = tmp_path / "own" / "cache_dir"
     cache.mkdir(parents=True)
     for number in range(5):
-        (cache / f"{number}.safetensors").write_bytes(bytes(3 << 20))
+        (cache / f"{number}.jpg").write_bytes(bytes(3 << 20))
     (cache / "note.txt").write_bytes(bytes(9 << 20))
     told: list[tuple[int, int]] = []
     with ProjectStore.open(folder / "scans.annot", read_only=True) as store:
