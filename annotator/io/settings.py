@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import reprlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ class Settings:
 
     ``warnings`` says, one sentence each, what in the file could not be used. Keys that are not in the table, comments
     and order stay in the file as they are, and so does what another window has changed meanwhile. A file that is not
-    TOML is never written over: it is put aside first.
+    TOML is never written over: it is put aside first. Any thread may change them, one at a time.
     """
 
     def __init__(self, path: Path, warnings: tuple[str, ...] = ()) -> None:
@@ -139,6 +140,8 @@ class Settings:
         self.warnings = warnings
         self._values: dict[str, SettingValue] = {}
         self._unsaved: set[str] = set()
+        self._turn = threading.Lock()
+        """Whose it is changes values and writes the file."""
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:
@@ -181,14 +184,15 @@ class Settings:
         fitted = _fit(setting, value)
         if fitted is None:
             raise UserError(f"{brief(value)!r} is not a value for {key}.", _hint(setting))
-        if fitted == self.get(key):
-            return False
-        if fitted == setting.default:
-            self._values.pop(key, None)
-        else:
-            self._values[key] = fitted
-        self._unsaved.add(key)
-        self._save()
+        with self._turn:
+            if fitted == self.get(key):
+                return False
+            if fitted == setting.default:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = fitted
+            self._unsaved.add(key)
+            self._save()
         return True
 
     def reset(self, key: str) -> bool:
@@ -197,13 +201,14 @@ class Settings:
 
     def remember_folder(self, folder: str) -> None:
         """Put a folder at the head of the recent ones and make it the last; as :meth:`set`."""
-        document = self._document_or_none()
-        recent = [folder, *(other for other in self._recent_of_all(document) if other != folder)][:RECENT_FOLDERS]
         if not _is_usable(folder):
             raise UserError(f"{folder[:80]!r} is not a value for last_folder.", _hint(_BY_KEY["last_folder"]))
-        self._values.update(recent_folders=recent, last_folder=folder)
-        self._unsaved |= {"recent_folders", "last_folder"}  # another window may have written its own
-        self._save(document)
+        with self._turn:
+            document = self._document_or_none()
+            recent = [folder, *(other for other in self._recent_of_all(document) if other != folder)][:RECENT_FOLDERS]
+            self._values.update(recent_folders=recent, last_folder=folder)
+            self._unsaved |= {"recent_folders", "last_folder"}  # another window may have written its own
+            self._save(document)
 
     def _document_or_none(self) -> tomlkit.TOMLDocument | None:
         """The file as it is now, where it can be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 
+from annotator.io import settings as settings_module
 from annotator.io.settings import Settings
 
 pytestmark = [
@@ -51,7 +53,7 @@ def test_the_menu_leads_back_and_can_be_cleared(desk):
     second.trigger()
     desk.until(lambda: newest(desk) == str(other))
     assert desk.session.store.image_root == other
-    assert kept(desk).get("last_folder") == str(other)
+    desk.until(lambda: kept(desk).get("last_folder") == str(other))
     menu_of(desk).actions()[-1].trigger()
     assert not menu_of(desk).isEnabled()
     assert kept(desk).get("recent_folders") == []
@@ -68,7 +70,7 @@ def test_a_project_kept_elsewhere_is_the_one_that_opens_next(desk):
     desk.window.canvas.setFocus()
     desk.key(Qt.Key.Key_X)
     desk.until(lambda: desk.session.image.status.value == "empty")
-    assert kept(desk).get("last_folder") == str(place)
+    desk.until(lambda: kept(desk).get("last_folder") == str(place))
     assert files._recent.start_folder == str(place.parent)
     files.open_path(Path(kept(desk).get("last_folder")))
     desk.until(lambda: desk.session.store is not None and desk.session.store.path == place)
@@ -93,6 +95,39 @@ def test_lists_settings_and_picture_have_an_event_each(desk):
     desk.program.files.open_path(desk.make_folder())
     desk.until(lambda: "after picture" in happened)
     assert happened[:4] == ["lists", "after lists", "settings", "after settings"]
+
+
+def test_the_place_is_written_beside_the_window_and_before_it_ends(desk, monkeypatch):
+    """Reading and writing the settings file took a frame of the first picture."""
+    gate, writers, write = threading.Event(), [], settings_module.write_atomic
+
+    def held(path, data, **options):
+        gate.wait(30)
+        writers.append(threading.current_thread())
+        write(path, data, **options)
+
+    desk.build()
+    with monkeypatch.context() as patch:
+        patch.setattr(settings_module, "write_atomic", held)
+        desk.program.files.open_path(desk.make_folder())
+        desk.until(lambda: desk.shown_row() == 0)
+        assert kept(desk).get("last_folder") == "", "the picture is there, and the file is not"
+        threading.Timer(0.05, gate.set).start()
+        desk.close()
+    assert kept(desk).get("last_folder") == str(desk.folder)
+    assert writers[0] is not threading.main_thread()
+
+
+def test_a_place_that_cannot_be_written_is_told(desk, monkeypatch):
+    desk.build()
+
+    def full(_path, _data, **_options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(settings_module, "write_atomic", full)
+        desk.program.files.open_path(desk.make_folder())
+        desk.until(lambda: "No space" in desk.window.status.message.text())
 
 
 def test_lists_of_many_images_are_made_without_a_collection(desk, monkeypatch):

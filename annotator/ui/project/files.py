@@ -306,6 +306,7 @@ class FileActions(QObject):
     def shut_down(self) -> None:
         """Wait for what still runs."""
         self._errand.shut_down()
+        self._recent.shut_down()
         self._import.shut_down()
         self._moved.shut_down()
         self.folder_question.shut_down()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, QThreadPool, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -15,6 +15,7 @@ from annotator.io.project.place import SUFFIX
 from annotator.io.settings import Settings
 from annotator.ui.look.plain import menu_text
 from annotator.ui.notices import Notices
+from annotator.ui.threads.loading import PoolJob
 
 _LABEL_PX = 360
 _SETTINGS = "settings"
@@ -28,6 +29,8 @@ class RecentPlaces(QObject):
         open_path: opens a folder or a project file.
     """
 
+    _remembered = Signal(object)
+
     def __init__(
         self,
         settings: Settings,
@@ -40,6 +43,9 @@ class RecentPlaces(QObject):
     ) -> None:
         super().__init__(parent)
         self._settings, self._notices, self._open_path = settings, notices, open_path
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(1)
+        self._remembered.connect(self._on_remembered)
         self.menu = QMenu("Open &recent", parent)
         menu.insertMenu(before, self.menu)
         menu.aboutToShow.connect(self.fill)
@@ -54,12 +60,17 @@ class RecentPlaces(QObject):
         return last or str(Path.home())
 
     def remember(self, project: Path, image_root: Path) -> None:
-        """What leads back to a project: its folder, or the file itself when nobody would look for it there."""
+        """What leads back to a project: its folder, or the file itself when nobody would look for it there. Written
+        beside the GUI thread, which has the first picture to show then."""
         is_plain = project.parent == image_root and project.stem == image_root.name
-        try:
-            self._settings.remember_folder(str(image_root if is_plain else project))
-        except UserError as error:
-            self._notices.tell(str(error), about=_SETTINGS)
+        place = str(image_root if is_plain else project)
+        self._pool.start(
+            PoolJob(lambda: self._settings.remember_folder(place), lambda _done, error: self._remembered.emit(error))
+        )
+
+    def shut_down(self) -> None:
+        """What is being written is written."""
+        self._pool.waitForDone()
 
     def fill(self) -> None:
         """Name the places, newest first; the disk is not asked whether they are still there."""
@@ -80,6 +91,13 @@ class RecentPlaces(QObject):
         short = f"~{place.removeprefix(home)}" if place.startswith(home + os.sep) else place
         fitting = self.menu.fontMetrics().elidedText(short, Qt.TextElideMode.ElideMiddle, _LABEL_PX)
         return menu_text(fitting)
+
+    @Slot(object)
+    def _on_remembered(self, error: Exception | None) -> None:
+        if isinstance(error, UserError):
+            self._notices.tell(str(error), about=_SETTINGS)
+        elif error is not None:
+            raise error
 
     def _clear(self) -> None:
         try:
