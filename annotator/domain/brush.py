@@ -18,6 +18,7 @@ from annotator.domain.difference import differs_within
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
 from annotator.domain.operations import Operation
+from annotator.domain.spare_copy import plane_of
 
 LARGEST_RADIUS_PX = 512.0
 MOST_STROKE_POINTS = 20_000
@@ -209,12 +210,7 @@ def _with_strokes(mask: Mask, strokes: tuple[Stroke, ...]) -> Mask:
     x0, y0, x1, y1 = max(0, min(lefts)), max(0, min(tops)), min(mask.width, max(rights)), min(mask.height, max(bottoms))
     if x1 <= x0 or y1 <= y0:
         return Mask.empty(mask.width, mask.height)
-    if (x0, y0, x1 - x0, y1 - y0) == (mask.x, mask.y, width, height):
-        plane = mask.bits.copy()
-    else:
-        plane = np.zeros((y1 - y0, x1 - x0), np.bool_)
-        if mask.bits.size:
-            plane[mask.y - y0 : mask.y - y0 + height, mask.x - x0 : mask.x - x0 + width] = mask.bits
+    plane = plane_of(mask, (x0, y0, x1, y1))
     for is_positive, parts in drawn:
         for part in parts:
             part.put(plane, x0, y0, is_positive=is_positive)

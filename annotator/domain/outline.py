@@ -14,6 +14,7 @@ from annotator.domain.areas import filled
 from annotator.domain.difference import differs_within
 from annotator.domain.mask import BoolArray, Mask
 from annotator.domain.polygon import MIN_IOU, mask_to_polygons
+from annotator.domain.spare_copy import plane_of
 
 Point = tuple[float, float]
 OutlineRing = tuple[Point, ...]
@@ -78,11 +79,7 @@ def _patched(mask: Mask, frame: tuple[int, int, int, int], inside: BoolArray, tu
     x0, y0, x1, y1 = frame
     if mask.bits.size:
         x0, y0, x1, y1 = min(x0, mask.x), min(y0, mask.y), max(x1, mask.x + columns), max(y1, mask.y + rows)
-    if (x0, y0, y1 - y0, x1 - x0) == (mask.x, mask.y, rows, columns):
-        plane = mask.bits.copy()
-    else:
-        plane = np.zeros((y1 - y0, x1 - x0), np.bool_)
-        plane[mask.y - y0 : mask.y - y0 + rows, mask.x - x0 : mask.x - x0 + columns] = mask.bits
+    plane = plane_of(mask, (x0, y0, x1, y1))
     part = plane[frame[1] - y0 : frame[3] - y0, frame[0] - x0 : frame[2] - x0]
     np.copyto(part, inside, where=turned)
     after = Mask(plane, x0, y0, mask.width, mask.height).tight()

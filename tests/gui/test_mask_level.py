@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QRectF
@@ -11,7 +14,7 @@ from annotator.domain.difference import differing_frames
 from annotator.domain.mask import Mask
 from annotator.ui.canvas import mask_level
 from annotator.ui.canvas.mask_items import MaskItem
-from annotator.ui.canvas.mask_level import MaskLevel
+from annotator.ui.canvas.mask_level import MaskLevel, prepare_level, prepared_level
 from annotator.ui.canvas.mask_picture import MaskLook, MaskPicture
 from tests.gui.test_items import render
 
@@ -102,3 +105,28 @@ def test_a_mask_under_something_else_that_moves_is_not_computed_again(
     plane[50:60, 50:60] = False
     item.set_mask(Mask.from_full(plane), look)
     assert (render(item, view, 2.0) != first).any()
+
+
+def test_a_mask_prepared_on_another_thread_is_painted_without_computing(
+    qapp: QApplication, computed: list[int]
+) -> None:
+    look, view, scale = MaskLook("#00c000", 0.5, is_strong=True), QRectF(0, 0, 1200, 900), 0.25
+    small = Mask(np.ones((500, 600), np.bool_), 300, 200, 1200, 900)
+    grown = Mask(np.ones((540, 640), np.bool_), 280, 180, 1200, 900)
+    item = MaskItem()
+    item.set_mask(grown, look)
+    wanted = render(item, view, scale)
+    item.set_mask(small, look)
+    render(item, view, scale)
+    prepare_level(grown, scale)
+    computed.clear()
+    item.set_mask(grown, look)
+    np.testing.assert_array_equal(render(item, view, scale), wanted)
+    assert computed == []
+    assert prepared_level(grown, 2) is None, "it is used up"
+    never_shown = Mask(np.ones((540, 640), np.bool_), 280, 180, 1200, 900)
+    prepare_level(never_shown, scale)
+    reference = weakref.ref(never_shown)
+    del never_shown
+    gc.collect()
+    assert reference() is None

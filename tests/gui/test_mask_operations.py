@@ -9,10 +9,12 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from annotator.domain import difference
+from annotator.domain import difference, spare_copy
 from annotator.domain.mask import Mask
 from annotator.domain.operations import Operation, OperationKind
 from annotator.domain.overlap import Overlap
+from annotator.ui.labelling import mask_operations
+from annotator.ui.threads import spare_copies
 
 K = Qt.Key
 LEFT = Qt.MouseButton.LeftButton
@@ -79,6 +81,19 @@ def test_growing_is_seen_before_it_is_kept_and_undone_in_one_step(open_desk) -> 
     assert desk.refine.state.mask.same_pixels(grown)
     desk.key(K.Key_Return)
     assert objects(desk)[desk.session.annotations[0].id].same_pixels(grown)
+
+
+def test_facts_of_the_image_do_not_drop_what_is_tried_out(open_desk) -> None:
+    """They are written when the person rests, which may be in the middle of a trial."""
+    desk = open_desk
+    draw(desk, 40, 30, 80, 60)
+    desk.session.facts.settle()
+    desk.key(K.Key_G, SHIFT)
+    tried(desk)
+    image = desk.session.image
+    desk.session.facts.take(image.id, sha256="0" * 64, width=image.width, height=image.height, extra={})
+    desk.session.facts.settle()
+    assert desk.window.area.operation.is_open
 
 
 def test_escape_and_another_stroke_drop_what_is_tried_out(open_desk) -> None:
@@ -254,3 +269,47 @@ def test_where_masks_differ_is_looked_up_beside_the_gui_thread(open_desk, monkey
     desk.key(K.Key_Escape)
     assert threads
     assert threading.get_ident() not in threads
+
+
+def test_what_is_tried_out_is_made_ready_to_paint_beside_the_gui_thread(open_desk, monkeypatch) -> None:
+    """Of 12 megapixels it takes a third of a frame."""
+    prepared, prepare = [], mask_operations.prepare_level
+    monkeypatch.setattr(
+        mask_operations,
+        "prepare_level",
+        lambda mask, scale: prepared.append((mask, scale, threading.get_ident())) or prepare(mask, scale),
+    )
+    desk = open_desk
+    draw(desk, 40, 30, 80, 60)
+    desk.key(K.Key_G, SHIFT)
+    tried(desk)
+    ((mask, scale, thread),) = prepared
+    assert mask is shown(desk)
+    assert scale == desk.window.canvas.zoom * desk.window.canvas.devicePixelRatioF()
+    assert thread != threading.get_ident()
+
+
+def test_a_large_mask_is_not_copied_by_the_edits_of_it(open_desk, monkeypatch) -> None:
+    """Into new memory that took most of a frame, now and then: the copy is made while the hand rests."""
+    for module in (spare_copy, spare_copies):
+        monkeypatch.setattr(module, "LEAST_BYTES", 500)
+    desk = open_desk
+    draw(desk, 40, 30, 80, 60)
+    spare = desk.refine._loop.spare
+
+    def ready():
+        spare.wait()
+        mask = desk.refine.state.mask
+        assert spare_copy.has_spare(mask)
+        return mask, spare_copy._Slot.spare.flat
+
+    for step in range(3):
+        before, flat = ready()
+        draw(desk, 45 + 8 * step, 40, 50 + 8 * step, 50, modifier=SHIFT)
+        assert np.shares_memory(desk.refine.state.mask.bits, flat)
+        assert desk.refine.state.mask.area < before.area
+    desk.key(K.Key_Z, CONTROL)
+    assert ready()[0].same_pixels(before)
+    desk.key(K.Key_Escape)
+    spare.wait()
+    assert spare_copy._Slot.spare is None, "no edit is expected"

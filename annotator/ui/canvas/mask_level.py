@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -47,6 +48,18 @@ class MaskLevel:
         self._tiles = self._tiles_of(blocks)
         x0, y0, x1, y1 = self._tiles
         self._is_known: npt.NDArray[np.bool_] = np.zeros((y1 - y0, x1 - x0), np.bool_)
+
+    @classmethod
+    def known(cls, mask: Mask, halvings: int, grey: Grey) -> MaskLevel:
+        """One whose blocks are all computed."""
+        level = cls(mask, halvings)
+        level._grey = grey
+        level._is_known[...] = True
+        return level
+
+    def whole(self) -> Grey:
+        """As :meth:`grey`, of all blocks."""
+        return self.grey(self._blocks)
 
     def grey(self, seen: Frame) -> Grey:
         """Rows x columns of all blocks; computed are those in ``seen``, blocks counted from the image's corner."""
@@ -96,6 +109,31 @@ class MaskLevel:
         self._show(mask, blocks)
         _copy_common(grey, before, self._grey, blocks)
         _copy_common(is_known, tiles, self._is_known, self._tiles)
+
+
+_prepared: WeakKeyDictionary[Mask, tuple[int, Grey]] = WeakKeyDictionary()
+"""Of masks that are about to be shown: how often they are halved, and the values. (A level would keep its mask.)"""
+
+
+def halvings_for(scale: float) -> int:
+    """How often a mask is halved that is seen at so many device pixels to one of its own."""
+    halvings = 0
+    while scale * (2 << halvings) <= 1.0:
+        halvings += 1
+    return halvings
+
+
+def prepare_level(mask: Mask, scale: float) -> None:
+    """Compute what painting a mask as a whole needs, at so many device pixels to one of its own. For another thread.
+    Nothing where single pixels are seen: then only a part of a large mask is."""
+    if halvings := halvings_for(scale):
+        _prepared[mask] = halvings, MaskLevel(mask, halvings).whole()
+
+
+def prepared_level(mask: Mask, halvings: int) -> MaskLevel | None:
+    """What was computed for this mask at this size; for one picture of it, which may use it up."""
+    prepared_for, grey = _prepared.pop(mask, (0, None))
+    return MaskLevel.known(mask, halvings, grey) if grey is not None and prepared_for == halvings else None
 
 
 def _common(one: Frame, other: Frame) -> Frame | None:

@@ -23,7 +23,7 @@ from annotator.domain.areas import Frame
 from annotator.domain.mask import Mask
 from annotator.ui.canvas.edge_bands import EdgeBands
 from annotator.ui.canvas.items import DeviceGrid
-from annotator.ui.canvas.mask_level import MaskLevel
+from annotator.ui.canvas.mask_level import MaskLevel, halvings_for, prepared_level
 
 OUTLINE_PX = 2.0
 SMOOTH_BELOW = 4.0
@@ -126,7 +126,10 @@ class MaskPicture:
         """The picture of another mask of the image, which differs only inside ``changed``: there alone it is computed
         again. This one is used up."""
         picture = MaskPicture(mask)
-        picture._levels = {halvings: level.edited(mask, changed) for halvings, level in self._levels.items()}
+        picture._levels = {
+            halvings: prepared_level(mask, halvings) or level.edited(mask, changed)
+            for halvings, level in self._levels.items()
+        }
         self._levels = {}
         return picture
 
@@ -168,12 +171,10 @@ class MaskPicture:
 
     def _coverage(self, grid: DeviceGrid, scale: float, margin: int) -> npt.NDArray[np.uint8]:
         """How much of each device pixel the mask covers, 0..255, with ``margin`` more on each side."""
-        halvings = 0
-        while scale * (2 << halvings) <= 1.0:
-            halvings += 1
+        halvings = halvings_for(scale)
         level = self._levels.get(halvings)
         if level is None:
-            level = self._levels[halvings] = MaskLevel(self.mask, halvings)
+            level = self._levels[halvings] = prepared_level(self.mask, halvings) or MaskLevel(self.mask, halvings)
         step = float(1 << halvings)
         # From the centre of a device pixel to the centre of a level's.
         x, y = grid.xs[0] / step - 0.5 - level.left, grid.ys[0] / step - 0.5 - level.top

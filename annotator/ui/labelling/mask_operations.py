@@ -12,8 +12,9 @@ from annotator.domain.drafts.state import RefineState
 from annotator.domain.mask import Mask
 from annotator.domain.object_edits import by_hand, masks_edit
 from annotator.domain.operations import AMOUNTS, Operation, OperationKind, simplified, union
-from annotator.domain.project import Annotation
+from annotator.domain.project import Annotation, Change
 from annotator.ui.canvas.latest import Latest
+from annotator.ui.canvas.mask_level import prepare_level
 from annotator.ui.labelling.views import Views
 from annotator.ui.look.numbers import grouped
 from annotator.ui.notices import Subject
@@ -73,14 +74,16 @@ class _Trial:
     effect: str = ""
 
 
-def _tried(trial: _Trial) -> _Trial:
-    """With the results. For another thread: a large mask takes a moment."""
+def _tried(trial: _Trial, scale: float) -> _Trial:
+    """With the results, to be seen at so many device pixels to an image pixel. For another thread: a large mask takes a
+    moment."""
     targets = [(None, trial.current)] if trial.current is not None else list(trial.selected)
     results = tuple(_result(trial.operation, row, mask) for row, mask in targets)
     if trial.current is not None:  # what the GUI thread will ask for is known then
         for seen in (trial.shown, trial.current):
             if seen is not None:
                 differing_frames(seen, results[0].after)
+        prepare_level(results[0].after, scale)
     return replace(trial, results=results, effect=_effect(results))
 
 
@@ -116,7 +119,7 @@ class MaskOperations(QObject):
         self._bar.dropped.connect(self.drop)
         self._bar.amount_changed.connect(self._on_amount)
         refine.state_changed.connect(self._on_refine)
-        session.changed.connect(lambda _change: self.drop())
+        session.changed.connect(self._on_change)
         session.image_changed.connect(lambda _image: self.drop())
 
     @property
@@ -221,7 +224,9 @@ class MaskOperations(QObject):
 
     def _try(self, trial: _Trial) -> None:
         self._trial = trial
-        self._work.start(lambda: _tried(trial), self._on_tried)
+        canvas = self._window.canvas
+        scale = canvas.zoom * canvas.devicePixelRatioF()
+        self._work.start(lambda: _tried(trial, scale), self._on_tried)
 
     def _on_tried(self, trial: _Trial) -> None:
         self._trial = trial
@@ -233,6 +238,10 @@ class MaskOperations(QObject):
         self._bar.show_effect(trial.effect)
         if self._is_wanted:
             self.apply()
+
+    def _on_change(self, change: Change) -> None:
+        if change.name != "image facts":  # what reading the image has shown changes no mask
+            self.drop()
 
     def _on_refine(self, state: RefineState) -> None:
         trial = self._trial

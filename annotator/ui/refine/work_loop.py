@@ -33,6 +33,7 @@ from annotator.domain.ports.requests import (
 )
 from annotator.domain.project import Change, Edit, ImageRecord, accept_edit, reclass_edit
 from annotator.domain.sight import Sight
+from annotator.ui.threads.spare_copies import SpareCopies
 from annotator.ui.threads.mask_encoder import MaskEncoder
 from annotator.ui.threads.worker import EngineClient
 
@@ -83,7 +84,7 @@ class WorkLoop(QObject):
         self._model: ModelInfo | None = client.info
         self._is_busy = False
         self._when_idle: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
-        self._encoder = MaskEncoder(self)
+        self._encoder, self.spare = MaskEncoder(self), SpareCopies(self)
         self._encoder.encoded.connect(self._on_mask_encoded)
         client.decoded.connect(self._on_decoded)
         client.encoded.connect(self._on_encoded)
@@ -153,7 +154,9 @@ class WorkLoop(QObject):
         self._store_accepted()
         self._ask()
         self._tell_drafts()  # first of all: nothing is shown, or said to be accepted, that a kill could take
-        self.state_changed.emit(self.state)
+        state = self.state
+        self.spare.prepare(state.mask)
+        self.state_changed.emit(state)
         self._tell_busy()
         self._call_when_idle()
 
