@@ -40,7 +40,7 @@ def make_spare(mask: Mask) -> bool:
     """Copy a mask for the edit that may come. Any thread; what was ready for another mask goes.
 
     Returns:
-        Whether there is a spare copy now: not for small masks, nor where there is no memory, which the edit itself says then.
+        Whether there is one now: not for small masks, nor where there is no memory, which the edit itself says then.
     """
     size = mask.bits.size
     if size < LEAST_BYTES:

@@ -33,8 +33,8 @@ from annotator.domain.ports.requests import (
 )
 from annotator.domain.project import Change, Edit, ImageRecord, accept_edit, reclass_edit
 from annotator.domain.sight import Sight
-from annotator.ui.threads.spare_copies import SpareCopies
 from annotator.ui.threads.mask_encoder import MaskEncoder
+from annotator.ui.threads.spare_copies import SpareCopies
 from annotator.ui.threads.worker import EngineClient
 
 
