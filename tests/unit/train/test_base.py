@@ -293,7 +293,7 @@ def test_a_killed_run_goes_on_to_the_bit(root: Path, tmp_path: Path, monkeypatch
     """A run at once and one that was killed some steps after its last saved state end alike."""
     ticks = iter(range(10**9))
     monkeypatch.setattr(base_run.time, "monotonic", lambda: float(next(ticks)))
-    settings = replace(SETTINGS, minutes=0.8, state_minutes=0.2)
+    settings = replace(SETTINGS, minutes=0.5, state_minutes=0.2)
     torch.set_num_threads(1)
 
     def run(folder: Path, dies_at: int | None, reading: Reading | None = None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_the_decoder_learns_and_the_base_stays(
 ) -> None:
     before = copy.deepcopy(segmenter.model.state_dict())
     bytes_before = base_path.read_bytes()
-    trainer = trainer_of(segmenter, windows, epochs=16, learning_rate=4e-3 / COPIES_SCALE)
+    trainer = trainer_of(segmenter, windows, epochs=8, learning_rate=4e-3 / COPIES_SCALE)
     seen: list[StepDone | EpochDone] = []
     base = run_adapter_training(trainer, windows, RunFolder(tmp_path / "run"), key="k", report=seen.append)
     epochs = [line for line in seen if isinstance(line, EpochDone)]
