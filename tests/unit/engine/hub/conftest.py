@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("transformers", reason="the extra hf is not installed")
-pytest.importorskip("timm", reason="the extra hf is not installed")
-
 from tests.unit.engine.hub.tiny_hub import KINDS, saved
+
+# Not imported before a test needs them: every process collects all tests, and one of them runs these.
+for name in ("transformers", "timm"):
+    if find_spec(name) is None:
+        pytest.skip(f"the extra hf is not installed: {name}", allow_module_level=True)
 
 
 @pytest.fixture(scope="session")

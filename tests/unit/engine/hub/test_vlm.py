@@ -15,11 +15,9 @@ from annotator.domain.naming import same_word
 from annotator.domain.ports.naming import Description
 from annotator.engine import weights
 from annotator.engine.finders import load_named
+from annotator.engine.hf.vlm import LONGEST_SIDE, VisionLanguage, outlined
 from annotator.engine.namers import NamerShelf
 from tests.unit.engine.hub.tiny_hub import picture
-
-pytest.importorskip("transformers", reason="the extra vlm is not installed")
-from annotator.engine.hf.vlm import LONGEST_SIDE, VisionLanguage, outlined
 from tests.unit.engine.hub.tiny_vlm import WORDS, saved_qwen, saved_vlm
 
 
