@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sam2.build_sam import build_sam2
 
 from annotator.domain.errors import DeviceMemoryError
 from annotator.domain.geometry import Box
@@ -17,7 +18,6 @@ from annotator.engine.cache import TieredCache
 from annotator.engine.sam2.adapted_decoder import Adapter
 from annotator.engine.sam2.adapter_network import AdapterConfig, PromptAdapter
 from annotator.engine.sam2.embedding import Sam2Embedding
-from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
@@ -156,8 +156,9 @@ def test_zoom_in_and_joint_decodes(card: torch.device, picture: np.ndarray) -> N
 
 def test_an_official_model(card: torch.device, picture: np.ndarray) -> None:
     torch.manual_seed(0)
-    model = build_config("configs/sam2.1/sam2.1_hiera_t.yaml").to(card)
-    engine = Sam2Segmenter(model, replace(BASE, name="tiny", device="cuda", image_size=1024))
+    smaller = ["++model.image_size=256"]  # all its parts are there, and each takes a moment
+    model = build_sam2("configs/sam2.1/sam2.1_hiera_t.yaml", None, "cpu", "eval", smaller).to(card)
+    engine = Sam2Segmenter(model, replace(BASE, name="tiny", device="cuda", image_size=256))
     network = PromptAdapter.on(model, AdapterConfig(256))
     assert next(network.parameters()).device == card
     embedding = engine.encode(picture, "k")
