@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not EMBEDDED, reason="the embedded model is not in this checkout"),
     pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there"),
 ]
-SIDE, FRAMES, KEY_AT = 72, 40, 37
+SIDE, FRAMES, KEY_AT = 72, 26, 23
 
 
 def disc(at: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:

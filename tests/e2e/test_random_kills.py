@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
-def test_nothing_is_lost_in_twenty_kills(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.e2e.random_kills", str(tmp_path / "pictures"), "--kills", "20"]
+def test_nothing_is_lost_in_a_dozen_kills(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.e2e.random_kills", str(tmp_path / "pictures"), "--kills", "12"]
     env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     env["ANNOTATOR_HOME"] = str(tmp_path / "home")
     done = subprocess.run([*command, "--steps", "24"], cwd=ROOT, env=env, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    summary = re.search(r"20 kills, (\d+) steps, (\d+) accepts in flight: 0 with a loss", done.stdout)
+    summary = re.search(r"12 kills, (\d+) steps, (\d+) accepts in flight: 0 with a loss", done.stdout)
     assert summary is not None, done.stdout
-    assert int(summary[1]) > 100
+    assert int(summary[1]) > 60
