@@ -25,6 +25,8 @@ from annotator.io.images.tiff_segments import JPEGS, check_segments
 from annotator.io.images.tiff_space import space_of
 
 _MOST_SEGMENT_BYTES = 256 << 20
+_BAND_BYTES = 16 << 20
+"""Read at a time of a page that is one strip."""
 _SIMILAR = 0.02
 """A smaller copy has the shape of the picture, up to this."""
 _LEAST_LEVEL_PX = 64
@@ -67,7 +69,7 @@ class TiffPyramid:
         page = self._pages[level]
         channels, size = int(page.samplesperpixel), page.dtype.itemsize
         pixels = region.width * region.height / step**2
-        ask_for(self._name, 1, 1, 2 * math.prod(page.chunks) * size + pixels * (2 * channels * size + 12))
+        ask_for(self._name, 1, 1, 2 * _segment_bytes(page) + pixels * (2 * channels * size + 12))
         return show_values(page, _values(page, region, step), self._name)
 
 
@@ -78,7 +80,7 @@ def _is_for_regions(page: Any) -> bool:
         and max(width, height) <= MOST_SIDE
         and page.dtype is not None
         and can_show_parts(page)
-        and math.prod(page.chunks) * page.dtype.itemsize <= _MOST_SEGMENT_BYTES
+        and _segment_bytes(page) <= _MOST_SEGMENT_BYTES
         and int(page.imagedepth) == 1
     )
 
@@ -120,8 +122,7 @@ def _values(page: Any, region: Region, step: int) -> npt.NDArray[Any]:
     """H x W x C: averages of ``step`` x ``step`` pixels where that is quickly had, else every ``step``-th."""
     rows, columns = -(-region.height // step), -(-region.width // step)
     out = np.zeros((rows, columns, int(page.samplesperpixel)), page.dtype)
-    for number in _segments_of(page, region):
-        values, (sample, plane, top, left, _), shape = _decoded(page, number)
+    for values, (sample, plane, top, left, _), shape in _segments(page, region, step):
         if values is None or plane:
             continue
         part = values[0, : shape[1], : shape[2]]
@@ -153,6 +154,46 @@ def _thinned(part: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
     return small.reshape(size[1], size[0], channels)
 
 
+def _is_plain(page: Any) -> bool:
+    """Whether a page is one long strip of rows as they are, of which any can be read: ImageJ writes stacks so."""
+    if page.is_tiled or page.planarconfig == 2 or len(page.dataoffsets) != 1 or not page.is_final:
+        return False
+    return bool(page.dataoffsets[0]) and page.databytecounts[0] >= page.nbytes > _BAND_BYTES
+
+
+def _row_bytes(page: Any) -> int:
+    return int(page.imagewidth) * int(page.samplesperpixel) * int(page.dtype.itemsize)
+
+
+def _segment_bytes(page: Any) -> int:
+    """What has to be in memory at a time."""
+    return max(_row_bytes(page), _BAND_BYTES) if _is_plain(page) else math.prod(page.chunks) * page.dtype.itemsize
+
+
+_Segment = tuple[Any, tuple[int, ...], tuple[int, ...]]
+"""Values (None where the file leaves them out), place and shape of a tile or strip, as tifffile gives them."""
+
+
+def _segments(page: Any, region: Region, step: int) -> Iterator[_Segment]:
+    """All that a region touches, of all planes."""
+    if _is_plain(page):
+        yield from _bands(page, region, step)
+    else:
+        yield from (_decoded(page, number) for number in _segments_of(page, region))
+
+
+def _bands(page: Any, region: Region, step: int) -> Iterator[_Segment]:
+    """The rows of a plain page."""
+    width, channels, row_bytes = int(page.imagewidth), int(page.samplesperpixel), _row_bytes(page)
+    at_once = max(step, _BAND_BYTES // row_bytes // step * step)
+    dtype, file = page.dtype.newbyteorder(page.parent.byteorder), page.parent.filehandle
+    for top in range(region.y0, region.y1, at_once):
+        rows = min(at_once, region.y1 - top)
+        file.seek(int(page.dataoffsets[0]) + top * row_bytes)
+        stored = np.frombuffer(file.read(rows * row_bytes), dtype).reshape(1, rows, width, channels)
+        yield stored.astype(page.dtype, copy=False), (0, 0, top, 0, 0), (1, rows, width, channels)
+
+
 def _segments_of(page: Any, region: Region) -> Iterator[int]:
     """Numbers of the tiles or strips that a region touches, of all planes."""
     down, across = int(page.chunked[0]), int(page.chunked[1])
@@ -167,8 +208,7 @@ def _segments_of(page: Any, region: Region) -> Iterator[int]:
                 yield (plane * down + row) * across + column
 
 
-def _decoded(page: Any, number: int) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
-    """A strip or tile, its place and its shape, as tifffile gives them; values None where the file leaves it out."""
+def _decoded(page: Any, number: int) -> _Segment:
     options: dict[str, Any] = {"_fullsize": bool(page.is_tiled)}
     if page.compression in JPEGS:
         options |= {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
@@ -178,5 +218,5 @@ def _decoded(page: Any, number: int) -> tuple[Any, tuple[int, ...], tuple[int, .
     if offset and count:
         file.seek(offset)
         segment = file.read(count)
-    found: tuple[Any, tuple[int, ...], tuple[int, ...]] = decode(segment, number, **(options if segment else {}))
+    found: _Segment = decode(segment, number, **(options if segment else {}))
     return found

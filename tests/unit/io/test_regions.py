@@ -11,6 +11,7 @@ import tifffile
 
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import ImageError
+from annotator.domain.window import Window
 from annotator.io.images import decoding, regions, tiff_regions, whole_slide
 from annotator.io.images.reading import load_image, load_region, load_thumbnail
 from tests.large_files import DARK, GREY, discs, write_pyramid
@@ -25,6 +26,7 @@ TILES = {"tile": (128, 128), "photometric": "rgb", "compression": "zlib"}
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch):
     monkeypatch.setattr(tiff_regions, "TILED_PIXELS", 100_000)
+    monkeypatch.setattr(tiff_regions, "_BAND_BYTES", 200_000)
     monkeypatch.setattr(whole_slide, "TILED_PIXELS", 100_000)
 
 
@@ -40,6 +42,9 @@ def files(tmp_path_factory):
         writer.write(RGB, subifds=1, metadata={"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}, **TILES)
         writer.write(RGB[::2, ::2], subfiletype=1, **TILES)
     tifffile.imwrite(folder / "strips.tif", RGB, photometric="rgb", rowsperstrip=50)
+    tifffile.imwrite(folder / "one strip.tif", RGB, photometric="rgb", rowsperstrip=H, byteorder=">")
+    deep = np.stack([DEEP // 2, DEEP])
+    tifffile.imwrite(folder / "imagej.tif", deep, imagej=True, rowsperstrip=H, metadata={"axes": "ZYX"})
     planes = np.ascontiguousarray(RGB.transpose(2, 0, 1))
     tifffile.imwrite(folder / "planes.tif", planes, photometric="rgb", planarconfig="separate", tile=(128, 128))
     tifffile.imwrite(folder / "deep.tif", DEEP, tile=(128, 128))
@@ -56,7 +61,9 @@ def overview(path):
     return decoding.load_image(path, may_be_overview=True)
 
 
-@pytest.mark.parametrize("name", ["below.tif", "behind.tif", "ome.ome.tif", "strips.tif", "planes.tif", "slide.svs"])
+@pytest.mark.parametrize(
+    "name", ["below.tif", "behind.tif", "ome.ome.tif", "strips.tif", "one strip.tif", "planes.tif", "slide.svs"]
+)
 def test_a_region_has_the_very_pixels_of_the_picture(files, name):
     if name.endswith(".svs"):
         pytest.importorskip("openslide")
@@ -118,6 +125,21 @@ def test_all_regions_of_deep_numbers_have_the_greys_of_the_overview(files):
         low, high = window.limits
         wanted = np.clip((part - low) / (high - low), 0, 1) * 255
         assert np.abs(got[..., 0] - wanted).max() <= 1
+
+
+def test_a_page_of_one_strip_is_read_row_by_row_and_needs_no_more_memory(files, monkeypatch):
+    path, region = files / "imagej.tif", Region(300, 500, 700, 900)
+    monkeypatch.setattr(tiff_regions, "_MOST_SEGMENT_BYTES", 300_000)  # the strip has 3.6 million
+    page = decoding.load_image(path, frame=1, may_be_overview=True)
+    assert (page.width, page.height) == (W, H)
+    assert "read as it is looked at" in page.note
+    low, high = 5_000.0, 30_000.0
+    window = Window.of_range(low, high)
+    wanted = np.clip((DEEP[500:900, 300:700] - low) / (high - low), 0, 1) * 255
+    for size in (400, 100):
+        got = decoding.read_region(path, frame=1, region=region, size_wh=(size, size), window=window)
+        assert got.shape == (size, size, 3)
+        assert np.abs(got[..., 0] - wanted[:: 400 // size, :: 400 // size]).max() <= (1 if size == 400 else 2)
 
 
 def test_who_does_not_ask_for_an_overview_gets_the_whole_picture(files):
