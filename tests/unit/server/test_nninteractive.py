@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from annotator.cli import main
-from annotator.server.compat.leases import IDLE_S, LEASES, LIVENESS_S, Leases
-from annotator.server.problems import Problem
 from tests.unit.server.conftest import Serve, is_problem
 
 remote = pytest.importorskip("nnInteractive.inference.remote")
@@ -156,33 +153,3 @@ def test_wrong_requests_are_refused(session: Any, http: TestClient) -> None:
 def _head(name: str, shape: tuple[int, ...]) -> bytes:
     text = name.encode()
     return struct.pack(f"<4sBBBB{len(text)}s{len(shape)}qI", b"NNIA", 1, 1, len(shape), len(text), text, *shape, 0)
-
-
-def test_leases_end_by_themselves() -> None:
-    clock = [0.0]
-    leases = Leases(now=lambda: clock[0])
-    held = [leases.claim("one") for _ in range(LEASES)]
-    with pytest.raises(Problem, match="taken"):
-        leases.claim("two")
-    with pytest.raises(Problem, match="expired"):
-        leases.of(held[0].token, "two")
-    leases.release(held[3].token, "two")  # another's stays
-    leases.release(held[0].token, "one")
-    again = leases.claim("two")
-    for _ in range(int(IDLE_S / LIVENESS_S)):  # a sign of life keeps it, until nothing was done for too long
-        clock[0] += LIVENESS_S - 1
-        leases.of(again.token, "two", is_active=False)
-    assert 0 < leases.left_s(again) < LIVENESS_S
-    with pytest.raises(Problem, match="expired"):
-        leases.of(held[1].token, "one")
-    clock[0] += LIVENESS_S
-    with pytest.raises(Problem, match="expired"):
-        leases.of(again.token, "two")
-
-
-def test_without_its_package_the_contract_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "blosc2", None)
-    assert main(["serve", "--compat", "nninteractive", "--port", "0"]) == 2
-    assert "pip install 'annotator[nninteractive]'" in capsys.readouterr().err
