@@ -39,10 +39,10 @@ class EngineFeedback(QObject):
         client.failed.connect(self._on_failure)
         self._refresh()
 
-    def show_image(self, image_key: str) -> None:
-        """Another image is shown; an empty key: none, or one that is still read."""
+    def show_image(self, image_key: str, *, is_slice: bool = False) -> None:
+        """Another image is shown; an empty key: none, or one that is still read. ``is_slice``: of the same series."""
         self._image_key = image_key
-        self._status.clear_times()
+        self._status.clear_times(keeps_room=is_slice)
         self.set_busy("encode", is_busy=False)
 
     def show_refine(self, state: RefineState) -> None:

@@ -24,6 +24,7 @@ from annotator.domain.project import Annotation, Category, Review
 from annotator.ui.look.elided import ElidedLabel
 from annotator.ui.look.icons import icon
 from annotator.ui.look.plain import menu_text, title_text
+from annotator.ui.look.still import StillLabel
 from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.chips import class_icon
 from annotator.ui.panels.class_menu import ClassDetails, class_menu
@@ -51,7 +52,7 @@ class PanelDock(QDockWidget):
         self.subject = ElidedLabel(Qt.TextElideMode.ElideMiddle)
         """What is open, in the room that the rest of the line leaves."""
         self.subject.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.detail = QLabel("")
+        self.detail = StillLabel()
         self.detail.setObjectName("dim")
         row.addWidget(heading)
         row.addWidget(self.subject, 1)

@@ -21,9 +21,10 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
 from annotator.domain.counting import counted
+from annotator.ui.look.still import StillLabel
 from annotator.ui.look.theme import Theme
 from annotator.ui.shell.timeline import NOTCH, Timeline
 
@@ -235,7 +236,7 @@ class SliceBar(QFrame):
         self.speed_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.speed_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.speed_button.setMenu(QMenu(self.speed_button))
-        self.label = QLabel()
+        self.label = StillLabel()
         self.label.setObjectName("dim")
         self._slices = Slices(())
         self.timeline = Timeline(theme)
@@ -292,7 +293,8 @@ class SliceBar(QFrame):
         """Where one is. The label is as wide as it ever gets, so that the slider keeps its length while it is moved."""
         if self._slices.marks:
             last = "  ·  ".join(self._words(self._slices, len(self._slices.marks) - 1))
-            self.label.setMinimumWidth(self.fontMetrics().horizontalAdvance(last) + 4)
+            if (least := self.fontMetrics().horizontalAdvance(last) + 4) != self.label.minimumWidth():
+                self.label.setMinimumWidth(least)
             self.label.setText("  ·  ".join(self._words(self._slices, self.track.position)))
 
     def _words(self, slices: Slices, position: int) -> Sequence[str]:

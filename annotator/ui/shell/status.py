@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
+from PySide6.QtWidgets import QStatusBar, QWidget
 
 from annotator.domain.ports.engine import ModelInfo, Travel
 from annotator.ui.look.elided import ElidedLabel
+from annotator.ui.look.still import StillLabel
 from annotator.ui.notices import is_part_of
 
 _MESSAGE_MS = 8000
@@ -41,23 +42,23 @@ class StatusLine(QStatusBar):
         self.decode = self._fact("Click time", _CLICK_TIP)
         self.extent = self._fact("Size", _SIZE_TIP)
         self.extent.hide()
-        self.place = self._fact("Cursor position", "Image pixel under the cursor")
-        self.zoom = self._fact("Zoom", "Screen pixels per image pixel")
+        # Room for the longest text, so that nothing beside them moves with the cursor.
+        self.place = self._fact("Cursor position", "Image pixel under the cursor", "00000, 00000")
+        self.zoom = self._fact("Zoom", "Screen pixels per image pixel", "0000 %")
         self._topic = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.message.clear)
         self.message.setAccessibleName("Messages")
-        # Room for the longest text, so that nothing beside them moves with the cursor.
-        for label, longest in ((self.place, "00000, 00000"), (self.zoom, "0000 %")):
+        for label in (self.place, self.zoom):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label.hide()
-            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(longest) + _PADDING_PX)
+            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(label.longest) + _PADDING_PX)
         self.clear_times()
         self.set_place(None, None)
 
-    def _fact(self, name: str, tip: str) -> QLabel:
-        label = QLabel()
+    def _fact(self, name: str, tip: str, longest: str = "") -> StillLabel:
+        label = StillLabel(longest)
         label.setAccessibleName(name)
         label.setToolTip(tip)
         self.addPermanentWidget(label)
@@ -97,13 +98,17 @@ class StatusLine(QStatusBar):
             self.engine.setText("no model")
             self.engine.setToolTip(reason)
 
-    def clear_times(self) -> None:
+    def clear_times(self, *, keeps_room: bool = False) -> None:
+        """``keeps_room``: others come in a moment."""
         for label in (self.encode, self.decode):
-            label.clear()
-            label.hide()
+            if keeps_room:
+                label.blank()
+            else:
+                label.clear()
+                label.hide()
 
     @staticmethod
-    def _show(label: QLabel, text: str) -> None:
+    def _show(label: StillLabel, text: str) -> None:
         label.setText(text)
         label.show()
 
