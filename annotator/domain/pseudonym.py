@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from functools import lru_cache
 
 SALT_BYTES = 32
 
@@ -14,6 +15,7 @@ def new_salt() -> str:
     return secrets.token_hex(SALT_BYTES)
 
 
+@lru_cache(maxsize=1024)
 def pseudonym(salt: str, kind: str, identifier: str) -> str:
     """32 hexadecimal characters that stand for an identifier (a UID, a patient's number).
 

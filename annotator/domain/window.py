@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, cast, get_args
 
 from annotator.domain.greys import linear_limits
@@ -141,6 +142,7 @@ class Window:
         )
 
 
+@lru_cache(maxsize=256)
 def window_from_json(text: str) -> Window | None:
     """What :meth:`Window.to_json` wrote; None for anything else, such as a later version's."""
     try:

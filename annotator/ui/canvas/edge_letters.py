@@ -31,6 +31,8 @@ class EdgeLetters(QWidget):
 
     def show_letters(self, letters: Letters) -> None:
         """Empty ones: nothing is known."""
+        if letters == self.letters:
+            return
         self.letters = letters
         words = ("left", "right", "top", "bottom")
         told = ", ".join(f"{where} {letter}" for where, letter in zip(words, letters, strict=True))

@@ -85,10 +85,10 @@ class ImageFacts(QObject):
         super().__init__(parts.window)
         self._session, self._bench = parts.session, parts.bench
         self._panel, self._dock = cast(ImageFactsPanel, parts.window.panels["facts"]), parts.window.docks["facts"]
-        parts.session.image_changed.connect(self._show)
+        parts.bench.picture_gone.connect(self._show)
         parts.session.opened.connect(self._show)
         parts.session.changed.connect(self._on_change)
-        parts.bench.picture_shown.connect(self._show)
+        parts.bench.passing.stayed.connect(self._show)
         self._dock.visibilityChanged.connect(self._show)
 
     def shut_down(self) -> None:

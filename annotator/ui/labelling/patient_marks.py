@@ -30,7 +30,7 @@ class PatientMarks(QObject):
         self.letters = EdgeLetters(window.canvas)
         self._is_told = False
         session.opened.connect(self._on_opened)
-        session.image_changed.connect(self._on_image)
+        bench.picture_gone.connect(lambda: self.letters.show_letters(NO_LETTERS))
         bench.picture_shown.connect(self._on_picture)
 
     def _on_opened(self) -> None:
@@ -38,10 +38,6 @@ class PatientMarks(QObject):
         self._is_told = False
         self._notices.withdraw(TEXT_IN_PIXELS)
         self.letters.show_letters(NO_LETTERS)
-
-    def _on_image(self, _image: object) -> None:
-        if self._bench.picture is None:
-            self.letters.show_letters(NO_LETTERS)
 
     def _on_picture(self, _image_id: int) -> None:
         picture = self._bench.picture

@@ -57,7 +57,9 @@ class WindowLevel(QObject):
         self._spring = _Spring(self, window)
         session.opened.connect(self._on_opened)
         bench.picture_shown.connect(self._on_picture)
+        bench.passing.stayed.connect(self._show_panel)
         session.image_changed.connect(self._on_image)
+        bench.picture_gone.connect(self._leave)
         self._canvas.windowed.connect(self._on_gesture)
         self._painter.previewed.connect(self._on_preview)
         self._painter.painted.connect(self._on_painted)
@@ -137,7 +139,8 @@ class WindowLevel(QObject):
 
     def _on_image(self, _image: object) -> None:
         if self._bench.picture is None:  # one that was in memory is shown already
-            self._leave()
+            self._forget_wishes()
+            self._now = None
 
     def _leave(self) -> None:
         self._forget_wishes()
@@ -159,8 +162,15 @@ class WindowLevel(QObject):
             self._book.hold_for_slices(picture.loaded)
         self._now = picture.loaded.window or source.default
         self._canvas.right_drag.is_wanted = picture.loaded.extra.get("Modality") in MODALITIES and source.is_deep
-        self._panel.show_source(source, picture.spread, self._with_keys(presets_of(source, picture.spread)))
-        self._refresh_panel()
+        self.changed.emit()
+
+    def _show_panel(self, _image_id: int) -> None:
+        """The panel tells of the image that stays: its histogram alone takes a tenth of a frame."""
+        picture = self._bench.picture
+        if picture is not None:
+            source = picture.loaded.source
+            self._panel.show_source(source, picture.spread, self._with_keys(presets_of(source, picture.spread)))
+            self._refresh_panel(is_told=True)
 
     def _with_keys(self, presets: tuple[Preset, ...]) -> list[tuple[str, Preset]]:
         """With the keys that choose them."""
@@ -248,7 +258,7 @@ class WindowLevel(QObject):
             self._refresh_panel()
         self._notices.warn(message, about=Subject.WINDOW)
 
-    def _refresh_panel(self) -> None:
+    def _refresh_panel(self, *, is_told: bool = False) -> None:
         picture = self._bench.picture
         if picture is None or self._now is None:
             return
@@ -260,7 +270,8 @@ class WindowLevel(QObject):
         else:
             scope = "For this series" if self._book.is_of_series(picture.loaded) else "For this image"
         self._panel.show_window(self._now, scope)
-        self.changed.emit()
+        if not is_told:
+            self.changed.emit()
 
 
 class _Spring(QObject):

@@ -20,6 +20,7 @@ from annotator.ui.canvas.tools.specs import LOOKING_TOOL, tool_spec
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.kept_drafts import KeptDrafts
 from annotator.ui.labelling.loop import LoopCommands
+from annotator.ui.labelling.passing import PassingSlices
 from annotator.ui.labelling.resting_pointer import RestingPointer
 from annotator.ui.labelling.views import Views
 from annotator.ui.look.numbers import grouped
@@ -57,6 +58,8 @@ class Workbench(QObject):
     """An image was to be shown, of a folder to which the person has not agreed."""
     picture_shown = Signal(object)
     """The id of the image that the canvas shows now, with its objects."""
+    picture_gone = Signal()
+    """The canvas shows nothing any more. From slice to slice it keeps the last one until the next is there."""
     picture_redone = Signal(object)
     """The same image is shown in other greys."""
 
@@ -81,6 +84,7 @@ class Workbench(QObject):
         """What the canvas shows; None while the next image is read."""
         self._series_id = 0
         """Whose slice is on the canvas; 0: none."""
+        self.passing = PassingSlices(self)
         self._position, self._is_backward = 0, False
         """Of the wanted image in its series, and whether the person goes through it from the end."""
         self.before_prompt: Callable[[], None] = lambda: None
@@ -170,7 +174,8 @@ class Workbench(QObject):
         if is_beside and record is not None:
             self._is_backward = record.position < self._position
         self._position = 0 if record is None else record.position
-        self._leave_picture(keeps_canvas=is_beside)
+        is_at_hand = is_beside and record is not None and self._loader.cached(record.id) is not None
+        self._leave_picture(keeps_canvas=is_beside, is_at_hand=is_at_hand)
         self._feedback.set_busy("image", is_busy=record is not None)
         self._notices.withdraw(Subject.IMAGE)
         if record is not None:
@@ -178,10 +183,12 @@ class Workbench(QObject):
             try:
                 path = self._session.image_path(record)
             except ProjectFolderError:
+                self._leave_picture(keeps_canvas=is_beside)
                 self._views.has_failed = True
                 self._feedback.set_busy("image", is_busy=False)
                 self.folder_refused.emit()
             except ProjectError as error:  # a stranger's project names a file outside of the folder
+                self._leave_picture(keeps_canvas=is_beside)
                 self._on_unreadable(self._epoch, record.id, str(error))
             else:
                 self._loader.request(self._epoch, record.id, path, frame=record.frame, keeps_ahead=is_beside)
@@ -195,21 +202,29 @@ class Workbench(QObject):
         """Nothing of the project before it is offered any more."""
         self._leave_picture()
 
-    def _leave_picture(self, *, keeps_canvas: bool = False) -> None:
-        """Clear the canvas. The draft is kept: coming back brings it back."""
+    def _leave_picture(self, *, keeps_canvas: bool = False, is_at_hand: bool = False) -> None:
+        """Clear the canvas. The draft is kept: coming back brings it back.
+
+        Args:
+            keeps_canvas: another slice of the series comes.
+            is_at_hand: in this very event, so that nothing needs to change twice.
+        """
         self._refusals.leave_image()
         self._window.canvas.open_gesture.finish()
-        self._refine.close_image()
         self.picture = None
         if not keeps_canvas:
+            self.passing.leave()
             self._clear_canvas()
-        self._views.show_picture(False, is_passing=keeps_canvas)
-        self._feedback.show_image("")
+        if not is_at_hand:
+            self._refine.close_image()
+            self._views.show_picture(False, is_passing=keeps_canvas)
+            self._feedback.show_image("", is_slice=keeps_canvas)
         self._notices.withdraw(Subject.IMAGE)
 
     def _clear_canvas(self) -> None:
         self._window.canvas.set_image(None)
         self._series_id = 0
+        self.picture_gone.emit()
 
     def leave_project(self) -> None:
         """Another project takes the place of this one: its drafts stay in its file."""
@@ -224,11 +239,11 @@ class Workbench(QObject):
         self._session.facts.take(
             record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra
         )
-        self._feedback.show_image(loaded.image_key)
+        is_slice, self._series_id = 0 != record.series_id == self._series_id, record.series_id
+        self._feedback.show_image(loaded.image_key, is_slice=is_slice)
         self._window.canvas.spacing_mm = (self._session.image or record).spacing_mm
-        self._window.canvas.set_image(picture.prepared, keeps_view=0 != record.series_id == self._series_id)
-        self._series_id = record.series_id
-        self._views.show_picture(True)
+        self._window.canvas.set_image(picture.prepared, keeps_view=is_slice)
+        self._views.show_picture(True, is_passing=is_slice)
         self._notices.withdraw(Subject.READING)
         if self._session.is_writable:
             self._refine.set_category(self._session.category)
@@ -241,6 +256,7 @@ class Workbench(QObject):
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
+        self.passing.show(record.id, is_slice=is_slice)
         if record.series_id:
             self._preload_neighbours()  # at once: who goes through a stack does not wait for the model
 

@@ -180,8 +180,11 @@ class ImageModel(QAbstractListModel):
         """The image that is open."""
         before, self._current = self._current, image_id
         place = self._place_of.get(image_id, -1)
-        if place in self._head_of:
-            self._visited[self._head_of[place]] = place
+        head = self._head_of.get(place)
+        if head is not None:
+            self._visited[head] = place
+        if head is not None and head == self._head_of.get(self._place_of.get(before, -1)):
+            return  # from slice to slice the tile of the series looks the same
         self._refit((before, image_id))
         for changed in {before, image_id}:
             self._tell(changed, IS_CURRENT_ROLE, ROW_ROLE)

@@ -1,5 +1,5 @@
-"""What reading images has shown, on its way into the project's file: written when the person rests, so that going
-through a series does not wait for it."""
+"""What reading images has shown, and where the person is, on its way into the project's file: written when the person
+rests, so that going through a series does not wait for it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class FactBook(QObject):
         super().__init__(session)
         self._session = session
         self._waiting: dict[int, _Facts] = {}
+        self._position = 0
+        """The image that was gone to, as long as the file does not know."""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._changed: set[int] = set()
@@ -44,7 +46,12 @@ class FactBook(QObject):
     @property
     def is_waiting(self) -> bool:
         """Whether something is not written yet."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._position)
+
+    def take_position(self, image_id: int) -> None:
+        """Remember which image is open."""
+        self._position = image_id
+        self._timer.start(REST_MS)
 
     def take(self, image_id: int, *, sha256: str, width: int, height: int, extra: dict[str, Any]) -> None:
         """Remember what reading an image showed; a replaced image file is reported."""
@@ -68,7 +75,7 @@ class FactBook(QObject):
     def settle(self) -> None:
         """Write what waits now."""
         self._timer.stop()
-        if self._waiting:
+        if self.is_waiting:
             self._write(len(self._waiting))
 
     def _write(self, count: int) -> None:
@@ -77,6 +84,9 @@ class FactBook(QObject):
         chosen = [*self._waiting.items()][:count]
         for image_id, _ in chosen:
             del self._waiting[image_id]
+        position, self._position = self._position, 0
+        if position:
+            session.remember("position", str(position))
         if store is None:
             self._waiting.clear()
             self._changed.clear()

@@ -197,7 +197,7 @@ class ProjectSession(QObject):
         self.large.settle()
         self._current_id = image_id
         self._read_annotations()
-        self.remember("position", str(image_id))
+        self.facts.take_position(image_id)
         self.slices.visit(self.image)
         self.image_changed.emit(self.image)
 
