@@ -99,12 +99,15 @@ def step_to_one_at_hand(video: Any) -> None:
     assert video.program.bench.picture.image_id == following.id, "in this very event"
 
 
-def test_a_step_lays_nothing_out_and_tells_of_each_slice_once(video: Any) -> None:
+def test_a_step_lays_nothing_out_and_tells_of_each_slice_once(video: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A label that changes asked for a new layout up to the window, which then was painted as a whole."""
+    monkeypatch.setattr(fact_book, "REST_MS", 60_000)
+    video.program.bench.passing._timer.setInterval(60_000)
     video.window.status.encode.setText("encode 88888 ms cached")
     for _ in range(3):
         step_to_one_at_hand(video)  # the labels have the room of their longest text then
-    QApplication.processEvents()
+    for _ in range(8):
+        QApplication.processEvents()  # a new layout goes up from widget to widget, an event each
     layouts, states = Counter(QEvent.Type.LayoutRequest, video.window), list[object]()
     enabled, enable = list[object](), video.window.actions_by_id.enable
     video.refine.state_changed.connect(states.append)
@@ -119,6 +122,7 @@ def test_a_step_lays_nothing_out_and_tells_of_each_slice_once(video: Any) -> Non
 
 
 def test_panels_that_tell_of_a_slice_follow_when_the_person_rests(video: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fact_book, "REST_MS", 60_000)
     window, passing = video.window, video.program.bench.passing
     for name in ("facts", "window"):
         window.show_panel(name, True)

@@ -216,7 +216,8 @@ class Proposals(QObject):
         self.words = None if self.words is None else self.words.elsewhere
         self._drops.clear()
         self._panel.set_can_change(False)
-        self.show(self.review.with_table(ProposalTable(), dropped=frozenset(), covered={}))
+        if len(self.review.table) or self.review.dropped or self.review.covered:  # mostly there is none
+            self.show(self.review.with_table(ProposalTable(), dropped=frozenset(), covered={}))
 
     def shut_down(self) -> None:
         """Wait for what still runs, and remember the sliders."""
