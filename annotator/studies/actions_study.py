@@ -1,0 +1,172 @@
+"""How many clicks and keys it takes to label every object of crowded images by proposals.
+
+    python -m annotator.studies.actions_study DEV/dsb2018_nuclei --model nano-3 --images 4
+
+A person is played who asks for everything, drops what is wrong of what the window shows, accepts the rest at once, and
+clicks and accepts each object that is missing then. Or who asks, before those clicks, for more like what was accepted
+(the window takes the last of them as examples), drops what is wrong of that, and accepts the rest at once, too.
+A proposal that touches no annotated object and has the size of one is taken for an object that nobody annotated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotator.domain.answering.asking import proposals_of
+from annotator.domain.answering.everything import Proposal
+from annotator.domain.errors import ModelError
+from annotator.domain.likeness.choosing import MOST_EXAMPLES
+from annotator.domain.mask import Mask
+from annotator.domain.ports.likeness import LEAST_LIKE_SCORE, Examples, LikeQuestion
+from annotator.domain.proposals.remembered import FIRST_LIMITS
+from annotator.domain.proposals.review import ProposalReview
+from annotator.domain.proposals.table import KeptProposal, Limits, ProposalTable
+from annotator.engine.load import load_segmenter
+from annotator.io.formats.coco.parse import decode_segmentation
+from annotator.io.images.reading import LoadedImage, load_image
+
+HIT_IOU = 0.5
+TOUCHING_SHARE = 0.02
+"""Of a proposal on annotated objects, at most this much for one that touches none."""
+SIZES = (0.8, 1.25)
+"""An object that nobody annotated is no smaller or larger than nearly all (2 to 98 %) of the annotated ones by this."""
+CLICK_AND_KEY = 2
+
+
+class Crowd:
+    """The objects of an image; which of them are there already."""
+
+    def __init__(self, image: LoadedImage, masks: Sequence[Mask]) -> None:
+        self.image, self.masks = image, tuple(masks)
+        self.there: set[int] = set()
+        self.unknown: list[Mask] = []
+        """What nobody annotated and is there now."""
+        least, most = np.quantile([mask.area for mask in masks], (0.02, 0.98))
+        self._sizes = SIZES[0] * least, SIZES[1] * most
+
+    def is_wrong(self, mask: Mask, taken: set[int]) -> bool:
+        """Whether a proposal is no object, or one of those ``taken`` again; else it is added to them."""
+        ious = [mask.iou(one) for one in self.masks]
+        best = int(np.argmax(ious))
+        if ious[best] >= HIT_IOU:
+            is_again = best in taken
+            taken.add(best)
+            return is_again
+        touched = max(mask.intersection_area(one) for one in self.masks)
+        return touched > TOUCHING_SHARE * mask.area or not self._sizes[0] <= mask.area <= self._sizes[1]
+
+    @property
+    def missing(self) -> int:
+        return len(self.masks) - len(self.there)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reviewed:
+    """What a person made of proposals.
+
+    Attributes:
+        dropped: what was wrong. right: what is left, the best first.
+        found: how many of these are annotated objects that were missing.
+    """
+
+    dropped: tuple[Mask, ...]
+    right: tuple[Mask, ...]
+    found: int
+
+
+def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, dropped: Sequence[Mask] = ()) -> Reviewed:
+    """Drop until all that is shown is right (behind what is dropped a worse one may appear), and accept that.
+
+    Args:
+        dropped: before; what is like one of these does not come again.
+    """
+    rows = [
+        KeptProposal(at + 1, p.mask.tight(), b"", p.predicted_iou)
+        for at, p in enumerate(proposals)
+        if not p.mask.is_empty
+    ]
+    table = ProposalTable(rows)
+    again = frozenset(one for mask in dropped for one in table.like(mask))
+    review = ProposalReview(table=table, dropped=again).limited(limits)
+    gone: list[Mask] = []
+    while True:
+        taken = set(crowd.there)
+        wrong = next((one for one in review.shown if crowd.is_wrong(table[one].mask, taken)), None)
+        if wrong is None:
+            break
+        gone.append(table[wrong].mask)
+        review = review.drop([wrong])
+    found = len(taken) - len(crowd.there)
+    right = tuple(table[one].mask for one in review.shown)
+    crowd.there = taken
+    crowd.unknown += [mask for mask in right if max(mask.iou(one) for one in crowd.masks) < HIT_IOU]
+    return Reviewed(tuple(gone), right, found)
+
+
+def counts(segmenter: Any, crowd: Crowd) -> Counter[str]:
+    """Of one image: what was dropped, missing, there, and the actions, without and with a search for more like it."""
+    image = crowd.image
+    embedding = segmenter.encode(image.rgb, image.image_key)
+    found = proposals_of(segmenter.everything(embedding, image.rgb, segmenter.everything_settings))
+    first = reviewed(crowd, found, FIRST_LIMITS)
+    begun = 1 + len(first.dropped) + 1
+    row = Counter(dropped=len(first.dropped), missing=crowd.missing, objects=len(crowd.masks) + len(crowd.unknown))
+    row["actions"] = begun + CLICK_AND_KEY * crowd.missing
+    if not first.right:
+        return row
+    examples = Examples(image.rgb, image.image_key, first.right[-MOST_EXAMPLES:], unlike=first.dropped[-MOST_EXAMPLES:])
+    steps = segmenter.likeness.steps(
+        embedding, image.rgb, image.image_key, LikeQuestion((examples,)), list(first.right)
+    )
+    limits = Limits(least_score=LEAST_LIKE_SCORE, most_overlap=FIRST_LIMITS.most_overlap)
+    more = reviewed(crowd, proposals_of(steps), limits, first.dropped)
+    row["like_dropped"], row["like_found"], row["like_missing"] = len(more.dropped), more.found, crowd.missing
+    row["like_objects"] = len(crowd.masks) + len(crowd.unknown)
+    row["like_actions"] = begun + 1 + len(more.dropped) + 1 + CLICK_AND_KEY * crowd.missing
+    return row
+
+
+def crowds(root: Path, count: int) -> Iterator[tuple[str, Crowd]]:
+    """The images of a set with the most annotated objects."""
+    data = json.loads((root / "annotations.json").read_text("utf-8"))
+    rows: dict[int, list[Any]] = {image["id"]: [] for image in data["images"]}
+    for row in data["annotations"]:
+        rows[row["image_id"]].append(row["segmentation"])
+    for image in sorted(data["images"], key=lambda one: (-len(rows[one["id"]]), one["id"]))[:count]:
+        loaded = load_image(root / image["file_name"])
+        size = {"width": loaded.width, "height": loaded.height}
+        masks = [decode_segmentation(one, **size)[0] for one in rows[image["id"]]]
+        yield image["file_name"], Crowd(loaded, [mask for mask in masks if not mask.is_empty])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Count, print a row for each image and one for all."""
+    parser = argparse.ArgumentParser(description="actions that crowded images take by proposals")
+    parser.add_argument("root", type=Path, help="an image set")
+    parser.add_argument("--model")
+    parser.add_argument("--images", type=int, default=4)
+    args = parser.parse_args(argv)
+    segmenter = load_segmenter(args.model)
+    if not hasattr(segmenter, "likeness") or not hasattr(segmenter, "everything_settings"):
+        raise ModelError(f"{segmenter.info.name} makes no proposals.", "Name another model.")
+    total: Counter[str] = Counter()
+    for name, crowd in crowds(args.root, args.images):
+        row = counts(segmenter, crowd)
+        print(name, dict(row), flush=True)
+        total += row
+    each = {kind: round(total[f"{kind}actions"] / max(total[f"{kind}objects"], 1), 2) for kind in ("", "like_")}
+    print("all", dict(total), "actions for each object:", each[""], "and with more like them:", each["like_"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
