@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from annotator.domain.answering.zoom import Region
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import EverythingStep
 from annotator.domain.proposals.remembered import FIRST_LIMITS
-from annotator.studies.actions_study import Crowd, counts, reviewed
+from annotator.studies.actions_study import Crowd, counts, for_all, reviewed
 
 SIDE, SIZE = 200, 20
 IMAGE: Any = SimpleNamespace(rgb=np.zeros((SIDE, SIDE, 3), np.uint8), image_key="image")
@@ -68,3 +69,9 @@ def test_actions_are_counted() -> None:
     assert (row["like_found"], row["like_dropped"], row["like_missing"]) == (3, 1, 2)
     assert row["like_actions"] == (1 + 1 + 1) + (1 + 1 + 1) + 2 * 2
     assert row["objects"] == row["like_objects"] == 15
+
+
+def test_what_nobody_annotated_is_missing_as_often_as_the_rest() -> None:
+    row = Counter(annotated=80, missing=20, objects=110, actions=12 + 2 * 20)
+    assert for_all(row) == Counter(objects=120, actions=12 + 2 * 30)
+    assert for_all(Counter(annotated=4, missing=4, objects=4, actions=10)) == Counter(objects=4, actions=10)
