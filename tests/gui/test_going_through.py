@@ -165,7 +165,8 @@ def test_the_cursor_lays_nothing_out(video: Any) -> None:
     """Its place in the status line changes with every move."""
     viewport = video.window.canvas.viewport()
     QTest.mouseMove(viewport, video._at(10, 10))
-    QApplication.processEvents()
+    for _ in range(8):
+        QApplication.processEvents()
     layouts = Counter(QEvent.Type.LayoutRequest, video.window)
     for x in (12, 20, 30):
         QTest.mouseMove(viewport, video._at(x + 0.5, 20.5))

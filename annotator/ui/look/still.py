@@ -8,23 +8,20 @@ from PySide6.QtWidgets import QLabel
 
 class StillLabel(QLabel):
     """It keeps the room of its longest text until it is empty. A QLabel asks for a new layout at every change, up to
-    the window, which is painted again as a whole then.
+    the window, which is painted again as a whole then. A text that has room in the least width needs none at all."""
 
-    Args:
-        longest: it always has room for this.
-    """
-
-    def __init__(self, longest: str = "") -> None:
-        super().__init__(longest)  # the base class has what the layout is to see
-        self.longest, self._shown = longest, ""
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = ""
 
     def text(self) -> str:
         return self._shown
 
     def setText(self, text: str) -> None:
-        if not text and super().text() != self.longest:
-            super().setText(self.longest)
-        elif self._width_of(text) > self._width_of(super().text()):
+        wider_px = self._width_of(text) - self._width_of(super().text())  # than what the layout sees
+        if not text and super().text():
+            super().setText("")
+        elif wider_px > 0 and self.sizeHint().width() + wider_px > self.minimumWidth():
             super().setText(text)
         self._show(text)
 
@@ -37,7 +34,10 @@ class StillLabel(QLabel):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        where, flags, role = self.contentsRect(), int(self.alignment()), self.foregroundRole()
+        # Beside a frame, also that of a style sheet, a QLabel leaves half a letter free.
+        free_px = self._width_of("x") // 2 if self.frameWidth() else 0
+        where, flags = self.contentsRect().adjusted(free_px, 0, -free_px, 0), int(self.alignment())
+        role = self.foregroundRole()
         self.style().drawItemText(painter, where, flags, self.palette(), self.isEnabled(), self._shown, role)
 
     def _show(self, text: str) -> None:

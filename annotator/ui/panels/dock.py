@@ -53,6 +53,7 @@ class PanelDock(QDockWidget):
         """What is open, in the room that the rest of the line leaves."""
         self.subject.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.detail = StillLabel()
+        self.detail.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.detail.setObjectName("dim")
         row.addWidget(heading)
         row.addWidget(self.subject, 1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QStatusBar, QWidget
+from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 from annotator.domain.ports.engine import ModelInfo, Travel
 from annotator.ui.look.elided import ElidedLabel
 from annotator.ui.look.still import StillLabel
 from annotator.ui.notices import is_part_of
 
+_Label = TypeVar("_Label", bound=QLabel)
 _MESSAGE_MS = 8000
 _CLICK_TIP = "Time from a click to its mask"
 _ZOOM_TIP = "zoom: the object is small, so it was looked at again in an enlarged piece of the image"
@@ -34,31 +37,35 @@ class StatusLine(QStatusBar):
         self.message = ElidedLabel()
         self.message.setObjectName("message")
         self.addWidget(self.message, 1)
-        self.uids = self._fact("UIDs", _UIDS_TIP)
+        self.uids = self._fact("UIDs", _UIDS_TIP, QLabel())
         self.uids.setText("UIDs kept")
         self.uids.hide()
-        self.engine = self._fact("Model and device", "")
-        self.encode = self._fact("Encoding time", "Time the image took to be encoded; once per image")
-        self.decode = self._fact("Click time", _CLICK_TIP)
-        self.extent = self._fact("Size", _SIZE_TIP)
+        self.engine = self._fact("Model and device", "", QLabel())
+        self.encode = self._often("Encoding time", "Time the image took to be encoded; once per image")
+        self.decode = self._often("Click time", _CLICK_TIP)
+        self.extent = self._often("Size", _SIZE_TIP)
         self.extent.hide()
-        # Room for the longest text, so that nothing beside them moves with the cursor.
-        self.place = self._fact("Cursor position", "Image pixel under the cursor", "00000, 00000")
-        self.zoom = self._fact("Zoom", "Screen pixels per image pixel", "0000 %")
+        self.place = self._often("Cursor position", "Image pixel under the cursor")
+        self.zoom = self._often("Zoom", "Screen pixels per image pixel")
         self._topic = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.message.clear)
         self.message.setAccessibleName("Messages")
-        for label in (self.place, self.zoom):
-            label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        # Room for the longest text, so that nothing beside them moves with the cursor.
+        for label, longest in ((self.place, "00000, 00000"), (self.zoom, "0000 %")):
             label.hide()
-            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(label.longest) + _PADDING_PX)
+            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(longest) + _PADDING_PX)
         self.clear_times()
         self.set_place(None, None)
 
-    def _fact(self, name: str, tip: str, longest: str = "") -> StillLabel:
-        label = StillLabel(longest)
+    def _often(self, name: str, tip: str) -> StillLabel:
+        """A fact that changes all the time."""
+        label = StillLabel()
+        label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        return self._fact(name, tip, label)
+
+    def _fact(self, name: str, tip: str, label: _Label) -> _Label:
         label.setAccessibleName(name)
         label.setToolTip(tip)
         self.addPermanentWidget(label)
