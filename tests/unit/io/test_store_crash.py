@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from annotator.io.project.connect import connect_writer
+from annotator.io.project.schema import relaxed
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import image_folder
 
@@ -87,3 +90,17 @@ def test_a_kill_while_a_project_is_made_leaves_nothing_in_the_way(tmp_path: Path
         assert not made.is_read_only
         assert len(made.images()) == 3
     assert [path.name for path in folder.iterdir() if "annot" in path.name] == ["set.annot"]
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    """What no kill of the program shows: a power cut comes after the commit. What may be lost then waits for less."""
+    connection, is_wal = connect_writer(tmp_path / "a.annot", create=True)
+    with closing(connection):
+
+        def level() -> int:
+            return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+        assert (is_wal, level()) == (True, 2)
+        with relaxed(connection, is_wal=is_wal):
+            assert level() == 1
+        assert level() == 2
