@@ -174,7 +174,7 @@ class Desk:
         program = self.program
         self._forget()
         program._is_over = True
-        program.client.stop()
+        assert program.client.stop(60_000), "the engine's thread did not end"
         program.loader.shut_down()
         program.thumbnails.shut_down()
         store = program.session._let_go()
@@ -191,7 +191,10 @@ class Desk:
         self.engine.let_go()
         self.engine.let_load()
         if self._is_built:
-            window = self.window
+            window, client = self.window, self.program.client
             self._forget()
             window.close()
+            # On a busy machine a model may need longer than a person would wait for it; a thread that still runs when
+            # its object goes ends the process.
+            assert type(client).stop(client, 60_000), "the engine's thread did not end"
             window.deleteLater()
