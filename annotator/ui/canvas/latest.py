@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, SignalInstance, Slot
@@ -19,7 +20,8 @@ class _Job(QRunnable):
             result = self._work()
         except Exception as error:  # shows itself on the GUI thread, where it is reported
             result = error
-        self._done.emit(self._generation, result)
+        with suppress(RuntimeError):  # the window has gone meanwhile, and nobody waits any more
+            self._done.emit(self._generation, result)
 
 
 class Latest(QObject):
@@ -31,6 +33,7 @@ class Latest(QObject):
         super().__init__(parent)
         self._generation = 0
         self._answer: Callable[[Any], object] | None = None
+        self._is_over = False
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._done.connect(self._on_done)
@@ -40,8 +43,10 @@ class Latest(QObject):
         return self._answer is not None
 
     def start(self, work: Callable[[], object], answer: Callable[[Any], object]) -> None:
-        """Do ``work`` on the other thread, then ``answer`` with what it gave on this one."""
+        """Do ``work`` on the other thread, then ``answer`` with what it gave on this one; nothing after the end."""
         self.forget()
+        if self._is_over:
+            return
         self._answer = answer
         self._pool.start(_Job(self._done, self._generation, work))
 
@@ -53,6 +58,7 @@ class Latest(QObject):
 
     def shut_down(self) -> None:
         """Wait for what still runs."""
+        self._is_over = True
         self.forget()
         self._pool.waitForDone()
 
