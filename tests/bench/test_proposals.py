@@ -62,8 +62,8 @@ def test_every_step_among_thousands_of_proposals(desk: Desk, tmp_path: Path) -> 
     cpu_ms: dict[str, list[float]] = {}
 
     def is_complete() -> bool:
-        is_painted, objects = layer._tiles.is_complete and canvas._layer._tiles.is_complete, desk.program.views.objects
-        return is_painted and not own._work.is_busy and not objects._late and not objects._later.isActive()
+        is_painted = layer._tiles.is_complete and canvas._layer._tiles.is_complete
+        return is_painted and not own._work.is_busy and not desk.program.views.objects._late
 
     def timed(name: str, work: Callable[[], object]) -> None:
         started = time.thread_time()

@@ -659,25 +659,3 @@ def test_an_accepted_mask_is_not_decoded_to_be_shown(desk, monkeypatch):
     assert made.id in desk.window.canvas._layer.ids
     assert decoded == [made.id]
     assert desk.window.canvas._layer._views[made.id].mask.same_pixels(made.mask())
-
-
-def test_many_changed_objects_are_shown_in_an_event_of_their_own_and_once(desk, monkeypatch):
-    """Lists, panels and canvas in one event took most of a frame with thousands of them."""
-    monkeypatch.setattr(canvas_objects, "MANY_OBJECTS", 2)
-    monkeypatch.setattr(canvas_objects, "FEW_MASKS", 0)
-    desk.open()
-    stays, *gone = [desk.accept_at(x, 50) for x in (20, 60, 100, 140)]
-    layer, shows = desk.window.canvas._layer, []
-    set_objects = layer.set_objects
-    monkeypatch.setattr(layer, "set_objects", lambda views: (shows.append(1), set_objects(views)))
-    desk.session.delete({row.id for row in gone})
-    assert len(desk.session.annotations) == 1
-    assert shows == []
-    assert len(layer.ids) == 4
-    desk.until(lambda: layer.ids == {stays.id})
-    assert shows == [1]
-    desk.program.views.objects._masks = {stays.id: desk.program.views.objects._masks[stays.id]}
-    desk.session.undo()
-    assert len(desk.session.annotations) == 4
-    desk.until(lambda: len(layer.ids) == 4)
-    assert shows == [1, 1], "only when the masks of those that came back are decoded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 
 from annotator.domain.mask import Mask
 from annotator.domain.objects_in_order import found_among
@@ -21,7 +21,7 @@ from annotator.ui.threads.mask_reader import KnownMasks, MaskReader
 FEW_MASKS = 40
 """Up to this many masks are decoded at once, within a frame; more of them beside the GUI thread."""
 MANY_OBJECTS = 400
-"""Of so many it is not looked which of them differ, and they have an event of their own, as the lists have."""
+"""Of so many it is not looked which of them differ."""
 _KEPT_MASKS = 4000
 """Decoded masks of images that were shown are kept up to this many, so that going back is quick."""
 _Shown = tuple[bytes, str, str, int]
@@ -49,13 +49,9 @@ class CanvasObjects(QObject):
         self._hidden: frozenset[int] = frozenset()
         self._refined: frozenset[int] = frozenset()
         self._has_own_colours = False
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.timeout.connect(self._show_many)
 
     def show(self) -> None:
         """All objects anew; those whose masks take longer than a frame to decode follow together."""
-        self._later.stop()
         if len(self._masks) > _KEPT_MASKS:
             self._masks = {}
         rows = self._session.annotations if self._is_shown() else ()
@@ -67,8 +63,6 @@ class CanvasObjects(QObject):
             self._late = frozenset()
             self._reader.forget()
         keys = {row.id: self._key(row) for row in rows if row.id not in self._late}
-        if self._late and keys and keys == self._shown:
-            return  # they are on the canvas already; the others come with them
         self._window.canvas.set_objects([self._view(row, keys[row.id]) for row in rows if row.id in keys])
         self._shown = keys
 
@@ -86,7 +80,8 @@ class CanvasObjects(QObject):
         is_any, touched = bool(change.category_ids), change.annotation_ids
         session = self._session
         if len(touched) > MANY_OBJECTS:
-            self._later.start(0)
+            self.show()
+            self._window.canvas.set_selected(self._window.objects.selected_ids())
             return
         wanted = {a.id: a for a in (session.annotations if is_any else found_among(session.annotations, touched))}
         canvas = self._window.canvas
@@ -104,10 +99,6 @@ class CanvasObjects(QObject):
                 canvas.put_object(self._view(annotation))
                 self._shown[annotation.id] = self._key(annotation)
         canvas.set_selected(self._window.objects.selected_ids())
-
-    def _show_many(self) -> None:
-        self.show()
-        self._window.canvas.set_selected(self._window.objects.selected_ids())
 
     def _key(self, annotation: Annotation) -> _Shown:
         category = self._session.categories.get(annotation.category_id)
