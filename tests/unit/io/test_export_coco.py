@@ -405,7 +405,8 @@ def test_a_hostile_project_cannot_write_elsewhere(store: ProjectStore, tmp_path:
     for export, name in ((export_coco, "out.json"), (export_polygons, "out")):
         report = export(store, tmp_path / name)
         assert any("'../../stolen.png' is left out" in line for line in report.warnings)
-    assert not list(tmp_path.parent.glob("**/stolen.png*"))
+    assert not list(tmp_path.glob("**/stolen*"))
+    assert not [found for above in (tmp_path.parent, tmp_path.parent.parent) for found in above.glob("stolen*")]
 
 
 def test_progress_is_told(store: ProjectStore, tmp_path: Path) -> None:
