@@ -23,6 +23,7 @@ import numpy as np
 
 from annotator.domain.answering.asking import proposals_of
 from annotator.domain.answering.everything import Proposal
+from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
 from annotator.domain.likeness.choosing import MOST_EXAMPLES
 from annotator.domain.mask import Mask
@@ -168,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     segmenter = load_segmenter(args.model)
     if not hasattr(segmenter, "likeness") or not hasattr(segmenter, "everything_settings"):
-        raise ModelError(f"{segmenter.info.name} makes no proposals.", "Name another model.")
+        raise ModelError(f"{brief(segmenter.info.name)} makes no proposals.", "Name another model.")
     total: Counter[str] = Counter()
     fair = {"": Counter[str](), "like_": Counter[str]()}
     for name, crowd in crowds(args.root, args.images):
