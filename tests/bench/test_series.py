@@ -50,21 +50,26 @@ print(f"slice {image.position + 1} of {len(program.session.images)} after {time.
 end = time.perf_counter() + 2
 while time.perf_counter() < end:
     turn()
-gui_ms, wall_ms = [], []
-turns_ms.clear()
-for _ in range(int(sys.argv[3])):
-    begun, used = time.perf_counter(), time.thread_time()
-    program.session.step(1)
-    turns_ms.append((time.thread_time() - used) * 1e3)
-    while program.bench.picture is None:
+
+def steps(name, by):
+    gui_ms, wall_ms = [], []
+    turns_ms.clear()
+    for _ in range(int(sys.argv[3])):
+        begun, used = time.perf_counter(), time.thread_time()
+        program.session.step(by)
+        turns_ms.append((time.thread_time() - used) * 1e3)
+        while program.bench.picture is None:
+            turn()
         turn()
-    turn()
-    gui_ms.append((time.thread_time() - used) * 1e3)
-    wall_ms.append((time.perf_counter() - begun) * 1e3)
-for what, found in (("GUI thread", gui_ms), ("clock", wall_ms)):
-    found.sort()
-    print(f"a step, {what}: median {found[len(found) // 2]:.1f} ms, most {found[-1]:.1f}")
-print(f"longest events of all steps: {', '.join(f'{ms:.1f}' for ms in sorted(turns_ms)[:-5:-1])} ms")
+        gui_ms.append((time.thread_time() - used) * 1e3)
+        wall_ms.append((time.perf_counter() - begun) * 1e3)
+    for what, found in (("GUI thread", gui_ms), ("clock", wall_ms)):
+        found.sort()
+        print(f"{name}, {what}: median {found[len(found) // 2]:.1f} ms, most {found[-1]:.1f}")
+    print(f"longest events of all steps: {', '.join(f'{ms:.1f}' for ms in sorted(turns_ms)[:-5:-1])} ms")
+
+steps("a step on, to slices that were not read before", 1)
+steps("a step back, to slices that were", -1)
 window.close()
 app.processEvents()
 sys.stdout.flush()
