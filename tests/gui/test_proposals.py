@@ -418,7 +418,7 @@ def test_a_search_goes_on_where_it_was_when_its_image_is_shown_again(seeker):
 def test_a_search_goes_on_after_a_crash(seeker):
     seeker.open()
     begin_and_stop_after_one(seeker)
-    control(seeker)._later.timeout.emit()  # thousands are written a moment later
+    control(seeker).book._later.timeout.emit()  # thousands are written a moment later
     seeker.crash()
     seeker.finder.step_gate.open()
     seeker.build()
@@ -564,11 +564,15 @@ def test_escape_cancels_an_accept_of_many_that_is_being_written(seeker, monkeypa
         assert job.title == "Accept 6 proposals"
         assert "Accepting 6 proposals" in line(seeker)
         assert seeker.session.annotations == ()
+        control(seeker).book._later.timeout.emit()  # what is kept of the search does not hold the window up
+        assert control(seeker).book._later.isActive()
         seeker.key(K.Key_Escape)
         gate.set()
         seeker.until(lambda: not seeker.session.large.is_busy)
     assert job.standing.state is JobState.CANCELLED
     assert "Cancelled, nothing was changed" in line(seeker)
+    seeker.until(lambda: not control(seeker).book._later.isActive())
+    assert len(seeker.session.store.proposals.rows(1)) == 6
     assert seeker.session.annotations == ()
     assert seeker.session.store.annotations(1) == []
     assert len(review(seeker).shown) == 6

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from annotator.domain.counting import counted
 from annotator.domain.errors import UserError
@@ -59,7 +59,7 @@ class Proposals(QObject):
         self._panel = window.proposals
         self._work = ProposalWork(self)
         self.search = ProposalSearch(client, self._work, window.jobs, parent=self)
-        self.book = ProposalBook(session)
+        self.book = ProposalBook(session, lambda: self.review)
         self.seeing = Seeing()
         self.source = EVERYTHING
         """Who found what the sliders are about."""
@@ -70,9 +70,6 @@ class Proposals(QObject):
         """What was dropped since the last change of the document, so that a step back gives it back."""
         limits, walk, self._other_score = from_text(settings.get(SETTING))
         self.review = ProposalReview(limits=limits, walk=walk)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.timeout.connect(lambda: self.book.keep(self.review))
         self._panel.set_limits(limits, walk)
         self._wire()
 
@@ -244,7 +241,7 @@ class Proposals(QObject):
         if now == then:
             return
         if now[0] is not then[0]:
-            self._later.start()  # thousands are written beside this step
+            self.book.keep_soon()  # thousands are written beside this step
         elif now[2] != then[2]:
             self.book.keep(review)
         self._panel.show_review(review)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from PySide6.QtCore import QTimer
 
 from annotator.domain.proposals.resuming import SearchMark
 from annotator.domain.proposals.review import ProposalReview
@@ -10,12 +13,22 @@ from annotator.domain.proposals.table import ProposalTable
 from annotator.io.project.proposals import COVERED, DROPPED, OPEN, write_items, write_search, write_states
 from annotator.ui.project.session import ProjectSession
 
+AFTER_EDIT_MS = 50
+"""While a large edit is on its way into the file, it is asked so often whether it is there."""
+
 
 class ProposalBook:
-    """Serves a session, as the draft book does. Only what differs is written."""
+    """Serves a session, as the draft book does. Only what differs is written.
 
-    def __init__(self, session: ProjectSession) -> None:
-        self._session = session
+    Args:
+        review: what the person sees now.
+    """
+
+    def __init__(self, session: ProjectSession, review: Callable[[], ProposalReview]) -> None:
+        self._session, self._review = session, review
+        self._later = QTimer(session)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._keep_now)
         self._image_id = 0
         self.is_read = True
         """Whether what the file has is in the review, so that what is not there is gone."""
@@ -54,6 +67,16 @@ class ProposalBook:
         self._image_id, self._table, self._states, self._scores = 0, None, {}, {}
         self._dropped = self._gone = frozenset()
         self.search = self._kept_search = None
+
+    def keep_soon(self) -> None:
+        """Beside this step, and after a large edit that is on its way: the window does not stand still for it."""
+        self._later.start(0)
+
+    def _keep_now(self) -> None:
+        if self._session.large.is_busy:
+            self._later.start(AFTER_EDIT_MS)
+        else:
+            self.keep(self._review())
 
     def keep(self, review: ProposalReview) -> None:
         """Written when it returns; through a crash, not a power cut."""
