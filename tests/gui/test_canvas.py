@@ -781,6 +781,19 @@ def crowd(canvas: Canvas) -> list[ObjectView]:
     return views
 
 
+def test_only_the_place_of_an_object_that_changes_is_painted_again(canvas: Canvas, crowd: list[ObjectView]) -> None:
+    """Not the rest of its tile as well, with a hundred others in it."""
+    tiles, painted = canvas._layer._tiles, []
+    plain = tiles._paint
+    tiles._paint = lambda painter, part: (painted.append(part), plain(painter, part))
+    for change, places in ((disc(10**6, 100, 70, 6), 1), (disc(7, 44, 40, 6), 2)):
+        painted.clear()
+        canvas.put_object(change)
+        until_painted(canvas)
+        assert painted
+        assert sum(one.width() * one.height() for one in painted) < places * 25 * 25, "13 wide, and its outline"
+
+
 @pytest.mark.parametrize("percent", [40, 100, 230, 700])
 def test_tiles_show_what_is_painted_one_by_one(
     canvas: Canvas, crowd: list[ObjectView], monkeypatch: pytest.MonkeyPatch, percent: float

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -13,7 +15,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QLineEdit
 
 from annotator.domain.errors import ProjectError
-from annotator.domain.project import Status, status_edit
+from annotator.domain.project import Annotation, Status, status_edit
 from annotator.io.images import trouble
 from annotator.io.project.store import ProjectStore
 from annotator.ui.dialogs.export import ExportDialog
@@ -659,3 +661,29 @@ def test_an_accepted_mask_is_not_decoded_to_be_shown(desk, monkeypatch):
     assert made.id in desk.window.canvas._layer.ids
     assert decoded == [made.id]
     assert desk.window.canvas._layer._views[made.id].mask.same_pixels(made.mask())
+
+
+def test_an_accept_looks_at_no_other_object(desk):
+    """It costs the same among thousands: who follows a change asks for what has changed."""
+    looks = []
+
+    class Spied(Annotation):
+        def __getattribute__(self, name):
+            if threading.current_thread() is threading.main_thread():  # another one reads their masks
+                looks.append(name)
+            return super().__getattribute__(name)
+
+    desk.open()
+    made = desk.accept_at(60, 50)
+    fields = {one.name: getattr(made, one.name) for one in dataclasses.fields(made)}
+    session, others = desk.session, 200
+    crowd = [Spied(**{**fields, "id": -1 - at}) for at in range(others)]
+    session.annotations = (*reversed(crowd), made)
+    desk.program.views._refresh_objects()
+    desk.program.views.objects.show()
+    desk.click(100, 80)
+    desk.wait_mask(100, 80)
+    looks.clear()
+    desk.key(Qt.Key.Key_Return)
+    assert len(session.annotations) == others + 2
+    assert len(looks) < others, "a search by halves for each follower"

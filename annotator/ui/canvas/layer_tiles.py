@@ -72,7 +72,9 @@ class LayerTiles:
             for place in self._places(part):
                 tile = self._tiles.get(place)
                 if tile is not None:
-                    tile.stale = tile.stale.united(self._inside(place, part))
+                    inside = self._inside(place, part)
+                    # Qt unites with a rectangle without height as well, where it has a width: a line of the tile.
+                    tile.stale = inside if tile.stale.isEmpty() else tile.stale.united(inside)
 
     def draw(self, painter: QPainter, parts: Iterable[QRectF], *, scale: float, ratio: float) -> None:
         """Draw parts of the scene.

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject
 
 from annotator.domain.attributes import Attribute, AttributeTarget, missing, missing_of_image, of_image, of_object
 from annotator.domain.counting import counted
+from annotator.domain.objects_in_order import found_among
 from annotator.domain.project import Annotation, Category, Change, ImageRecord
 from annotator.ui.dialogs.attribute_definitions import AttributeDefinitions
 from annotator.ui.panels.attributes import AttributePanel, Section
@@ -134,13 +135,13 @@ class AttributeControl(QObject):
         image, attributes = self._session.image, self._session.attributes.rows
         if row_id == _THE_IMAGE:
             return () if image is None else missing_of_image(image, attributes)
-        found = next((row for row in self._session.annotations if row.id == row_id), None)
-        return () if found is None else missing(found, attributes)
+        found = found_among(self._session.annotations, (row_id,))
+        return tuple(one for row in found for one in missing(row, attributes))
 
     def _called(self, row_id: int) -> str:
         if row_id == _THE_IMAGE:
             return "This image"
-        found = next(row for row in self._session.annotations if row.id == row_id)
+        (found,) = found_among(self._session.annotations, (row_id,))
         category = self._session.categories.get(found.category_id)
         return f"{category.name if category else 'object'} #{self._window.objects.model.row_of(row_id) + 1}"
 
@@ -149,7 +150,7 @@ class AttributeControl(QObject):
             return
         row_id, name = self._asked[0]
         image, then = self._session.image, self._then
-        rows: list[Annotation | ImageRecord] = [row for row in self._session.annotations if row.id == row_id]
+        rows: list[Annotation | ImageRecord] = [*found_among(self._session.annotations, (row_id,))]
         target = AttributeTarget.OBJECT
         if row_id == _THE_IMAGE:
             rows, target = [] if image is None else [image], AttributeTarget.IMAGE
@@ -169,7 +170,7 @@ class AttributeControl(QObject):
             rows += [] if image is None else [image]
         else:
             ids = self._window.objects.selected_ids()
-            own = [row for row in self._session.annotations if row.id in ids]
+            own = found_among(self._session.annotations, sorted(ids))
             rows += [row for row in own if attribute.category_id in (0, row.category_id)]
         self._session.attributes.say(rows, attribute, value)
 
@@ -178,7 +179,7 @@ class AttributeControl(QObject):
         if panel.isHidden() and not panel.fields:
             return
         ids, attributes = self._window.objects.selected_ids(), session.attributes.rows
-        chosen = [row for row in session.annotations if row.id in ids]
+        chosen = found_among(session.annotations, sorted(ids))
         sections: list[Section] = []
         own = [of_object(attributes, row.category_id) for row in chosen]
         shared = [one for one in (own[0] if own else ()) if all(one in other for other in own)]

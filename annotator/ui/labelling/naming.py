@@ -18,6 +18,7 @@ from annotator.domain.counting import counted
 from annotator.domain.errors import EncodeCancelled, UserError
 from annotator.domain.likeness.describe import Vectors, describe
 from annotator.domain.naming import NamedLook, guesses
+from annotator.domain.objects_in_order import found_among
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.naming import Description, NameGuess
 from annotator.domain.project import Annotation, Change, Edit, RowChange
@@ -293,9 +294,9 @@ class Naming(QObject):
         self.changed.emit()
 
     def _on_change(self, change: Change) -> None:
-        gone = [one for one in change.annotation_ids if one in self._classes]
-        now = {one.id: one.category_id for one in self._session.annotations}
-        for one in gone:
+        known = [one for one in change.annotation_ids if one in self._classes]
+        now = {row.id: row.category_id for row in found_among(self._session.annotations, known)}
+        for one in known:
             if one in now:
                 self._classes[one] = now[one]
             else:

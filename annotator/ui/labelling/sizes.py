@@ -17,6 +17,7 @@ from annotator.domain.errors import UserError
 from annotator.domain.extents import Spacing, longest_diameter
 from annotator.domain.mask import Mask
 from annotator.domain.media import Series, is_video_path
+from annotator.domain.objects_in_order import found_among
 from annotator.domain.project import Annotation, Change, ImageRecord
 from annotator.domain.tracks.size import STRAIGHT, Drift, Part, TrackSize, drift_of, part_of, size_of
 from annotator.io.images.places import plane_of
@@ -77,7 +78,8 @@ class ObjectSizes(QObject):
         """All tracks that have an object on this slice."""
         session, image = self._session, self._session.image
         series = session.slices.series_of(image)
-        ids = frozenset(row.track_id for row in session.annotations if row.track_id)
+        rows = session.annotations if series is not None else ()
+        ids = frozenset(row.track_id for row in rows if row.track_id)
         if session.store is None or image is None or series is None or not ids:
             self._tracks.forget()
             self._show({})
@@ -94,6 +96,8 @@ class ObjectSizes(QObject):
             self._show(sizes)
 
     def _show(self, sizes: Sizes) -> None:
+        if not sizes and not self.sizes:
+            return
         self.sizes = sizes
         self._window.objects.model.set_tracks({track: self._words(size) for track, size in sizes.items()})
         self._say()
@@ -114,7 +118,7 @@ class ObjectSizes(QObject):
             self._now.start(lambda: _mask_text(mask, spacing), status.set_size)
             return
         ids = self._window.objects.selected_ids()
-        rows = [row for row in self._session.annotations if row.id in ids]
+        rows = found_among(self._session.annotations, sorted(ids))
         if len(rows) == 1:
             size = self.sizes.get(rows[0].track_id)
             words = "" if size is None else f"track {rows[0].track_id}: {self._words(size)}"

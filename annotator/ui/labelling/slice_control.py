@@ -189,13 +189,15 @@ class SliceControl(QObject):
 
     def _track_marks(self, count: int) -> tuple[TrackMark, ...]:
         """Of the selected objects' tracks, else of all."""
+        if not self._members:
+            return ()
         ids = self._window.objects.selected_ids()
         chosen = {row.track_id for row in self._session.annotations if row.id in ids and row.track_id}
         marks = [TrackMark.NONE] * count
         for one in self._members:
             if one.position < count and (not chosen or one.track_id in chosen):
                 marks[one.position] = max(marks[one.position], _track_mark(one), key=lambda mark: mark.value)
-        return tuple(marks) if self._members else ()
+        return tuple(marks)
 
     def _mark(self, image: ImageRecord) -> Mark:
         if image.status in _FINISHED:
