@@ -2,7 +2,8 @@
 
 The official generator enlarges every answer to the whole image before it asks whether the answer is any good: on two
 cores that, the plain decoder and its batches take two minutes for 1024 clicks. Here predicted IoU is asked before masks
-are made at all, stability is judged on the decoder's own grid, and only what passes becomes pixels, in its box alone.
+are made at all, stability is judged on the decoder's own grid, and only what passes, and is not the same object as a better one, becomes pixels, in
+its box alone.
 """
 
 from __future__ import annotations
@@ -33,10 +34,9 @@ from annotator.domain.answering.everything import (
     touches_border,
     without_specks,
 )
-from annotator.domain.answering.logits import mask_from_logits
+from annotator.domain.answering.logits import box_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import EncodeCancelled
-from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
 from annotator.engine.grid_answers import Found
 
@@ -199,7 +199,7 @@ class Everything:
         least, doubt = settings.stability_score_thresh, STABILITY_DOUBT_CELLS / answer.logits.shape[1]
         likely = np.flatnonzero(stability >= least - doubt)
         size = {"width": region.width, "height": region.height}
-        masks: list[Mask] = []
+        found_boxes: list[tuple[int, int, int, int]] = []
         passed: list[int] = []
         for index in likely.tolist():
             logits = answer.logits[index]
@@ -207,20 +207,20 @@ class Everything:
                 stability[index] = pixel_stability(logits, settings.stability_score_offset, **size)
                 if stability[index] < least:
                     continue
-            mask = mask_from_logits(logits, **size)
-            if not mask.is_empty:
-                masks.append(mask)
+            box = box_from_logits(logits, **size)
+            if box is not None:
+                found_boxes.append(box)
                 passed.append(index)
-        if not masks:
+        if not passed:
             return
         corner = np.array([region.x0, region.y0, region.x0 - 1, region.y0 - 1], np.float32)
-        boxes = np.array([(m.x, m.y, m.x + m.bits.shape[1], m.y + m.bits.shape[0]) for m in masks], np.float32) + corner
+        boxes = np.array(found_boxes, np.float32) + corner
         keep = ~is_cut_off(boxes, region, width=self._width, height=self._height)
         if not settings.keeps_border:
             keep &= ~touches_border(boxes, width=self._width, height=self._height)
         chosen, rows = np.flatnonzero(keep), np.array(passed)[keep]
         found.add(
-            [masks[at] for at in chosen],
+            [answer.logits[at] for at in rows],
             boxes=boxes[chosen],
             iou=answer.iou[rows],
             stability=stability[rows],
@@ -233,12 +233,13 @@ class Everything:
         for index in stay:
             if index not in found.proposals:
                 found.proposals[index] = self._proposal(region, found, index)
-        return [found.proposals[index] for index in stay]
+        some = [found.proposals[index] for index in stay]
+        return [one for one in some if not one.mask.is_empty]  # a sliver may lie between pixels
 
     def _proposal(self, region: Region, found: Found, index: int) -> Proposal:
-        packed = found.packed[index]
-        assert packed is not None  # those without have been proposals from the beginning
-        mask = packed.mask(region, width=self._width, height=self._height)
+        logits = found.logits[index]
+        assert logits is not None  # those without have been proposals from the beginning
+        mask = logits.mask(region, width=self._width, height=self._height)
         mask = without_specks(mask, self._settings.min_mask_region_area)
         x, y = found.points[index].tolist()
         place = (x + region.x0, y + region.y0)

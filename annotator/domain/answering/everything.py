@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.brevity import brief
 from annotator.domain.errors import UserError
@@ -29,6 +28,7 @@ FAINTEST_BLOB = 3.0
 """Grey levels; what stands out by less is noise."""
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+FINEST = 4
 EDGE_TOLERANCE_PX = 20.0
 """A box nearer than this to the edge of a crop, and not to the image's own, is taken to be cut off there."""
 
@@ -212,9 +212,14 @@ def stabilities(logits: FloatArray, offset: float) -> FloatArray:
 
 
 def pixel_stability(logits: FloatArray, offset: float, *, width: int, height: int) -> float:
-    """Of L x M logits, counted in the pixels of an image of this size instead of in cells; 0..1."""
-    inner, outer = (mask_from_logits(logits - shift, width=width, height=height).area for shift in (offset, -offset))
-    return inner / outer if outer else 1.0
+    """Of L x M logits, counted in the pixels of an image of this size instead of in cells; 0..1.
+
+    In a large image a cell counts as ``FINEST`` x ``FINEST`` pixels: more say nothing else.
+    """
+    size = min(width, FINEST * logits.shape[1]), min(height, FINEST * logits.shape[0])
+    fine = cv2.resize(np.ascontiguousarray(logits), size, interpolation=cv2.INTER_LINEAR)
+    outer = int(np.count_nonzero(fine > -offset))
+    return int(np.count_nonzero(fine > offset)) / outer if outer else 1.0
 
 
 def is_cut_off(boxes: FloatArray, crop: Region, *, width: int, height: int) -> npt.NDArray[np.bool_]:

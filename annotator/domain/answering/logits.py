@@ -118,6 +118,54 @@ def _paint(cells: _Cells) -> npt.NDArray[np.bool_]:
     return bits
 
 
+def box_from_logits(logits: FloatArray, *, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """The box (x0, y0, x1, y1; the last two behind it) of :func:`mask_from_logits`; None: it is empty.
+
+    Only lines of pixels along the box's sides are computed.
+
+    Args:
+        logits: float32, L x M, spanning the whole image.
+        width, height: image size in pixels.
+    """
+    is_in = logits > 0
+    rows, columns = np.flatnonzero(is_in.any(axis=1)), np.flatnonzero(is_in.any(axis=0))
+    if rows.size == 0:
+        return None
+    top, bottom = _output_range(int(rows[0]), int(rows[-1]), len(logits), height)
+    left, right = _output_range(int(columns[0]), int(columns[-1]), logits.shape[1], width)
+    down, across = _axis(len(logits), height, top, bottom), _axis(logits.shape[1], width, left, right)
+    x0, x1 = _first_and_last(logits, across, down)
+    if x0 > x1:
+        return None
+    y0, y1 = _first_and_last(np.ascontiguousarray(logits.T), down, across)
+    return (left + x0, top + y0, left + x1 + 1, top + y1 + 1) if y0 <= y1 else None
+
+
+_Axis = tuple[npt.NDArray[np.int64], FloatArray]
+
+
+def _first_and_last(logits: FloatArray, across: _Axis, down: _Axis) -> tuple[int, int]:
+    """The first and the last column of pixels in which there is something; the first is the greater one if none."""
+    cell, weight = across
+    last_cell = logits.shape[1] - 1
+    row, row_weight = down
+    next_row = np.minimum(row + 1, len(logits) - 1)
+
+    def has_any(at: int) -> bool:
+        part = weight[at]
+        line = logits[:, cell[at]] * (1 - part) + logits[:, min(cell[at] + 1, last_cell)] * part
+        if not (line > 0).any():
+            return False
+        return bool((line[row] * (1 - row_weight) + line[next_row] * row_weight > 0).any())
+
+    first, last = 0, len(cell) - 1
+    while first <= last and not has_any(first):
+        first += 1
+    while last > first and not has_any(last):
+        last -= 1
+    return first, last
+
+
 def stability(logits: FloatArray, *, offset: float = 1.0) -> float:
     """IoU of the masks at ``logits > offset`` and ``> -offset`` (Kirillov et al. 2023), 0..1; 1 if both are empty."""
     inner = int(np.count_nonzero(logits > offset))

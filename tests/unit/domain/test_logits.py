@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotator.domain.answering import logits as cutting
-from annotator.domain.answering.logits import mask_from_logits
+from annotator.domain.answering.logits import box_from_logits, mask_from_logits
 
 ROUNDING = 1e-4
 
@@ -56,3 +56,25 @@ def test_nothing_above_zero_is_an_empty_mask(monkeypatch: pytest.MonkeyPatch, is
     mask = mask_from_logits(np.full((8, 8), -1, np.float32), width=40, height=30)
     assert mask.is_empty
     assert (mask.width, mask.height) == (40, 30)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    rows=st.integers(1, 24),
+    columns=st.integers(1, 24),
+    width=st.integers(1, 90),
+    height=st.integers(1, 90),
+    threshold=st.floats(-1.0, 4.0),
+)
+def test_the_box_is_known_without_the_pixels(
+    seed: int, rows: int, columns: int, width: int, height: int, threshold: float
+) -> None:
+    """Also where a speck of the logits lies between the pixels, and the box ends before it."""
+    logits = (np.random.default_rng(seed).standard_normal((rows, columns)) - threshold).astype(np.float32)
+    if (np.abs(interpolated(logits.astype(np.float64), width, height)) < ROUNDING).any():
+        return  # a matter of rounding
+    mask = mask_from_logits(logits, width=width, height=height)
+    x, y, w, h = mask.bbox_xywh
+    box = box_from_logits(logits, width=width, height=height)
+    assert box == (None if mask.is_empty else (x, y, x + w, y + h))

@@ -17,6 +17,7 @@ from annotator.domain.ports.engine import AnswersEverything, RgbArray
 from annotator.engine import weights
 from annotator.engine.everything import LOOKS, Everything
 from annotator.engine.grabcut import GrabCutSegmenter
+from annotator.engine.grid_answers import KeptLogits
 from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import build_nano, load_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
@@ -234,3 +235,25 @@ def test_small_things_between_the_points_of_the_grid_are_clicked() -> None:
     assert last.total == 16 + len(blobs) < 5 * 16
     for x, y in places:
         assert sum(np.hypot(px - x, py - y) < 4 for px, py in blobs) == 1
+
+
+def test_only_what_is_kept_becomes_pixels(small: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most clicks of a grid find what a neighbour has found better: their boxes tell, before anything is enlarged."""
+    made: list[KeptLogits] = []
+    kept: list[KeptLogits] = []
+    pixels, keep = KeptLogits.mask, KeptLogits.of
+
+    def counted_mask(self: KeptLogits, *args: Any, **kwargs: Any) -> Any:
+        made.append(self)
+        return pixels(self, *args, **kwargs)
+
+    def counted_of(logits: np.ndarray) -> KeptLogits:
+        kept.append(keep(logits))
+        return kept[-1]
+
+    monkeypatch.setattr(KeptLogits, "mask", counted_mask)
+    monkeypatch.setattr(KeptLogits, "of", staticmethod(counted_of))
+    monkeypatch.setattr("annotator.engine.everything.LOOKS", 1)
+    found = run(small, picture(), replace(LOOSE, box_nms_thresh=0.7, mask_nms_thresh=1.0))
+    assert len(found) == len(made) == len({id(one) for one in made})
+    assert 3 * len(made) < len(kept) > 50
