@@ -49,6 +49,8 @@ def draw_prompts(
 
 def evidence_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous: Tensor | None = None) -> Tensor:
     """Position prior + colour evidence + click bumps, all as logits in one map; see :func:`stamp_prompts`."""
+    if previous is None and points.shape[1] == 1 and bool((labels == 1).all()):
+        return _first_clicks(points[:, 0], thumbnail)
     rows, columns = thumbnail.shape[-2:]
     x = (torch.arange(columns, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
     y = (torch.arange(rows, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
@@ -77,6 +79,26 @@ def evidence_prompts(points: Tensor, labels: Tensor, thumbnail: Tensor, previous
         return (previous.float() + BUMP_LOGIT * bumps + likeness + 0.5 * evidence).clamp(-LIMIT, LIMIT)
     base = torch.where(allowed > 0, torch.logit(prior, eps=1e-3) + evidence, torch.full_like(prior, BOX_OUTSIDE))
     return (base + BUMP_LOGIT * bumps + 2.0 * likeness).clamp(-LIMIT, LIMIT)
+
+
+def _first_clicks(points: Tensor, thumbnail: Tensor) -> Tensor:
+    """:func:`evidence_prompts` of one positive click each and nothing else, to the bit: what other prompts would add is
+    nothing here, and a grid of clicks need not compute it.
+
+    Args:
+        points: B x 2.
+    """
+    rows, columns = thumbnail.shape[-2:]
+    x = (torch.arange(columns, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    y = (torch.arange(rows, device=points.device, dtype=torch.float32) + 0.5) * CELL_PX
+    px, py = points[:, :1].float(), points[:, 1:].float()
+    dx2, dy2 = ((x - px[..., None]) / CELL_PX).square(), ((y - py[..., None]) / CELL_PX).square()
+    clicked = _bell(dx2, dy2, AROUND_SHARE * columns).mul_(0.45).add_(0.05)
+    prior = torch.maximum(clicked, _bell(dx2, dy2, NEAR_SIGMA_CELLS).mul_(0.97))
+    found = torch.logit(prior, eps=1e-3).add_(colour_evidence(thumbnail, prior, torch.ones_like(prior)))
+    found.add_(_bell(dx2, dy2, BUMP_SIGMA_CELLS).mul_(BUMP_LOGIT))
+    fading = (dy2[..., :, None] + dx2[..., None, :]).sqrt_().div_(-DECAY_CELLS).exp_()
+    return found.add_(fading.mul_(_colour_likeness(px, py, thumbnail)).mul_(2.0)).clamp_(-LIMIT, LIMIT)
 
 
 def _box_prior(px: Tensor, py: Tensor, labels: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from annotator.engine.sam2 import dense_prompt
 from annotator.engine.sam2.colour_evidence import (
     CHROMA_BINS,
     LIMIT_LOGIT,
@@ -56,6 +57,21 @@ def test_previous_logits_stay_the_backbone_of_the_answer() -> None:
     previous = torch.where(ring, 10.0, -10.0)[None, None]
     drawn = draw_prompts("stamps-2", torch.zeros(1, 1, 2), -torch.ones(1, 1, dtype=torch.int), thumbnail, previous)
     assert torch.equal(drawn > 0, previous > 0)
+
+
+def test_first_clicks_alone_are_drawn_as_beside_other_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter way for a grid of clicks: to the bit what the long one draws, which a padding point asks for."""
+    thumbnail, _ = scene()
+    points = torch.rand(5, 1, 2, generator=torch.Generator().manual_seed(1)) * 256
+    labels = torch.ones(5, 1, dtype=torch.int)
+    boxes: list[int] = []
+    priors = dense_prompt._box_prior
+    monkeypatch.setattr(dense_prompt, "_box_prior", lambda *args: boxes.append(1) or priors(*args))
+    short = draw_prompts("stamps-2", points, labels, thumbnail)
+    assert not boxes
+    padded = torch.cat([points, torch.zeros(5, 1, 2)], 1), torch.cat([labels, -labels], 1)
+    assert torch.equal(short, draw_prompts("stamps-2", *padded, thumbnail))
+    assert boxes
 
 
 def test_unknown_kinds_are_refused() -> None:
