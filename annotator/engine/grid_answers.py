@@ -1,4 +1,4 @@
-"""What was found in one crop while its clicks are asked: figures of every candidate, and what its pixels follow from."""
+"""What was found in one crop while its clicks are asked: figures of candidates, and what their pixels follow from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from annotator.domain.answering.everything import FloatArray, IntArray, Proposal
 from annotator.domain.answering.logits import mask_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.mask import Mask
-
 
 _MOST = 60000.0
 """What half precision holds."""
@@ -81,7 +80,13 @@ class Found:
         )
 
     def add(
-        self, logits: Sequence[FloatArray], *, boxes: FloatArray, iou: FloatArray, stability: FloatArray, points: FloatArray
+        self,
+        logits: Sequence[FloatArray],
+        *,
+        boxes: FloatArray,
+        iou: FloatArray,
+        stability: FloatArray,
+        points: FloatArray,
     ) -> None:
         """Take these candidates, K of each."""
         self.boxes = np.concatenate([self.boxes, boxes])
