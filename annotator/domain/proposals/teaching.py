@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ STRENGTH = 0.2
 """So much, at most, a score changes."""
 NEAR = 0.5
 """A scalar product of this and less says nothing."""
+TRUSTED_SHARE = 0.2
+"""Of the open ones, the best: as long as nothing was taken they stand for what is wanted."""
 
 
 class Lessons:
@@ -44,7 +47,9 @@ def taught(
 ) -> dict[int, float]:
     """Scores after the person has decided about some.
 
-    Each of the others is compared with the nearest that was taken and the nearest that was dropped.
+    Each of the others is compared with the nearest that was taken and the nearest that was dropped. Where nothing was
+    taken yet, only what is nearer to something dropped than to the best of those that are open goes down, by the
+    difference: a part of a nucleus that is dropped looks much like all nuclei do.
 
     Args:
         scores: of all proposals, by id, as the model rated them.
@@ -56,15 +61,29 @@ def taught(
         return dict(scores)
     units = dict(zip(ids, spread(np.stack([vectors[one] for one in ids])), strict=True))
     rows = np.stack([units[one] for one in ids])
-    change = STRENGTH * (_nearness(rows, units, good) - _nearness(rows, units, bad))
+    if good:
+        change = STRENGTH * (_nearness(rows, units, good) - _nearness(rows, units, bad))
+    else:
+        trusted = _trusted(scores, [one for one in ids if one not in bad])
+        change = STRENGTH * np.minimum(_nearness(rows, units, trusted, ids) - _nearness(rows, units, bad), 0)
     decided = {*good, *bad}
     moved = {one: min(max(scores[one] + float(by), 0.0), 1.0) for one, by in zip(ids, change, strict=True)}
     return {one: score if one in decided else moved.get(one, score) for one, score in scores.items()}
 
 
-def _nearness(rows: Vectors, units: Mapping[int, Vectors], some: list[int]) -> npt.NDArray[np.float32]:
-    """0 for what is unlike all of them, to 1 for the same."""
+def _trusted(scores: Mapping[int, float], open_ids: Sequence[int]) -> list[int]:
+    best_first = sorted(open_ids, key=lambda one: (-scores[one], one))
+    return best_first[: math.ceil(TRUSTED_SHARE * len(best_first))]
+
+
+def _nearness(
+    rows: Vectors, units: Mapping[int, Vectors], some: Sequence[int], ids: Sequence[int] = ()
+) -> npt.NDArray[np.float32]:
+    """0 for what is unlike all of them, to 1 for the same. With the ids of the rows none is compared with itself."""
     if not some:
         return np.zeros(len(rows), np.float32)
-    nearest = (rows @ np.stack([units[one] for one in some if one in units]).T).max(1)
-    return np.asarray(np.clip((nearest - NEAR) / (1 - NEAR), 0, 1), np.float32)
+    alike = rows @ np.stack([units[one] for one in some]).T
+    if ids:
+        place = {one: at for at, one in enumerate(ids)}
+        alike[[place[one] for one in some], range(len(some))] = -1
+    return np.asarray(np.clip((alike.max(1) - NEAR) / (1 - NEAR), 0, 1), np.float32)

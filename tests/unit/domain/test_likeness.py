@@ -268,6 +268,23 @@ def test_what_looks_like_something_dropped_falls_and_like_something_taken_rises(
     assert taught({}, {}, [0], [1]) == {}
 
 
+def test_what_is_dropped_among_others_of_its_kind_takes_only_its_own_likes_with_it() -> None:
+    """Many discs, and some halves of discs: dropping a half says nothing against the discs, which look much like it."""
+    discs = [(x, y, 9, RED) for y in (20, 50, 80) for x in (20, 50, 80, 110, 140)]
+    image, masks = picture(discs)
+    halves = [
+        Mask.from_full(mask.full() & (np.arange(160) < x)[None])
+        for mask, (x, *_) in zip(masks[:4], discs[:4], strict=True)
+    ]
+    every = [*masks, *halves]
+    looks = {at: describe(image, mask) for at, mask in enumerate(every)}
+    scores = {at: 0.7 if at < len(masks) else 0.62 for at in looks}
+    first_half = len(masks)
+    after = taught(scores, looks, taken=(), dropped=[first_half])
+    assert all(after[at] == scores[at] for at in range(len(masks)))
+    assert all(after[at] < 0.6 for at in range(first_half + 1, len(every)))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (40, 30)])
 def test_any_mask_is_described_by_numbers(size: tuple[int, int]) -> None:
     width, height = size
