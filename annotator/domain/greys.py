@@ -44,6 +44,36 @@ def percentile_range(values: AnyArray, *, where: BoolArray | None = None) -> tup
     return low, high
 
 
+def counted_percentile_range(units: npt.NDArray[np.float64], often: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """As :func:`percentile_range`, to the bit, of finite values in any order that occur so often; at most
+    ``SAMPLE_VALUES`` in all."""
+    if units.size == 0:
+        return 0.0, 1.0
+    order = np.argsort(units, kind="stable")
+    ordered, ends = units[order], np.cumsum(often[order])
+    places = np.array((LOW_PERCENT, HIGH_PERCENT)) / 100.0 * (int(ends[-1]) - 1)
+    before = np.floor(places)
+    below, above = (ordered[np.searchsorted(ends, np.minimum(at, ends[-1] - 1), "right")] for at in (before, before + 1))
+    share, step = places - before, above - below
+    low, high = (float(v) for v in np.where(share >= 0.5, above - step * (1 - share), below + step * share))
+    return (low, high) if high > low else (float(ordered[0]), float(ordered[-1]))
+
+
+def has_few_numbers(values: AnyArray) -> bool:
+    """Whether there are so few possible numbers that all are worked out once: whole ones of up to 16 bits."""
+    return values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+
+
+def count_numbers(values: AnyArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The numbers that occur, rising, and how often each does; of arrays that :func:`has_few_numbers`."""
+    if values.size == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    least = int(values.min())
+    counts = np.bincount(values.reshape(-1).astype(np.int64) - least)
+    present = np.flatnonzero(counts)
+    return present + least, counts[present]
+
+
 def scale_to_unit(values: AnyArray, low: float, high: float) -> npt.NDArray[np.float64]:
     """``low`` and below become 0, ``high`` and above 1, linear between; NaN stays; equal limits give 0."""
     out = values.astype(np.float64)

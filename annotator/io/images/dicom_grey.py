@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
+from annotator.domain.greys import SAMPLE_VALUES, count_numbers, counted_percentile_range, has_few_numbers
 from annotator.domain.window import Function, Window
 from annotator.domain.windowing import Native
 from annotator.io.images.colours import Shown, stretch_words
@@ -40,7 +41,6 @@ Units = npt.NDArray[np.float64]
 ToUnits = Callable[[Units], Units]
 ToBytes = Callable[[Units], ByteArray]
 
-_SAMPLE_VALUES = 4_000_000
 _FEWEST_GREYS = 2
 """A window that gives the data no more than this many neighbouring greys shows nothing to the eye."""
 
@@ -66,8 +66,8 @@ def show_grey(values: npt.NDArray[Any], dataset: pydicom.Dataset, frame: int) ->
     modality = _modality(dataset, frame)
     to_units = modality.to_units
     padding = _padding(values, dataset)
-    population = _population(values, to_units, padding)
-    low, high = percentile_range(population)
+    population, often = _population(values, to_units, padding)
+    low, high = percentile_range(population) if often is None else counted_percentile_range(population, often)
     chosen, why = _choose(dataset, frame, population, (low, high))
     words = why if chosen is None else chosen.words
     default = Window.of_range(low, high)
@@ -233,27 +233,21 @@ def _as_stored(number: float, values: npt.NDArray[Any], dataset: pydicom.Dataset
     return whole
 
 
-def _population(values: npt.NDArray[Any], to_units: ToUnits, padding: BoolArray | None) -> Units:
-    """The units that the data have, one-dimensional, each as often as it occurs (of large pictures, a share of it)."""
-    if not _has_table(values):
-        kept = values.reshape(-1) if padding is None else values[~padding]
+def _population(
+    values: npt.NDArray[Any], to_units: ToUnits, padding: BoolArray | None
+) -> tuple[Units, npt.NDArray[np.int64] | None]:
+    """The units that the data have, one-dimensional, and how often each occurs; None: as often as it is there (of large
+    pictures, a share of it)."""
+    kept = values.reshape(-1) if padding is None else values[~padding]
+    if not has_few_numbers(values):
         units = to_units(kept.astype(np.float64))
-        return units[np.isfinite(units)]
-    least = np.iinfo(values.dtype).min
-    counts = np.bincount(values.reshape(-1).astype(np.int32) - least, minlength=2 ** (8 * values.dtype.itemsize))
-    if padding is not None:
-        counts = counts - np.bincount(values[padding].astype(np.int32) - least, minlength=counts.size)
-    present = np.flatnonzero(counts)
-    if present.size == 0:
-        return np.zeros(0)
-    units = to_units((present + least).astype(np.float64))
-    share = max(1, -(-values.size // _SAMPLE_VALUES))
-    return np.repeat(units, -(-counts[present] // share))
-
-
-def _has_table(values: npt.NDArray[Any]) -> bool:
-    """Whether there are so few possible numbers that all are worked out once."""
-    return values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+        return units[np.isfinite(units)], None
+    numbers, often = count_numbers(kept)
+    units = to_units(numbers.astype(np.float64))
+    is_finite = np.isfinite(units)
+    units, often = units[is_finite], often[is_finite]
+    share = -(-values.size // SAMPLE_VALUES)
+    return (units, often) if share <= 1 else (np.repeat(units, -(-often // share)), None)
 
 
 def _through(values: npt.NDArray[Any], to_units: ToUnits, show: ToBytes) -> ByteArray:
@@ -263,8 +257,10 @@ def _through(values: npt.NDArray[Any], to_units: ToUnits, show: ToBytes) -> Byte
 
 def _tabled(values: npt.NDArray[Any], convert: Callable[[Units], npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Stored numbers converted one by one, or by a table of all that there can be."""
-    if not _has_table(values):
+    if not has_few_numbers(values):
         return convert(values.astype(np.float64))
-    limits = np.iinfo(values.dtype)
-    table = convert(np.arange(limits.min, limits.max + 1, dtype=np.float64))
-    return table[values.astype(np.int32) - limits.min]
+    # The table is read by the bits of a number, whatever its sign.
+    codes = np.arange(2 ** (8 * values.dtype.itemsize)).astype(f"u{values.dtype.itemsize}")
+    table = convert(codes.view(values.dtype.newbyteorder("=")).astype(np.float64))
+    bits: Any = np.ascontiguousarray(values, values.dtype.newbyteorder("=")).view(codes.dtype)
+    return np.asarray(table[bits])

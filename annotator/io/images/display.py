@@ -5,6 +5,7 @@ Another window that the person has chosen is applied by :mod:`annotator.domain.w
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from annotator.domain.greys import (
@@ -55,7 +56,7 @@ def stretch_to_bytes(values: AnyArray, *, where: BoolArray | None = None) -> tup
 
 def grey_to_rgb(grey: ByteArray) -> ByteArray:
     """H x W to H x W x 3."""
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(grey), cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def orient(array: AnyArray, orientation: int) -> AnyArray:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
 
-from annotator.domain.greys import apply_window
+from annotator.domain.greys import apply_window, count_numbers, counted_percentile_range, percentile_range
 from annotator.domain.window import FUNCTIONS, Window, window_from_json
 from annotator.domain.windowing import Native, bytes_for, is_blank, show, spread_of, through
 
@@ -240,6 +240,37 @@ def test_a_window_is_blank_exactly_when_the_data_gets_two_greys_or_fewer(centre:
     shown = show(Native(values, Window.of_range(0, 1)), window)[..., 0]
     inside = shown[(values >= low) & (values <= high)].astype(int)
     assert is_blank(window, spread_of(Native(values, Window.of_range(0, 1)))) == (np.ptp(inside) < 2)
+
+
+pixels = st.lists(st.integers(-300, 300), min_size=1, max_size=60)
+slopes = st.sampled_from([1.0, 2.5, -0.75, 0.0])
+
+
+@given(pixels, slopes, st.integers(1, 30))
+def test_numbers_that_are_counted_are_spread_as_if_they_were_sorted(
+    numbers: list[int], slope: float, repeat: int
+) -> None:
+    values = np.repeat(np.array(numbers, np.int16), repeat).reshape(1, -1)
+    found, sorted_ = (
+        spread_of(Native(values.astype(kind), Window.of_range(0, 1), slope=slope, intercept=-7.0))
+        for kind in (np.int16, np.int32)
+    )
+    assert (found.low, found.high) == (sorted_.low, sorted_.high)
+    assert (found.least, found.greatest) == (sorted_.least, sorted_.greatest)
+    assert np.array_equal(found.counts, sorted_.counts)
+    assert found.counts.sum() == values.size
+    assert np.array_equal(found.sample, sorted_.sample)
+    units = np.sort(values.reshape(-1) * slope - 7.0)
+    assert found.sample == pytest.approx(np.quantile(units, np.linspace(0, 1, found.sample.size)))
+
+
+@given(pixels, slopes, st.integers(1, 30))
+def test_percentiles_of_counted_numbers_are_those_of_the_numbers_to_the_bit(
+    numbers: list[int], slope: float, repeat: int
+) -> None:
+    values = np.repeat(np.array(numbers, np.int16), repeat)
+    distinct, often = count_numbers(values)
+    assert counted_percentile_range(distinct * slope, often) == percentile_range(values * slope)
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32, np.int32])
