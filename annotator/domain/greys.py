@@ -52,8 +52,8 @@ def counted_percentile_range(units: npt.NDArray[np.float64], often: npt.NDArray[
     order = np.argsort(units, kind="stable")
     ordered, ends = units[order], np.cumsum(often[order])
     places = np.array((LOW_PERCENT, HIGH_PERCENT)) / 100.0 * (int(ends[-1]) - 1)
-    before = np.floor(places)
-    below, above = (ordered[np.searchsorted(ends, np.minimum(at, ends[-1] - 1), "right")] for at in (before, before + 1))
+    before, last = np.floor(places), ends[-1] - 1
+    below, above = (ordered[np.searchsorted(ends, np.minimum(at, last), "right")] for at in (before, before + 1))
     share, step = places - before, above - below
     low, high = (float(v) for v in np.where(share >= 0.5, above - step * (1 - share), below + step * share))
     return (low, high) if high > low else (float(ordered[0]), float(ordered[-1]))

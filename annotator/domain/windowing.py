@@ -187,7 +187,7 @@ def _at_shares(units: UnitArray, ends: npt.NDArray[np.int64], shares: UnitArray)
     low, high = (units[np.searchsorted(ends, np.minimum(at, ends[-1] - 1), "right")] for at in (before, before + 1))
     with np.errstate(over="ignore", invalid="ignore"):
         between = low + (high - low) * (places - before)
-    return np.where(np.isfinite(between), between, low)
+    return cast(UnitArray, np.where(np.isfinite(between), between, low))
 
 
 def is_blank(window: Window, spread: Spread) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from PySide6.QtCore import Qt
 
 from annotator.domain.mask import Mask
@@ -38,14 +37,6 @@ class Reads:
             return real(path, **named)
 
         monkeypatch.setattr(loading, "load_image", load)
-
-
-def make_stack(desk, count):
-    folder = desk.root / "stack"
-    folder.mkdir()
-    pages = [Image.new("L", (40, 30), 5 * number) for number in range(count)]
-    pages[0].save(folder / "m.tif", save_all=True, append_images=pages[1:])
-    return folder
 
 
 @pytest.fixture
@@ -216,23 +207,6 @@ def test_selected_objects_are_not_counted_at_every_click(desk, monkeypatch):
     desk.wait_mask(150, 110)
     assert asked == []
     assert desk.window.actions_by_id["delete"].isEnabled()
-
-
-def test_slices_ahead_are_read_before_they_are_wanted_and_not_given_up(desk, reads):
-    desk.open(folder=make_stack(desk, 12), first_row=6)
-    ids = [image.id for image in desk.session.images]
-    desk.until(lambda: all(desk.loader.cached(ids[row]) for row in (5, 7, 8, 9)))
-    reads.gate.clear()
-    desk.key(K.Key_D)
-    desk.wait_image(7)  # was there: nothing is waited for
-    desk.until(lambda: len(reads.begun) == 6)  # the one after those
-    desk.key(K.Key_D)
-    desk.wait_image(8)
-    reads.gate.set()
-    desk.until(lambda: desk.loader.cached(ids[10]) is not None)
-    desk.session.go_to(ids[3])
-    desk.wait_image(3)
-    desk.until(lambda: all(desk.loader.cached(ids[row]) for row in (2, 1, 0)))  # the way that one goes
 
 
 def test_keys_go_ten_images_on_and_to_both_ends(desk):

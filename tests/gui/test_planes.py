@@ -79,7 +79,17 @@ def test_a_series_is_seen_in_all_directions(desk: Any) -> None:
     desk.until(lambda: grey(axial, 0.9, 0.9)[0] < 80)
     desk.program.greys.invert()
     desk.until(lambda: grey(axial, 0.9, 0.9)[0] > 150)
-    # Nothing is kept for a panel that is not seen.
+    # Behind another panel it is not drawn, however many slices pass.
+    window.show_panel("window", True)
+    desk.until(lambda: not planes._is_seen)
+    before = axial.drawn
+    desk.key(Qt.Key.Key_D)
+    desk.wait_image(3)
+    assert not planes._cutter.is_busy
+    assert axial.drawn is before
+    window.show_panel("planes", True)
+    desk.until(lambda: axial.drawn is not before)
+    # Nothing is kept for a panel that is not open.
     desk.key(Qt.Key.Key_P, CTRL_ALT)
     assert planes._stack is None
     assert axial.drawn is None

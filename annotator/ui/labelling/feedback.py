@@ -21,9 +21,11 @@ _ENGINE = "engine"
 
 
 class EngineFeedback(QObject):
-    """Follows the engine's signals. ``image_encoded``: the image that is shown can be clicked without waiting."""
+    """Follows the engine's signals. ``image_encoded``: the image that is shown can be clicked without waiting.
+    ``freed``: nothing that the person asked for is waited for any more."""
 
     image_encoded = Signal()
+    freed = Signal()
 
     def __init__(self, client: EngineClient, notices: Notices, *, status: StatusLine, busy: BusyLine) -> None:
         super().__init__(status)
@@ -60,12 +62,18 @@ class EngineFeedback(QObject):
             self._reasons.discard(reason)
         self._refresh()
 
+    @property
+    def is_engaged(self) -> bool:
+        """Whether the engine works on what the person sees: the image, or an answer to a click."""
+        return "click" in self._reasons
+
     def on_deciding(self, is_busy: bool) -> None:
         """An answer to a click is awaited, or has come."""
         # Without a model nothing is on its way.
         self.set_busy("click", is_busy=is_busy and self._client.can_answer)
         if not is_busy:
             self.set_busy("encode", is_busy=False)
+            self.freed.emit()
 
     def _refresh(self) -> None:
         self._busy.set_busy(bool(self._reasons))
@@ -104,6 +112,7 @@ class EngineFeedback(QObject):
             self._notices.withdraw(Subject.MODEL)  # also that it is being loaded
             if not self._client.can_answer:
                 self.set_busy("click", is_busy=False)
+                self.freed.emit()
             self._status.set_no_engine(failure.message, has_other=self._client.info is not None)
         self.set_busy("encode", is_busy=False)
         if not failure.is_away:  # that is said, and seen to, where the server is looked for

@@ -47,6 +47,8 @@ class Planes(QObject):
         self._stack: Stack | None = None
         self._wanted = 0
         """The series that is read or shown; 0: none."""
+        self._is_seen = False
+        """Whether the panel is open, and not behind another one."""
         self._row_column = (0, 0)
         """Of the cross-hair, in pixels of the slices as they are kept."""
         self._reader.grown.connect(self._on_grown)
@@ -57,7 +59,7 @@ class Planes(QObject):
         session.opened.connect(self._leave)
         session.changed.connect(self._on_change)
         window.canvas.pointed.connect(self._on_pointed)
-        window.docks["planes"].visibilityChanged.connect(lambda _is_visible: self._follow())
+        window.docks["planes"].visibilityChanged.connect(self._on_seen)
         for axis, view in enumerate(self._panel.views):
             view.picked.connect(lambda across, down, axis=axis: self._pick(axis, across, down))
             view.turned.connect(lambda steps, axis=axis: self._turn(axis, steps))
@@ -69,7 +71,9 @@ class Planes(QObject):
         self._cutter.shut_down()
 
     def draw(self) -> None:
-        """Cut the stack anew; what was asked before is not wanted any more."""
+        """Cut the stack anew, if somebody sees it; what was asked before is not wanted any more."""
+        if not self._is_seen:
+            return
         stack, store, image, window = self._stack, self._session.store, self._session.image, self._greys.now
         if stack is None or store is None or image is None or image.series_id != stack.series_id:
             return
@@ -79,6 +83,10 @@ class Planes(QObject):
         self._cutter.start(lambda: _draw(wish, self._objects, colours), self._panel.show_drawn)
 
     # --- what is shown ------------------------------------------------------------------------------------------------
+
+    def _on_seen(self, is_seen: bool) -> None:
+        self._is_seen = is_seen
+        self._follow()
 
     def _follow(self) -> None:
         """Another image is open, or the panel came or went: read what is needed, and no more."""
@@ -91,6 +99,8 @@ class Planes(QObject):
             self.draw()
             return
         self._leave()
+        if not self._is_seen:
+            return
         slices = self._session.slices.slices_of(image)
         if is_video_path(series.name):
             self._panel.show_note("A video has no planes across its frames.")

@@ -26,6 +26,8 @@ class SliceControl(QObject):
 
     speed_chosen = Signal(float)
     """Times the normal one."""
+    played = Signal(bool)
+    """Whether it plays, from now on."""
 
     def __init__(self, window: MainWindow, session: ProjectSession) -> None:
         super().__init__(window)
@@ -115,10 +117,12 @@ class SliceControl(QObject):
     def _start(self) -> None:
         self.timeline.frames.hold(True)
         self._pace.begin(self.now_ms())
+        self.played.emit(True)
         self._timer.start(self._pace.tick_ms)
 
     def stop(self) -> None:
         self._timer.stop()
+        self.played.emit(False)
         self.timeline.frames.hold(False)
         self._window.actions_by_id["play_slices"].setChecked(False)
 

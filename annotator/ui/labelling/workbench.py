@@ -14,13 +14,13 @@ from annotator.domain.geometry import Box
 from annotator.domain.project import Annotation, Category, Change, Edit, ImageRecord
 from annotator.domain.prompt import PointPrompt
 from annotator.io.project.drafts import Kept
-from annotator.io.project.image_folder import is_inside
 from annotator.io.settings import Settings
 from annotator.ui.canvas.tools.specs import LOOKING_TOOL, tool_spec
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.kept_drafts import KeptDrafts
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.passing import PassingSlices
+from annotator.ui.labelling.read_ahead import ReadAhead
 from annotator.ui.labelling.resting_pointer import RestingPointer
 from annotator.ui.labelling.views import Views
 from annotator.ui.look.numbers import grouped
@@ -89,6 +89,10 @@ class Workbench(QObject):
         """Of the wanted image in its series, and whether the person goes through it from the end."""
         self.before_prompt: Callable[[], None] = lambda: None
         """Called before a click or box counts."""
+        self._ahead = ReadAhead(
+            session, refine.asides, settings, loader=loader, feedback=feedback, passing=self.passing, parent=self
+        )
+        commands.slices.played.connect(self._ahead.play)
         self._drafts = KeptDrafts(session, refine, parent=self)
         self._refusals = Refusals(session, refine, self._notices, parent=self)
         self._tool_before: str | None = None
@@ -110,8 +114,7 @@ class Workbench(QObject):
         session.warned.connect(lambda text: self._notices.warn(text, about=Subject.IMAGE, is_error=False))
         loader.loaded.connect(self._on_picture)
         loader.failed.connect(self._on_unreadable)
-        loader.preloaded.connect(self._on_preloaded)
-        self._feedback.image_encoded.connect(self._preload_neighbours)
+        self._feedback.image_encoded.connect(self._ahead.look_round)
 
     def _wire_panels(self) -> None:
         window, commands, classes = self._window, self._commands, self._session.classes
@@ -214,6 +217,7 @@ class Workbench(QObject):
         self.picture = None
         if not keeps_canvas:
             self.passing.leave()
+            self._ahead.leave()
             self._clear_canvas()
         if not is_at_hand:
             self._refine.close_image()
@@ -256,9 +260,9 @@ class Workbench(QObject):
         if self._window.focusWidget() is None or self._window.focusWidget() is self._window.area.empty.open_button:
             self._window.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
         self.picture_shown.emit(record.id)
+        if record.series_id:  # at once: who goes through a stack does not wait for the model
+            self._ahead.follow(record, picture, way=-1 if self._is_backward else +1)
         self.passing.show(record.id, is_slice=is_slice)
-        if record.series_id:
-            self._preload_neighbours()  # at once: who goes through a stack does not wait for the model
 
     def show_anew(self, picture: Picture) -> None:
         """The image on the screen in other greys. The model sees them too; what was clicked is answered again."""
@@ -269,6 +273,7 @@ class Workbench(QObject):
         self._feedback.show_image(loaded.image_key)
         if self._session.is_writable:
             self._refine.show_anew(loaded.rgb, loaded.image_key, loaded.sight)
+        self._ahead.take_greys(picture)
         self.picture_redone.emit(picture.image_id)
 
     def _fit_tool(self) -> None:
@@ -291,19 +296,6 @@ class Workbench(QObject):
             action = ("Next image", lambda: self._session.step(+1))
             self._notices.withdraw(Subject.READING)
             self._notices.warn(message, about=Subject.IMAGE, action=action)
-
-    def _preload_neighbours(self) -> None:
-        """Once the current image is encoded there is time for those beside it; of a series for a few ahead."""
-        way = -1 if self._is_backward else +1
-        for step in (way, 2 * way, 3 * way, -way) if self._series_id else (+1, -1):
-            record = self._session.neighbour(step)
-            if record is not None and is_inside(record.path) and self._session.asks_for is None:
-                self._loader.preload(record.id, self._session.image_path(record), frame=record.frame)
-
-    def _on_preloaded(self, picture: Picture) -> None:
-        following = self._session.neighbour(+1)
-        if following is not None and following.id == picture.image_id and self._settings.get("prefetch"):
-            self._refine.asides.prefetch(picture.loaded.image_key, picture.loaded.rgb)
 
     def _on_change(self, change: Change) -> None:
         if self._refine.state.category_id not in (None, *self._session.categories):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 
+from annotator.domain import budget
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
 from annotator.domain.windowing import Spread, is_blank, spread_of
@@ -22,10 +23,13 @@ from annotator.ui.canvas.prepared import PreparedImage, prepare_image
 
 _log = logging.getLogger(__name__)
 
-LRU_BYTES = 768 << 20
+LRU_BYTES, LRU_SHARE = 768 << 20, 4
+"""All pictures together take no more than the first, nor than this part of what one image may take
+(:func:`annotator.domain.budget.limit_bytes`)."""
 LRU_IMAGES = 8
 LRU_SMALL_IMAGES, SMALL_BYTES = 256, 192 << 20
-"""So many are kept while all of them together are this small: the slices of a stack."""
+"""So many of those that are not near are kept while all of these together are this small."""
+AHEAD_AT_ONCE = 2
 _THUMB_PX = 224
 
 
@@ -100,8 +104,13 @@ class PoolJob(QRunnable):
             self._done(result, None)
 
 
+def kept_bytes() -> int:
+    """What all pictures in memory may take together."""
+    return min(LRU_BYTES, budget.limit_bytes() // LRU_SHARE)
+
+
 class ImageLoader(QObject):
-    """Loads the image that is wanted, and neighbours ahead of time.
+    """Loads the image that is wanted, and neighbours ahead of time, on threads of their own.
 
     Every request carries an epoch; the answer carries it back, so that the receiver can drop answers for an image that
     is no longer wanted. The newest request is read first, and it is the only one: what was asked for before it, also
@@ -112,6 +121,8 @@ class ImageLoader(QObject):
     """(epoch, Picture)"""
     preloaded = Signal(object)
     """A Picture that was loaded ahead of time, or was there already."""
+    ahead_ended = Signal()
+    """A read has ended, whatever became of it: there may be room for another one ahead of time."""
     failed = Signal(int, object, str)
     """(epoch, image id, message)"""
     _arrived = Signal(int, object, object, object)
@@ -120,13 +131,20 @@ class ImageLoader(QObject):
         super().__init__(parent)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(2)
+        self._ahead_pool = QThreadPool(self)
+        self._ahead_pool.setMaxThreadCount(AHEAD_AT_ONCE)
         self._cache: OrderedDict[int, Picture] = OrderedDict()
+        self._bytes = 0
+        """Of all that is in it."""
+        self._near: tuple[int, ...] = ()
+        self._near_set: frozenset[int] = frozenset()
         self._wanted: dict[int, tuple[int, Path, int]] = {}
         """What is still to come, by image id: its epoch (0: ahead of time), file and frame. The reading threads ask it,
         too."""
         self._reading: set[int] = set()
         """Images whose read waits or runs, also those that are not wanted any more."""
         self._order = 0
+        self._has_ended = False
         self._arrived.connect(self._on_arrived)
         self._generation = 0
         self.max_pixels = DEFAULT_MAX_PIXELS
@@ -157,9 +175,22 @@ class ImageLoader(QObject):
         picture = self.cached(image_id)
         if picture is not None:
             self.preloaded.emit(picture)
-        elif image_id not in self._wanted:
+        elif image_id not in self._wanted and not self._has_ended:
             self._wanted[image_id] = (0, path, frame)
             self._start(image_id, path, frame, priority=0)
+
+    @property
+    def ahead(self) -> int:
+        """How many images are being read ahead of time."""
+        return sum(not epoch for epoch, _path, _frame in self._wanted.values())
+
+    def keep_near(self, image_ids: Sequence[int]) -> None:
+        """These are kept as long as there is memory, the first the longest; all others go before them."""
+        self._near, self._near_set = tuple(image_ids), frozenset(image_ids)
+
+    def holds(self, image_id: int) -> bool:
+        """Whether an image is in memory, through whatever window."""
+        return image_id in self._cache
 
     def cached(self, image_id: int) -> Picture | None:
         """An image that is in memory; not one that is to be shown through another window by now."""
@@ -170,22 +201,30 @@ class ImageLoader(QObject):
 
     def keep_instead(self, picture: Picture) -> None:
         """Keep an image in the place of what it was."""
-        if picture.image_id in self._cache:
+        before = self._cache.get(picture.image_id)
+        if before is not None:
             self._cache[picture.image_id] = picture
+            self._bytes += picture.nbytes - before.nbytes
 
     def clear(self) -> None:
         """Forget everything (another project); running reads end unheard."""
         self._generation += 1
         self._cache.clear()
+        self._bytes = 0
+        self.keep_near(())
         self._wanted = {}
         self._reading.clear()
 
     def shut_down(self) -> None:
-        """End running reads; call before the program ends."""
+        """End running reads; call before the program ends. Nothing is read ahead of time any more."""
+        self._has_ended = True
         self.clear()
-        self._pool.clear()
+        pools = (self._pool, self._ahead_pool)
+        for pool in pools:
+            pool.clear()
         interrupt()
-        self._pool.waitForDone(5000)
+        for pool in pools:
+            pool.waitForDone(5000)
 
     def _start(self, image_id: int, path: Path, frame: int, *, priority: int) -> None:
         if image_id in self._reading:
@@ -208,13 +247,17 @@ class ImageLoader(QObject):
         def done(result: object, error: Exception | None) -> None:
             self._arrived.emit(generation, image_id, result, error)
 
-        self._pool.start(PoolJob(work, done), priority)
+        (self._pool if priority else self._ahead_pool).start(PoolJob(work, done), priority)
 
     @Slot(int, object, object, object)
     def _on_arrived(self, generation: int, image_id: int, result: object, error: object) -> None:
         if generation != self._generation:
             return
         self._reading.discard(image_id)
+        self._answer(image_id, result, error)
+        self.ahead_ended.emit()
+
+    def _answer(self, image_id: int, result: object, error: object) -> None:
         if isinstance(result, Picture):
             self._keep(result)
         if image_id not in self._wanted:
@@ -235,12 +278,26 @@ class ImageLoader(QObject):
             self.failed.emit(epoch, image_id, _message(error))
 
     def _keep(self, picture: Picture) -> None:
+        before = self._cache.pop(picture.image_id, None)
+        self._bytes += picture.nbytes - (0 if before is None else before.nbytes)
         self._cache[picture.image_id] = picture
-        total = sum(kept.nbytes for kept in self._cache.values())
-        while len(self._cache) > 1 and (
-            total > LRU_BYTES or len(self._cache) > (LRU_IMAGES if total > SMALL_BYTES else LRU_SMALL_IMAGES)
-        ):
-            total -= self._cache.popitem(last=False)[1].nbytes
+        others = [one for one in self._cache if one not in self._near_set and one != picture.image_id]
+        beside = sum(self._cache[one].nbytes for one in others)
+        for one in others:
+            most = LRU_IMAGES if beside > SMALL_BYTES else LRU_SMALL_IMAGES
+            if len(self._cache) == 1 or (self._bytes <= kept_bytes() and len(others) <= most):
+                break
+            beside -= self._cache[one].nbytes
+            others = others[1:]
+            self._drop(one)
+        for one in reversed(self._near):
+            if len(self._cache) == 1 or self._bytes <= kept_bytes():
+                break
+            if one in self._cache:
+                self._drop(one)
+
+    def _drop(self, image_id: int) -> None:
+        self._bytes -= self._cache.pop(image_id).nbytes
 
 
 class ThumbnailLoader(QObject):
