@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +133,19 @@ def restored_look(qapp: QApplication) -> Iterator[None]:
         qapp.styleHints().unsetColorScheme()
 
 
+class _HastyConnection(sqlite3.Connection):
+    """Waits for the disk at no commit, whatever it is told."""
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        return super().execute("PRAGMA synchronous = OFF" if "PRAGMA synchronous" in sql else sql, *values)
+
+
 @pytest.fixture(autouse=True)
 def _no_disk_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window's test shows what is in a file, not that it survives a power cut: ``test_files.py`` sees to that."""
+    """A window's test shows what is in a file, not that it survives a power cut: ``test_files.py`` and
+    ``test_store_crash.py`` see to that."""
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
+    monkeypatch.setattr("sqlite3.connect", partial(sqlite3.connect, factory=_HastyConnection))
 
 
 @pytest.fixture
