@@ -1,7 +1,8 @@
 """Find all that is like examples: learn what they look like, look where that is, ask the model there, rate its answers.
 
 Where to ask is worked out by :mod:`annotator.domain.likeness`, on the pixels and on the embedding of the whole image.
-The model is asked in a piece round each place, by box and by click, and its answers are rated by a fitted model.
+The model is asked in a piece round each place, by box and by click, and its answers are rated by a fitted model. What
+is found with certainty then teaches as the examples do, and once more it is looked where to ask.
 Whatever segmenter there is can serve: it has to encode, to decode and to show its features.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -23,19 +25,28 @@ from annotator.domain.likeness.appearance import (
     Channels,
     FloatArray,
     PixelLooks,
-    Size,
     heat_map,
     learn_pixels,
     size_of,
     step_for,
     together,
 )
-from annotator.domain.likeness.rating import MOST_TIMES_LARGER, Answer, Answers, heat_of
-from annotator.domain.likeness.seeds import Pattern, Seed, patterns_of, seeds_in
+from annotator.domain.likeness.rating import Answer, Answers
+from annotator.domain.likeness.seeds import Pattern, Seed, others_than, patterns_of, seeds_in
 from annotator.domain.mask import Mask
-from annotator.domain.ports.engine import Candidate, Candidates, Embedding, EverythingStep, LogitsArray, RgbArray
+from annotator.domain.ports.engine import Candidates, Embedding, EverythingStep, LogitsArray, RgbArray
 from annotator.domain.ports.likeness import Examples, LikeQuestion
 from annotator.domain.prompt import PointPrompt, Prompts
+from annotator.engine.looks import (
+    Looks,
+    Scene,
+    answer_of,
+    grid_of,
+    learned_from,
+    maps_of,
+    seen_anew,
+    standardised,
+)
 from annotator.engine.zoom.pieces import moved, placed
 
 PIECE_MARGIN = 2.2
@@ -43,6 +54,11 @@ PIECE_MARGIN = 2.2
 EXAMPLE_MARGIN = 2.0
 LOOKS = 10
 """How often what was found is shown before every seed was asked; the first ones come sooner."""
+LEAST_CERTAIN, LEAST_WARM = 0.6, 0.4
+"""What is rated so, and lies where the heat map is so warm, is learned from as an example is: then what is like it is
+looked for where nobody looked yet. What is a good object but of another kind has a high rating, too, and is cold."""
+LEAST_LEARNED, MOST_LEARNED = 2, 12
+MORE_SEEDS = 60
 _EARLY = (1, 3)
 _LEAST_BOX_CELLS = 2.0
 _STILL_LEARNING = EverythingStep(0, 0, None)
@@ -59,50 +75,6 @@ class PieceDecoder(Protocol):
     def decode_from(
         self, logits: LogitsArray | None, embedding: Embedding, prompts: Prompts, *, tidies: bool = False
     ) -> Candidates: ...
-
-
-@runtime_checkable
-class ShowsFeatures(Protocol):
-    """An embedding that can be looked into."""
-
-    def feature_maps(self) -> tuple[FloatArray, ...]:
-        """Feature levels, each C x h x w float32, the finest first, and at last RGB in 0..1."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Looks:
-    """What the examples of a question look like.
-
-    Attributes:
-        vector: their mean pooled features, standardised by their own image.
-        masks: of all of them, each with the key of its image.
-    """
-
-    size: Size
-    pixels: PixelLooks
-    patterns: tuple[Pattern, ...]
-    vector: FloatArray
-    masks: tuple[tuple[str, Mask], ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    """An image that is looked at: its pixels, the embedding of all of it, and that one's features."""
-
-    image: RgbArray
-    image_key: str
-    embedding: Embedding
-    maps: tuple[FloatArray, ...]
-    standard: tuple[FloatArray, FloatArray]
-
-    @property
-    def whole(self) -> Region:
-        return Region(0, 0, self.image.shape[1], self.image.shape[0])
-
-    @property
-    def deep(self) -> tuple[FloatArray, ...]:
-        return self.maps[:2]
 
 
 class LikeSearch:
@@ -173,17 +145,17 @@ class LikeRun:
         self.answers = Answers(())
         self.least_score = 0.0
 
-    def scene(self, image: RgbArray, image_key: str, embedding: Embedding) -> _Scene:
-        maps = _maps_of(embedding)
-        return _Scene(image, image_key, embedding, maps, pooling.standard_of(_grid(maps)))
+    def scene(self, image: RgbArray, image_key: str, embedding: Embedding) -> Scene:
+        maps = maps_of(embedding)
+        return Scene(image, image_key, embedding, maps, pooling.standard_of(grid_of(maps)))
 
     # --- the examples -------------------------------------------------------------------------------------------------
 
-    def learn(self, question: LikeQuestion, here: _Scene) -> Generator[EverythingStep, None, Looks]:
+    def learn(self, question: LikeQuestion, here: Scene) -> Generator[EverythingStep, None, Looks]:
         """Raises:
         PromptError: the model makes nothing of a box.
         """
-        scenes: list[tuple[Examples, _Scene, tuple[Mask, ...]]] = []
+        scenes: list[tuple[Examples, Scene, tuple[Mask, ...]]] = []
         for one in question.examples:
             scene = here
             if one.image_key != here.image_key:
@@ -205,10 +177,11 @@ class LikeRun:
             patterns += patterns_of(scene.image, masks, size)
             yield _STILL_LEARNING
         own = tuple((scene.image_key, mask) for _, scene, masks in scenes for mask in masks)
+        unlike = tuple(mask for one in question.examples if one.image_key == here.image_key for mask in one.unlike)
         mean = np.asarray(np.mean(vectors, axis=0), np.float32)
-        return Looks(size, together(pixels), tuple(patterns), mean, own)
+        return Looks(size, together(pixels), tuple(patterns), mean, own, unlike)
 
-    def _boxed(self, scene: _Scene, boxes: Sequence[Box]) -> Generator[EverythingStep, None, list[Mask]]:
+    def _boxed(self, scene: Scene, boxes: Sequence[Box]) -> Generator[EverythingStep, None, list[Mask]]:
         """What the model sees in boxes."""
         found = []
         for box in boxes:
@@ -223,46 +196,66 @@ class LikeRun:
             found.append(mask)
         return found
 
-    def _vector(self, scene: _Scene, mask: Mask) -> Generator[EverythingStep, None, FloatArray]:
+    def _vector(self, scene: Scene, mask: Mask) -> Generator[EverythingStep, None, FloatArray]:
         """Pooled features of an example, standardised by its image."""
         x, y, w, h = mask.bbox_xywh
         region = self._region(scene, Box(x, y, x + w, y + h), margin=EXAMPLE_MARGIN, least_px=0.0)
         embedding = yield from self._piece(scene, region)
-        maps = scene.maps if embedding is scene.embedding else _maps_of(embedding)
+        maps = scene.maps if embedding is scene.embedding else maps_of(embedding)
         weight = pooling.weight_in(mask, region, maps[0].shape[1])
-        return _standardised(pooling.pooled(_grid(maps), weight), scene)
+        return standardised(pooling.pooled(grid_of(maps), weight), scene)
 
     # --- the search ---------------------------------------------------------------------------------------------------
 
-    def search(self, scene: _Scene, looks: Looks, known: Sequence[Mask]) -> _Steps:
+    def search(self, scene: Scene, looks: Looks, known: Sequence[Mask]) -> _Steps:
         """Look for places, and ask at each."""
         width, height = scene.whole.width, scene.whole.height
         channels = Channels(scene.image, scene.deep, step=step_for(looks.size, width, height))
-        is_their_own = all(key == scene.image_key for key, _ in looks.masks)
-        heat = heat_map(channels, looks.pixels, is_their_own=is_their_own)
+        heat = heat_map(channels, looks.pixels, is_their_own=looks.are_of(scene))
         yield _STILL_LEARNING
         seeds = seeds_in(scene.image, heat, looks.size, looks.patterns, known)
         yield EverythingStep(0, len(seeds), None)
         self.answers = Answers(seeds, known)
-        shown = 0
-        for at, seed in enumerate(seeds):
-            yield from self._ask(scene, looks, heat, seed, at)
+        yield from self._ask_all(scene, looks, heat, seeds, 0)
+        found = self._certain()
+        if len(found) >= LEAST_LEARNED:
+            better = learned_from(looks, found, scene, channels)
+            yield EverythingStep(len(seeds), len(seeds), None)
+            heat = heat_map(channels, better.pixels, is_their_own=looks.are_of(scene))
+            places = seeds_in(scene.image, heat, better.size, better.patterns, known)
+            first, more = len(seeds), others_than(seeds, places, better.size)[:MORE_SEEDS]
+            seeds += more
+            self.answers.change(partial(seen_anew, looks=better, heat=heat), more)
+            yield EverythingStep(first, len(seeds), self._proposals(seeds, scene))
+            yield from self._ask_all(scene, better, heat, seeds, first)
+        yield EverythingStep(len(seeds), len(seeds), self._proposals(seeds, scene), is_last=True)
+
+    def _ask_all(self, scene: Scene, looks: Looks, heat: FloatArray, seeds: Sequence[Seed], first: int) -> _Steps:
+        """At every seed from ``first`` on."""
+        shown = first * LOOKS // max(len(seeds), 1)
+        for at in range(first, len(seeds)):
+            yield from self._ask(scene, looks, heat, seeds[at], at)
             done = at + 1
             is_look = done in _EARLY or done * LOOKS // len(seeds) > shown
             shown = done * LOOKS // len(seeds)
             if done < len(seeds):
                 yield EverythingStep(done, len(seeds), self._proposals(seeds, scene) if is_look else None)
-        yield EverythingStep(len(seeds), len(seeds), self._proposals(seeds, scene), is_last=True)
 
-    def _ask(self, scene: _Scene, looks: Looks, heat: FloatArray, seed: Seed, at: int) -> _Steps:
+    def _certain(self) -> list[Answer]:
+        """What was found with certainty, the best first."""
+        scores = self.answers.scores() if len(self.answers) else np.zeros(0)
+        best = [self.answers.items[at] for at in self.answers.survivors(scores) if scores[at] >= LEAST_CERTAIN]
+        return [one for one in best if one.heat_inside >= LEAST_WARM][:MOST_LEARNED]
+
+    def _ask(self, scene: Scene, looks: Looks, heat: FloatArray, seed: Seed, at: int) -> _Steps:
         """One place: by its box, and by a click."""
         width, height = scene.whole.width, scene.whole.height
         box = seed.box
         around = Box(min(box.x0, seed.x), min(box.y0, seed.y), max(box.x1, seed.x), max(box.y1, seed.y))
         region = self._region(scene, around, margin=PIECE_MARGIN, least_px=0.8 * looks.size.side_px)
         embedding = yield from self._piece(scene, region)
-        maps = scene.maps if embedding is scene.embedding else _maps_of(embedding)
-        grid = _grid(maps)
+        maps = scene.maps if embedding is scene.embedding else maps_of(embedding)
+        grid = grid_of(maps)
         inside = box.clipped(width, height)
         cell_px = max(region.width, region.height) / grid.shape[1]
         asked = [Prompts((PointPrompt(seed.x, seed.y),))]
@@ -270,11 +263,11 @@ class LikeRun:
             asked.insert(0, Prompts(box=inside))
         for prompts in asked:
             for candidate in self._decode(embedding, prompts, region, scene).items:
-                answer = _answer(candidate, grid, scene, looks, heat, at)
+                answer = answer_of(candidate, grid, scene, looks, heat, at)
                 if answer is not None:
                     self.answers.add(answer)
 
-    def _proposals(self, seeds: Sequence[Seed], scene: _Scene) -> tuple[Proposal, ...]:
+    def _proposals(self, seeds: Sequence[Seed], scene: Scene) -> tuple[Proposal, ...]:
         if not len(self.answers):
             return ()
         scores = self.answers.scores()
@@ -289,14 +282,14 @@ class LikeRun:
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 
-    def _region(self, scene: _Scene, box: Box, *, margin: float, least_px: float) -> Region:
+    def _region(self, scene: Scene, box: Box, *, margin: float, least_px: float) -> Region:
         width, height = scene.whole.width, scene.whole.height
         if max(box.width, box.height) >= self._piece_below * max(width, height):
             return scene.whole
         region = zoom_region(box, width=width, height=height, margin=margin, least_px=max(24.0, least_px))
         return scene.whole if region.width * region.height >= WHOLE_SHARE * width * height else region
 
-    def _piece(self, scene: _Scene, region: Region) -> Generator[EverythingStep, None, Embedding]:
+    def _piece(self, scene: Scene, region: Region) -> Generator[EverythingStep, None, Embedding]:
         if region == scene.whole:
             return scene.embedding
         pixels = np.ascontiguousarray(scene.image[region.y0 : region.y1, region.x0 : region.x1])
@@ -310,42 +303,10 @@ class LikeRun:
             except EncodeCancelled:
                 yield _STILL_LEARNING  # something more urgent waits; then it is begun anew
 
-    def _decode(self, embedding: Embedding, prompts: Prompts, region: Region, scene: _Scene) -> Candidates:
+    def _decode(self, embedding: Embedding, prompts: Prompts, region: Region, scene: Scene) -> Candidates:
         """In image pixels."""
         if region == scene.whole:
             return self._decoder.decode_from(None, embedding, prompts, tidies=self._tidies)
         found = self._decoder.decode_from(None, embedding, moved(prompts, region), tidies=self._tidies)
         size = (scene.whole.width, scene.whole.height)
         return replace(found, items=tuple(replace(c, mask=placed(c.mask, region, size)) for c in found.items))
-
-
-def _answer(
-    candidate: Candidate, grid: FloatArray, scene: _Scene, looks: Looks, heat: FloatArray, at: int
-) -> Answer | None:
-    """What is to be said of a candidate; None for one that is no object like the examples by its size alone."""
-    mask = candidate.mask.tight()
-    log_size = math.log(max(mask.area, 1) / looks.size.area_px)
-    if mask.is_empty or abs(log_size) > math.log(MOST_TIMES_LARGER):
-        return None
-    weight = np.asarray(1 / (1 + np.exp(-candidate.logits)), np.float32)
-    vector = _standardised(pooling.pooled(grid, weight), scene)
-    inside, around = heat_of(mask, heat, looks.size.side_px)
-    predicted = min(max(candidate.predicted_iou, 0.0), 1.0)
-    alike = pooling.cosine(vector, looks.vector)
-    return Answer(mask, predicted, candidate.stability, inside, around, alike, log_size, at)
-
-
-def _maps_of(embedding: Embedding) -> tuple[FloatArray, ...]:
-    if not isinstance(embedding, ShowsFeatures):
-        raise TypeError("this engine looks into its own embeddings")
-    return embedding.feature_maps()
-
-
-def _grid(maps: Sequence[FloatArray]) -> FloatArray:
-    """All on the grid of the second level."""
-    return pooling.feature_grid(maps, maps[1].shape[1])
-
-
-def _standardised(vector: FloatArray, scene: _Scene) -> FloatArray:
-    mean, spread = scene.standard
-    return np.asarray((vector - mean) / spread, np.float32)

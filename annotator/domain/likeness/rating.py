@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -43,6 +43,7 @@ class Answer:
         cosine: of its pooled features with those of the examples, -1..1.
         log_size: natural logarithm of its area over the examples'.
         seed: the place of its seed in the list.
+        vector: its pooled features, standardised by its image.
     """
 
     mask: Mask
@@ -53,6 +54,7 @@ class Answer:
     cosine: float
     log_size: float
     seed: int
+    vector: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 class Answers:
@@ -64,7 +66,8 @@ class Answers:
     """
 
     def __init__(self, seeds: Sequence[Seed], known: Sequence[Mask] = ()) -> None:
-        self._segments = [(at, seed.x, seed.y) for at, seed in enumerate(seeds) if seed.kind == "segment"]
+        self._seeds = list(seeds)
+        self._segments = _segments(self._seeds)
         self._known = tuple(known)
         self.items: list[Answer] = []
         self._boxes = np.zeros((0, 4), np.int64)
@@ -96,6 +99,14 @@ class Answers:
         self._boxes = np.concatenate([boxes, box[None]])
         self._areas = np.append(self._areas, area)
         return True
+
+    def change(self, seen: Callable[[Answer], Answer], more_seeds: Sequence[Seed]) -> None:
+        """All of them seen anew, and further seeds that are asked."""
+        self._seeds += more_seeds
+        self._segments = _segments(self._seeds)
+        self.items = [seen(one) for one in self.items]
+        for own, one in zip(self._relations, self.items, strict=True):
+            own[2] = float(self._segments_inside(one))
 
     def features(self) -> npt.NDArray[np.float64]:
         """n x 13, columns as in ``FEATURES``."""
@@ -156,6 +167,10 @@ def heat_of(mask: Mask, heat: FloatArray, side_px: float) -> tuple[float, float]
     total = float(share.sum())
     inside = float((piece * share).sum() / total) if total > 0 else 0.0
     return inside, float(piece[ring].mean()) if ring.any() else 0.0
+
+
+def _segments(seeds: Sequence[Seed]) -> list[tuple[int, float, float]]:
+    return [(at, seed.x, seed.y) for at, seed in enumerate(seeds) if seed.kind == "segment"]
 
 
 def _box_of(mask: Mask) -> npt.NDArray[np.int64]:

@@ -90,6 +90,11 @@ def seeds_in(
     return found[:MOST_SEEDS]
 
 
+def others_than(asked: Sequence[Seed], seeds: Sequence[Seed], size: Size) -> list[Seed]:
+    """Those of ``seeds`` that lie where none of about the same size was asked."""
+    return [seed for seed in seeds if not _has(asked, seed, size.side_px, 0.6)]
+
+
 def segments(heat: FloatArray, size: Size, step_xy: tuple[float, float]) -> list[Seed]:
     """What the heat map's warm areas fall into where they are narrow."""
     # With scipy behind them a fifth of the time until a first mask, which asks for neither.

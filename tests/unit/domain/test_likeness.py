@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from annotator.domain.likeness.choosing import choose_examples, next_image
 from annotator.domain.likeness.describe import LENGTH, describe, spread
 from annotator.domain.likeness.pooling import feature_grid, pooled, weight_in
 from annotator.domain.likeness.rating import FEATURES, WEIGHTS, Answer, Answers, heat_of
-from annotator.domain.likeness.seeds import MOST_SEEDS, Seed, patterns_of, seeds_in
+from annotator.domain.likeness.seeds import MOST_SEEDS, Seed, others_than, patterns_of, seeds_in
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.likeness import Examples, LikeQuestion
@@ -189,6 +191,22 @@ def test_another_seed_that_gives_the_same_mask_and_seeds_inside_it_count() -> No
     assert both[FEATURES.index("agreement")] == 1.0
     assert both[FEATURES.index("seeds_inside")] == pytest.approx(np.log1p(2))
     assert len(WEIGHTS) == len(FEATURES)
+
+
+def test_answers_are_seen_anew_and_further_places_count() -> None:
+    answers = Answers([at(15, 15)])
+    answers.add(answer(block(10, 10, 30, 10)))
+    answers.change(lambda one: replace(one, cosine=0.1), [at(25, 15), at(35, 15)])
+    features = dict(zip(FEATURES, answers.features()[0], strict=True))
+    assert features["cosine"] == 0.1
+    assert features["seeds_inside"] == pytest.approx(np.log1p(2))
+
+
+def test_places_that_were_asked_are_not_asked_again() -> None:
+    """Unless they are of another size."""
+    size = size_of([block(10, 10, 10, 10)])
+    large = Seed(15, 15, Box(0, 0, 30, 30), "segment")
+    assert others_than([at(15, 15), at(60, 60)], [at(16, 15), at(30, 15), large], size) == [at(30, 15), large]
 
 
 def test_what_known_objects_cover_is_no_answer() -> None:

@@ -16,6 +16,7 @@ from annotator.domain.likeness import seeds
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.likeness import AnswersLike, Examples, LikeQuestion
+from annotator.engine import like
 from annotator.engine.grabcut import GrabCutSegmenter
 from annotator.engine.load import load_segmenter
 from annotator.engine.sam2.nano import build_nano
@@ -89,6 +90,26 @@ def test_the_embedded_model_finds_the_others_by_one_example_and_leaves_what_is_d
     scores = [one.predicted_iou for one in answers]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
+
+
+def test_what_is_found_with_certainty_teaches_where_else_to_look(nano: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One disc is left out as long as the example alone says where to look; the others that are found say it, too."""
+    left, discs = picture()
+    image = np.concatenate([left, left[:, :60]], 1)
+    red = [Mask.from_full(np.pad(disc.full(), ((0, 0), (0, 60)))) for disc in discs[:3]]
+    unseen = Mask.from_full(np.roll(red[0].full(), 120, axis=1))
+    asked: list[list[seeds.Seed]] = []
+    places = like.seeds_in
+
+    def half_blind(*args: Any) -> list[seeds.Seed]:
+        asked.append([one for one in places(*args) if asked or not unseen.contains(one.x, one.y)])
+        return list(asked[-1])
+
+    monkeypatch.setattr(like, "seeds_in", half_blind)
+    answers = found(nano, image, LikeQuestion((Examples(image, "here", (red[0],)),)))
+    assert len(asked) == 2
+    assert not any(unseen.contains(one.x, one.y) for one in asked[0])
+    assert min(score_of(answers, mask) for mask in (red[1], red[2], unseen)) > 0.6
 
 
 def test_by_a_box_and_by_an_example_of_another_image_and_not_what_is_known(nano: Any) -> None:
