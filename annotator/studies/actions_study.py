@@ -4,7 +4,8 @@
 
 A person is played who asks for everything, drops what is wrong of what the window shows, accepts the rest at once, and
 clicks and accepts each object that is missing then. Or who asks, before those clicks, for more like what was accepted
-(the window takes the last of them as examples), drops what is wrong of that, and accepts the rest at once, too.
+(the window takes the last of them as examples), drops what is wrong of that, and accepts the rest at once, too; and so
+again as long as that brings many. Every drop teaches, as it does in the window.
 A proposal that touches no annotated object and has the size of one is taken for an object that nobody annotated.
 """
 
@@ -25,12 +26,14 @@ from annotator.domain.answering.asking import proposals_of
 from annotator.domain.answering.everything import Proposal
 from annotator.domain.brevity import brief
 from annotator.domain.errors import ModelError
-from annotator.domain.likeness.choosing import MOST_EXAMPLES
+from annotator.domain.likeness.choosing import MOST_EXAMPLES, few_of
+from annotator.domain.likeness.describe import describe
 from annotator.domain.mask import Mask
 from annotator.domain.ports.likeness import LEAST_LIKE_SCORE, Examples, LikeQuestion
 from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import ProposalReview
 from annotator.domain.proposals.table import KeptProposal, Limits, ProposalTable
+from annotator.domain.proposals.teaching import Lessons
 from annotator.engine.load import load_segmenter
 from annotator.io.formats.coco.parse import decode_segmentation
 from annotator.io.images.reading import LoadedImage, load_image
@@ -41,6 +44,9 @@ TOUCHING_SHARE = 0.02
 SIZES = (0.8, 1.25)
 """An object that nobody annotated is no smaller or larger than nearly all (2 to 98 %) of the annotated ones by this."""
 CLICK_AND_KEY = 2
+MOST_SEARCHES = 3
+WORTH_ANOTHER = 8
+"""Whoever got so many by a search for more like it searches once more."""
 
 
 class Crowd:
@@ -85,7 +91,8 @@ class Reviewed:
 
 
 def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, dropped: Sequence[Mask] = ()) -> Reviewed:
-    """Drop until all that is shown is right (behind what is dropped a worse one may appear), and accept that.
+    """Drop until all that is shown is right, and accept that. Each drop teaches as it does in the window: what is like
+    it may go, too, and behind what is gone a worse one may appear.
 
     Args:
         dropped: before; what is like one of these does not come again.
@@ -97,7 +104,9 @@ def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, droppe
     ]
     table = ProposalTable(rows)
     again = frozenset(one for mask in dropped for one in table.like(mask))
-    review = ProposalReview(table=table, dropped=again).limited(limits)
+    table = ProposalTable([item for item in rows if item.id not in again])
+    review, lessons = ProposalReview(table=table).limited(limits), Lessons()
+    lessons.learned({item.id: describe(crowd.image.rgb, item.mask) for item in table.items}, review)
     gone: list[Mask] = []
     while True:
         taken = set(crowd.there)
@@ -105,7 +114,7 @@ def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, droppe
         if wrong is None:
             break
         gone.append(table[wrong].mask)
-        review = review.drop([wrong])
+        review = lessons.applied(review.drop([wrong]))
     found = len(taken) - len(crowd.there)
     right = tuple(table[one].mask for one in review.shown)
     crowd.there = taken
@@ -114,7 +123,7 @@ def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, droppe
 
 
 def counts(segmenter: Any, crowd: Crowd) -> Counter[str]:
-    """Of one image: what was dropped, missing, there, and the actions, without and with a search for more like it."""
+    """Of one image: what was dropped, missing, there, and the actions, without and with searches for more like it."""
     image = crowd.image
     embedding = segmenter.encode(image.rgb, image.image_key)
     found = proposals_of(segmenter.everything(embedding, image.rgb, segmenter.everything_settings))
@@ -123,17 +132,27 @@ def counts(segmenter: Any, crowd: Crowd) -> Counter[str]:
     row = Counter(dropped=len(first.dropped), missing=crowd.missing, objects=len(crowd.masks) + len(crowd.unknown))
     row["annotated"] = len(crowd.masks)
     row["actions"] = begun + CLICK_AND_KEY * crowd.missing
-    if not first.right:
-        return row
-    examples = Examples(image.rgb, image.image_key, first.right[-MOST_EXAMPLES:], unlike=first.dropped[-MOST_EXAMPLES:])
-    steps = segmenter.likeness.steps(
-        embedding, image.rgb, image.image_key, LikeQuestion((examples,)), list(first.right)
-    )
+    accepted, dropped, unlike = list(first.right), list(first.dropped), list[Mask]()
     limits = Limits(least_score=LEAST_LIKE_SCORE, most_overlap=FIRST_LIMITS.most_overlap)
-    more = reviewed(crowd, proposals_of(steps), limits, first.dropped)
-    row["like_dropped"], row["like_found"], row["like_missing"] = len(more.dropped), more.found, crowd.missing
+    for _ in range(MOST_SEARCHES if accepted else 0):
+        # The window takes these, and what was dropped of what was found by examples.
+        examples = Examples(image.rgb, image.image_key, few_of(accepted), unlike=tuple(unlike[-MOST_EXAMPLES:]))
+        steps = segmenter.likeness.steps(
+            embedding, image.rgb, image.image_key, LikeQuestion((examples,)), list(accepted)
+        )
+        more = reviewed(crowd, proposals_of(steps), limits, dropped)
+        begun += 1 + len(more.dropped) + 1
+        row["searches"] += 1
+        row["like_dropped"] += len(more.dropped)
+        row["like_found"] += more.found
+        accepted += more.right
+        dropped += more.dropped
+        unlike += more.dropped
+        if len(more.right) < WORTH_ANOTHER:
+            break
+    row["like_missing"] = crowd.missing
     row["like_objects"] = len(crowd.masks) + len(crowd.unknown)
-    row["like_actions"] = begun + 1 + len(more.dropped) + 1 + CLICK_AND_KEY * crowd.missing
+    row["like_actions"] = begun + CLICK_AND_KEY * crowd.missing
     return row
 
 

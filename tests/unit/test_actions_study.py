@@ -13,7 +13,7 @@ from annotator.domain.answering.zoom import Region
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import EverythingStep
 from annotator.domain.proposals.remembered import FIRST_LIMITS
-from annotator.studies.actions_study import Crowd, counts, for_all, reviewed
+from annotator.studies.actions_study import WORTH_ANOTHER, Crowd, counts, for_all, reviewed
 
 SIDE, SIZE = 200, 20
 IMAGE: Any = SimpleNamespace(rgb=np.zeros((SIDE, SIDE, 3), np.uint8), image_key="image")
@@ -48,27 +48,52 @@ def test_what_is_wrong_goes_and_what_lies_behind_it_is_looked_at_too() -> None:
 
 
 class Likeness:
-    """Finds the next three of the places."""
+    """Finds so many of the places and a speck by the first search, then two more places."""
+
+    def __init__(self, first: int) -> None:
+        self.questions: list[Any] = []
+        self._first = first
 
     def steps(self, _embedding: Any, _image: Any, _key: str, question: Any, known: list[Mask]) -> Any:
-        assert len(question.examples[0].masks) == len(known) == 10
-        assert len(question.examples[0].unlike) == 1
-        found = tuple(proposal(square(*place), 0.5) for place in PLACES[10:13])
-        yield EverythingStep(1, 1, (*found, proposal(square(80, 85, 6), 0.45)), is_last=True)
+        self.questions.append(question)
+        assert len(known) == (2 if len(self.questions) == 1 else 2 + self._first)
+        if len(self.questions) == 1:
+            places, speck = PLACES[2 : 2 + self._first], (proposal(square(80, 85, 6), 0.45),)
+        else:
+            places, speck = PLACES[2 + self._first : 4 + self._first], ()
+        found = tuple(proposal(square(*place), 0.5) for place in places)
+        yield EverythingStep(1, 1, (*found, *speck), is_last=True)
+
+
+def counted(first: int) -> tuple[Counter[str], list[Any]]:
+    """By everything two objects of 15 and a speck are found."""
+    crowd = Crowd(IMAGE, [square(*place) for place in PLACES[:15]])
+    found = tuple(proposal(square(*place), 0.8) for place in PLACES[:2])
+    step = EverythingStep(1, 1, (*found, proposal(square(40, 40, 5), 0.7)), is_last=True)
+    likeness = Likeness(first)
+    segmenter = SimpleNamespace(
+        encode=lambda *_: None, everything=lambda *_: iter([step]), everything_settings=None, likeness=likeness
+    )
+    return counts(segmenter, crowd), likeness.questions
 
 
 def test_actions_are_counted() -> None:
-    crowd = Crowd(IMAGE, [square(*place) for place in PLACES[:15]])
-    found = tuple(proposal(square(*place), 0.8) for place in PLACES[:10])
-    step = EverythingStep(1, 1, (*found, proposal(square(40, 40, 5), 0.7)), is_last=True)
-    segmenter = SimpleNamespace(
-        encode=lambda *_: None, everything=lambda *_: iter([step]), everything_settings=None, likeness=Likeness()
-    )
-    row = counts(segmenter, crowd)
-    assert (row["dropped"], row["missing"], row["actions"]) == (1, 5, 1 + 1 + 1 + 2 * 5)
-    assert (row["like_found"], row["like_dropped"], row["like_missing"]) == (3, 1, 2)
-    assert row["like_actions"] == (1 + 1 + 1) + (1 + 1 + 1) + 2 * 2
+    """A search that brings few is the last."""
+    row, questions = counted(WORTH_ANOTHER - 1)
+    assert (row["dropped"], row["missing"], row["actions"]) == (1, 13, 1 + 1 + 1 + 2 * 13)
+    assert (row["like_found"], row["like_dropped"], row["like_missing"]) == (7, 1, 6)
+    assert row["like_actions"] == (1 + 1 + 1) + (1 + 1 + 1) + 2 * 6
     assert row["objects"] == row["like_objects"] == 15
+    assert [len(one.examples[0].masks) for one in questions] == [2]
+    assert questions[0].examples[0].unlike == ()  # of what was found by examples nothing was dropped yet
+
+
+def test_a_search_that_brings_many_is_followed_by_another() -> None:
+    row, questions = counted(WORTH_ANOTHER)
+    assert (row["searches"], row["like_found"], row["like_dropped"], row["like_missing"]) == (2, 10, 1, 3)
+    assert row["like_actions"] == (1 + 1 + 1) + (1 + 1 + 1) + (1 + 1) + 2 * 3
+    assert [len(one.examples[0].masks) for one in questions] == [2, 10]
+    assert [mask.area for mask in questions[1].examples[0].unlike] == [36]
 
 
 def test_what_nobody_annotated_is_missing_as_often_as_the_rest() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 from annotator.domain.project import Annotation
 
+T = TypeVar("T")
 MOST_EXAMPLES = 12
 """More teach nothing new, and each has to be looked at."""
 
@@ -29,7 +31,12 @@ def choose_examples(
     if not wanted:
         return ()
     kind = wanted[-1].category_id
-    return tuple([one for one in wanted if one.category_id == kind or one.id in selected][-MOST_EXAMPLES:])
+    return few_of([one for one in wanted if one.category_id == kind or one.id in selected])
+
+
+def few_of(objects: Sequence[T]) -> tuple[T, ...]:
+    """The examples of so many objects, of which the newest are the last."""
+    return tuple(objects[-MOST_EXAMPLES:])
 
 
 def next_image(order: Sequence[int], current: int, left: Collection[int]) -> int | None:
