@@ -15,6 +15,8 @@ from annotator.domain.frame_pick import FramePick, pick_from_data
 PICK_KEY, STEP_KEY, TIME_KEY = "pick", "step_ms", "time_ms"
 """In ``extra`` of a video's series: which frames of the file are its images, and the time between them. In that of its
 images: when they are shown, from the beginning of the file."""
+UNCOUNTED_KEY = "is_uncounted"
+"""In ``extra`` of a video's series while its images are only the first frames: the others are being counted."""
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
 _FRAME = re.compile(r"(.+)#([1-9][0-9]{0,8})")
 
@@ -64,6 +66,11 @@ class Series:
     def pick(self) -> FramePick:
         """Which frames of a video are its images, beside those with work."""
         return pick_from_data(self.extra.get(PICK_KEY))
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether all frames of the file are known."""
+        return self.extra.get(UNCOUNTED_KEY) is not True
 
     def _positive(self, key: str) -> float | None:
         match self.extra.get(key):

@@ -35,6 +35,7 @@ from annotator.ui.canvas.tools.specs import FIRST_TOOL
 from annotator.ui.dialogs.model_download import Fetch, fetch_model
 from annotator.ui.labelling.feedback import EngineFeedback
 from annotator.ui.labelling.find_like import FindLike
+from annotator.ui.labelling.frame_counting import FrameCounting
 from annotator.ui.labelling.like_folder import LikeFolder
 from annotator.ui.labelling.loop import LoopCommands
 from annotator.ui.labelling.panel_controls import ControlParts, make_controls
@@ -177,6 +178,7 @@ def build_program(
             parent=window,
         ),
     )
+    FrameCounting(window, session, refine, commands.slices, reopen=files.open_again)
     words.models_wanted.connect(files.models.show_all)
     session.large.lasting.connect(window.jobs.add)
     if offer is not None:

@@ -139,18 +139,24 @@ def _size(path: str, frame: int = 0) -> Answer:
     return {"size": list(decoding.read_size(path, frame=frame))}, None, ()
 
 
-def _survey(path: str) -> Answer:
-    return {"survey": decoding.survey(path).to_data()}, None, ()
+def _survey(path: str, within_s: float | None) -> Answer:
+    return {"survey": decoding.survey(path, within_s=within_s).to_data()}, None, ()
 
 
-def _surveys(path: str, paths: list[str]) -> Answer:
+def _count(path: str, seconds: float) -> Answer:
+    found = decoding.count(path, seconds=seconds)
+    survey = None if found.survey is None else found.survey.to_data()
+    return {"frames": found.frames, "about": found.about, "survey": survey}, None, ()
+
+
+def _surveys(path: str, paths: list[str], within_s: float | None) -> Answer:
     """Of many files below a folder: an answer for each would take longer than the looks."""
-    return {"surveys": [_survey_or_none(os.path.join(path, one)) for one in paths]}, None, ()
+    return {"surveys": [_survey_or_none(os.path.join(path, one), within_s) for one in paths]}, None, ()
 
 
-def _survey_or_none(path: str) -> dict[str, Any] | None:
+def _survey_or_none(path: str, within_s: float | None) -> dict[str, Any] | None:
     try:
-        return decoding.survey(path).to_data()
+        return decoding.survey(path, within_s=within_s).to_data()
     except ImageError:  # it is reported when it is to be shown
         return None
 
@@ -203,6 +209,7 @@ ANSWERS: dict[str, Callable[..., Answer]] = {
     "thumbnail": _thumbnail,
     "size": _size,
     "survey": _survey,
+    "count": _count,
     "surveys": _surveys,
     "places": _places,
     "heads": _heads,

@@ -47,7 +47,7 @@ from annotator.io.images.reader import (
 from annotator.io.images.regions import RegionReader, full_size, read_overview
 from annotator.io.images.regions import read_region as region_of
 from annotator.io.images.suffixes import PACKED_VOLUME, SLIDE_SUFFIXES, suffix_of
-from annotator.io.images.survey import Survey, SurveyingReader
+from annotator.io.images.survey import Counted, CountingReader, Survey, SurveyingReader
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -208,16 +208,33 @@ def read_size(path: str | os.PathLike[str], *, frame: int = 0) -> tuple[int, int
     return width, height
 
 
-def survey(path: str | os.PathLike[str]) -> Survey:
+def survey(path: str | os.PathLike[str], *, within_s: float | None = None) -> Survey:
     """How many frames a file has and where its slice lies, from its head only.
+
+    Args:
+        within_s: of a file that has to be read to its end for that, what so long a look shows.
 
     Raises:
         ImageError: as :func:`load_image`.
     """
     with opened(path) as (stream, name, reader):
+        if within_s is not None and isinstance(reader, CountingReader):
+            return _decode(name, lambda: reader.glance(stream, name, seconds=within_s))
         if not isinstance(reader, SurveyingReader):
             return Survey()
         return _decode(name, lambda: reader.survey(stream, name))
+
+
+def count(path: str | os.PathLike[str], *, seconds: float) -> Counted:
+    """Go on with counting the frames of a file that :func:`survey` had only a glance at.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    with opened(path) as (stream, name, reader):
+        if not isinstance(reader, CountingReader):
+            return Counted(1, 1, Survey())
+        return _decode(name, lambda: reader.count(stream, name, seconds=seconds))
 
 
 def places(path: str | os.PathLike[str]) -> FilePlaces:

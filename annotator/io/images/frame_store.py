@@ -25,7 +25,7 @@ from annotator.io.images.reader import RgbArray
 MOST_BYTES = 10 << 30
 QUALITY = 95
 _IN_A_FOLDER = 1000
-_FACTS = "video.json"
+_FACTS, _BEGUN = "video.json", "begun.json"
 _log = logging.getLogger(__name__)
 
 
@@ -51,8 +51,18 @@ class FrameStore:
 
     def facts(self) -> VideoFacts | None:
         """None when they are not known, or damaged."""
+        return self._read_facts(_FACTS)
+
+    def begun(self) -> VideoFacts | None:
+        """What is known of the first frames of a video that was not counted to its end."""
+        return self._read_facts(_BEGUN)
+
+    def keep_begun(self, facts: VideoFacts) -> None:
+        self._write_facts(_BEGUN, facts)
+
+    def _read_facts(self, name: str) -> VideoFacts | None:
         try:
-            found = json.loads((self._folder / _FACTS).read_text("utf-8"))
+            found = json.loads((self._folder / name).read_text("utf-8"))
             facts = VideoFacts(int(found["width"]), int(found["height"]), tuple(map(float, found["times_ms"])))
             os.utime(self._folder)  # it is in use
         except (OSError, ValueError, KeyError, TypeError):
@@ -60,9 +70,12 @@ class FrameStore:
         return facts if facts.times_ms else None
 
     def keep_facts(self, facts: VideoFacts) -> None:
-        data = {"width": facts.width, "height": facts.height, "times_ms": facts.times_ms}
-        self._write(self._folder / _FACTS, json.dumps(data).encode())
+        self._write_facts(_FACTS, facts)
         self._make_room()
+
+    def _write_facts(self, name: str, facts: VideoFacts) -> None:
+        data = {"width": facts.width, "height": facts.height, "times_ms": facts.times_ms}
+        self._write(self._folder / name, json.dumps(data).encode())
 
     def has(self, frame: int) -> bool:
         return self._place(frame).is_file()

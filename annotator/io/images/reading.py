@@ -274,12 +274,18 @@ def read_segments(path: str | os.PathLike[str], pictures: Sequence[Picture]) -> 
 
 
 def survey_files(
-    root: str | os.PathLike[str], paths: Sequence[str], *, on_done: Callable[[int], None] | None = None
+    root: str | os.PathLike[str],
+    paths: Sequence[str],
+    *,
+    on_done: Callable[[int], None] | None = None,
+    within_s: float | None = None,
 ) -> dict[str, Survey]:
     """What the heads of files show that may have several frames or be slices of a stack; files of other kinds, and
     those that cannot be read, are left out.
 
     Args:
+        within_s: of a long video the frames that so long a look shows, instead of counting all
+            (:attr:`Survey.is_counted`).
         paths: relative to ``root``, with forward slashes.
         on_done: called with how many were looked at; what it raises stops the look.
     """
@@ -292,7 +298,7 @@ def survey_files(
     # Another reader takes longer to start than a few hundred heads to read.
     with ThreadPoolExecutor(POOL_SIZE if len(wanted) > _MANY_HEADS else 1) as pool:
         try:
-            for part, surveys in zip(parts, pool.map(lambda part: _surveys(root, part), parts), strict=True):
+            for part, surveys in zip(parts, pool.map(lambda part: _surveys(root, part, within_s), parts), strict=True):
                 found.update(surveys)
                 done += len(part)
                 if on_done is not None:
@@ -314,21 +320,22 @@ def _is_worth_a_look(path: str) -> bool:
         return False
 
 
-def _surveys(root: str | os.PathLike[str], paths: Sequence[str]) -> dict[str, Survey]:
+def _surveys(root: str | os.PathLike[str], paths: Sequence[str], within_s: float | None) -> dict[str, Survey]:
     """By path. Where one of the files ends its reader, they are looked into one by one, to know which."""
     try:
-        answers = ask("surveys", root, paths=[os.path.join(*path.split("/")) for path in paths]).data["surveys"]
+        names = [os.path.join(*path.split("/")) for path in paths]
+        answers = ask("surveys", root, paths=names, within_s=within_s).data["surveys"]
     except ImageError as error:
         _log.debug("%s files were not looked into together: %s", len(paths), error)
-        one_by_one = ((path, _survey(os.path.join(root, *path.split("/")), path)) for path in paths)
+        one_by_one = ((path, _survey(os.path.join(root, *path.split("/")), path, within_s)) for path in paths)
         return {path: survey for path, survey in one_by_one if survey is not None}
     pairs = zip(paths, answers, strict=True)
     return {path: Survey.from_data(data, path) for path, data in pairs if data is not None}
 
 
-def _survey(path: str, name: str) -> Survey | None:
+def _survey(path: str, name: str, within_s: float | None) -> Survey | None:
     try:
-        return Survey.from_data(ask("survey", path).data["survey"], name)
+        return Survey.from_data(ask("survey", path, within_s=within_s).data["survey"], name)
     except ImageError as error:  # as above
         _log.debug("no look into %s: %s", path, error)
         return None

@@ -25,6 +25,7 @@ class Survey:
         notes: what is to be said of it, a part of a sentence each.
         slice: where the file's one picture lies in space, and what it belongs to; None where it does not say.
         times_ms: of the frames of a video, from its beginning; empty for any other file.
+        is_counted: whether these are all frames; of a long video that was only glanced at they are the first ones.
     """
 
     frames: int = 1
@@ -36,12 +37,13 @@ class Survey:
     notes: tuple[str, ...] = ()
     step_ms: float = 0.0
     times_ms: tuple[float, ...] = ()
+    is_counted: bool = True
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data, to get it out of a reader process; the path of the slice stays behind."""
         found: dict[str, Any] = {"frames": self.frames, "order": self.order, "step_mm": self.step_mm}
         found |= {"size_wh": self.size_wh, "is_volume": self.is_volume, "notes": self.notes}
-        found |= {"step_ms": self.step_ms, "times_ms": self.times_ms}
+        found |= {"step_ms": self.step_ms, "times_ms": self.times_ms, "is_counted": self.is_counted}
         if self.slice is not None:
             one = self.slice
             found["slice"] = [one.series, one.row, one.column, one.position, one.kinds]
@@ -58,8 +60,9 @@ class Survey:
         width, height = data["size_wh"]
         order, notes = tuple(data["order"]), tuple(data["notes"])
         size_wh, is_volume = (width, height), data["is_volume"]
-        times = {"step_ms": data["step_ms"], "times_ms": tuple(data["times_ms"])}
-        return cls(data["frames"], order, data["step_mm"], size_wh, slice_facts, is_volume, notes, **times)
+        step_ms, times_ms, is_counted = data["step_ms"], tuple(data["times_ms"]), data["is_counted"]
+        kinds_of = (size_wh, slice_facts, is_volume, notes, step_ms, times_ms, is_counted)
+        return cls(data["frames"], order, data["step_mm"], *kinds_of)
 
 
 @runtime_checkable
@@ -75,6 +78,29 @@ class SurveyingReader(Protocol):
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """From heads only: no pixels are decoded. May raise anything for a damaged file."""
         ...
+
+
+@runtime_checkable
+class CountingReader(Protocol):
+    """A reader of files that have to be read to their end to know how many frames they have."""
+
+    def glance(self, stream: BinaryIO, name: str, *, seconds: float) -> Survey:
+        """What a look of about so long shows: all frames, or the first ones."""
+        ...
+
+    def count(self, stream: BinaryIO, name: str, *, seconds: float) -> Counted:
+        """Go on with counting for about so long. What was counted stays in this process until the end is reached."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far counting has come. ``about``: how many there will be, as the file says; 0 where it does not. ``survey``:
+    at the end, of all frames; it can be kept where a full disk keeps nothing."""
+
+    frames: int
+    about: int
+    survey: Survey | None = None
 
 
 def may_be_several(stream: BinaryIO) -> bool:

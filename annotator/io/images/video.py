@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 import cv2
@@ -19,12 +21,13 @@ from annotator.domain.media import VIDEO_SUFFIXES
 from annotator.io.images.claims import ask_for
 from annotator.io.images.frame_store import FrameStore, VideoFacts
 from annotator.io.images.reader import COPY_AGAIN, Pixels, RgbArray, check_frame, check_size, frame_note, joined
-from annotator.io.images.survey import MAX_FRAMES, Survey
+from annotator.io.images.survey import MAX_FRAMES, Counted, Survey
 
 _KEPT_BEFORE, _KEPT_ON_THE_WAY, _LATE = 24, 4, 48
 """Frames before the wanted one are kept as well: a person goes back and forth. Fewer where decoding goes on by no more
 than a second or two: a video that plays passes over frames when it is late, and would be later still by keeping
 them."""
+_LATE_FACTOR = 10
 _CONVERT = "Convert it to MP4 (H.264)."
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
@@ -53,11 +56,28 @@ class VideoReader:
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """See :class:`annotator.io.images.survey.SurveyingReader`. Counts by decoding, unless that was done before:
         what files say of their length is often wrong."""
-        facts = _facts(stream, name)
-        notes = () if len(facts.times_ms) <= MAX_FRAMES else (f"has more than {MAX_FRAMES:,} frames",)
-        frames, size_wh = min(MAX_FRAMES, len(facts.times_ms)), (facts.width, facts.height)
-        times_ms = facts.times_ms[:frames]
-        return Survey(frames, size_wh=size_wh, notes=notes, step_ms=step_ms(times_ms), times_ms=times_ms)
+        return _survey(_facts(stream, name))
+
+    def glance(self, stream: BinaryIO, name: str, *, seconds: float) -> Survey:
+        """See :class:`annotator.io.images.survey.CountingReader`."""
+        known = FrameStore(_stamp(stream)).facts()
+        if known is not None:
+            return _survey(known)
+        count = _counted(stream, name, seconds)
+        if not count.is_over:
+            count.capture.release()
+            FrameStore(count.stamp).keep_begun(count.facts())
+        return replace(_survey(count.facts()), is_counted=count.is_over)
+
+    def count(self, stream: BinaryIO, name: str, *, seconds: float) -> Counted:
+        """See :class:`annotator.io.images.survey.CountingReader`."""
+        known = FrameStore(_stamp(stream)).facts()
+        if known is not None:
+            return Counted(len(known.times_ms), len(known.times_ms), _survey(known))
+        count = _counted(stream, name, seconds)
+        if not count.is_over:
+            _counting.append(count)
+        return Counted(len(count.times_ms), count.about, _survey(count.facts()) if count.is_over else None)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         known = FrameStore(_stamp(stream)).facts()
@@ -70,7 +90,7 @@ class VideoReader:
             return bgr.shape[1], bgr.shape[0]
 
     def read(self, stream: BinaryIO, name: str, *, frame: int, max_pixels: int) -> Pixels:
-        facts = _facts(stream, name)
+        facts, is_counted = _facts_for(stream, name, frame)
         check_frame(name, frame, len(facts.times_ms))
         check_size(name, facts.width, facts.height, max_pixels)
         ask_for(name, facts.width, facts.height, 12)
@@ -79,7 +99,7 @@ class VideoReader:
         rgb = store.read(frame)
         if rgb is None:
             rgb = _decode(stream, name, stamp, store, frame)
-        place = frame_note(frame, len(facts.times_ms), word="frame")
+        place = frame_note(frame, len(facts.times_ms), word="frame") if is_counted else f"frame {frame + 1}"
         return Pixels(rgb, note=joined(place, f"at {facts.times_ms[frame] / 1000:.2f} s"))
 
     def thumbnail(self, stream: BinaryIO, name: str, *, max_side: int, max_pixels: int) -> RgbArray:
@@ -126,22 +146,85 @@ def _decode(stream: BinaryIO, name: str, stamp: tuple[int, ...], store: FrameSto
     return shown
 
 
+@dataclass(slots=True)
+class _Count:
+    """A video that is being counted: the times of the frames so far, and how many there are as the file says."""
+
+    stamp: tuple[int, ...]
+    capture: Any
+    size_wh: tuple[int, int]
+    times_ms: list[float]
+    about: int
+    is_over: bool = False
+
+    def go_on(self, seconds: float) -> None:
+        """For about so long of computing, so that it depends on the video and not on a busy machine; where a disk is
+        slow, a few times that by the clock. Not for less than two frames: one alone would be a picture."""
+        end, late = time.process_time() + seconds, time.monotonic() + _LATE_FACTOR * seconds
+        while len(self.times_ms) < 2 or (time.process_time() < end and time.monotonic() < late):
+            if len(self.times_ms) > MAX_FRAMES or not self.capture.grab():
+                self.is_over = True
+                self.capture.release()
+                return
+            self.times_ms.append(float(self.capture.get(cv2.CAP_PROP_POS_MSEC)))
+
+    def facts(self) -> VideoFacts:
+        return VideoFacts(*self.size_wh, tuple(self.times_ms))
+
+
+_counting: list[_Count] = []
+"""At most one in this process."""
+
+
+def _counted(stream: BinaryIO, name: str, seconds: float) -> _Count:
+    """Count for so long, from where this process has come to, or from the beginning. The result is kept."""
+    stamp = _stamp(stream)
+    count = _counting.pop() if _counting else None
+    if count is None or count.stamp != stamp:
+        if count is not None:
+            count.capture.release()
+        count = _begin_count(stream, name, stamp)
+    try:
+        count.go_on(seconds)
+    except BaseException:
+        count.capture.release()
+        raise
+    if count.is_over:
+        FrameStore(stamp).keep_facts(count.facts())
+    return count
+
+
+def _begin_count(stream: BinaryIO, name: str, stamp: tuple[int, ...]) -> _Count:
+    capture = _open(stream, name)
+    first = _next(capture)
+    if first is None:
+        capture.release()
+        raise _no_picture(name)
+    about = min(MAX_FRAMES, max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
+    times_ms = [float(capture.get(cv2.CAP_PROP_POS_MSEC))]
+    return _Count(stamp, capture, (first.shape[1], first.shape[0]), times_ms, about)
+
+
 def _facts(stream: BinaryIO, name: str) -> VideoFacts:
     """Known from before, or found by decoding to the end."""
+    known = FrameStore(_stamp(stream)).facts()
+    return known if known is not None else _counted(stream, name, math.inf).facts()
+
+
+def _facts_for(stream: BinaryIO, name: str, frame: int) -> tuple[VideoFacts, bool]:
+    """What is known of a frame, and whether all frames are counted: the first ones are shown before that."""
     store = FrameStore(_stamp(stream))
     known = store.facts()
-    if known is not None:
-        return known
-    with _opened(stream, name) as capture:
-        first = _next(capture)
-        if first is None:
-            raise _no_picture(name)
-        times_ms = [float(capture.get(cv2.CAP_PROP_POS_MSEC))]
-        while len(times_ms) <= MAX_FRAMES and capture.grab():
-            times_ms.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)))
-    facts = VideoFacts(first.shape[1], first.shape[0], tuple(times_ms))
-    store.keep_facts(facts)
-    return facts
+    if known is None and (begun := store.begun()) is not None and frame < len(begun.times_ms):
+        return begun, False
+    return known or _facts(stream, name), True
+
+
+def _survey(facts: VideoFacts) -> Survey:
+    notes = () if len(facts.times_ms) <= MAX_FRAMES else (f"has more than {MAX_FRAMES:,} frames",)
+    frames, size_wh = min(MAX_FRAMES, len(facts.times_ms)), (facts.width, facts.height)
+    times_ms = facts.times_ms[:frames]
+    return Survey(frames, size_wh=size_wh, notes=notes, step_ms=step_ms(times_ms), times_ms=times_ms)
 
 
 def _stamp(stream: BinaryIO) -> tuple[int, ...]:

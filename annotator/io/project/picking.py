@@ -38,11 +38,13 @@ class OpeningWish:
     Attributes:
         pick: which frames of videos are to be images; None: as the project remembers.
         videos: paths of those videos; empty: all.
+        counted: videos by path, and all of their frames, which were counted since the project was opened.
     """
 
     numbered: NumberedWish = NO_WISH
     pick: FramePick | None = None
     videos: frozenset[str] = frozenset()
+    counted: tuple[tuple[str, Survey], ...] = ()
 
 
 AS_REMEMBERED = OpeningWish()

@@ -88,6 +88,7 @@ class ProjectStore(ProjectQueries):
         project_path: str | os.PathLike[str] | None = None,
         author: str = "",
         on_found: Callable[[int], None] | None = None,
+        look: Look = look_through,
     ) -> ProjectStore:
         """Open the project of an image folder, or start it: ``FOLDER.annot`` in the folder, else ``project_path``.
         New images are taken in (:meth:`sync_folder`). What ``on_found`` raises leaves no project that was not there.
@@ -115,7 +116,7 @@ class ProjectStore(ProjectQueries):
         agreed.agree(store.path, root)  # the person has named it
         if not store.is_read_only:
             try:
-                store.sync_folder(on_found=on_found)
+                store.sync_folder(on_found=on_found, look=look)
             except BaseException:
                 store.close()
                 if is_new:

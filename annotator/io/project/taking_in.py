@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from annotator.domain.media import STEP_KEY, TIME_KEY, Series, SeriesKind
+from annotator.domain.media import STEP_KEY, TIME_KEY, UNCOUNTED_KEY, Series, SeriesKind
 from annotator.domain.project import ImageRecord, Row
 from annotator.domain.slices import SliceFacts, Stack, stacks_of
 from annotator.io.images.survey import Survey
 
 Look = Callable[[Sequence[str]], Mapping[str, Survey]]
 """Paths to what their heads show; files that are not worth a look are left out."""
+
+
+STILL_COUNTED = "more frames are being counted"
 
 
 class Ids(Protocol):
@@ -125,33 +128,18 @@ class _Plan:
 
     def _expand(self, path: str, survey: Survey, *, first: ImageRecord | None = None) -> None:
         """A file of several frames: a series of its own."""
-        extra: dict[str, Any] = {"step_mm": survey.step_mm} if survey.step_mm > 0 else {}
-        if survey.step_ms > 0:
-            extra[STEP_KEY] = survey.step_ms
+        extra = frames_extra(survey)
         if survey.notes:
-            extra["notes"] = list(survey.notes)
             self.out.notes.append(f"{path}: {', '.join(survey.notes)}.")
         kind = SeriesKind.VOLUME if survey.is_volume else SeriesKind.PAGES
         identity = self._free_identity(f"{SeriesKind.PAGES}:{hashlib.sha256(path.encode()).hexdigest()[:32]}")
         made = Series(self._new_id("series"), kind, path, identity, extra)
         self.out.series.append(made)
-        width, height = survey.size_wh
         for position, frame in enumerate(survey.order or range(survey.frames)):
             if frame == 0 and first is not None:
                 self._change(first, series_id=made.id, position=position)
-                continue
-            self.out.images.append(
-                ImageRecord(
-                    self._new_id("image"),
-                    path,
-                    width=width,
-                    height=height,
-                    extra={TIME_KEY: round(survey.times_ms[frame], 3)} if survey.times_ms else {},
-                    frame=frame,
-                    series_id=made.id,
-                    position=position,
-                )
-            )
+            else:
+                self.out.images.append(frame_row(self._new_id("image"), made, survey, frame, position))
 
     # --- stacks of files ----------------------------------------------------------------------------------------------
 
@@ -199,6 +187,48 @@ class _Plan:
             found = f"{wanted}-{number}"
         self._identities[found] = 0
         return found
+
+
+def grow(
+    out: TakenIn,
+    series: Sequence[Series],
+    known: Sequence[ImageRecord],
+    surveys: Mapping[str, Survey],
+    *,
+    new_id: Ids,
+) -> None:
+    """Plan the other frames of videos that are counted by now.
+
+    Args:
+        out: is added to.
+        series: of which only the first frames were known. surveys: of their files, as far as these can be read.
+    """
+    for one in series:
+        survey = surveys.get(one.name)
+        if survey is None or not survey.is_counted:
+            continue
+        there = {image.frame for image in known if image.series_id == one.id}
+        rest = (frame for frame in range(survey.frames) if frame not in there)
+        out.images.extend(frame_row(new_id("image"), one, survey, frame, frame) for frame in rest)
+        out.changed.append((one, replace(one, extra=frames_extra(survey))))
+        out.notes.extend(f"{one.name}: {note}." for note in survey.notes)
+
+
+def frames_extra(survey: Survey) -> dict[str, Any]:
+    """What the series of a file's frames remembers of it."""
+    extra: dict[str, Any] = {"step_mm": survey.step_mm} if survey.step_mm > 0 else {}
+    if survey.step_ms > 0:
+        extra[STEP_KEY] = survey.step_ms
+    notes = [*survey.notes, *([] if survey.is_counted else [STILL_COUNTED])]
+    return extra | ({"notes": notes} if notes else {}) | ({} if survey.is_counted else {UNCOUNTED_KEY: True})
+
+
+def frame_row(image_id: int, series: Series, survey: Survey, frame: int, position: int) -> ImageRecord:
+    """A frame of a file as an image."""
+    width, height = survey.size_wh
+    extra = {TIME_KEY: round(survey.times_ms[frame], 3)} if survey.times_ms else {}
+    about: Any = {"extra": extra, "frame": frame, "series_id": series.id, "position": position}
+    return ImageRecord(image_id, series.name, width=width, height=height, **about)
 
 
 def _folder(path: str) -> str:

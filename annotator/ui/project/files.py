@@ -92,12 +92,8 @@ class FileActions(QObject):
         )
         self._moved = MovedFiles(window, session, self._notices, switch=switch, reopen=self.open_path)
         self.folder_question = FolderQuestion(session, self._notices, reopen=self.open_path, parent=window)
-        self.numbered = NumberedFiles(
-            session, self._notices, reopen=lambda path, wish: self.open_path(path, wish=wish), parent=window
-        )
-        self.frames = FrameChoice(
-            session, self._notices, reopen=lambda path, wish: self.open_path(path, wish=wish), window=window
-        )
+        self.numbered = NumberedFiles(session, self._notices, reopen=self.open_again, parent=window)
+        self.frames = FrameChoice(session, self._notices, reopen=self.open_again, window=window)
         self._export = FileExport(window, session, settings, self._notices)
         self._formats = Errand(self)
         window.paths_dropped.connect(self.open_dropped)
@@ -142,6 +138,10 @@ class FileActions(QObject):
         """
         self._notices.withdraw("file")
         self._switch.open(path, project_path=project_path, wish=wish)
+
+    def open_again(self, path: Path, wish: OpeningWish) -> None:
+        """Open the project that is open once more, with what is wished of its series."""
+        self.open_path(path, wish=wish)
 
     def _on_not_opened(self, path: Path, error: Exception) -> None:
         if isinstance(error, ProjectReadOnlyError | ProjectElsewhereError) and path.is_dir():

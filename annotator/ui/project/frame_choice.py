@@ -123,7 +123,8 @@ class FrameChoice(QObject):
             return
         settled = _identities(store.meta_get(OFFERED))
         for series in session.slices.series.values():
-            is_open = is_video_path(series.name) and series.pick.takes_all and series.identity not in settled
+            is_new = series.is_counted and series.pick.takes_all and series.identity not in settled
+            is_open = is_new and is_video_path(series.name)
             frames = session.slices.count(series) if is_open else 0
             if frames >= MANY_FRAMES:
                 self._offer(series, frames)

@@ -57,6 +57,7 @@ class _Opening(QObject):
                 author=author,
                 on_found=lambda count: job.progress(count, 0),
                 wish=place.wish,
+                is_quick=True,
             )
 
         self.job = Job(f"Open {place.path.name}", unit="image")

@@ -1,0 +1,95 @@
+"""A long video in the window: its first frames at once, the others when they are counted and the hands are free."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+
+from annotator.io.images.frame_count import count_frames
+from annotator.io.images.survey import Survey
+from annotator.io.project import opened
+from annotator.jobs.job import JobState
+from annotator.ui.labelling import frame_counting
+from tests.unit.io.test_video import write_video
+
+pytestmark = [pytest.mark.qt_log_ignore("This plugin does not support", extend=True)]
+FRAMES = 30
+
+
+class Counting:
+    """Real counting, which waits at a gate; it can be stopped there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate, self.begun = threading.Event(), 0
+        monkeypatch.setattr(opened, "GLANCE_S", 0.0)
+        monkeypatch.setattr(frame_counting, "count_frames", self.count)
+
+    def count(self, path: Path, progress: Callable[[int, int], None]) -> Survey:
+        self.begun += 1
+        progress(2, FRAMES)
+        while not self.gate.wait(0.01):
+            progress(2, FRAMES)
+        return count_frames(path, progress)
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    made = Counting(monkeypatch)
+    yield made
+    made.gate.set()
+
+
+@pytest.fixture
+def video(desk: Any, counting: Counting) -> Any:
+    folder = desk.root / "pictures"
+    folder.mkdir()
+    write_video(folder / "clip.avi", "MJPG", frames=FRAMES)
+    desk.open(folder=folder)
+    return desk
+
+
+def test_first_frames_are_shown_and_the_others_come_when_the_hands_are_free(video: Any, counting: Counting) -> None:
+    session, label = video.session, video.window.area.slices.label
+    assert len(session.images) == 2
+    assert label.text() == "1 / 2  ·  more frames are being counted"
+    video.until(lambda: counting.begun == 1)
+    job = video.window.jobs.jobs[0]
+    assert job.title == "Count the frames of clip.avi"
+    video.accept_at(30, 40)
+    video.key(Qt.Key.Key_D)
+    video.wait_image(1)
+    video.click(60, 60)
+    video.wait_mask(60, 60)
+    counting.gate.set()
+    video.until(lambda: job.standing.state is JobState.DONE)
+    video.until(lambda: not video.window.jobs.running)
+    video.key(Qt.Key.Key_Tab)
+    assert len(session.images) == 2, "not in the middle of an object"
+    video.key(Qt.Key.Key_Return)
+    video.until(lambda: len(session.images) == FRAMES)
+    video.wait_image(1)
+    video.until(lambda: label.text() == f"2 / {FRAMES}")
+    assert len(session.annotations) == 1
+    assert session.store.annotation_counts() == {image.id: 1 for image in session.images[:2]}
+    video.session.go_to(session.images[-1].id)
+    video.wait_image(FRAMES - 1)
+    assert counting.begun == 1
+
+
+def test_closing_stops_counting_and_the_next_time_goes_on_with_it(video: Any, counting: Counting) -> None:
+    video.until(lambda: counting.begun == 1)
+    job = video.window.jobs.jobs[0]
+    folder = video.make_other_folder()
+    video.program.files.open_path(folder)
+    video.until(lambda: job.standing.state is JobState.CANCELLED)
+    video.until(lambda: len(video.session.images) == 1)
+    video.program.files.open_path(video.folder)
+    video.until(lambda: counting.begun == 2)
+    assert len(video.session.images) == 2
+    counting.gate.set()
+    video.until(lambda: len(video.session.images) == FRAMES)
