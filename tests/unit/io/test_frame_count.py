@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from annotator.io.project import opened
 from annotator.io.project.opened import open_project
 from annotator.io.project.picking import OpeningWish
 from tests.unit.io.test_video import number_in, write_video
+from tests.unit.io.uneven_video import write_uneven_video
 
 FRAMES = 40
 
@@ -73,20 +75,31 @@ def test_counting_tells_how_far_it_is_and_can_be_stopped(tmp_path: Path, monkeyp
     assert count_frames(path, lambda *_: None) == decoding.survey(path)
     (tmp_path / "no.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(500))
     with pytest.raises(ImageError, match="no picture"):
-        count_frames(tmp_path / "no.mp4", lambda *_: None)
+        decoding.count(tmp_path / "no.mp4", seconds=60.0)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.6])
+def write_whole(path: Path) -> None:
+    write_video(path, "MJPG", FRAMES)
+
+
+def write_cut_off(path: Path) -> None:
+    write_whole(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+
+
+def write_uneven(path: Path) -> None:
+    write_uneven_video(path, [at * (10 + at) for at in range(FRAMES)])
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.avi", write_whole), ("a.avi", write_cut_off), ("a.mkv", write_uneven)])
 def test_a_project_gets_the_other_frames_once_they_are_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, write: Callable[[Path], None]
 ) -> None:
     monkeypatch.setattr(opened, "GLANCE_S", 0.0)
-    folders = []
-    for name in ("quick", "whole"):
-        (tmp_path / name).mkdir()
-        whole = write_video(tmp_path / name / "a.avi", "MJPG", FRAMES).read_bytes()
-        (tmp_path / name / "a.avi").write_bytes(whole[: int(len(whole) * share)])  # a cut-off one has what is there
-        folders.append(tmp_path / name)
+    folders = [tmp_path / "quick", tmp_path / "whole"]
+    for folder in folders:
+        folder.mkdir()
+        write(folder / name)
     found = open_project(folders[0], is_quick=True)
     series = next(iter(found.series.values()))
     assert [image.frame for image in found.images] == [0, 1]
@@ -97,16 +110,17 @@ def test_a_project_gets_the_other_frames_once_they_are_counted(
     found = open_project(folders[0], is_quick=True)
     assert len(found.images) == 2, "still not counted"
     found.store.close()
-    counted = decoding.survey(folders[0] / "a.avi")
-    wish = OpeningWish(counted=(("a.avi", counted),))  # a full disk keeps nothing of it, so it is handed on
+    counted = decoding.survey(folders[0] / name)
+    wish = OpeningWish(counted=((name, counted),))  # a full disk keeps nothing of it, so it is handed on
     found, plain = open_project(folders[0], is_quick=True, wish=wish), open_project(folders[1])
     frames = len(plain.images)
-    assert frames == FRAMES or share < 1
+    assert frames == FRAMES or write is write_cut_off
     assert len(found.images) == frames > 2
     for one, other in zip(found.images, plain.images, strict=True):
         assert replace(one, id=other.id, status=other.status) == other
     assert found.images[1].status is Status.DONE
-    assert found.images[-1].extra[TIME_KEY] == 40.0 * (frames - 1)
+    last = (FRAMES - 1) * (9 + FRAMES) if write is write_uneven else 40.0 * (frames - 1)
+    assert found.images[-1].extra[TIME_KEY] == last
     assert [one.extra for one in found.series.values()] == [one.extra for one in plain.series.values()]
     found.store.close()
     plain.store.close()
