@@ -32,6 +32,10 @@ class Status(StrEnum):
     DONE = "done"
 
 
+FINISHED = (Status.DONE, Status.EMPTY)
+"""Done, or looked at and empty."""
+
+
 class Review(StrEnum):
     """What a second look at an object said."""
 
@@ -73,7 +77,7 @@ class ImageRecord:
     @property
     def is_finished(self) -> bool:
         """Done, or looked at and empty."""
-        return self.status is Status.DONE or self.status is Status.EMPTY
+        return self.status in FINISHED
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:

@@ -155,23 +155,21 @@ class _Search:
                 for at, entry in enumerate(entries):
                     if self._on_found is not None and at % _TOLD_EVERY == 0:
                         self._on_found(len(self.found))
-                    if self._is_plain(entry):
-                        self.found.append(prefix + entry.name)
-                    elif not entry.name.startswith(".") and self._entry(prefix + entry.name, entry):
-                        folders.append(f"{prefix}{entry.name}/")
+                    name = entry.name
+                    if name[0] == ".":
+                        continue
+                    # Most files are like this: an ordinary name, a suffix that is known, and no link.
+                    is_image = name.isascii() and name[name.rfind(".") :] in self._suffixes
+                    if is_image and entry.is_file(follow_symlinks=False):
+                        self.found.append(prefix + name)
+                    elif self._entry(prefix + name, entry):
+                        folders.append(f"{prefix}{name}/")
         except OSError as error:
             if not prefix:
                 message = f"The folder {brief(self._root)} cannot be read ({error.strerror})."
                 raise ImageError(message, "Check its name and permissions.") from error
             self.tally.add(f"the folder {prefix[:-1]}", f"cannot be read ({error.strerror})", noun="folder")
         return folders
-
-    def _is_plain(self, entry: os.DirEntry[str]) -> bool:
-        """Whether it is a file like most: an ordinary one, with an ordinary name and a suffix that is known."""
-        name = entry.name
-        dot = name.rfind(".")
-        is_image = dot > 0 and name[dot:] in self._suffixes and name[0] != "." and name.isascii()
-        return is_image and entry.is_file(follow_symlinks=False)
 
     def _entry(self, path: str, entry: os.DirEntry[str]) -> bool:
         """Take a file, or say why not; true for a folder to look into."""

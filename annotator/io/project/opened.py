@@ -11,7 +11,7 @@ from pathlib import Path
 from annotator.domain.collecting import bulk_loading
 from annotator.domain.image_filter import NameSearch
 from annotator.domain.media import Series, in_order
-from annotator.domain.project import Category, ImageRecord
+from annotator.domain.project import FINISHED, Category, ImageRecord
 from annotator.io.project.looking import Look, look_through
 from annotator.io.project.moved import absent_images
 from annotator.io.project.numbering import arrange_numbered
@@ -107,7 +107,7 @@ def _open(
         categories = {category.id: category for category in store.categories()}
         absent = len(absent_images(store)) if asks_for is None and os.path.isdir(store.image_root) else 0
         class_id = number(store.meta_get("class"))
-        finished = frozenset(image.id for image in images if image.is_finished)
+        finished = frozenset([image.id for image in images if image.status in FINISHED])
         more = (absent, asks_for, series, finished, NameSearch(images))
         return OpenedProject(store, images, row_of, categories, first_id, class_id, *more)
     except BaseException:

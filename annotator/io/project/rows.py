@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError, RowTakenError
@@ -34,11 +35,11 @@ class RowWriter:
         self._next_ids: dict[str, int] = {table: _next_id(connection, table) for table in COLUMNS}
         self._next_ids[_TRACK] = _next_id(connection, _TRACK, "annotation", "track_id")
 
-    def new_id(self, kind: RowKind) -> int:
-        """The next id. It is used up in the file when a row with it is inserted."""
+    def new_id(self, kind: RowKind, count: int = 1) -> int:
+        """The next id, the first of ``count``. It is used up in the file when a row with it is inserted."""
         with self._counting:
             value = self._next_ids[kind]
-            self._next_ids[kind] = value + 1
+            self._next_ids[kind] = value + count
         return value
 
     def peek_id(self, kind: RowKind) -> int:
@@ -65,8 +66,9 @@ class RowWriter:
         """New rows of one table, if any, and their ids are used up."""
         if rows:
             self._insert(table, rows, UNWATCHED)
-            self._raise_sequence(table, max(row.id for row in rows) + 1)
-            self._use_tracks(rows)
+            self._raise_sequence(table, max(map(attrgetter("id"), rows)) + 1)
+            if table == "annotation":
+                self._use_tracks(rows)
 
     def update(self, before: Row, after: Row) -> None:
         """Write the fields that differ."""

@@ -7,12 +7,12 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from enum import StrEnum
-from itertools import repeat
+from itertools import count, repeat
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -270,9 +270,22 @@ def rows_from(table: str, found: Sequence[tuple[Any, ...]]) -> list[Row]:
     return _built(ROW_TYPES[table], columns, len(found))
 
 
-def _built(kind: type[Row], columns: Sequence[Iterable[Any]], count: int) -> list[Row]:
+def image_rows(first_id: int, paths: Sequence[str]) -> list[ImageRecord]:
+    """Images of which nothing but the path is known, with ids that follow each other."""
+    known: dict[str, Iterable[Any]] = {"id": count(first_id), "path": paths}
+    nothing = [known.get(one.name, _nothing_in(one)) for one in fields(ImageRecord)]
+    return cast(list[ImageRecord], _built(ImageRecord, nothing, len(paths)))
+
+
+def _nothing_in(one: Field[Any]) -> Iterable[Any]:
+    """What a field has by default, again and again: never the same changeable value twice."""
+    made = one.default_factory
+    return repeat(one.default) if made is MISSING else (made() for _ in repeat(None))
+
+
+def _built(kind: type[Row], columns: Sequence[Iterable[Any]], rows: int) -> list[Row]:
     """Values of a frozen class field by field, by place: its own constructor takes three times as long."""
-    made = [*map(object.__new__, repeat(kind, count))]
+    made = [*map(object.__new__, repeat(kind, rows))]
     for field, values in zip(fields(kind), columns, strict=True):
         deque(map(getattr(kind, field.name).__set__, made, values), maxlen=0)
     return made

@@ -202,9 +202,9 @@ class ProjectStore(ProjectQueries):
 
     # --- the document -----------------------------------------------------------------------------------------------
 
-    def new_id(self, kind: RowKind) -> int:
-        """An id that no row of that kind has or ever had (from 1)."""
-        return self._rows_out.new_id(kind)
+    def new_id(self, kind: RowKind, count: int = 1) -> int:
+        """An id that no row of that kind has or ever had (from 1), the first of ``count`` that follow each other."""
+        return self._rows_out.new_id(kind, count)
 
     def peek_id(self, kind: RowKind) -> int:
         """The id that :meth:`new_id` would give; it and all larger ones are unused."""

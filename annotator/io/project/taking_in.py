@@ -12,6 +12,7 @@ from annotator.domain.media import STEP_KEY, TIME_KEY, UNCOUNTED_KEY, Series, Se
 from annotator.domain.project import ImageRecord, Row
 from annotator.domain.slices import SliceFacts, Stack, stacks_of
 from annotator.io.images.survey import Survey
+from annotator.io.project.schema import image_rows
 
 Look = Callable[[Sequence[str]], Mapping[str, Survey]]
 """Paths to what their heads show; files that are not worth a look are left out."""
@@ -21,9 +22,9 @@ STILL_COUNTED = "more frames are being counted"
 
 
 class Ids(Protocol):
-    """Gives out ids of new rows."""
+    """Gives out ids of new rows: the first of ``count`` that follow each other."""
 
-    def __call__(self, kind: Any) -> int: ...
+    def __call__(self, kind: Any, count: int = 1) -> int: ...
 
 
 @dataclass(slots=True)
@@ -95,10 +96,13 @@ class _Plan:
     def run(self, new: Sequence[str]) -> TakenIn:
         facts = [survey.slice for survey in self._surveys.values() if survey.slice is not None]
         place_of = self._place_stacks(stacks_of(facts))
+        if not self._surveys:  # as of a large folder of photographs
+            self.out.images += image_rows(self._new_id("image", len(new)), new)
+            return self.out
         for path in new:
             survey = self._surveys.get(path)
             if survey is None and path not in place_of:
-                self.out.images.append(ImageRecord(self._new_id("image"), path))  # as nearly all of a large folder
+                self.out.images.append(ImageRecord(self._new_id("image"), path))
                 continue
             survey = survey or Survey()
             if survey.frames > 1:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from annotator.domain.media import Series
 from annotator.domain.pace import Pace, nearest_speed
-from annotator.domain.project import Change, ImageRecord, Status
+from annotator.domain.project import FINISHED, Change, ImageRecord
 from annotator.domain.tracks.track import TrackMember
 from annotator.ui.labelling.timeline_control import TimelineControl
 from annotator.ui.notices import Subject
@@ -17,8 +17,6 @@ from annotator.ui.project.session import ProjectSession
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.series_rows import SPEED_ACTIONS
 from annotator.ui.shell.slice_bar import Mark, Slices, TrackMark
-
-_FINISHED = (Status.DONE, Status.EMPTY)
 
 
 class SliceControl(QObject):
@@ -204,7 +202,7 @@ class SliceControl(QObject):
         return tuple(marks)
 
     def _mark(self, image: ImageRecord) -> Mark:
-        if image.status in _FINISHED:
+        if image.status in FINISHED:
             return Mark.DONE
         return Mark.OBJECTS if image.id in self._annotated else Mark.NONE
 

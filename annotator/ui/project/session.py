@@ -19,6 +19,7 @@ from annotator.domain.errors import ProjectReadOnlyError, ProjectReplacedError
 from annotator.domain.image_filter import ImageFilter, neighbour
 from annotator.domain.objects_in_order import after_edit, with_objects
 from annotator.domain.project import (
+    FINISHED,
     Annotation,
     Category,
     Change,
@@ -43,7 +44,6 @@ from annotator.ui.project.fact_book import FactBook
 from annotator.ui.project.large_edits import LargeEdits
 from annotator.ui.project.slice_book import SliceBook
 
-_FINISHED = (Status.DONE, Status.EMPTY)
 _FEW_ROWS = 32
 
 
@@ -213,7 +213,7 @@ class ProjectSession(QObject):
         """The next image that is neither done nor empty, from here on and round, of those that the filter shows."""
         row, shows = self.row_of.get(self._current_id, -1), self.image_filter.matcher(self.drafts.counts)
         order = self.images[row + 1 :] + self.images[: max(0, row)]
-        target = next((image for image in order if image.status not in _FINISHED and shows(image)), None)
+        target = next((image for image in order if image.status not in FINISHED and shows(image)), None)
         if target is None:
             self.reported.emit(self.drafts.after(f"All other images{self.image_filter.clause} are done."))
         else:
@@ -281,10 +281,10 @@ class ProjectSession(QObject):
         if image is None:
             return
         ends_work = is_dropping and image.id in self.drafts.counts
-        edit = status_edit(image, image.status if image.status in _FINISHED else Status.DONE)
+        edit = status_edit(image, image.status if image.status in FINISHED else Status.DONE)
         edit = replace(edit, drafts_of=(image.id,) if ends_work else ())
         what = ONCE if ends_work else EDIT
-        if (image.status in _FINISHED and not ends_work) or self.attempt(lambda: self.apply(edit), what):
+        if (image.status in FINISHED and not ends_work) or self.attempt(lambda: self.apply(edit), what):
             self.step(+1)
 
     def undo(self) -> None:
