@@ -687,3 +687,22 @@ def test_an_accept_looks_at_no_other_object(desk):
     desk.key(Qt.Key.Key_Return)
     assert len(session.annotations) == others + 2
     assert len(looks) < others, "a search by halves for each follower"
+
+
+def test_what_is_not_there_any_more_is_cleared_once(desk, monkeypatch):
+    """Taking a project and going to its first image left the picture before it again and again."""
+    desk.open()
+    desk.click(60, 50)
+    desk.wait_mask(60, 50)
+    cleared = []
+    canvas, plain = desk.window.canvas, desk.window.canvas.set_image
+    monkeypatch.setattr(canvas, "set_image", lambda image, **how: (cleared.append(image is None), plain(image, **how)))
+    desk.program.files.open_path(desk.make_other_folder())
+    desk.until(lambda: len(desk.session.images) == 1 and desk.shown_row() == 0)
+    assert cleared == [True, False]
+    assert not desk.refine.state.is_active
+    desk.accept_at(40, 40)
+    desk.session.close()
+    assert cleared == [True, False, True]
+    assert not canvas.has_image
+    assert not canvas._layer.ids

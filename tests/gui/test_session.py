@@ -13,6 +13,8 @@ from PIL import Image
 from annotator.domain.errors import ProjectError, ProjectReadOnlyError
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Status, accept_edit
+from annotator.io.project.identifiers import LEFT_OUT, SALT_KEY, UIDS_KEY, keeps_uids
+from annotator.io.project.opened import open_project
 from annotator.io.project.store import ProjectStore
 from annotator.ui.project.session import ProjectSession
 
@@ -54,6 +56,42 @@ def test_opening_shows_the_first_image_and_a_class(session):
     assert [image.path for image in session.images] == ["0.png", "1.png", "2.png"]
     assert session.image.path == "0.png"
     assert session.category.name == "object"
+
+
+def test_taking_a_project_writes_nothing_into_it(session, tmp_path, monkeypatch):
+    """What it has to note was written where it was opened, beside the window."""
+    other = tmp_path / "other"
+    other.mkdir()
+    opened = open_project(make_folder(other), keeps_uids=True)
+    for key in (UIDS_KEY, SALT_KEY):
+        assert opened.store.meta_get(key)
+    writes = []
+    plain = opened.store.write_beside
+    monkeypatch.setattr(opened.store, "write_beside", lambda work: (writes.append(work), plain(work)))
+    session.keeps_uids = True
+    session.adopt(opened).close()
+    assert session.store is opened.store
+    assert keeps_uids(session.store)
+    assert not writes
+
+
+def test_what_cannot_be_noted_beside_the_window_is_told_in_it(session, tmp_path, monkeypatch):
+    plain = ProjectStore.meta_set
+
+    def full(store, key, value):
+        if key == UIDS_KEY:
+            raise ProjectError("The disk is full.", "Make room.")
+        plain(store, key, value)
+
+    other = tmp_path / "other"
+    other.mkdir()
+    with monkeypatch.context() as broken:
+        broken.setattr(ProjectStore, "meta_set", full)
+        opened = open_project(make_folder(other), keeps_uids=False)
+        session.adopt(opened).close()
+    assert session.failures
+    session.failures[0][1]()
+    assert session.store.meta_get(UIDS_KEY) == LEFT_OUT
 
 
 def test_position_and_class_are_remembered(session, tmp_path):

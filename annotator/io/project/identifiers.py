@@ -25,6 +25,13 @@ def keeps_uids(store: ProjectQueries) -> bool:
     return store.meta_get(UIDS_KEY) == KEPT
 
 
+def settle_identifiers(store: ProjectQueries, write: Callable[[str, str], object], *, keeps: bool) -> None:
+    """Note in a project, where it does not say it yet, whether UIDs stay, and the secret that stands for them."""
+    if store.meta_get(UIDS_KEY) is None:
+        write(UIDS_KEY, KEPT if keeps else LEFT_OUT)
+    salt_of(store, write)
+
+
 def without_uids(facts: Mapping[str, Any], salt: str = "") -> dict[str, Any]:
     """What is known of an image, without its UIDs; also those that an imported file had among its attributes.
 

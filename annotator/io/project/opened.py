@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from annotator.domain.collecting import bulk_loading
+from annotator.domain.errors import ProjectError
 from annotator.domain.image_filter import NameSearch
 from annotator.domain.media import Series, in_order
 from annotator.domain.project import FINISHED, Category, ImageRecord
+from annotator.io.project.identifiers import settle_identifiers
 from annotator.io.project.looking import Look, look_through
 from annotator.io.project.moved import absent_images
 from annotator.io.project.numbering import arrange_numbered
@@ -58,6 +61,7 @@ def open_project(
     on_found: Callable[[int], None] | None = None,
     wish: OpeningWish = AS_REMEMBERED,
     is_quick: bool = False,
+    keeps_uids: bool | None = None,
 ) -> OpenedProject:
     """Open a folder of images or a ``.annot`` file, and take in what is new in its folder. Any thread.
 
@@ -66,6 +70,7 @@ def open_project(
         is_quick: of a long video only the first frames are taken in, unless frames of it are picked; the others are
             when the project is opened again and they are counted.
         wish: which numbered files become series, or are none any more, and which frames of videos are images.
+        keeps_uids: what a project that does not say it yet notes about UIDs; None: nothing.
 
     Raises:
         ProjectReadOnlyError: the folder cannot be written and has no project: ask for a ``project_path``.
@@ -76,6 +81,10 @@ def open_project(
         look = partial(look_through, within_s=within_s, counted=wish.counted)
         opened = _open(path, project_path, author, on_found, wish, look)
         made.append(len(opened.images))
+    if keeps_uids is not None and not opened.store.is_read_only:
+        # Written here, so that it does not hold the window; which tries again, and says what is wrong.
+        with suppress(ProjectError):
+            settle_identifiers(opened.store, opened.store.meta_set, keeps=keeps_uids)
     return opened
 
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain
-from operator import attrgetter
 from typing import Any, Literal
 
 from annotator.domain.errors import ProjectError, RowGoneError, RowTakenError
@@ -66,7 +65,7 @@ class RowWriter:
         """New rows of one table, if any, and their ids are used up."""
         if rows:
             self._insert(table, rows, UNWATCHED)
-            self._raise_sequence(table, max(map(attrgetter("id"), rows)) + 1)
+            self._raise_sequence(table, max(row.id for row in rows) + 1)
             if table == "annotation":
                 self._use_tracks(rows)
 

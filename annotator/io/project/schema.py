@@ -270,11 +270,19 @@ def rows_from(table: str, found: Sequence[tuple[Any, ...]]) -> list[Row]:
     return _built(ROW_TYPES[table], columns, len(found))
 
 
+_BUILT_AT_ONCE = 2_000
+"""In pieces: one call for all would stop other threads."""
+
+
 def image_rows(first_id: int, paths: Sequence[str]) -> list[ImageRecord]:
     """Images of which nothing but the path is known, with ids that follow each other."""
-    known: dict[str, Iterable[Any]] = {"id": count(first_id), "path": paths}
-    nothing = [known.get(one.name, _nothing_in(one)) for one in fields(ImageRecord)]
-    return cast(list[ImageRecord], _built(ImageRecord, nothing, len(paths)))
+    made: list[Row] = []
+    for at in range(0, len(paths), _BUILT_AT_ONCE):
+        some = paths[at : at + _BUILT_AT_ONCE]
+        known: dict[str, Iterable[Any]] = {"id": count(first_id + at), "path": some}
+        columns = [known.get(one.name, _nothing_in(one)) for one in fields(ImageRecord)]
+        made += _built(ImageRecord, columns, len(some))
+    return cast(list[ImageRecord], made)
 
 
 def _nothing_in(one: Field[Any]) -> Iterable[Any]:

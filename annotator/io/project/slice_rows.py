@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Any, cast
 
 from annotator.domain.media import Series
@@ -32,4 +31,4 @@ class SliceRows:
 
     def files(self) -> frozenset[str]:
         """The paths of all images, each once."""
-        return frozenset(chain.from_iterable(self._fetch("SELECT DISTINCT path FROM image")))
+        return frozenset(path for (path,) in self._fetch("SELECT DISTINCT path FROM image"))

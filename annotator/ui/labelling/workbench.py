@@ -95,6 +95,8 @@ class Workbench(QObject):
         commands.slices.played.connect(self._ahead.play)
         self._drafts = KeptDrafts(session, refine, parent=self)
         self._refusals = Refusals(session, refine, self._notices, parent=self)
+        self._is_left = False
+        """Whether nothing of an image is on the canvas, so that nothing has to be cleared for the next one."""
         self._tool_before: str | None = None
         """What a read-only project took out of the hand."""
         self._wire_session()
@@ -215,12 +217,15 @@ class Workbench(QObject):
         self._refusals.leave_image()
         self._window.canvas.open_gesture.finish()
         self.picture = None
+        was_left, self._is_left = self._is_left, not (keeps_canvas or is_at_hand)
         if not keeps_canvas:
             self.passing.leave()
             self._ahead.leave()
-            self._clear_canvas()
+            if not was_left:
+                self._clear_canvas()
         if not is_at_hand:
-            self._refine.close_image()
+            if not was_left:
+                self._refine.close_image()
             self._views.show_picture(False, is_passing=keeps_canvas)
             self._feedback.show_image("", is_slice=keeps_canvas)
         self._notices.withdraw(Subject.IMAGE)
@@ -239,6 +244,7 @@ class Workbench(QObject):
         if epoch != self._epoch or record is None:
             return
         self.picture, loaded = picture, picture.loaded
+        self._is_left = False
         self._feedback.set_busy("image", is_busy=False)
         self._session.facts.take(
             record.id, sha256=loaded.sha256, width=loaded.width, height=loaded.height, extra=loaded.extra

@@ -111,7 +111,7 @@ class ProjectSession(QObject):
         # The lock belongs to an opener, not to a process: opening the same project again means closing it first.
         if self.store is not None and is_same_project(self.store, path, project_path):
             self.close()
-        opened = open_project(path, project_path=project_path, author=self.author)
+        opened = open_project(path, project_path=project_path, author=self.author, keeps_uids=self.keeps_uids)
         if (replaced := self.adopt(opened)) is not None:
             replaced.close()
         self.go_to(opened.first_id)

@@ -40,11 +40,12 @@ class _Opening(QObject):
     ended = Signal(object)
     found = Signal(int)
 
-    def __init__(self, place: Place, author: str, *, after: Future[None] | None, parent: QObject) -> None:
+    def __init__(self, place: Place, session: ProjectSession, *, after: Future[None] | None, parent: QObject) -> None:
         super().__init__(parent)
         self.path = place.path
         self.result: OpenedProject | None = None
         self.error: Exception | None = None
+        author, keeps_uids = session.author, session.keeps_uids
 
         def work(job: Job) -> None:
             if after is not None:
@@ -58,6 +59,7 @@ class _Opening(QObject):
                 on_found=lambda count: job.progress(count, 0),
                 wish=place.wish,
                 is_quick=True,
+                keeps_uids=keeps_uids,
             )
 
         self.job = Job(f"Open {place.path.name}", unit="image")
@@ -196,7 +198,7 @@ class ProjectSwitch(QObject):
             self._next = place
             return
         self._found = 0
-        opening = self._current = _Opening(place, self._session.author, after=self._closing, parent=self)
+        opening = self._current = _Opening(place, self._session, after=self._closing, parent=self)
         self._ending.append(opening)
         opening.found.connect(self._on_found)
         opening.ended.connect(self._on_ended)

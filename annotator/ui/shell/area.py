@@ -311,11 +311,13 @@ class CanvasArea(QWidget):
             line.fit(width - 2 * _EDGE_PX)
         below_bars = _EDGE_PX
         for bar in self.bars:
+            if bar.isHidden():  # it is placed when it is shown
+                continue
             room_px = width - 2 * _EDGE_PX
             wanted_px = bar.fit(room_px) if isinstance(bar, QuestionBar) else bar.sizeHint()
             size_px = wanted_px.boundedTo(QSize(room_px, height))
             bar.setGeometry((width - size_px.width()) // 2, below_bars, size_px.width(), size_px.height())
-            below_bars += 0 if bar.isHidden() else size_px.height() + _EDGE_PX
+            below_bars += size_px.height() + _EDGE_PX
         self.chip.move(_EDGE_PX, height - (FLOOR_PX + self.chip.height()) // 2)
         strip = self.candidates
         left = (width - strip.width()) // 2

@@ -42,6 +42,7 @@ class DoubtLegend(QFrame):
         super().__init__(parent)
         self.setObjectName("card")
         self._text = "Doubt"
+        self._shown: tuple[bool, bool, str] | None = None
         self.button = QToolButton()
         self.button.setObjectName("switch")
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -71,6 +72,10 @@ class DoubtLegend(QFrame):
 
     def show_state(self, is_active: bool, is_shown: bool) -> None:
         """Whether an object is in progress, and whether the layer is on the screen."""
+        shown = is_active, is_shown, self._text
+        if shown == self._shown and self.isHidden() != is_active:
+            return
+        self._shown = shown
         for part in self._scale:
             part.setVisible(is_shown)
         self._row.setContentsMargins(4, 4, 8 if is_shown else 4, 4)

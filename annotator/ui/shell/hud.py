@@ -174,7 +174,8 @@ class ClassChip(QWidget):
 
     def set_category(self, category: Category | None, *, number: int = 0, note: str = "") -> None:
         """``number`` stands in the chip; ``note`` follows the name, e.g. that clicks remove."""
-        if (category, number, note) == (self._category, self._number, self._note) and category is not None:
+        is_same = (category, number, note) == (self._category, self._number, self._note)
+        if is_same and self.isHidden() == (category is None):
             return
         self._category, self._number, self._note = category, number, note
         self.setAccessibleName(f"Class in use: {category.name if category else 'none'} {note}".strip())

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.domain.media import in_order
+from annotator.domain.project import ImageRecord
 from annotator.io.images import listing
 from annotator.io.images.listing import natural_key, sorted_paths
 from annotator.io.images.reading import list_images
-from annotator.io.project import queries
+from annotator.io.project import queries, schema
 from annotator.io.project.opened import open_project
+from annotator.io.project.rows import RowWriter
 from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc, document, image_folder
 
@@ -74,3 +76,37 @@ def test_what_was_just_taken_in_is_what_the_file_has(tmp_path: Path) -> None:
     with opened.store as store:
         assert opened.images == in_order(store.images())
         assert store.first_images is None
+
+
+def test_images_of_which_only_the_path_is_known_are_made_in_pieces_and_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths: list[int] = []
+    plain = schema._built
+
+    def watched(kind: Any, columns: Any, rows: int) -> Any:
+        lengths.append(rows)
+        return plain(kind, columns, rows)
+
+    monkeypatch.setattr(schema, "_BUILT_AT_ONCE", 3)
+    monkeypatch.setattr(schema, "_built", watched)
+    made = schema.image_rows(11, [f"{number}.png" for number in range(7)])
+    assert made == [ImageRecord(11 + number, f"{number}.png") for number in range(7)]
+    assert len({id(one.extra) for one in made}) == 7, "what one is given later is not the others' as well"
+    assert lengths == [3, 3, 1]
+
+
+def test_ids_of_a_whole_folder_are_given_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    plain = RowWriter.new_id
+
+    def watched(self: RowWriter, kind: Any, count: int = 1) -> int:
+        asked.append(count)
+        return plain(self, kind, count)
+
+    monkeypatch.setattr(RowWriter, "new_id", watched)
+    folder = image_folder(tmp_path, tuple(f"{n}.png" for n in range(5)))
+    with ProjectStore.open_folder(folder) as store:
+        assert asked == [5]
+        assert [image.id for image in store.images()] == [1, 2, 3, 4, 5]
+        assert store.new_id("image") == 6
