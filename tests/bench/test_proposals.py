@@ -63,7 +63,7 @@ def test_every_step_among_thousands_of_proposals(desk: Desk, tmp_path: Path) -> 
 
     def is_complete() -> bool:
         is_painted = layer._tiles.is_complete and canvas._layer._tiles.is_complete
-        return is_painted and not own._work.is_busy and not desk.program.views.objects._late
+        return is_painted and not own._work.is_busy and desk.program.views.objects.is_complete
 
     def timed(name: str, work: Callable[[], object]) -> None:
         started = time.thread_time()

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -792,6 +793,26 @@ def test_only_the_place_of_an_object_that_changes_is_painted_again(canvas: Canva
         until_painted(canvas)
         assert painted
         assert sum(one.width() * one.height() for one in painted) < places * 25 * 25, "13 wide, and its outline"
+
+
+def test_many_changed_at_once_are_as_one_by_one(canvas: Canvas, crowd: list[ObjectView]) -> None:
+    layer = canvas._layer
+    put = [disc(2, 40, 40, 11), disc(10**6, 100, 70, 6), replace(crowd[30], colour="#ff0000"), disc(9, 3, 3, 0)]
+    canvas.objects.change(put, [5, 8, 999], is_last=False)
+    assert layer._tiles.is_complete, "no more than was wanted before"
+    canvas.objects.change((), [1])
+    until_painted(canvas)
+    shown, ids = window_shot(canvas), layer.ids
+    order, boxes = layer._order.tolist(), layer._boxes.tolist()
+    canvas.set_objects(crowd)
+    for view in put:
+        canvas.put_object(view)
+    for gone in (5, 8, 1):
+        canvas.remove_object(gone)
+    assert (layer.ids, layer._boxes.tolist()) == (ids, boxes)
+    assert sorted(order) == sorted(layer._order.tolist())
+    until_painted(canvas)
+    assert np.abs(window_shot(canvas) - shown).max() <= 3
 
 
 @pytest.mark.parametrize("percent", [40, 100, 230, 700])

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 
 from annotator.domain.mask import Mask
 from annotator.domain.project import Annotation, Edit, RowChange
+from annotator.ui.labelling import canvas_objects
 from annotator.ui.threads import loading
 from tests.gui.shell import Desk
 
@@ -181,6 +182,51 @@ def test_an_object_accepted_while_masks_are_decoded_is_there_at_once(desk, decod
     decoders.gate.set()
     desk.until(lambda: len(shown_ids(desk)) == MANY)
     assert shown_ids(desk) == {a.id for a in desk.session.annotations}
+
+
+def test_a_change_of_many_objects_is_handed_over_in_pieces(desk, decoders, monkeypatch):
+    """A view of every object in one event took longer than a frame, with thousands of them."""
+    ids = come_back_to_many(desk, decoders)
+    objects, layer = desk.program.views.objects, desk.window.canvas._layer
+    desk.until(lambda: shown_ids(desk) == ids and objects.is_complete)
+    monkeypatch.setattr(canvas_objects, "MANY_OBJECTS", 20)
+    monkeypatch.setattr(canvas_objects, "PIECE_OBJECTS", 20)
+    gone, stays = sorted(ids)[:-5], frozenset(sorted(ids)[-5:])
+    given, plain = [], layer.change
+
+    def change(put, away, *, is_last=True):
+        given.append((len(put), len(away), is_last))
+        plain(put, away, is_last=is_last)
+
+    monkeypatch.setattr(layer, "change", change)
+    desk.session.delete(gone)
+    desk.until(lambda: objects.is_complete and shown_ids(desk) == stays)
+    sizes = [min(20, len(gone) - at) for at in range(0, len(gone), 20)]
+    painted = [at + 20 >= len(gone) for at in range(0, len(gone), 20)]
+    assert given == [(0, size, is_last) for size, is_last in zip(sizes, painted, strict=True)]
+    given.clear()
+    decoders.were_main.clear()
+    desk.session.undo()
+    desk.until(lambda: objects.is_complete and shown_ids(desk) == ids)
+    assert given == [(size, 0, is_last) for size, is_last in zip(sizes, painted, strict=True)]
+    assert not decoders.were_main, "their masks are known"
+    given.clear()
+    desk.session.classes.change(desk.session.category.id, colour="#123456")
+    desk.until(lambda: objects.is_complete and {view.colour for view in layer._views.values()} == {"#123456"})
+    assert max(put for put, _away, _is_last in given) == 20
+    desk.key(K.Key_D)
+    desk.wait_image(1)
+    assert shown_ids(desk) == frozenset()
+    assert objects.is_complete
+
+
+def test_an_image_with_more_objects_than_are_kept_is_shown(desk, decoders, monkeypatch):
+    """Its masks were forgotten as soon as they were decoded, and decoded again."""
+    monkeypatch.setattr(canvas_objects, "_KEPT_MASKS", MANY - 10)
+    ids = come_back_to_many(desk, decoders)
+    desk.until(lambda: shown_ids(desk) == ids)
+    assert desk.program.views.objects.is_complete
+    assert len(decoders.were_main) == MANY
 
 
 def test_masks_that_come_late_do_not_land_on_the_next_image(desk, decoders):

@@ -418,7 +418,7 @@ def test_a_search_goes_on_where_it_was_when_its_image_is_shown_again(seeker):
 def test_a_search_goes_on_after_a_crash(seeker):
     seeker.open()
     begin_and_stop_after_one(seeker)
-    control(seeker).book._later.timeout.emit()  # thousands are written a moment later
+    seeker.until(lambda: not control(seeker).book._later.isActive())  # thousands are written a moment later
     seeker.crash()
     seeker.finder.step_gate.open()
     seeker.build()

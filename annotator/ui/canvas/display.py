@@ -37,7 +37,9 @@ class CanvasDisplay(ImageView):
         self._overlays = Overlays(self.scene(), self._colours)
         self.ground = self._overlays.ground
         """The image under everything else."""
-        self._layer, self.proposals = self._overlays.layer, self._overlays.proposals
+        self.objects = self._layer = self._overlays.layer
+        """The accepted objects."""
+        self.proposals = self._overlays.proposals
         self.brush = Brush(self.scene())
         self.preview = WindowPreview(self, self._overlays)
         self.loupe = Loupe(self, self._overlays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,9 @@ _MOST_AREA = 1 << 36
 """Pixels: more than any mask has."""
 _MANY = 60
 """When the look of more objects changes at once, everything is painted again."""
+
+
+_Numbers = npt.NDArray[np.int64]
 
 
 class MaskItem(QGraphicsItem):
@@ -125,6 +128,12 @@ def _box_of(mask: Mask) -> tuple[int, int, int, int]:
     return mask.x, mask.y, mask.x + width, mask.y + height
 
 
+def _columns_of(views: Collection[ObjectView]) -> tuple[_Numbers, _Numbers, _Numbers]:
+    """Ids, ranks and boxes (x0, y0, x1, y1)."""
+    ids, ranks = (np.fromiter(each, np.int64, len(views)) for each in ((v.id for v in views), (v.rank for v in views)))
+    return ids, ranks, np.array([_box_of(view.mask) for view in views], np.int64).reshape(-1, 4)
+
+
 def _place_of(mask: Mask) -> QRectF:
     height, width = mask.bits.shape
     return QRectF(mask.x, mask.y, width, height)
@@ -149,9 +158,9 @@ class ObjectLayer(QGraphicsItem):
         self._bounds = QRectF()
         self._around = QRectF()
         """Around all objects; empty until it is asked for."""
-        self._order: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._ranks: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._boxes: npt.NDArray[np.int64] = np.zeros((0, 4), np.int64)
+        self._order: _Numbers = np.zeros(0, np.int64)
+        self._ranks: _Numbers = np.zeros(0, np.int64)
+        self._boxes: _Numbers = np.zeros((0, 4), np.int64)
         self._tints = TintBook(TINTS)
         self._painted = PaintedMasks()
         self._tiles = LayerTiles(self._paint_part, self._on_painted)
@@ -186,11 +195,9 @@ class ObjectLayer(QGraphicsItem):
         if not kept:  # objects that stay keep their tint
             self._tints.clear()
         self._tiles.clear()
-        ids, ranks = (np.fromiter(each, np.int64, len(views)) for each in (views, (v.rank for v in views.values())))
+        ids, ranks, boxes = _columns_of(views.values())
         lowest_first = np.lexsort((ids, ranks))
-        self._order, self._ranks = ids[lowest_first], ranks[lowest_first]
-        boxes = np.array([_box_of(view.mask) for view in views.values()], np.int64).reshape(-1, 4)
-        self._boxes = boxes[lowest_first]
+        self._order, self._ranks, self._boxes = ids[lowest_first], ranks[lowest_first], boxes[lowest_first]
         self._around = QRectF()
         self.update()
 
@@ -220,6 +227,26 @@ class ObjectLayer(QGraphicsItem):
         stays = self._order != object_id
         self._order, self._ranks, self._boxes = self._order[stays], self._ranks[stays], self._boxes[stays]
         self._around = QRectF()
+
+    def change(self, put: Sequence[ObjectView], gone: Collection[int], *, is_last: bool = True) -> None:
+        """Put many objects and take many away. ``is_last``: no more come, and all is painted anew, as soon as there is
+        time."""
+        new = [view for view in put if view.mask.area]
+        without = {*gone, *(view.id for view in put)}
+        for one in without & self._views.keys():
+            del self._views[one]
+            self._pictures.pop(one, None)
+            self._tints.forget(one)
+        self._views |= {view.id: view for view in new}
+        order, ranks, boxes = _columns_of(new)
+        stays = ~np.isin(self._order, np.fromiter(without, np.int64, len(without)))
+        order, ranks = np.concatenate([self._order[stays], order]), np.concatenate([self._ranks[stays], ranks])
+        boxes, lowest_first = np.concatenate([self._boxes[stays], boxes]), np.lexsort((order, ranks))
+        self._order, self._ranks, self._boxes = order[lowest_first], ranks[lowest_first], boxes[lowest_first]
+        self._around = QRectF()
+        if is_last:
+            self._tiles.renew()
+            self.update()
 
     def set_selected(self, ids: frozenset[int]) -> None:
         changed, self._selected = self._selected ^ ids, ids
@@ -297,7 +324,8 @@ class ObjectLayer(QGraphicsItem):
         brushes: dict[tuple[str, int, bool, bool], MaskBrush] = {}
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for object_id in sorted(within, key=self._is_raised):
+        raised = self._selected | {self._hovered}
+        for object_id in sorted(within, key=raised.__contains__):
             view = self._views[object_id]
             picture = self._pictures.get(object_id)
             if picture is None:
@@ -319,9 +347,6 @@ class ObjectLayer(QGraphicsItem):
             outline_px=self._outline_px,
             tint=tint,
         )
-
-    def _is_raised(self, object_id: int) -> bool:
-        return object_id == self._hovered or object_id in self._selected
 
     def _within(self, rects: tuple[tuple[float, float, float, float], ...]) -> list[int]:
         """Ids that are not hidden and whose box meets one of the rectangles (x0, y0, x1, y1), largest first."""

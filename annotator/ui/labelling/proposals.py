@@ -42,6 +42,8 @@ EVERYTHING, LIKE = "everything", "like"
 """Sources of proposals."""
 _FEW_MASKS = 8
 """So many are decoded at once; more of them beside the GUI thread."""
+_FEW_STATES = 100
+"""So many that objects cover, or cover no more, are written with the step."""
 _FEW_OBJECTS = 24
 """Of so many it is seen at once what they cover."""
 
@@ -243,7 +245,11 @@ class Proposals(QObject):
         if now[0] is not then[0]:
             self.book.keep_soon()  # thousands are written beside this step
         elif now[2] != then[2]:
-            self.book.keep(review)
+            is_at_once = review.dropped != before.dropped or len(now[2] ^ then[2]) <= _FEW_STATES
+            if is_at_once:
+                self.book.keep(review)
+            else:
+                self.book.keep_soon()
         self._panel.show_review(review)
         self._window.docks["proposals"].detail.setText(grouped(review.open_count) if review.open_count else "")
         self.changed.emit()

@@ -28,7 +28,9 @@ class ProposalBook:
         self._session, self._review = session, review
         self._later = QTimer(session)
         self._later.setSingleShot(True)
-        self._later.timeout.connect(self._keep_now)
+        self._later.timeout.connect(self._on_later)
+        self._is_beside = False
+        """Whether the event that wanted it is over: this timer's first turn may be part of it."""
         self._image_id = 0
         self.is_read = True
         """Whether what the file has is in the review, so that what is not there is gone."""
@@ -70,10 +72,14 @@ class ProposalBook:
 
     def keep_soon(self) -> None:
         """Beside this step, and after a large edit that is on its way: the window does not stand still for it."""
+        self._is_beside = False
         self._later.start(0)
 
-    def _keep_now(self) -> None:
-        if self._session.large.is_busy:
+    def _on_later(self) -> None:
+        if not self._is_beside:
+            self._is_beside = True
+            self._later.start(0)
+        elif self._session.large.is_busy:
             self._later.start(AFTER_EDIT_MS)
         else:
             self.keep(self._review())
