@@ -20,7 +20,7 @@ from annotator.ui.look.theme import Theme
 from annotator.ui.panels.chips import class_icon, paint_class_chip
 from annotator.ui.panels.dock import ClassPanel, ObjectPanel
 from annotator.ui.panels.film import FilmStrip
-from annotator.ui.panels.list_models import DETAIL_ROLE, NUMBER_ROLE, ROW_ROLE
+from annotator.ui.panels.list_models import DETAIL_ROLE, NUMBER_ROLE, ROW_ROLE, stretches
 from annotator.ui.shell.area import ErrorBar
 from annotator.ui.shell.finder import ClassFinder
 from annotator.ui.shell.hud import CandidateStrip, ClassChip, common_frame, silhouette
@@ -85,6 +85,24 @@ def test_selection_survives_accepts_and_changes(objects):
     assert objects.selected_ids() == {2, 3}
     objects.set_rows([annotation(n) for n in (1, 3, 4)], CATEGORIES)
     assert objects.selected_ids() == {3}
+
+
+def test_what_is_selected_is_told_without_a_look_at_each(objects, monkeypatch):
+    """Qt asks for the flags of every index that it gives out: tens of milliseconds with thousands of objects."""
+    rows = [annotation(1 + n % 20) for n in range(300)]
+    objects.set_rows([replace(row, id=1 + at) for at, row in enumerate(rows)], CATEGORIES)
+    asked, model = [], type(objects.model)
+    for name in ("flags", "data"):
+        plain = getattr(model, name)
+        monkeypatch.setattr(model, name, lambda *words, plain=plain: (asked.append(1), plain(*words))[1])
+    some = frozenset({2, 3, 4, 9, 300})
+    objects.select_ids(frozenset(range(1, 301)))
+    assert objects.selected_ids() == frozenset(range(1, 301))
+    objects.select_ids(some | {999})
+    assert objects.selected_ids() == some
+    assert len(asked) < 100
+    assert stretches([1, 2, 3, 8, 299]) == [(1, 3), (8, 8), (299, 299)]
+    assert stretches([]) == []
 
 
 def test_context_menu_deletes_and_reclasses(objects, qtbot):

@@ -170,7 +170,7 @@ class AttributeControl(QObject):
             rows += [] if image is None else [image]
         else:
             ids = self._window.objects.selected_ids()
-            own = found_among(self._session.annotations, sorted(ids))
+            own = found_among(self._session.annotations, ids)
             rows += [row for row in own if attribute.category_id in (0, row.category_id)]
         self._session.attributes.say(rows, attribute, value)
 
@@ -179,9 +179,9 @@ class AttributeControl(QObject):
         if panel.isHidden() and not panel.fields:
             return
         ids, attributes = self._window.objects.selected_ids(), session.attributes.rows
-        chosen = found_among(session.annotations, sorted(ids))
+        chosen = found_among(session.annotations, ids)
         sections: list[Section] = []
-        own = [of_object(attributes, row.category_id) for row in chosen]
+        own = [of_object(attributes, category_id) for category_id in dict.fromkeys(row.category_id for row in chosen)]
         shared = [one for one in (own[0] if own else ()) if all(one in other for other in own)]
         if shared:
             heading = _name_of(chosen, session.categories)

@@ -118,7 +118,7 @@ class ObjectSizes(QObject):
             self._now.start(lambda: _mask_text(mask, spacing), status.set_size)
             return
         ids = self._window.objects.selected_ids()
-        rows = found_among(self._session.annotations, sorted(ids))
+        rows = found_among(self._session.annotations, ids)
         if len(rows) == 1:
             size = self.sizes.get(rows[0].track_id)
             words = "" if size is None else f"track {rows[0].track_id}: {self._words(size)}"

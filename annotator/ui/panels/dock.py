@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QItemSelectionRange,
+    QModelIndex,
+    QPoint,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -29,7 +38,7 @@ from annotator.ui.look.theme import Theme, Tokens
 from annotator.ui.panels.chips import class_icon
 from annotator.ui.panels.class_menu import ClassDetails, class_menu
 from annotator.ui.panels.delegates import OBJECT_ROW_HEIGHT_PX, ClassDelegate, ObjectDelegate
-from annotator.ui.panels.list_models import ROW_ROLE, ClassModel, ObjectModel
+from annotator.ui.panels.list_models import ROW_ROLE, ClassModel, ObjectModel, stretches
 from annotator.ui.panels.opacity_slider import OpacitySlider
 
 _LEAST_PX = 28
@@ -155,21 +164,21 @@ class ObjectPanel(QWidget):
         return bool(self.view.selectionModel().hasSelection())
 
     def selected_ids(self) -> frozenset[int]:
-        return frozenset(index.data(ROW_ROLE).id for index in self.view.selectionModel().selectedIndexes())
+        # By the stretches of the selection: Qt would ask for the flags of every one of thousands.
+        selection: Iterable[QItemSelectionRange] = self.view.selectionModel().selection()  # type: ignore[assignment]
+        rows, parts = self.model.rows, ((one.top(), one.bottom() + 1) for one in selection)
+        return frozenset(row.id for top, end in parts for row in rows[top:end])
 
     def select_ids(self, ids: frozenset[int]) -> None:
         """Select exactly these objects and bring the last one into view."""
         if ids == self.selected_ids():
             return
-        selection, last = QItemSelection(), None
-        for annotation_id in ids:
-            row = self.model.row_of(annotation_id)
-            if row >= 0:
-                last = self.model.index(row)
-                selection.select(last, last)
+        selection, places = QItemSelection(), self.model.places_of(ids)
+        for first, last in stretches(places):
+            selection.select(self.model.index(first), self.model.index(last))
         self.view.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        if last is not None:
-            self.view.scrollTo(last)
+        if places:
+            self.view.scrollTo(self.model.index(places[-1]))
 
     def _on_selection(self) -> None:
         self.selection_changed.emit(self.selected_ids())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QStringListModel, Qt, Signal
 
 from annotator.domain.brevity import brief, brief_message
 from annotator.domain.class_marks import numbers_of
 from annotator.domain.counting import counted, noun_for
+from annotator.domain.objects_in_order import places_among
 from annotator.domain.project import Annotation, Category
 from annotator.ui.look.numbers import area_text, grouped
 
@@ -51,6 +52,7 @@ class ObjectModel(QStringListModel):
         self._refined_id = 0
         self._hidden: frozenset[int] = frozenset()
         self._locked: frozenset[int] = frozenset()
+        self._flags: Qt.ItemFlag | None = None
 
     def set_marks(self, *, hidden: frozenset[int], locked: frozenset[int]) -> None:
         """Which objects are hidden, and which are locked."""
@@ -84,7 +86,7 @@ class ObjectModel(QStringListModel):
         categories: Mapping[int, Category],
         spacing_mm: tuple[float, float] | None = None,
     ) -> None:
-        """Show these rows. Appending one (the usual accept) keeps the selection and the scroll position.
+        """Show these rows, by id, ascending. Appending one (the usual accept) keeps the selection and the place.
 
         Args:
             spacing_mm: size (x, y) of the image's pixels, where it is known.
@@ -105,11 +107,19 @@ class ObjectModel(QStringListModel):
             self.dataChanged.emit(self.index(0), self.index(count - 1))
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        return super().flags(index) & ~Qt.ItemFlag.ItemIsEditable
+        if not index.isValid():
+            return super().flags(index)
+        if self._flags is None:  # the same for every row, and asked for thousands of them
+            self._flags = super().flags(index) & ~Qt.ItemFlag.ItemIsEditable
+        return self._flags
 
     def row_of(self, annotation_id: int) -> int:
         """The row of an object, or -1."""
-        return next((i for i, row in enumerate(self._rows) if row.id == annotation_id), -1)
+        return next(iter(self.places_of((annotation_id,))), -1)
+
+    def places_of(self, ids: Collection[int]) -> list[int]:
+        """The rows of objects, those that are there, from the first to the last."""
+        return places_among(self._rows, ids)
 
     def data(self, index: Index, role: int = _ROLE.DisplayRole) -> object:
         row = self._rows[index.row()]
@@ -146,6 +156,13 @@ class ObjectModel(QStringListModel):
     def _in_all(self, row: Annotation) -> str:
         size = self._tracks.get(row.track_id)
         return f"track {row.track_id}: {size}" if size else ""
+
+
+def stretches(places: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of each run of rows that follow each other; ``places`` ascend."""
+    begins = [at for at in range(len(places)) if at == 0 or places[at] != places[at - 1] + 1]
+    ends = [*begins[1:], len(places)]
+    return [(places[begin], places[end - 1]) for begin, end in zip(begins, ends, strict=True)] if places else []
 
 
 def _ids(rows: Sequence[Annotation]) -> list[int]:
