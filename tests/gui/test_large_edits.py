@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.domain.errors import ProjectError
 from annotator.domain.mask import Mask
-from annotator.domain.project import Annotation, Change, Edit, RowChange, delete_edit
+from annotator.domain.project import Annotation, Change, Edit, RowChange, Status, delete_edit
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
 from annotator.ui.project import large_edits
@@ -286,3 +286,24 @@ def test_a_class_with_many_objects_is_merged_beside_the_window(session, qtbot, m
     session.undo()
     session.large.settle()
     assert session.store.category_counts() == {source: COUNT}
+
+
+def test_an_image_with_many_objects_is_marked_empty_beside_the_window(session, qtbot, monkeypatch):
+    with qtbot.waitSignal(session.changed):
+        session.large.apply("Accept", lambda: added(objects(session, COUNT)), COUNT)
+    gate, then, lines = Gate(monkeypatch, "perform"), [], []
+    session.reported.connect(lines.append)
+    assert session.mark_empty(lambda: then.append("then"))
+    assert session.large.is_busy
+    assert not then
+    gate.is_open.set()
+    qtbot.waitUntil(lambda: not session.large.is_busy)
+    assert gate.threads == [thread for thread in gate.threads if thread is not threading.main_thread()]
+    assert (session.image.status, session.annotations, then) == (Status.EMPTY, (), ["then"])
+    assert "Marked empty" in lines[-1]
+    with qtbot.waitSignal(session.changed):
+        session.undo()
+    assert len(session.annotations) == COUNT
+    session.mark_empty()
+    session.mark_empty()  # pressed again while it is written: the mark goes, the objects stay gone
+    assert (session.image.status, session.annotations) == (Status.UNSEEN, ())

@@ -70,8 +70,7 @@ class Finishing(QObject):
             self._emptying_id = 0
 
         def empty() -> None:
-            if self._session.mark_empty():
-                self._refine.drop_image(image.id)
+            self._session.mark_empty(lambda: self._refine.drop_image(image.id))
 
         self._on_this_image(empty, over, then="The image is marked empty", way_out="Mark it without it")
 

@@ -41,7 +41,7 @@ from annotator.ui.project.attribute_book import AttributeBook
 from annotator.ui.project.class_book import ClassBook
 from annotator.ui.project.draft_book import DraftBook
 from annotator.ui.project.fact_book import FactBook
-from annotator.ui.project.large_edits import LargeEdits
+from annotator.ui.project.large_edits import FEW_OBJECTS, LargeEdits
 from annotator.ui.project.slice_book import SliceBook
 
 _FEW_ROWS = 32
@@ -254,8 +254,10 @@ class ProjectSession(QObject):
             title = f"Change the class of {counted(len(chosen), 'object')}"
             self.large.apply(title, lambda: reclass_edit(chosen, category_id), len(chosen))
 
-    def mark_empty(self) -> bool:
-        """Nothing to annotate here: objects and drafts go (one undo brings them back). Whether it was written."""
+    def mark_empty(self, then: Callable[[], object] = lambda: None) -> bool:
+        """Nothing to annotate here: objects and drafts go (one undo brings them back). False when it was not written;
+        thousands of objects are on their way then. ``then``: when it is written."""
+        self.large.settle()
         image = self.image
         if image is None:
             return False
@@ -268,10 +270,17 @@ class ProjectSession(QObject):
             if not in_work and image.id not in self.drafts.unsaved:
                 edit = replace(edit, drafts_of=())
 
+        def tell() -> None:
+            self.reported.emit(told)
+            then()
+
         def work() -> None:
             self.apply(edit)
-            self.reported.emit(told)
+            tell()
 
+        if len(edit.changes) > FEW_OBJECTS and not edit.drafts_of:
+            self.large.write(edit, tell)
+            return True
         return self.attempt(work, ONCE if edit.drafts_of else EDIT)
 
     def done_and_next(self, *, is_dropping: bool = False) -> None:
