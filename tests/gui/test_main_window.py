@@ -676,7 +676,7 @@ def test_an_accept_looks_at_no_other_object(desk):
     desk.open()
     made = desk.accept_at(60, 50)
     fields = {one.name: getattr(made, one.name) for one in dataclasses.fields(made)}
-    session, others = desk.session, 200
+    session, others = desk.session, 390
     crowd = [Spied(**{**fields, "id": -1 - at}) for at in range(others)]
     session.annotations = (*reversed(crowd), made)
     desk.program.views._refresh_objects()
