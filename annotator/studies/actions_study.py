@@ -5,7 +5,8 @@
 A person is played who asks for everything, drops what is wrong of what the window shows, accepts the rest at once, and
 clicks and accepts each object that is missing then. Or who asks, before those clicks, for more like what was accepted
 (the window takes the last of them as examples), drops what is wrong of that, and accepts the rest at once, too; and so
-again as long as that brings many. Every drop teaches, as it does in the window.
+again as long as that brings many. Keys that raise or lower the score are pressed where that saves more than it costs.
+Every drop teaches, as it does in the window.
 A proposal that touches no annotated object and has the size of one is taken for an object that nobody annotated.
 """
 
@@ -16,7 +17,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ TOUCHING_SHARE = 0.02
 SIZES = (0.8, 1.25)
 """An object that nobody annotated is no smaller or larger than nearly all (2 to 98 %) of the annotated ones by this."""
 CLICK_AND_KEY = 2
+SCORE_STEP, MOST_PRESSES = 0.05, 8
+"""Of the keys ``[`` and ``]``."""
 MOST_SEARCHES = 3
 WORTH_ANOTHER = 8
 """Whoever got so many by a search for more like it searches once more."""
@@ -83,11 +86,39 @@ class Reviewed:
     Attributes:
         dropped: what was wrong. right: what is left, the best first.
         found: how many of these are annotated objects that were missing.
+        presses: of the keys that raise and lower the score that is asked for.
     """
 
     dropped: tuple[Mask, ...]
     right: tuple[Mask, ...]
     found: int
+    presses: int = 0
+
+    @property
+    def actions(self) -> int:
+        """With the key that accepts the rest."""
+        return self.presses + len(self.dropped) + 1
+
+
+def at_best_score(crowd: Crowd, review: ProposalReview) -> tuple[ProposalReview, int]:
+    """With the score that is asked for raised or lowered as often as saves most actions, and how often that is. What is
+    wrong and shown is dropped one by one, what is right and not shown clicked and accepted.
+    """
+
+    def cost(some: ProposalReview) -> int:
+        taken = set(crowd.there)
+        wrong = sum(crowd.is_wrong(some.table[one].mask, taken) for one in some.shown)
+        return wrong - CLICK_AND_KEY * (len(some.shown) - wrong)
+
+    best, least = (review, 0), cost(review)
+    for way in (SCORE_STEP, -SCORE_STEP):
+        for presses in range(1, MOST_PRESSES + 1):
+            score = round(review.limits.least_score + presses * way, 2)
+            if 0 <= score <= 1:
+                other = review.limited(replace(review.limits, least_score=score))
+                if (actions := presses + cost(other)) < least:
+                    best, least = (other, presses), actions
+    return best
 
 
 def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, dropped: Sequence[Mask] = ()) -> Reviewed:
@@ -107,6 +138,7 @@ def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, droppe
     table = ProposalTable([item for item in rows if item.id not in again])
     review, lessons = ProposalReview(table=table).limited(limits), Lessons()
     lessons.learned({item.id: describe(crowd.image.rgb, item.mask) for item in table.items}, review)
+    review, presses = at_best_score(crowd, review)
     gone: list[Mask] = []
     while True:
         taken = set(crowd.there)
@@ -119,7 +151,7 @@ def reviewed(crowd: Crowd, proposals: Sequence[Proposal], limits: Limits, droppe
     right = tuple(table[one].mask for one in review.shown)
     crowd.there = taken
     crowd.unknown += [mask for mask in right if max(mask.iou(one) for one in crowd.masks) < HIT_IOU]
-    return Reviewed(tuple(gone), right, found)
+    return Reviewed(tuple(gone), right, found, presses)
 
 
 def counts(segmenter: Any, crowd: Crowd) -> Counter[str]:
@@ -128,9 +160,9 @@ def counts(segmenter: Any, crowd: Crowd) -> Counter[str]:
     embedding = segmenter.encode(image.rgb, image.image_key)
     found = proposals_of(segmenter.everything(embedding, image.rgb, segmenter.everything_settings))
     first = reviewed(crowd, found, FIRST_LIMITS)
-    begun = 1 + len(first.dropped) + 1
+    begun = 1 + first.actions
     row = Counter(dropped=len(first.dropped), missing=crowd.missing, objects=len(crowd.masks) + len(crowd.unknown))
-    row["annotated"] = len(crowd.masks)
+    row["annotated"], row["pressed"] = len(crowd.masks), first.presses
     row["actions"] = begun + CLICK_AND_KEY * crowd.missing
     accepted, dropped, unlike = list(first.right), list(first.dropped), list[Mask]()
     limits = Limits(least_score=LEAST_LIKE_SCORE, most_overlap=FIRST_LIMITS.most_overlap)
@@ -141,9 +173,10 @@ def counts(segmenter: Any, crowd: Crowd) -> Counter[str]:
             embedding, image.rgb, image.image_key, LikeQuestion((examples,)), list(accepted)
         )
         more = reviewed(crowd, proposals_of(steps), limits, dropped)
-        begun += 1 + len(more.dropped) + 1
+        begun += 1 + more.actions
         row["searches"] += 1
         row["like_dropped"] += len(more.dropped)
+        row["like_pressed"] += more.presses
         row["like_found"] += more.found
         accepted += more.right
         dropped += more.dropped
