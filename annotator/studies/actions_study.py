@@ -5,7 +5,7 @@
 A person is played who asks for everything, drops what is wrong of what the window shows, accepts the rest at once, and
 clicks and accepts each object that is missing then. Or who asks, before those clicks, for more like what was accepted
 (the window takes the last of them as examples), drops what is wrong of that, and accepts the rest at once, too; and so
-again as long as that brings many. Keys that raise or lower the score are pressed where that saves more than it costs.
+again as long as that brings many. The key that raises the score is pressed where that saves more than it costs.
 Every drop teaches, as it does in the window.
 A proposal that touches no annotated object and has the size of one is taken for an object that nobody annotated.
 """
@@ -46,7 +46,7 @@ SIZES = (0.8, 1.25)
 """An object that nobody annotated is no smaller or larger than nearly all (2 to 98 %) of the annotated ones by this."""
 CLICK_AND_KEY = 2
 SCORE_STEP, MOST_PRESSES = 0.05, 8
-"""Of the keys ``[`` and ``]``."""
+"""Of the key ``]``."""
 MOST_SEARCHES = 3
 WORTH_ANOTHER = 8
 """Whoever got so many by a search for more like it searches once more."""
@@ -86,7 +86,7 @@ class Reviewed:
     Attributes:
         dropped: what was wrong. right: what is left, the best first.
         found: how many of these are annotated objects that were missing.
-        presses: of the keys that raise and lower the score that is asked for.
+        presses: of the key that raises the score that is asked for.
     """
 
     dropped: tuple[Mask, ...]
@@ -101,8 +101,10 @@ class Reviewed:
 
 
 def at_best_score(crowd: Crowd, review: ProposalReview) -> tuple[ProposalReview, int]:
-    """With the score that is asked for raised or lowered as often as saves most actions, and how often that is. What is
-    wrong and shown is dropped one by one, what is right and not shown clicked and accepted.
+    """With the score that is asked for raised as often as saves most actions, and how often that is.
+
+    What is wrong and shown is dropped one by one, what is right and not shown clicked and accepted. Lowering is not
+    played: among what is rated low, much that touches no annotated object has the size of one by chance.
     """
 
     def cost(some: ProposalReview) -> int:
@@ -111,13 +113,11 @@ def at_best_score(crowd: Crowd, review: ProposalReview) -> tuple[ProposalReview,
         return wrong - CLICK_AND_KEY * (len(some.shown) - wrong)
 
     best, least = (review, 0), cost(review)
-    for way in (SCORE_STEP, -SCORE_STEP):
-        for presses in range(1, MOST_PRESSES + 1):
-            score = round(review.limits.least_score + presses * way, 2)
-            if 0 <= score <= 1:
-                other = review.limited(replace(review.limits, least_score=score))
-                if (actions := presses + cost(other)) < least:
-                    best, least = (other, presses), actions
+    for presses in range(1, MOST_PRESSES + 1):
+        score = round(review.limits.least_score + presses * SCORE_STEP, 2)
+        other = review.limited(replace(review.limits, least_score=min(score, 1.0)))
+        if (actions := presses + cost(other)) < least:
+            best, least = (other, presses), actions
     return best
 
 
