@@ -18,7 +18,7 @@ Look = Callable[[Sequence[str]], Mapping[str, Survey]]
 """Paths to what their heads show; files that are not worth a look are left out."""
 
 
-STILL_COUNTED = "more frames are being counted"
+STILL_COUNTED = "not all frames are counted yet"
 
 
 class Ids(Protocol):

@@ -84,7 +84,7 @@ class FrameCounting(QObject):
         self._ending.add(work)
         self._jobs.add(job, work)
         work.succeeded.connect(lambda survey: self._on_counted(work, project, series, survey))
-        work.failed.connect(self._on_failed)
+        work.failed.connect(lambda error: self._on_failed(work, series, error))
         work.finished.connect(lambda: self._end(work))
         work.start()
 
@@ -115,9 +115,12 @@ class FrameCounting(QObject):
             (path, wish), self._counted = self._counted, None
             self._reopen(path, wish)
 
-    def _on_failed(self, error: Exception) -> None:
+    def _on_failed(self, work: BackgroundWork, series: Series, error: Exception) -> None:
         if isinstance(error, UserError):
             self._notices.warn(str(error), about=Subject.PROJECT)
+        elif isinstance(error, WorkCancelled) and self._work is work:  # by the person, in the list of jobs
+            told = f"{brief(series.name)} has more frames than these. They come when the project is opened again."
+            self._notices.tell(told, about=Subject.PROJECT)
         elif not isinstance(error, WorkCancelled):
             raise error
 

@@ -103,7 +103,7 @@ def test_a_project_gets_the_other_frames_once_they_are_counted(
     found = open_project(folders[0], is_quick=True)
     series = next(iter(found.series.values()))
     assert [image.frame for image in found.images] == [0, 1]
-    assert (series.is_counted, series.notes) == (False, ("more frames are being counted",))
+    assert (series.is_counted, series.notes) == (False, ("not all frames are counted yet",))
     assert found.first_id == found.images[0].id
     with found.store as store:
         store.apply(Edit("status", (RowChange(found.images[1], replace(found.images[1], status=Status.DONE)),)))
