@@ -177,3 +177,14 @@ def test_whoever_goes_on_is_read_ahead_of_and_leaving_the_series_ends_it(desk: A
     desk.loader._ahead_pool.waitForDone(5000)
     desk.qtbot.waitUntil(lambda: not desk.loader._reading)
     assert reads.begun[begun:] == [], "nothing more of it"
+
+
+def test_a_series_of_another_project_has_a_slider_of_its_own(desk: Any) -> None:
+    """Both have the same number."""
+    desk.open(folder=make_stack(desk.root / "stack"), first_row=MIDDLE)
+    assert desk.window.area.slices.label.text() == f"{MIDDLE + 1} / {SLICES}"
+    desk.program.files.open_path(make_stack(desk.root / "other stack", 4))
+    desk.until(lambda: len(desk.session.images) == 4)
+    desk.wait_image(2)
+    assert desk.window.area.slices.label.text() == "3 / 4"
+    assert desk.window.area.slices.track.count == 4

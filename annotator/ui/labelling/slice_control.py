@@ -51,6 +51,7 @@ class SliceControl(QObject):
         for part in (self._bar.track, self._bar.timeline):
             part.moved.connect(self.go_to)
         window.canvas.slices_turned.connect(self.turn)
+        session.opened.connect(self._forget)
         session.image_changed.connect(self._on_image)
         session.changed.connect(self._on_change)
         window.objects.selection_changed.connect(self._on_selection)
@@ -138,6 +139,11 @@ class SliceControl(QObject):
         self._is_shown = True
 
     # --- what the bar shows -------------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """Another project: its series have the same numbers."""
+        self.stop()
+        self._series = None
 
     def _on_image(self, image: ImageRecord | None) -> None:
         series, self._is_shown = self._session.slices.series_of(image), False
