@@ -22,6 +22,7 @@ from annotator.io.images.claims import ask_for
 from annotator.io.images.frame_store import FrameStore, VideoFacts
 from annotator.io.images.reader import COPY_AGAIN, Pixels, RgbArray, check_frame, check_size, frame_note, joined
 from annotator.io.images.survey import MAX_FRAMES, Counted, Survey
+from annotator.io.images.video_boxes import is_cut_off
 
 _KEPT_BEFORE, _KEPT_ON_THE_WAY, _LATE = 24, 4, 48
 """Frames before the wanted one are kept as well: a person goes back and forth. Fewer where decoding goes on by no more
@@ -56,28 +57,28 @@ class VideoReader:
     def survey(self, stream: BinaryIO, name: str) -> Survey:
         """See :class:`annotator.io.images.survey.SurveyingReader`. Counts by decoding, unless that was done before:
         what files say of their length is often wrong."""
-        return _survey(_facts(stream, name))
+        return _survey(_facts(stream, name), stream)
 
     def glance(self, stream: BinaryIO, name: str, *, seconds: float) -> Survey:
         """See :class:`annotator.io.images.survey.CountingReader`."""
         known = FrameStore(_stamp(stream)).facts()
         if known is not None:
-            return _survey(known)
+            return _survey(known, stream)
         count = _counted(stream, name, seconds)
         if not count.is_over:
             count.capture.release()
             FrameStore(count.stamp).keep_begun(count.facts())
-        return replace(_survey(count.facts()), is_counted=count.is_over)
+        return replace(_survey(count.facts(), stream), is_counted=count.is_over)
 
     def count(self, stream: BinaryIO, name: str, *, seconds: float) -> Counted:
         """See :class:`annotator.io.images.survey.CountingReader`."""
         known = FrameStore(_stamp(stream)).facts()
         if known is not None:
-            return Counted(len(known.times_ms), len(known.times_ms), _survey(known))
+            return Counted(len(known.times_ms), len(known.times_ms), _survey(known, stream))
         count = _counted(stream, name, seconds)
         if not count.is_over:
             _counting.append(count)
-        return Counted(len(count.times_ms), count.about, _survey(count.facts()) if count.is_over else None)
+        return Counted(len(count.times_ms), count.about, _survey(count.facts(), stream) if count.is_over else None)
 
     def size(self, stream: BinaryIO, name: str) -> tuple[int, int]:
         known = FrameStore(_stamp(stream)).facts()
@@ -220,8 +221,10 @@ def _facts_for(stream: BinaryIO, name: str, frame: int) -> tuple[VideoFacts, boo
     return known or _facts(stream, name), True
 
 
-def _survey(facts: VideoFacts) -> Survey:
-    notes = () if len(facts.times_ms) <= MAX_FRAMES else (f"has more than {MAX_FRAMES:,} frames",)
+def _survey(facts: VideoFacts, stream: BinaryIO) -> Survey:
+    notes: tuple[str, ...] = ("cut off: the frames that follow are missing",) if is_cut_off(stream) else ()
+    if len(facts.times_ms) > MAX_FRAMES:
+        notes = (*notes, f"has more than {MAX_FRAMES:,} frames")
     frames, size_wh = min(MAX_FRAMES, len(facts.times_ms)), (facts.width, facts.height)
     times_ms = facts.times_ms[:frames]
     return Survey(frames, size_wh=size_wh, notes=notes, step_ms=step_ms(times_ms), times_ms=times_ms)
@@ -270,7 +273,8 @@ def _wanted(capture: Any, name: str, number: int) -> RgbArray:
 
 def _no_picture(name: str) -> ImageError:
     return ImageError(
-        f"{brief(name)} has no picture that can be decoded; it may be cut off, or hold sound alone.", _CONVERT
+        f"{brief(name)} has no picture that can be decoded; it may be cut off, or hold sound alone.",
+        f"If it should have pictures, copy it again. {_CONVERT}",
     )
 
 

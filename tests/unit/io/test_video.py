@@ -16,9 +16,11 @@ from annotator.io.images.frame_source import open_frames
 from annotator.io.images.frame_store import FrameStore, VideoFacts
 from annotator.io.images.reading import is_supported, list_images, load_image, load_thumbnail, survey_files
 from annotator.io.images.video import is_video
+from annotator.io.images.video_boxes import is_cut_off
 from annotator.io.project.store import ProjectStore
 
 WIDTH, HEIGHT, BITS = 128, 96, 8
+CUT_OFF = "cut off: the frames that follow are missing"
 KINDS = {"a.mp4": "mp4v", "a.avi": "MJPG", "b.avi": "XVID", "a.mkv": "mp4v", "a.webm": "VP80"}
 
 
@@ -119,9 +121,50 @@ def test_a_video_that_is_cut_off_gives_the_frames_that_it_has(tmp_path: Path, ke
     (tmp_path / "cut.avi").write_bytes(whole[: int(len(whole) * kept)])
     frames = survey_files(tmp_path, ["cut.avi"])["cut.avi"].frames
     assert 2 < frames < 60
+    assert survey_files(tmp_path, ["cut.avi"])["cut.avi"].notes == (CUT_OFF,)
     assert number_in(load_image(tmp_path / "cut.avi", frame=frames - 2).rgb) == frames - 2
     with pytest.raises(ImageError, match="there is no frame"):
         load_image(tmp_path / "cut.avi", frame=frames)
+
+
+@pytest.mark.parametrize(("name", "code"), KINDS.items())
+def test_the_container_says_that_it_is_cut_off(tmp_path: Path, name: str, code: str) -> None:
+    path = write_video(tmp_path / name, code)
+    whole = path.read_bytes()
+    for data, is_cut in (
+        (whole, False),
+        (whole + bytes(9), False),
+        (whole[:-1], True),
+        (whole[: len(whole) // 2], True),
+    ):
+        path.write_bytes(data)
+        with path.open("rb") as stream:
+            assert is_cut_off(stream) is is_cut, len(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_cut"),
+    [
+        (b"", False),
+        (b"RIFF", False),
+        (b"RIFF\0\0\0\0AVI " + bytes(40), False),
+        (b"RIFF\xff\xff\xff\xffAVI " + bytes(40), False),
+        (b"RIFF\x04\0\0\0AVI RIFF\x08\0\0\0AVIX", True),
+        (b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\0mdat" + bytes(9), False),
+        (b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\1mdat" + (99).to_bytes(8, "big"), True),
+        (b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x07mdat", False),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(9), False),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x40\x09" + bytes(8), True),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x40\x08" + bytes(8), False),
+        (b"\x1a\x45\xdf\xa3\0", False),
+        (b"\0\0\1\xba" + bytes(40), False),
+    ],
+)
+def test_lengths_of_containers(tmp_path: Path, data: bytes, *, is_cut: bool) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    with path.open("rb") as stream:
+        assert is_cut_off(stream) is is_cut
 
 
 def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
