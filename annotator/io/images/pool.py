@@ -43,6 +43,10 @@ class ReaderPool:
         self._size, self._base_cpu_s, self._over_pipes = size, base_cpu_s, over_pipes
         self._idle: list[ReaderProcess] = []
         self._busy: set[ReaderProcess] = set()
+        self._starting: set[ReaderProcess] = set()
+        """Nobody waits for one of these alone: who asks takes what is free first."""
+        self._can_start = True
+        """The last one that was started beside the others began."""
         self._turn = threading.Condition()
         self._is_closed = False
 
@@ -93,7 +97,7 @@ class ReaderPool:
         """End all processes; nothing can be asked any more."""
         with self._turn:
             self._is_closed = True
-            idle, busy = self._idle, list(self._busy)
+            idle, busy = self._idle, [*self._busy, *self._starting]
             self._idle = []
             self._turn.notify_all()
         for process in busy:
@@ -104,14 +108,16 @@ class ReaderPool:
     def pids(self) -> list[int]:
         """Of the processes that there are now."""
         with self._turn:
-            return [process.pid for process in (*self._idle, *self._busy)]
+            return [process.pid for process in (*self._idle, *self._busy, *self._starting)]
 
     def let_go(self) -> None:
         """In a forked copy of the program: the processes belong to the other one."""
-        for process in (*self._idle, *self._busy):
+        for process in (*self._idle, *self._busy, *self._starting):
             process.let_go()
 
     def _take(self) -> ReaderProcess:
+        """A process that is free, or the first one. Where others are at work a further one is started, and whichever
+        is free first is taken: a slice is decoded in a hundredth of the time that a process takes to start."""
         with self._turn:
             while True:
                 if self._is_closed:
@@ -122,12 +128,41 @@ class ReaderPool:
                         self._busy.add(process)
                         return process
                     process.kill()
-                if len(self._busy) < self._size:
+                has_room = len(self._busy) + len(self._starting) < self._size
+                if has_room and not any(process.was_ready for process in self._busy):
                     break
+                if has_room and self._can_start:
+                    self._start_beside()
                 self._turn.wait()
             process = ReaderProcess(over_pipes=self._over_pipes)
             self._busy.add(process)
             return process
+
+    def _start_beside(self) -> None:
+        try:
+            process = ReaderProcess(over_pipes=self._over_pipes)
+        except ImageError as error:
+            self._can_start = False
+            _log.warning("no further reader process: %s", error)
+            return
+        self._starting.add(process)
+
+        def wait() -> None:
+            try:
+                process.wait_until_ready()
+            except ChannelEndedError:
+                _log.warning("a further reader process ended before it was ready")
+            with self._turn:
+                self._starting.discard(process)
+                self._can_start = process.was_ready
+                is_kept = process.was_ready and not self._is_closed
+                if is_kept:
+                    self._idle.append(process)
+                self._turn.notify_all()
+            if not is_kept:
+                process.kill()
+
+        threading.Thread(target=wait, name="start a reader", daemon=True).start()
 
     def _give(self, process: ReaderProcess) -> None:
         with self._turn:

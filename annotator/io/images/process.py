@@ -60,15 +60,23 @@ class ReaderProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def wait_until_ready(self) -> None:
+        """Return at once when it is.
+
+        Raises:
+            ChannelEndedError: the process has ended, or does not begin.
+        """
+        if not self._ready:
+            self._within(_START_S, self._channel.receive)
+            self._ready = True
+
     def ask(self, request: dict[str, Any], *, wall_s: float) -> Message:
         """The answer; waits.
 
         Raises:
             ChannelEndedError: the process has ended, or was ended after ``wall_s``.
         """
-        if not self._ready:
-            self._within(_START_S, self._channel.receive)
-            self._ready = True
+        self.wait_until_ready()
 
         def ask() -> Message:
             self._channel.send(request)
