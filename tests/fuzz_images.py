@@ -296,7 +296,7 @@ _SIGNS = {
 }
 _ARGUMENTS: dict[str, dict[str, object]] = {
     "size": {},
-    "survey": {},
+    "survey": {"within_s": 0.3},
     "thumbnail": {"max_side": 224, "max_pixels": MAX_PIXELS},
     "stored": {"is_grey": True, "max_pixels": MAX_PIXELS},
     "load": {"frame": 0, "max_pixels": MAX_PIXELS, "is_native": True},
