@@ -18,9 +18,11 @@ from annotator.domain.project import Status
 from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import Walk
 from annotator.io.formats.coco.export import export_coco
+from annotator.io.project.proposals import COVERED, OPEN
 from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
-from annotator.ui.project import large_edits
+from annotator.ui.labelling import proposals
+from annotator.ui.project import large_edits, proposal_book
 from tests.fakes import FakeFinder, FakeProposal, block
 from tests.gui.shell import LEFT, NONE
 from tests.gui.test_without_a_mouse import go_to
@@ -582,3 +584,30 @@ def test_escape_cancels_an_accept_of_many_that_is_being_written(seeker, monkeypa
     seeker.key(K.Key_Z, M.ControlModifier)
     seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 6)
     assert seeker.session.annotations == ()
+
+
+def test_states_of_many_are_written_piece_by_piece(seeker, monkeypatch):
+    monkeypatch.setattr(large_edits, "FEW_OBJECTS", 3)
+    monkeypatch.setattr(proposals, "_FEW_STATES", 3)
+    monkeypatch.setattr(proposal_book, "STATES_AT_ONCE", 2)
+    pieces = []
+    real = proposal_book.write_states
+    monkeypatch.setattr(proposal_book, "write_states", lambda *args: (pieces.append(len(args[2])), real(*args)))
+    seeker.open()
+    find(seeker)
+
+    def states():
+        return [row[-1] for row in seeker.session.store.proposals.rows(1)]
+
+    seeker.key(K.Key_Return, M.ShiftModifier)
+    seeker.until(lambda: states() == [COVERED] * 6)
+    assert pieces == [2, 2, 2]
+    seeker.key(K.Key_Z, M.ControlModifier)
+    seeker.until(lambda: states() == [OPEN] * 6)
+    assert pieces == [2] * 6
+    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 6)
+    seeker.session.go_to(2)
+    seeker.until(lambda: not review(seeker).table)
+    seeker.session.go_to(1)
+    seeker.until(lambda: len(review(seeker).shown) == 6)
+    assert pieces == [2] * 6

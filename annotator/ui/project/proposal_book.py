@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from PySide6.QtCore import QTimer
@@ -15,6 +16,8 @@ from annotator.ui.project.session import ProjectSession
 
 AFTER_EDIT_MS = 50
 """While a large edit is on its way into the file, it is asked so often whether it is there."""
+STATES_AT_ONCE = 150
+"""So many that are covered now, or not any more, are written in one turn of the window."""
 
 
 class ProposalBook:
@@ -82,10 +85,11 @@ class ProposalBook:
         elif self._session.large.is_busy:
             self._later.start(AFTER_EDIT_MS)
         else:
-            self.keep(self._review())
+            self.keep(self._review(), most=STATES_AT_ONCE)
 
-    def keep(self, review: ProposalReview) -> None:
-        """Written when it returns; through a crash, not a power cut."""
+    def keep(self, review: ProposalReview, *, most: int | None = None) -> None:
+        """Written when it returns; through a crash, not a power cut. More than ``most`` states follow in turns of their
+        own."""
         store, image_id, table = self._session.store, self._image_id, review.table
         if store is None or not image_id or store.is_read_only or not self.is_read:
             return
@@ -101,6 +105,8 @@ class ProposalBook:
         known = dict.fromkeys((item.id for item in added), OPEN)
         now = {one: DROPPED if one in dropped else COVERED if one in gone else OPEN for one in asked}
         different = {one: state for one, state in now.items() if self._states.get(one, known.get(one)) != state}
+        is_all = most is None or len(different) <= most
+        different = dict(islice(different.items(), most))
 
         def write() -> None:
             if added or left:
@@ -116,4 +122,9 @@ class ProposalBook:
                 self._scores.pop(one, None)
             self._states |= known | different
             self._scores |= {item.id: item.score for item in added}
-            self._table, self._dropped, self._gone, self._kept_search = table, dropped, gone, search
+            self._kept_search = search
+            if is_all:
+                self._table, self._dropped, self._gone = table, dropped, gone
+            else:
+                self._table = None  # to be compared with again
+                self._later.start(0)
