@@ -150,8 +150,8 @@ class ReaderPool:
         def wait() -> None:
             try:
                 process.wait_until_ready()
-            except ChannelEndedError:
-                _log.warning("a further reader process ended before it was ready")
+            except ChannelEndedError as error:
+                _log.log(logging.DEBUG if self._is_closed else logging.WARNING, "no further reader process: %r", error)
             with self._turn:
                 self._starting.discard(process)
                 self._can_start = process.was_ready
