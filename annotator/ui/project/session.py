@@ -256,7 +256,8 @@ class ProjectSession(QObject):
 
     def mark_empty(self, then: Callable[[], object] = lambda: None) -> bool:
         """Nothing to annotate here: objects and drafts go (one undo brings them back). False when it was not written;
-        thousands of objects are on their way then. ``then``: when it is written."""
+        thousands of objects are on their way then. ``then``: it is written, or on its way and the hand held no work:
+        what is clicked from then on stays."""
         self.large.settle()
         image = self.image
         if image is None:
@@ -270,16 +271,14 @@ class ProjectSession(QObject):
             if not in_work and image.id not in self.drafts.unsaved:
                 edit = replace(edit, drafts_of=())
 
-        def tell() -> None:
+        def work() -> None:
+            self.apply(edit)
             self.reported.emit(told)
             then()
 
-        def work() -> None:
-            self.apply(edit)
-            tell()
-
         if len(edit.changes) > FEW_OBJECTS and not edit.drafts_of:
-            self.large.write(edit, tell)
+            self.large.write(edit, lambda: self.reported.emit(told))
+            then()
             return True
         return self.attempt(work, ONCE if edit.drafts_of else EDIT)
 
