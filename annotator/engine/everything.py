@@ -9,6 +9,8 @@ better one, becomes pixels, in its box alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -38,6 +40,7 @@ from annotator.domain.answering.logits import box_from_logits
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import EncodeCancelled
 from annotator.domain.ports.engine import Embedding, EverythingStep, RgbArray
+from annotator.engine.behind import one_behind
 from annotator.engine.grid_answers import Found
 
 if TYPE_CHECKING:
@@ -137,7 +140,17 @@ class Everything:
         return [region for region, points in self._crops if len(points)]
 
     def steps(self) -> Iterator[EverythingStep]:
-        """After every batch of clicks how far it is; now and then, and at the end, what was found so far."""
+        """After every batch of clicks how far it is; now and then, and at the end, what was found so far.
+
+        While the model answers a batch, the answers to the one before are weighed on another thread.
+        """
+        return one_behind(self._asked())
+
+    def _asked(self) -> Iterator[Callable[[], EverythingStep | None] | None]:
+        """Ask the model; what is to be done with each of its answers, in their order.
+
+        Only that touches what was found.
+        """
         total = sum(len(points) for _, points in self._crops)
         done, begun = 0, min(self._begun.done, total)
         shown = begun * LOOKS // max(total, 1)
@@ -146,25 +159,48 @@ class Everything:
             first = min(max(begun - done, 0), len(points))
             if first == len(points):  # it was done before
                 done += first
-                self._kept.append((region, list(found.proposals.values())))
+                yield partial(self._keep, region, list(found.proposals.values()))
                 continue
             while True:
                 try:
                     embedding = self._embedding_of(region)
                     break
-                except EncodeCancelled:
-                    yield EverythingStep(done, total, None)  # something more urgent waits; then the crop begins anew
+                except EncodeCancelled:  # something more urgent waits; then the crop begins anew
+                    yield None
+                    yield partial(EverythingStep, done, total, None)
+                    yield None
             for start in range(first, len(points), self._batch):
                 batch = points[start : start + self._batch]
-                self._ask(embedding, region, batch, found)
+                answer = self._decoder.decode_grid(embedding, batch, least_iou=self._settings.pred_iou_thresh)
                 now = done + start + len(batch)
-                if now < total:
-                    is_look, shown = now * LOOKS // total > shown, now * LOOKS // total
-                    fresh = self._survivors(region, found) if is_look else []
-                    yield EverythingStep(now, total, self._together(region, fresh) if is_look else None)
+                is_look, shown = now * LOOKS // total > shown, now * LOOKS // total
+                step = EverythingStep(now, total, None) if now < total else None
+                yield partial(self._weighed, region, batch, answer, found, step, is_look)
             done += len(points)
-            self._kept.append((region, self._survivors(region, found)))
-        yield EverythingStep(total, total, self._together(None, []), is_last=True)
+            yield partial(self._all_of, region, found)
+        yield lambda: EverythingStep(total, total, self._together(None, []), is_last=True)
+
+    def _weighed(
+        self,
+        region: Region,
+        points: FloatArray,
+        answer: GridAnswer,
+        found: Found,
+        step: EverythingStep | None,
+        is_look: bool,
+    ) -> EverythingStep | None:
+        """Take what is worth it of an answer, and complete the step."""
+        self._take(region, points, answer, found)
+        if step is None or not is_look:
+            return step
+        return replace(step, proposals=self._together(region, self._survivors(region, found)))
+
+    def _all_of(self, region: Region, found: Found) -> None:
+        """A crop was asked at all of its points."""
+        self._keep(region, self._survivors(region, found))
+
+    def _keep(self, region: Region, proposals: list[Proposal]) -> None:
+        self._kept.append((region, proposals))
 
     def _blobs_by_crop(self, regions: list[tuple[Region, int]]) -> dict[Region, FloatArray]:
         """Clicks in the pixels of each crop of the last layer: every blob in the crop whose middle is nearest."""
@@ -191,10 +227,9 @@ class Everything:
         pixels = self._image[region.y0 : region.y1, region.x0 : region.x1]
         return points[_is_lively(pixels, points, cell_px=(size / per_side).tolist())]
 
-    def _ask(self, embedding: Embedding, region: Region, points: FloatArray, found: Found) -> None:
+    def _take(self, region: Region, points: FloatArray, answer: GridAnswer, found: Found) -> None:
         """A batch of clicks. What the decoder's own grid tells well enough to be refused never becomes pixels."""
         settings = self._settings
-        answer = self._decoder.decode_grid(embedding, points, least_iou=settings.pred_iou_thresh)
         stability = stabilities(answer.logits, settings.stability_score_offset)
         least, doubt = settings.stability_score_thresh, STABILITY_DOUBT_CELLS / answer.logits.shape[1]
         likely = np.flatnonzero(stability >= least - doubt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import torch
 from annotator.domain.answering.everything import Begun, EverythingSettings, GridAnswer, Proposal
 from annotator.domain.answering.zoom import Region
 from annotator.domain.errors import UserError
-from annotator.domain.ports.engine import AnswersEverything, RgbArray
+from annotator.domain.ports.engine import AnswersEverything, EverythingStep, RgbArray
 from annotator.engine import weights
 from annotator.engine.everything import LOOKS, Everything
 from annotator.engine.grabcut import GrabCutSegmenter
@@ -140,6 +142,58 @@ def test_a_crop_whose_encode_had_to_yield_is_begun_anew(small: Sam2Segmenter, zo
     assert len(steps[-1].proposals) == len(expected.proposals)
     pairs = zip(steps[-1].proposals, expected.proposals, strict=True)
     assert all(a.mask.same_pixels(b.mask) for a, b in pairs)
+
+
+@pytest.mark.parametrize("yields", [False, True])
+def test_steps_are_the_same_as_one_part_after_the_other(
+    small: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch, yields: bool
+) -> None:
+    """Answers are weighed beside the next question: every step, and every proposal in it, is what it would be."""
+    image = picture(192, 128)
+    settings = replace(LOOSE, points_per_side=4, crop_n_layers=1, points_per_batch=3, min_mask_region_area=4)
+
+    def steps() -> list[EverythingStep]:
+        asked, embedding = iter([True, True]), small.encode(image, "k")
+        has_to_yield = (lambda: next(asked, False)) if yields else None
+        return list(small.everything(embedding, image, settings, has_to_yield=has_to_yield))
+
+    beside = steps()
+    monkeypatch.setattr("annotator.engine.everything.one_behind", one_after_the_other)
+    in_turn = steps()
+    assert [(s.done, s.total, s.is_last) for s in beside] == [(s.done, s.total, s.is_last) for s in in_turn]
+    assert sum(step.proposals is not None for step in beside) > 3
+    for one, other in zip(beside, in_turn, strict=True):
+        assert (one.proposals is None) == (other.proposals is None)
+        for a, b in zip(one.proposals or (), other.proposals or (), strict=True):
+            assert a.mask.same_pixels(b.mask)
+            assert (a.predicted_iou, a.stability_score) == (b.predicted_iou, b.stability_score)
+            assert (a.point_xy, a.crop) == (b.point_xy, b.crop)
+
+
+def one_after_the_other(pieces: Iterator[Any]) -> Iterator[Any]:
+    done = (piece() for piece in pieces if piece is not None)
+    return (found for found in done if found is not None)
+
+
+def test_what_goes_wrong_in_weighing_ends_the_search(small: Sam2Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise MemoryError("no room")
+
+    image = picture()
+    steps = small.everything(small.encode(image, "k"), image, LOOSE)
+    next(steps)
+    monkeypatch.setattr("annotator.engine.everything.stabilities", fails)
+    with pytest.raises(MemoryError, match="no room"):
+        list(steps)
+
+
+def test_a_search_that_is_given_up_leaves_no_thread(small: Sam2Segmenter) -> None:
+    image = picture()
+    steps = small.everything(small.encode(image, "k"), image, replace(LOOSE, points_per_batch=2))
+    next(steps)
+    assert [one for one in threading.enumerate() if one.name.startswith("behind")]
+    del steps
+    assert not [one for one in threading.enumerate() if one.name.startswith("behind")]
 
 
 def test_settings_are_checked(small: Sam2Segmenter) -> None:
