@@ -1,14 +1,13 @@
-"""Which share of the lines of ``domain``, ``io`` and ``engine`` the tests run.
+"""Runs the tests, and says which share of the lines of ``domain``, ``io`` and ``engine`` they run.
 
-    python -m tests.coverage_report [TESTS]
+    python -m tests.coverage_report [ARGUMENTS OF PYTEST]
 
-Processes that the tests start are counted, too. It is not part of the gate: under Python 3.11 every line costs a call,
-and tests that compute little take half as long again. Without TESTS all of the unit tests and those of the window run.
+Processes that the tests start are counted, too, however they end. Which lines there are is coverage's reckoning, which
+of them ran is known from marks (:mod:`tests.line_marks`).
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,57 +15,66 @@ from pathlib import Path
 
 import coverage
 
+from tests.line_marks import Marks
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("domain", "io", "engine")
-TESTS = ("tests/unit", "tests/gui")
 AIM = 0.95
-_CONFIG = """
+_IN_MEMORY = Path("/dev/shm")
+"""Where there is one: marks in a file on a disk would be written out again and again."""
+_CONFIG = r"""
 [run]
-source = {sources}
 data_file = {folder}/lines
-parallel = true
-patch =
-    subprocess
-    _exit
 [report]
 exclude_also =
     if TYPE_CHECKING:
     raise NotImplementedError
-    ^ *\\\\.\\\\.\\\\.$
+    ^ *\.\.\.$
 """
 
 
-def shares(data: coverage.Coverage, room: str) -> dict[str, tuple[int, int]]:
-    """Lines that were run, and lines that there are, by module."""
+def modules(room: str) -> list[Path]:
+    return sorted((ROOT / "annotator" / room).rglob("*.py"))
+
+
+def shares(data: coverage.Coverage, room: str) -> dict[str, tuple[int, int, str]]:
+    """Lines that were run, lines that there are, and which were not, by module."""
     found = {}
-    for path in sorted((ROOT / "annotator" / room).rglob("*.py")):
-        _, lines, _, missing, _ = data.analysis2(str(path))
+    for path in modules(room):
+        _, lines, _, missing, text = data.analysis2(str(path))
         if lines:
-            found[str(path.relative_to(ROOT / "annotator"))] = len(lines) - len(missing), len(lines)
+            found[str(path.relative_to(ROOT / "annotator"))] = len(lines) - len(missing), len(lines), text
     return found
 
 
-def main(tests: tuple[str, ...]) -> int:
-    """Run the tests and print the figures; 1 when a room is below the aim or a test fails."""
-    with tempfile.TemporaryDirectory(prefix="annotator-coverage-") as folder:
-        config = Path(folder, "rc")
-        sources = ",".join(str(ROOT / "annotator" / room) for room in ROOMS)
-        config.write_text(_CONFIG.format(sources=sources, folder=folder), "utf-8")
-        command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q", "-n", "2"]
-        done = subprocess.run([*command, *tests], cwd=ROOT, env=dict(os.environ), check=False)
-        data = coverage.Coverage(config_file=str(config))
-        data.combine([folder])
-        is_below = False
-        for room in ROOMS:
-            modules = shares(data, room)
-            run, lines = (sum(counts) for counts in zip(*modules.values(), strict=True))
-            is_below = is_below or run < AIM * lines
-            print(f"{room}: {run / lines:.1%} of {lines} lines")
-            for name, (here, all_here) in modules.items():
-                if here < AIM * all_here:
-                    print(f"    {name}: {here / all_here:.0%} of {all_here}")
-    return 1 if is_below or done.returncode else 0
+def report(lines: dict[str, list[int]], folder: Path) -> bool:
+    """Print the figures; false when a room is below the aim."""
+    (folder / "rc").write_text(_CONFIG.format(folder=folder), "utf-8")
+    data = coverage.Coverage(config_file=str(folder / "rc"))
+    data.get_data().add_lines(lines)
+    is_met = True
+    for room in ROOMS:
+        found = shares(data, room)
+        run, all_lines = sum(run for run, _, _ in found.values()), sum(there for _, there, _ in found.values())
+        is_met = is_met and run >= AIM * all_lines
+        print(f"{room}: {run / all_lines:.1%} of {all_lines} lines")
+        for name, (here, there, text) in found.items():
+            if here < AIM * there:
+                print(f"    {name}: {here / there:.0%} of {there}; not {text}")
+    return is_met
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tests and print the figures; pytest's exit status, and 1 when a room is below the aim."""
+    place = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="annotator-coverage-", dir=place) as name:
+        folder = Path(name)
+        marks = Marks(folder, [path for room in ROOMS for path in modules(room)])
+        with marks.environment() as environment:
+            done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False)
+        is_met = report(marks.lines(), folder)
+    return done.returncode or int(not is_met)
 
 
 if __name__ == "__main__":
-    sys.exit(main(tuple(sys.argv[1:]) or TESTS))
+    sys.exit(main(sys.argv[1:]))
