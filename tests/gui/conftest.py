@@ -20,7 +20,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from annotator.domain.collecting import no_collection
+from annotator.ui.canvas.canvas import Canvas
 from annotator.ui.threads.worker import EngineClient
+from tests.gui.canvas_hand import Heard, noise_canvas
 from tests.gui.click_bench import Bench
 from tests.gui.shell import Desk
 
@@ -161,3 +163,13 @@ def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored
 def bench(qtbot: QtBot, make_client: Callable[..., EngineClient]) -> Bench:
     """The click loop without a window, its image open and encoded."""
     return Bench(qtbot, make_client())
+
+
+@pytest.fixture
+def canvas(qtbot: QtBot) -> Canvas:
+    return noise_canvas(qtbot)
+
+
+@pytest.fixture
+def heard(canvas: Canvas) -> Heard:
+    return Heard(canvas)
