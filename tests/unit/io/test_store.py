@@ -1,9 +1,10 @@
+"""Opening a project, what is there afterwards, and what is kept beside its objects."""
+
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
-import stat
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,30 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotator.domain.errors import ImageError, ProjectElsewhereError, ProjectError, ProjectReadOnlyError
+from annotator.domain.errors import ImageError, ProjectElsewhereError, ProjectError
 from annotator.domain.mask import Mask
 from annotator.domain.project import (
     Annotation,
     Category,
-    Edit,
     ImageRecord,
-    RowChange,
     Status,
-    accept_edit,
-    delete_edit,
-    mark_empty_edit,
-    status_edit,
 )
-from annotator.io.project import connect as store_open
-from annotator.io.project import lock as store_lock
-from annotator.io.project import place as store_place
-from annotator.io.project.edit_rows import UNDO_CAP
-from annotator.io.project.lock import describe_owner, lock_path
+from annotator.io.project.lock import lock_path
 from annotator.io.project.migrations import Migration, migrate
 from annotator.io.project.place import find_project, free_place
 from annotator.io.project.schema import COLUMNS, SCHEMA_VERSION
 from annotator.io.project.store import ProjectStore
-from tests.unit.io.builders import accept, annotation, disc, document, image_folder
+from tests.unit.io.builders import accept, disc, document, image_folder
 
 
 @pytest.fixture
@@ -57,9 +48,6 @@ def forbid_writing(monkeypatch: pytest.MonkeyPatch, *forbidden: Path) -> None:
         return False if mode & os.W_OK and Path(path) in forbidden else real(path, mode, **options)
 
     monkeypatch.setattr(os, "access", access)
-
-
-# --- opening ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_project_lies_in_the_folder_and_knows_its_images(store: ProjectStore, folder: Path) -> None:
@@ -278,389 +266,6 @@ def test_migration_is_all_or_nothing_and_leaves_a_backup(store: ProjectStore) ->
         migrate(connection, path, version=target, target=target + 1, migrations={})
 
 
-# --- one writer ------------------------------------------------------------------------------------------------------
-
-
-def test_the_second_opener_reads_only_and_knows_why(store: ProjectStore, folder: Path) -> None:
-    accept(store, 1, disc(20, 20, 9))
-    with ProjectStore.open_folder(folder, author="bert") as second:
-        assert second.is_read_only
-        assert "anna" in second.read_only_reason
-        assert str(os.getpid()) in second.read_only_reason
-        assert len(second.annotations(1)) == 1
-        accept(store, 1, disc(40, 20, 9))
-        assert len(second.annotations(1)) == 2
-        for forbidden in (second.undo, second.redo, second.sync_folder, lambda: second.apply(Edit("x", ()))):
-            with pytest.raises(ProjectReadOnlyError, match="read-only"):
-                forbidden()
-        second.meta_set("position", "3")
-        second.save_drafts({1: {"points": []}})
-        second.record_image_facts(1, sha256="00", width=1, height=1)
-        assert second.meta_get("position") is None
-        assert store.draft_counts() == {}
-    store.close()
-    assert not lock_path(store.path).exists()
-    with ProjectStore.open_folder(folder) as third:
-        assert not third.is_read_only
-
-
-def test_an_export_reads_beside_the_writer_and_does_not_take_its_place(store: ProjectStore) -> None:
-    with ProjectStore.open(store.path, read_only=True) as reader:
-        assert reader.is_read_only
-    accept(store, 1, disc(20, 20, 9))
-    store.close()
-    with ProjectStore.open(store.path, read_only=True), ProjectStore.open(store.path) as writer:
-        assert not writer.is_read_only
-
-
-def test_a_snapshot_does_not_move(store: ProjectStore) -> None:
-    with ProjectStore.open(store.path, read_only=True) as reader:
-        with reader.snapshot():
-            assert reader.annotations(1) == []
-            accept(store, 1, disc(20, 20, 9))
-            assert reader.annotations(1) == []
-        assert len(reader.annotations(1)) == 1
-
-
-def test_a_read_only_folder_asks_for_a_place(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_writing(monkeypatch, folder)
-    with pytest.raises(ProjectReadOnlyError, match="Name another place"):
-        ProjectStore.open_folder(folder)
-    assert not (folder / "set.annot").exists()
-    with ProjectStore.open_folder(folder, project_path=tmp_path / "x.annot") as made:
-        assert not made.is_read_only
-        assert len(made.images()) == 3
-
-
-def test_a_project_on_a_read_only_medium_can_be_read(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    accept(store, 1, disc(20, 20, 9))
-    store.close()
-    forbid_writing(monkeypatch, store.path, store.path.parent)
-    with ProjectStore.open_folder(store.path.parent) as opened:
-        assert opened.is_read_only
-        assert "cannot be written" in opened.read_only_reason
-        assert len(opened.annotations(1)) == 1
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a person without all rights")
-def test_a_folder_without_the_right_to_write(folder: Path) -> None:
-    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    try:
-        with pytest.raises(ProjectReadOnlyError):
-            ProjectStore.open_folder(folder)
-    finally:
-        folder.chmod(stat.S_IRWXU)
-
-
-def test_a_network_drive_gets_the_classic_journal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_open, "is_on_network", lambda path: True)
-    with ProjectStore.open_folder(folder) as opened:
-        assert "journal" in opened.notices[0]
-        accept(opened, 1, disc(20, 20, 9))
-        opened.save_drafts({1: {"points": []}})
-        assert not opened.path.with_name("set.annot-wal").exists()
-    with ProjectStore.open_folder(folder) as again:
-        assert len(again.annotations(1)) == 1
-
-
-def test_a_drive_without_locks_is_used_with_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(project: Path, *, author: str = "") -> None:
-        raise OSError(37, "No locks available")
-
-    monkeypatch.setattr(store_place.ProjectLock, "acquire", no_locks)
-    with ProjectStore.open_folder(folder) as opened:
-        assert not opened.is_read_only
-        assert "no locks" in opened.notices[0]
-
-
-def forbid_own_lock(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """As for a lock file that another person made: it may be read only, until it is removed."""
-    real, foreign = os.open, path.stat().st_ino
-
-    def opened(name, flags, *rest, **options):  # type: ignore[no-untyped-def]
-        is_foreign = Path(name) == path and path.exists() and path.stat().st_ino == foreign
-        if is_foreign and flags & os.O_RDWR:
-            raise PermissionError(13, "Permission denied", str(name))
-        return real(name, flags, *rest, **options)
-
-    monkeypatch.setattr(os, "open", opened)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="flock")
-def test_the_lock_that_somebody_else_left_is_taken_over(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.close()
-    lock = lock_path(store.path)
-    lock.write_text('{"user": "bert", "host": "desk-7", "pid": 4711}')
-    keep = lock.open()  # so that the number of the file is not used again
-    forbid_own_lock(monkeypatch, lock)
-    with ProjectStore.open(store.path) as opened:
-        assert not opened.is_read_only
-        assert describe_owner(store.path) != "bert on desk-7 (process 4711)"
-    keep.close()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="flock")
-def test_the_lock_that_somebody_else_holds_is_respected(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_own_lock(monkeypatch, lock_path(store.path))
-    with ProjectStore.open(store.path) as second:
-        assert "anna" in second.read_only_reason
-    assert lock_path(store.path).exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="flock")
-def test_a_lock_that_cannot_be_taken_over_says_so(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.close()
-    lock = lock_path(store.path)
-    lock.touch()
-    forbid_own_lock(monkeypatch, lock)
-
-    def sticky(path: Path) -> None:
-        raise PermissionError(1, "Operation not permitted", str(path))
-
-    monkeypatch.setattr(os, "unlink", sticky)
-    with ProjectStore.open(store.path) as opened:
-        assert "somebody else's" in opened.read_only_reason
-    monkeypatch.undo()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="modes")
-def test_the_lock_is_as_open_to_others_as_the_project(store: ProjectStore) -> None:
-    store.close()
-    store.path.chmod(0o666)
-    with ProjectStore.open(store.path) as opened:
-        assert stat.S_IMODE(lock_path(opened.path).stat().st_mode) == 0o666
-
-
-def test_a_full_disk_leaves_the_project_readable(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    accept(store, 1, disc(20, 20, 9))
-    store.close()
-
-    def full(descriptor: int, author: str, tokens: tuple[str, ...]) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(store_lock, "_write_owner", full)
-    with ProjectStore.open_folder(store.path.parent) as opened:
-        assert opened.read_only_reason == "The disk is full."
-        assert len(opened.annotations(1)) == 1
-        assert not lock_path(opened.path).exists()
-    with pytest.raises(ProjectReadOnlyError, match="The disk is full"):
-        ProjectStore.create(store.path.with_name("new.annot"), store.path.parent)
-
-
-# --- edits -----------------------------------------------------------------------------------------------------------
-
-
-def test_ids_are_never_given_twice(folder: Path) -> None:
-    with ProjectStore.open_folder(folder) as first:
-        made = [accept(first, 1, disc(20, 20, 3 + n)) for n in range(3)]
-        assert [a.id for a in made] == [1, 2, 3]
-        first.apply(delete_edit((made[2],)))
-        first.apply(first.category_edit("cell"))
-        first.undo()
-    with ProjectStore.open_folder(folder) as second:
-        assert second.new_id("annotation") == 4
-        assert second.new_id("annotation") == 5
-        assert second.new_id("category") == 3
-        assert second.peek_id("image") == 4
-
-
-def test_undo_keeps_what_reading_the_image_showed(store: ProjectStore) -> None:
-    before = store.image(1)
-    store.apply(status_edit(before, Status.DONE))
-    store.record_image_facts(1, sha256="ab", width=64, height=48, extra={"Modality": "CT"})
-    store.undo()
-    after = store.image(1)
-    assert (after.status, after.sha256, after.width) == (Status.UNSEEN, "ab", 64)
-    store.redo()
-    assert store.image(1) == replace(after, status=Status.DONE)
-
-
-def test_an_edit_from_an_old_row_changes_only_what_it_means(store: ProjectStore) -> None:
-    old = store.image(1)
-    store.record_image_facts(1, sha256="ab", width=64, height=48)
-    store.apply(status_edit(store.image(1), Status.DONE))
-    store.apply(accept_edit(annotation(store, 1, disc(9, 9, 4)), old))
-    assert store.image(1).sha256 == "ab"
-    assert store.image(1).status is Status.IN_PROGRESS
-    store.undo()
-    assert store.image(1).status is Status.DONE
-
-
-def test_many_rows_are_written_and_taken_back_in_one_step(store: ProjectStore) -> None:
-    fresh = [annotation(store, 1 + n % 2, disc(20, 20, 5)) for n in range(1200)]
-    edit = Edit("many", tuple(RowChange(None, row) for row in fresh))
-    store.apply(edit)
-    assert list(store.all_annotations()) == fresh
-    gone = Edit("gone", tuple(RowChange(row, None) for row in fresh))
-    store.apply(gone)
-    assert list(store.all_annotations()) == []
-    store.undo()
-    assert list(store.all_annotations()) == fresh
-    store.undo()
-    assert list(store.all_annotations()) == []
-    store.redo()
-    assert list(store.all_annotations()) == fresh
-
-
-def test_of_many_rows_one_that_does_not_fit_stops_all(store: ProjectStore) -> None:
-    made = accept(store, 1, disc(20, 20, 9))
-    before = document(store)
-    fresh = [annotation(store, 1, disc(30, 30, 5)) for _ in range(600)]
-    with pytest.raises(ValueError, match=f"{made.id} is there already"):
-        store.apply(Edit("x", tuple(RowChange(None, row) for row in (*fresh, made))))
-    with pytest.raises(ValueError, match="there already"):
-        store.apply(Edit("x", tuple(RowChange(None, row) for row in (*fresh, fresh[3]))))
-    with pytest.raises(ValueError, match="not there"):
-        store.apply(Edit("x", (RowChange(made, None), *(RowChange(row, None) for row in fresh))))
-    assert document(store) == before
-
-
-def test_edits_that_do_not_fit_change_nothing(store: ProjectStore) -> None:
-    made = accept(store, 1, disc(20, 20, 9))
-    before = document(store)
-    fresh = annotation(store, 1, disc(30, 30, 5))
-    with pytest.raises(ValueError, match="there already"):
-        store.apply(Edit("x", (RowChange(None, fresh), RowChange(None, made))))
-    with pytest.raises(ValueError, match="not there"):
-        store.apply(Edit("x", (RowChange(None, fresh), RowChange(replace(made, id=77), None))))
-    with pytest.raises(ValueError, match="JSON"):
-        store.apply(Edit("x", (RowChange(None, replace(fresh, extra={"a": float("nan")})),)))
-    with pytest.raises(ProjectError, match="without their class"):
-        store.apply(Edit("x", (RowChange(store.categories()[0], None),)))
-    assert document(store) == before
-    assert store.undo_name == "accept object"
-    assert store.apply(Edit("nothing", ())).image_ids == frozenset()
-    assert store.undo_name == "accept object"
-
-
-def test_a_class_can_go_together_with_its_objects(store: ProjectStore) -> None:
-    made = accept(store, 1, disc(20, 20, 9))
-    other = store.category_edit("cell")
-    store.apply(other)
-    store.apply(Edit("delete class", (RowChange(store.categories()[0], None), RowChange(made, None))))
-    assert [c.name for c in store.categories()] == ["cell"]
-    store.undo()
-    assert store.annotations(1) == [made]
-
-
-def test_new_classes_get_their_own_colours_and_keys(store: ProjectStore) -> None:
-    for number in range(12):
-        store.apply(store.category_edit(f"class {number}"))
-    present = store.categories()
-    assert len({c.colour for c in present}) == 13
-    assert [c.key for c in present] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0]
-
-
-def test_the_undo_list_has_an_end(store: ProjectStore) -> None:
-    store._connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'edit'", (UNDO_CAP,))
-    store._connection.execute("INSERT INTO sqlite_sequence SELECT 'edit', ? WHERE changes() = 0", (UNDO_CAP,))
-    store._connection.execute("INSERT INTO edit(seq, at, author, name, changes) VALUES (1, '', '', 'old', '[]')")
-    accept(store, 1, disc(20, 20, 9))
-    names = [name for (name,) in store._connection.execute("SELECT name FROM edit")]
-    assert names == ["accept object"]
-
-
-@pytest.mark.parametrize("is_old", [False, True])
-def test_an_accept_does_not_look_through_all_edits(folder: Path, is_old: bool) -> None:
-    with ProjectStore.open_folder(folder) as made:
-        if is_old:
-            made._connection.execute("DROP INDEX IF EXISTS edit_undone")
-    asked: list[str] = []
-    with ProjectStore.open_folder(folder) as opened:
-        accept(opened, 1, disc(20, 20, 9))
-        opened._connection.set_trace_callback(asked.append)
-        accept(opened, 2, disc(20, 20, 9))
-        assert opened.edit_mark() == (2, 0)
-        assert (opened.undo_name, opened.redo_name) == ("accept object", None)
-        opened.undo()
-        assert opened.edit_mark() == (2, 1)
-        opened.redo()
-        opened._connection.set_trace_callback(None)
-        plans = {
-            sql: [line for *_, line in opened._connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
-            for sql in asked
-            if " edit" in sql and sql.startswith(("SELECT", "DELETE", "UPDATE"))
-        }
-    assert len(plans) >= 6
-    assert {sql: plan for sql, plan in plans.items() if any(line.startswith("SCAN") for line in plan)} == {}
-
-
-def test_edits_are_an_audit_trail(store: ProjectStore) -> None:
-    accept(store, 1, disc(20, 20, 9))
-    ((author, at, changes),) = store._connection.execute("SELECT author, at, changes FROM edit").fetchall()
-    assert author == "anna"
-    assert at.startswith("20")
-    assert json.loads(changes)[0][0] is None
-
-
-# --- beside the document ---------------------------------------------------------------------------------------------
-
-
-DRAFT = {"points": [[1.5, 2.5, 1]], "box": None, "from_mask": False}
-WAITING = {**DRAFT, "accepted": [{"points": [[9.5, 9.5, 1]], "box": None, "accepted_as": 1}]}
-
-
-def test_every_image_has_its_own_draft(store: ProjectStore) -> None:
-    store.save_drafts({1: DRAFT, 2: WAITING})
-    store.save_drafts({3: DRAFT})
-    with ProjectStore.open(store.path, read_only=True) as other:
-        assert [other.draft(image_id) for image_id in (1, 2, 3)] == [DRAFT, WAITING, DRAFT]
-        assert other.draft_counts() == {1: 1, 2: 2, 3: 1}
-    store.save_drafts({1: None, 3: WAITING})
-    assert [store.draft(image_id) for image_id in (1, 2, 3)] == [None, WAITING, WAITING]
-
-
-def test_an_object_and_what_is_in_work_behind_it_are_written_together(store: ProjectStore) -> None:
-    store.save_drafts({1: WAITING, 2: DRAFT})
-    seen: list[tuple[int, object]] = []
-    made = annotation(store, 1, disc(20, 20, 9))
-    with ProjectStore.open(store.path, read_only=True) as other:
-        # What another sees between any two statements of the writer is what a crash there would leave.
-        store._connection.set_trace_callback(lambda _sql: seen.append((len(other.annotations(1)), other.draft(1))))
-        store.apply(accept_edit(made, store.image(1)), kept={1: DRAFT})
-        store._connection.set_trace_callback(None)
-        seen.append((len(other.annotations(1)), other.draft(1)))
-    assert len(seen) > 4
-    assert [one for one in seen if one not in ((0, WAITING), (1, DRAFT))] == []
-    assert store.draft(2) == DRAFT
-
-
-def test_an_import_ends_no_draft(store: ProjectStore) -> None:
-    store.save_drafts({1: DRAFT})
-    accept(store, 1, disc(20, 20, 9))
-    assert store.draft(1) == DRAFT
-
-
-def test_marking_an_image_empty_ends_its_draft_and_undo_brings_it_back(store: ProjectStore) -> None:
-    made = accept(store, 1, disc(20, 20, 9))
-    store.save_drafts({1: WAITING, 2: DRAFT})
-    store.apply(mark_empty_edit(store.image(1), (made,)))
-    assert store.draft_counts() == {2: 1}
-    store.undo()
-    assert (store.draft(1), store.annotations(1)) == (WAITING, [made])
-    store.save_drafts({1: DRAFT})
-    store.redo()
-    assert store.draft_counts() == {2: 1}
-    store.undo()
-    assert store.draft(1) == DRAFT  # as it was before the redo
-    store.redo()
-    store.save_drafts({1: WAITING})
-    store.undo()
-    assert store.draft(1) == WAITING  # what was begun since is worth more
-
-
-def test_a_draft_that_cannot_be_read_is_not_in_the_way(store: ProjectStore) -> None:
-    store.save_drafts({1: DRAFT})
-    store._connection.execute("UPDATE image_draft SET data = 'no JSON'")
-    assert store.draft(1) == {}
-    assert store.draft_counts() == {1: 1}
-    store.save_drafts({1: DRAFT})
-    store.apply(mark_empty_edit(store.image(1), ()))
-    store._connection.execute("UPDATE edit SET drafts = 'no JSON'")
-    assert store.undo() is not None
-    assert store.draft_counts() == {}
-
-
 def test_remembered_texts(store: ProjectStore) -> None:
     assert store.meta_get("position") is None
     assert store.meta_get("position", "7") == "7"
@@ -733,41 +338,6 @@ def test_a_folder_that_is_gone(store: ProjectStore, folder: Path, tmp_path: Path
     os.rename(folder / "set.annot", tmp_path / "kept.annot")
     with pytest.raises((ImageError, ProjectError)):
         ProjectStore.open_folder(tmp_path / "no folder")
-
-
-def test_accepting_costs_the_same_however_much_there_is(store: ProjectStore) -> None:
-    """A handful of statements in one transaction, none of which goes through what was stored before."""
-    mask = disc(30, 24, 20)
-    connection = store.held.connection
-
-    def statements_of_an_accept() -> list[str]:
-        edit = accept_edit(annotation(store, 1, mask, prompts={"points": [[1, 2, 1]] * 10}), store.image(1))
-        seen: list[str] = []
-        connection.set_trace_callback(seen.append)
-        store.apply(edit)
-        connection.set_trace_callback(None)
-        return seen
-
-    def steps_of_an_accept() -> int:
-        edit = accept_edit(annotation(store, 1, mask), store.image(1))
-        steps = [0]
-
-        def count() -> None:
-            steps[0] += 1
-
-        connection.set_progress_handler(count, 1)
-        store.apply(edit)
-        connection.set_progress_handler(None, 1)
-        return steps[0]
-
-    statements_of_an_accept()  # the first object also changes the status of its image
-    few, steps = statements_of_an_accept(), steps_of_an_accept()
-    for _ in range(60):
-        statements_of_an_accept()
-    many = statements_of_an_accept()
-    assert len(many) == len(few) <= 12
-    assert sum(text.startswith("COMMIT") for text in many) == 1
-    assert steps_of_an_accept() <= steps * 1.2
 
 
 def test_columns_have_the_order_of_the_fields() -> None:
