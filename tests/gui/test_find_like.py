@@ -15,7 +15,7 @@ from annotator.jobs.job import JobState
 from annotator.ui.labelling.find_like import NO_EXAMPLE
 from annotator.ui.panels.list_models import PROPOSALS_ROLE
 from tests.fakes import FakeFinder, FakeSegmenter
-from tests.gui.test_proposals import (
+from tests.gui.proposal_hand import (
     HEIGHT,
     MIDDLES,
     PLACES,

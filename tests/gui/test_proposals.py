@@ -1,46 +1,39 @@
-"""Proposals in the window: found, shown, taken and dropped by mouse and keys, and there again after a crash."""
+"""Proposals in the window: shown, taken and dropped by mouse and keys, and there again after a crash."""
 
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
-from annotator.domain.answering.everything import Proposal
-from annotator.domain.answering.zoom import Region
-from annotator.domain.mask import Mask
 from annotator.domain.project import Status
 from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import Walk
 from annotator.io.formats.coco.export import export_coco
-from annotator.io.project.proposals import COVERED, OPEN
-from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
-from annotator.ui.labelling import proposals
-from annotator.ui.project import large_edits, proposal_book
 from tests.fakes import FakeFinder, FakeProposal, block
+from tests.gui.proposal_hand import (
+    HEIGHT,
+    MIDDLES,
+    PLACES,
+    WIDTH,
+    control,
+    find,
+    is_quiet,
+    line,
+    objects,
+    place,
+    review,
+    shown_places,
+)
 from tests.gui.shell import LEFT, NONE
 from tests.gui.test_without_a_mouse import go_to
 
 K, M = Qt.Key, Qt.KeyboardModifier
 RIGHT = Qt.MouseButton.RightButton
-WIDTH, HEIGHT = 160, 120
-PLACES = ((20, 20), (60, 20), (100, 20), (20, 70), (60, 70), (100, 70))
-"""Left top corners of the objects, 16 x 16, line by line; the scores go down from 0.95 by 0.05, and back up."""
-SCORES = (0.7, 0.95, 0.75, 0.9, 0.8, 0.85)
-MIDDLES = tuple((x + 8, y + 8) for x, y in PLACES)
-
-
-def objects():
-    return [
-        FakeProposal(block(x, y, 16, 16, width=WIDTH, height=HEIGHT), score)
-        for (x, y), score in zip(PLACES, SCORES, strict=True)
-    ]
 
 
 @pytest.fixture
@@ -49,37 +42,6 @@ def seeker(desk):
     desk.engine.segmenter = FakeFinder(objects(), radius_px=9.0)
     desk.finder = desk.engine.segmenter
     return desk
-
-
-def control(desk):
-    return desk.program.proposals.proposals
-
-
-def review(desk):
-    return control(desk).review
-
-
-def is_quiet(desk):
-    own = control(desk)
-    return not own.search.is_running and not own._work.is_busy
-
-
-def find(desk):
-    desk.key(K.Key_E, M.ShiftModifier)
-    desk.until(lambda: is_quiet(desk) and len(review(desk).table) == len(desk.finder.found))
-
-
-def line(desk):
-    return desk.window.status.message.text()
-
-
-def place(desk, proposal_id):
-    x, y, _w, _h = review(desk).table[proposal_id].mask.bbox_xywh
-    return PLACES.index((x, y))
-
-
-def shown_places(desk):
-    return [place(desk, one) for one in review(desk).shown]
 
 
 def test_everything_is_found_and_nothing_of_it_is_an_object(seeker):
@@ -96,54 +58,6 @@ def test_everything_is_found_and_nothing_of_it_is_an_object(seeker):
     assert seeker.session.images[0].status is Status.UNSEEN
     [job] = [job for job in seeker.window.jobs.jobs if job.title == "Find everything in 0.png"]
     assert job.standing.state is JobState.DONE
-
-
-def test_they_stream_in_and_escape_ends_the_search_with_what_there_is(seeker):
-    seeker.open()
-    seeker.finder.step_gate.close()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: len(review(seeker).table) == 1)
-    assert seeker.window.proposals.ask_button.text() == "Stop"
-    seeker.key(K.Key_E, M.ShiftModifier)
-    assert "still searching" in line(seeker)
-    seeker.key(K.Key_Escape)
-    assert not control(seeker).search.is_running
-    assert "what was found stays" in line(seeker)
-    assert seeker.window.canvas.tool == "proposals"
-    seeker.key(K.Key_Escape)
-    assert seeker.window.canvas.tool == "click"
-    seeker.finder.step_gate.open()
-    assert len(review(seeker).table) == 1
-    assert seeker.window.proposals.ask_button.text() == "Find again"
-    assert seeker.window.jobs.jobs[0].standing.state is JobState.CANCELLED
-    seeker.key(K.Key_E, M.ShiftModifier)  # there are some: they are shown, and nobody is asked
-    assert seeker.finder.begun == 1
-    QTest.mouseClick(seeker.window.proposals.ask_button, LEFT)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
-
-
-def test_a_search_ends_from_the_list_of_jobs_too(seeker):
-    seeker.open()
-    seeker.finder.step_gate.close()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: len(review(seeker).table) == 1)
-    seeker.window.jobs.jobs[0].cancel()
-    assert not control(seeker).search.is_running
-    seeker.finder.step_gate.open()
-
-
-def test_a_click_is_answered_while_the_model_searches(seeker):
-    seeker.open()
-    seeker.finder.step_gate.close()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: len(review(seeker).table) == 1)
-    seeker.key(K.Key_Q)
-    seeker.click(140, 100)
-    seeker.wait_mask(140, 100)  # the gate of the search is closed all the while
-    assert control(seeker).search.is_running
-    seeker.finder.step_gate.open()
-    seeker.until(lambda: is_quiet(seeker))
-    assert len(review(seeker).table) == 6
 
 
 def test_a_click_takes_one_with_the_class_in_use_and_undo_brings_it_back(seeker):
@@ -357,137 +271,6 @@ def test_they_are_back_after_a_crash_and_are_never_exported(seeker, tmp_path):
     assert sorted(shown_places(seeker)) == [2, 3, 4, 5]
 
 
-def test_every_image_has_its_own_and_leaving_ends_the_search(seeker):
-    seeker.open()
-    find(seeker)
-    seeker.key(K.Key_D)
-    seeker.wait_image(1)
-    assert review(seeker).table.items == ()
-    assert seeker.window.canvas.proposals.ids == frozenset()
-    seeker.finder.step_gate.close()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: len(review(seeker).table) == 1)
-    seeker.key(K.Key_A)
-    seeker.wait_image(0)
-    assert not control(seeker).search.is_running
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
-    seeker.finder.step_gate.open()
-    seeker.key(K.Key_D)
-    seeker.wait_image(1)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)  # it goes on
-
-
-def found_here(seeker):
-    """The six objects, as the real engine gives them."""
-    whole = Region(0, 0, WIDTH, HEIGHT)
-    return [
-        Proposal(one.mask, one.predicted_iou, 1.0, (float(x), float(y)), whole)
-        for one, (x, y) in zip(objects(), MIDDLES, strict=True)
-    ]
-
-
-def there_and_back(seeker):
-    for key, image in ((K.Key_D, 1), (K.Key_A, 0)):
-        seeker.key(key)
-        seeker.wait_image(image)
-
-
-def begin_and_stop_after_one(seeker):
-    seeker.finder.found = found_here(seeker)
-    seeker.finder.step_gate.close()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: len(review(seeker).table) == 1 and not control(seeker)._work.is_busy)
-
-
-def test_a_search_goes_on_where_it_was_when_its_image_is_shown_again(seeker):
-    seeker.open()
-    begin_and_stop_after_one(seeker)
-    [first] = review(seeker).shown
-    seeker.key(K.Key_D)
-    seeker.wait_image(1)
-    assert not control(seeker).search.is_running
-    seeker.finder.step_gate.open()
-    seeker.key(K.Key_A)
-    seeker.wait_image(0)
-    seeker.until(lambda: len(review(seeker).table) == 6 and is_quiet(seeker))
-    assert (seeker.finder.begun, seeker.finder.goes_on_from) == (2, 1)
-    assert first in review(seeker).table.index  # it is the same one
-    there_and_back(seeker)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
-    assert seeker.finder.begun == 2  # it was finished
-
-
-def test_a_search_goes_on_after_a_crash(seeker):
-    seeker.open()
-    begin_and_stop_after_one(seeker)
-    seeker.until(lambda: not control(seeker).book._later.isActive())  # thousands are written a moment later
-    seeker.crash()
-    seeker.finder.step_gate.open()
-    seeker.build()
-    seeker.program.files.open_path(seeker.folder)
-    seeker.until(lambda: seeker.shown_row() == 0)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
-    assert (seeker.finder.begun, seeker.finder.goes_on_from) == (2, 1)
-
-
-def test_a_search_that_was_stopped_waits_to_be_asked(seeker):
-    seeker.open()
-    begin_and_stop_after_one(seeker)
-    seeker.key(K.Key_Escape)
-    seeker.finder.step_gate.open()
-    there_and_back(seeker)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 1)
-    assert seeker.finder.begun == 1
-    QTest.mouseClick(seeker.window.proposals.ask_button, LEFT)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 6)
-    assert (seeker.finder.begun, seeker.finder.goes_on_from) == (2, 1)
-
-
-def test_many_are_made_ready_beside_the_window_and_taken_in_one_step(seeker, monkeypatch):
-    threads = []
-    real = ProjectStore.perform
-
-    def applied(*args, **kwargs):
-        threads.append(threading.current_thread())
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(ProjectStore, "perform", applied)
-    seeker.finder.found = [
-        FakeProposal(block(3 + 6 * (n % 25), 3 + 6 * (n // 25), 5, 5, width=WIDTH, height=HEIGHT), 0.9)
-        for n in range(100)
-    ]
-    seeker.finder.is_at_once = True
-    seeker.open()
-    find(seeker)
-    seeker.key(K.Key_Return, M.ShiftModifier)
-    seeker.key(K.Key_Return, M.ShiftModifier)  # twice in a hurry
-    seeker.until(lambda: len(seeker.session.annotations) == 100 and is_quiet(seeker))
-    assert threads
-    assert threading.main_thread() not in threads
-    assert review(seeker).shown == ()
-    assert "Accepted: object, 100 objects" in line(seeker)
-    seeker.key(K.Key_Z, M.ControlModifier)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 100)
-    assert seeker.session.annotations == ()
-    seeker.key(K.Key_Z, M.ControlModifier | M.ShiftModifier)
-    seeker.until(lambda: len(seeker.session.annotations) == 100)
-
-
-def test_without_a_model_that_can_it_is_said(desk):
-    desk.open()
-    desk.key(K.Key_E, M.ShiftModifier)
-    desk.until(lambda: not control(desk).search.is_running)
-    assert "cannot segment everything" in desk.window.area.error_bar.text
-    assert desk.window.jobs.jobs[0].standing.state is JobState.FAILED
-
-
-def test_an_image_with_nothing_in_it(seeker):
-    seeker.finder.found = []
-    seeker.open()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: "Nothing was found here. Q takes the click tool" in line(seeker))
-
-
 def test_the_sliders_are_where_they_were(seeker):
     seeker.open()
     seeker.window.proposals.score.setValue(65)
@@ -514,100 +297,3 @@ def test_the_layer_hides_with_the_masks_and_follows_the_class(seeker):
     corner = seeker._at(*PLACES[0])
     colours = {picture.pixelColor(corner + QPoint(dx, 0)).name() for dx in range(60) if picture.rect().contains(corner)}
     assert any(int(c[3:5], 16) > int(c[1:3], 16) + 60 for c in colours), colours  # a line of that colour
-
-
-def test_thousands_are_gone_through_without_a_look_at_their_pixels(seeker, monkeypatch):
-    """The cost of a slider does not depend on the size of the masks: none is touched."""
-    rng = np.random.default_rng(0)
-    seeker.finder.found = [
-        FakeProposal(block(int(x), int(y), 6, 6, width=WIDTH, height=HEIGHT), round(float(rng.uniform(0.3, 1)), 3))
-        for x, y in zip(rng.integers(0, 150, 400), rng.integers(0, 110, 400), strict=True)
-    ]
-    seeker.open()
-    seeker.key(K.Key_E, M.ShiftModifier)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).table) == 400)
-
-    def fail(*_args):
-        raise AssertionError("a mask was looked at")
-
-    monkeypatch.setattr(Mask, "intersection_area", fail)
-    counts = []
-    for value in (30, 60, 90):
-        seeker.window.proposals.score.setValue(value)
-        counts.append(len(review(seeker).shown))
-    assert counts[0] > counts[1] > counts[2] > 0
-    seeker.window.proposals.score.setValue(0)
-    seeker.key(K.Key_Return, M.ShiftModifier)
-    seeker.until(lambda: len(seeker.session.annotations) > 50 and is_quiet(seeker))
-    monkeypatch.undo()
-    assert len(seeker.session.annotations) == len({(a.x, a.y) for a in seeker.session.annotations}) > 50
-    assert review(seeker).shown == ()
-
-
-def test_escape_cancels_an_accept_of_many_that_is_being_written(seeker, monkeypatch):
-    """All or nothing: the proposals are there as before, and can be accepted after all."""
-    monkeypatch.setattr(large_edits, "FEW_OBJECTS", 3)
-    monkeypatch.setattr(large_edits, "SHOW_AFTER_MS", 0)
-    seeker.open()
-    find(seeker)
-    begun, gate = threading.Event(), threading.Event()
-    real = ProjectStore.perform
-
-    def held(store, what, **options):
-        begun.set()
-        assert gate.wait(20)
-        return real(store, what, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ProjectStore, "perform", held)
-        seeker.key(K.Key_Return, M.ShiftModifier)
-        seeker.until(lambda: begun.is_set() and bool(seeker.window.jobs.running))
-        (job,) = seeker.window.jobs.running
-        assert job.title == "Accept 6 proposals"
-        assert "Accepting 6 proposals" in line(seeker)
-        assert seeker.session.annotations == ()
-        control(seeker).book._later.timeout.emit()  # what is kept of the search does not hold the window up
-        assert control(seeker).book._later.isActive()
-        seeker.key(K.Key_Escape)
-        gate.set()
-        seeker.until(lambda: not seeker.session.large.is_busy)
-    assert job.standing.state is JobState.CANCELLED
-    assert "Cancelled, nothing was changed" in line(seeker)
-    seeker.until(lambda: not control(seeker).book._later.isActive())
-    assert len(seeker.session.store.proposals.rows(1)) == 6
-    assert seeker.session.annotations == ()
-    assert seeker.session.store.annotations(1) == []
-    assert len(review(seeker).shown) == 6
-    assert seeker.window.canvas.tool == "proposals"
-    seeker.key(K.Key_Return, M.ShiftModifier)
-    seeker.until(lambda: len(seeker.session.annotations) == 6)
-    seeker.key(K.Key_Z, M.ControlModifier)
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 6)
-    assert seeker.session.annotations == ()
-
-
-def test_states_of_many_are_written_piece_by_piece(seeker, monkeypatch):
-    monkeypatch.setattr(large_edits, "FEW_OBJECTS", 3)
-    monkeypatch.setattr(proposals, "_FEW_STATES", 3)
-    monkeypatch.setattr(proposal_book, "STATES_AT_ONCE", 2)
-    pieces = []
-    real = proposal_book.write_states
-    monkeypatch.setattr(proposal_book, "write_states", lambda *args: (pieces.append(len(args[2])), real(*args)))
-    seeker.open()
-    find(seeker)
-
-    def states():
-        return [row[-1] for row in seeker.session.store.proposals.rows(1)]
-
-    seeker.key(K.Key_Return, M.ShiftModifier)
-    seeker.until(lambda: states() == [COVERED] * 6)
-    assert pieces == [2, 2, 2]
-    seeker.key(K.Key_Z, M.ControlModifier)
-    seeker.until(lambda: states() == [OPEN] * 6)
-    assert pieces == [2] * 6
-    seeker.until(lambda: is_quiet(seeker) and len(review(seeker).shown) == 6)
-    seeker.session.go_to(2)
-    seeker.until(lambda: not review(seeker).table)
-    seeker.session.go_to(1)
-    seeker.until(lambda: len(review(seeker).shown) == 6)
-    assert pieces == [2] * 6

@@ -10,7 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
 from tests.fakes import FakeFinder
-from tests.gui.test_proposals import MIDDLES, find, objects
+from tests.gui.proposal_hand import MIDDLES, find, objects
 
 K, M = Qt.Key, Qt.KeyboardModifier
 RIGHT = Qt.MouseButton.RightButton
