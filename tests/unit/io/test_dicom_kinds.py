@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from annotator.domain.errors import ImageError
 from annotator.io.images.reading import load_image, load_thumbnail, read_size
-from tests.unit.io.test_pixel_kinds import COLOUR, COLOUR8, RAMP, SIDE, SILENT, differs, stretched
+from tests.unit.io.pixel_values import COLOUR, COLOUR8, RAMP, SIDE, SILENT, differs, stretched
 from tests.unit.io.test_readers_dicom import write as write_file
 
 # The files of these tests are wrong on purpose; pydicom says so when it writes them.

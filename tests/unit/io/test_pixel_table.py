@@ -12,8 +12,8 @@ from PIL import Image
 
 from annotator.io.images.display import ALPHA_BACKGROUND
 from annotator.io.images.reading import load_image
+from tests.unit.io.pixel_values import COLOUR8, RAMP, SIDE, stretched
 from tests.unit.io.test_dicom_kinds import write as write_dicom
-from tests.unit.io.test_pixel_kinds import COLOUR8, RAMP, SIDE, stretched
 
 DOCS = Path(__file__).parents[3] / "docs" / "formats.md"
 GREY8 = COLOUR8[:, :, 0]
