@@ -2,14 +2,15 @@
 
 The mask of the frame before is carried by optical flow. Flow itself, the model (asked with a dense prompt of flow and
 of what a feature memory recognises) and the colours in a band round the outline each say what the mask is; the majority
-of pixels wins. Flow keeps to the object, the model and the colours keep the outline sharp.
+of pixels wins. Flow keeps to the object, the model and the colours keep the outline sharp. They err alike from frame to
+frame: so both are asked about the key frame, too, and what they get wrong there is taken off their answers.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from annotator.domain.prompt import Prompts
 from annotator.domain.tracks.confidence import LOST_BELOW, expected_iou
 from annotator.engine.tracking.feature_memory import FeatureMemory, agreement
 from annotator.engine.tracking.flow import FrameFlow, carried
+from annotator.engine.tracking.outline_errors import OutlineErrors
 from annotator.engine.tracking.piece_model import PieceModel
 from annotator.engine.tracking.shapes import box_of, by_colour, deepest_point, overlap, without_crumbs
 
@@ -50,7 +52,8 @@ _FIELD = npt.NDArray[np.float32]
 class _Track:
     frame: TrackFrame
     mask: Mask
-    memory: FeatureMemory = field(default_factory=FeatureMemory)
+    memory: FeatureMemory
+    errors: OutlineErrors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,56 +94,69 @@ class FlowTracker:
         for seed, piece in zip(seeds, pieces, strict=True):
             track = self._tracks.get(seed.track_id)
             memory = FeatureMemory() if track is None else track.memory
-            memory.add(self._model.describe(piece.embedding, piece.pixels), _within(seed.mask, piece.region))
-            self._tracks[seed.track_id] = _Track(frame, seed.mask, memory)
+            descriptors = self._model.describe(piece.embedding, piece.pixels)
+            memory.add(descriptors, _within(seed.mask, piece.region))
+            errors = self._errors(frame, seed.mask, piece, memory.look(descriptors))
+            self._tracks[seed.track_id] = _Track(frame, seed.mask, memory, errors)
 
     def step(
         self, frame: TrackFrame, track_ids: Sequence[int], *, is_cancelled: Callable[[], bool]
     ) -> list[TrackAnswer]:
         """See :class:`~annotator.domain.ports.tracking.Propagator`."""
         self._tracks = {track_id: self._tracks[track_id] for track_id in track_ids}
-        made = [(track_id, self._carried_mask(self._tracks[track_id], frame)) for track_id in track_ids]
+        carried_tracks = [(track_id, *self._carried(self._tracks[track_id], frame)) for track_id in track_ids]
         width, height = frame.size_wh
         pieces = {
             track_id: self._piece(frame, self._region(_mask_box(mask), width, height), is_cancelled)
-            for track_id, mask in made
+            for track_id, mask, _ in carried_tracks
             if mask.area >= LEAST_AREA_PX
         }
         # Nothing was changed so far: what is cancelled above can be asked again.
         answers = []
-        for track_id, mask in made:
+        for track_id, mask, errors in carried_tracks:
             track, piece = self._tracks[track_id], pieces.get(track_id)
             if piece is None:
                 gone = Mask.empty(width, height)
                 answers.append(TrackAnswer(track_id, frame.position, gone, 0.0, TrackState.LOST, gone.rle()))
                 continue
-            answer = self._answered(track_id, track, frame, mask, piece)
-            self._tracks[track_id] = replace(track, frame=frame, mask=answer.mask)
+            answer = self._answered(track_id, replace(track, errors=errors), frame, mask, piece)
+            self._tracks[track_id] = replace(track, frame=frame, mask=answer.mask, errors=errors)
             answers.append(answer)
         return answers
 
     # --- opinions -----------------------------------------------------------------------------------------------------
 
-    def _carried_mask(self, track: _Track, frame: TrackFrame) -> Mask:
-        """The mask of the track's last frame, carried by flow."""
+    def _errors(self, frame: TrackFrame, mask: Mask, piece: _Piece, seen: _FIELD) -> OutlineErrors:
+        """What the model and the colours get wrong where the mask is known."""
+        if mask.area < LEAST_AREA_PX:
+            return OutlineErrors.none()
+        found = _placed(self._asked(mask, piece, seen).mask, piece.region, frame.size_wh)
+        window = _window(mask, piece.region, frame.size_wh)
+        truth = _within(mask, window)
+        colour = by_colour(frame.image[window.y0 : window.y1, window.x0 : window.x1], truth)
+        return OutlineErrors.measured(window, truth, (_within(found, window), colour))
+
+    def _carried(self, track: _Track, frame: TrackFrame) -> tuple[Mask, OutlineErrors]:
+        """The mask of the track's last frame, carried by flow, and the errors that are known there."""
         width, height = frame.size_wh
         if track.mask.is_empty or track.frame.size_wh != frame.size_wh:
-            return Mask.empty(width, height)
+            return Mask.empty(width, height), OutlineErrors.none()
         x, y, w, h = track.mask.bbox_xywh
         reach = max(WINDOW_LEAST_PX, w, h)
         window = Region(max(0, x - reach), max(0, y - reach), min(width, x + w + reach), min(height, y + h + reach))
         flow = self._flow(track.frame, frame).backward(window)
         tight = track.mask.tight()
         moved = carried(tight.bits, flow, offset_xy=(tight.x - window.x0, tight.y - window.y0))
+        errors = track.errors.carried(window, flow)
         if not moved.any():
-            return Mask.empty(width, height)
-        return Mask(without_crumbs(moved), window.x0, window.y0, width, height).tight()
+            return Mask.empty(width, height), errors
+        return Mask(without_crumbs(moved), window.x0, window.y0, width, height).tight(), errors
 
     def _answered(self, track_id: int, track: _Track, frame: TrackFrame, by_flow: Mask, piece: _Piece) -> TrackAnswer:
         descriptors = self._model.describe(piece.embedding, piece.pixels)
         seen = track.memory.look(descriptors)
         found = self._asked(by_flow, piece, seen)
-        vote = _voted(frame, by_flow, _placed(found.mask, piece.region, frame.size_wh), piece.region)
+        vote = _voted(frame, by_flow, _placed(found.mask, piece.region, frame.size_wh), piece.region, track.errors)
         mask = Mask(vote.mask, vote.window.x0, vote.window.y0, *frame.size_wh).tight()
         inside = _within(mask, piece.region)
         agreed = agreement(seen, inside)
@@ -198,19 +214,12 @@ class FlowTracker:
         return Region(0, 0, width, height) if is_whole else region
 
 
-def _voted(frame: TrackFrame, by_flow: Mask, by_model: Mask, region: Region) -> _Vote:
+def _voted(frame: TrackFrame, by_flow: Mask, by_model: Mask, region: Region, errors: OutlineErrors) -> _Vote:
     """Flow, model and colours in the window that holds them all."""
-    width, height = frame.size_wh
-    x, y, w, h = by_flow.bbox_xywh
-    reach = max(8, round(0.35 * max(w, h)))
-    window = Region(
-        max(0, min(region.x0, x - reach)),
-        max(0, min(region.y0, y - reach)),
-        min(width, max(region.x1, x + w + reach)),
-        min(height, max(region.y1, y + h + reach)),
-    )
+    window = _window(by_flow, region, frame.size_wh)
     flow, model = _within(by_flow, window), _within(by_model, window)
     colour = by_colour(frame.image[window.y0 : window.y1, window.x0 : window.x1], flow)
+    model, colour = errors.taken_off(window, (model, colour))
     both = overlap(flow, model)
     spread = (overlap(flow, colour) + both + overlap(colour, model)) / 3
     if both >= MODEL_LEAST_OVERLAP:
@@ -218,6 +227,19 @@ def _voted(frame: TrackFrame, by_flow: Mask, by_model: Mask, region: Region) -> 
     else:
         mask = flow & colour if overlap(flow, colour) > 0.5 else flow
     return _Vote(window, mask if mask.any() else flow, spread, both)
+
+
+def _window(mask: Mask, region: Region, size_wh: tuple[int, int]) -> Region:
+    """What holds the piece and the mask with room round it."""
+    width, height = size_wh
+    x, y, w, h = mask.bbox_xywh
+    reach = max(8, round(0.35 * max(w, h)))
+    return Region(
+        max(0, min(region.x0, x - reach)),
+        max(0, min(region.y0, y - reach)),
+        min(width, max(region.x1, x + w + reach)),
+        min(height, max(region.y1, y + h + reach)),
+    )
 
 
 def _logit(share: npt.NDArray[Any]) -> _FIELD:
