@@ -1,9 +1,10 @@
 """How well objects are carried through the sequences of labelled sets: the figures of ``docs/propagation.md``.
 
-    python -m annotator.studies.tracking SET... [--objects 12] [--reach 12] [--json out.json]
+    python -m annotator.studies.tracking SET... [--objects 12] [--reach 12] [--from click] [--json out.json]
 
 A set is a folder with ``annotations.json`` (COCO) whose images have ``sequence`` and ``frame``. One mask is given, that
-of an object's middle frame; the object is carried from there to both sides, and beyond its ends.
+of an object's middle frame, or (``--from``) the model's answer to one click or box there; the object is carried from
+it to both sides, and beyond its ends.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from annotator.domain.ports.engine import Segmenter
 from annotator.domain.ports.tracking import Propagator, TrackFrame, TrackSeed, TrackState
+from annotator.domain.prompt import Prompts
 from annotator.domain.tracks.track import Direction
+from annotator.engine.tracking.shapes import deepest_point
 from annotator.io.images.reading import load_image
 
 BEYOND = 2
@@ -34,6 +39,11 @@ class KnownTrack:
     name: str
     files: tuple[Path, ...]
     masks: dict[int, Mask]
+
+    @property
+    def middle(self) -> int:
+        """The position of its middle frame."""
+        return sorted(self.masks)[len(self.masks) // 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +99,37 @@ def _linked(
             yield KnownTrack(f"{name}/{label} {at}", files, masks)
 
 
-def measured(track: KnownTrack, method: str, propagator: Propagator, direction: Direction, reach: int) -> list[Hop]:
-    """From the middle frame in one direction, ``BEYOND`` frames past the object's end."""
-    middle = sorted(track.masks)[len(track.masks) // 2]
+def measured(
+    track: KnownTrack, seed: Mask, method: str, propagator: Propagator, direction: Direction, reach: int
+) -> list[Hop]:
+    """From a mask of the middle frame in one direction, ``BEYOND`` frames past the object's end."""
+    middle = track.middle
     end = max(track.masks) + BEYOND if direction > 0 else min(track.masks) - BEYOND
     end = min(max(end, 0), len(track.files) - 1)
-    propagator.seed(_frame(track, middle), [TrackSeed(1, track.masks[middle])], is_cancelled=lambda: False)
+    positions = range(middle + direction, end + direction, direction)[:reach]
+    if seed.is_empty:  # nothing to carry is nothing found
+        return [Hop(method, track.name, abs(at - middle), 0.0, 0.0, True) for at in positions if at in track.masks]
+    propagator.seed(_frame(track, middle), [TrackSeed(1, seed)], is_cancelled=lambda: False)
     found = []
-    for position in range(middle + direction, end + direction, direction)[:reach]:
+    for position in positions:
         (answer,) = propagator.step(_frame(track, position), [1], is_cancelled=lambda: False)
         truth = track.masks.get(position)
         iou = None if truth is None else answer.mask.iou(truth)
         hop = abs(position - middle)
         found.append(Hop(method, track.name, hop, iou, answer.confidence, answer.state is TrackState.LOST))
     return found
+
+
+def seed_of(track: KnownTrack, source: str, segmenter: Segmenter) -> Mask:
+    """What is carried: the known mask of the middle frame, or the model's answer to one click or box there."""
+    truth = track.masks[track.middle]
+    if source == "mask":
+        return truth
+    x, y, w, h = truth.bbox_xywh
+    point = deepest_point(truth.full())
+    prompts = Prompts(box=Box(x, y, x + w, y + h)) if source == "box" or point is None else Prompts((point,))
+    frame = _frame(track, track.middle)
+    return segmenter.decode(segmenter.encode(frame.image, frame.image_key), prompts).chosen.mask
 
 
 def _frame(track: KnownTrack, position: int) -> TrackFrame:
@@ -133,6 +160,7 @@ def summary(hops: Sequence[Hop]) -> dict[str, float]:
 
 def main() -> None:
     """Print a table."""
+    from annotator.engine.load import load_segmenter
     from annotator.studies.tracking_methods import METHODS, loaded_methods
 
     parser = argparse.ArgumentParser(description="objects carried through labelled sequences")
@@ -141,21 +169,25 @@ def main() -> None:
     parser.add_argument("--reach", type=int, default=12, help="frames to each side at most")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--model", default="nano")
+    parser.add_argument("--from", dest="source", choices=("mask", "click", "box"), default="mask")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    make = loaded_methods(args.model)
+    segmenter = load_segmenter(args.model)
+    make = loaded_methods(segmenter)
     hops: list[Hop] = []
     for folder in args.sets:
         tracks = list(known_tracks(folder))
         order = np.random.default_rng(0).permutation(len(tracks))[: args.objects]
         for track in (tracks[at] for at in sorted(order)):
+            seed = seed_of(track, args.source, segmenter)
             for method in args.methods:
                 directions: tuple[Direction, Direction] = (1, -1)
                 for direction in directions:
-                    hops += measured(track, method, make(method), direction, args.reach)
+                    hops += measured(track, seed, method, make(method), direction, args.reach)
             own = [hop for hop in hops if hop.track == track.name]
             line = {method: summary([hop for hop in own if hop.method == method])["J"] for method in args.methods}
-            print(track.name, len(track.masks), {method: round(J, 2) for method, J in line.items()}, flush=True)
+            given = round(seed.iou(track.masks[track.middle]), 2)
+            print(track.name, len(track.masks), given, {method: round(J, 2) for method, J in line.items()}, flush=True)
         if args.json is not None:
             args.json.write_text(json.dumps([asdict(hop) for hop in hops]), "utf-8")
     for method in args.methods:

@@ -9,7 +9,6 @@ from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Segmenter
 from annotator.domain.ports.tracking import Propagator, TrackAnswer, TrackFrame, TrackSeed, TrackState
 from annotator.domain.prompt import Prompts
-from annotator.engine.load import load_segmenter
 from annotator.engine.tracking.flow import FrameFlow, carried
 from annotator.engine.tracking.propagators import propagator_of
 from annotator.engine.tracking.shapes import without_crumbs
@@ -71,9 +70,8 @@ class _LastBox(_Simple):
         return mask if found.is_empty else found
 
 
-def loaded_methods(model: str) -> Callable[[str], Propagator]:
+def loaded_methods(segmenter: Segmenter) -> Callable[[str], Propagator]:
     """Makes a propagator by the name of its method."""
-    segmenter = load_segmenter(model)
 
     def make(method: str) -> Propagator:
         simple: dict[str, Callable[[], Propagator]] = {
