@@ -178,7 +178,7 @@ def build_program(
             parent=window,
         ),
     )
-    FrameCounting(window, session, refine, commands.slices, reopen=files.open_again)
+    FrameCounting(window, session, refine, commands.slices, bench, reopen=files.open_again)
     words.models_wanted.connect(files.models.show_all)
     session.large.lasting.connect(window.jobs.add)
     if offer is not None:

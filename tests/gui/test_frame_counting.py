@@ -81,6 +81,25 @@ def test_first_frames_are_shown_and_the_others_come_when_the_hands_are_free(vide
     assert counting.begun == 1
 
 
+def test_the_frame_that_is_looked_at_stays_as_large_as_it_was(video: Any, counting: Counting) -> None:
+    canvas, session = video.window.canvas, video.session
+    video.key(Qt.Key.Key_D)
+    video.wait_image(1)
+    canvas.zoom_by(3.0)
+    canvas.pan_by(-40, 25)
+    before = canvas.seen
+    counting.gate.set()
+    video.until(lambda: len(session.images) == FRAMES)
+    video.wait_image(1)
+    after = canvas.seen
+    assert (after.zoom, after.image_size) == (before.zoom, before.image_size)
+    one_px = 1.5 / before.zoom
+    assert abs(after.x - before.x) < one_px
+    assert abs(after.y - before.y) < one_px
+    video.key(Qt.Key.Key_F)
+    assert canvas.seen is None
+
+
 def test_who_cancels_counting_keeps_the_first_frames_and_is_told(video: Any, counting: Counting) -> None:
     video.until(lambda: counting.begun == 1)
     video.window.jobs.jobs[0].cancel()

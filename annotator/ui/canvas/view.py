@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
@@ -20,6 +21,16 @@ KEPT_IN_VIEW_PX = 64
 """Panning never takes the last of the image out of sight."""
 _MARGINS_PX = (24, 24, -24, -24)
 """What lies in this rim of the view counts as out of sight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a view shows of its image: the position in its middle, in image pixels, and how large."""
+
+    x: float
+    y: float
+    zoom: float
+    image_size: tuple[int, int]
 
 
 class ImageView(QGraphicsView):
@@ -127,6 +138,23 @@ class ImageView(QGraphicsView):
         self._set_zoom(zoom)
         centre = self.image_to_view(place.center().x(), place.center().y())
         self._scroll_by(centre - QPointF(view.width() / 2, view.height() / 2))
+
+    @property
+    def seen(self) -> Seen | None:
+        """None without an image, and where it is fitted."""
+        if not self.has_image or self._is_fitted:
+            return None
+        middle = self.view_to_image(QPointF(self.viewport().width() / 2, self.viewport().height() / 2))
+        return Seen(middle.x(), middle.y(), self.zoom, self.image_size)
+
+    def see_again(self, seen: Seen) -> None:
+        """Show the same part as before, of an image of the same size; one of another size stays as it is."""
+        if seen.image_size != self.image_size:
+            return
+        self._is_fitted = False
+        self._set_zoom(seen.zoom)
+        at = self.image_to_view(seen.x, seen.y)
+        self._scroll_by(at - QPointF(self.viewport().width() / 2, self.viewport().height() / 2))
 
     def image_to_view(self, x: float, y: float) -> QPointF:
         return self.viewportTransform().map(QPointF(x, y))

@@ -17,7 +17,9 @@ from annotator.io.images.frame_count import count_frames
 from annotator.io.images.survey import Survey
 from annotator.io.project.picking import OpeningWish
 from annotator.jobs.job import Job
+from annotator.ui.canvas.view import Seen
 from annotator.ui.labelling.slice_control import SliceControl
+from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.notices import Subject
 from annotator.ui.project.session import ProjectSession
 from annotator.ui.refine.controller import RefineController
@@ -27,7 +29,8 @@ from annotator.ui.threads.background import BackgroundWork
 
 class FrameCounting(QObject):
     """One video after the other, as jobs. When one is counted, the project is opened again with all of its frames: once
-    nothing is in the hand, plays, or runs as a job on the frames that there are.
+    nothing is in the hand, plays, or runs as a job on the frames that there are. The frame that is looked at is shown
+    again, and as large as it was.
 
     Args:
         reopen: opens a project file with what is known of its videos.
@@ -39,12 +42,16 @@ class FrameCounting(QObject):
         session: ProjectSession,
         refine: RefineController,
         slices: SliceControl,
+        bench: Workbench,
         *,
         reopen: Callable[[Path, OpeningWish], None],
     ) -> None:
         super().__init__(window)
         self._session, self._refine, self._slices = session, refine, slices
         self._jobs, self._notices, self._reopen = window.jobs, window.notices, reopen
+        self._canvas = window.canvas
+        self._seen: tuple[Path, Seen] | None = None
+        """Of a project that is opened again."""
         self._work: BackgroundWork | None = None
         self._ending: set[BackgroundWork] = set()
         self._is_over = False
@@ -54,6 +61,7 @@ class FrameCounting(QObject):
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._take)
         session.opened.connect(self._on_opened)
+        bench.picture_shown.connect(lambda _image_id: self._see_again())
         window.closing.connect(self.shut_down)
         for signal in (refine.state_changed, slices.played, window.jobs.changed):
             signal.connect(lambda _what: self._take_soon())
@@ -113,7 +121,14 @@ class FrameCounting(QObject):
         is_free = not self._refine.state.is_active and not self._slices.is_playing and not self._jobs.running
         if is_free and QApplication.activeModalWidget() is None:
             (path, wish), self._counted = self._counted, None
+            seen = self._canvas.seen
+            self._seen = None if seen is None else (path, seen)
             self._reopen(path, wish)
+
+    def _see_again(self) -> None:
+        kept, self._seen = self._seen, None
+        if kept is not None and self._session.store is not None and self._session.store.path == kept[0]:
+            self._canvas.see_again(kept[1])
 
     def _on_failed(self, work: BackgroundWork, series: Series, error: Exception) -> None:
         if isinstance(error, UserError):
