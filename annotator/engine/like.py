@@ -2,7 +2,8 @@
 
 Where to ask is worked out by :mod:`annotator.domain.likeness`, on the pixels and on the embedding of the whole image.
 The model is asked in a piece round each place, by box and by click, and its answers are rated by a fitted model. What
-is found with certainty then teaches as the examples do, and once more it is looked where to ask.
+is found with certainty then teaches as the examples do, and once more it is looked where to ask; and again, as long as
+that finds many.
 Whatever segmenter there is can serve: it has to encode, to decode and to show its features.
 """
 
@@ -59,6 +60,10 @@ LEAST_CERTAIN, LEAST_WARM = 0.6, 0.4
 looked for where nobody looked yet. What is a good object but of another kind has a high rating, too, and is cold."""
 LEAST_LEARNED, MOST_LEARNED = 2, 12
 MORE_SEEDS = 60
+"""In each further round."""
+LEAST_FRESH, MOST_ROUNDS = 15, 8
+"""There is a third round, and a further one, if the one before found so many with certainty: an image with hundreds of
+objects has more of them than the first places reach."""
 _EARLY = (1, 3)
 _LEAST_BOX_CELLS = 2.0
 _STILL_LEARNING = EverythingStep(0, 0, None)
@@ -217,17 +222,19 @@ class LikeRun:
         yield EverythingStep(0, len(seeds), None)
         self.answers = Answers(seeds, known)
         yield from self._ask_all(scene, looks, heat, seeds, 0)
-        found = self._certain()
-        if len(found) >= LEAST_LEARNED:
-            better = learned_from(looks, found, scene, channels)
+        found, first, rounds = self._certain(), 0, 1
+        while _goes_on(found, first, rounds):
+            better = learned_from(looks, found[:MOST_LEARNED], scene, channels)
             yield EverythingStep(len(seeds), len(seeds), None)
             heat = heat_map(channels, better.pixels, is_their_own=looks.are_of(scene))
-            places = seeds_in(scene.image, heat, better.size, better.patterns, known)
+            there = known if rounds == 1 else [*known, *(one.mask for one in found)]
+            places = seeds_in(scene.image, heat, better.size, better.patterns, there)
             first, more = len(seeds), others_than(seeds, places, better.size)[:MORE_SEEDS]
             seeds += more
             self.answers.change(partial(seen_anew, looks=better, heat=heat), more)
             yield EverythingStep(first, len(seeds), self._proposals(seeds, scene))
             yield from self._ask_all(scene, better, heat, seeds, first)
+            found, rounds = self._certain(), rounds + 1
         yield EverythingStep(len(seeds), len(seeds), self._proposals(seeds, scene), is_last=True)
 
     def _ask_all(self, scene: Scene, looks: Looks, heat: FloatArray, seeds: Sequence[Seed], first: int) -> _Steps:
@@ -242,10 +249,10 @@ class LikeRun:
                 yield EverythingStep(done, len(seeds), self._proposals(seeds, scene) if is_look else None)
 
     def _certain(self) -> list[Answer]:
-        """What was found with certainty, the best first."""
+        """All that was found with certainty, the best first."""
         scores = self.answers.scores() if len(self.answers) else np.zeros(0)
         best = [self.answers.items[at] for at in self.answers.survivors(scores) if scores[at] >= LEAST_CERTAIN]
-        return [one for one in best if one.heat_inside >= LEAST_WARM][:MOST_LEARNED]
+        return [one for one in best if one.heat_inside >= LEAST_WARM]
 
     def _ask(self, scene: Scene, looks: Looks, heat: FloatArray, seed: Seed, at: int) -> _Steps:
         """One place: by its box, and by a click."""
@@ -310,3 +317,11 @@ class LikeRun:
         found = self._decoder.decode_from(None, embedding, moved(prompts, region), tidies=self._tidies)
         size = (scene.whole.width, scene.whole.height)
         return replace(found, items=tuple(replace(c, mask=placed(c.mask, region, size)) for c in found.items))
+
+
+def _goes_on(found: Sequence[Answer], first: int, rounds: int) -> bool:
+    """Whether there is another round: a second one if there is something to learn from; a further one if many are found
+    in places of the last one, which are those from ``first`` on."""
+    if rounds == 1:
+        return len(found) >= LEAST_LEARNED
+    return rounds < MOST_ROUNDS and sum(one.seed >= first for one in found) >= LEAST_FRESH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -110,6 +111,41 @@ def test_what_is_found_with_certainty_teaches_where_else_to_look(nano: Any, monk
     assert len(asked) == 2
     assert not any(unseen.contains(one.x, one.y) for one in asked[0])
     assert min(score_of(answers, mask) for mask in (red[1], red[2], unseen)) > 0.6
+
+
+def test_it_goes_on_as_long_as_a_round_finds_many(nano: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twenty discs two rounds reach twelve at most; the others are looked for outside of what was found."""
+    image = np.full((176, 216, 3), 120, np.uint8)
+    discs = []
+    for x, y in [(24 + 42 * column, 24 + 42 * row) for row in range(4) for column in range(5)]:
+        drawn = np.zeros(image.shape[:2], np.uint8)
+        cv2.circle(drawn, (x, y), 15, 1, -1)
+        image[drawn > 0] = RED
+        discs.append(Mask.from_full(drawn))
+    image = cv2.GaussianBlur(image, (0, 0), 0.8).astype(np.uint8)
+    known: list[list[Mask]] = []
+    places = like.seeds_in
+
+    def noted(*args: Any) -> list[seeds.Seed]:
+        known.append(list(args[4]))
+        return places(*args)
+
+    monkeypatch.setattr(like, "seeds_in", noted)
+    monkeypatch.setattr(like, "MORE_SEEDS", 4)
+    question = LikeQuestion((Examples(image, "here", (discs[0],)),))
+    answers = found(nano, image, question)
+    few = sum(score_of(answers, disc) > 0.6 for disc in discs)
+    assert len(known) == 2
+    assert few <= 12
+    known.clear()
+    monkeypatch.setattr(like, "LEAST_FRESH", 2)
+    answers = found(nano, image, question)
+    many = sum(score_of(answers, disc) > 0.6 for disc in discs)
+    assert many >= few + 4
+    assert 3 <= len(known) <= like.MOST_ROUNDS
+    assert [len(one) for one in known[:2]] == [1, 1]
+    assert len(known[2]) > 6
+    assert all(len(one) < len(other) for one, other in pairwise(known[2:]))
 
 
 def test_by_a_box_and_by_an_example_of_another_image_and_not_what_is_known(nano: Any) -> None:
