@@ -220,7 +220,7 @@ class LikeRun:
         yield _STILL_LEARNING
         seeds = seeds_in(scene.image, heat, looks.size, looks.patterns, known)
         yield EverythingStep(0, len(seeds), None)
-        self.answers = Answers(seeds, known)
+        self.answers = Answers(seeds, known, sum(key == scene.image_key for key, _ in looks.masks))
         yield from self._ask_all(scene, looks, heat, seeds, 0)
         found, first, rounds = self._certain(), 0, 1
         while _goes_on(found, first, rounds):
@@ -277,11 +277,10 @@ class LikeRun:
     def _proposals(self, seeds: Sequence[Seed], scene: Scene) -> tuple[Proposal, ...]:
         if not len(self.answers):
             return ()
-        scores = self.answers.scores()
         found = []
-        for at in self.answers.survivors(scores):
-            answer, score = self.answers.items[at], float(scores[at])
+        for at, score in zip(*self.answers.rated(), strict=True):
             if score >= self.least_score:
+                answer = self.answers.items[at]
                 seed = seeds[answer.seed]
                 place = (seed.x, seed.y)
                 found.append(Proposal(answer.mask, min(score, 1.0), answer.stability, place, scene.whole))

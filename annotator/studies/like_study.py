@@ -71,10 +71,8 @@ class Trial:
         if not len(self.answers):
             nothing = matched((), (), self.truth)
             return replace(nothing, seconds=self.seconds, seeds=self.seeds)
-        scores = self.answers.scores(weights)
-        stay = self.answers.survivors(scores)
-        masks = [self.answers.items[at].mask for at in stay]
-        found = matched(masks, [float(scores[at]) for at in stay], self.truth)
+        stay, scores = self.answers.rated(weights)
+        found = matched([self.answers.items[at].mask for at in stay], scores, self.truth)
         return replace(found, seconds=self.seconds, seeds=self.seeds)
 
 

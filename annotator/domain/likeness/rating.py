@@ -14,12 +14,21 @@ from annotator.domain.answering.hypotheses import sampled_iou
 from annotator.domain.likeness.appearance import FloatArray
 from annotator.domain.likeness.seeds import Seed
 from annotator.domain.mask import Mask
+from annotator.domain.ports.likeness import LEAST_LIKE_SCORE
 
 MOST_TIMES_LARGER = 8.0
 """An answer that is so much larger or smaller than the examples is none."""
 SAME_IOU = 0.3
 INSIDE_SHARE = 0.7
 KNOWN_SHARE = 0.5
+GAP, MOVED = (0.35, 0.45), (0.3, 0.5)
+LEAST_HOPEFUL, MOST_CERTAIN = 0.15, 1.2
+FEWEST_FOR_A_GAP = 4
+FAR = 10.0
+"""Beyond any score."""
+FEWEST_EXAMPLES = 3
+"""Of the image that is searched. With one what is right and what is not lie nearer to each other, and a gap between
+them costs objects; with those of other images it was not tried."""
 _ALIKE_AREAS = 2.5
 _WIDEST_RING = 0.15
 """Over the examples' longer side."""
@@ -63,12 +72,13 @@ class Answers:
     Args:
         seeds: those that are asked, in the order of their places.
         known: objects that are there: what they cover is left out.
+        examples: how many there are of this image.
     """
 
-    def __init__(self, seeds: Sequence[Seed], known: Sequence[Mask] = ()) -> None:
+    def __init__(self, seeds: Sequence[Seed], known: Sequence[Mask] = (), examples: int = 1) -> None:
         self._seeds = list(seeds)
         self._segments = _segments(self._seeds)
-        self._known = tuple(known)
+        self._known, self._examples = tuple(known), examples
         self.items: list[Answer] = []
         self._boxes = np.zeros((0, 4), np.int64)
         self._areas = np.zeros(0, np.int64)
@@ -135,12 +145,40 @@ class Answers:
                 kept.append(at)
         return kept
 
+    def rated(self, weights: Sequence[float] = WEIGHTS) -> tuple[list[int], list[float]]:
+        """The survivors, the best first, and their scores as they are shown: see :func:`at_the_gap`."""
+        scores = self.scores(weights)
+        stay = self.survivors(scores)
+        shown = at_the_gap(scores[stay]) if self._examples >= FEWEST_EXAMPLES else scores[stay]
+        return stay, shown.tolist()
+
     def _segments_inside(self, answer: Answer) -> int:
         """How many segments other than its own have their middle in it; a group has several."""
         mask = answer.mask
         inside = [at for at, x, y in self._segments if mask.contains(x, y)]
         is_segment = any(at == answer.seed for at, _, _ in self._segments)
         return max(0, len([at for at in inside if at != answer.seed]) - (0 if is_segment else 1))
+
+
+def at_the_gap(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Scores of n different objects of one image, so that ``LEAST_LIKE_SCORE`` lies in the gap between what is like the
+    examples and what is not.
+
+    Where the gap is, within ``GAP``, says Otsu's threshold (1979) of all that is not hopeless: between ``MOVED`` scores
+    are stretched and pressed, so that their order stays; others are as they were. Too few tell nothing.
+    """
+    values = np.sort(np.clip(scores[scores > LEAST_HOPEFUL], 0, MOST_CERTAIN))
+    if len(values) < FEWEST_FOR_A_GAP:
+        return scores
+    below = np.arange(1, len(values))
+    above = len(values) - below
+    sums = np.cumsum(values)
+    apart = (sums[-1] - sums[:-1]) / above - sums[:-1] / below
+    at = int((below * above * apart**2).argmax())
+    gap = float(np.clip((values[at] + values[at + 1]) / 2, *GAP))
+    return np.asarray(
+        np.interp(scores, [-FAR, MOVED[0], gap, MOVED[1], FAR], [-FAR, MOVED[0], LEAST_LIKE_SCORE, MOVED[1], FAR])
+    )
 
 
 def heat_of(mask: Mask, heat: FloatArray, side_px: float) -> tuple[float, float]:

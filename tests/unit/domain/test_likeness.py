@@ -17,11 +17,11 @@ from annotator.domain.likeness.appearance import Channels, heat_map, learn_pixel
 from annotator.domain.likeness.choosing import choose_examples, next_image
 from annotator.domain.likeness.describe import LENGTH, describe, spread
 from annotator.domain.likeness.pooling import feature_grid, pooled, weight_in
-from annotator.domain.likeness.rating import FEATURES, WEIGHTS, Answer, Answers, heat_of
+from annotator.domain.likeness.rating import FEATURES, MOVED, WEIGHTS, Answer, Answers, at_the_gap, heat_of
 from annotator.domain.likeness.seeds import MOST_SEEDS, Seed, others_than, patterns_of, seeds_in
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import RgbArray
-from annotator.domain.ports.likeness import Examples, LikeQuestion
+from annotator.domain.ports.likeness import LEAST_LIKE_SCORE, Examples, LikeQuestion
 from annotator.domain.project import Annotation
 from annotator.domain.proposals.teaching import taught
 
@@ -301,6 +301,42 @@ def test_what_is_dropped_among_others_of_its_kind_takes_only_its_own_likes_with_
     after = taught(scores, looks, taken=(), dropped=[first_half])
     assert all(after[at] == scores[at] for at in range(len(masks)))
     assert all(after[at] < 0.6 for at in range(first_half + 1, len(every)))
+
+
+def test_the_least_score_lies_where_the_scores_of_an_image_part() -> None:
+    """Of good objects and others at 0.42 these go below it, of faint objects those at 0.37 above it."""
+    good = np.array([0.9, 0.86, 0.84, 0.8, 0.42, 0.41, 0.3, 0.2])
+    assert (at_the_gap(good) >= LEAST_LIKE_SCORE).tolist() == [True] * 4 + [False] * 4
+    faint = np.array([0.52, 0.47, 0.44, 0.37, 0.19, 0.18, 0.17, 0.16])
+    assert (at_the_gap(faint) >= LEAST_LIKE_SCORE).tolist() == [True] * 4 + [False] * 4
+    assert (faint >= LEAST_LIKE_SCORE).sum() == 3
+    assert at_the_gap(good[:3]).tolist() == good[:3].tolist()
+    assert at_the_gap(np.zeros(0)).tolist() == []
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_one_example_tells_no_gap(examples: int) -> None:
+    """Seven discs apart from each other, four of them rated well, three a little above the least score."""
+    answers = Answers([Seed(0, 0, Box(0, 0, 9, 9), "blob")], examples=examples)
+    for at, cosine in enumerate([1.0, 0.95, 0.9, 0.85, 0.14, 0.12, 0.1]):
+        mask = Mask(np.ones((8, 8), np.bool_), 20 * at, 5, 160, 20)
+        answers.add(Answer(mask, 0.9, 0.9, 0.5, 0.1, cosine, 0.0, 0))
+    raw = answers.scores()
+    assert (raw[4:] > LEAST_LIKE_SCORE).all()
+    assert (raw[4:] < LEAST_LIKE_SCORE + 0.05).all()
+    stay, shown = answers.rated()
+    assert stay == list(range(7))
+    assert sum(score >= LEAST_LIKE_SCORE for score in shown) == (7 if examples == 1 else 4)
+
+
+@given(st.lists(st.floats(-1, 2), max_size=30))
+def test_scores_keep_their_order_and_those_far_from_the_least_one_their_value(values: list[float]) -> None:
+    scores = np.array(values, np.float64)
+    moved = at_the_gap(scores)
+    assert (np.diff(moved[np.argsort(scores)]) >= 0).all()
+    is_far = (scores <= MOVED[0]) | (scores >= MOVED[1])
+    assert np.allclose(moved[is_far], scores[is_far])
+    assert (np.abs(moved - scores) <= 0.05 + 1e-9).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (40, 30)])

@@ -13,7 +13,7 @@ import torch
 from annotator.domain.answering.everything import Proposal
 from annotator.domain.errors import EncodeCancelled, PromptError
 from annotator.domain.geometry import Box
-from annotator.domain.likeness import seeds
+from annotator.domain.likeness import rating, seeds
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import RgbArray
 from annotator.domain.ports.likeness import AnswersLike, Examples, LikeQuestion
@@ -157,6 +157,19 @@ def test_by_a_box_and_by_an_example_of_another_image_and_not_what_is_known(nano:
     assert min(score_of(answers, mask) for mask in masks[:2]) > 0.6
     assert score_of(answers, masks[3]) < min(score_of(answers, mask) for mask in masks[:2]) - 0.1
     assert score_of(answers, masks[2]) == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "key", "is_looked_for"), [(1, "here", False), (3, "here", True), (3, "there", False)]
+)
+def test_a_gap_between_the_scores_is_looked_for_with_three_examples_of_the_image(
+    small: ZoomSegmenter, monkeypatch: pytest.MonkeyPatch, count: int, key: str, is_looked_for: bool
+) -> None:
+    image, masks = picture()
+    looked: list[int] = []
+    monkeypatch.setattr(rating, "at_the_gap", lambda scores: looked.append(len(scores)) or scores)
+    found(small, image, LikeQuestion((Examples(image, key, tuple(masks[:count])),)))
+    assert bool(looked) == is_looked_for
 
 
 def test_the_same_question_is_learned_once(small: ZoomSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
