@@ -77,7 +77,9 @@ def test_a_place_with_a_long_name_is_refused_by_name(tmp_path: Path) -> None:
 def nested(folder: Path, most_bytes: int) -> Path:
     """Folders below another one, until the path has so many bytes."""
     while (rest := most_bytes - len(os.fsencode(folder))) > 1:
-        folder = folder / ("d" * min(rest - 1, 60))
+        length = min(rest - 1, 60)
+        folder = folder / ("d" * (length - 1 if rest == length + 2 else length))  # no name takes a single byte
+    assert rest == 0
     return folder
 
 
