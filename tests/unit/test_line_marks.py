@@ -154,3 +154,23 @@ def test_a_room_below_the_aim_fails_and_its_module_is_named(
     assert "domain: 90.0% of 100 lines\n    domain/short.py: 90% of 100; not 91-100" in capsys.readouterr().out
     assert coverage_report.report({str(module): list(range(1, 96))}, tmp_path)
     assert capsys.readouterr().out == "domain: 95.0% of 100 lines\n"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_cannot_run_without_an_extra_is_named_and_not_counted(
+    is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / "annotator" / "engine" / name for name in ("own.py", "hf/sam.py")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a = 1\nb = 2\n")
+    monkeypatch.setattr(coverage_report, "ROOT", tmp_path)
+    monkeypatch.setattr(coverage_report, "ROOMS", ("engine",))
+    monkeypatch.setattr(coverage_report, "find_spec", lambda name: object() if is_there else None)
+    assert coverage_report.report({str(paths[0]): [1, 2], str(paths[1]): [1]}, tmp_path) is not is_there
+    said = capsys.readouterr().out
+    if is_there:
+        assert said == "engine: 75.0% of 4 lines\n    engine/hf/sam.py: 50% of 2; not 2\n"
+    else:
+        aside = "engine/hf: its library is not installed, 2 lines are not counted\n"
+        assert said == f"{aside}engine: 100.0% of 2 lines\n"
