@@ -185,6 +185,26 @@ def test_a_licence_of_its_own_is_accepted_once(source: Path) -> None:
         terms.check_accepted(replace(own, licence="another text"))
 
 
+@pytest.mark.parametrize("kept", ["{", "[1]", "[" * 90_000, '{"its own": 5}', "\udcff"])
+def test_a_note_of_accepted_licences_that_is_damaged_counts_as_none_and_is_written_anew(
+    source: Path, kept: str
+) -> None:
+    own = replace(ENTRY, has_terms=True, licence="its own")
+    note = weights.checkpoints_dir() / "accepted-licences.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_bytes(kept.encode("utf-8", "surrogateescape"))
+    assert not terms.is_accepted(own)
+    terms.accept(own)
+    assert terms.is_accepted(own)
+    assert json.loads(note.read_bytes())["its own"]["of"] == "toy"
+
+
+def test_an_acceptance_that_cannot_be_noted_is_said(source: Path) -> None:
+    (weights.checkpoints_dir() / "accepted-licences.json").mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"accepted-licences\.json cannot be written: .*Free some space"):
+        terms.accept(replace(ENTRY, has_terms=True))
+
+
 def test_a_folder_is_of_the_family_that_its_description_names(source: Path) -> None:
     def family(place: Path) -> str:
         return family_of(ModelSource(place, None, False, "", "", None, None, print)).kind

@@ -17,7 +17,7 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine import registry, weights
 from annotator.engine.grabcut import GrabCutSegmenter
 from annotator.engine.load import load_sam2_segmenter, load_segmenter, make_engine
-from annotator.engine.registry import FAMILIES, FamilySpec, ModelEntry
+from annotator.engine.registry import FAMILIES, FamilySpec, ModelEntry, ModelSource
 
 OTHER = FamilySpec(
     "disc",
@@ -26,6 +26,10 @@ OTHER = FamilySpec(
     (".disc",),
     models=(ModelEntry("disc-1", "disc", "", "none", rank=-5),),
 )
+
+
+def source(path: Path | None, entry: ModelEntry | None = None) -> ModelSource:
+    return ModelSource(path, entry, False, "", "", None, None, print)
 
 
 @pytest.fixture
@@ -92,6 +96,36 @@ def test_files_of_no_family_are_refused_by_name(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(ModelError, match=r"mine\.onnx .* Known: \.safetensors, \.pt"):
         load_segmenter(str(path))
+
+
+def test_a_row_of_a_kind_that_is_not_installed_says_so() -> None:
+    with pytest.raises(ModelError, match="far needs an engine of kind distant, which is not installed"):
+        registry.family_of(source(None, ModelEntry("far", "distant", "", "none", rank=0)))
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.mark], ids=lambda family: family.kind)
+def test_of_families_with_the_same_suffix_the_names_of_tensors_decide(tmp_path: Path, family: FamilySpec) -> None:
+    path = tmp_path / f"w{family.suffixes[0]}"
+    path.write_bytes(b"\0" * 5000 + family.mark.encode() + b"\0" * 5000)
+    assert registry.family_of(source(path)) is family
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"w\.pth cannot be read: .*Check its permissions"):
+        registry.family_of(source(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize("config", ["[" * 90_000, '{"model_type": "sam", "more": "' + "x" * (1 << 20) + '"}'])
+def test_a_description_that_is_too_deep_or_too_large_is_none(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ModelError, match=r"holds no model that is known here.*known model types: .*sam"):
+        registry.family_of(source(tmp_path))
+
+
+def test_a_folder_whose_description_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(ModelError, match=r"config\.json cannot be read: .*Check its permissions"):
+        registry.family_of(source(tmp_path))
 
 
 def test_our_own_kinds_cannot_be_taken_over(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
