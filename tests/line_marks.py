@@ -16,33 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
 
+from tests.line_marks_start import MARKS
+
 _VARIABLE = "LINE_MARKS_FOLDER"
-_MARKS = "__line_marks__"
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-_STARTER = """\
-import builtins, marshal, mmap, os
-from importlib.machinery import SourceFileLoader
-
-def start(folder):
-    with open(os.path.join(folder, "marks"), "r+b") as file:
-        builtins.__line_marks__ = mmap.mmap(file.fileno(), 0)
-    with open(os.path.join(folder, "places"), "rb") as file:
-        places = marshal.load(file)
-    unmarked = SourceFileLoader.get_code
-
-    def get_code(loader, name):
-        place = places.get(loader.path)
-        if place is None:
-            return unmarked(loader, name)
-        with open(os.path.join(folder, str(place)), "rb") as file:
-            return marshal.load(file)
-
-    SourceFileLoader.get_code = get_code
-
-start(os.environ["LINE_MARKS_FOLDER"])
-"""
+_STARTER = Path(__file__).with_name("line_marks_start.py")
 _AT_START = (
-    f"import os; f = os.environ.get({_VARIABLE!r}); f and exec(open(os.path.join(f, 'start.py')).read(), {{}})\n"
+    f"import os; f, n = os.environ.get({_VARIABLE!r}), {{}}; "
+    "f and (exec(open(os.path.join(f, 'start.py')).read(), n), n['start'](f))\n"
 )
 
 
@@ -62,7 +43,7 @@ class Marks:
             end += self._sizes[-1]
         (folder / "marks").write_bytes(bytes(end))
         (folder / "places").write_bytes(marshal.dumps(self._places))
-        (folder / "start.py").write_text(_STARTER, "utf-8")
+        (folder / "start.py").write_bytes(_STARTER.read_bytes())
 
     @contextmanager
     def environment(self) -> Iterator[dict[str, str]]:
@@ -84,7 +65,7 @@ class Marks:
 
 
 def marked(source: str, path: str, place: int) -> CodeType:
-    """The module's code, which stores 1 at ``place`` + line into ``__line_marks__`` before each statement."""
+    """The module's code, which stores 1 at ``place`` + line before each statement; ``bound`` says into what."""
     tree = ast.parse(source, path)
     for node in list(ast.walk(tree)):
         for field in ("body", "orelse", "finalbody"):
@@ -127,5 +108,5 @@ def _mark_heads(bodies: Iterable[list[ast.stmt]], heads: list[int], place: int) 
 
 def _mark(lines: list[int], place: int, beside: ast.stmt) -> ast.stmt:
     places = [ast.Constant(place + line) for line in dict.fromkeys(lines)]
-    targets = [ast.Subscript(ast.Name(_MARKS, ast.Load()), one, ast.Store()) for one in places]
+    targets = [ast.Subscript(ast.Constant(MARKS), one, ast.Store()) for one in places]
     return ast.copy_location(ast.Assign([*targets], ast.Constant(1)), beside)

@@ -14,6 +14,7 @@ from coverage.parser import PythonParser
 
 from tests import coverage_report
 from tests.line_marks import Marks, marked
+from tests.line_marks_start import bound
 
 SAMPLE = '''
     """A module."""
@@ -96,8 +97,8 @@ CALLS = "ends(0), ends(1), ends(2), named('a'), named([3]), Shape().sides"
 def test_marks_are_the_lines_that_a_tracer_sees() -> None:
     source = dedent(SAMPLE).lstrip()
     marks = bytearray(1000)
-    names: dict[str, Any] = {"__name__": "sample", "__line_marks__": marks}
-    exec(marked(source, "sample.py", 500), names)
+    names: dict[str, Any] = {"__name__": "sample"}
+    exec(bound(marked(source, "sample.py", 500), marks), names)
     assert names["__doc__"] == "A module."
     assert names["Shape"].__doc__ == "A class."
     marked_results = eval(CALLS, names)
@@ -127,9 +128,16 @@ def test_marks_are_the_lines_that_a_tracer_sees() -> None:
     assert len(parser.statements - first_lines) > 5
 
 
+LAST = """
+class Last:
+    def __del__(self):
+        self.is_gone = True
+"""
+
+
 def test_what_a_process_ran_is_known_however_it_ends(tmp_path: Path) -> None:
     module, folder = tmp_path / "sample.py", tmp_path / "marks"
-    module.write_text("import os\n\n\ndef kill():\n    os.kill(os.getpid(), 9)\n    print()\n\n\nSPARE = 1\n")
+    module.write_text("import os\n\n\ndef kill():\n    os.kill(os.getpid(), 9)\n    print()\n\n\nSPARE = 1\n" + LAST)
     folder.mkdir()
     marks = Marks(folder, [module])
     assert marks.lines() == {str(module): []}
@@ -139,7 +147,14 @@ def test_what_a_process_ran_is_known_however_it_ends(tmp_path: Path) -> None:
         # Also what is started by what is started.
         run = f"import subprocess; assert subprocess.run({kill!r}).returncode"
         subprocess.run([sys.executable, "-c", run], env=environment, check=True)
-    assert marks.lines() == {str(module): [1, 4, 5, 9]}
+    assert marks.lines() == {str(module): [1, 4, 5, 9, 11, 12]}
+    with marks.environment() as environment:
+        environment["PYTHONPATH"] = str(tmp_path)
+        # What goes at the very end goes after the names of modules.
+        last = "import builtins, sample; builtins.last = sample.Last()"
+        done = subprocess.run([sys.executable, "-c", last], env=environment, check=True, capture_output=True)
+    assert done.stderr == b""
+    assert 13 in marks.lines()[str(module)]
 
 
 def test_a_room_below_the_aim_fails_and_its_module_is_named(
