@@ -23,7 +23,7 @@ _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 _STARTER = Path(__file__).with_name("line_marks_start.py")
 _AT_START = (
     f"import os; f, n = os.environ.get({_VARIABLE!r}), {{}}; "
-    "f and (exec(open(os.path.join(f, 'start.py')).read(), n), n['start'](f))\n"
+    "f and (exec(__import__('pathlib').Path(f, 'start.py').read_text('utf-8'), n), n['start'](f))\n"
 )
 
 

@@ -152,7 +152,9 @@ def test_what_a_process_ran_is_known_however_it_ends(tmp_path: Path) -> None:
         environment["PYTHONPATH"] = str(tmp_path)
         # What goes at the very end goes after the names of modules.
         last = "import builtins, sample; builtins.last = sample.Last()"
-        done = subprocess.run([sys.executable, "-c", last], env=environment, check=True, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-Wdefault", "-c", last], env=environment, check=True, capture_output=True
+        )
     assert done.stderr == b""
     assert 13 in marks.lines()[str(module)]
 
