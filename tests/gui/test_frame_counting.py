@@ -14,6 +14,7 @@ from annotator.io.images.frame_count import count_frames
 from annotator.io.images.survey import Survey
 from annotator.io.project import opened
 from annotator.jobs.job import JobState
+from annotator.ui.canvas.seen import seen_by, show_again
 from annotator.ui.labelling import frame_counting
 from tests.unit.io.test_video import write_video
 
@@ -87,17 +88,20 @@ def test_the_frame_that_is_looked_at_stays_as_large_as_it_was(video: Any, counti
     video.wait_image(1)
     canvas.zoom_by(3.0)
     canvas.pan_by(-40, 25)
-    before = canvas.seen
+    before = seen_by(canvas)
     counting.gate.set()
     video.until(lambda: len(session.images) == FRAMES)
     video.wait_image(1)
-    after = canvas.seen
+    after = seen_by(canvas)
     assert (after.zoom, after.image_size) == (before.zoom, before.image_size)
     one_px = 1.5 / before.zoom
     assert abs(after.x - before.x) < one_px
     assert abs(after.y - before.y) < one_px
     video.key(Qt.Key.Key_F)
-    assert canvas.seen is None
+    assert seen_by(canvas) is None
+    canvas.set_image_size(10, 10)
+    show_again(canvas, after)
+    assert seen_by(canvas) is None, "an image of another size"
 
 
 def test_who_cancels_counting_keeps_the_first_frames_and_is_told(video: Any, counting: Counting) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
@@ -21,16 +20,6 @@ KEPT_IN_VIEW_PX = 64
 """Panning never takes the last of the image out of sight."""
 _MARGINS_PX = (24, 24, -24, -24)
 """What lies in this rim of the view counts as out of sight."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a view shows of its image: the position in its middle, in image pixels, and how large."""
-
-    x: float
-    y: float
-    zoom: float
-    image_size: tuple[int, int]
 
 
 class ImageView(QGraphicsView):
@@ -57,7 +46,8 @@ class ImageView(QGraphicsView):
         self._image_width = self._image_height = 0
         self.image_size = (0, 0)
         """(width, height) in pixels; 0 x 0 without an image."""
-        self._is_fitted = True
+        self.is_fitted = True
+        """The whole image is shown, and stays so while the window changes its size."""
         self._kept_free_px = 0
         self._is_pan_held = False
 
@@ -72,18 +62,18 @@ class ImageView(QGraphicsView):
     def set_image_size(self, width: int, height: int) -> None:
         """Another image: it is fitted. 0 x 0 for none."""
         self._image_width, self._image_height = self.image_size = (width, height)
-        self._is_fitted = True
+        self.is_fitted = True
         self.fit()
 
     def keep_free(self, bottom_px: int) -> None:
         """The height at the lower edge that a fitted image leaves to what floats there; at most half of it all."""
         self._kept_free_px = bottom_px
-        if self._is_fitted:
+        if self.is_fitted:
             self.fit()
 
     def fit(self) -> None:
         """The whole image, as large as it can be; it stays fitted while the window changes its size."""
-        self._is_fitted = True
+        self.is_fitted = True
         if not self.has_image:
             self._place_scene()
             return
@@ -98,7 +88,7 @@ class ImageView(QGraphicsView):
             return
         where = QPointF(self.viewport().width() / 2, self.viewport().height() / 2) if at is None else at
         fixed = self.view_to_image(where)
-        self._is_fitted = False
+        self.is_fitted = False
         lowest = min(self._fitted_zoom() * MIN_FITTED_SHARE, 1.0)
         self._set_zoom(min(max(self.zoom * factor, lowest), MAX_ZOOM))
         self._scroll_by(self.image_to_view(fixed.x(), fixed.y()) - where)
@@ -109,7 +99,7 @@ class ImageView(QGraphicsView):
 
     def pan_by(self, dx_px: float, dy_px: float) -> None:
         """Move the image by view pixels."""
-        self._is_fitted = False
+        self.is_fitted = False
         self._scroll_by(QPointF(-dx_px, -dy_px))
 
     def hold_pan(self, is_held: bool) -> None:
@@ -134,27 +124,10 @@ class ImageView(QGraphicsView):
         if zoom <= self._fitted_zoom():
             self.fit()
             return
-        self._is_fitted = False
+        self.is_fitted = False
         self._set_zoom(zoom)
         centre = self.image_to_view(place.center().x(), place.center().y())
         self._scroll_by(centre - QPointF(view.width() / 2, view.height() / 2))
-
-    @property
-    def seen(self) -> Seen | None:
-        """None without an image, and where it is fitted."""
-        if not self.has_image or self._is_fitted:
-            return None
-        middle = self.view_to_image(QPointF(self.viewport().width() / 2, self.viewport().height() / 2))
-        return Seen(middle.x(), middle.y(), self.zoom, self.image_size)
-
-    def see_again(self, seen: Seen) -> None:
-        """Show the same part as before, of an image of the same size; one of another size stays as it is."""
-        if seen.image_size != self.image_size:
-            return
-        self._is_fitted = False
-        self._set_zoom(seen.zoom)
-        at = self.image_to_view(seen.x, seen.y)
-        self._scroll_by(at - QPointF(self.viewport().width() / 2, self.viewport().height() / 2))
 
     def image_to_view(self, x: float, y: float) -> QPointF:
         return self.viewportTransform().map(QPointF(x, y))
@@ -186,7 +159,7 @@ class ImageView(QGraphicsView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if self._is_fitted:
+        if self.is_fitted:
             self.fit()
         else:
             self._place_scene()

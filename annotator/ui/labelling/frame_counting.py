@@ -17,7 +17,7 @@ from annotator.io.images.frame_count import count_frames
 from annotator.io.images.survey import Survey
 from annotator.io.project.picking import OpeningWish
 from annotator.jobs.job import Job
-from annotator.ui.canvas.view import Seen
+from annotator.ui.canvas.seen import Seen, seen_by, show_again
 from annotator.ui.labelling.slice_control import SliceControl
 from annotator.ui.labelling.workbench import Workbench
 from annotator.ui.notices import Subject
@@ -121,14 +121,14 @@ class FrameCounting(QObject):
         is_free = not self._refine.state.is_active and not self._slices.is_playing and not self._jobs.running
         if is_free and QApplication.activeModalWidget() is None:
             (path, wish), self._counted = self._counted, None
-            seen = self._canvas.seen
+            seen = seen_by(self._canvas)
             self._seen = None if seen is None else (path, seen)
             self._reopen(path, wish)
 
     def _see_again(self) -> None:
         kept, self._seen = self._seen, None
         if kept is not None and self._session.store is not None and self._session.store.path == kept[0]:
-            self._canvas.see_again(kept[1])
+            show_again(self._canvas, kept[1])
 
     def _on_failed(self, work: BackgroundWork, series: Series, error: Exception) -> None:
         if isinstance(error, UserError):
