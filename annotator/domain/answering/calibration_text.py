@@ -16,8 +16,9 @@ _NAMES = frozenset(field.name for field in fields(RatingWeights))
 
 
 def calibration_text(calibration: Calibration) -> str:
-    """JSON, sorted."""
-    return json.dumps(asdict(calibration), sort_keys=True)
+    """JSON, sorted; a network is no text (:mod:`annotator.engine.sam2.rating_tensors`)."""
+    said = {"ratings": asdict(calibration.ratings), "expectation": asdict(calibration.expectation)}
+    return json.dumps(said, sort_keys=True)
 
 
 def read_calibration(text: str) -> Calibration:

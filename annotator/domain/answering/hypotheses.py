@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from annotator.domain.answering.rating_network import RatingNetwork
 from annotator.domain.answering.zoom import Region
 from annotator.domain.mask import Mask
 from annotator.domain.ports.engine import Candidate
@@ -83,10 +84,13 @@ class Calibration:
     Attributes:
         ratings: between the answers to one click.
         expectation: of the answer that is shown, between objects.
+        network: added to the ratings of the answers to a single click, of models that have one
+            (:mod:`annotator.domain.answering.evidence`).
     """
 
     ratings: RatingWeights = RatingWeights()
     expectation: RatingWeights = EXPECTATION
+    network: RatingNetwork | None = None
 
 
 USUAL = Calibration()
@@ -136,7 +140,7 @@ def rate(
     overlaps: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Higher for a better answer, less for every click that it contradicts; ``overlaps``: see :func:`pairwise_iou`."""
-    return _weighed(features(hypotheses, overlaps), _faults(hypotheses, points), weights or RatingWeights())
+    return weighed(features(hypotheses, overlaps), faults(hypotheses, points), weights or RatingWeights())
 
 
 def judge(
@@ -146,19 +150,19 @@ def judge(
     calibration: Calibration = USUAL,
 ) -> Judged:
     """The ratings, and what may be expected of each answer."""
-    rows, faults = features(hypotheses, overlaps), _faults(hypotheses, points)
-    ratings, expected = (_weighed(rows, faults, w) for w in (calibration.ratings, calibration.expectation))
+    rows, wrong = features(hypotheses, overlaps), faults(hypotheses, points)
+    ratings, expected = (weighed(rows, wrong, w) for w in (calibration.ratings, calibration.expectation))
     return Judged(ratings, np.clip(expected, 0.0, 1.0))
 
 
-def _faults(hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt]) -> npt.NDArray[np.float64]:
+def faults(hypotheses: Sequence[Hypothesis], points: Sequence[PointPrompt]) -> npt.NDArray[np.float64]:
     """Clicks that each answer contradicts, and whether it is cut: n x 2."""
     wrong = [sum(h.candidate.mask.contains(p.x, p.y) != p.is_positive for p in points) for h in hypotheses]
     cut = [is_cut(h.candidate.mask, h.region) for h in hypotheses]
     return np.array([wrong, cut], np.float64).T
 
 
-def _weighed(
+def weighed(
     rows: npt.NDArray[np.float64], faults: npt.NDArray[np.float64], weights: RatingWeights
 ) -> npt.NDArray[np.float64]:
     fitted = np.array([getattr(weights, name) for name in FITTED])

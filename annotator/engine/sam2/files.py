@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from annotator.engine.devices import pick_device
 from annotator.engine.precision import in_best_precision
 from annotator.engine.registry import ModelSource
 from annotator.engine.sam2.nano import load_nano
+from annotator.engine.sam2.rating_tensors import read_rating_network
 from annotator.engine.sam2.segmenter import Sam2Segmenter
 from annotator.engine.torch_files import read_object
 from annotator.engine.weight_claims import check_checkpoint
@@ -42,6 +43,7 @@ def load_embedded(source: ModelSource) -> Segmenter:
         raise ModelError(
             f"{brief(path.name)} does not hold the model it names.", "Copy it again from its source."
         ) from error
+    calibration = replace(calibration, network=read_rating_network(path, metadata))
     return _segmenter(source, _ReadModel(model, config.dense_prompt, config.zoom_margin, calibration))
 
 

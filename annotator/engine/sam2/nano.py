@@ -25,7 +25,8 @@ from annotator.engine.weight_claims import check_network
 from annotator.engine.weights import write_weights
 
 FORMAT = "annotator-nano-1"
-
+RATING_PREFIX = "rating_network."
+"""Tensors of that name are no part of the model (:mod:`annotator.engine.sam2.rating_tensors`)."""
 
 _MOST_IMAGE_SIZE = 4096
 TRUNKS = ("residual", *LITES)
@@ -244,16 +245,25 @@ def save_nano(model: nn.Module, path: Path, *, config: NanoConfig, metadata: Map
     write_weights(path, save(tensors, metadata=text))
 
 
-def say_in_nano(path: Path, out: Path, said: Mapping[str, str]) -> None:
+def say_in_nano(path: Path, out: Path, said: Mapping[str, str], rating: Mapping[str, Tensor] | None = None) -> None:
     """Write an embedded model's file again with more metadata; its weights stay as they are, to the bit.
+
+    Args:
+        rating: the tensors of its rating network in place of those it has, none for none; None leaves what there is.
 
     Raises:
         ModelError: as :func:`read_nano_metadata`. OSError: ``out`` cannot be written.
     """
     metadata = read_nano_metadata(path)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    tensors = _tensors(path)
+    if rating is not None:
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(RATING_PREFIX)} | dict(rating)
     write_weights(out, save(tensors, metadata={**metadata, **said}))
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
 
 
 def read_nano_metadata(path: Path) -> dict[str, str]:
@@ -290,8 +300,7 @@ def load_nano(path: Path) -> tuple[nn.Module, NanoConfig, dict[str, str]]:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
         config = NanoConfig(**fields)
         check_network(path, least_weights(config))
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        state = {name: tensor for name, tensor in _tensors(path).items() if not name.startswith(RATING_PREFIX)}
         model = build_nano(config)
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from annotator.domain.answering.everything import Begun, EverythingSettings
+from annotator.domain.answering.evidence import judge_click
 from annotator.domain.answering.hypotheses import (
     SAME_IOU,
     USUAL,
@@ -204,7 +205,7 @@ class ZoomSegmenter:
         plain, hypotheses, overlaps = self._gather(embedding, prompts)
         if not hypotheses:
             return self.answered(plain, embedding.whole)
-        judged = judge(hypotheses, prompts.points, overlaps, self.calibration)
+        judged = judge_click(hypotheses, prompts.points, overlaps, self.calibration)
         ratings = judged.ratings
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
