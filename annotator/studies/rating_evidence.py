@@ -27,6 +27,7 @@ from annotator.domain.prompt import PointPrompt, Prompts
 from annotator.engine.load import load_segmenter
 from annotator.engine.zoom.segmenter import ZoomSegmenter
 from annotator.evaluate.objects import read_evaluation_set
+from annotator.files.children import safe_spawning
 from annotator.io.images.reading import load_image
 
 FloatArray = npt.NDArray[np.float64]
@@ -109,7 +110,7 @@ def collect_all(model: str | None, roots: Sequence[Path], *, per_set: int, worke
     if workers <= 1:
         found = [work(root) for root in roots]
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with safe_spawning(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             found = list(pool.map(work, roots))
     return [click for clicks in found for click in clicks]
 
