@@ -28,6 +28,8 @@ def test_every_shipped_adapter_is_listed_for_a_shipped_model_and_says_what_it_ma
         card = read_card(path)
         assert path.with_suffix(".md").read_text(encoding="utf-8") == card
         assert "| held-back images | base | adapter | difference |" in card
+        assert info.base_sha256 in card
+        assert f"| bIoU, all | {base:.3f} [" in card
         assert path.stat().st_size < 4_000_000
 
 
