@@ -22,8 +22,10 @@ from pytestqt.qtbot import QtBot
 from annotator.domain.collecting import no_collection
 from annotator.ui.canvas.canvas import Canvas
 from annotator.ui.threads.worker import EngineClient
+from tests.fakes import FakeFinder
 from tests.gui.canvas_hand import Heard, noise_canvas
 from tests.gui.click_bench import Bench
+from tests.gui.proposal_hand import objects
 from tests.gui.shell import Desk
 
 
@@ -157,6 +159,13 @@ def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored
     desk = Desk(qtbot, tmp_path)
     yield desk
     desk.close()
+
+
+@pytest.fixture
+def seeker(desk: Desk) -> Desk:
+    """The desk with an engine that finds six objects."""
+    desk.finder = desk.engine.segmenter = FakeFinder(objects(), radius_px=9.0)
+    return desk
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from annotator.ui.app import build_program
 from annotator.ui.program import Program
 from annotator.ui.shell.main_window import MainWindow
 from annotator.ui.shell.screens import WANTED_PX
-from tests.fakes import FakeSegmenter, fake_engine
+from tests.fakes import FakeFinder, FakeSegmenter, fake_engine
 
 LEFT = Qt.MouseButton.LeftButton
 NONE = Qt.KeyboardModifier.NoModifier
@@ -73,6 +73,8 @@ class Desk:
     window: MainWindow
     program: Program
     """Both are there once :meth:`build` has made them."""
+    finder: FakeFinder
+    """The engine's, of a test that searches."""
 
     def __init__(self, qtbot: QtBot, root: Path) -> None:
         self.qtbot, self.root = qtbot, root
@@ -198,3 +200,17 @@ class Desk:
             # its object goes ends the process.
             assert type(client).stop(client, 60_000), "the engine's thread did not end"
             window.deleteLater()
+
+
+def drag(
+    desk: Desk,
+    *places: tuple[float, float],
+    button: Qt.MouseButton = LEFT,
+    modifier: Qt.KeyboardModifier = NONE,
+) -> None:
+    """Press at the first position, in image pixels, move through the others, release at the last."""
+    viewport = desk.window.canvas.viewport()
+    QTest.mousePress(viewport, button, modifier, desk._at(*places[0]))
+    for place in places[1:]:
+        QTest.mouseMove(viewport, desk._at(*place))
+    QTest.mouseRelease(viewport, button, modifier, desk._at(*places[-1]))

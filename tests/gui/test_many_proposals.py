@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-import pytest
 from PySide6.QtCore import Qt
 
 from annotator.domain.mask import Mask
@@ -14,19 +13,11 @@ from annotator.io.project.store import ProjectStore
 from annotator.jobs.job import JobState
 from annotator.ui.labelling import proposals
 from annotator.ui.project import large_edits, proposal_book
-from tests.fakes import FakeFinder, FakeProposal, block
-from tests.gui.proposal_hand import HEIGHT, WIDTH, control, find, is_quiet, line, objects, review
+from tests.fakes import FakeProposal, block
+from tests.gui.proposal_hand import HEIGHT, WIDTH, control, find, is_quiet, line, review
 
 K, M = Qt.Key, Qt.KeyboardModifier
 RIGHT = Qt.MouseButton.RightButton
-
-
-@pytest.fixture
-def seeker(desk):
-    """The desk with an engine that finds six objects."""
-    desk.engine.segmenter = FakeFinder(objects(), radius_px=9.0)
-    desk.finder = desk.engine.segmenter
-    return desk
 
 
 def test_many_are_made_ready_beside_the_window_and_taken_in_one_step(seeker, monkeypatch):

@@ -12,20 +12,13 @@ from annotator.domain.mask import Mask
 from annotator.domain.outline import OUTLINE_KEY, area_of, from_json
 from annotator.io.formats.coco.export import export_coco
 from annotator.io.formats.polygons import export_polygons
+from tests.gui.shell import drag
 
 K = Qt.Key
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SQUARE = ((40, 30), (80, 30), (80, 60), (40, 60))
-
-
-def drag(desk, *places, button=LEFT, modifier=NONE) -> None:
-    viewport = desk.window.canvas.viewport()
-    QTest.mousePress(viewport, button, modifier, desk._at(*places[0]))
-    for place in places[1:]:
-        QTest.mouseMove(viewport, desk._at(*place))
-    QTest.mouseRelease(viewport, button, modifier, desk._at(*places[-1]))
 
 
 def handles(desk):

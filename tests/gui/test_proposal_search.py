@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from annotator.domain.answering.everything import Proposal
 from annotator.domain.answering.zoom import Region
 from annotator.jobs.job import JobState
-from tests.fakes import FakeFinder
 from tests.gui.proposal_hand import HEIGHT, MIDDLES, WIDTH, control, find, is_quiet, line, objects, review
 from tests.gui.shell import LEFT
 
 K, M = Qt.Key, Qt.KeyboardModifier
 RIGHT = Qt.MouseButton.RightButton
-
-
-@pytest.fixture
-def seeker(desk):
-    """The desk with an engine that finds six objects."""
-    desk.engine.segmenter = FakeFinder(objects(), radius_px=9.0)
-    desk.finder = desk.engine.segmenter
-    return desk
 
 
 def test_they_stream_in_and_escape_ends_the_search_with_what_there_is(seeker):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
@@ -14,7 +13,7 @@ from annotator.domain.proposals.remembered import FIRST_LIMITS
 from annotator.domain.proposals.review import Walk
 from annotator.io.formats.coco.export import export_coco
 from annotator.jobs.job import JobState
-from tests.fakes import FakeFinder, FakeProposal, block
+from tests.fakes import FakeProposal, block
 from tests.gui.proposal_hand import (
     HEIGHT,
     MIDDLES,
@@ -24,7 +23,6 @@ from tests.gui.proposal_hand import (
     find,
     is_quiet,
     line,
-    objects,
     place,
     review,
     shown_places,
@@ -34,14 +32,6 @@ from tests.gui.test_without_a_mouse import go_to
 
 K, M = Qt.Key, Qt.KeyboardModifier
 RIGHT = Qt.MouseButton.RightButton
-
-
-@pytest.fixture
-def seeker(desk):
-    """The desk with an engine that finds six objects."""
-    desk.engine.segmenter = FakeFinder(objects(), radius_px=9.0)
-    desk.finder = desk.engine.segmenter
-    return desk
 
 
 def test_everything_is_found_and_nothing_of_it_is_an_object(seeker):

@@ -15,6 +15,7 @@ from annotator.domain import livewire
 from annotator.domain.brush import Stroke, painted
 from annotator.domain.geometry import Box
 from annotator.domain.mask import Mask
+from tests.gui.shell import drag
 
 K = Qt.Key
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -22,14 +23,6 @@ NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 CONTROL = Qt.KeyboardModifier.ControlModifier
 EMPTY = Mask.empty(160, 120)
 CENTRE, RADIUS_PX = (80.0, 60.0), 40.0
-
-
-def drag(desk, *places, button=LEFT, modifier=NONE) -> None:
-    viewport = desk.window.canvas.viewport()
-    QTest.mousePress(viewport, button, modifier, desk._at(*places[0]))
-    for place in places[1:]:
-        QTest.mouseMove(viewport, desk._at(*place))
-    QTest.mouseRelease(viewport, button, modifier, desk._at(*places[-1]))
 
 
 def on_the_rim(angle: float) -> tuple[float, float]:

@@ -28,28 +28,6 @@ from annotator.io.project.store import ProjectStore
 from tests.unit.io.builders import accept, disc, document, image_folder
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return image_folder(tmp_path, ("10.png", "2.png", "sub/1.png"))
-
-
-@pytest.fixture
-def store(folder: Path):
-    opened = ProjectStore.open_folder(folder, author="anna")
-    yield opened
-    opened.close()
-
-
-def forbid_writing(monkeypatch: pytest.MonkeyPatch, *forbidden: Path) -> None:
-    """As for a person without rights (tests may run as root, for whom everything can be written)."""
-    real = os.access
-
-    def access(path, mode, **options):  # type: ignore[no-untyped-def]
-        return False if mode & os.W_OK and Path(path) in forbidden else real(path, mode, **options)
-
-    monkeypatch.setattr(os, "access", access)
-
-
 def test_a_new_project_lies_in_the_folder_and_knows_its_images(store: ProjectStore, folder: Path) -> None:
     assert store.path == folder / "set.annot"
     assert store.image_root == folder.resolve()

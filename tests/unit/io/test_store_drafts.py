@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from annotator.domain.project import (
     accept_edit,
     mark_empty_edit,
 )
 from annotator.io.project.store import ProjectStore
-from tests.unit.io.builders import accept, annotation, disc, image_folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return image_folder(tmp_path, ("10.png", "2.png", "sub/1.png"))
-
-
-@pytest.fixture
-def store(folder: Path):
-    opened = ProjectStore.open_folder(folder, author="anna")
-    yield opened
-    opened.close()
-
+from tests.unit.io.builders import accept, annotation, disc
 
 DRAFT = {"points": [[1.5, 2.5, 1]], "box": None, "from_mask": False}
 WAITING = {**DRAFT, "accepted": [{"points": [[9.5, 9.5, 1]], "box": None, "accepted_as": 1}]}

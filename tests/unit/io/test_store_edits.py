@@ -19,19 +19,7 @@ from annotator.domain.project import (
 )
 from annotator.io.project.edit_rows import UNDO_CAP
 from annotator.io.project.store import ProjectStore
-from tests.unit.io.builders import accept, annotation, disc, document, image_folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return image_folder(tmp_path, ("10.png", "2.png", "sub/1.png"))
-
-
-@pytest.fixture
-def store(folder: Path):
-    opened = ProjectStore.open_folder(folder, author="anna")
-    yield opened
-    opened.close()
+from tests.unit.io.builders import accept, annotation, disc, document
 
 
 def test_ids_are_never_given_twice(folder: Path) -> None:

@@ -17,19 +17,7 @@ from annotator.io.project import lock as store_lock
 from annotator.io.project import place as store_place
 from annotator.io.project.lock import describe_owner, lock_path
 from annotator.io.project.store import ProjectStore
-from tests.unit.io.builders import accept, disc, image_folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return image_folder(tmp_path, ("10.png", "2.png", "sub/1.png"))
-
-
-@pytest.fixture
-def store(folder: Path):
-    opened = ProjectStore.open_folder(folder, author="anna")
-    yield opened
-    opened.close()
+from tests.unit.io.builders import accept, disc
 
 
 def forbid_writing(monkeypatch: pytest.MonkeyPatch, *forbidden: Path) -> None:
