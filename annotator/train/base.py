@@ -76,7 +76,8 @@ class BaseTrainer:
         )
         self.step, self.seconds = 0, 0.0
         self.iou_by_set: dict[str, float] = {}
-        self.best_score = -1.0
+        self.best_score, self.judged_by = -1.0, list[str]()
+        """Of the best weights so far, and the names of the figures that it is the mean of."""
         self.origin = ""
         self.asked = AskedWeights(self.sampler(settings.stages[0]).set_weights({}))
         self.rng = np.random.default_rng(settings.seed)
@@ -319,6 +320,7 @@ class BaseTrainer:
             "iou_by_set": dict(self.iou_by_set),
             "asked": self.asked.state(),
             "best_score": self.best_score,
+            "judged_by": self.judged_by,
             "origin": self.origin,
             "rng": self.rng.bit_generator.state,
             "torch_rng": torch.get_rng_state(),
@@ -332,6 +334,7 @@ class BaseTrainer:
         self.iou_by_set = dict(state.get("iou_by_set", {}))
         self.asked.load_state(state.get("asked", []))
         self.best_score = float(state.get("best_score", -1.0))
+        self.judged_by = list(state.get("judged_by", []))
         self.origin = str(state.get("origin", ""))
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to

@@ -231,10 +231,12 @@ class Run:
         return self._entry(row=asdict(line), events=(line,))
 
     def _judged(self, validate: Validate) -> Entry[Progress | Validated]:
-        """Validate the averaged weights; keep them when they are the best so far."""
+        """Validate the averaged weights; keep them when they are the best so far, by the same figures."""
         trainer = self._trainer
         figures = validate(trainer.ema, trainer.config)
-        is_best = figures["mean"] > trainer.best_score
+        names = sorted(figures)
+        is_best = figures["mean"] > trainer.best_score or trainer.judged_by not in ([], names)
+        trainer.judged_by = names
         if is_best:
             trainer.best_score = figures["mean"]
             export(trainer, self._out)

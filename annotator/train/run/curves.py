@@ -50,11 +50,11 @@ def draw_curves(log: Path, validation_log: Path, out: Path) -> None:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The lines of a CSV log as numbers; none when there is no file."""
+    """The lines of a CSV log as numbers, without the cells that are empty; none when there is no file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def curve_of(rows: Sequence[Mapping[str, float]], column: str, name: str) -> Curve:

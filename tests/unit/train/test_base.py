@@ -20,6 +20,7 @@ from annotator.train.data.stream import AHEAD, AskedWeights, WindowStream
 from annotator.train.data.windows import Window, WindowSampler, read_coco_sets
 from annotator.train.run import base_run
 from annotator.train.run.base_run import Progress, Reading, Run, RunFiles, Validated, run_training
+from annotator.train.run.curves import read_log
 from annotator.train.run.state_file import write_state
 from annotator.train.run.validation import Validation
 from annotator.train.settings import Stage, TrainSettings
@@ -348,6 +349,23 @@ def test_the_best_validated_weights_are_kept(root: Path, tmp_path: Path) -> None
     assert torch.load(files.state, weights_only=True)["best_score"] == 0.7
     with files.record.validation_log.open(encoding="utf-8") as file:
         assert [float(row["mean"]) for row in csv.DictReader(file)][:3] == [0.5, 0.7, 0.6]
+    step = int(metadata["steps"])
+    run_training(
+        roots=[root],
+        files=files,
+        settings=replace(settings, minutes=0.07),
+        config=TINY,
+        device=CPU,
+        report=told.append,
+        validate=lambda _model, _config: {"mean": 0.3, "cells": 0.3},
+    )
+    assert int(load_nano(files.out)[2]["steps"]) > step, "judged by other sets: the score before says nothing"
+    rows = read_log(files.record.validation_log)
+    assert [row.get("cells") for row in (rows[0], rows[-1])] == [None, 0.3]
+    assert [line.is_best for line in told if isinstance(line, Validated) and "cells" in line.figures][:2] in (
+        [True],
+        [True, False],
+    )
 
 
 def test_validation_is_the_same_every_time_and_leaves_the_model_alone(root: Path) -> None:
