@@ -10,12 +10,11 @@ import mmap
 import os
 from importlib.machinery import SourceFileLoader
 from types import CodeType
-from typing import Any
 
 MARKS = "__line_marks__"
 
 
-def bound(code: CodeType, marks: Any) -> CodeType:
+def bound(code: CodeType, marks: object) -> CodeType:
     """Code whose marks are stored into ``marks``: as a constant, which is there as long as the code is."""
 
     def replaced(constant: object) -> object:
