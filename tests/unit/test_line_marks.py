@@ -173,6 +173,23 @@ def test_a_room_below_the_aim_fails_and_its_module_is_named(
     assert capsys.readouterr().out == "domain: 95.0% of 100 lines\n"
 
 
+def test_modules_of_a_room_that_is_met_are_named_where_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = {}
+    for name, run, there in (("long", 990, 990), ("short", 5, 10)):
+        module = tmp_path / "annotator" / "domain" / f"{name}.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text("\n".join(f"a = {number}" for number in range(there)))
+        lines[str(module)] = list(range(1, run + 1))
+    monkeypatch.setattr(coverage_report, "ROOT", tmp_path)
+    monkeypatch.setattr(coverage_report, "ROOMS", ("domain",))
+    assert coverage_report.report(lines, tmp_path, with_modules=False)
+    assert capsys.readouterr().out == "domain: 99.5% of 1000 lines\n"
+    assert coverage_report.report(lines, tmp_path, with_modules=True)
+    assert "    domain/short.py: 50% of 10; not 6-10\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_what_cannot_run_without_an_extra_is_named_and_not_counted(
     is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
