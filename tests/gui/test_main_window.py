@@ -229,7 +229,7 @@ application = app.make_application()
 settings = Settings.load(Path(tempfile.mkdtemp()) / "settings.toml")
 program = app.build_program(settings, app.default_factory("", config=None, device=None, settings=settings))
 program.window.show()
-heavy = {"torch", "sam2", "torchvision", "scipy", "skimage"} & set(sys.modules)
+heavy = {"torch", "sam2", "torchvision", "scipy", "skimage", "pydicom", "requests"} & set(sys.modules)
 print("HEAVY", sorted(heavy))
 import os
 os._exit(1 if heavy else 0)

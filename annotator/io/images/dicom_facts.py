@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
-
-import pydicom
+from typing import TYPE_CHECKING, Any
 
 from annotator.io.images.reader import BURNED_IN_FACT, UID_FACTS
+
+if TYPE_CHECKING:
+    import pydicom  # its import takes a tenth of a second, and the window needs the terms alone
 
 # Defined terms of (0008,0060), with the retired ones (PS3.3 C.7.3.1.1.1).
 _TERMS = (
@@ -106,9 +107,11 @@ def spacing_of(dataset: pydicom.Dataset, frame: int) -> tuple[float, float] | No
 
 def functional_group(dataset: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset | None:
     """A functional group of an enhanced multi-frame object: the frame's own, else the shared one."""
+    from pydicom import Sequence
+
     per_frame = value_of(dataset, "PerFrameFunctionalGroupsSequence") or []
     shared = value_of(dataset, "SharedFunctionalGroupsSequence") or []
-    if not isinstance(per_frame, pydicom.Sequence) or not isinstance(shared, pydicom.Sequence | list):
+    if not isinstance(per_frame, Sequence) or not isinstance(shared, Sequence | list):
         per_frame, shared = [], []
     for group in (*per_frame[frame : frame + 1], *shared[:1]):
         items = value_of(group, name)
