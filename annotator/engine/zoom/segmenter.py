@@ -210,7 +210,9 @@ class ZoomSegmenter:
         count = 3 if prompts.is_ambiguous else 1
         shown = alternatives(hypotheses, ratings, count)
         shown += [i for i in np.argsort(-ratings, kind="stable").tolist() if i not in shown][: count - len(shown)]
-        chosen = [_expecting(hypotheses[i], judged.expected_iou[i]) for i in shown]
+        # The person sees the numbers beside each other: none promises more than the answer that was chosen for her.
+        expected = np.minimum(judged.expected_iou, judged.expected_iou[shown[0]])
+        chosen = [_expecting(hypotheses[i], expected[i]) for i in shown]
         empty = [Hypothesis(item, embedding.whole) for item in plain.items if item.mask.is_empty]
         return self._shown(chosen + empty[: count - len(chosen)], plain, tuple(hypotheses[:HYPOTHESES_KEPT]))
 
