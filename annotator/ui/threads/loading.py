@@ -227,7 +227,7 @@ class ImageLoader(QObject):
             pool.waitForDone(5000)
 
     def _start(self, image_id: int, path: Path, frame: int, *, priority: int) -> None:
-        if image_id in self._reading:
+        if image_id in self._reading or self._has_ended:  # nobody would be there to hear the answer
             return
         self._reading.add(image_id)
         generation, max_pixels, window_of = self._generation, self.max_pixels, self.window_of
@@ -314,13 +314,15 @@ class ThumbnailLoader(QObject):
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._waiting: list[tuple[int, Path, int]] = []
-        self._is_running = False
+        self._is_running = self._has_ended = False
         self._generation = 0
         self._arrived.connect(self._on_arrived)
         self.max_pixels = DEFAULT_MAX_PIXELS
         """Larger images have no thumbnail."""
 
     def request(self, image_id: int, path: Path, *, frame: int = 0) -> None:
+        if self._has_ended:  # a window that closes is painted once more
+            return
         self._waiting.append((image_id, path, frame))
         if not self._is_running:
             self._next()
@@ -341,6 +343,8 @@ class ThumbnailLoader(QObject):
         self._is_running = False
 
     def shut_down(self) -> None:
+        """Nothing is read any more; what is being read ends unheard."""
+        self._has_ended = True
         self.clear()
         self._pool.clear()
         self._pool.waitForDone(5000)
