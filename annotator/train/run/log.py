@@ -19,7 +19,7 @@ def append_row(path: Path, row: Mapping[str, float]) -> None:
     """
     if not path.exists():
         _write(path, [list(row)])
-    with path.open(newline="", encoding="utf-8") as file:
+    with export_errors(path), path.open(newline="", encoding="utf-8") as file:
         names = next(csv.reader(file), [])
     more = [name for name in row if name not in names]
     if more:
@@ -46,8 +46,8 @@ def cut_log(path: Path, step: int) -> None:
 
 
 def _widen(path: Path, more: list[str]) -> None:
-    with path.open(newline="", encoding="utf-8") as file:
-        head, *rows = csv.reader(file)
+    with export_errors(path), path.open(newline="", encoding="utf-8") as file:
+        head, *rows = list(csv.reader(file)) or [[]]
     _write(path, [head + more, *(row + [""] * len(more) for row in rows)])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from annotator.train.run.curves import curve_of, draw_curves, read_log
+from annotator.train.run.log import append_row
 
 LOG = "step,minutes,loss,iou_first,iou_last\n25,1.0,2.0,0.2,0.3\n50,2.0,1.0,0.4,0.5\n75,3.0,0.8,0.5,0.6\n"
 
@@ -40,3 +41,15 @@ def test_curves_are_columns_over_the_minutes(tmp_path: Path) -> None:
     rows = read_log(log)
     assert curve_of(rows, "loss", "loss").points == ((1.0, 2.0), (2.0, 1.0), (3.0, 0.8))
     assert curve_of(rows, "nothing", "x").points == ()
+
+
+def test_a_log_gets_the_columns_that_a_line_brings(tmp_path: Path) -> None:
+    """Also one of which a full disk left nothing."""
+    log, empty = tmp_path / "a.csv", tmp_path / "empty.csv"
+    empty.touch()
+    append_row(log, {"step": 1, "mean": 0.5})
+    append_row(log, {"step": 2, "mean": 0.6, "box": 0.7})
+    append_row(log, {"step": 3, "box": 0.8})
+    append_row(empty, {"step": 1, "mean": 0.5})
+    assert read_log(log) == [{"step": 1, "mean": 0.5}, {"step": 2, "mean": 0.6, "box": 0.7}, {"step": 3, "box": 0.8}]
+    assert read_log(empty) == [{"step": 1, "mean": 0.5}]
