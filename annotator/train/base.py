@@ -326,7 +326,8 @@ class BaseTrainer:
             "torch_rng": torch.get_rng_state(),
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: dict[str, Any], *, with_generators: bool = True) -> None:
+        """Go on from a state; without its random generators the run's own seed has begun them anew."""
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -336,5 +337,7 @@ class BaseTrainer:
         self.best_score = float(state.get("best_score", -1.0))
         self.judged_by = list(state.get("judged_by", []))
         self.origin = str(state.get("origin", ""))
+        if not with_generators:
+            return
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(state["torch_rng"].cpu())  # a CPU tensor, wherever the rest was loaded to

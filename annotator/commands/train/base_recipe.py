@@ -52,8 +52,8 @@ _OPTION_FIELDS = {
     "set_factors": "--more",
 }
 """Settings with an option of their own that a run keeps to the end. How long it is and its stages may change."""
-_FIXED_FIELDS = ("seed", "trunk_rate", "teacher_sha256")
-"""What no run changes: the state of its generators and of its optimiser is made for it."""
+_FIXED_FIELDS = ("trunk_rate", "teacher_sha256")
+"""What no run changes: the state of its optimiser is made for it."""
 _SHAPE_FIELDS = ("image_size", "channels", "trunk", "stage_channels", "stage_blocks", "mlp_channels", "dense_prompt")
 
 
@@ -179,7 +179,8 @@ def check_state(
     with readable_state(path, advice="Move it away, or name another one with --state."):
         state = read_state(path, mapped=True)
         kept = {**asdict(type(config)()), **state["config"]}
-        differing = [name for name in _SHAPE_FIELDS if _plain(kept[name]) != _plain(getattr(config, name))]
+        shape = [name for name in _SHAPE_FIELDS if not (is_changed and name == "image_size")]  # no weight depends on it
+        differing = [name for name in shape if _plain(kept[name]) != _plain(getattr(config, name))]
         # States from before a number could be set do not hold it: it was what is the default now.
         recipe, wanted = {**asdict(type(settings)()), **state["settings"]}, asdict(settings)
         all_fields = ("teacher_sha256", *_OPTION_FIELDS, *RECIPE_FIELDS)
@@ -191,7 +192,8 @@ def check_state(
         raise UserError(
             f"{brief(path)} is the state of another model: its {brief(name)} is {kept[name]}, here "
             f"{getattr(config, name)}.",
-            "Give the same --size, --channels and --set, or another --state to start anew.",
+            "Give the same --size, --channels and --set, or another --state to start anew"
+            + (", or --change-recipe." if name == "image_size" else "."),
         )
     if other:
         raise _another_recipe(path, other[0], recipe, wanted)

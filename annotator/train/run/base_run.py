@@ -147,7 +147,9 @@ def run_training(
     )
     is_new = not files.state.is_file()
     if not is_new:
-        trainer.load_state(read_state(files.state))
+        state = read_state(files.state)
+        kept_seed = state["settings"].get("seed", settings.seed)
+        trainer.load_state(state, with_generators=kept_seed == settings.seed)
     elif start is not None:
         start(trainer)
     files.record.begin(trainer.step, is_new=is_new)

@@ -253,3 +253,24 @@ def test_a_changed_recipe_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert longer("--set=mask_share=0.5", "--change-recipe") == 0
     assert longer("--set=mask_share=0.5") == 0  # the new recipe is the run's own now
     assert longer("--set=mask_share=0.5", "--change-recipe", "--set=trunk_rate=0.5") == 2
+
+
+def test_a_run_goes_on_with_a_larger_input_and_another_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_set(tmp_path / "cells")
+    slim = ["--set=stage_channels=16,16,16,16", "--set=stage_blocks=1,1,1,1"]
+    out = tmp_path / "out.safetensors"
+    words = words_of(tmp_path, "--out", str(out), *slim)
+    assert cli.main(words) == 0
+    state = tmp_path / "out.state"
+    before = torch.load(state, weights_only=True)
+    for changed in ("--size=96", "--seed=3"):
+        longer = [*words, f"--minutes={before['seconds'] / 60 + 0.002}", changed]
+        assert cli.main(longer) == 2
+        assert "--change-recipe" in capsys.readouterr().err
+    minutes = f"--minutes={before['seconds'] / 60 + 0.002}"
+    assert cli.main([*words, minutes, "--size=96", "--seed=3", "--change-recipe"]) == 0
+    after = torch.load(state, weights_only=True)
+    assert after["step"] > before["step"]
+    assert after["settings"]["seed"] == 3
+    assert after["rng"] != before["rng"]
+    assert load_nano(out)[1].image_size == 96
