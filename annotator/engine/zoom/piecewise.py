@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from annotator.domain.answering.box_reach import reaching
 from annotator.domain.answering.everything import FloatArray, GridAnswer
+from annotator.domain.answering.logits import stability
 from annotator.domain.answering.zoom import Region
 from annotator.domain.geometry import Box
 from annotator.domain.ports.engine import Candidate, Candidates, Embedding, LogitsArray, RgbArray, Segmenter
@@ -111,6 +113,8 @@ class Piecewise:
         logits = None if previous is None else carried(previous.candidate.logits, previous.region, region)
         embedded, inside = self._part(embedding, region, prompts)
         found = self._base.decode_from(logits, embedded, inside, tidies=self._tidies)
+        if previous is None:
+            found = self._reaching(found, inside)
         return self._in_image(found, embedding, region)
 
     def decode_each(self, embedding: ZoomEmbedding, regions: Sequence[Region], prompts: Prompts) -> list[Candidates]:
@@ -126,9 +130,18 @@ class Piecewise:
             [Asked(e, (inside,)) for e, inside in parts], most=most, tidies=self._tidies
         )
         return [
-            self._in_image(found, embedding, region)
-            for found, (embedding, region, _) in zip(answers, asked, strict=True)
+            self._in_image(self._reaching(found, inside), embedding, region)
+            for found, (_, inside), (embedding, region, _) in zip(answers, parts, asked, strict=True)
         ]
+
+    def _reaching(self, found: Candidates, inside: Prompts) -> Candidates:
+        """A box's first answers, cut so that they reach its sides (:mod:`annotator.domain.answering.box_reach`).
+
+        Measured on embedded models alone, which are those whose masks are tidied.
+        """
+        if not self._tidies or inside.box is None or inside.points or inside.base_mask is not None:
+            return found
+        return replace(found, items=tuple(_reaching(c, inside.box) for c in found.items))
 
     def encode_together(self, wanted: Iterable[tuple[ZoomEmbedding, Region]], *, most: int) -> None:
         """Encode those pieces that are not kept yet, so many in a pass."""
@@ -168,6 +181,15 @@ def _cut(embedding: ZoomEmbedding, region: Region) -> tuple[RgbArray, str]:
     """A piece's pixels and their key."""
     pixels = np.ascontiguousarray(embedding.image[region.y0 : region.y1, region.x0 : region.x1])
     return pixels, f"{embedding.key}|{region.x0},{region.y0},{region.x1},{region.y1}"
+
+
+def _reaching(candidate: Candidate, box: Box) -> Candidate:
+    better = reaching(candidate.mask, candidate.logits, box)
+    if better is None:
+        return candidate
+    mask, logits = better
+    logits.setflags(write=False)
+    return replace(candidate, mask=mask, logits=logits, stability=stability(logits))
 
 
 def _keep(embedding: ZoomEmbedding, region: Region, kept: Embedding) -> None:

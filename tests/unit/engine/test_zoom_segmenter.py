@@ -21,7 +21,7 @@ from annotator.engine.cache import TieredCache
 from annotator.engine.sam2.files import build_config
 from annotator.engine.sam2.nano import NanoConfig, build_nano
 from annotator.engine.sam2.segmenter import Sam2Segmenter
-from annotator.engine.zoom.piecewise import CROPS_KEPT, ZoomEmbedding
+from annotator.engine.zoom.piecewise import CROPS_KEPT, Piecewise, ZoomEmbedding
 from annotator.engine.zoom.segmenter import ZoomSegmenter
 
 CPU = torch.device("cpu")
@@ -372,3 +372,37 @@ def test_official_models_look_closer_too_where_that_is_asked_for() -> None:
         assert 170 <= y <= y + h <= 290
     assert len(encodes) == 2, "the image and the piece"
     assert not official.decode(embedding.base, prompts).looked_closer
+
+
+def test_an_answer_that_stops_short_of_its_box_is_cut_lower_and_corrections_go_on_from_that(
+    real: ZoomSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same alone, and together with other questions."""
+    image = np.random.default_rng(3).integers(0, 255, (96, 128, 3), np.uint8)
+    embedding, box = real.encode(image, "k"), Box(30, 20, 90, 80)
+    region = real.named_region(embedding, Prompts(box=box))
+
+    def half_sure(*_: object, **__: object) -> Candidates:
+        side = real.info.image_size // 4
+        scale = side / region.width
+        x0, y0, x1, y1 = (
+            round((a - b) * scale) for a, b in zip(box.as_xyxy(), (region.x0, region.y0) * 2, strict=True)
+        )
+        logits = np.full((side, side), -6.0, np.float32)
+        logits[y0:y1, x0:x1] = -0.8
+        logits[y0:y1, x0 : (x0 + x1) // 2] = 4.0
+        mask = mask_from_logits(logits, width=region.width, height=region.height)
+        return Candidates((Candidate(logits, 0.5, 0.5, mask),), 0, 1.0, 1.0)
+
+    pieces = Piecewise(real.base, tidies=True)
+    monkeypatch.setattr(real.base, "decode_from", half_sure)
+    alone = pieces.decode(embedding, region, Prompts(box=box), None).chosen
+    assert alone.mask.bbox_xywh[2] > 50
+    assert (alone.logits > 0).sum() > (half_sure().chosen.logits > 0).sum() * 1.5
+    monkeypatch.setattr(real.base.together, "decode", lambda *_, **__: [half_sure()])
+    (together,) = pieces.decode_together([(embedding, region, Prompts(box=box))], most=4)
+    assert together.chosen.mask.rle() == alone.mask.rle()
+    clicked = pieces.decode(embedding, region, Prompts((PointPrompt(40, 40),), box), None).chosen
+    assert clicked.mask.bbox_xywh[2] < 40, "a click says more than the box: nothing is added"
+    untidied = Piecewise(real.base, tidies=False).decode(embedding, region, Prompts(box=box), None).chosen
+    assert untidied.mask.bbox_xywh[2] < 40
