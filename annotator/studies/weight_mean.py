@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,8 +65,15 @@ def mean_of(states: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> 
     return mean
 
 
-def write_mean(paths: Sequence[Path], shares: Sequence[float], out: Path) -> None:
+def write_mean(
+    paths: Sequence[Path], shares: Sequence[float], out: Path, *, image_size: int = 0, zoom_margin: float = 0.0
+) -> None:
     """Write the mean of embedded models' files; its metadata names each of them, its steps, minutes and share.
+
+    Args:
+        image_size: input side in pixels in place of the models' own, on which no weight depends; with it they may
+            differ in that.
+        zoom_margin: in place of the models' own (:class:`~annotator.engine.sam2.nano.NanoConfig`).
 
     Raises:
         ModelError: a file cannot be used, is of a model of another shape, or is ``out`` itself.
@@ -74,8 +83,11 @@ def write_mean(paths: Sequence[Path], shares: Sequence[float], out: Path) -> Non
         raise ModelError(f"{brief(out)} is one of the models: it would be destroyed.", "Name another file.")
     loaded = [load_nano(path) for path in paths]
     model, config, metadata = loaded[0]
+    given = {"image_size": image_size, "zoom_margin": zoom_margin}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value}
+    config = replace(config, **changes)
     for path, (_, other, _) in zip(paths, loaded, strict=True):
-        if other != config:
+        if replace(other, **changes) != config:
             raise ModelError(
                 f"{brief(path.name)} is a model of another shape than {brief(paths[0].name)}.",
                 "Only models that were trained on from the same weights have a mean.",
@@ -97,16 +109,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="the mean of the weights of embedded models with one beginning")
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--shares", help="how much of each, with commas (default: the same of all)")
+    parser.add_argument("--size", type=int, default=0, help="input side in pixels (default: the models' own)")
+    parser.add_argument("--zoom-margin", type=float, default=0.0, help="how closely it looks (default: as the models)")
     parser.add_argument("--out", required=True, type=Path)
     args = parser.parse_args(argv)
     try:
         shares = _shares(args.shares, len(args.models))
-        write_mean(args.models, shares, args.out)
+        _check_shape(args.size, args.zoom_margin)
+        write_mean(args.models, shares, args.out, image_size=args.size, zoom_margin=args.zoom_margin)
     except UserError as error:
         print(f"annotator: {error}", file=sys.stderr)
         return 2
     print(f"wrote {args.out}, the mean of {len(args.models)} models")
     return 0
+
+
+def _check_shape(size: int, margin: float) -> None:
+    if size and (size < 64 or size % 32):
+        raise UserError(f"--size {size} is not a multiple of 32 from 64 on.", "Like 384.")
+    if margin and not 1 <= margin <= 4:
+        raise UserError(f"--zoom-margin {margin:g} is not from 1 to 4.", "Like 1.6.")
 
 
 def _shares(text: str | None, count: int) -> list[float]:

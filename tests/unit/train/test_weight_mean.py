@@ -76,9 +76,19 @@ def test_models_without_a_mean_are_the_persons_message(tmp_path: Path, capsys: p
         ([first, first, "--shares", "1"], "--shares"),
         ([first, first, "--shares", "1,nan"], "--shares"),
         ([first, first, "--shares", "1,-2"], "--shares"),
+        ([first, first, "--size", "100"], "--size"),
+        ([first, first, "--zoom-margin", "0.5"], "--zoom-margin"),
     ):
         assert main([*map(str, words), "--out", str(out)]) == 2
         assert said in capsys.readouterr().err
     assert main([str(first), str(first), "--out", str(first)]) == 2
     assert "destroyed" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_an_input_side_and_a_margin_of_its_own(tmp_path: Path) -> None:
+    first = write_model(tmp_path / "a.safetensors", seed=0)
+    second = write_model(tmp_path / "b.safetensors", seed=1, config=replace(SMALL, image_size=96))
+    out = tmp_path / "mean.safetensors"
+    assert main([str(first), str(second), "--size", "128", "--zoom-margin", "1.4", "--out", str(out)]) == 0
+    assert load_nano(out)[1] == replace(SMALL, image_size=128, zoom_margin=1.4)
