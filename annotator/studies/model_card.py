@@ -1,7 +1,7 @@
 """Writes the model card of a trained embedded model from what its run and its evaluations left behind.
 
 No figure is typed: the recipe is the state's, the tables are those of ``annotator compare``. What only people know, its
-known failures, is a text that ``--failures`` names:
+known failures, is a text that ``--failures`` names. A mean of several models' weights names the states of all of them:
 
     python -m annotator.studies.model_card nano-3.safetensors --state nano-3.state --ours nano-3.json \\
         --other nano-2.json
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def command_of(state: Mapping[str, Any]) -> str:
 
 def card(
     weights: Path,
-    state: Mapping[str, Any],
+    states: Sequence[Mapping[str, Any]],
     ours: Evaluation,
     other: Evaluation | None,
     *,
@@ -63,6 +63,7 @@ def card(
     """The card in Markdown.
 
     Args:
+        states: of the run that wrote the weights, or of those whose mean they are, one after the other.
         origin: what the weights began with, where their file does not say it.
         failures: what people know, Markdown.
 
@@ -80,8 +81,12 @@ def card(
         f"- **File**: SHA-256 {sha256_of(weights)}",
         f"- **Began with**: {origin or metadata.get('origin') or 'random numbers'}",
         f"- **Data**: {len(names)} sets ([DATA.md](DATA.md)): {', '.join(names)}",
-        f"- **Training**: {metadata.get('steps', '?')} steps, {metadata.get('minutes', '?')} minutes on"
-        f" {metadata.get('device', '?')}: `{command_of(state)}`",
+        *(
+            f"- **Training**: {state['step']} steps, {state['seconds'] / 60:.1f} minutes on"
+            f" {metadata.get('device', '?')}: `{command_of(state)}`"
+            for state in states
+        ),
+        *([f"- **Mean of the weights of**: {metadata['mean_of']}"] if "mean_of" in metadata else []),
         f"- **Licence of the weights**: {metadata.get('licence', 'not stated')}",
         "",
         f"## Dev sets{'' if other is None else f', {ours.model} / {other.model}'}",
@@ -123,19 +128,21 @@ def _shown(value: object) -> str:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--state", type=Path, required=True, help="of the run that wrote them")
+    parser.add_argument("--state", type=Path, required=True, nargs="+", help="of the run, or runs, that wrote them")
     parser.add_argument("--ours", type=Path, required=True, help="a JSON of annotator evaluate")
     parser.add_argument("--other", type=Path, help="another model's, over the same objects")
     parser.add_argument("--origin", default="", help="what the weights began with, and its licence")
     parser.add_argument("--failures", type=Path, help="a text (Markdown) of what is known to fail")
     parser.add_argument("--out", type=Path, help="default: beside the weights, .md")
     args = parser.parse_args(arguments)
-    with readable_state(args.state, advice="Name the state of the run that wrote the weights."):
-        state = read_state(args.state, mapped=True)
-        command_of(state)
+    states = []
+    for path in args.state:
+        with readable_state(path, advice="Name the state of the run that wrote the weights."):
+            states.append(read_state(path, mapped=True))
+            command_of(states[-1])
     other = None if args.other is None else read_evaluation(args.other)
     failures = "" if args.failures is None else args.failures.read_text(encoding="utf-8")
-    text = card(args.weights, state, read_evaluation(args.ours), other, origin=args.origin, failures=failures)
+    text = card(args.weights, states, read_evaluation(args.ours), other, origin=args.origin, failures=failures)
     out = args.out or args.weights.with_suffix(".md")
     write_atomic(out, text.encode())
     print(f"wrote {out}")

@@ -13,6 +13,7 @@ import torch
 from annotator import cli
 from annotator.commands.train import base
 from annotator.engine.weights import sha256_of
+from annotator.studies import weight_mean
 from annotator.studies.model_card import command_of, main
 from annotator.train.base import BaseTrainer
 from annotator.train.data.windows import read_coco_sets
@@ -72,3 +73,25 @@ def test_a_card_has_the_runs_recipe_and_the_measured_figures(tmp_path: Path, mon
     repeated, config = base._recipe(given[0])
     assert config == TINY
     assert repeated == replace(settings, validate_minutes=repeated.validate_minutes)
+
+
+def test_a_card_of_a_mean_has_every_run_and_its_share(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "cells")
+    states, files = [], []
+    for seed in (4, 5):
+        trainer = BaseTrainer(
+            config=TINY, settings=replace(SETTINGS, seed=seed), images=read_coco_sets([root]), device=CPU
+        )
+        trainer.seconds = 60.0 * seed
+        files.append(str(tmp_path / f"{seed}.safetensors"))
+        states.append(str(tmp_path / f"{seed}.state"))
+        export(trainer, Path(files[-1]))
+        write_state(state_of(trainer, sets=set_digests([root])), Path(states[-1]))
+    weights = tmp_path / "nano-9.safetensors"
+    assert weight_mean.main([*files, "--shares", "1,3", "--out", str(weights)]) == 0
+    ours = evaluation(tmp_path / "a.json", "nano-9", 0.75)
+    assert main([str(weights), "--state", *states, "--ours", str(ours)]) == 0
+    text = weights.with_suffix(".md").read_text("utf-8")
+    for said in ("4.0 minutes", "5.0 minutes", "--seed 4", "--seed 5", "Mean of the weights", "share=3"):
+        assert said in text
+    assert sha256_of(Path(files[1])) in text
