@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.float32]
 GOOD_FIT = 0.75
 """From this fit on an answer stays as it is: boxes are drawn by hand."""
 LEVELS = (-0.25, -0.5, -1.0, -1.5, -2.0)
-LEVEL_PRICE = 0.1
+LEVEL_PRICE = 0.05
 """Fit that a logit of level costs: what the model says No to more firmly has to bring more."""
 LEAST_GAIN = 0.05
 
