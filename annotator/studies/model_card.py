@@ -81,12 +81,7 @@ def card(
         f"- **File**: SHA-256 {sha256_of(weights)}",
         f"- **Began with**: {origin or metadata.get('origin') or 'random numbers'}",
         f"- **Data**: {len(names)} sets ([DATA.md](DATA.md)): {', '.join(names)}",
-        *(
-            f"- **Training**: {state['step']} steps, {state['seconds'] / 60:.1f} minutes on"
-            f" {metadata.get('device', '?')}: `{command_of(state)}`"
-            for state in states
-        ),
-        *([f"- **Mean of the weights of**: {metadata['mean_of']}"] if "mean_of" in metadata else []),
+        *_trainings(states, metadata),
         f"- **Licence of the weights**: {metadata.get('licence', 'not stated')}",
         "",
         f"## Dev sets{'' if other is None else f', {ours.model} / {other.model}'}",
@@ -111,6 +106,16 @@ def card(
         *_known_failures(failures),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _trainings(states: Sequence[Mapping[str, Any]], metadata: Mapping[str, str]) -> list[str]:
+    """A line for every run, and what the weights are the mean of."""
+    lines = [
+        f"- **Training**: {state['step']} steps, {state['seconds'] / 60:.1f} minutes on {metadata.get('device', '?')}:"
+        f" `{command_of(state)}`"
+        for state in states
+    ]
+    return lines + ([f"- **Mean of the weights of**: {metadata['mean_of']}"] if "mean_of" in metadata else [])
 
 
 def _known_failures(text: str) -> list[str]:
