@@ -8,6 +8,9 @@ from annotator.domain.brevity import brief
 
 # Before torch starts its threads: waiting threads must not burn the cores that a labeler's other programs need.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A moment of waiting awake all the same (tens of microseconds): a small model's decode is many short steps, and threads
+# that fell asleep after each made two threads slower than one (docs/benchmarks.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from collections.abc import Callable
 from dataclasses import dataclass
